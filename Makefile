@@ -1,0 +1,41 @@
+# Two commands set up everything they need: `make run` (a first search) and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt
+TRIALS ?= 32
+
+.PHONY: run test check page front wheel clean
+
+run: $(VENV)/.run  ## search the digits space, 32 trials on Ray workers, and print the front; again: go on
+	$(BIN)/hybrid-search run digits --trials $(TRIALS)
+
+page: $(VENV)/.run  ## the live page over the same database
+	$(BIN)/hybrid-search dashboard
+
+front: $(VENV)/.run
+	$(BIN)/hybrid-search front
+
+test: $(VENV)/.test  ## every test
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.test  ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+wheel: $(VENV)/.run
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+# One stamp a set of packages, so that an installed environment costs nothing to check.
+$(VENV)/.run: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) --editable ".[all]"
+	touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	$(PIP) --editable ".[all,test,dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist

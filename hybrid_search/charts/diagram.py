@@ -1,0 +1,172 @@
+"""One architecture as a picture: from image to classes, convolution square and blue, attention round and orange.
+
+The height of a block is the size of its map, its width the number of channels, the sheets behind it its depth. The
+picture is an SVG of its own: no script, no outside reference, every text escaped.
+"""
+
+import math
+from dataclasses import dataclass
+from html import escape
+
+from hybrid_search.charts.design import Design, Part
+from hybrid_search.charts.theme import FONT, Theme
+from hybrid_search.objectives import scaled
+
+COLUMN, MIDDLE, LOW, HIGH = 150, 84, 44, 112  # column width; centre line; least and greatest block height
+TEXT, LINE = 176, 16  # where the words under the blocks begin, and their leading
+LONGEST = 22  # characters that fit a column
+
+
+@dataclass(frozen=True)
+class Box:
+    """Where one block is drawn."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+def diagram(design: Design, theme: Theme, marks: frozenset[int] = frozenset()) -> str:
+    """The SVG of a design; `marks` are the positions of parts to ring, because another design differs there."""
+    lines = max(len(_words(part)) for part in design.parts)
+    bars = TEXT + lines * LINE + 4
+    width, height = COLUMN * (len(design.parts) + 1) - 44, bars + 52
+    drawn = [_image(design, theme)]
+    boxes = [_box(part, column, design) for column, part in enumerate(design.parts, start=1)]
+    right = 74.0
+    for position, (part, box) in enumerate(zip(design.parts, boxes, strict=True)):
+        drawn.append(_arrow(right, box.left, theme))
+        drawn.append(_block(part, box, theme))
+        drawn.append(_caption(part, box, theme, bars))
+        if position in marks:
+            drawn.append(_ring(box, theme))
+        right = box.left + box.width + _sheets(part) * 4
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        f'role="img" font-family="{escape(FONT)}" font-size="12"><title>{escape(design.text)}</title>'
+        f'<rect width="{width}" height="{height}" fill="{theme.surface}"/>{"".join(drawn)}</svg>'
+    )
+
+
+def _box(part: Part, column: int, design: Design) -> Box:
+    largest = max(design.input_size[1:])
+    share = math.log2(1 + max(part.rows, part.cols)) / math.log2(1 + largest)
+    height = LOW + (HIGH - LOW) * min(1.0, share)
+    if part.kind == "head":
+        width = 34.0
+    else:
+        widest = max(p.channels for p in design.parts[:-1])
+        width = 44 + 44 * math.log2(1 + part.channels) / math.log2(1 + widest)
+    centre = COLUMN * column + 8
+    return Box(centre - width / 2, MIDDLE - height / 2, width, height)
+
+
+def _sheets(part: Part) -> int:
+    return min(part.depth - 1, 4)
+
+
+def _image(design: Design, theme: Theme) -> str:
+    channels, rows, cols = design.input_size
+    ratio = min(1.0, rows / cols), min(1.0, cols / rows)
+    height, width = 62 * ratio[0], 62 * ratio[1]
+    top, left = MIDDLE - height / 2, 43 - width / 2
+    words = _label(43, TEXT, "image", theme.ink, bold=True) + _label(43, TEXT + LINE, f"{rows} x {cols}", theme.muted)
+    words += _label(43, TEXT + 2 * LINE, f"{channels} channel{'s' * (channels > 1)}", theme.muted)
+    frame = f'<rect x="{left}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}"'
+    return f'{frame} fill="none" stroke="{theme.muted}" stroke-dasharray="3 3"/>{words}'
+
+
+def _hue(part: Part, theme: Theme) -> str:
+    return {"conv": theme.conv, "attention": theme.attention}.get(part.kind, theme.neutral)
+
+
+def _block(part: Part, box: Box, theme: Theme) -> str:
+    hue = _hue(part, theme)
+    radius = min(box.width, box.height) * 0.42 if part.kind == "attention" else 2.0
+    drawn = []
+    for sheet in range(_sheets(part), -1, -1):
+        x, y = box.left + 4 * sheet, box.top - 4 * sheet
+        drawn.append(
+            f'<rect x="{x:.1f}" y="{y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="{radius:.1f}" '
+            f'fill="{hue}" fill-opacity="{1.0 if not sheet else 0.35}" stroke="{theme.surface}" stroke-width="1.5"/>'
+        )
+    row, col = box.top + box.height / 2, box.left + box.width / 2
+    glyph = {"conv": _grid, "attention": _rays}.get(part.kind)
+    if glyph:
+        drawn.append(glyph(col, row, theme.surface))
+    return "".join(drawn)
+
+
+def _grid(col: float, row: float, hue: str) -> str:
+    """A 3 x 3 kernel."""
+    cells = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    squares = (f'<rect x="{col + 9 * j - 3.5}" y="{row + 9 * i - 3.5:.1f}" width="7" height="7"/>' for i, j in cells)
+    return f'<g fill="{hue}">{"".join(squares)}</g>'
+
+
+def _rays(col: float, row: float, hue: str) -> str:
+    """A pixel that looks at the pixels around it."""
+    ends = [(13 * math.cos(a), 13 * math.sin(a)) for a in (k * math.pi / 4 for k in range(8))]
+    lines = (f'<path d="M{col:.1f} {row:.1f}l{dx:.1f} {dy:.1f}"/>' for dx, dy in ends)
+    dots = (f'<circle cx="{col + dx:.1f}" cy="{row + dy:.1f}" r="2.4"/>' for dx, dy in ends)
+    middle = f'<circle cx="{col:.1f}" cy="{row:.1f}" r="4.5"/>'
+    return f'<g stroke="{hue}" stroke-width="1.3">{"".join(lines)}</g><g fill="{hue}">{"".join(dots)}{middle}</g>'
+
+
+def _arrow(left: float, right: float, theme: Theme) -> str:
+    begin, end = left + 7, right - 7
+    head = f"M{end - 6:.1f} {MIDDLE - 4}L{end:.1f} {MIDDLE}L{end - 6:.1f} {MIDDLE + 4}"
+    return f'<path d="M{begin:.1f} {MIDDLE}H{end:.1f}{head}" fill="none" stroke="{theme.muted}" stroke-width="1.4"/>'
+
+
+def _words(part: Part) -> list[str]:
+    first = part.name if part.depth == 1 else f"{part.name}, {part.depth} blocks"
+    if part.kind == "head":
+        return [first, "pool, linear", f"{part.channels} classes"]
+    size = f"{part.rows} x {part.cols} x {part.channels}{', stride 2' if part.stride == 2 else ''}"
+    return [first, part.operator.replace("_", " "), size, *part.notable]
+
+
+def _caption(part: Part, box: Box, theme: Theme, bars: float) -> str:
+    centre = box.left + box.width / 2
+    first, second, *rest = _words(part)
+    drawn = [_label(centre, TEXT, first, theme.muted)]
+    hue = _hue(part, theme) if part.kind in ("conv", "attention") else theme.ink
+    drawn.append(_label(centre, TEXT + LINE, second, hue, bold=True))
+    drawn += [_label(centre, TEXT + LINE * i, line, theme.ink) for i, line in enumerate(rest, start=2)]
+    shares = (("FLOPs", part.flops_share, part.flops), ("params", part.params_share, part.params))
+    for i, (name, share, count) in enumerate(shares):
+        drawn.append(_bar(centre - 62, bars + 20 * i, name, share, count, _hue(part, theme), theme))
+    return "".join(drawn)
+
+
+def _bar(left: float, top: float, name: str, share: float, count: int, hue: str, theme: Theme) -> str:
+    told = f"{name} {scaled(count).strip()}"
+    return (
+        f'<rect x="{left:.1f}" y="{top + 13}" width="124" height="3" fill="{theme.grid}"/>'
+        f'<rect x="{left:.1f}" y="{top + 13}" width="{124 * share:.1f}" height="3" fill="{hue}"/>'
+        f'<text x="{left:.1f}" y="{top + 9}" fill="{theme.muted}" font-size="11">{escape(told)}</text>'
+        f'<text x="{left + 124:.1f}" y="{top + 9}" fill="{theme.ink}" font-size="11" text-anchor="end">'
+        f"{percent(share)}</text>"
+    )
+
+
+def percent(share: float) -> str:
+    """A share as whole per cent; `<1 %` where it would round to nothing."""
+    return escape("<1 %") if 0 < share < 0.005 else f"{100 * share:.0f} %"
+
+
+def _ring(box: Box, theme: Theme) -> str:
+    hue = theme.series[1]
+    return (
+        f'<rect x="{box.left - 9:.1f}" y="{box.top - 25:.1f}" width="{box.width + 34:.1f}" '
+        f'height="{box.height + 34:.1f}" rx="6" fill="none" stroke="{hue}" stroke-width="1.6" stroke-dasharray="6 4"/>'
+        f'<text x="{box.left - 9:.1f}" y="{box.top - 30:.1f}" fill="{hue}" font-size="11" font-weight="600">differs</text>'
+    )
+
+
+def _label(centre: float, top: float, text: str, hue: str, *, bold: bool = False) -> str:
+    shown = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    weight = ' font-weight="650"' if bold else ""
+    return f'<text x="{centre:.1f}" y="{top}" fill="{hue}" text-anchor="middle"{weight}>{escape(shown)}</text>'

@@ -1,0 +1,78 @@
+"""The command line: each command parses, calls one function, prints.
+
+Exit codes: 0 done, 2 the user's mistake (one line), 1 anything else, 130 / 143 stopped by a signal.
+"""
+
+import sys
+from typing import Any
+
+import typer
+
+from hybrid_search.cli import looking, searching, taking
+from hybrid_search.errors import HybridSearchError, UserError
+
+# Typer carries a click of its own in newer versions and uses the installed one in older ones: ask it which.
+ClickException = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+
+app = typer.Typer(
+    name="hybrid-search",
+    help="Find where a vision network should attend and where it should convolve.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
+for room in (searching, looking, taking):
+    room.add_to(app)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from hybrid_search import __version__
+
+        typer.echo(f"hybrid-search {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None: ...
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; the exit code."""
+    try:
+        code = app(arguments, prog_name="hybrid-search", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except ClickException as error:
+        return _misused(error)
+    except UserError as error:
+        typer.echo(f"hybrid-search: {error}", err=True)
+        return 2
+    except HybridSearchError as error:
+        typer.echo(f"hybrid-search: {error}", err=True)
+        return 1
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of a pipe went away, which is its right
+        return 1
+
+
+def _misused(error: Any) -> int:
+    """A command line that does not parse: one line, exit code 2; no command at all: the help, exit code 0."""
+    context = error.ctx if isinstance(error, typer.BadParameter.__mro__[1]) else None
+    if type(error).__name__ == "NoArgsIsHelpError":
+        typer.echo(context.get_help() if context else str(error))
+        return 0
+    message = error.format_message()
+    hint = f" See: {context.command_path} --help" if context is not None else ""
+    typer.echo(f"hybrid-search: {message.rstrip('.')}.{hint}", err=True)
+    return 2

@@ -1,0 +1,239 @@
+"""Commands that look: spaces, space, cost, front, doctor. None of them imports torch, ray or optuna, but doctor."""
+
+import json
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hybrid_search.cli.printing import Database, Format, FormatOption, print_rows, say
+from hybrid_search.errors import ArchitectureError, UnknownName, nearest
+
+if TYPE_CHECKING:
+    from hybrid_search.architecture import Architecture
+    from hybrid_search.ledger import Ledger
+    from hybrid_search.record import SearchRecord
+
+SAMPLED = 400  # random designs that the share within a budget is estimated from
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put this room's commands on the command line."""
+    for command in (spaces, space, cost, front, doctor):
+        app.command()(command)
+
+
+def spaces(form: FormatOption = Format.table) -> None:
+    """List the spaces that come with the package."""
+    from hybrid_search.space import load_space
+    from hybrid_search.space import spaces as shipped
+
+    rows = []
+    for name in shipped():
+        found = load_space(name)
+        rows.append({"name": name, "designs": found.size(), "data": found.settings.data, "about": found.about})
+    print_rows(rows, form, shown={"name": str, "designs": _many, "data": str, "about": str})
+
+
+def _many(count: int) -> str:
+    return f"{count:,}" if count < 10**9 else f"{count:.2e}"
+
+
+def space(
+    name: Annotated[str, typer.Argument(metavar="SPACE", help="A shipped space or a YAML file.")],
+    max_flops: Annotated[float | None, typer.Option(help="A budget: the share of designs within it.")] = None,
+    max_params: Annotated[float | None, typer.Option(help="A budget: the share of designs within it.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data set, for its image size.")] = None,
+    form: FormatOption = Format.table,
+) -> None:
+    """Show one space: its questions, its size, its smallest and largest cost, the share within a budget."""
+    from hybrid_search.cost import cost as price
+    from hybrid_search.errors import DataError
+    from hybrid_search.objectives import OBJECTIVES
+    from hybrid_search.space import load_space
+
+    found = load_space(name)
+    settings = found.settings.with_(data_dir=str(data_dir)) if data_dir else found.settings
+    side = settings.image_size or 224
+    size, classes = (3, side, side), 1000
+    try:
+        from hybrid_search.data import size_of
+
+        size, classes = size_of(settings)
+    except DataError as error:
+        say(f"costs are for {size[0]}x{size[1]}x{size[2]} images and {classes} classes: {error}")
+
+    def flops(architecture: "Architecture") -> float:
+        return price(architecture, size, classes).flops
+
+    ends = [found.extreme(flops, largest=largest)[0] for largest in (False, True)]
+    dice = random.Random(0)
+    drawn = [price(found.random_choices(dice)[0], size, classes) for _ in range(SAMPLED)]
+    within = [c for c in drawn if c.flops <= (max_flops or c.flops) and c.params <= (max_params or c.params)]
+    facts: dict[str, Any] = {"name": found.name, "designs": found.size(), "data": settings.data, "epochs": settings.epochs}
+    for word, architecture in zip(("smallest", "largest"), ends, strict=True):
+        facts |= {f"{word}_flops": flops(architecture), f"{word}_params": price(architecture, size, classes).params}
+        facts[f"{word}_design"] = str(architecture)
+    if max_flops or max_params:
+        facts["share_within_budget"] = len(within) / SAMPLED
+    facts["questions"] = {key: list(choices) for key, choices in _questions(found).items()}
+    if form is not Format.table:
+        print_rows([facts], form)
+        return
+    for what in ("flops", "params"):
+        for word in ("smallest", "largest"):
+            facts[f"{word}_{what}"] = OBJECTIVES[what].text(facts[f"{word}_{what}"])
+    questions = facts.pop("questions")
+    rows = [{"what": key.replace("_", " "), "": _many(v) if isinstance(v, int) else str(v)} for key, v in facts.items()]
+    print_rows(rows, form, title=found.about)
+    rows = [{"question": key, "choices": ", ".join(map(str, choices))} for key, choices in questions.items()]
+    print_rows(rows, form, title="\nquestions (an operator's options are asked when it is chosen)")
+
+
+def _questions(found: Any) -> dict[str, tuple[Any, ...]]:
+    """Every question the space can ask, met by walking from each answer of each question."""
+    from hybrid_search.space import Answers
+
+    seen: dict[str, tuple[Any, ...]] = {}
+    queue: list[dict[str, Any]] = [{}]
+    while queue:
+        here = Answers(queue.pop())
+        found.choose(here)
+        for name, choices in here.offered.items():
+            if name not in seen:
+                seen[name] = choices
+                queue += [{**here.asked, name: choice} for choice in choices]
+    return dict(sorted(seen.items()))
+
+
+def cost(
+    design: Annotated[str, typer.Argument(help="A reference (resnet50), a trial (NAME/NUMBER) or a JSON file.")],
+    input_size: Annotated[int | None, typer.Option("--input", help="Rows and columns of the image; default 224.")] = None,
+    channels: Annotated[int | None, typer.Option(help="Channels of the image; default 3.")] = None,
+    classes: Annotated[int | None, typer.Option(help="Classes; default 1000.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Write out the arithmetic of each layer.")] = False,
+    db: Database = None,
+    form: FormatOption = Format.table,
+) -> None:
+    """Parameters and FLOPs (2 x MACs) of every layer of a design, exact, before anything is built."""
+    from hybrid_search.errors import whole
+    from hybrid_search.objectives import scaled
+
+    architecture, size, count = find_design(design, db)
+    rows_cols = (input_size, input_size) if input_size is not None else size[1:]
+    size = (channels if channels is not None else size[0], *rows_cols)
+    count = classes if classes is not None else count
+    whole("--input", size[1])
+    from hybrid_search.cost import cost as price
+    from hybrid_search.cost import explain as compare
+
+    found = price(architecture, size, count)
+    rows = [
+        {
+            "layer": layer.name,
+            "kind": layer.kind,
+            "map": f"{layer.rows}x{layer.cols}",
+            "params": layer.params,
+            "flops": layer.flops,
+            "per_pixel": layer.formula,
+        }
+        for layer in found.layers
+    ]
+    if form is not Format.table:
+        total = {"layer": "total", "kind": "", "map": "", "params": found.params, "flops": found.flops, "per_pixel": ""}
+        print_rows([*rows, total], form)
+        return
+    shown = {"layer": str, "kind": str, "map": str, "params": "{:,}".format, "flops": "{:,}".format}
+    if explain:
+        shown["per_pixel"] = str
+    print_rows(rows, form, title=f"{design}: {architecture}", shown=shown)
+    if explain:
+        typer.echo("\nEach attention against the 3x3 convolution it replaces (MACs of one image; FLOPs = 2 x MACs):")
+        for comparison in compare(architecture, size):
+            typer.echo(f"  {comparison}")
+    shape = "x".join(map(str, size))
+    typer.echo(f"\ntotal: {scaled(found.flops)}FLOPs (2 x MACs), {scaled(found.params).strip()} parameters at {shape}, {count} classes")
+
+
+def find_design(design: str, db: str | None) -> tuple["Architecture", tuple[int, int, int], int]:
+    """The architecture that a word of the command line means, its input size and classes."""
+    from hybrid_search.architecture import Architecture
+    from hybrid_search.references import reference, references
+
+    if design in references():
+        return reference(design), (3, 224, 224), 1000
+    path = Path(design)
+    if path.suffix == ".json" or path.is_file():
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ArchitectureError(f"a design must be a readable JSON file; {design} is not: {error.strerror}.") from None
+        except ValueError as error:
+            raise ArchitectureError(f"a design must be a JSON file; {design} is not: {error}.") from None
+        return Architecture.from_dict(content), (3, 224, 224), 1000
+    name, slash, number = design.rpartition("/")
+    if slash and number.isdigit():
+        from hybrid_search.ledger import Ledger
+
+        with Ledger(db, read_only=True) as ledger:
+            record = ledger.search(name)
+            trial = ledger.trial(record.id, int(number))
+        return Architecture.from_dict(trial.architecture), record.input_size, record.classes
+    names = "resnet26, resnet38, resnet50, sasa-26-stem ... sasa-50-full, hybrid-50-CCCA ... hybrid-50-AAAC"
+    raise UnknownName(
+        f"a design must be a reference ({names}), a trial (NAME/NUMBER) or a .json file; got {design!r}."
+        f"{nearest(design, references())}"
+    )
+
+
+def front(
+    name: Annotated[str | None, typer.Argument(help="A search; default: the newest.")] = None,
+    db: Database = None,
+    form: FormatOption = Format.table,
+) -> None:
+    """The Pareto front of a search, best accuracy first."""
+    from hybrid_search.ledger import Ledger
+
+    with Ledger(db, read_only=True) as ledger:
+        print_front(ledger, ledger.search(name), form)
+
+
+def print_front(ledger: "Ledger", record: "SearchRecord", form: Format) -> None:
+    """Print the front of one search; JSON is a list of objects with trial, objectives, digest and architecture."""
+    from hybrid_search.architecture import Architecture
+    from hybrid_search.front import front_rows
+    from hybrid_search.objectives import OBJECTIVES
+
+    points, _ = ledger.points(record.id, sorted({*record.objectives, "accuracy", "flops", "params"}))
+    complete = {point.number: point for point in points if point.state == "complete"}
+    numbers = front_rows([(n, dict(p.values)) for n, p in complete.items()], record.objectives)
+    trials = {trial.number: trial for trial in ledger.trials(record.id, numbers)}
+    names = list(dict.fromkeys([*record.objectives, "accuracy", "flops", "params"]))
+    rows = [
+        {
+            "trial": number,
+            **{name: complete[number].values[name] for name in names if name in complete[number].values},
+            "digest": trials[number].digest,
+            "design": str(Architecture.from_dict(trials[number].architecture)),
+            "architecture": dict(trials[number].architecture),
+        }
+        for number in numbers
+    ]
+    for row in rows:
+        if form is Format.json:
+            del row["design"]
+    if not rows and form is Format.table:
+        say(f"search {record.name!r} has no finished trial yet: its front is empty")
+        return
+    present = [name for name in names if rows and name in rows[0]]
+    shown = {"trial": str, **{name: OBJECTIVES[name].text for name in present}, "design": str}
+    print_rows(rows, form, title=f"front of {record.name}: {len(rows)} of {len(complete)} trained networks", shown=shown)
+
+
+def doctor(form: FormatOption = Format.table, db: Database = None) -> None:
+    """What this machine has: devices, kernels in use, database, packages."""
+    from hybrid_search.health import findings
+
+    rows = [{"what": what, "found": found} for what, found in findings(db)]
+    print_rows(rows, form)

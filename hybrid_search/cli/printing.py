@@ -1,0 +1,69 @@
+"""Tables as a person, a program or a spreadsheet reads them. Only the asked table goes to stdout."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+
+class Format(StrEnum):
+    """How a table is printed."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print the table; JSON and CSV go to stdout alone.")]
+Database = Annotated[
+    str | None, typer.Option("--db", help="Database URL. Default: $HYBRID_SEARCH_DB, else sqlite:///results/hybrid-search.db.")
+]
+
+
+def say(text: str) -> None:
+    """A line for the person at the terminal: stderr, so that stdout stays the asked table."""
+    typer.echo(text, err=True)
+
+
+def print_rows(
+    rows: Sequence[Mapping[str, Any]], form: Format, *, title: str = "", shown: Mapping[str, Any] | None = None
+) -> None:
+    """Print rows of equal keys. `shown` names the columns of the table form and how their values are worded."""
+    if form is Format.json:
+        json.dump(list(rows), sys.stdout, indent=2, allow_nan=False)
+        sys.stdout.write("\n")
+    elif form is Format.csv:
+        out = io.StringIO()
+        names = [name for name in (rows[0] if rows else {}) if not isinstance(rows[0][name], Mapping)]
+        writer = csv.DictWriter(out, names, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: guarded(row[name]) for name in names} for row in rows)
+        sys.stdout.write(out.getvalue())
+    else:
+        _table(rows, title, shown or {})
+
+
+def guarded(value: Any) -> Any:
+    """A text cell that a spreadsheet would run as a formula, made harmless by a leading apostrophe."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+
+
+def _table(rows: Sequence[Mapping[str, Any]], title: str, shown: Mapping[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title) if title else None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    names = list(shown) or list(rows[0] if rows else {})
+    for name in names:
+        right = bool(rows) and isinstance(rows[0].get(name), int | float)
+        table.add_column(name.replace("_", " "), justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        word = [shown.get(name) or str for name in names]
+        table.add_row(*(Text(words(row[name])) for name, words in zip(names, word, strict=True)))
+    Console(soft_wrap=False).print(table)

@@ -1,0 +1,227 @@
+"""`hybrid-search run`: a search with its progress bar, signals, and the front at the end."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hybrid_search.cli.printing import Database, Format, FormatOption, say
+from hybrid_search.errors import SettingsError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from hybrid_search.engines.drive import Plan
+    from hybrid_search.record import Settings
+    from hybrid_search.search import Search
+
+SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put this room's commands on the command line."""
+    app.command()(run)
+
+
+def run(
+    space: Annotated[str, typer.Argument(help="A shipped space (see: hybrid-search spaces) or a YAML file.")] = "digits",
+    trials: Annotated[int, typer.Option(help="Go on to this many trials; a finished search goes on by this many.")] = 32,
+    objectives: Annotated[str, typer.Option(help="What to trade, separated by commas.")] = "accuracy,flops",
+    data: Annotated[str | None, typer.Option(help="Data set; default: the one the space names.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data set, or the .npz file.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs a trial; default: the space's.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Any other setting, NAME=VALUE; may be given several times.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="Who runs trials: ray or local.")] = "ray",
+    workers: Annotated[int | None, typer.Option(help="Trials at a time; default: as many as fit.")] = None,
+    cpus_per_trial: Annotated[float, typer.Option(help="CPUs of a trial.")] = 1.0,
+    gpus_per_trial: Annotated[float | None, typer.Option(help="GPUs of a trial; default 1 where there are any.")] = None,
+    address: Annotated[str | None, typer.Option(help="An existing Ray cluster: auto, or HOST:PORT.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="Who proposes: tpe, nsga2, gp or random.")] = None,
+    max_flops: Annotated[float | None, typer.Option(help="Budget: no design of more FLOPs (2 x MACs) is trained.")] = None,
+    max_params: Annotated[float | None, typer.Option(help="Budget: no design of more parameters is trained.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the proposals, weights and order of images.")] = 0,
+    name: Annotated[str | None, typer.Option(help="Name of the search; default: the space's.")] = None,
+    db: Database = None,
+    form: FormatOption = Format.table,
+) -> None:
+    """Search a space for the accuracy / cost front. The same command goes on where it stopped."""
+    from hybrid_search.engines import run as search_space
+    from hybrid_search.samplers import DEFAULT
+    from hybrid_search.space import load_space
+
+    loaded = load_space(space)
+    recipe = _settings(
+        loaded.settings, {"data": data, "data_dir": str(data_dir) if data_dir else None, "epochs": epochs, "seed": seed}, settings
+    )
+    with _stoppable() as stopped, _bar() as watch:
+
+        def begin(search: "Search", plan: "Plan") -> None:
+            watch(search, plan)
+            stopped.plan = plan
+
+        search = search_space(
+            loaded,
+            trials=trials,
+            objectives=tuple(part.strip() for part in objectives.split(",")),
+            settings=recipe,
+            engine=engine,
+            ledger=db,
+            workers=workers,
+            cpus_per_trial=cpus_per_trial,
+            gpus_per_trial=gpus_per_trial,
+            address=address,
+            watch=begin,
+            sampler=sampler or DEFAULT,
+            seed=seed,
+            name=name,
+            max_flops=max_flops,
+            max_params=max_params,
+        )
+    _closing(search, form, db)
+    if stopped.signal is not None:
+        raise typer.Exit(SIGNALS[stopped.signal])
+
+
+def _settings(base: "Settings", named: dict[str, Any], pairs: list[str] | None) -> "Settings":
+    """The space's recipe with what the command line changes; SettingsError for a pair that does not parse."""
+    import yaml
+
+    from hybrid_search.record import Settings
+
+    changes = {key: value for key, value in named.items() if value is not None}
+    for pair in pairs or []:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise SettingsError(f"--set must be NAME=VALUE, such as --set learning_rate=0.01; got {pair!r}.")
+        # YAML reads 4e-3 as text: numbers are tried first.
+        changes[key.strip()] = _number(value) if _number(value) is not None else yaml.safe_load(value)
+    return Settings.from_dict({**base.to_dict(), **changes})
+
+
+def _number(text: str) -> int | float | None:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return None
+
+
+class _Stopped:
+    """Which signal stopped the search, if any. The first lets go gracefully, a second ends the process at once."""
+
+    def __init__(self) -> None:
+        self.plan: Plan | None = None
+        self.signal: signal.Signals | None = None
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None or self.plan is None:
+            os._exit(SIGNALS[signal.Signals(number)])
+        self.signal = signal.Signals(number)
+        self.plan.stop.set()
+        say("stopping: finished trials are kept, running ones start again with the same command (once more: at once)")
+
+
+@contextmanager
+def _stoppable() -> Iterator[_Stopped]:
+    stopped = _Stopped()
+    before = {number: signal.signal(number, stopped) for number in SIGNALS}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[["Search", "Plan"], None]]:
+    """A progress bar on stderr: trials, front, hypervolume, time left. Plain lines where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[state]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+
+        def watch(search: "Search", plan: "Plan") -> None:
+            done = _done(search)
+            say(_opening(search, done))
+            task = bar.add_task(search.record.name, total=search.record.target, completed=done, state="")
+            # Ray takes SIGTERM for itself when it starts: ours is put back with the first trial.
+            handlers = {number: signal.getsignal(number) for number in SIGNALS}
+
+            def event(kind: str, number: int) -> None:
+                for which, handler in handlers.items():
+                    if signal.getsignal(which) is not handler:
+                        signal.signal(which, handler)
+                if kind in ("complete", "failed", "lost"):
+                    state = _state(search)
+                    bar.update(task, completed=_done(search), state=state)
+                    if not console.is_terminal:
+                        say(f"trial {number} {kind}: {_done(search)}/{search.record.target}, {state}")
+
+            plan.event = event
+
+        yield watch
+
+
+def _done(search: "Search") -> int:
+    counts = search.progress().counts
+    return sum(counts.values()) - counts["running"]
+
+
+def _opening(search: "Search", done: int) -> str:
+    record = search.record
+    what = f"{record.settings.data}, {record.settings.epochs} epochs, sampler {record.sampler}"
+    where = f"{search.space.size():,} designs, {search.ledger.shown}"
+    if not done and not search.progress().counts["running"]:
+        return f"search {record.name!r} begins: {record.target} trials ({what}; {where})"
+    return f"search {record.name!r} goes on from {done} to {record.target} trials ({what}; {where})"
+
+
+def _state(search: "Search") -> str:
+    progress = search.progress()
+    first = search.objectives[0]
+    parts = [f"front {progress.front}", f"best {first.name} {first.text(progress.best)}", f"hv {progress.hypervolume:.4g}"]
+    if failed := progress.counts["failed"]:
+        parts.append(f"failed {failed}")
+    return ", ".join(parts)
+
+
+def _closing(search: "Search", form: Format, db: str | None) -> None:
+    """The front, what it cost to find, and the next commands to type."""
+    from hybrid_search.cli.looking import print_front
+
+    progress, name = search.progress(), search.record.name
+    if progress.counts["complete"]:
+        print_front(search.ledger, search.record, form)
+    spent = f"{progress.counts['complete']} trained, {progress.duplicates} repeats and {progress.gated} over budget avoided"
+    if progress.counts["failed"]:
+        spent += f", {progress.counts['failed']} failed"
+    reference = ", ".join(o.text(value) for o, value in zip(search.objectives, progress.reference, strict=True))
+    say(f"\n{spent}; hypervolume {progress.hypervolume:.4g} against ({reference})")
+    if _done(search) < search.record.target and progress.counts["running"] == 0:
+        say("every design of the space within the budget has been tried: there is nothing left to ask")
+    from shlex import quote
+
+    tail = f" --db {quote(db)}" if db else ""
+    say("next:")
+    say(f"  hybrid-search dashboard {quote(name)}{tail}      # look at it")
+    say(f"  hybrid-search export {quote(name)} my-network --pick knee{tail}      # take a model home")
+    sys.stdout.flush()

@@ -1,0 +1,137 @@
+"""Who may see the page: loopback, or whoever holds the token.
+
+Defends against other sites (Origin, SameSite, no CORS), DNS rebinding (Host allow-list: a rebound name is no name of
+ours), framing, and markup in names (a content security policy without inline scripts).
+"""
+
+import hashlib
+import hmac
+import ipaddress
+import os
+import socket
+from collections.abc import Sequence
+from urllib.parse import urlencode, urlsplit
+
+from flask import Flask, Response, redirect, request
+
+from hybrid_search.errors import UserError
+
+COOKIE = "hybrid_search_page"
+VARIABLE = "HYBRID_SEARCH_TOKEN"
+SHORTEST = 32
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+MAKE_ONE = "python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server on `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def checked_token(host: str, token: str | None) -> str | None:
+    """The token to ask for: given, else from HYBRID_SEARCH_TOKEN, else none. UserError where the host needs one."""
+    token = token or os.environ.get(VARIABLE) or None
+    if token is None and not is_loopback(host):
+        raise UserError(
+            f"--host must be a loopback address (127.0.0.1) unless a token guards the page; got {host}. "
+            f"Set {VARIABLE}, for instance to what this prints: {MAKE_ONE}"
+        )
+    if token is not None and (len(token) < SHORTEST or not token.isascii()):
+        raise UserError(f"a token must be at least {SHORTEST} ASCII characters; got {len(token)}. Make one: {MAKE_ONE}")
+    return token
+
+
+def guard(server: Flask, host: str, token: str | None, script_hashes: Sequence[str] = ()) -> None:
+    """Put every route of `server` behind the checks and give every answer the headers."""
+    # The cookie is derived from the token, so that reading a cookie does not tell the token.
+    pass_ = hmac.new(token.encode(), b"hybrid-search page", hashlib.sha256).hexdigest() if token else None
+    policy = _policy(script_hashes)
+
+    @server.before_request
+    def check() -> Response | None:
+        if not _host_allowed(request.host, host):
+            return _refuse(403, "This server does not answer under that name.")
+        if request.method not in ("GET", "HEAD") and not _same_origin():
+            return _refuse(403, "Requests from other sites are refused.")
+        if token is None or pass_ is None:
+            return None
+        given = request.args.get("token")
+        if given is not None and request.method == "GET" and _equal(given, token):
+            rest = [(key, value) for key, value in request.args.items(multi=True) if key != "token"]
+            answer = redirect(request.path + (f"?{urlencode(rest)}" if rest else ""), 303)
+            answer.set_cookie(COOKIE, pass_, httponly=True, samesite="Strict", path="/")
+            return answer  # type: ignore[return-value]
+        scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and _equal(bearer.strip(), token):
+            return None
+        if _equal(request.cookies.get(COOKIE, ""), pass_):
+            return None
+        refusal = _refuse(401, "This page needs its token: open it once with ?token=... at the end of the address.")
+        refusal.headers["WWW-Authenticate"] = "Bearer"
+        return refusal
+
+    @server.after_request
+    def headers(answer: Response) -> Response:
+        answer.headers["Content-Security-Policy"] = policy
+        answer.headers["X-Content-Type-Options"] = "nosniff"
+        answer.headers["X-Frame-Options"] = "DENY"
+        answer.headers["Referrer-Policy"] = "no-referrer"
+        answer.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        answer.headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
+        if not request.path.startswith(("/_dash-component-suites/", "/assets/")):
+            answer.headers["Cache-Control"] = "no-store"
+        return answer
+
+
+def _equal(given: str, wanted: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), wanted.encode())
+
+
+def _refuse(status: int, text: str) -> Response:
+    return Response(text + "\n", status, mimetype="text/plain")
+
+
+def _host_allowed(given: str, host: str) -> bool:
+    """A loopback name for a loopback server. A server that is open to others has a token, and answers to addresses and
+    to this machine's own names: an attacker can rebind neither."""
+    name = (urlsplit(f"//{given}").hostname or "").lower()
+    if name in LOOPBACK or name == host.lower():
+        return True
+    if is_loopback(host):
+        return is_loopback(name)
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return name in (socket.gethostname().lower(), socket.getfqdn().lower())
+    return True
+
+
+def _same_origin() -> bool:
+    """Whether a request that may act comes from the page itself, or from no page at all (curl)."""
+    origin = request.headers.get("Origin")
+    if origin is not None:
+        return urlsplit(origin).netloc == request.host
+    return request.headers.get("Sec-Fetch-Site", "same-origin") in ("same-origin", "none")
+
+
+def _policy(script_hashes: Sequence[str]) -> str:
+    scripts = " ".join(f"'{digest}'" if not digest.startswith("'") else digest for digest in script_hashes)
+    rules = {
+        "default-src": "'none'",
+        "script-src": f"'self' {scripts}".strip(),
+        "style-src": "'self' 'unsafe-inline'",  # plotly and the table set styles from scripts
+        "img-src": "'self' data: blob:",
+        "font-src": "'self' data:",
+        "connect-src": "'self'",
+        "worker-src": "'self' blob:",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    return "; ".join(f"{name} {value}" for name, value in rules.items())

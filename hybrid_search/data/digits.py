@@ -1,0 +1,47 @@
+"""`digits`: scikit-learn's 1,797 scans of handwritten digits, inside that package, so that no network is needed."""
+
+import gzip
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid_search.data.values import Contents, Part, Source
+from hybrid_search.record import Settings
+
+SIZE = 16  # the scans are 8 x 8; doubled, so that a network can stride twice
+CLASSES = tuple(str(digit) for digit in range(10))
+
+
+def table() -> NDArray[np.float64]:
+    """(1797, 65): 64 pixels of 0..16 row by row, then the digit.
+
+    Read from scikit-learn's file, because importing that package takes seconds in every worker.
+    """
+    spec = find_spec("sklearn")
+    for folder in spec.submodule_search_locations or () if spec else ():
+        path = Path(folder) / "datasets" / "data" / "digits.csv.gz"
+        if path.is_file():
+            with gzip.open(path, "rt") as file:
+                return np.loadtxt(file, delimiter=",")
+    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+
+    pixels, labels = load_digits(return_X_y=True)
+    return np.column_stack([pixels, labels])
+
+
+def read(settings: Settings) -> Contents:
+    """The scans at `image_size` (16); test and validation are cut from them."""
+    size = settings.image_size or SIZE
+    rows = table()
+    images = np.floor(rows[:, :64] * 255 / 16 + 0.5).astype(np.uint8).reshape(-1, 1, 8, 8)
+    return Contents((1, size, size), CLASSES, Part.of(images, rows[:, 64].astype(np.int64), size))
+
+
+DIGITS = Source(
+    "digits",
+    "1,797 scans of handwritten digits, 10 classes, 1 x 16 x 16, inside scikit-learn",
+    "CC BY 4.0 (UCI Optical Recognition of Handwritten Digits, Alpaydin and Kaynak 1998)",
+    read,
+)

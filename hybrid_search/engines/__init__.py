@@ -1,0 +1,152 @@
+"""The table of engines, and `run`: a whole search in one call."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from hybrid_search import samplers
+from hybrid_search.data import size_of
+from hybrid_search.engines.drive import Plan
+from hybrid_search.engines.worker import Evaluate
+from hybrid_search.errors import LedgerError, SettingsError, one_of, whole
+from hybrid_search.ledger import Ledger
+from hybrid_search.objectives import objectives as check_objectives
+from hybrid_search.record import SearchRecord, Settings
+from hybrid_search.search import Search, check_budget
+from hybrid_search.space import SearchSpace, load_space
+
+# name -> the module whose `drive(search, plan)` runs trials; imported when it is asked for.
+ENGINES: dict[str, str] = {
+    "local": "hybrid_search.engines.local",
+    "ray": "hybrid_search.engines.ray",
+}
+DEFAULT = "ray"
+
+
+def question(
+    space: SearchSpace | str | Path,
+    *,
+    trials: int,
+    objectives: Sequence[str] = ("accuracy", "flops"),
+    settings: Settings | None = None,
+    sampler: str = samplers.DEFAULT,
+    seed: int = 0,
+    name: str | None = None,
+    max_flops: float | None = None,
+    max_params: float | None = None,
+) -> SearchRecord:
+    """What a search asks, checked in full and written nowhere: UserError for any mistake in it."""
+    whole("trials", trials, 1, SettingsError)
+    check_objectives(tuple(objectives))
+    one_of("sampler", sampler, samplers.SAMPLERS)
+    for what, bound in (("max-flops", max_flops), ("max-params", max_params)):
+        if bound is not None and not bound > 0:
+            raise SettingsError(f"{what} must be more than 0; got {bound!r}.")
+    space = space if isinstance(space, SearchSpace) else load_space(space)
+    settings = settings or space.settings
+    input_size, classes = size_of(settings)
+    wanted = SearchRecord(
+        id=0,
+        name=name or space.name,
+        space=space.to_dict(),
+        objectives=tuple(objectives),
+        settings=settings,
+        sampler=sampler,
+        seed=whole("seed", seed, 0, SettingsError),
+        target=trials,
+        max_flops=max_flops,
+        max_params=max_params,
+        input_size=input_size,
+        classes=classes,
+    )
+    check_budget(space, wanted)
+    return wanted
+
+
+def open_search(wanted: SearchRecord, ledger: Ledger) -> Search:
+    """The search that asks this question, new or gone on with; LedgerError where its name asks another.
+
+    A search that was interrupted goes on to its target; one that reached it goes on to `wanted.target` trials, or by
+    that many more where it already holds as many.
+    """
+    found = ledger.find_search(wanted.name)
+    if found is None:
+        return Search(ledger.create_search(wanted), ledger)
+    _same_question(found, wanted)
+    done = sum(count for state, count in ledger.counts(found.id).items() if state != "running")
+    if done < found.target:
+        target = max(found.target, wanted.target)
+    else:
+        target = wanted.target if wanted.target > done else done + wanted.target
+    ledger.set_target(found.id, target)
+    return Search(replace(found, target=target), ledger)
+
+
+def _same_question(found: SearchRecord, wanted: SearchRecord) -> None:
+    """LedgerError that names every difference, unless both records ask the same of the same space."""
+    differences = []
+    spaces = [SearchSpace.from_dict(record.space) for record in (found, wanted)]
+    if spaces[0].digest != spaces[1].digest:
+        keys = [
+            key for key in ("stem", "groups", "stages", "expansion") if found.space.get(key) != wanted.space.get(key)
+        ]
+        differences.append(f"another space ({spaces[0].name}, differing in {', '.join(keys)})")
+    names = ("objectives", "sampler", "seed", "max_flops", "max_params", "input_size", "classes")
+    pairs = [(name, getattr(found, name), getattr(wanted, name)) for name in names]
+    old, new = found.settings.to_dict(), wanted.settings.to_dict()
+    free = ("data_dir", "device", "threads")
+    pairs += [(name, old[name], new[name]) for name in old if name not in free]
+    differences += [f"{name} {was} (asked: {now})" for name, was, now in pairs if was != now]
+    if differences:
+        raise LedgerError(
+            f"a search goes on with the question it began with; {found.name!r} has {'; '.join(differences)}. "
+            "Ask the same, or give the new search its own --name."
+        )
+
+
+def run(
+    space: SearchSpace | str | Path,
+    *,
+    trials: int,
+    objectives: Sequence[str] = ("accuracy", "flops"),
+    settings: Settings | None = None,
+    engine: str = DEFAULT,
+    ledger: Ledger | str | None = None,
+    evaluate: Evaluate | None = None,
+    workers: int | None = None,
+    cpus_per_trial: float = 1.0,
+    gpus_per_trial: float | None = None,
+    address: str | None = None,
+    watch: Callable[[Search, Plan], None] | None = None,
+    **more: Any,
+) -> Search:
+    """Search a space and return the search, its ledger filled; the same call goes on where it stopped.
+
+    space: a SearchSpace, a shipped name or a YAML path. trials: how many. ledger: a Ledger or a database URL.
+    evaluate: the user's own generator of reports instead of training, so that any problem can be searched.
+    watch: called with the search and its plan before the first trial; it may set `plan.event` and keep `plan.stop`.
+    more: sampler, seed, name, max_flops, max_params of `question`.
+    Raises UserError for a mistake in any of them, before anything is written.
+    """
+    one_of("engine", engine, ENGINES)
+    if workers is not None:
+        whole("workers", workers, 1, SettingsError)
+    for what, share in (("cpus-per-trial", cpus_per_trial), ("gpus-per-trial", gpus_per_trial)):
+        if share is not None and share < 0:
+            raise SettingsError(f"{what} must be 0 or more; got {share:g}.")
+    if engine == "local" and workers not in (None, 1):
+        raise SettingsError(f"engine local has one worker; got --workers {workers}. Use --engine ray for more.")
+    wanted = question(space, trials=trials, objectives=objectives, settings=settings, **more)
+    if evaluate is None:
+        from hybrid_search.evaluate import evaluate as trained
+
+        evaluate = trained
+    opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
+    search = open_search(wanted, opened)
+    plan = Plan(evaluate, workers, cpus_per_trial, gpus_per_trial, address)
+    if watch:
+        watch(search, plan)
+    import_module(ENGINES[engine]).drive(search, plan)
+    return search

@@ -1,0 +1,53 @@
+"""What every engine shares: the plan it is given, and what it does with a report."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hybrid_search.engines.worker import Evaluate, Report
+from hybrid_search.errors import HybridSearchError
+from hybrid_search.search import Outcome, Search, Trial
+
+FIRST_FAILURES = 4  # that many failures with no success say that the search itself is broken
+
+
+@dataclass
+class Plan:
+    """How to run a search: the evaluation, the resources, and what stops it."""
+
+    evaluate: Evaluate
+    workers: int | None = None
+    cpus_per_trial: float = 1.0
+    gpus_per_trial: float | None = None
+    address: str | None = None
+    event: Callable[[str, int], None] = lambda kind, number: None
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+def finish(search: Search, trial: Trial, report: Report, plan: Plan, fetch: Callable[[object], bytes] = bytes) -> bool:
+    """Hand one report to the search; True when the trial has ended.
+
+    `fetch` turns what the engine carries as weights into bytes; it is called only for trials on the front.
+    Raises HybridSearchError when the first trials all fail: more of them would fail as well.
+    """
+    if report.failure_kind is not None:
+        search.tell(trial, Outcome("failed", {}, report.failure_kind, report.failure_text))
+        plan.event("failed", trial.number)
+        counts = search.progress().counts
+        if counts["failed"] >= FIRST_FAILURES and not counts["complete"]:
+            raise HybridSearchError(
+                f"the first {counts['failed']} trials all failed ({report.failure_kind}), so the search stops. The last "
+                f"one said:\n{report.failure_text}"
+            )
+        return True
+    if report.measurements and search.report(trial, report.rung, report.measurements, report.facts) == "stop":
+        plan.event("failed", trial.number)
+        return True
+    if not report.ended:
+        plan.event("report", trial.number)
+        return False
+    keep = search.tell(trial, Outcome("complete", report.measurements))
+    if keep and report.weights is not None:
+        search.keep_weights(trial, fetch(report.weights))
+    plan.event("complete", trial.number)
+    return True

@@ -1,0 +1,18 @@
+"""Engine `local`: trials one after the other in this process. For debugging, notebooks and tiny searches."""
+
+from hybrid_search.engines.drive import Plan, finish
+from hybrid_search.engines.worker import Advancing
+from hybrid_search.search import Search
+
+
+def drive(search: Search, plan: Plan) -> None:
+    """Run the search to its end, or until the plan says stop."""
+    while not plan.stop.is_set() and (trial := search.ask()) is not None:
+        plan.event("started", trial.number)
+        advancing = Advancing(plan.evaluate, trial.architecture, trial.settings)
+        while True:
+            report = advancing.advance()
+            if finish(search, trial, report, plan):
+                break
+            if plan.stop.is_set():
+                return  # left running in the ledger: the same command takes it up again

@@ -1,0 +1,165 @@
+"""Engine `ray`: long-lived Ray actors, one trial each at a time; on this machine, or on a cluster by its address.
+
+The driver asks, an actor runs one rung a call, the driver reports and calls again. An actor that dies takes its call
+with it and nothing else: the trial is started again on a fresh actor, three times at most.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hybrid_search.engines.drive import Plan, finish
+from hybrid_search.engines.worker import Advancing, Evaluate, Report
+from hybrid_search.errors import HybridSearchError, SettingsError
+from hybrid_search.search import Search, Trial
+
+ATTEMPTS = 3
+ANSWER_SECONDS = 15.0  # a cluster that has not answered by then is not there
+
+# Read by Ray when it starts: no report of usage leaves the machine.
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+
+
+class Actor:
+    """One worker process. It keeps its data set and its Python imports from trial to trial."""
+
+    def __init__(self, evaluate: Evaluate) -> None:
+        self._evaluate = evaluate
+        self._advancing: Advancing | None = None
+
+    def start(self, architecture: dict[str, Any], settings: dict[str, Any]) -> Report:
+        """Begin a trial and run its first rung."""
+        from hybrid_search.architecture import Architecture
+        from hybrid_search.record import Settings
+
+        made = Architecture.from_dict(architecture), Settings.from_dict(settings)
+        self._advancing = Advancing(self._evaluate, *made)
+        return self.advance()
+
+    def advance(self) -> Report:
+        """Run the next rung. Weights stay in this node's object store until the driver asks for them."""
+        import ray
+
+        assert self._advancing is not None
+        report = self._advancing.advance()
+        if isinstance(report.weights, bytes):
+            report = replace(report, weights=[ray.put(report.weights)])
+        if report.ended:
+            self._advancing = None
+        return report
+
+
+@dataclass
+class _Running:
+    actor: Any
+    trial: Trial
+    attempts: int = 1
+
+
+def drive(search: Search, plan: Plan) -> None:
+    """Run the search to its end on Ray workers, or until the plan says stop."""
+    import ray
+    from ray.exceptions import RayActorError
+
+    with _session(plan) as (workers, gpus):
+        options = {"num_cpus": plan.cpus_per_trial, "num_gpus": gpus, "max_restarts": 0}
+        make = ray.remote(Actor).options(**options)
+        evaluate = ray.put(plan.evaluate)
+        idle: list[Any] = []
+        running: dict[Any, _Running] = {}
+
+        def start(trial: Trial, attempts: int = 1) -> None:
+            actor = idle.pop() if idle else make.remote(evaluate)
+            call = actor.start.remote(trial.architecture.to_dict(), trial.settings.to_dict())
+            running[call] = _Running(actor, trial, attempts)
+
+        def fill() -> None:
+            while len(running) < workers and not plan.stop.is_set() and (trial := search.ask()) is not None:
+                plan.event("started", trial.number)
+                start(trial)
+
+        fill()
+        while running and not plan.stop.is_set():
+            done, _ = ray.wait(list(running), num_returns=1, timeout=0.2)
+            for call in done:
+                job = running.pop(call)
+                try:
+                    report: Report = ray.get(call)
+                except RayActorError as error:
+                    _lost(search, plan, job, error, start)
+                    continue
+                if finish(search, job.trial, report, plan, lambda refs: bytes(ray.get(refs[0]))):
+                    idle.append(job.actor)
+                else:
+                    running[job.actor.advance.remote()] = job
+            if done:
+                fill()
+        # What still runs is left running in the ledger: the same command takes it up again.
+        for job in running.values():
+            ray.kill(job.actor)
+
+
+def _lost(search: Search, plan: Plan, job: _Running, error: Exception, start: Callable[[Trial, int], None]) -> None:
+    """A worker died: start its trial again elsewhere, or give the trial up after the third attempt."""
+    if job.attempts < ATTEMPTS:
+        search.ledger.restart_trial(job.trial.id)
+        plan.event("lost", job.trial.number)
+        start(job.trial, job.attempts + 1)
+        return
+    text = f"its worker died {ATTEMPTS} times: {str(error).splitlines()[0]}"
+    finish(search, job.trial, Report(0, {}, {}, True, failure_kind="lost", failure_text=text), plan)
+
+
+@contextmanager
+def _session(plan: Plan) -> Iterator[tuple[int, float]]:
+    """A Ray session: the number of workers that fit, and GPUs for each. Stops what it started, and only that."""
+    import ray
+
+    ours = not ray.is_initialized()
+    if ours:
+        os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
+        _connect(plan)
+    try:
+        resources = ray.cluster_resources()
+        gpus = plan.gpus_per_trial if plan.gpus_per_trial is not None else float(resources.get("GPU", 0) >= 1)
+        fits = int(resources.get("CPU", 0) / plan.cpus_per_trial) if plan.cpus_per_trial else 1
+        if gpus:
+            fits = min(fits, int(resources.get("GPU", 0) / gpus))
+        if fits < 1:
+            raise SettingsError(
+                f"a trial must fit the cluster of {resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs; "
+                f"got {plan.cpus_per_trial:g} CPUs and {gpus:g} GPUs a trial."
+            )
+        yield min(fits, plan.workers or fits), gpus
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _connect(plan: Plan) -> None:
+    import ray
+
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if plan.address is None:
+        cpus = max(1, round((plan.workers or os.cpu_count() or 1) * max(plan.cpus_per_trial, 1.0)))
+        ray.init(num_cpus=cpus, include_dashboard=False, object_store_memory=256 * 2**20, **quiet)
+        return
+    failure: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            ray.init(address=plan.address, **quiet)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            failure.append(error)
+
+    # ray.init retries for a minute against an address where nothing listens.
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(ANSWER_SECONDS)
+    if thread.is_alive() or failure:
+        reason = str(failure[0]).splitlines()[0] if failure else f"no answer in {ANSWER_SECONDS:g} s"
+        raise HybridSearchError(f"--address must be that of a running Ray cluster; {plan.address} is not: {reason}")

@@ -1,0 +1,66 @@
+"""What a worker does with one trial: the evaluation one rung at a time, every failure caught and named."""
+
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hybrid_search.architecture import Architecture
+from hybrid_search.errors import NotFinite
+from hybrid_search.record import Evaluation, Settings
+
+# The package's own `evaluate`, or the user's: (architecture, settings) -> reports, one a rung. A report is an
+# Evaluation, or a plain mapping of numbers; the last one counts.
+Evaluate = Callable[[Architecture, Settings], Iterator[Evaluation | Mapping[str, float]]]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of one call to a worker: a rung's numbers, or the end."""
+
+    rung: int
+    measurements: Mapping[str, float]
+    facts: Mapping[str, str]
+    ended: bool = False
+    weights: Any = None  # safetensors bytes; engine `ray` puts a reference here instead
+    failure_kind: str | None = None
+    failure_text: str | None = None
+
+
+class Advancing:
+    """One trial in progress: each `advance` runs it to its next rung."""
+
+    def __init__(self, evaluate: Evaluate, architecture: Architecture, settings: Settings) -> None:
+        self._reports = iter(evaluate(architecture, settings))
+        self._last = Report(0, {}, {})
+
+    def advance(self) -> Report:
+        """The next rung's report. After the last rung, or a failure, the report says `ended`."""
+        try:
+            came = next(self._reports, None)
+        except Exception as error:  # whatever a user's network or data can raise ends this trial, not the search
+            return Report(
+                self._last.rung, {}, {}, True, failure_kind=failure_kind(error), failure_text=failure_text(error)
+            )
+        if came is None:
+            return Report(self._last.rung, self._last.measurements, self._last.facts, True)
+        if isinstance(came, Evaluation):
+            facts, weights = came.facts, came.weights
+            self._last = Report(came.rung, dict(came.measurements), facts, came.last, weights)
+        else:
+            self._last = Report(self._last.rung + 1, {name: float(value) for name, value in came.items()}, {})
+        return self._last
+
+
+def failure_kind(error: BaseException) -> str:
+    """nan, oom or bug: what kind of failure an exception is."""
+    if isinstance(error, NotFinite):
+        return "nan"
+    # torch names its own class for a full GPU; a full CPU allocator is a RuntimeError told apart by its words.
+    full = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return "oom" if full or "not enough memory" in str(error).lower() else "bug"
+
+
+def failure_text(error: BaseException) -> str:
+    """The exception and where it came from, as it is kept in the ledger: the last frames only."""
+    return "".join(traceback.format_exception(error, limit=-4)).strip()

@@ -1,0 +1,115 @@
+"""The Pareto front, its hypervolume and its knee: pure functions of numbers.
+
+Points are rows of objective values; `directions` says for each column whether more or less is better.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hybrid_search.errors import SettingsError, one_of
+from hybrid_search.objectives import OBJECTIVES, Direction, Objective
+
+Array = NDArray[np.float64]
+
+
+def as_costs(points: ArrayLike, directions: Sequence[Direction]) -> Array:
+    """(n, objectives) values with every column turned so that less is better; SettingsError where shapes disagree."""
+    for direction in directions:
+        one_of("direction", direction, ("maximize", "minimize"), SettingsError)
+    values = np.asarray(points, dtype=np.float64).reshape(-1, len(directions))
+    return values * np.array([-1.0 if direction == "maximize" else 1.0 for direction in directions])
+
+
+def pareto_front(points: ArrayLike, directions: Sequence[Direction]) -> list[int]:
+    """Indices of the non-dominated points, in the order given.
+
+    A point is dominated when another is at least as good everywhere and better somewhere; of equal points all stay.
+    Points with a NaN are on no front.
+    """
+    costs = as_costs(points, directions)
+    finite = np.flatnonzero(~np.isnan(costs).any(axis=1))
+    order = finite[np.lexsort(costs[finite].T[::-1])]  # by the first objective: a dominator comes before its victims
+    kept: list[int] = []
+    front = np.empty((0, costs.shape[1]))
+    for index in order:
+        point = costs[index]
+        no_worse = (front <= point).all(axis=1)
+        if not (no_worse & (front < point).any(axis=1)).any():
+            kept.append(int(index))
+            front = np.vstack([front, point])
+    return sorted(kept)
+
+
+def hypervolume(points: ArrayLike, reference: ArrayLike, directions: Sequence[Direction]) -> float:
+    """The volume between the front and the reference point; points no better than the reference add nothing.
+
+    Exact, by slicing along the last objective: n log n for two objectives, fine to a few hundred front points for four.
+    """
+    costs = as_costs(points, directions)
+    bound = as_costs(reference, directions)[0]
+    costs = costs[(costs < bound).all(axis=1)]
+    return _volume(costs, bound)
+
+
+def _volume(costs: Array, bound: Array) -> float:
+    if not len(costs):
+        return 0.0
+    if costs.shape[1] == 1:
+        return float(bound[0] - costs.min())
+    costs = costs[np.argsort(costs[:, -1], kind="stable")]
+    if costs.shape[1] == 2:
+        best = np.minimum.accumulate(costs[:, 0])
+        heights = np.append(costs[1:, 1], bound[1]) - costs[:, 1]
+        return float(((bound[0] - best) * heights).sum())
+    total = 0.0
+    for i, depth in enumerate(np.append(costs[1:, -1], bound[-1]) - costs[:, -1]):
+        if depth > 0:
+            slab = costs[: i + 1, :-1]
+            slab = slab[pareto_front(slab, ["minimize"] * slab.shape[1])]
+            total += float(depth) * _volume(slab, bound[:-1])
+    return total
+
+
+def reference_point(points: ArrayLike, objectives: Sequence[Objective]) -> list[float]:
+    """A reference a little worse than the worst point, or an objective's natural worst (accuracy 0)."""
+    values = np.asarray(points, dtype=np.float64).reshape(-1, len(objectives))
+    reference = []
+    for column, objective in zip(values.T, objectives, strict=True):
+        column = column[~np.isnan(column)]
+        if objective.worst is not None or not len(column):
+            reference.append(objective.worst or 0.0)
+        else:
+            low, high = float(column.min()), float(column.max())
+            margin = 0.1 * (high - low) or 0.1 * abs(high) or 1.0
+            reference.append(high + margin if objective.direction == "minimize" else low - margin)
+    return reference
+
+
+def knee(points: ArrayLike, directions: Sequence[Direction]) -> int:
+    """Index of the front point farthest from the straight line between the front's ends, each axis scaled to 0..1.
+
+    With more than two objectives: the front point nearest to the best of every objective. Costs such as FLOPs should
+    be given as logarithms where they span decades. SettingsError when there is no point.
+    """
+    front = pareto_front(points, directions)
+    if not front:
+        raise SettingsError("a knee needs at least one finished trial with finite numbers; got none.")
+    costs = as_costs(points, directions)[front]
+    span = costs.max(axis=0) - costs.min(axis=0)
+    scaled = (costs - costs.min(axis=0)) / np.where(span > 0, span, 1.0)
+    distance = scaled.sum(axis=1) if scaled.shape[1] == 2 else np.linalg.norm(scaled, axis=1)
+    return front[int(np.argmin(distance))]
+
+
+def front_rows(trials: Sequence[tuple[int, dict[str, float]]], names: Sequence[str]) -> list[int]:
+    """The numbers of the trials on the front of these objectives, best first objective first.
+
+    `trials` are (number, values by name) of completed trials; those that lack an objective are left out.
+    """
+    kinds = [OBJECTIVES[name] for name in names]
+    whole = [(number, [values[name] for name in names]) for number, values in trials if all(n in values for n in names)]
+    indices = pareto_front([row for _, row in whole], [kind.direction for kind in kinds]) if whole else []
+    first = -1.0 if kinds[0].direction == "maximize" else 1.0
+    return [whole[i][0] for i in sorted(indices, key=lambda i: (first * whole[i][1][0], whole[i][1]))]

@@ -1,0 +1,44 @@
+"""What this machine has: the answers of `hybrid-search doctor`."""
+
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+from hybrid_search.errors import LedgerError
+from hybrid_search.ledger import Ledger
+from hybrid_search.ledger.connect import database_url
+
+PACKAGES = ("torch", "optuna", "ray", "sqlalchemy", "timm", "dash", "plotly", "torchvision")
+
+
+def findings(db: str | None = None) -> list[tuple[str, str]]:
+    """(what, found) pairs for a person; nothing is written, no server is started."""
+    import torch
+
+    from hybrid_search.ops.local_attention import which_backend
+
+    found = [
+        ("python", f"{platform.python_version()} ({sys.executable})"),
+        ("processor", f"{os.cpu_count()} CPUs, {torch.backends.cpu.get_cpu_capability()}"),
+    ]
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    found.append(("GPUs", ", ".join(gpus) or "none that torch can use"))
+    found.append(("local attention", f"backend {which_backend(torch.zeros(1, 1, 2, 1, 1))} on the CPU"))
+    found += [(name, _version(name)) for name in PACKAGES]
+    url = database_url(db)
+    try:
+        with Ledger(db, read_only=True) as ledger:
+            names = [search.name for search in ledger.searches()]
+        state = f"{len(names)} searches: {', '.join(names[:8])}" if names else "no search yet"
+    except LedgerError as error:
+        state = str(error)
+    found.append(("database", f"{url.render_as_string(hide_password=True)}: {state}"))
+    return found
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,350 @@
+"""The results database: the one truth of every search. SQLite by default, PostgreSQL by URL.
+
+Only the driver writes. Every public write is one transaction, committed before it returns.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Self
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from hybrid_search.errors import LedgerError, UnknownName, nearest
+from hybrid_search.ledger.connect import database_url, open_engine
+from hybrid_search.ledger.tables import MeasurementRow, ProposalRow, RungRow, SearchRow, TrialRow
+from hybrid_search.record import SearchRecord, Settings, State, TrialRecord
+
+__all__ = ["Ledger", "Point", "Proposal"]
+
+
+class Proposal(NamedTuple):
+    """A proposal that was not trained, and why."""
+
+    reason: str
+    digest: str
+    choices: Mapping[str, Any]
+    excess: float
+
+
+class Kept(NamedTuple):
+    """A trial whose weights are kept."""
+
+    id: int
+    number: int
+
+
+class Point(NamedTuple):
+    """The little of a trial that a chart needs: its final values by name, without architecture or curve."""
+
+    id: int
+    number: int
+    state: str
+    seconds: float | None
+    finished: datetime | None
+    values: Mapping[str, float]
+
+
+class Ledger:
+    """The results database at a URL (default: HYBRID_SEARCH_DB, else sqlite:///results/hybrid-search.db).
+
+    Raises LedgerError where the database cannot be opened, or is not a ledger of this version. Read-only ledgers take
+    no lock and create nothing.
+    """
+
+    def __init__(self, url: str | None = None, *, read_only: bool = False) -> None:
+        self.url = database_url(url)
+        self.read_only = read_only
+        self._engine = open_engine(self.url, read_only=read_only)
+
+    @property
+    def shown(self) -> str:
+        """The URL as it may be printed: without its password."""
+        return self.url.render_as_string(hide_password=True)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- searches --
+
+    def searches(self) -> list[SearchRecord]:
+        """Every search, the newest first."""
+        with self._engine.begin() as db:
+            rows = db.execute(select(SearchRow.__table__).order_by(SearchRow.id.desc())).all()
+        return [_search(row) for row in rows]
+
+    def search(self, name: str | None = None) -> SearchRecord:
+        """The search of this name, or the newest; UnknownName lists those there are."""
+        query = select(SearchRow.__table__).order_by(SearchRow.id.desc()).limit(1)
+        with self._engine.begin() as db:
+            row = db.execute(query if name is None else query.where(SearchRow.name == name)).first()
+            names = [] if row else list(db.execute(select(SearchRow.name).order_by(SearchRow.id)).scalars())
+        if row is None and not names:
+            raise UnknownName(f"{self.shown} holds no search yet. Start one with: hybrid-search run")
+        if row is None:
+            raise UnknownName(f"search must be one of {', '.join(names)}; got {name!r}.{nearest(name, names)}")
+        return _search(row)
+
+    def find_search(self, name: str) -> SearchRecord | None:
+        """The search of this name, or None."""
+        with self._engine.begin() as db:
+            row = db.execute(select(SearchRow.__table__).where(SearchRow.name == name)).first()
+        return _search(row) if row else None
+
+    def create_search(self, search: SearchRecord) -> SearchRecord:
+        """Write a new search; returned with its id and time. LedgerError if the name is taken."""
+        values = {
+            "name": search.name,
+            "space": dict(search.space),
+            "objectives": list(search.objectives),
+            "settings": search.settings.to_dict(),
+            "sampler": search.sampler,
+            "seed": search.seed,
+            "target": search.target,
+            "max_flops": search.max_flops,
+            "max_params": search.max_params,
+            "input_size": list(search.input_size),
+            "classes": search.classes,
+            "created": datetime.now(UTC),
+        }
+        with self._engine.begin() as db:
+            if db.execute(select(SearchRow.id).where(SearchRow.name == search.name)).first():
+                raise LedgerError(f"a new search needs a new name; {search.name!r} is taken in {self.shown}.")
+            db.execute(insert(SearchRow), values)
+        return self.search(search.name)
+
+    def set_target(self, search_id: int, target: int) -> None:
+        """Write how many trials the search goes on to."""
+        with self._engine.begin() as db:
+            db.execute(update(SearchRow).where(SearchRow.id == search_id).values(target=target))
+
+    # -- trials: writing --
+
+    def start_trial(
+        self,
+        search_id: int,
+        number: int,
+        *,
+        digest: str,
+        architecture: Mapping[str, Any],
+        choices: Mapping[str, Any],
+        settings: Settings,
+        worker: str = "",
+    ) -> int:
+        """Write a trial that is about to run; its id is returned."""
+        with self._engine.begin() as db:
+            row = db.execute(
+                insert(TrialRow)
+                .values(
+                    search_id=search_id,
+                    number=number,
+                    state="running",
+                    digest=digest,
+                    architecture=dict(architecture),
+                    choices=dict(choices),
+                    settings=settings.to_dict(),
+                    seed=settings.seed,
+                    attempt=1,
+                    rung=0,
+                    started=datetime.now(UTC),
+                    changed=_next_change(db),
+                    worker=worker,
+                    facts={},
+                )
+                .returning(TrialRow.id)
+            ).scalar_one()
+        return int(row)
+
+    def restart_trial(self, trial_id: int) -> None:
+        """Start a trial again whose worker or driver went away: its curve is dropped, its number kept."""
+        with self._engine.begin() as db:
+            db.execute(delete(RungRow).where(RungRow.trial_id == trial_id))
+            db.execute(
+                update(TrialRow)
+                .where(TrialRow.id == trial_id)
+                .values(
+                    attempt=TrialRow.attempt + 1, rung=0, started=datetime.now(UTC), changed=_next_change(db), worker=""
+                )
+            )
+
+    def add_rung(
+        self, trial_id: int, rung: int, measurements: Mapping[str, float], facts: Mapping[str, str] | None = None
+    ) -> None:
+        """Write one point of a learning curve; writing the same rung again replaces it."""
+        with self._engine.begin() as db:
+            db.execute(delete(RungRow).where(RungRow.trial_id == trial_id, RungRow.rung == rung))
+            rows = [{"trial_id": trial_id, "rung": rung, "name": k, "value": float(v)} for k, v in measurements.items()]
+            if rows:
+                db.execute(insert(RungRow), rows)
+            values: dict[str, Any] = {"rung": rung, "changed": _next_change(db)}
+            if facts:
+                values |= {"facts": dict(facts), "worker": facts.get("worker", "")}
+            db.execute(update(TrialRow).where(TrialRow.id == trial_id).values(**values))
+
+    def finish_trial(
+        self,
+        trial_id: int,
+        state: State,
+        measurements: Mapping[str, float] | None = None,
+        *,
+        seed: int = 0,
+        failure_kind: str | None = None,
+        failure_text: str | None = None,
+    ) -> None:
+        """Write how a trial ended, with its final numbers. Once ended, a trial stays as it is: LedgerError."""
+        with self._engine.begin() as db:
+            changed = db.execute(
+                update(TrialRow)
+                .where(TrialRow.id == trial_id, TrialRow.state == "running")
+                .values(
+                    state=state,
+                    finished=datetime.now(UTC),
+                    changed=_next_change(db),
+                    failure_kind=failure_kind,
+                    failure_text=failure_text,
+                )
+            ).rowcount
+            if not changed:
+                raise LedgerError(f"only a running trial can end; trial row {trial_id} is not running.")
+            rows = [
+                {"trial_id": trial_id, "name": name, "seed": seed, "value": float(value)}
+                for name, value in (measurements or {}).items()
+            ]
+            if rows:
+                db.execute(insert(MeasurementRow), rows)
+
+    def set_weights(self, trial_id: int, path: str | None) -> None:
+        """Write where a trial's weights are kept, or that they are kept no longer."""
+        with self._engine.begin() as db:
+            db.execute(update(TrialRow).where(TrialRow.id == trial_id).values(weights=path, changed=_next_change(db)))
+
+    def kept_weights(self, search_id: int) -> list[Kept]:
+        """The trials of a search whose weights are kept."""
+        query = select(TrialRow.id, TrialRow.number).where(
+            TrialRow.search_id == search_id, TrialRow.weights.is_not(None)
+        )
+        with self._engine.begin() as db:
+            return [Kept(*row) for row in db.execute(query)]
+
+    def add_proposal(self, search_id: int, proposal: Proposal) -> None:
+        """Write a proposal that was not trained."""
+        with self._engine.begin() as db:
+            values = {**proposal._asdict(), "choices": dict(proposal.choices)}
+            db.execute(insert(ProposalRow), {"search_id": search_id, "created": datetime.now(UTC), **values})
+
+    # -- trials: reading --
+
+    def trials(self, search_id: int, numbers: Iterable[int] | None = None) -> list[TrialRecord]:
+        """The trials of a search by number, whole; `numbers` asks for some of them."""
+        query = select(TrialRow.__table__).where(TrialRow.search_id == search_id).order_by(TrialRow.number)
+        if numbers is not None:
+            query = query.where(TrialRow.number.in_(list(numbers)))
+        with self._engine.begin() as db:
+            rows = db.execute(query).all()
+            values = self._measurements(db, search_id)
+        return [_trial(row, values.get(row.id, {})) for row in rows]
+
+    def trial(self, search_id: int, number: int) -> TrialRecord:
+        """One trial by its number; UnknownName says which numbers there are."""
+        found = self.trials(search_id, [number])
+        if not found:
+            last = self.counts(search_id)
+            raise UnknownName(f"trial must be a number from 0 to {sum(last.values()) - 1}; got {number}.")
+        return found[0]
+
+    def architectures(self, search_id: int, numbers: Iterable[int] | None = None) -> dict[int, Mapping[str, Any]]:
+        """The architectures of a search by trial number, and nothing else; `numbers` asks for some of them."""
+        query = select(TrialRow.number, TrialRow.architecture).where(TrialRow.search_id == search_id)
+        if numbers is not None:
+            query = query.where(TrialRow.number.in_(list(numbers)))
+        with self._engine.begin() as db:
+            return {number: architecture for number, architecture in db.execute(query)}
+
+    def points(self, search_id: int, names: Sequence[str], after: int = 0) -> tuple[list[Point], int]:
+        """The trials changed after `after` with their values of these names, and the newest change: for live charts."""
+        table = TrialRow.__table__.c
+        columns = (table.id, table.number, table.state, table.started, table.finished, table.changed)
+        query = select(*columns).where(table.search_id == search_id, table.changed > after).order_by(table.number)
+        with self._engine.begin() as db:
+            rows = db.execute(query).all()
+            values = self._measurements(db, search_id, names, after) if rows else {}
+        points = [
+            Point(
+                row.id,
+                row.number,
+                row.state,
+                (row.finished - row.started).total_seconds() if row.finished else None,
+                row.finished,
+                values.get(row.id, {}),
+            )
+            for row in rows
+        ]
+        return points, max((row.changed for row in rows), default=after)
+
+    def curve(self, trial_id: int) -> list[tuple[int, dict[str, float]]]:
+        """The learning curve of a trial: (epoch, numbers by name), in order."""
+        columns = (RungRow.rung, RungRow.name, RungRow.value)
+        query = select(*columns).where(RungRow.trial_id == trial_id).order_by(RungRow.rung)
+        rungs: dict[int, dict[str, float]] = defaultdict(dict)
+        with self._engine.begin() as db:
+            for rung, name, value in db.execute(query):
+                rungs[rung][name] = value
+        return list(rungs.items())
+
+    def proposals(self, search_id: int) -> list[Proposal]:
+        """What was proposed and not trained, in order."""
+        columns = (ProposalRow.reason, ProposalRow.digest, ProposalRow.choices, ProposalRow.excess)
+        query = select(*columns).where(ProposalRow.search_id == search_id).order_by(ProposalRow.id)
+        with self._engine.begin() as db:
+            return [Proposal(*row) for row in db.execute(query)]
+
+    def counts(self, search_id: int) -> dict[str, int]:
+        """How many trials are in each state."""
+        query = select(TrialRow.state, func.count()).where(TrialRow.search_id == search_id).group_by(TrialRow.state)
+        with self._engine.begin() as db:
+            return {state: count for state, count in db.execute(query)}
+
+    def _measurements(
+        self, db: Connection, search_id: int, names: Sequence[str] | None = None, after: int = 0
+    ) -> dict[int, dict[str, float]]:
+        """The mean over seeds of every final number, by trial."""
+        row, trial = MeasurementRow.__table__.c, TrialRow.__table__.c
+        query = (
+            select(row.trial_id, row.name, func.avg(row.value))
+            .join(TrialRow, trial.id == row.trial_id)
+            .where(trial.search_id == search_id, trial.changed > after)
+            .group_by(row.trial_id, row.name)
+        )
+        if names is not None:
+            query = query.where(row.name.in_(list(names)))
+        values: dict[int, dict[str, float]] = defaultdict(dict)
+        for trial_id, name, value in db.execute(query):
+            values[trial_id][name] = value
+        return values
+
+
+def _next_change(db: Connection) -> int:
+    """One more than any change so far: writers are serialised by their transaction."""
+    return int(db.execute(select(func.coalesce(func.max(TrialRow.changed), 0))).scalar_one()) + 1
+
+
+def _search(row: Row[Any]) -> SearchRecord:
+    fields = dict(row._mapping)
+    fields["objectives"] = tuple(fields["objectives"])
+    fields["input_size"] = tuple(fields["input_size"])
+    fields["settings"] = Settings.from_dict(fields["settings"])
+    return SearchRecord(**fields)
+
+
+def _trial(row: Row[Any], measurements: Mapping[str, float]) -> TrialRecord:
+    fields = dict(row._mapping)
+    for name in ("search_id", "changed"):
+        del fields[name]
+    return TrialRecord(**fields, measurements=measurements)

@@ -1,0 +1,117 @@
+"""The tables of the ledger as SQLAlchemy models.
+
+search --< trial --< measurement      one row a number: a new objective needs no migration
+             |   --< rung             the learning curve, one row a number and epoch
+             `-- weights              where the trained weights of a front member are kept
+search --< proposal                   what was proposed and not trained: over budget, or known already
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Dialect, Float, ForeignKey, Index, String, Text, TypeDecorator, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+HEAD = "0001"  # the newest Alembic revision; a test holds it equal to the scripts
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A time in UTC: SQLite forgets the zone, so it is put back when read."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Into the database: always UTC."""
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Out of the database: the zone put back where it was lost."""
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+class Base(DeclarativeBase):
+    """The root of the models."""
+
+
+class SearchRow(Base):
+    """One search: its question and its settings, all as plain JSON."""
+
+    __tablename__ = "search"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    space: Mapped[dict[str, Any]] = mapped_column(JSON)
+    objectives: Mapped[list[str]] = mapped_column(JSON)
+    settings: Mapped[dict[str, Any]] = mapped_column(JSON)
+    sampler: Mapped[str] = mapped_column(String(100))
+    seed: Mapped[int]
+    target: Mapped[int]
+    max_flops: Mapped[float | None] = mapped_column(Float)
+    max_params: Mapped[float | None] = mapped_column(Float)
+    input_size: Mapped[list[int]] = mapped_column(JSON)
+    classes: Mapped[int]
+    created: Mapped[datetime] = mapped_column(UtcTime)
+
+
+class TrialRow(Base):
+    """One trial. `facts` carries what makes its numbers a result: device, versions, commit, data fingerprint."""
+
+    __tablename__ = "trial"
+    __table_args__ = (
+        UniqueConstraint("search_id", "number"),
+        Index("trial_by_digest", "search_id", "digest"),
+        Index("trial_by_state", "search_id", "state"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    search_id: Mapped[int] = mapped_column(ForeignKey("search.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    state: Mapped[str] = mapped_column(String(20))
+    digest: Mapped[str] = mapped_column(String(32))
+    architecture: Mapped[dict[str, Any]] = mapped_column(JSON)
+    choices: Mapped[dict[str, Any]] = mapped_column(JSON)
+    settings: Mapped[dict[str, Any]] = mapped_column(JSON)
+    seed: Mapped[int]
+    attempt: Mapped[int] = mapped_column(default=1)
+    rung: Mapped[int] = mapped_column(default=0)
+    started: Mapped[datetime] = mapped_column(UtcTime)
+    finished: Mapped[datetime | None] = mapped_column(UtcTime)
+    changed: Mapped[int] = mapped_column(default=0, index=True)  # grows with every write: readers ask what is new
+    worker: Mapped[str] = mapped_column(String(200), default="")
+    failure_kind: Mapped[str | None] = mapped_column(String(20))
+    failure_text: Mapped[str | None] = mapped_column(Text)
+    facts: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
+    weights: Mapped[str | None] = mapped_column(String(500))
+
+
+class MeasurementRow(Base):
+    """One final number of one trial under one seed."""
+
+    __tablename__ = "measurement"
+    trial_id: Mapped[int] = mapped_column(ForeignKey("trial.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    seed: Mapped[int] = mapped_column(primary_key=True)
+    value: Mapped[float] = mapped_column(Float)
+
+
+class RungRow(Base):
+    """One number of a learning curve: after `rung` epochs."""
+
+    __tablename__ = "rung"
+    trial_id: Mapped[int] = mapped_column(ForeignKey("trial.id", ondelete="CASCADE"), primary_key=True)
+    rung: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    value: Mapped[float] = mapped_column(Float)
+
+
+class ProposalRow(Base):
+    """A proposal that was not trained: `gated` (over the budget) or `duplicate` (known, running or failed before)."""
+
+    __tablename__ = "proposal"
+    __table_args__ = (Index("proposal_by_search", "search_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    search_id: Mapped[int] = mapped_column(ForeignKey("search.id", ondelete="CASCADE"))
+    reason: Mapped[str] = mapped_column(String(20))
+    digest: Mapped[str] = mapped_column(String(32))
+    choices: Mapped[dict[str, Any]] = mapped_column(JSON)
+    excess: Mapped[float] = mapped_column(Float, default=0.0)  # how far over the budget, as a share of it
+    created: Mapped[datetime] = mapped_column(UtcTime)

@@ -1,0 +1,177 @@
+"""Local attention on any device through ordinary attention: the window, the borders and the positions become keys.
+
+Queries are taken in blocks with the keys that their windows can reach. A key in row u and column v of its block's keys
+is extended to [k; onehot(u); onehot(v)], a query at (i, j) to [q; A_ij; B_ij], where
+
+    A_ij[u] = q_row . r_row[u - i]      inside the window of i, -1e4 outside it and outside the map
+
+and B likewise for columns. Their dot product is q.k + q.r with the window and the border included, so that
+`scaled_dot_product_attention` without a mask is exact and runs its flash kernel forward and backward, which a mask
+with a gradient would not.
+
+The keys of neighbouring blocks overlap, so extended they take several times the room of the map. Images and heads are
+therefore taken a few at a time, and training keeps only q, k, v and the tables and extends the keys once more on the
+way back.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from hybrid_search.ops.local_attention.axis import Axis, cut
+
+OUT = -1e4  # a logit that no softmax sees, in any precision: row and column add up to -2e4, within float16
+CHUNK = 2**21  # numbers in the extended keys of the images and heads taken at a time, so that they stay in cache
+
+
+def refuses(q: Tensor, extent: int, border: str) -> str | None:
+    """None: the portable form takes every call."""
+    return None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a map is cut: the options and the blocks along both axes."""
+
+    extent: int
+    border: str
+    rows: Axis
+    cols: Axis
+
+    def keys(self, head_width: int) -> int:
+        """Numbers in the extended keys of one head of one image."""
+        keys = self.rows.count * self.rows.keys * self.cols.count * self.cols.keys
+        return keys * (head_width + self.rows.keys + self.cols.keys)
+
+
+def attend(
+    q: Tensor,
+    k: Tensor | None,
+    v: Tensor,
+    rel_row: Tensor | None,
+    rel_col: Tensor | None,
+    extent: int,
+    border: str,
+) -> Tensor:
+    """`local_attention` on checked arguments."""
+    rows, cols = cut((q.shape[-2], q.shape[-1]), extent, border, q.shape[2])
+    plan = Plan(extent, border, rows, cols)
+    if torch.compiler.is_compiling():  # a compiler or exporter sees one graph for any batch
+        return attend_blocks(plan, q, k, v, rel_row, rel_col)
+    y: Tensor = InChunks.apply(plan, q, k, v, rel_row, rel_col)  # type: ignore[no-untyped-call]
+    return y
+
+
+class InChunks(torch.autograd.Function):
+    """`attend_blocks` for a few images and heads at a time; the backward pass computes each chunk again."""
+
+    @staticmethod
+    def forward(ctx: Any, plan: Plan, *tensors: Tensor | None) -> Tensor:
+        """The attention; `tensors` are q, k, v, rel_row, rel_col."""
+        ctx.plan = plan
+        ctx.save_for_backward(*tensors)
+        q = tensors[0]
+        assert q is not None
+        y = torch.empty(q.shape, dtype=q.dtype, device=q.device)
+        with torch.autocast(q.device.type, enabled=False):
+            for chunk in chunks(q, plan):
+                y[chunk] = attend_blocks(plan, *narrow(tensors, chunk))
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of q, k, v and the tables, those that are asked for."""
+        tensors: tuple[Tensor | None, ...] = ctx.saved_tensors
+        wanted = [n for n, need in enumerate(ctx.needs_input_grad[1:]) if need]
+        grads = [torch.zeros_like(x) if n in wanted and x is not None else None for n, x in enumerate(tensors)]
+        q = tensors[0]
+        assert q is not None
+        with torch.autocast(q.device.type, enabled=False):
+            for chunk in chunks(q, ctx.plan):
+                leaves: list[Any] = [None if x is None else x.detach() for x in narrow(tensors, chunk)]
+                for n in wanted:
+                    leaves[n].requires_grad_()
+                with torch.enable_grad():
+                    y = attend_blocks(ctx.plan, *leaves)
+                found = torch.autograd.grad(y, [leaves[n] for n in wanted], dy[chunk])
+                parts = narrow(grads, chunk)
+                for n, grad in zip(wanted, found, strict=True):
+                    parts[n] += grad
+        return (None, *grads)
+
+
+Chunk = tuple[slice, slice]
+
+
+def chunks(q: Tensor, plan: Plan) -> Iterator[Chunk]:
+    """Slices of (batch, heads) whose extended keys are at most CHUNK numbers, or one head of one image."""
+    batch, heads, head_width = q.shape[:3]
+    fit = max(1, CHUNK // plan.keys(head_width))
+    by_heads = min(heads, fit)
+    by_images = max(1, fit // heads)
+    for image in range(0, batch, by_images):
+        for head in range(0, heads, by_heads):
+            yield slice(image, image + by_images), slice(head, head + by_heads)
+
+
+def narrow(tensors: Any, chunk: Chunk) -> list[Any]:
+    """q, k, v and the tables of one chunk; a table that the heads share stays whole."""
+    q, k, v, *tables = tensors
+    maps = [None if x is None else x[chunk] for x in (q, k, v)]
+    return maps + [x if x is None or x.shape[0] == 1 else x[chunk[1]] for x in tables]
+
+
+def attend_blocks(
+    plan: Plan, q: Tensor, k: Tensor | None, v: Tensor, rel_row: Tensor | None, rel_col: Tensor | None
+) -> Tensor:
+    """The attention of all blocks of (batch, heads, d, rows, cols) at once; n m count blocks, i j their queries."""
+    rows, cols = plan.rows, plan.cols
+    batch, heads, d = q.shape[:3]
+    q = F.pad(q, (0, cols.count * cols.block - cols.size, 0, rows.count * rows.block - rows.size))
+    q = q.reshape(batch, heads, d, rows.count, rows.block, cols.count, cols.block).permute(0, 1, 3, 5, 4, 6, 2)
+
+    query = [q] if k is not None else []
+    halves = (q[..., : d // 2], q[..., d // 2 :])
+    for axis, table, half, letters in zip((rows, cols), (rel_row, rel_col), halves, ("ni", "mj"), strict=True):
+        entry, seen = axis.place(plan.extent, plan.border, q.device)
+        mask = torch.where(seen, 0.0, OUT).to(q.dtype)  # (count, block, keys)
+        mask = mask[:, None, :, None] if axis is rows else mask[:, None]  # (n, 1, i, 1, keys) or (m, 1, j, keys)
+        if table is None:
+            query.append(mask.expand(*q.shape[:-1], axis.keys))
+        else:
+            r = table[:, :, entry].masked_fill(~seen, 0).expand(heads, -1, -1, -1, -1)
+            query.append(torch.einsum(f"bhnmijd,hd{letters}u->bhnmiju", half, r) + mask)
+
+    row = torch.eye(rows.keys, dtype=q.dtype, device=q.device)[:, None].expand(-1, cols.keys, -1)
+    col = torch.eye(cols.keys, dtype=q.dtype, device=q.device).expand(rows.keys, -1, -1)
+    hot = torch.cat([row, col], -1).expand(batch, heads, rows.count, cols.count, -1, -1, -1)
+    key = [hot] if k is None else [reach(k, plan), hot]
+    queries, keys = (torch.cat(parts, -1).flatten(4, 5).flatten(2, 3).flatten(0, 1) for parts in (query, key))
+    value = reach(v, plan).flatten(4, 5).flatten(2, 3).flatten(0, 1)
+    value = F.pad(value, (0, keys.shape[-1] - d))  # as wide as the keys, or the flash kernel is not taken
+    y = F.scaled_dot_product_attention(queries, keys, value, scale=1.0)[..., :d]
+    y = y.reshape(batch, heads, rows.count, cols.count, rows.block, cols.block, d).permute(0, 1, 6, 2, 4, 3, 5)
+    return y.reshape(batch, heads, d, rows.count * rows.block, -1)[..., : rows.size, : cols.size]
+
+
+def reach(x: Tensor, plan: Plan) -> Tensor:
+    """(batch, heads, d, rows, cols) -> (batch, heads, n, m, keys, keys, d): what each block can reach, zero outside."""
+    rows, cols = plan.rows, plan.cols
+    x = F.pad(x, (cols.before, cols.after, rows.before, rows.after)).permute(0, 1, 3, 4, 2)
+    return overlap(overlap(x, 2, rows), 4, cols).permute(0, 1, 2, 4, 3, 5, 6)
+
+
+def overlap(x: Tensor, dim: int, axis: Axis) -> Tensor:
+    """(..., padded pixels, ...) -> (..., count, keys, ...) in a few large copies, whose gradient is a few large sums."""
+    x = x.reshape(*x.shape[:dim], -1, axis.block, *x.shape[dim + 1 :])
+    parts = [
+        x.narrow(dim, n, axis.count).narrow(dim + 1, 0, min(axis.block, axis.keys - n * axis.block))
+        for n in range(axis.pieces)
+    ]
+    return torch.cat(parts, dim + 1)

@@ -1,0 +1,161 @@
+"""Frozen values that travel between workers, ledger and front: settings, evaluations, trials, searches."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import datetime
+from typing import Any, Literal, Self
+
+from hybrid_search.errors import SettingsError, nearest, one_of, whole
+
+State = Literal["running", "complete", "stopped", "failed"]
+STATES: tuple[State, ...] = ("running", "complete", "stopped", "failed")
+FailureKind = Literal["bug", "nan", "oom", "timeout", "lost", "pre-empted"]
+
+OPTIMIZERS = ("adamw", "nesterov")
+AUGMENTS = ("none", "shift", "shift+flip")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+# Settings that say where and how fast a network is trained, not which numbers come out; left out of the digest.
+NOT_IN_DIGEST = ("data_dir", "device", "threads")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How every network of a search is trained: data, recipe, seed. SettingsError where a value is out of range.
+
+    `image_size`, `train_images` and `validation_images` reduce a data set (None keeps it as it is). `ema` is the decay
+    of the averaged weights that are scored (0: none). `precision` auto is fp32 on a CPU and bf16 on a GPU.
+    `split_seed` fixes train, validation and test; `seed` fixes weights and the order of images.
+    """
+
+    data: str = "digits"
+    data_dir: str | None = None
+    image_size: int | None = None
+    train_images: int | None = None
+    validation_images: int | None = None
+    epochs: int = 10
+    batch_size: int = 64
+    optimizer: str = "adamw"
+    learning_rate: float = 4e-3
+    weight_decay: float = 0.05
+    warmup_epochs: float = 1.0
+    label_smoothing: float = 0.0
+    ema: float = 0.0
+    augment: str = "none"
+    precision: str = "auto"
+    device: str = "auto"
+    threads: int = 1
+    seed: int = 0
+    split_seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "threads"):
+            whole(name, getattr(self, name), 1, SettingsError)
+        for name in ("seed", "split_seed"):
+            whole(name, getattr(self, name), 0, SettingsError)
+        for name in ("image_size", "train_images", "validation_images"):
+            if getattr(self, name) is not None:
+                whole(name, getattr(self, name), 1, SettingsError)
+        one_of("optimizer", self.optimizer, OPTIMIZERS, SettingsError)
+        one_of("augment", self.augment, AUGMENTS, SettingsError)
+        one_of("precision", self.precision, PRECISIONS, SettingsError)
+        ranges = (("learning_rate", 0.0, 100.0), ("weight_decay", 0.0, 100.0), ("warmup_epochs", 0.0, float("inf")))
+        for name, low, high in (*ranges, ("label_smoothing", 0.0, 1.0), ("ema", 0.0, 1.0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+                raise SettingsError(f"{name} must be a number from {low:g} to {high:g}; got {value!r}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any]) -> Self:
+        """The settings that `to_dict` wrote; SettingsError for an unknown key."""
+        known = [f.name for f in fields(cls)]
+        for key in d:
+            if key not in known:
+                raise SettingsError(f"settings are {', '.join(known)}; got {key!r}.{nearest(key, known)}")
+        return cls(**d)
+
+    def with_(self, **changes: Any) -> Self:
+        """The same settings with some changed."""
+        return replace(self, **changes)
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits over everything that changes the numbers."""
+        kept = {name: value for name, value in self.to_dict().items() if name not in NOT_IN_DIGEST}
+        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One report of a worker: the numbers after `rung` of `rungs` epochs.
+
+    `facts` says what makes the number a result (device, versions, commit, data fingerprint, kernel); `weights` are the
+    trained weights as safetensors bytes, given with the last rung only.
+    """
+
+    rung: int
+    rungs: int
+    measurements: Mapping[str, float]
+    facts: Mapping[str, str] = field(default_factory=dict)
+    weights: bytes | None = None
+
+    @property
+    def last(self) -> bool:
+        """Whether the evaluation is complete."""
+        return self.rung >= self.rungs
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial as the ledger knows it. `choices` are the answers the space was given; times are UTC."""
+
+    id: int
+    number: int
+    state: State
+    digest: str
+    architecture: Mapping[str, Any]
+    choices: Mapping[str, Any]
+    seed: int
+    measurements: Mapping[str, float] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    attempt: int = 1
+    rung: int = 0
+    started: datetime | None = None
+    finished: datetime | None = None
+    worker: str = ""
+    failure_kind: str | None = None
+    failure_text: str | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+    weights: str | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall-clock seconds from start to end, None while it runs."""
+        if self.started is None or self.finished is None:
+            return None
+        return (self.finished - self.started).total_seconds()
+
+
+@dataclass(frozen=True)
+class SearchRecord:
+    """One search as the ledger knows it: what was asked for, of which space, under which settings."""
+
+    id: int
+    name: str
+    space: Mapping[str, Any]
+    objectives: tuple[str, ...]
+    settings: Settings
+    sampler: str
+    seed: int
+    target: int
+    max_flops: float | None = None
+    max_params: float | None = None
+    created: datetime | None = None
+    input_size: tuple[int, int, int] = (1, 16, 16)
+    classes: int = 10

@@ -1,0 +1,340 @@
+"""The search: passive. It is asked for trials and told how they went; it alone sees Optuna and the ledger.
+
+    trial = search.ask()                      # None when there is nothing left to ask
+    search.report(trial, rung, measurements)  # after each epoch: keep or stop
+    search.tell(trial, outcome)               # written in the ledger first, then told to the sampler
+
+The ledger is the one truth: Optuna's study lives in memory and is rebuilt from it, so that resuming is opening the
+same search again. Over-budget and repeated proposals are answered from what is known and consume no trial.
+"""
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import optuna
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import TrialState
+
+from hybrid_search.architecture import Architecture
+from hybrid_search.cost import cost
+from hybrid_search.errors import SettingsError
+from hybrid_search.front import hypervolume, pareto_front, reference_point
+from hybrid_search.ledger import Ledger, Proposal
+from hybrid_search.objectives import objectives
+from hybrid_search.record import SearchRecord, Settings, TrialRecord
+from hybrid_search.samplers import make_sampler
+from hybrid_search.space import ENUMERABLE, Answers, SearchSpace
+from hybrid_search.weights import WeightsFolder
+
+PATIENCE = 25  # proposals in a row that could not be trained, before the search looks for an unseen design itself
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One architecture to train under one set of settings."""
+
+    id: int
+    number: int
+    architecture: Architecture
+    choices: Mapping[str, Any]
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended: complete with its numbers, stopped early, or failed with a kind and a text."""
+
+    state: Literal["complete", "stopped", "failed"]
+    measurements: Mapping[str, float] = field(default_factory=dict)
+    failure_kind: str | None = None
+    failure_text: str | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a search stands."""
+
+    counts: Mapping[str, int]
+    target: int
+    gated: int
+    duplicates: int
+    front: int
+    hypervolume: float
+    reference: Sequence[float]
+    best: float | None
+
+
+class Search:
+    """One search of the ledger, opened by its record. Not thread-safe: one driver asks and tells."""
+
+    def __init__(self, record: SearchRecord, ledger: Ledger) -> None:
+        self.record = record
+        self.ledger = ledger
+        self.space = SearchSpace.from_dict(record.space, f"search {record.name}")
+        self.objectives = objectives(record.objectives)
+        self.directions = [objective.direction for objective in self.objectives]
+        self.weights = WeightsFolder(ledger.url, record.id)
+        self._known: dict[str, str] = {}  # digest -> state of the trial that has it
+        self._values: dict[int, dict[str, float]] = {}  # completed trial -> its numbers
+        self._digests: dict[str, int] = {}  # digest of a completed trial -> its number
+        self._asked: dict[int, optuna.trial.Trial] = {}
+        self._interrupted: list[TrialRecord] = []
+        self._counts = {"running": 0, "complete": 0, "stopped": 0, "failed": 0}
+        self._gated = self._duplicates = 0
+        self._next = 0
+        self._study = self._rebuild()
+        self._dice = random.Random(f"{record.seed}/{self._next}/{self._gated + self._duplicates}")
+
+    # -- the study, from the ledger --
+
+    def _rebuild(self) -> optuna.Study:
+        trials, proposals = self.ledger.trials(self.record.id), self.ledger.proposals(self.record.id)
+        # The same seed again would ask the same questions again.
+        seed = self.record.seed + len(trials) + len(proposals)
+        loud = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # a study in memory is nobody's news
+        study = optuna.create_study(directions=list(self.directions), sampler=make_sampler(self.record.sampler, seed))
+        optuna.logging.set_verbosity(loud)
+        for record in trials:
+            self._next = max(self._next, record.number + 1)
+            self._known[record.digest] = record.state
+            self._counts[record.state] += 1
+            if record.state == "running":
+                self._interrupted.append(record)
+            elif record.state == "complete":
+                self._values[record.number] = dict(record.measurements)
+                self._digests[record.digest] = record.number
+                self._remember(study, record.choices, TrialState.COMPLETE, values=self._row(record.measurements))
+            elif record.state == "stopped":
+                self._remember(study, record.choices, TrialState.PRUNED)
+            else:
+                self._remember(study, record.choices, TrialState.FAIL)
+        for proposal in proposals:
+            if proposal.reason == "gated":
+                self._gated += 1
+                self._known[proposal.digest] = "gated"
+                over = {"budget": proposal.excess}
+                self._remember(study, proposal.choices, TrialState.PRUNED, constraints=over)
+            else:
+                self._duplicates += 1
+        return study
+
+    def _remember(self, study: optuna.Study, choices: Mapping[str, Any], state: TrialState, **what: Any) -> None:
+        answers = Answers(choices)
+        self.space.choose(answers)
+        distributions = {name: CategoricalDistribution(offered) for name, offered in answers.offered.items()}
+        trial = optuna.trial.create_trial(state=state, params=answers.asked, distributions=distributions, **what)
+        study.add_trial(trial)
+
+    def _row(self, measurements: Mapping[str, float]) -> list[float]:
+        return [float(measurements[objective.name]) for objective in self.objectives]
+
+    # -- ask --
+
+    def ask(self) -> Trial | None:
+        """The next trial, written in the ledger as running; None when the target is reached or the space is used up.
+
+        Trials that an earlier driver left running come first, under their old numbers.
+        """
+        if self._interrupted:
+            return self._restart(self._interrupted.pop(0))
+        if self._next >= self.record.target:
+            return None
+        for _ in range(PATIENCE):
+            trial = self._propose(self._study.ask())
+            if trial is not None:
+                return trial
+        return self._unseen()
+
+    def _restart(self, record: TrialRecord) -> Trial:
+        self._study.enqueue_trial(dict(record.choices))
+        asked = self._study.ask()
+        architecture = self.space.choose(asked)
+        self.ledger.restart_trial(record.id)
+        self._asked[record.number] = asked
+        return Trial(record.id, record.number, architecture, record.choices, Settings.from_dict(record.settings))
+
+    def _propose(self, asked: optuna.trial.Trial) -> Trial | None:
+        architecture = self.space.choose(asked)
+        digest = architecture.digest
+        if digest in self._known:
+            self._answer_duplicate(asked, digest)
+            return None
+        excess = self.excess(architecture)
+        if excess > 0:
+            self._known[digest] = "gated"
+            self._gated += 1
+            self.ledger.add_proposal(self.record.id, Proposal("gated", digest, asked.params, excess))
+            asked.set_constraint("budget", excess)
+            self._study.tell(asked, state=TrialState.PRUNED)
+            return None
+        if self.record.max_flops is not None or self.record.max_params is not None:
+            asked.set_constraint("budget", excess)
+        number = self._next
+        trial_id = self.ledger.start_trial(
+            self.record.id,
+            number,
+            digest=digest,
+            architecture=architecture.to_dict(),
+            choices=asked.params,
+            settings=self.record.settings,
+        )
+        self._next += 1
+        self._known[digest] = "running"
+        self._counts["running"] += 1
+        self._asked[number] = asked
+        return Trial(trial_id, number, architecture, dict(asked.params), self.record.settings)
+
+    def _answer_duplicate(self, asked: optuna.trial.Trial, digest: str) -> None:
+        """Tell the sampler what is known of a network it proposed again; nothing is trained."""
+        self._duplicates += 1
+        self.ledger.add_proposal(self.record.id, Proposal("duplicate", digest, asked.params, 0.0))
+        if digest in self._digests:
+            self._study.tell(asked, self._row(self._values[self._digests[digest]]))
+        else:
+            self._study.tell(asked, state=TrialState.FAIL)
+
+    def _unseen(self) -> Trial | None:
+        """A design never proposed, found without the sampler: by a walk where that is short, else by random steps.
+
+        The steps start at a random design, or at the cheapest one when a tight budget leaves little else.
+        """
+        found: dict[str, Any] | None = None
+        if self.space.size() <= ENUMERABLE:
+            left = [choices for architecture, choices in self.space.enumerate_choices() if self._is_open(architecture)]
+            found = self._dice.choice(left) if left else None
+        else:
+            cheapest = self.space.extreme(self.excess)[1]
+            for draw in range(ENUMERABLE):
+                if draw < ENUMERABLE // 4:
+                    architecture, choices = self.space.random_choices(self._dice)
+                else:
+                    architecture, choices = self.space.neighbour(cheapest, self._dice)
+                    if self.excess(architecture) <= 0:
+                        cheapest = choices  # a walk inside the budget
+                if self._is_open(architecture):
+                    found = choices
+                    break
+        if found is None:
+            return None
+        self._study.enqueue_trial(found)
+        return self._propose(self._study.ask())
+
+    def _is_open(self, architecture: Architecture) -> bool:
+        return architecture.digest not in self._known and self.excess(architecture) <= 0
+
+    def excess(self, architecture: Architecture) -> float:
+        """How far over the budget an architecture is, as a share of it; 0 or less is within."""
+        bounds = (self.record.max_flops, self.record.max_params)
+        if bounds == (None, None):
+            return 0.0
+        price = self.price(architecture)
+        pairs = zip((price["flops"], price["params"]), bounds, strict=True)
+        return max(value / bound - 1.0 for value, bound in pairs if bound is not None)
+
+    def price(self, architecture: Architecture) -> dict[str, float]:
+        """What is known before training: FLOPs (2 x MACs) and parameters."""
+        found = cost(architecture, self.record.input_size, self.record.classes)
+        return {"flops": float(found.flops), "params": float(found.params)}
+
+    # -- report and tell --
+
+    def report(
+        self, trial: Trial, rung: int, measurements: Mapping[str, float], facts: Mapping[str, str] | None = None
+    ) -> Literal["keep", "stop"]:
+        """Write one rung of a running trial. A number that is not finite ends the trial as failed (nan): stop."""
+        wrong = [name for name, value in measurements.items() if not math.isfinite(value)]
+        if wrong:
+            self.tell(trial, Outcome("failed", {}, "nan", f"{wrong[0]} is not finite after rung {rung}"))
+            return "stop"
+        self.ledger.add_rung(trial.id, rung, measurements, facts)
+        return "keep"
+
+    def tell(self, trial: Trial, outcome: Outcome) -> bool:
+        """Write how a trial ended, then teach the sampler. True when its weights are worth keeping: it is on the front.
+
+        A trial whose numbers lack an objective, or are not finite, is failed.
+        """
+        outcome = self._judged(trial, outcome)
+        numbers = {**self.price(trial.architecture), **outcome.measurements} if outcome.state == "complete" else {}
+        self.ledger.finish_trial(
+            trial.id,
+            outcome.state,
+            numbers,
+            seed=trial.settings.seed,
+            failure_kind=outcome.failure_kind,
+            failure_text=outcome.failure_text,
+        )
+        asked = self._asked.pop(trial.number)
+        self._known[trial.architecture.digest] = outcome.state
+        self._counts["running"] -= 1
+        self._counts[outcome.state] += 1
+        if outcome.state != "complete":
+            self._study.tell(asked, state=TrialState.PRUNED if outcome.state == "stopped" else TrialState.FAIL)
+            return False
+        self._values[trial.number] = numbers
+        self._digests[trial.architecture.digest] = trial.number
+        self._study.tell(asked, self._row(numbers))
+        return trial.number in self.front()
+
+    def _judged(self, trial: Trial, outcome: Outcome) -> Outcome:
+        if outcome.state != "complete":
+            return outcome
+        for name, value in outcome.measurements.items():
+            if not math.isfinite(value):
+                return Outcome("failed", {}, "nan", f"{name} is not finite at the end")
+        known = self.price(trial.architecture)
+        for objective in self.objectives:
+            if objective.name not in outcome.measurements and objective.name not in known:
+                came = ", ".join(outcome.measurements) or "nothing"
+                return Outcome("failed", {}, "bug", f"the evaluation must measure {objective.name}; it gave {came}")
+        return outcome
+
+    def keep_weights(self, trial: Trial, weights: bytes) -> None:
+        """Keep the weights of a trial on the front, and drop those that it dominates."""
+        front = self.front()
+        path = self.weights.write(trial.number, weights)
+        self.ledger.set_weights(trial.id, path)
+        for record in self.ledger.kept_weights(self.record.id):
+            if record.number not in front:
+                self.ledger.set_weights(record.id, None)
+                self.weights.drop(record.number)
+
+    # -- where it stands --
+
+    def front(self) -> list[int]:
+        """The numbers of the completed trials on the Pareto front."""
+        numbers = list(self._values)
+        return [numbers[i] for i in pareto_front([self._row(self._values[n]) for n in numbers], self.directions)]
+
+    def progress(self) -> Progress:
+        """Counts, front size and hypervolume (against a reference a little worse than the worst trial)."""
+        rows = [self._row(values) for values in self._values.values()]
+        reference = reference_point(rows, self.objectives)
+        best = None
+        if rows:
+            pick = max if self.directions[0] == "maximize" else min
+            best = pick(row[0] for row in rows)
+        volume = hypervolume(rows, reference, self.directions) if rows else 0.0
+        counts = dict(self._counts)
+        return Progress(
+            counts, self.record.target, self._gated, self._duplicates, len(self.front()), volume, reference, best
+        )
+
+
+def check_budget(space: SearchSpace, record: SearchRecord) -> None:
+    """SettingsError unless some design of the space fits the data and the budget; it names the smallest cost there is."""
+    for name, bound in (("flops", record.max_flops), ("params", record.max_params)):
+
+        def price(architecture: Architecture, name: str = name) -> float:
+            return float(getattr(cost(architecture, record.input_size, record.classes), name))
+
+        least = price(space.extreme(price)[0])  # raises where a stem does not fit the images
+        if bound is not None and bound < least:
+            raise SettingsError(
+                f"--max-{name} must leave at least one design of {space.name}, whose smallest has {least:,.0f} {name}; "
+                f"got {bound:,.0f}."
+            )

@@ -1,0 +1,98 @@
+"""The networks under timm: `timm.create_model("hybrid_net", architecture="sasa-26-stem")` after this import.
+
+timm imports torchvision, and torchvision's compiled library does not load beside every build of torch (PyPI's 0.28.0
+needs CUDA's libraries, which the CPU build of torch 2.13.0 does not bring). `import torchvision` then ends in
+"operator torchvision::nms does not exist", for its `_meta_registrations` describe operators that were never loaded.
+Nothing here or in timm's networks uses those operators, so in that one case the descriptions are left out. Where
+torchvision imports, or is missing, nothing is touched.
+"""
+
+import sys
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+from hybrid_search.architecture import Architecture
+from hybrid_search.errors import ArchitectureError
+from hybrid_search.model import HybridNet, build_model
+from hybrid_search.references import reference
+
+__all__ = ["hybrid_net"]
+
+DESCRIPTIONS = "torchvision._meta_registrations"
+
+
+def import_torchvision() -> bool:
+    """Import torchvision, without the descriptions of its compiled operators if they do not exist.
+
+    Returns whether they had to be left out. Any other failure of torchvision is its own and is passed on.
+    """
+    try:
+        import torchvision
+    except ImportError:
+        return False  # not installed: timm says so itself
+    except RuntimeError as error:
+        if "operator torchvision::" not in str(error):
+            raise
+    else:
+        return getattr(sys.modules.get(DESCRIPTIONS), "left_out", False)
+    stub = ModuleType(DESCRIPTIONS, "Left out by hybrid_search.timm_models: the compiled operators are not loaded.")
+    stub.left_out = True  # type: ignore[attr-defined]
+    sys.modules[DESCRIPTIONS] = stub
+    import torchvision  # noqa: F401
+
+    return True
+
+
+import_torchvision()
+
+from timm.models import build_model_with_cfg, register_model  # noqa: E402  (after torchvision)
+
+OPTIONS = ("architecture", "in_chans", "num_classes", "global_pool")
+
+default_cfgs = {
+    "hybrid_net": {
+        "url": "",
+        "num_classes": 1000,
+        "input_size": (3, 224, 224),
+        "pool_size": None,
+        "interpolation": "bicubic",
+        "mean": (0.485, 0.456, 0.406),
+        "std": (0.229, 0.224, 0.225),
+        "first_conv": None,  # weights are loaded as they are, never adapted to another number of channels
+        "classifier": "head",
+    }
+}
+
+
+def _make(
+    architecture: str | Mapping[str, Any] | Architecture,
+    in_chans: int = 3,
+    num_classes: int = 1000,
+    global_pool: str = "avg",
+    **other: Any,
+) -> HybridNet:
+    if other:
+        raise ArchitectureError(f"options of hybrid_net are {', '.join(OPTIONS)}; got {', '.join(other)}.")
+    if isinstance(architecture, str):
+        architecture = reference(architecture)
+    elif isinstance(architecture, Mapping):
+        architecture = Architecture.from_dict(architecture)
+    model = build_model(architecture, in_chans, num_classes)
+    if global_pool != "avg":
+        model.reset_classifier(num_classes, global_pool)
+    return model
+
+
+@register_model
+def hybrid_net(
+    pretrained: bool = False, architecture: str | Mapping[str, Any] | Architecture = "sasa-26-stem", **kwargs: Any
+) -> HybridNet:
+    """A HybridNet by timm's rules: `architecture` is a reference name or what `Architecture.to_dict` wrote.
+
+    Further options are `in_chans` and `num_classes`. UnknownName or ArchitectureError for a design that cannot be.
+    """
+    if kwargs.pop("features_only", False):
+        raise ArchitectureError("hybrid_net has no features_only; forward_features gives the last stage's map.")
+    model: HybridNet = build_model_with_cfg(_make, "hybrid_net", pretrained, architecture=architecture, **kwargs)
+    return model
