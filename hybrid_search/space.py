@@ -20,6 +20,8 @@ from hybrid_search.record import Settings
 from hybrid_search.space_file import SpaceForm, parse_space, read_space_file
 from hybrid_search.stems import make_stem
 
+Kinds = Mapping[str, Sequence[Mapping[str, tuple[Any, ...]]]]  # operator or stem -> its variants -> options -> choices
+
 ENUMERABLE = 5000  # up to this many designs, extremes are found by looking at all of them
 
 
@@ -125,12 +127,13 @@ class SearchSpace:
         def ask(name: str, choices: Sequence[Any]) -> Any:
             return choices[0] if len(choices) == 1 else chooser.suggest_categorical(name, tuple(choices))
 
-        def pick(
-            prefix: str, what: str, kinds: Mapping[str, Mapping[str, tuple[Any, ...]]]
-        ) -> tuple[str, dict[str, Any]]:
+        def pick(prefix: str, what: str, kinds: Kinds) -> tuple[str, dict[str, Any]]:
             kind = ask(f"{prefix}{what}", list(kinds))
-            head = f"{prefix or what + '.'}{kind}."
-            return kind, {option: ask(head + option, values) for option, values in kinds[kind].items()}
+            head, variants = f"{prefix or what + '.'}{kind}.", kinds[kind]
+            which = ask(f"{head}variant", list(range(1, len(variants) + 1)))
+            if len(variants) > 1:
+                head += f"variant{which}."
+            return kind, {option: ask(head + option, values) for option, values in variants[which - 1].items()}
 
         stem = make_stem(*pick("", "stem", self.form.stem))
         groups = {name: pick(f"{name}.", "operator", group.operator) for name, group in self._used_groups().items()}
@@ -211,19 +214,31 @@ class SearchSpace:
     def _descend(
         self, price: Callable[[Architecture], float], start: Mapping[str, Any]
     ) -> tuple[float, Architecture, dict[str, Any]]:
-        here = Answers(start)
-        best = self.choose(here)
-        lowest = price(best)
+        def settle(given: Mapping[str, Any], names: Sequence[str]) -> tuple[float, Architecture, Answers]:
+            """The best way to answer `names`, one after the other, the rest as given."""
+            answers = Answers(given)
+            best = (price(architecture := self.choose(answers)), architecture, answers)
+            for name in names:
+                for answer in best[2].offered.get(name, ()):
+                    trying = Answers({**best[2].asked, name: answer})
+                    architecture = self.choose(trying)
+                    if (value := price(architecture)) < best[0]:
+                        best = (value, architecture, trying)
+            return best
+
+        best = settle(start, ())
         improved = True
         while improved:
             improved = False
-            for name, choices in list(here.offered.items()):
+            for name, choices in list(best[2].offered.items()):
                 for answer in choices:
-                    trying = Answers({**here.asked, name: answer})
-                    architecture = self.choose(trying)
-                    if (value := price(architecture)) < lowest:
-                        lowest, best, here, improved = value, architecture, trying, True
-        return lowest, best, here.asked
+                    moved = Answers({**best[2].asked, name: answer})
+                    self.choose(moved)
+                    # An operator is only as good as its options: the questions that a move opens are settled with it.
+                    found = settle(moved.asked, [new for new in moved.offered if new not in best[2].offered])
+                    if found[0] < best[0]:
+                        best, improved = found, True
+        return best[0], best[1], best[2].asked
 
     def _used_groups(self) -> dict[str, Any]:
         used = {form.group for form in self.form.stages}
@@ -240,8 +255,9 @@ class _Recorder:
         return self.asked[name]
 
 
-def _ways(kinds: Mapping[str, Mapping[str, tuple[Any, ...]]]) -> int:
-    return sum(math.prod(len(values) for values in options.values()) for options in kinds.values())
+def _ways(kinds: Kinds) -> int:
+    variants = [options for several in kinds.values() for options in several]
+    return sum(math.prod(len(values) for values in options.values()) for options in variants)
 
 
 def _shipped() -> Path:

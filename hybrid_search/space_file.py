@@ -13,7 +13,12 @@
       - {depth: 2, width: 32, stride: 2, per: block, operator: [conv, local_attention]}   # a choice for each block
       - {depth: 1, width: 64, stride: 2, group: late}
 
-Wherever a value may be searched, a list offers several and a scalar fixes one.
+Wherever a value may be searched, a list offers several and a scalar fixes one. Where the options of an operator or stem
+depend on each other, a list of variants keeps the legal combinations apart:
+
+    local_attention:
+      - {extent: [3, 7], position: relative, logits: [qk+qr, qr]}
+      - {extent: [3, 7], position: [absolute, none]}
 """
 
 from collections.abc import Callable, Mapping
@@ -57,11 +62,11 @@ def _offers(values: tuple[Any, ...]) -> tuple[Any, ...]:
 def _named(value: object) -> object:
     """`conv` and `[conv, local_attention]` are short for operators or stems without options."""
     if isinstance(value, str):
-        return {value: {}}
+        return {value: [{}]}
     if isinstance(value, list) and all(isinstance(name, str) for name in value):
-        return {name: {} for name in value}
+        return {name: [{}] for name in value}
     if isinstance(value, Mapping):
-        return {name: options if options is not None else {} for name, options in value.items()}
+        return {name: options if isinstance(options, list | tuple) else [options or {}] for name, options in value.items()}
     return value
 
 
@@ -70,7 +75,8 @@ Counts = Annotated[tuple[Count, ...], BeforeValidator(_several), AfterValidator(
 Values = Annotated[
     tuple[StrictBool | StrictInt | StrictFloat | StrictStr, ...], BeforeValidator(_several), AfterValidator(_offers)
 ]
-Kinds = Annotated[dict[str, dict[str, Values]], BeforeValidator(_named), Field(min_length=1)]
+Variants = Annotated[tuple[dict[str, Values], ...], Field(min_length=1)]
+Kinds = Annotated[dict[str, Variants], BeforeValidator(_named), Field(min_length=1)]
 
 
 class _Form(BaseModel):
@@ -124,9 +130,9 @@ class SpaceForm(_Form):
     @model_validator(mode="after")
     def _legal(self) -> "SpaceForm":
         Settings.from_dict({"data": self.data, **self.settings})
-        for kind, options in self.stem.items():
-            for made in _combinations(lambda o, kind=kind: make_stem(kind, o), options):
-                _at(f"stem.{kind}", made.check)
+        for kind, options in _each(self.stem):
+            for made in _at("stem", lambda: _combinations(lambda o, kind=kind: make_stem(kind, o), options)):
+                _at("stem", made.check)
         for index, stage in enumerate(self.stages):
             where = f"stages.{index}"
             if stage.group is not None and stage.group not in self.groups:
@@ -134,11 +140,15 @@ class SpaceForm(_Form):
                 raise ValueError(
                     f"{where}.group must be one of {known}; got {stage.group!r}.{nearest(stage.group, self.groups)}"
                 )
-            for name, options in self.operators(stage).items():
+            for name, options in _each(self.operators(stage)):
                 for width in stage.width:
                     for made in _at(where, lambda: _combinations(lambda o, n=name: make_operator(n, o), options)):
                         _at(where, lambda made=made, width=width: made.check(width))
         return self
+
+
+def _each(kinds: Mapping[str, tuple[dict[str, Any], ...]]) -> list[tuple[str, dict[str, Any]]]:
+    return [(name, options) for name, variants in kinds.items() for options in variants]
 
 
 def _combinations(make: Callable[[dict[str, Any]], Any], options: Mapping[str, tuple[Any, ...]]) -> list[Any]:
@@ -182,6 +192,7 @@ def parse_space(content: Mapping[str, Any], source: str) -> SpaceForm:
         raise SpaceError(f"{source}: {_worded(dict(fault))}") from None
 
 
+# Which form a place in the file has, by its first key.
 FORMS: dict[str, type[_Form]] = {"": SpaceForm, "stages": StageForm, "groups": GroupForm}
 
 

@@ -9,6 +9,7 @@ torchvision imports, or is missing, nothing is touched.
 
 import sys
 from collections.abc import Mapping
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -28,9 +29,9 @@ def import_torchvision() -> bool:
     Returns whether they had to be left out. Any other failure of torchvision is its own and is passed on.
     """
     try:
-        import torchvision
-    except ImportError:
-        return False  # not installed: timm says so itself
+        import_module("torchvision")
+    except ModuleNotFoundError:
+        return False  # timm says so itself
     except RuntimeError as error:
         if "operator torchvision::" not in str(error):
             raise
@@ -39,8 +40,7 @@ def import_torchvision() -> bool:
     stub = ModuleType(DESCRIPTIONS, "Left out by hybrid_search.timm_models: the compiled operators are not loaded.")
     stub.left_out = True  # type: ignore[attr-defined]
     sys.modules[DESCRIPTIONS] = stub
-    import torchvision  # noqa: F401
-
+    import_module("torchvision")
     return True
 
 

@@ -140,13 +140,13 @@ def hover_template(names: Sequence[str]) -> str:
 def hover_row(spot: Spot, names: Sequence[str], *, member: bool, design: str | None = None) -> list[Any]:
     """What one trial says when pointed at. Names from outside are escaped, because hover text is read as HTML."""
     took = "" if spot.seconds is None else f", {spot.seconds:.3g} s"
-    lines = design.split(" | ") if design else [" → ".join(_runs(spot.operators))]
+    lines = design.split(" | ") if design else [" → ".join(runs(spot.operators))]
     state = f"complete{took}{' · <b>on the front</b>' if member else ''}"
     values = [OBJECTIVES[name].text(spot.values.get(name)) for name in names]
     return [spot.number, state, "<br>".join(map(escape, lines)), *values]
 
 
-def _runs(operators: Sequence[str]) -> list[str]:
+def runs(operators: Sequence[str]) -> list[str]:
     """The operators with repetitions counted: `conv`, `3 x local_attention`."""
     runs: list[tuple[str, int]] = []
     for name in operators:

@@ -27,7 +27,7 @@ FRESH = 0.5  # seconds for which what was read counts as new
 
 class View(NamedTuple):
     """A consistent copy of what is known of one search. `dominated` only ever grows at its end within an `epoch`;
-    `versions` says at which version each trial last changed."""
+    `versions` says at which version each trial last changed, `born` at which it was first seen."""
 
     search: SearchRecord
     epoch: str
@@ -37,6 +37,7 @@ class View(NamedTuple):
     front: tuple[int, ...]
     dominated: tuple[int, ...]
     versions: dict[int, int]
+    born: dict[int, int]
     designs: dict[int, str]
     changed: datetime | None
 
@@ -67,6 +68,7 @@ class _Known:
     front: tuple[int, ...] = ()
     dominated: list[int] = field(default_factory=list)
     versions: dict[int, int] = field(default_factory=dict)
+    born: dict[int, int] = field(default_factory=dict)
     designs: dict[int, str] = field(default_factory=dict)
     hypervolume: tuple[int, HypervolumeNumbers] | None = None
 
@@ -90,6 +92,18 @@ class Watch:
     def ask(self, question: Callable[[Ledger], T]) -> T:
         """The answer of the ledger to `question`."""
         return self._reader.submit(question, self.ledger).result()
+
+    def searches(self) -> list[SearchRecord]:
+        """Every search, the newest first."""
+        return self.ask(Ledger.searches)
+
+    def warm(self) -> None:
+        """Begin to read the newest search, so that the first browser need not wait for it."""
+        self._reader.submit(self._newest)
+
+    def _newest(self) -> None:
+        for search in self.ledger.searches()[:1]:
+            self._hypervolume(search)
 
     def view(self, search: SearchRecord) -> View:
         """The search as it is now, at most FRESH seconds old."""
@@ -116,6 +130,7 @@ class Watch:
             known.front,
             tuple(known.dominated),
             dict(known.versions),
+            dict(known.born),
             dict(known.designs),
             known.changed,
         )
@@ -141,6 +156,7 @@ class Watch:
             found = self.ledger.architectures(known.search.id, wanted)
             known.operators |= {number: operators_of(plain) for number, plain in found.items()}
         known.points |= {point.number: point for point in fresh}
+        known.born = {point.number: known.version for point in fresh} | known.born
         known.versions |= {point.number: known.version for point in fresh}
         ended = [point.finished for point in fresh if point.finished]
         first = known.changed is None

@@ -255,8 +255,10 @@ class Ledger:
         """One trial by its number; UnknownName says which numbers there are."""
         found = self.trials(search_id, [number])
         if not found:
-            last = self.counts(search_id)
-            raise UnknownName(f"trial must be a number from 0 to {sum(last.values()) - 1}; got {number}.")
+            count = sum(self.counts(search_id).values())
+            if not count:
+                raise UnknownName(f"trial {number} is not there: this search has no trial yet.")
+            raise UnknownName(f"trial must be a number from 0 to {count - 1}; got {number}.")
         return found[0]
 
     def architectures(self, search_id: int, numbers: Iterable[int] | None = None) -> dict[int, Mapping[str, Any]]:

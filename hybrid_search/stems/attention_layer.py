@@ -50,7 +50,7 @@ class MixtureValues(nn.Module):
         """(batch, n, m, 16, channels) -> (batch, n, m, 16, width)."""
         p = self.mixture().to(x.dtype)
         if self.backend == "definition":
-            each = torch.einsum("bnmpc,kdc->bnmpkd", x, self.weight)
+            each = (x @ self.weight.flatten(0, 1).t()).view(*x.shape[:-1], *self.weight.shape[:2])
             return torch.einsum("bnmpkd,pk->bnmpd", each, p)
         mixed = (p[:, :, None, None] * self.weight).sum(1)  # (16, width, channels)
         return torch.einsum("bnmpc,pdc->bnmpd", x, mixed)

@@ -35,25 +35,28 @@ def attend(
     extent: int,
     border: str,
 ) -> Tensor:
-    """The equations; letters: batch, head, d channels, i j the pixel, u w the place in its window."""
+    """The equations, for every window of every pixel: tensors are (batch, heads, rows, cols, extent^2, head_width)."""
     heads, rows, cols = q.shape[1], *q.shape[-2:]
     a, a_inside = window(rows, extent, border, q.device)
     b, b_inside = window(cols, extent, border, q.device)
-    inside = a_inside[:, :, None, None] & b_inside  # (rows, extent, cols, extent): i u j w
+    inside = (a_inside[:, None, :, None] & b_inside[:, None, :]).flatten(2)  # (rows, cols, extent^2)
 
     def windows(x: Tensor) -> Tensor:
-        """(batch, heads, d, rows, cols) -> (batch, heads, d, rows, extent, cols, extent), zero outside the map."""
-        x = x[..., a.clamp(0, rows - 1), :][..., b.clamp(0, cols - 1)]
-        return x.masked_fill(~inside, 0)
+        """The pixels of x in the window of every pixel, zero outside the map."""
+        x = x[..., a.clamp(0, rows - 1), :][..., b.clamp(0, cols - 1)]  # (batch, heads, d, rows, k, cols, k)
+        x = x.permute(0, 1, 3, 5, 4, 6, 2).flatten(4, 5)
+        return x.masked_fill(~inside[..., None], 0)
 
+    q = q.permute(0, 1, 3, 4, 2)
     logits = q.new_zeros(())
     if k is not None:
-        logits = torch.einsum("bhdij,bhdiujw->bhijuw", q, windows(k))
+        logits = (windows(k) @ q[..., None]).squeeze(-1)  # q_ij . k_ab
     if rel_row is not None and rel_col is not None:
         shape = (-1, -1, extent, extent)
         r = torch.cat([rel_row[:, :, :, None].expand(shape), rel_col[:, :, None, :].expand(shape)], dim=1)
-        logits = logits + torch.einsum("bhdij,hduw->bhijuw", q, r.expand(heads, *shape[1:]))
+        r = r.flatten(2).expand(heads, -1, -1)  # (heads, d, extent^2)
+        logits = logits + (q.flatten(2, 3) @ r).view(*q.shape[:-1], extent**2)  # q_ij . r_(a-i, b-j)
     if border != "zero":  # a window always holds a pixel of the map, so no softmax is empty
-        logits = logits.masked_fill(~inside.permute(0, 2, 1, 3), float("-inf"))
-    weights = logits.flatten(-2).softmax(-1).view(logits.shape)
-    return torch.einsum("bhijuw,bhdiujw->bhdij", weights, windows(v))
+        logits = logits.masked_fill(~inside, float("-inf"))
+    y = logits.softmax(-1)[..., None, :] @ windows(v)  # the sum over ab
+    return y.squeeze(-2).permute(0, 1, 4, 2, 3)

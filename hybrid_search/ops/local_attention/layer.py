@@ -110,11 +110,12 @@ class LocalAttention2d(nn.Module):
     def _parts(self, x: Tensor) -> list[Tensor]:
         """q, k, v, or q, v, each (batch, heads, head_width, rows, cols), of the channels of all projections."""
         batch, channels, rows, cols = x.shape
-        heads = self.option.heads
+        heads, width = self.option.heads, self.width
+        head = (width // heads, rows, cols)
         if self.option.position == "absolute":
-            qk = x[:, : 2 * self.width].view(batch, heads, 2, -1, rows, cols)
-            return [*qk.unbind(2), x[:, 2 * self.width :].view(batch, heads, -1, rows, cols)]
-        return list(x.view(batch, heads, channels // self.width, -1, rows, cols).unbind(2))
+            qk = x[:, : 2 * width].view(batch, heads, 2, *head)
+            return [*qk.unbind(2), x[:, 2 * width :].view(batch, heads, *head)]
+        return list(x.view(batch, heads, channels // width, *head).unbind(2))
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, width, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride))."""

@@ -136,12 +136,12 @@ def attend_blocks(
     q = F.pad(q, (0, cols.count * cols.block - cols.size, 0, rows.count * rows.block - rows.size))
     q = q.reshape(batch, heads, d, rows.count, rows.block, cols.count, cols.block).permute(0, 1, 3, 5, 4, 6, 2)
 
-    query = [q] if k is not None else []
+    query = [q if k is not None else torch.zeros_like(q)]
     halves = (q[..., : d // 2], q[..., d // 2 :])
     for axis, table, half, letters in zip((rows, cols), (rel_row, rel_col), halves, ("ni", "mj"), strict=True):
         entry, seen = axis.place(plan.extent, plan.border, q.device)
-        mask = torch.where(seen, 0.0, OUT).to(q.dtype)  # (count, block, keys)
-        mask = mask[:, None, :, None] if axis is rows else mask[:, None]  # (n, 1, i, 1, keys) or (m, 1, j, keys)
+        mask = torch.where(seen, 0.0, OUT).to(q.dtype)
+        mask = mask.view(axis.count, 1, axis.block, *([1] if letters == "ni" else []), axis.keys)
         if table is None:
             query.append(mask.expand(*q.shape[:-1], axis.keys))
         else:
@@ -151,13 +151,14 @@ def attend_blocks(
     row = torch.eye(rows.keys, dtype=q.dtype, device=q.device)[:, None].expand(-1, cols.keys, -1)
     col = torch.eye(cols.keys, dtype=q.dtype, device=q.device).expand(rows.keys, -1, -1)
     hot = torch.cat([row, col], -1).expand(batch, heads, rows.count, cols.count, -1, -1, -1)
-    key = [hot] if k is None else [reach(k, plan), hot]
-    queries, keys = (torch.cat(parts, -1).flatten(4, 5).flatten(2, 3).flatten(0, 1) for parts in (query, key))
-    value = reach(v, plan).flatten(4, 5).flatten(2, 3).flatten(0, 1)
-    value = F.pad(value, (0, keys.shape[-1] - d))  # as wide as the keys, or the flash kernel is not taken
-    y = F.scaled_dot_product_attention(queries, keys, value, scale=1.0)[..., :d]
+    value = reach(v, plan)
+    key = [reach(k, plan) if k is not None else torch.zeros_like(value), hot]
+    wide = F.pad(value, (0, rows.keys + cols.keys))  # as wide as the keys, or the flash kernel is not taken
+    extended = (torch.cat(query, -1), torch.cat(key, -1), wide)
+    queries, keys, values = (x.flatten(4, 5).flatten(2, 3).flatten(0, 1) for x in extended)
+    y = F.scaled_dot_product_attention(queries, keys, values, scale=1.0)[..., :d]
     y = y.reshape(batch, heads, rows.count, cols.count, rows.block, cols.block, d).permute(0, 1, 6, 2, 4, 3, 5)
-    return y.reshape(batch, heads, d, rows.count * rows.block, -1)[..., : rows.size, : cols.size]
+    return y.reshape(batch, heads, d, rows.count * rows.block, cols.count * cols.block)[..., : rows.size, : cols.size]
 
 
 def reach(x: Tensor, plan: Plan) -> Tensor:
@@ -168,8 +169,8 @@ def reach(x: Tensor, plan: Plan) -> Tensor:
 
 
 def overlap(x: Tensor, dim: int, axis: Axis) -> Tensor:
-    """(..., padded pixels, ...) -> (..., count, keys, ...) in a few large copies, whose gradient is a few large sums."""
-    x = x.reshape(*x.shape[:dim], -1, axis.block, *x.shape[dim + 1 :])
+    """(..., padded pixels, ...) -> (..., count, keys, ...) in a few large copies; its gradient is a few large sums."""
+    x = x.reshape(*x.shape[:dim], axis.count + axis.pieces - 1, axis.block, *x.shape[dim + 1 :])
     parts = [
         x.narrow(dim, n, axis.count).narrow(dim + 1, 0, min(axis.block, axis.keys - n * axis.block))
         for n in range(axis.pieces)

@@ -1,0 +1,186 @@
+// What the page does in the browser: theme, pinning, the address, the clock. No function is built from text.
+(function () {
+  "use strict";
+  const root = document.documentElement;
+  const page = () => document.getElementById("page");
+  const NO = () => window.dash_clientside.no_update;
+  const triggered = () => (window.dash_clientside.callback_context.triggered[0] || {}).prop_id || "";
+  let grid = null; // the table's interface, once it is there
+  let syncing = false; // rows are being selected by us, not by the user
+  let beatAt = null; // when the server last answered, by this browser's clock
+  let pinned = [];
+
+  function stored() {
+    try { return localStorage.getItem("hybrid-search-theme"); } catch (error) { return null; }
+  }
+  function apply(theme) {
+    root.dataset.theme = theme;
+    root.dataset.agThemeMode = theme;
+  }
+  function preferred() {
+    return stored() || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  }
+  function webgl() {
+    const canvas = document.createElement("canvas");
+    return Boolean(canvas.getContext("webgl2") || canvas.getContext("webgl"));
+  }
+  const drawsWebgl = webgl();
+  apply(preferred());
+
+  function toggled(number) {
+    if (pinned.includes(number)) return pinned.filter((n) => n !== number);
+    return pinned.length < 2 ? [...pinned, number] : [pinned[0], number];
+  }
+
+  function select() {
+    if (!grid) return;
+    syncing = true;
+    grid.forEachNode((node) => {
+      const wanted = pinned.includes(node.data.trial);
+      if (Boolean(node.isSelected()) !== wanted) node.setSelected(wanted);
+    });
+    syncing = false;
+  }
+
+  function selected() {
+    if (syncing) return;
+    const rows = grid.getSelectedNodes().map((node) => node.data.trial);
+    const kept = pinned.filter((number) => rows.includes(number) || !grid.getRowNode(String(number)));
+    const fresh = rows.filter((number) => !kept.includes(number));
+    const next = [...kept, ...fresh];
+    const two = next.length > 2 ? [next[0], next[next.length - 1]] : next;
+    window.dash_clientside.set_props("pinned", { data: two });
+  }
+
+  async function findGrid() {
+    if (grid) return grid;
+    grid = await window.dash_ag_grid.getApiAsync("table");
+    grid.addEventListener("selectionChanged", (event) => {
+      if (event.source !== "api" && event.source !== "rowDataChanged") selected();
+    });
+    return grid;
+  }
+
+  function painted() {
+    const plot = document.querySelector("#front .js-plotly-plot");
+    return plot && plot._fullLayout && plot.querySelector(".main-svg");
+  }
+
+  async function ready(seen) {
+    await findGrid();
+    while (!painted()) await new Promise(requestAnimationFrame);
+    select();
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    page().dataset.version = seen.version;
+    page().dataset.theme = seen.key.theme;
+    page().dataset.ready = "true";
+  }
+
+  function clock(ms) {
+    return new Date(ms).toLocaleTimeString([], { hour12: false });
+  }
+  function ago(ms) {
+    const s = Math.max(0, Math.round(ms / 1000));
+    if (s < 90) return `${s} s ago`;
+    if (s < 5400) return `${Math.round(s / 60)} min ago`;
+    if (s < 129600) return `${Math.round(s / 3600)} h ago`;
+    return `${Math.round(s / 86400)} days ago`;
+  }
+
+  const SILENT = 10000; // ms without an answer before the page says so
+  const STALLED = 300000; // ms without a report while trials run
+
+  const functions = {
+    theme(clicks) {
+      let theme = preferred();
+      if (clicks) {
+        theme = root.dataset.theme === "dark" ? "light" : "dark";
+        try { localStorage.setItem("hybrid-search-theme", theme); } catch (error) { /* private window */ }
+      }
+      apply(theme);
+      return [{ theme: theme, webgl: drawsWebgl }, theme === "dark" ? "Light" : "Dark"];
+    },
+
+    pin(click, asked, before) {
+      const what = triggered();
+      if (what.startsWith("front.clickData")) {
+        if (!click) return [NO(), NO()];
+        const data = (click.points[0] || {}).customdata;
+        return data ? [toggled(data[0]), null] : [NO(), null];
+      }
+      return [asked ? asked.trials : before || [], NO()];
+    },
+
+    settle(seen, pins) {
+      pinned = pins || [];
+      if (seen) ready(seen);
+      return NO();
+    },
+
+    address(search, x, y, colour, log, pins) {
+      if (search) {
+        const query = new URLSearchParams({ search: search, x: x, y: y, colour: colour });
+        if (log && log.length) query.set("log", "1");
+        if (pins && pins.length) query.set("trials", pins.join(","));
+        history.replaceState(history.state, "", "?" + query.toString().replaceAll("%2C", ",").replaceAll("%3A", ":"));
+      }
+      return NO();
+    },
+
+    status(_ticks, beat) {
+      if (triggered().startsWith("beat") || beatAt === null) beatAt = Date.now();
+      if (!beat) return ["connecting", "status", "", true];
+      const silent = Date.now() - beatAt;
+      if (silent > SILENT)
+        return ["not updating", "status off", `Updates have stopped: the page's server has not answered since ${clock(beatAt)}. What is shown is of that time.`, false];
+      if (beat.error)
+        return ["not updating", "status off", `Updates have stopped: the ledger cannot be read (${beat.error}). What is shown is older.`, false];
+      if (!beat.changed) return ["live, nothing reported yet", "status on", "", true];
+      const since = Date.now() - beat.changed;
+      const when = `last update ${clock(beat.changed)}, ${ago(since)}`;
+      if (beat.running && since > STALLED)
+        return [when, "status off", `No report for ${ago(since).replace(" ago", "")}, though ${beat.running} trial${beat.running > 1 ? "s are" : " is"} running: the search may have stopped. The command that started it goes on where it was.`, false];
+      if (!beat.running) return [`${beat.ended >= beat.target ? "finished" : "idle"}, ${when}`, "status idle", "", true];
+      return [`live, ${when}`, "status on", "", true];
+    },
+
+    filter(text, rows) {
+      if (!grid) return "";
+      if (grid.getGridOption("quickFilterText") !== (text || "")) grid.setGridOption("quickFilterText", text || "");
+      let total = 0;
+      grid.forEachNode(() => { total += 1; });
+      const shown = grid.getDisplayedRowCount();
+      return shown === total ? `${total.toLocaleString("en")} trials` : `${shown.toLocaleString("en")} of ${total.toLocaleString("en")} trials`;
+    },
+
+    unfilter() {
+      if (grid) grid.setFilterModel(null);
+      return "";
+    },
+
+    want(csv, json) {
+      if (!grid || (!csv && !json)) return NO();
+      const trials = [];
+      grid.forEachNodeAfterFilterAndSort((node) => trials.push(node.data.trial));
+      return { format: triggered().startsWith("csv") ? "csv" : "json", trials: trials, n: (csv || 0) + (json || 0) };
+    },
+  };
+  window.dash_clientside = Object.assign({}, window.dash_clientside, { page: functions });
+
+  document.addEventListener("click", (event) => {
+    if (event.target.id === "unpin") window.dash_clientside.set_props("pinned", { data: [] });
+  });
+
+  const SYMBOLS = { complete: "●", running: "◌", stopped: "■", failed: "✕" };
+  const empty = (value) => value === null || value === undefined;
+  function scaled(value) {
+    for (const [bound, prefix] of [[1e9, " G"], [1e6, " M"], [1e3, " k"]])
+      if (Math.abs(value) >= bound * 0.9995) return Number((value / bound).toPrecision(3)) + prefix;
+    return String(Number(value.toPrecision(3)));
+  }
+  window.dashAgGridFunctions = Object.assign({}, window.dashAgGridFunctions, {
+    hsShare: (params) => (empty(params.value) ? "-" : (100 * params.value).toFixed(2)),
+    hsScaled: (params) => (empty(params.value) ? "-" : scaled(params.value)),
+    hsState: (params) => `${SYMBOLS[params.value] || ""} ${params.value}`,
+  });
+})();

@@ -1,0 +1,192 @@
+"""One pinned trial, or two compared: the architecture drawn, its stages, its learning curve, how to take it home."""
+
+import base64
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dash import dcc, html
+
+from hybrid_search.charts import (
+    Design,
+    Theme,
+    cost_by_stage_figure,
+    curve_figure,
+    curve_numbers,
+    design_numbers,
+    diagram,
+    differences,
+)
+from hybrid_search.charts.design import Part
+from hybrid_search.charts.diagram import percent
+from hybrid_search.dashboard.summary import SYMBOLS
+from hybrid_search.dashboard.watch import Watch
+from hybrid_search.errors import UserError
+from hybrid_search.ledger import Ledger
+from hybrid_search.ledger.connect import database_url
+from hybrid_search.objectives import OBJECTIVES, scaled
+from hybrid_search.record import SearchRecord, TrialRecord
+
+STILL = {"displayModeBar": False, "responsive": True}
+
+
+def detail(watch: Watch, search: SearchRecord | None, pinned: Sequence[int], theme: Theme) -> list[Any]:
+    """The panel below the charts."""
+    if search is None or not pinned:
+        hint = "Click a point, or a row of the table, to see its architecture. A second one is compared with it."
+        return [html.H2("Selection"), html.P(hint, className="note")]
+    found, curves = watch.ask(lambda ledger: _read(ledger, search, pinned))
+    trials = [found[number] for number in pinned if number in found]
+    if not trials:
+        return [html.H2("Selection"), html.P(f"This search has no trial {pinned[0]}.", className="note")]
+    designs: dict[int, Design] = {}
+    unreadable: dict[int, str] = {}
+    for trial in trials:
+        try:
+            designs[trial.number] = design_numbers(trial.architecture, search.input_size, search.classes)
+        except UserError as error:
+            unreadable[trial.number] = str(error)
+    marks = differences(*designs.values()) if len(designs) == 2 else frozenset()
+    pictures = [_picture(trial, designs.get(trial.number), unreadable.get(trial.number), marks, theme) for trial in trials]
+    heading = "Trial " + str(trials[0].number) if len(trials) == 1 else "Trials " + " and ".join(str(t.number) for t in trials)
+    clear = html.Button("Clear selection", id="unpin", className="quiet", n_clicks=0)
+    return [
+        html.Div([html.H2(heading), clear], className="bar"),
+        html.Div(
+            [
+                html.Div([*pictures, _stages(designs, marks)], className="drawings"),
+                html.Div([_facts(search, trials), *(_taking(watch.ledger, search, trial) for trial in trials)], className="side"),
+            ],
+            className="halves",
+        ),
+        html.Div(
+            [
+                _graph("Learning curve", "curve", curve_figure(curve_numbers(curves), theme)),
+                _graph("Cost by stage", "costs", cost_by_stage_figure(designs, theme)) if designs else html.Div(),
+            ],
+            className="pair",
+        ),
+    ]
+
+
+def _read(ledger: Ledger, search: SearchRecord, numbers: Sequence[int]) -> tuple[dict[int, TrialRecord], dict[int, Any]]:
+    found = {trial.number: trial for trial in ledger.trials(search.id, numbers)}
+    return found, {number: ledger.curve(found[number].id) for number in numbers if number in found}
+
+
+def _graph(title: str, name: str, figure: Any) -> html.Div:
+    graph = dcc.Graph(figure=figure, config=STILL, className="graph low", id=f"{name}-graph")
+    return html.Div([html.H3(title), graph], className="half")
+
+
+def _picture(
+    trial: TrialRecord, design: Design | None, unreadable: str | None, marks: frozenset[int], theme: Theme
+) -> html.Figure:
+    caption = html.Figcaption([html.B(f"trial {trial.number}"), f" · {trial.digest}"])
+    if design is None:
+        return html.Figure([caption, html.Pre(unreadable, className="failure")])
+    svg = diagram(design, theme, marks)
+    source = "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+    alternative = f"Architecture of trial {trial.number}: {design.text}"
+    scroll = html.Div(html.Img(src=source, alt=alternative), className="scroll", tabIndex=0, role="group", **{"aria-label": alternative})
+    return html.Figure([caption, scroll], **{"data-diagram": str(trial.number)})
+
+
+def _facts(search: SearchRecord, trials: Sequence[TrialRecord]) -> html.Table:
+    """Numbers of the trials side by side, with the difference where there are two."""
+    names = list(dict.fromkeys([*search.objectives, *(n for n in OBJECTIVES for t in trials if n in t.measurements)]))
+    two = len(trials) == 2
+    head = [html.Th("", scope="col"), *(html.Th(f"{letter}: trial {t.number}" if two else f"trial {t.number}", scope="col") for letter, t in zip("AB", trials, strict=False))]
+    rows = [_fact_row("state", [f"{SYMBOLS[t.state]} {t.state}" for t in trials], two)]
+    for name in names:
+        values = [t.measurements.get(name) for t in trials]
+        better = _better(name, values) if two else None
+        rows.append(_fact_row(OBJECTIVES[name].label, [OBJECTIVES[name].text(v) for v in values], two, better))
+    rows.append(_fact_row("epochs", [f"{t.rung} of {t.settings.get('epochs', '?')}" for t in trials], two))
+    rows.append(_fact_row("took", ["-" if t.seconds is None else f"{t.seconds:.3g} s" for t in trials], two))
+    for name in ("seed", "attempt", "worker"):
+        rows.append(_fact_row(name, [str(getattr(t, name) or "-") for t in trials], two))
+    for name in dict.fromkeys(key for t in trials for key in t.facts if key != "worker"):
+        rows.append(_fact_row(name, [str(t.facts.get(name, "-")) for t in trials], two))
+    return html.Table([html.Thead(html.Tr(head)), html.Tbody(rows)], className="facts")
+
+
+def _better(name: str, values: Sequence[float | None]) -> int | None:
+    one, other = values
+    if one is None or other is None or one == other:
+        return None
+    return int((other > one) == (OBJECTIVES[name].direction == "maximize"))
+
+
+def _fact_row(name: str, texts: Sequence[str], two: bool, better: int | None = None) -> html.Tr:
+    cells = [
+        html.Td([text, html.Span(" better", className="better") if better == i else None])
+        for i, text in enumerate(texts)
+    ]
+    return html.Tr([html.Th(name, scope="row"), *cells], className="differs" if two and len(set(texts)) > 1 else "")
+
+
+def _stages(designs: Mapping[int, Design], marks: frozenset[int]) -> Any:
+    if not designs:
+        return html.Div()
+    two = len(designs) == 2
+    longest = max(len(design.parts) for design in designs.values())
+    rows = []
+    for position in range(longest):
+        parts = {n: d.parts[position] for n, d in designs.items() if position < len(d.parts)}
+        differs = position in marks
+        for number, part in parts.items():
+            rows.append(_stage_row(number if two else None, part, differs))
+    named = (["trial"] if two else []) + ["part", "operator", "blocks", "map", "channels", "options", "FLOPs", "parameters"]
+    head = html.Thead(html.Tr([html.Th(name, scope="col") for name in named]))
+    table = html.Table([html.Caption("Stage by stage"), head, html.Tbody(rows)], className="stages")
+    return html.Div(table, className="scroll", tabIndex=0, role="group", **{"aria-label": "Stage by stage"})
+
+
+def _stage_row(number: int | None, part: Part, differs: bool) -> html.Tr:
+    glyph = {"conv": "■ ", "attention": "● "}.get(part.kind, "")
+    options = ", ".join(f"{name} {value}" for name, value in part.options) or "-"
+    cells = [] if number is None else [html.Td([str(number), html.Span(" ≠", title="differs") if differs else None])]
+    cells += [
+        html.Th(part.name, scope="row"),
+        html.Td([html.Span(glyph, className=part.kind), part.operator]),
+        html.Td(str(part.depth)),
+        html.Td(f"{part.rows} x {part.cols}"),
+        html.Td(str(part.channels)),
+        html.Td(options, className="options"),
+        html.Td(f"{scaled(part.flops).strip()} · {percent_text(part.flops_share)}", className="number"),
+        html.Td(f"{scaled(part.params).strip()} · {percent_text(part.params_share)}", className="number"),
+    ]
+    return html.Tr(cells, className="differs" if differs else "")
+
+
+def percent_text(share: float) -> str:
+    """`percent` for text that is not markup."""
+    return percent(share).replace("&lt;", "<")
+
+
+def _taking(ledger: Ledger, search: SearchRecord, trial: TrialRecord) -> html.Div:
+    """How to take the trial home, or why it failed."""
+    shown: list[Any] = []
+    if trial.state == "failed":
+        shown.append(html.H3(f"Why trial {trial.number} failed: {trial.failure_kind or 'unknown'}"))
+        shown.append(html.Pre(trial.failure_text or "no text was recorded", className="failure"))
+    if trial.state == "complete":
+        command = export_command(ledger, search, trial.number)
+        shown.append(html.H3(f"Export trial {trial.number}"))
+        copy = dcc.Clipboard(content=command, title="Copy the command", className="copy")
+        shown.append(html.Div([html.Code(command), copy], className="command"))
+    return html.Div(shown)
+
+
+def export_command(ledger: Ledger, search: SearchRecord, number: int) -> str:
+    """The exact command that exports a trial; a database that is not the default is named, its password never."""
+    folder = "".join(c if c.isascii() and c.isalnum() else "-" for c in search.name).strip("-") or "search"
+    words = ["hybrid-search", "export", "--pick", str(number)]
+    if ledger.url != database_url() and ledger.url.password is None:
+        words += ["--db", ledger.shown]
+    if search.name.startswith("-"):
+        words += ["--", search.name, f"{folder}-{number}"]
+    else:
+        words[2:2] = [search.name, f"{folder}-{number}"]
+    return shlex.join(words)

@@ -1,0 +1,55 @@
+"""The trials that the table shows as CSV or JSON. Found by number, never by path."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from hybrid_search.objectives import OBJECTIVES
+from hybrid_search.record import SearchRecord, TrialRecord
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def guarded(cell: object) -> object:
+    """A cell that a spreadsheet will not run: text that begins like a formula gets an apostrophe; numbers stay."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+
+
+def _names(search: SearchRecord, trials: Sequence[TrialRecord]) -> list[str]:
+    return list(dict.fromkeys([*search.objectives, *OBJECTIVES, *sorted(n for t in trials for n in t.measurements)]))
+
+
+def as_csv(search: SearchRecord, trials: Sequence[TrialRecord]) -> str:
+    """One line a trial, in the order given; the architecture as JSON in the last column."""
+    names = _names(search, trials)
+    out = io.StringIO()
+    write = csv.writer(out, lineterminator="\n").writerow
+    write([guarded(c) for c in ["trial", "state", *names, "seconds", "seed", "digest", "failure", "architecture"]])
+    for trial in trials:
+        values = [trial.measurements.get(name) for name in names]
+        design = json.dumps(trial.architecture)
+        row = [trial.number, trial.state, *values, trial.seconds, trial.seed, trial.digest, trial.failure_kind, design]
+        write([guarded("" if cell is None else cell) for cell in row])
+    return out.getvalue()
+
+
+def as_json(search: SearchRecord, trials: Sequence[TrialRecord]) -> str:
+    """The search and its trials; numbers that are not finite are null."""
+
+    def plain(trial: TrialRecord) -> dict[str, Any]:
+        return {
+            "trial": trial.number,
+            "state": trial.state,
+            **{name: value if math.isfinite(value) else None for name, value in trial.measurements.items()},
+            "seconds": trial.seconds,
+            "seed": trial.seed,
+            "digest": trial.digest,
+            "failure": trial.failure_kind,
+            "architecture": trial.architecture,
+        }
+
+    head = {"search": search.name, "objectives": list(search.objectives), "settings": search.settings.to_dict()}
+    return json.dumps({**head, "trials": [plain(trial) for trial in trials]}, indent=1)

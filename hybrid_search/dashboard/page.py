@@ -1,0 +1,206 @@
+"""The layout of the page: what stands where, with a label on every control and the headings in order."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from dash import dcc, html
+from dash_ag_grid import AgGrid
+
+from hybrid_search.charts.front import AXES
+from hybrid_search.objectives import OBJECTIVES, Objective
+from hybrid_search.record import SearchRecord
+
+REFRESH_MS = 2000
+
+INDEX = """<!DOCTYPE html>
+<html lang="en">
+    <head>
+        {%metas%}
+        <title>{%title%}</title>
+        {%favicon%}
+        {%css%}
+    </head>
+    <body>
+        {%app_entry%}
+        <footer>
+            {%config%}
+            {%scripts%}
+            {%renderer%}
+        </footer>
+    </body>
+</html>
+"""
+
+GRAPH = {"displaylogo": False, "responsive": True, "scrollZoom": False}
+PICTURE = {"toImageButtonOptions": {"format": "svg", "filename": "hybrid-search-front"}}
+LEAN = {"modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
+
+
+def layout(searches: Sequence[SearchRecord]) -> html.Div:
+    """The whole page, before any number is known."""
+    return html.Div(
+        id="page",
+        **{"data-ready": "false"},
+        children=[
+            dcc.Location(id="url", refresh=False),
+            *(dcc.Store(id=name) for name in ("look", "seen", "pinned", "asked", "beat", "wanted")),
+            *(html.Div(id=name, hidden=True) for name in ("settled", "written")),
+            dcc.Interval(id="tick", interval=REFRESH_MS),
+            dcc.Interval(id="clock", interval=1000),
+            dcc.Download(id="file"),
+            _header(searches),
+            html.Div(id="banner", role="alert", className="banner", hidden=True),
+            html.Main(
+                [
+                    html.Section(id="summary", className="summary", **{"aria-label": "Summary of the search"}),
+                    html.Div([_front(), html.Div([_table(), _hypervolume()], className="column")], className="split"),
+                    html.Section(id="detail", className="card detail", **{"aria-label": "Pinned trials"}),
+                ]
+            ),
+        ],
+    )
+
+
+def search_options(searches: Sequence[SearchRecord]) -> list[dict[str, str]]:
+    """The choices of the search picker; two searches never share a name."""
+    return [{"label": search.name, "value": search.name} for search in searches]
+
+
+def _header(searches: Sequence[SearchRecord]) -> html.Header:
+    return html.Header(
+        [
+            html.H1(["hybrid", html.Span("-", className="mark"), "search"]),
+            _labelled("Search", dcc.Dropdown(search_options(searches), id="search", clearable=False, className="wide")),
+            html.Div(id="status", className="status", role="status"),
+            html.Button("Dark", id="theme", className="quiet", n_clicks=0, title="Switch between dark and light"),
+        ]
+    )
+
+
+def _labelled(label: str, control: Any) -> html.Div:
+    return html.Div([html.Label(label, htmlFor=control.id), control], className="labelled")
+
+
+def _axis_options(axes: Sequence[Objective]) -> list[dict[str, str]]:
+    return [{"label": axis.label, "value": axis.name} for axis in axes]
+
+
+def colour_options(stages: int) -> list[dict[str, str]]:
+    """What the colour of a marker can tell; its shape always tells the mix."""
+    fixed = [{"label": "operator mix", "value": "mix"}, {"label": "trial number", "value": "trial"}]
+    return fixed + [{"label": f"operator of stage {i + 1}", "value": f"stage:{i}"} for i in range(stages)]
+
+
+def _front() -> html.Section:
+    log = dcc.Checklist([{"label": "log cost", "value": "log"}], [], id="log", className="check")
+    closed = {"clearable": False, "searchable": False}
+    return html.Section(
+        [
+            html.Div(
+                [
+                    html.H2("Pareto front", id="front-title"),
+                    html.P(id="note", className="note"),
+                ],
+                className="bar",
+            ),
+            html.Div(
+                [
+                    _labelled("x axis", dcc.Dropdown(_axis_options(list(AXES.values())), id="x", **closed)),
+                    _labelled("y axis", dcc.Dropdown(_axis_options(list(OBJECTIVES.values())), id="y", **closed)),
+                    _labelled("Colour", dcc.Dropdown(colour_options(4), "mix", id="colour", **closed)),
+                    log,
+                ],
+                className="bar",
+            ),
+            dcc.Graph(id="front", className="graph tall", config=GRAPH | PICTURE | LEAN),
+        ],
+        className="card front",
+        **{"aria-labelledby": "front-title"},
+    )
+
+
+def _table() -> html.Section:
+    return html.Section(
+        [
+            html.Div(
+                [
+                    html.H2("Trials", id="table-title"),
+                    html.Label("Filter the trials", htmlFor="filter", className="hidden"),
+                    dcc.Input(id="filter", type="search", placeholder="filter: 12, failed, attention", debounce=False),
+                    html.Span(id="shown", className="note", role="status"),
+                    html.Button("Clear filters", id="unfilter", className="quiet", n_clicks=0),
+                    html.Button("CSV", id="csv", className="quiet", n_clicks=0, title="Download the trials shown"),
+                    html.Button("JSON", id="json", className="quiet", n_clicks=0, title="Download the trials shown"),
+                ],
+                className="bar",
+            ),
+            AgGrid(
+                id="table",
+                columnDefs=[],
+                rowData=[],
+                getRowId="params.data.trial.toString()",
+                defaultColDef={"sortable": True, "filter": True, "resizable": True, "minWidth": 48},
+                dashGridOptions={
+                    "rowSelection": {
+                        "mode": "multiRow",
+                        "checkboxes": True,
+                        "headerCheckbox": False,
+                        "enableClickSelection": True,
+                        "enableSelectionWithoutKeys": True,
+                    },
+                    "selectionColumnDef": {"width": 36, "maxWidth": 36, "pinned": "left", "resizable": False},
+                    "ensureDomOrder": True,
+                    "animateRows": False,
+                    "rowHeight": 28,
+                    "headerHeight": 32,
+                    "suppressFieldDotNotation": True,
+                },
+                className="ag-theme-quartz table",
+            ),
+        ],
+        className="card",
+        **{"aria-labelledby": "table-title"},
+    )
+
+
+def _hypervolume() -> html.Section:
+    return html.Section(
+        [
+            html.Div([html.H2("Hypervolume", id="volume-title"), html.Span(id="reference", className="note")], className="bar"),
+            dcc.Graph(id="volume", className="graph low", config=GRAPH | {"displayModeBar": False}),
+        ],
+        className="card",
+        **{"aria-labelledby": "volume-title"},
+    )
+
+
+def columns(search: SearchRecord) -> list[dict[str, Any]]:
+    """The columns of the table: the objectives first, then the costs that are none of them."""
+    names = dict.fromkeys([*search.objectives, "flops", "params"])
+    numeric = {"filter": "agNumberColumnFilter", "type": "rightAligned"}
+    measured = [
+        {
+            "field": name,
+            "headerName": {"share": "accuracy [%]"}.get(OBJECTIVES[name].unit, _heading(OBJECTIVES[name])),
+            "width": 92,
+            "headerTooltip": OBJECTIVES[name].label,
+            "valueFormatter": {"function": "hsShare(params)" if OBJECTIVES[name].unit == "share" else "hsScaled(params)"},
+            "sortingOrder": ["desc", "asc", None] if OBJECTIVES[name].direction == "maximize" else ["asc", "desc", None],
+            **numeric,
+        }
+        for name in names
+    ]
+    return [
+        {"field": "trial", "width": 70, **numeric},
+        {"field": "state", "width": 104, "valueFormatter": {"function": "hsState(params)"}},
+        {"field": "front", "width": 72},
+        *measured,
+        {"field": "seconds", "headerName": "took [s]", "width": 84, "valueFormatter": {"function": "hsScaled(params)"}, **numeric},
+        {"field": "operators", "minWidth": 120, "flex": 1, "tooltipField": "operators"},
+    ]
+
+
+def _heading(objective: Objective) -> str:
+    unit = "" if objective.unit.lower() == objective.name else f" [{objective.unit}]"
+    name = objective.unit if objective.unit.lower() == objective.name else objective.name.removesuffix("_ms")
+    return f"{name.replace('_', ' ')}{unit if objective.unit else ''}"

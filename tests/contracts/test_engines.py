@@ -1,0 +1,104 @@
+"""What every engine owes: every trial ends, once, with its numbers; failures stay with their trial."""
+
+import pytest
+
+from fakes import broken, scored, tiny_space
+from hybrid_search.engines import ENGINES, run
+from hybrid_search.errors import HybridSearchError
+from hybrid_search.ledger import Ledger
+from hybrid_search.record import Evaluation
+
+SPACE = tiny_space()
+
+
+@pytest.fixture(scope="module", params=sorted(ENGINES))
+def engine(request):
+    """Each engine in turn; Ray is started once for all its tests."""
+    if request.param != "ray":
+        yield request.param
+        return
+    import ray
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=128 * 2**20)
+    yield "ray"
+    ray.shutdown()
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger(f"sqlite:///{tmp_path}/l.db") as opened:
+        yield opened
+
+
+def states(ledger):
+    return {trial.number: trial.state for trial in ledger.trials(ledger.search().id)}
+
+
+def test_every_trial_ends_with_its_numbers_and_its_curve(engine, ledger):
+    search = run(SPACE, trials=6, engine=engine, ledger=ledger, evaluate=scored(rungs=3))
+    trials = ledger.trials(search.record.id)
+    assert states(ledger) == dict.fromkeys(range(6), "complete")
+    for trial in trials:
+        score = int(trial.digest[:4], 16) / 65536
+        assert trial.measurements["accuracy"] == pytest.approx(score)
+        assert [(rung, numbers["accuracy"]) for rung, numbers in ledger.curve(trial.id)] == [
+            (rung, pytest.approx(score * rung / 3)) for rung in (1, 2, 3)
+        ]
+
+
+def test_running_it_again_goes_on(engine, ledger):
+    run(SPACE, trials=3, engine=engine, ledger=ledger, evaluate=scored())
+    run(SPACE, trials=3, engine=engine, ledger=ledger, evaluate=scored())
+    assert states(ledger) == dict.fromkeys(range(6), "complete")
+    assert len({trial.digest for trial in ledger.trials(ledger.search().id)}) == 6
+
+
+@pytest.mark.parametrize(("kind", "failed"), [("raises", "bug"), ("nan", "nan")])
+def test_a_trial_that_goes_wrong_leaves_the_others_alone(engine, ledger, kind, failed):
+    run(SPACE, trials=12, engine=engine, ledger=ledger, evaluate=broken(kind), sampler="random", seed=3)
+    trials = ledger.trials(ledger.search().id)
+    wrong = [trial for trial in trials if trial.state == "failed"]
+    assert len(trials) == 12
+    assert {trial.architecture["stages"][0]["operator"] for trial in wrong} == {"local_attention"}
+    assert {trial.failure_kind for trial in wrong} == {failed}
+    assert all(trial.state == "complete" for trial in trials if trial not in wrong)
+    if kind == "raises":
+        assert "a bug in the user's code" in wrong[0].failure_text
+
+
+def test_a_search_whose_first_trials_all_fail_stops_and_says_why(engine, ledger):
+    def evaluate(architecture, settings):
+        raise ValueError("no such file: images")
+        yield {}
+
+    with pytest.raises(HybridSearchError, match=r"the first 4 trials all failed \(bug\)[\s\S]*no such file: images"):
+        run(SPACE, trials=12, engine=engine, ledger=ledger, evaluate=evaluate)
+
+
+def test_stopping_leaves_what_runs_to_the_next_run(engine, ledger):
+    def watch(search, plan):
+        def event(kind, number):
+            if kind == "report" and number == 2:
+                plan.stop.set()
+
+        plan.event = event
+
+    run(SPACE, trials=6, engine=engine, ledger=ledger, evaluate=scored(rungs=4), watch=watch)
+    assert "running" in states(ledger).values()
+    run(SPACE, trials=6, engine=engine, ledger=ledger, evaluate=scored(rungs=4))
+    assert states(ledger) == dict.fromkeys(range(6), "complete")
+
+
+def test_weights_reach_the_ledgers_folder_and_facts_its_rows(engine, ledger):
+    def evaluate(architecture, settings):
+        facts = {"device": "cpu", "worker": "w"}
+        yield Evaluation(1, 2, {"accuracy": 0.1}, facts)
+        yield Evaluation(2, 2, {"accuracy": 0.5}, facts, weights=architecture.digest.encode())
+
+    search = run(SPACE, trials=5, engine=engine, ledger=ledger, evaluate=evaluate)
+    kept = ledger.kept_weights(search.record.id)
+    assert {trial.number for trial in kept} == set(search.front())
+    for one in kept:
+        trial = ledger.trial(search.record.id, one.number)
+        assert search.weights.read(one.number, trial.weights) == trial.digest.encode()
+        assert (trial.facts["device"], trial.worker) == ("cpu", "w")

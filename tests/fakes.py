@@ -1,0 +1,34 @@
+"""Evaluations that cost nothing, made where a worker process can unpickle them by value."""
+
+from hybrid_search.space import SearchSpace
+
+
+def tiny_space(**more):
+    """Twelve designs on three questions; cheap enough to enumerate in a test."""
+    operator = {"conv": {"kernel_size": [3, 5]}, "local_attention": {"extent": [3, 5], "heads": [2, 4]}}
+    stages = [{"depth": 1, "width": [8, 16], "operator": operator}]
+    return SearchSpace.from_dict({"name": "tiny", "stem": {"conv3x3": {"width": 8}}, "stages": stages, **more})
+
+
+def scored(rungs=2):
+    """An evaluation that scores a design by its digest and reports it at every rung."""
+
+    def evaluate(architecture, settings):
+        for rung in range(1, rungs + 1):
+            yield {"accuracy": int(architecture.digest[:4], 16) / 65536 * rung / rungs}
+
+    return evaluate
+
+
+def broken(kind):
+    """An evaluation in which every design of attention goes wrong in one way."""
+
+    def evaluate(architecture, settings):
+        yield {"accuracy": 0.1}
+        if architecture.stages[0].operator == "local_attention":
+            if kind == "raises":
+                raise RuntimeError("a bug in the user's code")
+            yield {"accuracy": float("nan")} if kind == "nan" else {"loss": 1.0}
+        yield {"accuracy": 0.5}
+
+    return evaluate

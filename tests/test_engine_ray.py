@@ -1,0 +1,85 @@
+"""What only engine `ray` does: survives a dying worker, places by resources, refuses an address without a cluster."""
+
+import time
+
+import pytest
+
+from fakes import scored, tiny_space
+from hybrid_search.engines import run
+from hybrid_search.errors import HybridSearchError, SettingsError
+from hybrid_search.ledger import Ledger
+
+SPACE = tiny_space()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cluster():
+    import ray
+
+    ray.init(num_cpus=2, num_gpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=128 * 2**20)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger(f"sqlite:///{tmp_path}/l.db") as opened:
+        yield opened
+
+
+def test_a_trial_whose_worker_dies_is_run_again_elsewhere(ledger, tmp_path):
+    mark = tmp_path / "died"
+
+    def evaluate(architecture, settings):
+        import os
+
+        yield {"accuracy": 0.1}
+        if not mark.exists():
+            mark.touch()
+            os._exit(9)
+        yield {"accuracy": 0.5}
+
+    run(SPACE, trials=4, engine="ray", workers=1, ledger=ledger, evaluate=evaluate, gpus_per_trial=0)
+    trials = ledger.trials(ledger.search().id)
+    assert [(t.state, t.attempt) for t in trials] == [("complete", 2), *[("complete", 1)] * 3]
+    assert [rung for rung, _ in ledger.curve(trials[0].id)] == [1, 2]
+
+
+def test_a_trial_that_kills_every_worker_is_given_up_as_lost(ledger):
+    def evaluate(architecture, settings):
+        import os
+
+        if architecture.stages[0].operator == "conv":
+            os._exit(9)
+        yield {"accuracy": 0.5}
+
+    run(SPACE, trials=12, engine="ray", workers=2, ledger=ledger, evaluate=evaluate, gpus_per_trial=0, seed=1)
+    trials = ledger.trials(ledger.search().id)
+    lost = [t for t in trials if t.architecture["stages"][0]["operator"] == "conv"]
+    assert {(t.state, t.failure_kind, t.attempt) for t in lost} == {("failed", "lost", 3)}
+    assert all(t.state == "complete" for t in trials if t not in lost)
+
+
+def test_two_workers_train_beside_each_other(ledger):
+    def evaluate(architecture, settings):
+        time.sleep(0.6)
+        yield {"accuracy": 0.5, "train_seconds": time.time()}
+
+    run(SPACE, trials=4, engine="ray", workers=2, ledger=ledger, evaluate=evaluate, gpus_per_trial=0)
+    ended = sorted(t.measurements["train_seconds"] for t in ledger.trials(ledger.search().id))
+    assert ended[3] - ended[0] < 3 * 0.6  # one after the other would be 1.8 s apart at least
+
+
+def test_gpus_of_a_trial_bound_the_workers_and_are_seen_by_them(ledger):
+    def evaluate(architecture, settings):
+        import ray
+
+        yield {"accuracy": 0.5, "train_seconds": len(ray.get_gpu_ids())}
+
+    run(SPACE, trials=2, engine="ray", cpus_per_trial=0.5, gpus_per_trial=2, ledger=ledger, evaluate=evaluate)
+    assert [t.measurements["train_seconds"] for t in ledger.trials(ledger.search().id)] == [2.0, 2.0]
+
+
+def test_a_trial_that_fits_no_machine_says_what_there_is(ledger):
+    with pytest.raises(SettingsError, match="must fit the cluster of 2 CPUs and 2 GPUs; got 1 CPUs and 3 GPUs a trial"):
+        run(SPACE, trials=2, engine="ray", gpus_per_trial=3, ledger=ledger, evaluate=scored())

@@ -1,0 +1,80 @@
+"""The front, its hypervolume and its knee, against plain definitions."""
+
+import numpy as np
+import pytest
+
+from hybrid_search.errors import SettingsError, UnknownName
+from hybrid_search.front import front_rows, hypervolume, knee, pareto_front, reference_point
+from hybrid_search.objectives import OBJECTIVES, objectives
+
+UP, DOWN = "maximize", "minimize"
+
+
+def dominated(a, b):
+    return (b <= a).all() and (b < a).any()
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 4])
+def test_the_front_is_what_the_definition_says(columns):
+    points = np.random.default_rng(columns).integers(0, 6, (80, columns)).astype(float)
+    expected = [i for i, a in enumerate(points) if not any(dominated(a, b) for b in points)]
+    assert pareto_front(points, [DOWN] * columns) == expected
+
+
+def test_directions_turn_a_column():
+    points = [[0.9, 10.0], [0.8, 20.0], [0.95, 30.0], [0.9, 10.0]]
+    assert pareto_front(points, [UP, DOWN]) == [0, 2, 3]
+
+
+def test_points_that_are_not_numbers_are_on_no_front():
+    assert pareto_front([[float("nan"), 1.0], [0.5, 2.0]], [UP, DOWN]) == [1]
+    assert pareto_front(np.empty((0, 2)), [UP, DOWN]) == []
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 4])
+def test_the_hypervolume_is_the_counted_share_of_boxes(columns):
+    points = np.random.default_rng(columns).integers(0, 5, (12, columns)).astype(float)
+    cells = np.stack(np.meshgrid(*[np.arange(5)] * columns, indexing="ij"), -1).reshape(-1, columns)
+    covered = sum(any((point <= cell).all() for point in points) for cell in cells)
+    assert hypervolume(points, [5.0] * columns, [DOWN] * columns) == pytest.approx(covered)
+
+
+def test_points_beyond_the_reference_add_nothing():
+    assert hypervolume([[0.9, 11.0], [0.5, 5.0]], [0.0, 10.0], [UP, DOWN]) == pytest.approx(0.5 * 5.0)
+    assert hypervolume(np.empty((0, 2)), [0.0, 10.0], [UP, DOWN]) == 0.0
+
+
+def test_a_dominated_point_changes_no_hypervolume():
+    front = [[0.9, 8.0], [0.5, 2.0]]
+    with_more = [*front, [0.4, 9.0], [0.9, 8.0]]
+    assert hypervolume(front, [0.0, 10.0], [UP, DOWN]) == hypervolume(with_more, [0.0, 10.0], [UP, DOWN])
+
+
+def test_the_reference_is_worse_than_every_point():
+    kinds = objectives(("accuracy", "flops"))
+    assert reference_point([[0.9, 10.0], [0.8, 20.0]], kinds) == [0.0, 21.0]
+    assert reference_point([[0.9, 10.0]], kinds) == [0.0, 11.0]
+
+
+def test_the_knee_is_the_point_that_bends_most():
+    assert knee([[0.50, 1.0], [0.90, 2.0], [0.95, 9.0], [0.2, 3.0]], [UP, DOWN]) == 1
+    with pytest.raises(SettingsError, match="a knee needs at least one finished trial"):
+        knee(np.empty((0, 2)), [UP, DOWN])
+
+
+def test_front_rows_are_best_first_and_leave_out_what_lacks_an_objective():
+    trials = [(4, {"accuracy": 0.8, "flops": 1.0}), (7, {"accuracy": 0.9, "flops": 3.0}), (9, {"accuracy": 0.99})]
+    assert front_rows(trials, ("accuracy", "flops")) == [7, 4]
+
+
+def test_unknown_objectives_are_refused_by_name():
+    with pytest.raises(UnknownName, match=r"objective must be one of accuracy, .*; got 'flop'. Did you mean 'flops'"):
+        objectives(("accuracy", "flop"))
+    with pytest.raises(SettingsError, match="objectives must be one or more different names; got none"):
+        objectives(())
+
+
+def test_values_are_written_with_their_unit():
+    assert OBJECTIVES["accuracy"].text(0.9731) == "97.31 %"
+    assert OBJECTIVES["flops"].text(3_410_000) == "3.41 MFLOPs"
+    assert OBJECTIVES["params"].text(None) == "-"

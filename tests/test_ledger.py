@@ -1,0 +1,179 @@
+"""The ledger: what is written is read back, once ended stays ended, and what cannot be opened says so in one line."""
+
+import sqlite3
+from datetime import UTC, datetime
+
+import pytest
+
+from hybrid_search.errors import LedgerError, UnknownName
+from hybrid_search.ledger import Ledger, Proposal
+from hybrid_search.ledger.connect import MIGRATIONS, database_url
+from hybrid_search.ledger.tables import HEAD, Base
+from hybrid_search.record import SearchRecord, Settings
+
+ASKED = SearchRecord(0, "first", {"stem": {}}, ("accuracy", "flops"), Settings(epochs=3), "tpe", 5, 24, 1e6, None)
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path}/ledger.db"
+
+
+@pytest.fixture
+def ledger(url):
+    with Ledger(url) as opened:
+        yield opened
+
+
+def start(ledger, search, number=0):
+    return ledger.start_trial(
+        search.id, number, digest=f"d{number}", architecture={"a": 1}, choices={"q": 3}, settings=Settings(seed=7)
+    )
+
+
+def test_a_search_is_read_back_as_it_was_written(ledger):
+    made = ledger.create_search(ASKED)
+    found = ledger.search("first")
+    assert found == made
+    assert (found.objectives, found.settings, found.max_flops) == (("accuracy", "flops"), Settings(epochs=3), 1e6)
+    assert abs((datetime.now(UTC) - found.created).total_seconds()) < 60
+
+
+def test_a_trial_is_read_back_with_its_curve_and_numbers(ledger):
+    search = ledger.create_search(ASKED)
+    trial = start(ledger, search)
+    ledger.add_rung(trial, 1, {"accuracy": 0.5, "loss": 2.0}, {"device": "cpu", "worker": "w1"})
+    ledger.add_rung(trial, 2, {"accuracy": 0.6, "loss": 1.0})
+    ledger.finish_trial(trial, "complete", {"accuracy": 0.6, "flops": 10.0}, seed=7)
+    found = ledger.trial(search.id, 0)
+    assert (found.state, found.rung, found.seed, found.worker) == ("complete", 2, 7, "w1")
+    assert (found.measurements, found.facts["device"]) == ({"accuracy": 0.6, "flops": 10.0}, "cpu")
+    assert ledger.curve(trial) == [(1, {"accuracy": 0.5, "loss": 2.0}), (2, {"accuracy": 0.6, "loss": 1.0})]
+    assert found.seconds is not None
+
+
+def test_a_trial_that_has_ended_stays_as_it_is(ledger):
+    search = ledger.create_search(ASKED)
+    trial = start(ledger, search)
+    ledger.finish_trial(trial, "failed", failure_kind="nan", failure_text="loss")
+    with pytest.raises(LedgerError, match="only a running trial can end"):
+        ledger.finish_trial(trial, "complete", {"accuracy": 1.0})
+    assert ledger.trial(search.id, 0).measurements == {}
+
+
+def test_a_restarted_trial_keeps_its_number_and_drops_its_curve(ledger):
+    search = ledger.create_search(ASKED)
+    trial = start(ledger, search)
+    ledger.add_rung(trial, 1, {"accuracy": 0.5})
+    ledger.restart_trial(trial)
+    found = ledger.trial(search.id, 0)
+    assert (found.attempt, found.rung, ledger.curve(trial)) == (2, 0, [])
+
+
+def test_two_trials_cannot_have_one_number(ledger):
+    search = ledger.create_search(ASKED)
+    start(ledger, search)
+    with pytest.raises(Exception, match="UNIQUE constraint failed"):
+        start(ledger, search)
+
+
+def test_readers_ask_only_for_what_is_new(ledger):
+    search = ledger.create_search(ASKED)
+    first = start(ledger, search, 0)
+    ledger.finish_trial(first, "complete", {"accuracy": 0.5, "flops": 1.0})
+    points, seen = ledger.points(search.id, ["accuracy"])
+    assert [(p.number, p.values) for p in points] == [(0, {"accuracy": 0.5})]
+    start(ledger, search, 1)
+    points, later = ledger.points(search.id, ["accuracy"], after=seen)
+    assert [(p.number, p.state) for p in points] == [(1, "running")]
+    assert ledger.points(search.id, ["accuracy"], after=later) == ([], later)
+
+
+def test_proposals_that_were_not_trained_are_kept(ledger):
+    search = ledger.create_search(ASKED)
+    ledger.add_proposal(search.id, Proposal("gated", "d", {"q": 1}, 0.25))
+    assert ledger.proposals(search.id) == [Proposal("gated", "d", {"q": 1}, 0.25)]
+
+
+def test_an_unknown_search_names_those_there_are(ledger):
+    with pytest.raises(UnknownName, match="holds no search yet"):
+        ledger.search()
+    ledger.create_search(ASKED)
+    with pytest.raises(UnknownName, match=r"search must be one of first; got 'frist'. Did you mean 'first'\?"):
+        ledger.search("frist")
+    with pytest.raises(UnknownName, match="trial 9 is not there: this search has no trial yet"):
+        ledger.trial(ledger.search().id, 9)
+
+
+def test_a_reader_writes_nothing_and_needs_a_ledger_that_exists(tmp_path, url):
+    with pytest.raises(LedgerError, match="must name a ledger that exists"):
+        Ledger(url, read_only=True)
+    assert list(tmp_path.iterdir()) == []
+    with Ledger(url) as writer:
+        writer.create_search(ASKED)
+    with Ledger(url, read_only=True) as reader:
+        assert reader.search().name == "first"
+        with pytest.raises(Exception, match="readonly"):
+            reader.set_target(1, 99)
+
+
+def test_a_reader_sees_what_is_written_while_it_is_open(ledger, url):
+    search = ledger.create_search(ASKED)
+    with Ledger(url, read_only=True) as reader:
+        assert reader.counts(search.id) == {}
+        start(ledger, search)
+        assert reader.counts(search.id) == {"running": 1}
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("not a url", "must be a database URL"),
+        ("mysql://u:secret@h/d", "must be a sqlite or postgresql URL"),
+        ("sqlite://", "must name a file"),
+        ("sqlite:////proc/no/such/ledger.db", "must name a database that can be opened"),
+    ],
+)
+def test_a_database_that_cannot_be_opened_says_why_in_one_line(url, message):
+    with pytest.raises(LedgerError, match=message) as caught:
+        Ledger(url)
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("my notes, which are longer than a database's header of a hundred bytes " * 4)
+    before = path.read_bytes()
+    with pytest.raises(LedgerError, match="file is not a database"):
+        Ledger(f"sqlite:///{path}")
+    assert path.read_bytes() == before
+
+
+def test_a_newer_schema_is_refused(url, tmp_path):
+    Ledger(url).close()
+    with sqlite3.connect(tmp_path / "ledger.db") as db:
+        db.execute("UPDATE alembic_version SET version_num = '9999'")
+    db.close()
+    with pytest.raises(LedgerError, match="holds revision 9999, newer than"):
+        Ledger(url)
+
+
+def test_the_revisions_build_exactly_the_models(url, ledger):
+    from alembic.autogenerate import compare_metadata
+    from alembic.config import Config
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_current_head() == HEAD
+    with ledger._engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_the_url_comes_from_the_flag_then_the_environment_then_the_default(monkeypatch):
+    assert str(database_url()) == "sqlite:///results/hybrid-search.db"
+    monkeypatch.setenv("HYBRID_SEARCH_DB", "sqlite:///e.db")
+    assert str(database_url()) == "sqlite:///e.db"
+    assert str(database_url("sqlite:///f.db")) == "sqlite:///f.db"

@@ -1,0 +1,215 @@
+"""The search: nothing trained twice, nothing over budget, nothing lost when it is opened again."""
+
+import pytest
+
+from fakes import scored, tiny_space
+from hybrid_search.engines import open_search, question, run
+from hybrid_search.errors import LedgerError, SettingsError, UnknownName
+from hybrid_search.ledger import Ledger
+from hybrid_search.record import Settings
+from hybrid_search.search import Outcome
+
+SPACE = tiny_space()
+MIDDLE = 600_000  # FLOPs that about half of the twelve designs stay under
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger(f"sqlite:///{tmp_path}/l.db") as opened:
+        yield opened
+
+
+def search(ledger, trials=6, **more):
+    return open_search(question(SPACE, trials=trials, **more), ledger)
+
+
+def complete(found, trial, accuracy=0.5):
+    return found.tell(trial, Outcome("complete", {"accuracy": accuracy}))
+
+
+def drain(found):
+    numbers = []
+    while (trial := found.ask()) is not None:
+        numbers.append(trial.number)
+        complete(found, trial, int(trial.architecture.digest[:4], 16) / 65536)
+    return numbers
+
+
+def digests(ledger, name="tiny"):
+    return [trial.digest for trial in ledger.trials(ledger.search(name).id)]
+
+
+def test_it_asks_exactly_as_many_trials_as_its_target(ledger):
+    assert drain(search(ledger, trials=6)) == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "nsga2"])
+def test_no_architecture_is_asked_twice_and_the_whole_space_is_reached(ledger, sampler):
+    found = search(ledger, trials=100, sampler=sampler)
+    assert len(drain(found)) == SPACE.size()
+    assert len(set(digests(ledger))) == SPACE.size()
+    assert found.ask() is None
+
+
+def test_workers_beside_each_other_get_different_architectures(ledger):
+    found = search(ledger, trials=8)
+    trials = [found.ask() for _ in range(8)]
+    assert len({trial.architecture.digest for trial in trials}) == 8
+
+
+def test_a_budget_is_a_gate_that_consumes_no_trial(ledger):
+    found = search(ledger, trials=100, max_flops=MIDDLE)
+    drain(found)
+    costs = [trial.measurements["flops"] for trial in ledger.trials(found.record.id)]
+    within = [a for a in SPACE.enumerate() if found.price(a)["flops"] <= MIDDLE]
+    assert 0 < len(within) < SPACE.size()
+    assert len(costs) == len(within)
+    assert max(costs) <= MIDDLE
+    assert found.progress().gated == len([p for p in ledger.proposals(found.record.id) if p.reason == "gated"]) > 0
+
+
+def test_a_tight_budget_in_a_large_space_still_finds_designs(ledger):
+    from hybrid_search.space import load_space
+
+    space = load_space("digits")
+    least = question(space, trials=1)
+    found = open_search(least, ledger)
+    smallest = found.price(space.extreme(lambda a: found.price(a)["flops"])[0])["flops"]
+    tight = open_search(question(space, trials=5, max_flops=smallest * 1.1, name="tight"), ledger)
+    assert len(drain(tight)) == 5
+
+
+def test_opening_it_again_goes_on_and_asks_new_questions(ledger):
+    first = search(ledger, trials=6)
+    drain(first)
+    again = search(ledger, trials=6)
+    assert drain(again) == [6, 7, 8, 9, 10, 11]
+    assert len(set(digests(ledger))) == 12
+    assert again.progress().counts["complete"] == 12
+
+
+def test_a_larger_target_is_the_total_and_not_added(ledger):
+    drain(search(ledger, trials=4))
+    assert drain(search(ledger, trials=7)) == [4, 5, 6]
+
+
+def test_a_trial_left_running_is_asked_again_under_its_number(ledger):
+    first = search(ledger, trials=4)
+    complete(first, first.ask())
+    lost = first.ask()
+    first.report(lost, 1, {"accuracy": 0.2})
+    again = search(ledger, trials=4)
+    retaken = again.ask()
+    assert (retaken.number, retaken.architecture) == (lost.number, lost.architecture)
+    complete(again, retaken)
+    drain(again)
+    trials = ledger.trials(again.record.id)
+    assert [(t.number, t.state) for t in trials] == [(n, "complete") for n in range(4)]
+    assert [t.attempt for t in trials] == [1, 2, 1, 1]
+
+
+def test_what_is_known_before_training_needs_no_measuring(ledger):
+    found = search(ledger, trials=1)
+    trial = found.ask()
+    complete(found, trial)
+    kept = ledger.trial(found.record.id, 0).measurements
+    assert kept == {"accuracy": 0.5, **found.price(trial.architecture)}
+
+
+def test_a_number_that_is_not_finite_ends_the_trial_as_failed(ledger):
+    found = search(ledger, trials=3)
+    trial = found.ask()
+    assert found.report(trial, 1, {"accuracy": 0.1, "loss": float("nan")}) == "stop"
+    last = found.ask()
+    found.tell(last, Outcome("complete", {"accuracy": float("inf")}))
+    kinds = [(t.state, t.failure_kind) for t in ledger.trials(found.record.id)]
+    assert kinds == [("failed", "nan")] * 2
+    assert found.progress().front == 0
+
+
+def test_an_evaluation_that_measures_something_else_is_named(ledger):
+    found = search(ledger, trials=1)
+    found.tell(found.ask(), Outcome("complete", {"acc": 0.5}))
+    assert ledger.trial(found.record.id, 0).failure_text == "the evaluation must measure accuracy; it gave acc"
+
+
+def test_a_failed_architecture_is_not_asked_again(ledger):
+    found = search(ledger, trials=100, sampler="random")
+    while (trial := found.ask()) is not None:
+        found.tell(trial, Outcome("failed", {}, "bug", "it broke"))
+    assert len(set(digests(ledger))) == len(digests(ledger)) == SPACE.size()
+
+
+def test_the_ledger_is_written_before_the_sampler_is_told(ledger, monkeypatch):
+    found = search(ledger, trials=1)
+    trial = found.ask()
+
+    def told(*_, **__):
+        assert ledger.trial(found.record.id, 0).state == "complete"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(found._study, "tell", told)
+    with pytest.raises(KeyboardInterrupt):
+        complete(found, trial)
+    assert ledger.trial(found.record.id, 0).measurements["accuracy"] == 0.5
+
+
+def test_weights_are_kept_for_the_front_alone(ledger):
+    found = search(ledger, trials=12, objectives=("accuracy",))
+    for accuracy in (0.3, 0.2, 0.6):
+        trial = found.ask()
+        if complete(found, trial, accuracy):
+            found.keep_weights(trial, f"weights of {trial.number}".encode())
+    assert [kept.number for kept in ledger.kept_weights(found.record.id)] == [2]
+    assert sorted(path.name for path in found.weights.path.iterdir()) == ["2.safetensors"]
+    assert found.weights.read(2, ledger.trial(found.record.id, 2).weights) == b"weights of 2"
+    found.weights.file(2).write_bytes(b"changed")
+    assert found.weights.read(2, ledger.trial(found.record.id, 2).weights) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"settings": Settings(epochs=3)}, r"'tiny' has epochs 10 \(asked: 3\)"),
+        ({"sampler": "random"}, r"sampler tpe \(asked: random\)"),
+        ({"max_flops": 1e9}, r"max_flops None \(asked: 1000000000.0\)"),
+        ({"objectives": ("accuracy", "params")}, r"objectives .*Ask the same, or give the new search its own --name"),
+    ],
+)
+def test_a_search_goes_on_only_with_its_own_question(ledger, change, message):
+    search(ledger)
+    with pytest.raises(LedgerError, match=message):
+        search(ledger, **change)
+
+
+def test_a_name_taken_by_another_space_says_how_they_differ(ledger):
+    search(ledger)
+    other = tiny_space(stem={"conv3x3": {"width": 16}})
+    with pytest.raises(LedgerError, match=r"another space \(tiny, differing in stem\)"):
+        open_search(question(other, trials=1), ledger)
+
+
+def test_a_budget_below_the_smallest_design_names_its_cost():
+    with pytest.raises(SettingsError, match=r"--max-flops must leave .*smallest has [\d,]+ flops; got 1,000"):
+        question(SPACE, trials=1, max_flops=1000)
+    with pytest.raises(SettingsError, match=r"--max-params must leave at least one design"):
+        question(SPACE, trials=1, max_params=10)
+    with pytest.raises(SettingsError, match="max-flops must be more than 0; got -1"):
+        question(SPACE, trials=1, max_flops=-1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        ({"trials": 0}, SettingsError, "trials must be a whole number from 1 up; got 0"),
+        ({"sampler": "tpee"}, UnknownName, r"sampler must be one of .*; got 'tpee'. Did you mean 'tpe'"),
+        ({"engine": "slurm"}, UnknownName, "engine must be one of local, ray; got 'slurm'"),
+        ({"workers": 0}, SettingsError, "workers must be a whole number from 1 up; got 0"),
+        ({"engine": "local", "workers": 2}, SettingsError, "engine local has one worker; got --workers 2"),
+        ({"settings": Settings(data="mnist")}, Exception, "data must be one of .*fashion-mnist"),
+    ],
+)
+def test_a_wrong_request_writes_nothing(tmp_path, wrong, error, message):
+    with pytest.raises(error, match=message):
+        run(SPACE, **{"trials": 2, "engine": "local", "ledger": f"sqlite:///{tmp_path}/x.db", "evaluate": scored(), **wrong})
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,220 @@
+"""Spaces: what a file may say, what is asked, and that size, enumerate and choose agree."""
+
+import random
+
+import pytest
+import yaml
+
+from hybrid_search.architecture import Architecture
+from hybrid_search.cost import cost
+from hybrid_search.errors import SpaceError
+from hybrid_search.space import Answers, Dice, SearchSpace, load_space, spaces
+
+CONV = {"conv": {"kernel_size": [3, 5]}}
+BOTH = {**CONV, "local_attention": {"extent": [3, 7], "heads": 4}}
+
+
+def space(*stages, **more):
+    stem = {"conv3x3": {"width": 8}}
+    return SearchSpace.from_dict({"name": "t", "stem": stem, "stages": list(stages), **more})
+
+
+def stage(**more):
+    return {"depth": 1, "width": 16, "operator": BOTH, **more}
+
+
+SHAPES = {
+    "one answer": space(stage(operator="conv")),
+    "two stages": space(stage(depth=[1, 2]), stage(width=[16, 32], stride=2)),
+    "a choice per block": space(stage(depth=[1, 3], per="block"), stage()),
+    "a group": space(
+        stage(operator=None, group="late"),
+        stage(operator=None, group="late", width=[16, 32]),
+        groups={"late": {"operator": BOTH}, "unused": {"operator": CONV}},
+    ),
+    "variants": space(
+        stage(operator={"local_attention": [{"heads": 4, "logits": ["qk+qr", "qr"]}, {"heads": 4, "position": "none"}]})
+    ),
+    "two stems": space(stage(), stem={"conv3x3": {"width": [8, 16]}, "attention": {"values": ["mixture", "plain"]}}),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_size_counts_what_enumerate_walks(name):
+    found = SHAPES[name]
+    walked = list(found.enumerate_choices())
+    assert len(walked) == found.size()
+    assert len({tuple(sorted(choices.items())) for _, choices in walked}) == found.size()
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_answers_taken_from_the_walk_lead_back_to_the_same_design(name):
+    found = SHAPES[name]
+    for architecture, choices in found.enumerate_choices():
+        assert found.choose(Answers(choices)) == architecture
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_random_choices_are_among_those_enumerated(name):
+    found = SHAPES[name]
+    digests = {architecture.digest for architecture in found.enumerate()}
+    dice = random.Random(0)
+    drawn = {found.random_choices(dice)[0].digest for _ in range(200)}
+    assert drawn <= digests
+    assert len(drawn) > min(len(digests), 50) / 2
+
+
+def test_only_the_chosen_operators_questions_are_asked():
+    found = space(stage())
+    chooser = Answers({"stage1.operator": "local_attention"})
+    found.choose(chooser)
+    assert set(chooser.offered) == {"stage1.operator", "stage1.local_attention.extent"}
+
+
+def test_a_group_is_asked_once_and_shared():
+    found = SHAPES["a group"]
+    architecture = found.choose(Answers({"late.operator": "local_attention", "late.local_attention.extent": 7}))
+    assert [(s.operator, dict(s.options)["extent"]) for s in architecture.stages] == [("local_attention", 7)]
+    assert sum(s.depth for s in architecture.stages) == 2  # equal neighbours are one stage
+
+
+def test_a_choice_per_block_makes_stages_of_depth_one():
+    found = SHAPES["a choice per block"]
+    answers = {"stage1.depth": 3, "stage1.block2.operator": "local_attention"}
+    kinds = [(s.operator, s.depth) for s in found.choose(Answers(answers)).stages]
+    assert kinds == [("conv", 1), ("local_attention", 1), ("conv", 2)]  # the last joins the next stage's first
+
+
+def test_only_the_first_block_of_a_stage_strides():
+    found = space(stage(depth=3, stride=2, per="block"))
+    answers = {"stage1.block2.operator": "local_attention"}
+    assert [s.stride for s in found.choose(Answers(answers)).stages] == [2, 1, 1]
+
+
+def test_an_answer_that_is_no_choice_is_refused():
+    with pytest.raises(SpaceError, match=r"stage1.conv.kernel_size must be one of 3, 5; got 4"):
+        space(stage()).choose(Answers({"stage1.conv.kernel_size": 4}))
+
+
+@pytest.mark.parametrize("name", spaces())
+def test_every_shipped_space_loads_and_survives_json(name):
+    found = load_space(name)
+    again = SearchSpace.from_dict(found.to_dict())
+    assert again.digest == found.digest
+    dice = random.Random(1)
+    for _ in range(20):
+        architecture, choices = found.random_choices(dice)
+        assert Architecture.from_dict(architecture.to_dict()) == architecture
+        assert again.choose(Answers(choices)) == architecture
+
+
+def test_the_spaces_the_readme_names_are_shipped():
+    assert set(spaces()) >= {"digits", "fashion-mnist", "cifar", "sasa-resnet26", "sasa-resnet50"}
+
+
+@pytest.mark.parametrize("name", ["sasa-resnet26", "sasa-resnet50"])
+def test_the_papers_networks_are_in_the_papers_spaces(name):
+    from hybrid_search.references import reference
+
+    found = load_space(name)
+    depth = name.removeprefix("sasa-resnet")
+    attend = {f"stage{i}.operator": "local_attention" for i in (1, 2, 3, 4)}
+    attend |= {f"stage{i}.local_attention.extent": 7 for i in (1, 2, 3, 4)}
+    attend |= {f"stage{i}.local_attention.heads": 8 for i in (1, 2, 3, 4)}
+    attend |= {f"stage{i}.local_attention.position": "relative" for i in (1, 2, 3, 4)}
+    convolve = {f"stage{i}.operator": "conv" for i in (1, 2, 3, 4)}
+    assert found.choose(Answers({"stem": "conv7x7", **convolve})) == reference(f"resnet{depth}")
+    assert found.choose(Answers({"stem": "conv7x7", **attend})) == reference(f"sasa-{depth}-stem")
+    full = {"stem": "attention", "stem.attention.values": "mixture", **attend}
+    assert found.choose(Answers(full)) == reference(f"sasa-{depth}-full")
+
+
+def test_the_extremes_found_by_descent_are_those_of_the_whole_space(monkeypatch):
+    found = space(stage(depth=[1, 2], width=[16, 8]), stage(width=[16, 32], stride=2), stage(width=[64, 32], stride=2))
+
+    def price(architecture):
+        return cost(architecture, (1, 16, 12), 10).flops
+
+    prices = sorted(price(architecture) for architecture in found.enumerate())
+    monkeypatch.setattr("hybrid_search.space.ENUMERABLE", 1)
+    assert price(found.extreme(price)[0]) == prices[0]
+    assert price(found.extreme(price, largest=True)[0]) == prices[-1]
+
+
+def test_a_neighbour_differs_in_one_answer():
+    found = space(stage(), stage(width=[16, 32]))
+    start = {"stage1.operator": "conv", "stage2.width": 16}
+    here = Answers(start)
+    found.choose(here)
+    for seed in range(20):
+        _, moved = found.neighbour(here.asked, random.Random(seed))
+        assert sum(moved.get(name) != answer for name, answer in here.asked.items() if name in moved) <= 1
+        assert moved != here.asked
+
+
+def test_dice_with_the_same_seed_choose_the_same():
+    draws = [[load_space("digits").choose(Dice(random.Random(3))).digest] for _ in range(2)]
+    assert draws[0] == draws[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"stagez": []}, r"keys of a space are name, .*stages; got 'stagez'. Did you mean 'stages'\?"),
+        ({"stages": [stage(stide=2)]}, r"keys of stages.0 are depth, .*; got 'stide'. Did you mean 'stride'\?"),
+        ({"stages": [stage(operator="convv")]}, r"stages.0: operator must be one of .*got 'convv'. Did you mean 'conv'\?"),
+        (
+            {"stages": [stage(operator={"local_attention": {"extnt": 3}})]},
+            r"stages.0: options of local_attention are .*; got 'extnt'. Did you mean 'extent'\?",
+        ),
+        (
+            {"stages": [stage(operator={"local_attention": {"heads": [4, 3]}})]},
+            r"stages.0: heads must divide the width.*; got 3 heads at width 16",
+        ),
+        (
+            {"stages": [stage(operator={"local_attention": {"extent": [3, 4], "heads": 4}})]},
+            r"stages.0: extent must be an odd number from 1 up; got 4",
+        ),
+        ({"stages": [stage(operator={"conv": {"kernel_size": 2}})]}, r"kernel_size must be an odd number .*; got 2"),
+        ({"stages": []}, r"stages: .*at least 1 item"),
+        ({"stages": [stage(depth=0)]}, r"stages.0.depth.0: .*greater than or equal to 1; got 0"),
+        ({"stages": [stage(width=[16, 16])]}, r"choices must differ from each other; got 16, 16"),
+        ({"stages": [stage(width=[])]}, r"a list of choices must hold at least one; got none"),
+        ({"stages": [stage(stride=3)]}, r"stages.0.stride: .*less than or equal to 2; got 3"),
+        ({"stages": [stage(group="late")]}, r"a stage needs either operator or group"),
+        ({"stages": [stage(operator=None, group="lat")], "groups": {"late": {"operator": CONV}}}, r"Did you mean 'late'\?"),
+        ({"stem": "conv9x9"}, r"stem must be one of .*; got 'conv9x9'"),
+        ({"settings": {"epoch": 3}}, r"settings are .*; got 'epoch'. Did you mean 'epochs'\?"),
+        ({"settings": {"epochs": 0}}, r"epochs must be a whole number from 1 up; got 0"),
+        ({"data": 3}, r"data: .*valid string; got 3"),
+    ],
+)
+def test_a_wrong_space_is_refused_in_one_line(change, message):
+    content = {"name": "t", "stem": "conv3x3", "stages": [stage()], **change}
+    with pytest.raises(SpaceError, match=message) as caught:
+        SearchSpace.from_dict(content)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_space_that_is_not_there_names_those_that_are():
+    with pytest.raises(SpaceError, match=r"space must be one of .*digits.*; got 'digit'. Did you mean 'digits'\?"):
+        load_space("digit")
+    with pytest.raises(SpaceError, match=r"mine.yaml is not: no such file"):
+        load_space("mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a: [1", "is not, at line"), ("- 1\n- 2\n", "holds list"), ("", "holds NoneType"), ("a: b: c\n", "is not, at line 1")],
+)
+def test_a_file_that_is_no_space_is_refused(tmp_path, text, message):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(SpaceError, match=message):
+        load_space(path)
+
+
+def test_a_space_file_is_named_after_its_file_unless_it_says_otherwise(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({"stem": "conv3x3", "stages": [stage()]}))
+    assert load_space(path).name == "mine"
