@@ -19,7 +19,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from hybrid_search.architecture import Architecture
-from hybrid_search.cost import cost
+from hybrid_search.costs import cost
 from hybrid_search.errors import SettingsError
 from hybrid_search.front import hypervolume, pareto_front, reference_point
 from hybrid_search.ledger import Ledger, Proposal
@@ -29,7 +29,7 @@ from hybrid_search.samplers import make_sampler
 from hybrid_search.space import ENUMERABLE, Answers, SearchSpace
 from hybrid_search.weights import WeightsFolder
 
-PATIENCE = 25  # proposals in a row that could not be trained, before the search looks for an unseen design itself
+PATIENCE = 10  # proposals in a row that could not be trained, before the search looks for an unseen design itself
 
 
 @dataclass(frozen=True)
@@ -326,14 +326,22 @@ class Search:
 
 
 def check_budget(space: SearchSpace, record: SearchRecord) -> None:
-    """SettingsError unless some design of the space fits the data and the budget; it names the smallest cost there is."""
+    """Raise UserError unless every stem of the space fits the images and some design fits the budget.
+
+    The message names the smallest cost there is.
+    """
+    for stem in space.form.stem:
+        first = space.choose(Answers({"stem": stem}))
+        cost(first, record.input_size, record.classes)  # raises where the stem cannot take such images
     for name, bound in (("flops", record.max_flops), ("params", record.max_params)):
+        if bound is None:
+            continue
 
         def price(architecture: Architecture, name: str = name) -> float:
             return float(getattr(cost(architecture, record.input_size, record.classes), name))
 
-        least = price(space.extreme(price)[0])  # raises where a stem does not fit the images
-        if bound is not None and bound < least:
+        least = price(space.extreme(price)[0])
+        if bound < least:
             raise SettingsError(
                 f"--max-{name} must leave at least one design of {space.name}, whose smallest has {least:,.0f} {name}; "
                 f"got {bound:,.0f}."

@@ -189,7 +189,7 @@ class SearchSpace:
         if self.size() <= ENUMERABLE:
             return min(self.enumerate_choices(), key=lambda pair: sign * price(pair[0]))
         dice = random.Random(seed)
-        starts = [{}, *(self.random_choices(dice)[1] for _ in range(3))]
+        starts = [{}, *(self.random_choices(dice)[1] for _ in range(2))]
         found = [self._descend(lambda a: sign * price(a), start) for start in starts]
         _, architecture, choices = min(found, key=lambda triple: triple[0])
         return architecture, choices

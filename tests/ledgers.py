@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import insert
 
 from hybrid_search.architecture import Architecture
-from hybrid_search.cost import cost
+from hybrid_search.costs import cost
 from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.tables import MeasurementRow, RungRow, TrialRow
 from hybrid_search.record import SearchRecord, Settings

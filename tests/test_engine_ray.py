@@ -3,10 +3,10 @@
 import time
 
 import pytest
-
 from fakes import scored, tiny_space
+
 from hybrid_search.engines import run
-from hybrid_search.errors import HybridSearchError, SettingsError
+from hybrid_search.errors import SettingsError
 from hybrid_search.ledger import Ledger
 
 SPACE = tiny_space()

@@ -4,28 +4,24 @@ Faults of public re-implementations and the test that excludes each:
 no dot product, heads without effect ............ test_the_number_of_heads_changes_the_output, ..._loops_...
 row / column split across heads ................. test_every_head_responds_to_a_row_offset_and_to_a_column_offset
 one attention map for all heads ................. test_nine_heads_set_by_hand_are_a_3x3_convolution
-grouped projections by default .................. test_projections_are_dense_unless_asked_otherwise
 r added to the values ........................... test_positions_weigh_the_values_and_are_never_added_to_them
 unfold reshaped without a permute ............... test_every_backend_is_the_definition_written_as_loops
 position as a rank-1 product .................... test_every_backend_is_the_definition_written_as_loops
-zero padding silently in the softmax ............ test_masked_borders_keep_a_constant_map_constant_and_zero_borders_do_not
+zero padding silently in the softmax ... test_masked_borders_keep_a_constant_map_constant_and_zero_borders_do_not
 inverted padding mask ........................... test_a_pixel_outside_the_window_has_no_influence
-pool in the wrong place ......................... test_a_strided_layer_pools_the_attention_of_the_full_map
 unfold's memory ................................. test_training_keeps_nothing_of_the_size_of_the_windows
-(a stem with sliding blocks: tests/test_stems.py)
+Grouped projections and a misplaced pool: tests/test_local_attention_layer.py; sliding stem blocks: tests/test_stems.py.
 """
 
-import subprocess
 import sys
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-import hybrid_search.ops
 from hybrid_search.errors import ArchitectureError, UnknownName
 from hybrid_search.ops import LocalAttention2d, local_attention
-from hybrid_search.ops.local_attention import BACKENDS, BORDERS, LocalAttention, which_backend
+from hybrid_search.ops.local_attention import BACKENDS, BORDERS, which_backend
 from hybrid_search.ops.local_attention.axis import along, cut
 from hybrid_search.ops.local_attention.portable import InChunks, Plan
 
@@ -85,8 +81,8 @@ def largest_difference(ours, theirs):
 @pytest.mark.parametrize("heads", [1, 2, 8])
 @pytest.mark.parametrize("extent", [1, 3, 5, 7, 11])
 def test_every_backend_is_the_definition_written_as_loops(extent, heads, border):
-    batch, size = (2, (3, 4)) if heads == 1 else (1, (2, 5) if heads == 8 else (5, 3))
-    tensors = draw(batch, heads, 4, *size, extent)
+    batch, size = {1: (2, (2, 3)), 2: (1, (4, 3)), 8: (1, (1, 2) if extent > 7 else (2, 3))}[heads]
+    tensors = draw(batch, heads, 2 if heads == 8 else 4, *size, extent)
     upstream = torch.randn_like(tensors[0])
     expected = with_gradients(lambda t: loops(*t, extent, border), tensors, upstream)
     for backend in BACKENDS:
@@ -101,7 +97,7 @@ def test_every_backend_is_the_definition_written_as_loops(extent, heads, border)
 def test_logits_without_position_without_content_and_with_a_shared_table_are_the_loops_too(
     content, position, shared, border
 ):
-    q, k, v, row, col = draw(2, 2, 4, 4, 6, 5, shared)
+    q, k, v, row, col = draw(1, 2, 4, 3, 5, 5, shared)
     tensors = [q, k if content else None, v, row if position else None, col if position else None]
     upstream = torch.randn_like(q)
     expected = with_gradients(lambda t: loops(*t, 5, border), tensors, upstream)
@@ -111,7 +107,7 @@ def test_logits_without_position_without_content_and_with_a_shared_table_are_the
 
 
 @every_border
-@pytest.mark.parametrize("size", [(19, 9), (7, 23), (33, 18), (1, 20), (16, 17)])
+@pytest.mark.parametrize("size", [(19, 9), (7, 23), (1, 20), (16, 17)])
 @pytest.mark.parametrize("extent", [1, 3, 7, 11])
 def test_the_portable_blocks_are_the_definition_on_maps_of_many_blocks(size, extent, border):
     tensors = draw(2, 2, 4, *size, extent)
@@ -158,7 +154,7 @@ def test_in_single_precision_the_portable_form_loses_no_accuracy(size, border):
 
 @every_backend
 def test_gradients_are_those_of_finite_differences(backend):
-    tensors = draw(1, 2, 2, 3, 4, 3)
+    tensors = draw(1, 2, 2, 2, 3, 3)
     call = lambda *t: local_attention(*t, extent=3, border="zero", backend=backend)  # noqa: E731
     assert torch.autograd.gradcheck(call, tensors, atol=1e-7)
 
@@ -168,7 +164,8 @@ def test_only_the_gradients_that_are_asked_for_are_computed(backend):
     q, k, v, row, col = (x.detach() for x in draw(1, 2, 2, 3, 4, 3))
     v.requires_grad_()
     local_attention(q, k, v, row, col, extent=3, backend=backend).sum().backward()
-    assert v.grad is not None and q.grad is None
+    assert v.grad is not None
+    assert q.grad is None
 
 
 @every_backend
@@ -362,141 +359,3 @@ def test_the_backend_that_would_run_can_be_asked_for():
     q = torch.randn(1, 2, 4, 3, 5)
     assert which_backend(q) == "portable"
     assert which_backend(q, backend="definition") == "definition"
-
-
-@pytest.mark.parametrize("projection", ["dense", "grouped"])
-@pytest.mark.parametrize("position", ["none", "absolute", "relative"])
-def test_the_layer_is_its_projections_and_the_function(position, projection):
-    torch.manual_seed(0)
-    layer = LocalAttention2d(16, 5, 4, position, projection=projection, scale=True).double()
-    x = torch.randn(2, 16, 5, 7, dtype=torch.float64)
-    maps = {}
-    for name in layer.option.projections():
-        conv = layer.get_submodule(name)
-        source = x
-        if name == "qk":
-            source = x + _sinusoid_by_loops(16, 5, 7)
-        for number, letter in enumerate(name):
-            maps[letter] = conv(source).view(2, 4, len(name), 4, 5, 7)[:, :, number]
-    tables = (layer.attention.rel_row, layer.attention.rel_col)
-    expected = local_attention(maps["q"] / 2, maps["k"], maps["v"], *tables, extent=5)
-    assert (layer(x) - expected.flatten(1, 2)).abs().max() <= 1e-12
-
-
-def _sinusoid_by_loops(width, rows, cols):
-    place = torch.empty(width, rows, cols, dtype=torch.float64)
-    quarter = width // 4
-    for n in range(quarter):
-        wave = 10_000.0 ** (-n / quarter)
-        for i in range(rows):
-            for j in range(cols):
-                angle = torch.tensor([i * wave, j * wave])
-                place[n, i, j], place[quarter + n, i, j] = angle[0].sin(), angle[0].cos()
-                place[2 * quarter + n, i, j], place[3 * quarter + n, i, j] = angle[1].sin(), angle[1].cos()
-    return place
-
-
-def test_a_grouped_head_sees_its_own_channels_only_and_a_dense_head_sees_all():
-    x = torch.randn(1, 16, 4, 5, requires_grad=True)
-    for projection, seen in (("grouped", 4), ("dense", 16)):
-        y = LocalAttention2d(16, 3, 4, projection=projection)(x)
-        (grad,) = torch.autograd.grad(y[:, 4:8].sum(), x)
-        assert (grad.abs().amax((0, 2, 3)) > 0).sum() == seen
-
-
-def test_projections_are_dense_unless_asked_otherwise():
-    layer = LocalAttention2d(64)
-    assert sum(p.numel() for p in layer.parameters()) == 3 * 64**2 + 7 * 64
-    assert all(p.dim() > 1 for p in layer.parameters())  # no bias
-
-
-def test_a_strided_layer_pools_the_attention_of_the_full_map():
-    torch.manual_seed(0)
-    strided = LocalAttention2d(16, 5, 4, stride=2)
-    plain = LocalAttention2d(16, 5, 4)
-    plain.load_state_dict(strided.state_dict())
-    x = torch.randn(2, 16, 7, 4)
-    y, full = strided(x), plain(x)
-    assert y.shape == (2, 16, 4, 2)
-    torch.testing.assert_close(y[:, :, :3], F.avg_pool2d(full[:, :, :6], 2))
-    torch.testing.assert_close(y[:, :, 3], full[:, :, 6].view(2, 16, 2, 2).mean(-1))  # the odd row has no partner
-
-
-def test_the_softmax_starts_open_in_wide_heads():
-    torch.manual_seed(0)
-    x = torch.randn(4, 512, 7, 7).relu()
-    for option in ({}, {"scale": True}, {"norm": True}):
-        layer = LocalAttention2d(512, heads=8, **option)
-        q, k, _ = layer._parts(layer.qkv(x) if layer.norm is None else layer.norm(layer.qkv(x)))
-        q = q / 8 if layer.option.scale else q
-        content = torch.einsum("bhdij,bhdij->bhij", q, k.roll(1, -1))
-        position = torch.einsum("bhdij,hd->bhij", q[:, :, :32], layer.attention.rel_row[..., 0])
-        assert 0.1 < content.std() < 2, option
-        assert 0.1 < position.std() < 2, option
-
-
-def test_the_attribute_is_the_function_and_the_modules_are_reached_by_import():
-    from hybrid_search.ops.local_attention.definition import attend
-
-    assert callable(hybrid_search.ops.local_attention)
-    assert hybrid_search.ops.local_attention is local_attention
-    assert attend.__module__ == "hybrid_search.ops.local_attention.definition"
-    assert sys.modules["hybrid_search.ops.local_attention"].LocalAttention is LocalAttention
-    assert hybrid_search.ops.LocalAttention2d is LocalAttention2d
-
-
-def test_declaring_and_pricing_an_operator_does_not_import_torch():
-    code = (
-        "import sys, hybrid_search.ops, hybrid_search.references, hybrid_search.cost as c\n"
-        "from hybrid_search.ops.local_attention import LocalAttention\n"
-        "c.cost(hybrid_search.references.reference('sasa-26-full'))\n"
-        "assert 'torch' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-@pytest.mark.parametrize(
-    ("options", "width", "law"),
-    [
-        ({"extent": 4}, 64, r"extent must be an odd number from 1 up; got 4"),
-        ({"heads": 3}, 64, r"got 3 heads at width 64; possible: 1, 2, 4, 8, 16, 32\.$"),
-        (
-            {"heads": 3, "position": "none"},
-            64,
-            r"heads must divide the width; got 3 .*; possible: 1, 2, 4, 8, 16, 32, 64\.$",
-        ),
-        (
-            {"heads": 8},
-            8,
-            r"heads must divide the width into even parts .*; got 8 heads at width 8; possible: 1, 2, 4\.$",
-        ),
-        ({"heads": 0}, 64, r"heads must be a whole number from 1 up; got 0"),
-        (
-            {"position": "relativ"},
-            64,
-            r"position must be one of none, absolute, relative; got 'relativ'\. Did you mean",
-        ),
-        ({"logits": "qk"}, 64, r"logits must be one of qk\+qr, qr; got 'qk'"),
-        (
-            {"logits": "qr", "position": "none"},
-            64,
-            r"logits qr needs position relative.*; got position none; possible: ",
-        ),
-        ({"border": "wrap"}, 64, r"border must be one of masked, zero, shifted; got 'wrap'"),
-        ({"projection": "full"}, 64, r"projection must be one of dense, grouped; got 'full'"),
-        ({"scale": 1}, 64, r"scale must be true or false; got 1"),
-        ({"norm": "yes"}, 64, r"norm must be true or false; got 'yes'"),
-        ({"position": "absolute", "heads": 2}, 18, r"position absolute needs a width divisible by 4 .*; got 18"),
-    ],
-)
-def test_a_broken_law_of_local_attention_is_one_clear_line(options, width, law):
-    with pytest.raises(ArchitectureError, match=law) as caught:
-        LocalAttention(**options).check(width)
-    assert "\n" not in str(caught.value)
-    with pytest.raises(ArchitectureError, match=law):
-        LocalAttention2d(width, **options)
-
-
-def test_a_window_of_one_pixel_has_neither_border_nor_scale():
-    assert LocalAttention(extent=1, border="zero", scale=True).canonical() == LocalAttention(extent=1)
-    assert LocalAttention(extent=3, border="zero", scale=True).canonical().border == "zero"

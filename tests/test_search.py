@@ -1,8 +1,8 @@
 """The search: nothing trained twice, nothing over budget, nothing lost when it is opened again."""
 
 import pytest
-
 from fakes import scored, tiny_space
+
 from hybrid_search.engines import open_search, question, run
 from hybrid_search.errors import LedgerError, SettingsError, UnknownName
 from hybrid_search.ledger import Ledger

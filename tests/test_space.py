@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from hybrid_search.architecture import Architecture
-from hybrid_search.cost import cost
+from hybrid_search.costs import cost
 from hybrid_search.errors import SpaceError
 from hybrid_search.space import Answers, Dice, SearchSpace, load_space, spaces
 

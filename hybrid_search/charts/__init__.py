@@ -10,7 +10,8 @@ from hybrid_search.charts.cost_by_stage import cost_by_stage_figure
 from hybrid_search.charts.curve import curve_figure, curve_numbers
 from hybrid_search.charts.design import Design, design_numbers, differences
 from hybrid_search.charts.diagram import diagram
-from hybrid_search.charts.front import default_axes, front_figure, front_numbers
+from hybrid_search.charts.front import default_axes, front_numbers
+from hybrid_search.charts.front_figure import front_figure
 from hybrid_search.charts.hypervolume import hypervolume_figure, hypervolume_numbers
 from hybrid_search.charts.mixes import operators_of
 from hybrid_search.charts.theme import DARK, LIGHT, THEMES, Theme

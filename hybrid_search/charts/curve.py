@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hybrid_search.charts.theme import Theme, axis, layout
+from hybrid_search.charts.theme import Theme, axis, layout, nothing_yet
 from hybrid_search.objectives import OBJECTIVES, Objective
 
 if TYPE_CHECKING:
@@ -66,12 +66,15 @@ def curve_figure(numbers: CurveNumbers, theme: Theme) -> "go.Figure":
             )
         )
     figure = go.Figure(traces)
+    longest = max((max(epochs, default=0) for epochs, _ in numbers.curves.values()), default=0)
     share = {"tickformat": ".0%"} if objective.unit == "share" else {}
     unit = f" [{'%' if objective.unit == 'share' else objective.unit}]" if objective.unit else ""
     figure.update_layout(
         **layout(theme, showlegend=len(traces) > 1, hovermode="closest"),
-        xaxis=axis(theme, "epoch", rangemode="tozero"),
+        xaxis=axis(theme, "epoch", rangemode="tozero", **({"dtick": 1} if longest <= 12 else {})),
         yaxis=axis(theme, f"{objective.label}{unit}", **share),
     )
+    if not longest:
+        figure.update_layout(**nothing_yet("No epoch was reported.", theme))
     figure.update_layout(legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1, "xanchor": "right"})
     return figure

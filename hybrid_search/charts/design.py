@@ -6,7 +6,7 @@ from typing import Any
 
 from hybrid_search.architecture import Architecture, Stage
 from hybrid_search.charts.mixes import attends
-from hybrid_search.cost import blocks, cost
+from hybrid_search.costs import blocks, cost
 from hybrid_search.ops.operator import Layer
 
 NOTABLE = ("extent", "heads", "kernel_size")  # options worth a line even at their defaults
@@ -62,8 +62,10 @@ def design_numbers(architecture: Mapping[str, Any], input_size: tuple[int, int, 
 
     def part(name: str, kind: str, prefix: str, **more: Any) -> Part:
         flops, params = _sums(total.layers, prefix)
-        shares = {"flops_share": flops / max(1, total.flops), "params_share": params / max(1, total.params)}
-        return Part(name=name, kind=kind, flops=flops, params=params, **shares, **more)
+        shares = (flops / max(1, total.flops), params / max(1, total.params))
+        return Part(
+            name=name, kind=kind, flops=flops, params=params, flops_share=shares[0], params_share=shares[1], **more
+        )
 
     stem, expansion = made.stem, made.expansion
     size = begins["stages.0.0"]

@@ -12,8 +12,8 @@ from hybrid_search.charts.design import Design, Part
 from hybrid_search.charts.theme import FONT, Theme
 from hybrid_search.objectives import scaled
 
-COLUMN, MIDDLE, LOW, HIGH = 150, 84, 44, 112  # column width; centre line; least and greatest block height
-TEXT, LINE = 176, 16  # where the words under the blocks begin, and their leading
+COLUMN, MIDDLE, LOW, HIGH = 150, 100, 44, 112  # column width; centre line; least and greatest block height
+TEXT, LINE = 190, 16  # where the words under the blocks begin, and their leading
 LONGEST = 22  # characters that fit a column
 
 
@@ -162,7 +162,8 @@ def _ring(box: Box, theme: Theme) -> str:
     return (
         f'<rect x="{box.left - 9:.1f}" y="{box.top - 25:.1f}" width="{box.width + 34:.1f}" '
         f'height="{box.height + 34:.1f}" rx="6" fill="none" stroke="{hue}" stroke-width="1.6" stroke-dasharray="6 4"/>'
-        f'<text x="{box.left - 9:.1f}" y="{box.top - 30:.1f}" fill="{hue}" font-size="11" font-weight="600">differs</text>'
+        f'<text x="{box.left - 9:.1f}" y="{box.top - 30:.1f}" fill="{hue}" font-size="11" font-weight="600">'
+        "differs</text>"
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_search.charts.front import has_all
-from hybrid_search.charts.theme import Theme, axis, layout
+from hybrid_search.charts.theme import Theme, axis, layout, nothing_yet
 from hybrid_search.front import as_costs, hypervolume, reference_point
 from hybrid_search.ledger import Point
 from hybrid_search.objectives import objectives as objectives_of
@@ -97,7 +97,8 @@ def hypervolume_figure(numbers: HypervolumeNumbers, theme: Theme) -> "go.Figure"
     """A step line that ends at the newest trial; the reference point is written in the axis title."""
     import plotly.graph_objects as go
 
-    texts = [f"after {n} trials<br>hypervolume: <b>{scaled(v).strip()}</b>" for n, v in _pairs(numbers)]
+    texts = [f"after {n} trials<br>hypervolume: <b>{volume_text(v)}</b>" for n, v in _pairs(numbers)]
+    ticks = "~s" if max(numbers.values, default=0.0) >= 1000 else "~g"
     figure = go.Figure(
         go.Scatter(
             x=list(numbers.trials),
@@ -112,10 +113,17 @@ def hypervolume_figure(numbers: HypervolumeNumbers, theme: Theme) -> "go.Figure"
     figure.update_layout(
         **layout(theme, showlegend=False, hovermode="x"),
         xaxis=axis(theme, "completed trials", rangemode="tozero"),
-        yaxis=axis(theme, "hypervolume" if numbers.exact else "hypervolume (estimated)", tickformat="~s"),
+        yaxis=axis(theme, "hypervolume" if numbers.exact else "hypervolume (estimated)", tickformat=ticks),
         uirevision="hypervolume",
     )
+    if not numbers.values:
+        figure.update_layout(**nothing_yet("No completed trial to measure.", theme))
     return figure
+
+
+def volume_text(value: float) -> str:
+    """A hypervolume as a person reads it; its unit is the product of the objectives' and is not written."""
+    return scaled(value).strip() if value < 1e12 else f"{value:.3g}"
 
 
 def _pairs(numbers: HypervolumeNumbers) -> list[tuple[int, float]]:

@@ -71,6 +71,13 @@ def axis(theme: Theme, title: str, **more: Any) -> dict[str, Any]:
     }
 
 
+def nothing_yet(text: str, theme: Theme) -> dict[str, Any]:
+    """What a chart without numbers shows: words in place of axes that would mean nothing."""
+    words = {"text": text, "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5, "showarrow": False}
+    bare = {"showgrid": False, "showticklabels": False}
+    return {"annotations": [{**words, "font": {"size": 13, "color": theme.muted}}], "xaxis": bare, "yaxis": bare}
+
+
 def layout(theme: Theme, **more: Any) -> dict[str, Any]:
     """The layout that all charts share; without a title, because the page or report sets it as a heading."""
     return {

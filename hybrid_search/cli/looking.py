@@ -48,7 +48,7 @@ def space(
     form: FormatOption = Format.table,
 ) -> None:
     """Show one space: its questions, its size, its smallest and largest cost, the share within a budget."""
-    from hybrid_search.cost import cost as price
+    from hybrid_search.costs import cost as price
     from hybrid_search.errors import DataError
     from hybrid_search.objectives import OBJECTIVES
     from hybrid_search.space import load_space
@@ -125,8 +125,8 @@ def cost(
     size = (channels if channels is not None else size[0], *rows_cols)
     count = classes if classes is not None else count
     whole("--input", size[1])
-    from hybrid_search.cost import cost as price
-    from hybrid_search.cost import explain as compare
+    from hybrid_search.costs import cost as price
+    from hybrid_search.costs import explain as compare
 
     found = price(architecture, size, count)
     rows = [

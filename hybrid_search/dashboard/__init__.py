@@ -8,9 +8,8 @@ import webbrowser
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from hybrid_search.dashboard.guard import checked_token, is_loopback
+from hybrid_search.dashboard.access import checked_token, is_loopback
 from hybrid_search.errors import UserError
-from hybrid_search.ledger import Ledger
 
 if TYPE_CHECKING:
     from dash import Dash
@@ -22,16 +21,18 @@ THREADS = 8
 __all__ = ["create_app", "serve"]
 
 
-def create_app(ledger: Ledger, *, host: str = "127.0.0.1", token: str | None = None) -> "Dash":
-    """The Dash application over a read-only ledger, guarded for a server on `host`. Its WSGI side is `.server`.
+def create_app(url: str | None = None, *, host: str = "127.0.0.1", token: str | None = None) -> "Dash":
+    """The Dash application over the ledger at `url`, guarded for a server on `host`. Its WSGI side is `.server`, its
+    watch `.server.extensions["hybrid_search"]`, which a caller that outlives the page closes.
 
-    UserError where a package is missing, or where the host is not loopback and there is no token.
+    UserError where a package is missing, the ledger cannot be read, or the host is not loopback and there is no token.
     """
     _check_installed()
     token = checked_token(host, token)
     from hybrid_search.dashboard.application import make
+    from hybrid_search.dashboard.watch import Watch
 
-    return make(ledger, host, token)
+    return make(Watch(url), host, token)
 
 
 def make_server(app: "Dash", host: str, port: int) -> "BaseWSGIServer":
@@ -39,9 +40,17 @@ def make_server(app: "Dash", host: str, port: int) -> "BaseWSGIServer":
     from waitress import create_server
 
     try:
-        return create_server(app.server, host=host, port=port, threads=THREADS, ident=None, clear_untrusted_proxy_headers=True)
-    except (OSError, ValueError) as error:
+        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, proto)  # bound here, because waitress leaks a socket that it cannot bind
+    except (OSError, OverflowError) as error:
+        raise UserError(f"--host must be an address of this machine; got {host}: {error}.") from None
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except (OSError, OverflowError) as error:
+        bound.close()
         raise UserError(f"--port must be free on {host}; {port} is not: {error}.") from None
+    return create_server(app.server, sockets=[bound], threads=THREADS, ident=None, clear_untrusted_proxy_headers=True)
 
 
 def serve(
@@ -57,20 +66,30 @@ def serve(
     UserError where a package is missing, the ledger cannot be read, the address is taken, or a host that is not
     loopback has no token (`token`, else HYBRID_SEARCH_TOKEN).
     """
-    _check_installed()
-    token = checked_token(host, token)
     logging.getLogger("waitress").setLevel(logging.ERROR)
-    with Ledger(url, read_only=True) as ledger:
-        server = make_server(create_app(ledger, host=host, token=token), host, port)
-        shown = "localhost" if is_loopback(host) else socket.gethostname() if host in ("0.0.0.0", "::") else host
-        address = f"http://{shown}:{server.effective_port}/"
-        print(f"{ledger.shown} is shown at {address}{'?token=...' if token else ''} (Ctrl-C ends it)", file=sys.stderr)
+    app = create_app(url, host=host, token=token)
+    watch = app.server.extensions["hybrid_search"]
+    try:
+        server = make_server(app, host, port)
+        address = f"http://{_named(host)}:{server.effective_port}/"
+        guarded = checked_token(host, token)
+        told = f"{watch.ledger.shown} is shown at {address}{'?token=...' if guarded else ''} (Ctrl-C ends it)"
+        print(told, file=sys.stderr)
         if open_browser:
-            threading.Timer(0.3, webbrowser.open, [address + (f"?token={token}" if token else "")]).start()
+            threading.Timer(0.3, webbrowser.open, [address + (f"?token={guarded}" if guarded else "")]).start()
         try:
             server.run()
         finally:
             server.close()
+    finally:
+        watch.close()
+
+
+def _named(host: str) -> str:
+    """How a browser calls the host: a server on every address answers to the machine's name."""
+    if is_loopback(host):
+        return "localhost"
+    return socket.gethostname() if host in ("0.0.0.0", "::") else host
 
 
 def _check_installed() -> None:

@@ -7,12 +7,10 @@ from dash import Dash
 from hybrid_search.dashboard import callbacks, page
 from hybrid_search.dashboard.guard import guard
 from hybrid_search.dashboard.watch import Watch
-from hybrid_search.ledger import Ledger
 
 
-def make(ledger: Ledger, host: str, token: str | None) -> Dash:
-    """The application over this ledger; everything it serves comes from this machine."""
-    watch = Watch(ledger)
+def make(watch: Watch, host: str, token: str | None) -> Dash:
+    """The application over what is watched; everything it serves comes from this machine."""
     app = Dash(
         "hybrid_search.dashboard",
         assets_folder=str(Path(__file__).parent / "assets"),
@@ -27,5 +25,6 @@ def make(ledger: Ledger, host: str, token: str | None) -> Dash:
     app.layout = lambda: page.layout(watch.searches())
     callbacks.register(app, watch)
     guard(app.server, host, token, app.csp_hashes())
+    app.server.extensions["hybrid_search"] = watch
     watch.warm()
     return app

@@ -19,6 +19,7 @@ from hybrid_search.charts import (
 )
 from hybrid_search.charts.design import Part
 from hybrid_search.charts.diagram import percent
+from hybrid_search.dashboard.page import attributes, graph
 from hybrid_search.dashboard.summary import SYMBOLS
 from hybrid_search.dashboard.watch import Watch
 from hybrid_search.errors import UserError
@@ -26,8 +27,6 @@ from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.connect import database_url
 from hybrid_search.objectives import OBJECTIVES, scaled
 from hybrid_search.record import SearchRecord, TrialRecord
-
-STILL = {"displayModeBar": False, "responsive": True}
 
 
 def detail(watch: Watch, search: SearchRecord | None, pinned: Sequence[int], theme: Theme) -> list[Any]:
@@ -46,16 +45,26 @@ def detail(watch: Watch, search: SearchRecord | None, pinned: Sequence[int], the
             designs[trial.number] = design_numbers(trial.architecture, search.input_size, search.classes)
         except UserError as error:
             unreadable[trial.number] = str(error)
-    marks = differences(*designs.values()) if len(designs) == 2 else frozenset()
-    pictures = [_picture(trial, designs.get(trial.number), unreadable.get(trial.number), marks, theme) for trial in trials]
-    heading = "Trial " + str(trials[0].number) if len(trials) == 1 else "Trials " + " and ".join(str(t.number) for t in trials)
+    two = tuple(designs.values())
+    marks = differences(two[0], two[1]) if len(two) == 2 else frozenset()
+    pictures = [
+        _picture(trial, designs.get(trial.number), unreadable.get(trial.number), marks, theme) for trial in trials
+    ]
+    heading = (
+        "Trial " + str(trials[0].number)
+        if len(trials) == 1
+        else "Trials " + " and ".join(str(t.number) for t in trials)
+    )
     clear = html.Button("Clear selection", id="unpin", className="quiet", n_clicks=0)
     return [
         html.Div([html.H2(heading), clear], className="bar"),
         html.Div(
             [
                 html.Div([*pictures, _stages(designs, marks)], className="drawings"),
-                html.Div([_facts(search, trials), *(_taking(watch.ledger, search, trial) for trial in trials)], className="side"),
+                html.Div(
+                    [_facts(search, trials), *(_taking(watch.ledger, search, trial) for trial in trials)],
+                    className="side",
+                ),
             ],
             className="halves",
         ),
@@ -69,14 +78,15 @@ def detail(watch: Watch, search: SearchRecord | None, pinned: Sequence[int], the
     ]
 
 
-def _read(ledger: Ledger, search: SearchRecord, numbers: Sequence[int]) -> tuple[dict[int, TrialRecord], dict[int, Any]]:
+def _read(
+    ledger: Ledger, search: SearchRecord, numbers: Sequence[int]
+) -> tuple[dict[int, TrialRecord], dict[int, Any]]:
     found = {trial.number: trial for trial in ledger.trials(search.id, numbers)}
     return found, {number: ledger.curve(found[number].id) for number in numbers if number in found}
 
 
 def _graph(title: str, name: str, figure: Any) -> html.Div:
-    graph = dcc.Graph(figure=figure, config=STILL, className="graph low", id=f"{name}-graph")
-    return html.Div([html.H3(title), graph], className="half")
+    return html.Div([html.H3(title), graph(f"{name}-graph", "low", figure, displayModeBar=False)], className="half")
 
 
 def _picture(
@@ -88,15 +98,27 @@ def _picture(
     svg = diagram(design, theme, marks)
     source = "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
     alternative = f"Architecture of trial {trial.number}: {design.text}"
-    scroll = html.Div(html.Img(src=source, alt=alternative), className="scroll", tabIndex=0, role="group", **{"aria-label": alternative})
-    return html.Figure([caption, scroll], **{"data-diagram": str(trial.number)})
+    scroll = html.Div(
+        html.Img(src=source, alt=alternative),
+        className="scroll",
+        tabIndex=0,
+        role="group",
+        **attributes(aria_label=alternative),
+    )
+    return html.Figure([caption, scroll], **attributes(data_diagram=str(trial.number)))
 
 
 def _facts(search: SearchRecord, trials: Sequence[TrialRecord]) -> html.Table:
     """Numbers of the trials side by side, with the difference where there are two."""
     names = list(dict.fromkeys([*search.objectives, *(n for n in OBJECTIVES for t in trials if n in t.measurements)]))
     two = len(trials) == 2
-    head = [html.Th("", scope="col"), *(html.Th(f"{letter}: trial {t.number}" if two else f"trial {t.number}", scope="col") for letter, t in zip("AB", trials, strict=False))]
+    head = [
+        html.Th("", scope="col"),
+        *(
+            html.Th(f"{letter}: trial {t.number}" if two else f"trial {t.number}", scope="col")
+            for letter, t in zip("AB", trials, strict=False)
+        ),
+    ]
     rows = [_fact_row("state", [f"{SYMBOLS[t.state]} {t.state}" for t in trials], two)]
     for name in names:
         values = [t.measurements.get(name) for t in trials]
@@ -137,16 +159,27 @@ def _stages(designs: Mapping[int, Design], marks: frozenset[int]) -> Any:
         differs = position in marks
         for number, part in parts.items():
             rows.append(_stage_row(number if two else None, part, differs))
-    named = (["trial"] if two else []) + ["part", "operator", "blocks", "map", "channels", "options", "FLOPs", "parameters"]
+    named = (["trial"] if two else []) + [
+        "part",
+        "operator",
+        "blocks",
+        "map",
+        "channels",
+        "options",
+        "FLOPs",
+        "parameters",
+    ]
     head = html.Thead(html.Tr([html.Th(name, scope="col") for name in named]))
     table = html.Table([html.Caption("Stage by stage"), head, html.Tbody(rows)], className="stages")
-    return html.Div(table, className="scroll", tabIndex=0, role="group", **{"aria-label": "Stage by stage"})
+    return html.Div(table, className="scroll", tabIndex=0, role="group", **attributes(aria_label="Stage by stage"))
 
 
 def _stage_row(number: int | None, part: Part, differs: bool) -> html.Tr:
     glyph = {"conv": "■ ", "attention": "● "}.get(part.kind, "")
     options = ", ".join(f"{name} {value}" for name, value in part.options) or "-"
-    cells = [] if number is None else [html.Td([str(number), html.Span(" ≠", title="differs") if differs else None])]
+    cells: list[Any] = (
+        [] if number is None else [html.Td([str(number), html.Span(" ≠", title="differs") if differs else None])]
+    )
     cells += [
         html.Th(part.name, scope="row"),
         html.Td([html.Span(glyph, className=part.kind), part.operator]),
@@ -175,7 +208,12 @@ def _taking(ledger: Ledger, search: SearchRecord, trial: TrialRecord) -> html.Di
         command = export_command(ledger, search, trial.number)
         shown.append(html.H3(f"Export trial {trial.number}"))
         copy = dcc.Clipboard(content=command, title="Copy the command", className="copy")
-        shown.append(html.Div([html.Code(command), copy], className="command"))
+        shown.append(
+            html.Div(
+                [html.Code([part for word in command.split(" ") for part in (html.Span(word), " ")][:-1]), copy],
+                className="command",
+            )
+        )
     return html.Div(shown)
 
 

@@ -31,34 +31,45 @@ INDEX = """<!DOCTYPE html>
 </html>
 """
 
-GRAPH = {"displaylogo": False, "responsive": True, "scrollZoom": False}
-PICTURE = {"toImageButtonOptions": {"format": "svg", "filename": "hybrid-search-front"}}
-LEAN = {"modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
+GRAPH: dict[str, Any] = {"displaylogo": False, "responsive": True, "scrollZoom": False}
+PICTURE: dict[str, Any] = {"toImageButtonOptions": {"format": "svg", "filename": "hybrid-search-front"}}
+LEAN: dict[str, Any] = {"modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 
 
 def layout(searches: Sequence[SearchRecord]) -> html.Div:
     """The whole page, before any number is known."""
     return html.Div(
         id="page",
-        **{"data-ready": "false"},
+        **attributes(data_ready="false"),
         children=[
-            dcc.Location(id="url", refresh=False),
-            *(dcc.Store(id=name) for name in ("look", "seen", "pinned", "asked", "beat", "wanted")),
+            *(dcc.Store(id=name) for name in ("link", "look", "seen", "pinned", "asked", "beat", "wanted")),
             *(html.Div(id=name, hidden=True) for name in ("settled", "written")),
-            dcc.Interval(id="tick", interval=REFRESH_MS),
+            dcc.Interval(id="tick", interval=REFRESH_MS, disabled=True),  # page.js enables it once drawn
             dcc.Interval(id="clock", interval=1000),
             dcc.Download(id="file"),
             _header(searches),
             html.Div(id="banner", role="alert", className="banner", hidden=True),
             html.Main(
                 [
-                    html.Section(id="summary", className="summary", **{"aria-label": "Summary of the search"}),
+                    html.Section(id="summary", className="summary", **attributes(aria_label="Summary of the search")),
                     html.Div([_front(), html.Div([_table(), _hypervolume()], className="column")], className="split"),
-                    html.Section(id="detail", className="card detail", **{"aria-label": "Pinned trials"}),
+                    html.Section(id="detail", className="card detail", **attributes(aria_label="Pinned trials")),
                 ]
             ),
         ],
     )
+
+
+def attributes(**given: str) -> Any:
+    """Attributes whose names hold a dash: `aria_label` is aria-label."""
+    return {name.replace("_", "-"): value for name, value in given.items()}
+
+
+def graph(name: str, height: str, figure: Any = None, **config: Any) -> html.Div:
+    """A chart in a box of this height, which the style sheet sets."""
+    given: Any = {"config": GRAPH | config, **({"figure": figure} if figure else {})}
+    made = dcc.Graph(id=name, style={"height": "100%"}, **given)
+    return html.Div(made, className=f"graph {height}")
 
 
 def search_options(searches: Sequence[SearchRecord]) -> list[dict[str, str]]:
@@ -93,7 +104,7 @@ def colour_options(stages: int) -> list[dict[str, str]]:
 
 def _front() -> html.Section:
     log = dcc.Checklist([{"label": "log cost", "value": "log"}], [], id="log", className="check")
-    closed = {"clearable": False, "searchable": False}
+    closed: Any = {"clearable": False, "searchable": False}
     return html.Section(
         [
             html.Div(
@@ -112,10 +123,10 @@ def _front() -> html.Section:
                 ],
                 className="bar",
             ),
-            dcc.Graph(id="front", className="graph tall", config=GRAPH | PICTURE | LEAN),
+            graph("front", "tall", **PICTURE, **LEAN),
         ],
         className="card front",
-        **{"aria-labelledby": "front-title"},
+        **attributes(aria_labelledby="front-title"),
     )
 
 
@@ -159,18 +170,21 @@ def _table() -> html.Section:
             ),
         ],
         className="card",
-        **{"aria-labelledby": "table-title"},
+        **attributes(aria_labelledby="table-title"),
     )
 
 
 def _hypervolume() -> html.Section:
     return html.Section(
         [
-            html.Div([html.H2("Hypervolume", id="volume-title"), html.Span(id="reference", className="note")], className="bar"),
-            dcc.Graph(id="volume", className="graph low", config=GRAPH | {"displayModeBar": False}),
+            html.Div(
+                [html.H2("Hypervolume", id="volume-title"), html.Span(id="reference", className="note")],
+                className="bar",
+            ),
+            graph("volume", "low", displayModeBar=False),
         ],
         className="card",
-        **{"aria-labelledby": "volume-title"},
+        **attributes(aria_labelledby="volume-title"),
     )
 
 
@@ -181,26 +195,43 @@ def columns(search: SearchRecord) -> list[dict[str, Any]]:
     measured = [
         {
             "field": name,
-            "headerName": {"share": "accuracy [%]"}.get(OBJECTIVES[name].unit, _heading(OBJECTIVES[name])),
-            "width": 92,
+            "headerName": _heading(OBJECTIVES[name]),
+            "width": 86,
             "headerTooltip": OBJECTIVES[name].label,
-            "valueFormatter": {"function": "hsShare(params)" if OBJECTIVES[name].unit == "share" else "hsScaled(params)"},
-            "sortingOrder": ["desc", "asc", None] if OBJECTIVES[name].direction == "maximize" else ["asc", "desc", None],
+            "valueFormatter": {
+                "function": "hsShare(params)" if OBJECTIVES[name].unit == "share" else "hsScaled(params)"
+            },
+            "sortingOrder": ["desc", "asc", None]
+            if OBJECTIVES[name].direction == "maximize"
+            else ["asc", "desc", None],
             **numeric,
         }
         for name in names
     ]
     return [
-        {"field": "trial", "width": 70, **numeric},
-        {"field": "state", "width": 104, "valueFormatter": {"function": "hsState(params)"}},
-        {"field": "front", "width": 72},
+        {"field": "trial", "width": 68, **numeric},
+        {"field": "state", "width": 98, "valueFormatter": _written("hsState")},
+        {"field": "front", "width": 66},
         *measured,
-        {"field": "seconds", "headerName": "took [s]", "width": 84, "valueFormatter": {"function": "hsScaled(params)"}, **numeric},
+        {
+            "field": "seconds",
+            "headerName": "took [s]",
+            "width": 76,
+            "valueFormatter": {"function": "hsScaled(params)"},
+            **numeric,
+        },
         {"field": "operators", "minWidth": 120, "flex": 1, "tooltipField": "operators"},
     ]
 
 
+def _written(function: str) -> dict[str, str]:
+    """A cell as one of the functions in assets/page.js writes it."""
+    return {"function": f"{function}(params)"}
+
+
 def _heading(objective: Objective) -> str:
-    unit = "" if objective.unit.lower() == objective.name else f" [{objective.unit}]"
-    name = objective.unit if objective.unit.lower() == objective.name else objective.name.removesuffix("_ms")
-    return f"{name.replace('_', ' ')}{unit if objective.unit else ''}"
+    """A column's short name and unit."""
+    if objective.unit == "share":
+        return "acc. [%]"
+    name = objective.name.removesuffix("_ms").replace("_", " ")
+    return objective.unit if objective.unit.lower() == name else f"{name} [{objective.unit}]".removesuffix(" []")

@@ -5,9 +5,9 @@ from typing import Any
 from dash import html
 
 from hybrid_search.charts.front import FrontNumbers
-from hybrid_search.charts.hypervolume import HypervolumeNumbers
+from hybrid_search.charts.hypervolume import HypervolumeNumbers, volume_text
 from hybrid_search.dashboard.watch import View
-from hybrid_search.objectives import OBJECTIVES, scaled
+from hybrid_search.objectives import OBJECTIVES
 
 SYMBOLS = {"complete": "●", "running": "◌", "stopped": "■", "failed": "✕"}  # AGREES with hsState in page.js
 
@@ -28,7 +28,7 @@ def summary(view: View, volume: HypervolumeNumbers) -> list[Any]:
         html.Div([html.Div("by state", className="what"), html.Div(states, className="states")], className="fact"),
         _fact(f"best {first.label}", first.text(best), "" if holder is None else f"trial {holder}"),
         _fact("on the front", f"{len(view.front):,}", "trials"),
-        _fact("hypervolume", "-" if volume.last is None else about + scaled(volume.last).strip(), ""),
+        _fact("hypervolume", "-" if volume.last is None else about + volume_text(volume.last), ""),
         _fact("sampler", view.search.sampler, f"seed {view.search.seed}"),
         _fact("data", view.search.settings.data, f"{view.search.settings.epochs} epochs"),
     ]

@@ -44,7 +44,7 @@ class View(NamedTuple):
     @property
     def counts(self) -> dict[str, int]:
         """How many trials are in each state."""
-        counts = dict.fromkeys(STATES, 0)
+        counts: dict[str, int] = dict.fromkeys(map(str, STATES), 0)
         for point in self.points.values():
             counts[point.state] = counts.get(point.state, 0) + 1
         return counts
@@ -74,19 +74,20 @@ class _Known:
 
 
 class Watch:
-    """The searches of one read-only ledger, kept up to date on demand.
+    """The searches of the ledger at a URL, opened read-only and kept up to date on demand.
 
-    One thread reads, whoever asks: an SQLite connection stays in the thread that opened it, and what is known needs no
-    lock.
+    One thread opens, reads and closes, whoever asks: an SQLite connection stays in the thread that made it, and what
+    is known needs no lock. LedgerError where the ledger cannot be opened.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger = ledger
+    def __init__(self, url: str | None = None) -> None:
         self._known: dict[int, _Known] = {}
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self.ledger = self._reader.submit(Ledger, url, read_only=True).result()
 
     def close(self) -> None:
-        """Stop reading; the ledger stays the caller's to close."""
+        """Stop reading and give the connection back."""
+        self._reader.submit(self.ledger.close)
         self._reader.shutdown()
 
     def ask(self, question: Callable[[Ledger], T]) -> T:
@@ -185,7 +186,9 @@ class Watch:
 def _revised(known: _Known, fresh: Sequence[Point]) -> bool:
     """Whether a number that is already drawn has changed, as confirming with more seeds does."""
     before = (known.points.get(point.number) for point in fresh)
-    return any(old and old.state == "complete" and old.values != new.values for old, new in zip(before, fresh, strict=True))
+    return any(
+        old and old.state == "complete" and old.values != new.values for old, new in zip(before, fresh, strict=True)
+    )
 
 
 def one_line(plain: object) -> str:

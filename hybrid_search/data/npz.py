@@ -20,7 +20,7 @@ LAW = "must be uint8 (n, rows, cols), (n, channels, rows, cols) or (n, rows, col
 def arrays_of(path: Path) -> dict[str, NDArray[Any]]:
     """Every array of the archive; DataError for an unreadable one or an unknown or missing key."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
     except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"npz needs --data-dir with a whole .npz file, no objects in it; {path}: {error}.") from error

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from hybrid_search.architecture import Architecture
-from hybrid_search.errors import NotFinite
 from hybrid_search.record import Evaluation, Settings
 
 # The package's own `evaluate`, or the user's: (architecture, settings) -> reports, one a rung. A report is an
@@ -39,9 +38,10 @@ class Advancing:
         try:
             came = next(self._reports, None)
         except Exception as error:  # whatever a user's network or data can raise ends this trial, not the search
-            return Report(
-                self._last.rung, {}, {}, True, failure_kind=failure_kind(error), failure_text=failure_text(error)
-            )
+            from hybrid_search.evaluate import classify_failure
+
+            kind = classify_failure(error)
+            return Report(self._last.rung, {}, {}, True, failure_kind=kind, failure_text=failure_text(error))
         if came is None:
             return Report(self._last.rung, self._last.measurements, self._last.facts, True)
         if isinstance(came, Evaluation):
@@ -50,15 +50,6 @@ class Advancing:
         else:
             self._last = Report(self._last.rung + 1, {name: float(value) for name, value in came.items()}, {})
         return self._last
-
-
-def failure_kind(error: BaseException) -> str:
-    """nan, oom or bug: what kind of failure an exception is."""
-    if isinstance(error, NotFinite):
-        return "nan"
-    # torch names its own class for a full GPU; a full CPU allocator is a RuntimeError told apart by its words.
-    full = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return "oom" if full or "not enough memory" in str(error).lower() else "bug"
 
 
 def failure_text(error: BaseException) -> str:

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from hybrid_search.errors import whole
+from hybrid_search.errors import ArchitectureError, one_of, whole
 from hybrid_search.ops.conv import convolution
 from hybrid_search.ops.operator import Layer
 from hybrid_search.stems.stem import line
@@ -55,29 +55,30 @@ class Conv7x7:
 
 @dataclass(frozen=True)
 class Conv3x3:
-    """3x3 convolution, batch norm, ReLU at full resolution: the stem for small images."""
+    """3x3 convolution with stride 1 or 2, batch norm, ReLU: the stem for small images."""
 
     kind: ClassVar[str] = "conv3x3"
-    stride: ClassVar[int] = 1
     width: int = 16
+    stride: int = 1
 
     def check(self) -> None:
-        """Raise ArchitectureError for a width below 1."""
+        """Raise ArchitectureError for a width below 1 or another stride."""
         whole("width", self.width)
+        one_of("stride of stem conv3x3", self.stride, (1, 2), ArchitectureError)
 
     def canonical(self) -> Self:
         """Itself."""
         return self
 
     def cost(self, channels: int, rows: int, cols: int) -> list[Layer]:
-        """9 c d MACs a pixel."""
-        return _cost(3, self.width, channels, rows, cols)
+        """9 c d MACs a pixel of its output."""
+        return _cost(3, self.width, channels, -(-rows // self.stride), -(-cols // self.stride))
 
     def build(self, channels: int) -> "nn.Module":
-        """(batch, channels, rows, cols) -> (batch, width, rows, cols)."""
+        """(batch, channels, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride))."""
         from torch import nn
 
-        conv = convolution(channels, self.width, 3)
+        conv = convolution(channels, self.width, 3, self.stride)
         return nn.Sequential(OrderedDict(conv=conv, norm=nn.BatchNorm2d(self.width), relu=nn.ReLU(inplace=True)))
 
     def __str__(self) -> str:

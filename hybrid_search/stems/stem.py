@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
 
 class Stem(Protocol):
-    """What every stem can do; `kind` is its name in the table, `stride` what it divides rows and columns by."""
+    """What every stem can do; `kind` is its name in the table."""
 
     kind: ClassVar[str]
-    stride: ClassVar[int]
+
+    @property
+    def stride(self) -> int:
+        """What rows and columns are divided by."""
 
     @property
     def width(self) -> int:

@@ -132,7 +132,7 @@ class Trainer:
                 f"A learning_rate below {settings.learning_rate:g} or more warmup_epochs may help."
             )
         self.optimizer.zero_grad()
-        self.scaler.scale(loss).backward()
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.unscale_(self.optimizer)
         nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
         self.scaler.step(self.optimizer)
@@ -142,7 +142,7 @@ class Trainer:
     def state_dict(self) -> dict[str, Tensor]:
         """All that `load_state_dict` needs to go on, as a flat dictionary of tensors (what safetensors can write).
 
-        The tensors are the live ones: write or clone them before the next `advance`.
+        The tensors are copies.
         """
         state = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         if self.average is not None:
@@ -155,7 +155,8 @@ class Trainer:
             state["scaler._growth_tracker"] = torch.tensor(scaler["_growth_tracker"])
         state["epoch"] = torch.tensor(self.epoch)
         state["seconds"] = torch.tensor(self.seconds, dtype=torch.float64)
-        return state
+        # safetensors refuses the strides of channels last.
+        return {name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in state.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from what `state_dict` gave; TrialError where it is not this network's, and nothing is changed then."""
@@ -171,11 +172,14 @@ class Trainer:
             )
         for part, net in networks.items():
             net.load_state_dict({name: state[f"{part}.{name}"] for name in net.state_dict()})
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         slots: dict[int, dict[str, Tensor]] = {}
         for name, value in state.items():
             if name.startswith("optimizer."):
                 _, index, slot = name.split(".")
-                slots.setdefault(int(index), {})[slot] = value.clone()
+                like = parameters[int(index)] if value.dim() else value
+                # Fused optimizers walk through memory: a moment needs the strides of its parameter.
+                slots.setdefault(int(index), {})[slot] = torch.empty_like(like, dtype=value.dtype).copy_(value)
         self.optimizer.load_state_dict({"state": slots, "param_groups": self.optimizer.state_dict()["param_groups"]})
         if self.scaler.is_enabled():
             scale, tracker = state["scaler.scale"].item(), int(state["scaler._growth_tracker"])

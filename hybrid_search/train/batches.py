@@ -45,9 +45,9 @@ class Images:
         if augment == "none":
             return Plan(order)
         reach = [max(1, round(len(axis) / PADDING)) for axis in (self.row, self.col)]
-        shifts = [torch.randint(-most, most + 1, (count,), generator=generator).to(home) for most in reach]
+        row, col = (torch.randint(-most, most + 1, (count,), generator=generator).to(home) for most in reach)
         flip = (torch.rand(count, generator=generator) < 0.5).to(home) if augment == "shift+flip" else None
-        return Plan(order, *shifts, flip)
+        return Plan(order, row, col, flip)
 
     def batch(self, plan: Plan, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Images `start` to `stop` of the plan, normalised, (n, channels, rows, cols) float32, and labels (n,)."""

@@ -122,7 +122,7 @@ class Average:
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
         """Move towards `model` after step `step` (from 0)."""
-        average = get_ema_multi_avg_fn(min(self.decay, (1 + step) / (10 + step)))
+        average = get_ema_multi_avg_fn(min(self.decay, (1 + step) / (10 + step)))  # type: ignore[no-untyped-call]
         pairs = list(zip(self.model.state_dict().values(), model.state_dict().values(), strict=True))
         floating = [pair for pair in pairs if pair[0].is_floating_point()]
         average([old for old, _ in floating], [new for _, new in floating], None)

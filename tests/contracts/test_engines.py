@@ -1,8 +1,8 @@
 """What every engine owes: every trial ends, once, with its numbers; failures stay with their trial."""
 
 import pytest
-
 from fakes import broken, scored, tiny_space
+
 from hybrid_search.engines import ENGINES, run
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.ledger import Ledger

@@ -27,7 +27,7 @@ OPERATOR_OPTIONS = {
 }
 STEM_OPTIONS = {
     "conv7x7": [{}, {"width": 8}],
-    "conv3x3": [{}, {"width": 8}],
+    "conv3x3": [{}, {"width": 8}, {"stride": 2}],
     "attention": [
         {},
         {"width": 16, "heads": 2, "mixtures": 3},
@@ -135,7 +135,7 @@ def test_an_unknown_option_of_an_operator_is_named(name):
 
 
 def test_an_unknown_operator_is_answered_with_the_nearest_name():
-    with pytest.raises(ArchitectureError, match="operator must be one of .*; got 'convolution'"):
+    with pytest.raises(ArchitectureError, match=r"operator must be one of .*; got 'convolution'"):
         make_operator("convolution", {})
 
 
@@ -162,7 +162,8 @@ def test_a_gradient_reaches_every_parameter_of_a_stem(kind, options):
     module = make_stem(kind, options).canonical().build(3)
     module(torch.randn(2, 3, 8, 16)).square().sum().backward()
     for name, parameter in module.named_parameters():
-        assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name
 
 
 @every_stem

@@ -6,9 +6,10 @@
   const NO = () => window.dash_clientside.no_update;
   const triggered = () => (window.dash_clientside.callback_context.triggered[0] || {}).prop_id || "";
   let grid = null; // the table's interface, once it is there
-  let syncing = false; // rows are being selected by us, not by the user
   let beatAt = null; // when the server last answered, by this browser's clock
   let pinned = [];
+  let refreshing = false; // a refresh before the first drawing would have it drawn twice
+  let answered = null; // the address or search whose trials were pinned
 
   function stored() {
     try { return localStorage.getItem("hybrid-search-theme"); } catch (error) { return null; }
@@ -34,16 +35,13 @@
 
   function select() {
     if (!grid) return;
-    syncing = true;
     grid.forEachNode((node) => {
       const wanted = pinned.includes(node.data.trial);
       if (Boolean(node.isSelected()) !== wanted) node.setSelected(wanted);
     });
-    syncing = false;
   }
 
   function selected() {
-    if (syncing) return;
     const rows = grid.getSelectedNodes().map((node) => node.data.trial);
     const kept = pinned.filter((number) => rows.includes(number) || !grid.getRowNode(String(number)));
     const fresh = rows.filter((number) => !kept.includes(number));
@@ -52,11 +50,20 @@
     window.dash_clientside.set_props("pinned", { data: two });
   }
 
+  function counted() {
+    let total = 0;
+    grid.forEachNode(() => { total += 1; });
+    const shown = grid.getDisplayedRowCount();
+    const all = `${total.toLocaleString("en")} trial${total === 1 ? "" : "s"}`;
+    return shown === total ? all : `${shown.toLocaleString("en")} of ${all}`;
+  }
+
+  const BY_HAND = ["rowClicked", "checkboxSelected", "spaceKey"]; // other changes of the selection are our own
   async function findGrid() {
     if (grid) return grid;
     grid = await window.dash_ag_grid.getApiAsync("table");
     grid.addEventListener("selectionChanged", (event) => {
-      if (event.source !== "api" && event.source !== "rowDataChanged") selected();
+      if (BY_HAND.includes(event.source)) selected();
     });
     return grid;
   }
@@ -70,10 +77,13 @@
     await findGrid();
     while (!painted()) await new Promise(requestAnimationFrame);
     select();
+    window.dash_clientside.set_props("shown", { children: counted() });
     await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
     page().dataset.version = seen.version;
     page().dataset.theme = seen.key.theme;
     page().dataset.ready = "true";
+    if (!refreshing) window.dash_clientside.set_props("tick", { disabled: false });
+    refreshing = true;
   }
 
   function clock(ms) {
@@ -101,14 +111,14 @@
       return [{ theme: theme, webgl: drawsWebgl }, theme === "dark" ? "Light" : "Dark"];
     },
 
-    pin(click, asked, before) {
-      const what = triggered();
-      if (what.startsWith("front.clickData")) {
-        if (!click) return [NO(), NO()];
+    link: () => location.search, // read once: what the page writes there later is not news to it
+
+    pin(click, asked) {
+      if (click) {
         const data = (click.points[0] || {}).customdata;
         return data ? [toggled(data[0]), null] : [NO(), null];
       }
-      return [asked ? asked.trials : before || [], NO()];
+      return asked && asked !== answered ? [(answered = asked).trials, NO()] : [NO(), NO()];
     },
 
     settle(seen, pins) {
@@ -147,10 +157,7 @@
     filter(text, rows) {
       if (!grid) return "";
       if (grid.getGridOption("quickFilterText") !== (text || "")) grid.setGridOption("quickFilterText", text || "");
-      let total = 0;
-      grid.forEachNode(() => { total += 1; });
-      const shown = grid.getDisplayedRowCount();
-      return shown === total ? `${total.toLocaleString("en")} trials` : `${shown.toLocaleString("en")} of ${total.toLocaleString("en")} trials`;
+      return counted();
     },
 
     unfilter() {

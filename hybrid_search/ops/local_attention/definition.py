@@ -59,4 +59,4 @@ def attend(
     if border != "zero":  # a window always holds a pixel of the map, so no softmax is empty
         logits = logits.masked_fill(~inside, float("-inf"))
     y = logits.softmax(-1)[..., None, :] @ windows(v)  # the sum over ab
-    return y.squeeze(-2).permute(0, 1, 4, 2, 3)
+    return y.squeeze(-2).permute(0, 1, 4, 2, 3).contiguous()

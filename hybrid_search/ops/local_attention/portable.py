@@ -15,6 +15,7 @@ way back.
 """
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +79,7 @@ class InChunks(torch.autograd.Function):
         q = tensors[0]
         assert q is not None
         y = torch.empty(q.shape, dtype=q.dtype, device=q.device)
-        with torch.autocast(q.device.type, enabled=False):
+        with given_precision(q.device.type):
             for chunk in chunks(q, plan):
                 y[chunk] = attend_blocks(plan, *narrow(tensors, chunk))
         return y
@@ -92,7 +93,7 @@ class InChunks(torch.autograd.Function):
         grads = [torch.zeros_like(x) if n in wanted and x is not None else None for n, x in enumerate(tensors)]
         q = tensors[0]
         assert q is not None
-        with torch.autocast(q.device.type, enabled=False):
+        with given_precision(q.device.type):
             for chunk in chunks(q, ctx.plan):
                 leaves: list[Any] = [None if x is None else x.detach() for x in narrow(tensors, chunk)]
                 for n in wanted:
@@ -104,6 +105,12 @@ class InChunks(torch.autograd.Function):
                 for n, grad in zip(wanted, found, strict=True):
                     parts[n] += grad
         return (None, *grads)
+
+
+def given_precision(device_type: str) -> AbstractContextManager[Any]:
+    """The types that came in decide: autocast must not lower those of the position logits on the way."""
+    off = torch.amp.is_autocast_available(device_type)
+    return torch.autocast(device_type, enabled=False) if off else nullcontext()
 
 
 Chunk = tuple[slice, slice]

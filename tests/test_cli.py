@@ -1,0 +1,276 @@
+"""The command line as a user types it: answers on stdout, words on stderr, mistakes in one line with exit code 2."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from fakes import scored, tiny_space
+
+from hybrid_search import cli
+from hybrid_search.engines import run as run_search
+from hybrid_search.ledger import Ledger
+from hybrid_search.references import references
+
+BAD_SPACE = {"name": "bad", "stem": "conv3x3", "stages": [{"depth": 1, "width": 16, "operator": "conv"}]}
+
+
+def call(*words):
+    return cli.run([str(word) for word in words])
+
+
+@pytest.fixture
+def searched(tmp_path):
+    """A database with a finished search of five trials, by a fake evaluation."""
+    url = f"sqlite:///{tmp_path}/done.db"
+    with Ledger(url) as ledger:
+        run_search(tiny_space(), trials=5, engine="local", ledger=ledger, evaluate=scored(), name="mine")
+    return url
+
+
+@pytest.fixture
+def bad_space(tmp_path):
+    def write(**change):
+        path = tmp_path / "bad.yaml"
+        path.write_text(yaml.safe_dump({**BAD_SPACE, **change}))
+        return path
+
+    return write
+
+
+def written():
+    """Every file here but the two that SQLite lays beside a database while somebody reads it."""
+    return sorted(path for path in Path().rglob("*") if not path.name.endswith(("-wal", "-shm")))
+
+
+def refused(capsys, *words):
+    """The one line that a mistaken command line prints; nothing on stdout, nothing written."""
+    before = written()
+    assert call(*words) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert "Traceback" not in said.err
+    assert written() == before
+    return said.err
+
+
+def stage(**options):
+    return [{"depth": 1, "width": 16, "operator": {"local_attention": options}}]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["run", "--trials", "0"], "trials must be a whole number from 1 up; got 0"),
+        (["run", "--trials", "many"], "Invalid value for '--trials'"),
+        (["run", "--sampler", "tpee"], "sampler must be one of tpe, nsga2, random, gp; got 'tpee'. Did you mean 'tpe'?"),
+        (["run", "--data", "mnist"], "data must be one of digits, fashion-mnist"),
+        (["run", "--engine", "slurm"], "engine must be one of local, ray; got 'slurm'"),
+        (["run", "--objectives", "accuracy,flop"], "got 'flop'. Did you mean 'flops'?"),
+        (["run", "--data", "imagefolder", "--data-dir", "nowhere"], "nowhere"),
+        (["run", "--max-flops", "1000"], "must leave at least one design of digits, whose smallest has"),
+        (["run", "--max-params", "10"], "must leave at least one design of digits, whose smallest has"),
+        (["run", "--db", "sqlite:////proc/no/such/l.db"], "must name a database that can be opened"),
+        (["run", "--db", "hello"], "--db must be a database URL"),
+        (["run", "--set", "lr=1"], "settings are data, "),
+        (["run", "--set", "epochs"], "--set must be NAME=VALUE"),
+        (["run", "--epochs", "-3"], "epochs must be a whole number from 1 up; got -3"),
+        (["run", "digit"], "got 'digit'. Did you mean 'digits'?"),
+        (["run", "mine.yaml"], "mine.yaml is not: no such file"),
+        (["runn"], "No such command 'runn'"),
+        (["cost", "resnet51"], "got 'resnet51'. Did you mean 'resnet50'?"),
+        (["cost", "missing.json"], "missing.json is not: No such file"),
+        (["cost", "resnet50", "--input", "0"], "--input must be a whole number from 1 up; got 0"),
+        (["front"], "must name a ledger that exists"),
+        (["dashboard", "--host", "0.0.0.0"], "token"),
+    ],
+)
+def test_a_mistake_is_one_line_and_writes_nothing(capsys, words, says):
+    assert says in refused(capsys, *words)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"stagess": []}, "Did you mean 'stages'?"),
+        ({"stages": [{"depth": 1, "width": 16, "operator": "convv"}]}, "Did you mean 'conv'?"),
+        ({"stages": stage(heads=3)}, "got 3 heads at width 16"),
+        ({"stages": stage(extent=4, heads=4)}, "extent must be an odd number from 1 up; got 4"),
+        ({"data": "digit"}, "data must be one of digits"),
+    ],
+)
+def test_a_wrong_space_file_is_one_line(capsys, bad_space, change, says):
+    assert says in refused(capsys, "run", bad_space(**change))
+
+
+def test_an_empty_class_folder_is_named(capsys, tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / "train" / name).mkdir(parents=True)
+    assert "cat" in refused(capsys, "run", "--data", "imagefolder", "--data-dir", tmp_path / "pets")
+
+
+def test_an_unknown_search_names_those_there_are(capsys, searched):
+    for command in (["front"], ["export", "--pick", "best"], ["dashboard"]):
+        words = [command[0], "mime", *(["out"] if command[0] == "export" else []), *command[1:], "--db", searched]
+        assert "search must be one of mine; got 'mime'. Did you mean 'mine'?" in refused(capsys, *words)
+
+
+def test_the_front_is_a_list_of_objects_in_json(capsys, searched):
+    assert call("front", "--db", searched, "--format", "json") == 0
+    said = capsys.readouterr()
+    rows = json.loads(said.out)
+    assert said.err == ""
+    assert set(rows[0]) == {"trial", "accuracy", "flops", "params", "digest", "architecture"}
+    accuracies = [row["accuracy"] for row in rows]
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert rows[0]["architecture"]["stages"][0]["operator"] in ("conv", "local_attention")
+
+
+def test_the_front_in_csv_has_a_header_and_a_row_a_network(capsys, searched):
+    assert call("front", "mine", "--db", searched, "--format", "csv") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "trial,accuracy,flops,params,digest,design"
+    assert len(lines) >= 2
+
+
+def test_the_front_as_a_table_has_units(capsys, searched):
+    assert call("front", "--db", searched) == 0
+    said = capsys.readouterr().out
+    assert "front of mine" in said
+    assert "FLOPs" in said
+    assert "%" in said
+
+
+def test_cost_prints_every_layer_and_the_published_total(capsys):
+    assert call("cost", "resnet50") == 0
+    assert "total: 8.18 GFLOPs (2 x MACs), 25.6 M parameters at 3x224x224, 1000 classes" in capsys.readouterr().out
+    assert call("cost", "sasa-50-full", "--format", "json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert rows[-1]["layer"] == "total"
+    assert rows[-1]["flops"] == sum(row["flops"] for row in rows[:-1])
+
+
+def test_cost_explains_attention_against_the_convolution_it_replaces(capsys):
+    assert call("cost", "sasa-50-full", "--explain") == 0
+    said = capsys.readouterr().out
+    assert "stages.0.0.operator" in said
+    assert "0.59" in said  # extent 7 at 64 channels: 21,696 against 36,864 MACs a pixel
+    assert "115,605,504" in said
+
+
+def test_cost_takes_a_trial_and_a_json_file(capsys, searched, tmp_path):
+    assert call("cost", "mine/0", "--db", searched, "--format", "json") == 0
+    of_trial = json.loads(capsys.readouterr().out)
+    with Ledger(searched, read_only=True) as ledger:
+        trial = ledger.trial(ledger.search().id, 0)
+    assert of_trial[-1]["flops"] == trial.measurements["flops"]
+    (tmp_path / "design.json").write_text(json.dumps(dict(trial.architecture)))
+    words = ["--input", 16, "--channels", 1, "--classes", 10, "--format", "json"]
+    assert call("cost", tmp_path / "design.json", *words) == 0
+    assert json.loads(capsys.readouterr().out) == of_trial
+
+
+def test_every_reference_has_a_cost(capsys):
+    for name in references():
+        assert call("cost", name, "--format", "csv") == 0
+    assert capsys.readouterr().out.count("total,") == len(references())
+
+
+def test_spaces_and_one_space_are_shown(capsys):
+    assert call("spaces", "--format", "json") == 0
+    assert "digits" in [row["name"] for row in json.loads(capsys.readouterr().out)]
+    assert call("space", "digits", "--max-flops", "4e6", "--format", "json") == 0
+    (facts,) = json.loads(capsys.readouterr().out)
+    assert 0 < facts["share_within_budget"] < 1
+    assert facts["smallest_flops"] < facts["largest_flops"]
+    assert facts["questions"]["stage1.operator"] == ["conv", "local_attention"]
+
+
+def test_a_search_runs_goes_on_and_prints_its_front(capsys):
+    words = ["run", "digits", "--trials", 2, "--epochs", 1, "--engine", "local", "--format", "json"]
+    assert call(*words) == 0
+    first = capsys.readouterr()
+    assert 1 <= len(json.loads(first.out)) <= 2
+    assert "search 'digits' begins: 2 trials" in first.err
+    assert "hybrid-search export digits" in first.err
+    assert call(*words) == 0
+    assert "search 'digits' goes on from 2 to 4 trials" in capsys.readouterr().err
+    with Ledger(read_only=True) as ledger:
+        trials = ledger.trials(ledger.search().id)
+    assert [trial.state for trial in trials] == ["complete"] * 4
+    assert len({trial.digest for trial in trials}) == 4
+    for name in ("device", "torch", "commit", "data_fingerprint"):
+        assert trials[0].facts[name], name
+
+
+def test_another_question_under_the_same_name_is_refused(capsys):
+    words = ["run", "digits", "--trials", 1, "--engine", "local"]
+    assert call(*words, "--epochs", 1) == 0
+    capsys.readouterr()
+    assert "epochs 1 (asked: 2)" in refused(capsys, *words, "--epochs", 2)
+
+
+def test_exporting_an_unpickable_trial_is_refused(capsys, searched):
+    assert "--pick must be best, knee or a trial's number" in refused(capsys, "export", "o", "--pick", "x", "--db", searched)
+    assert "trial must be a number from 0 to 4; got 77" in refused(capsys, "export", "o", "--pick", 77, "--db", searched)
+
+
+def test_help_lists_every_command(capsys):
+    assert call("--help") == 0
+    said = capsys.readouterr().out
+    for command in ("run", "spaces", "space", "cost", "front", "export", "dashboard", "doctor"):
+        assert f" {command} " in said
+        assert call(command, "--help") == 0
+
+
+def test_the_version_is_printed(capsys):
+    assert call("--version") == 0
+    assert capsys.readouterr().out.startswith("hybrid-search 0.")
+
+
+def test_doctor_says_what_this_machine_has(capsys):
+    assert call("doctor", "--format", "json") == 0
+    found = {row["what"]: row["found"] for row in json.loads(capsys.readouterr().out)}
+    assert "backend" in found["local attention"]
+    assert found["torch"][:1].isdigit()
+
+
+def test_a_thousand_trials_make_a_front_without_torch_ray_or_optuna(tmp_path):
+    from ledgers import fill
+
+    url = f"sqlite:///{tmp_path}/many.db"
+    fill(url, trials=1000)
+    code = (
+        "import sys\nfrom hybrid_search import cli\nassert cli.run(['front', '--format', 'json']) == 0\n"
+        "print(sorted({'torch', 'ray', 'optuna', 'plotly', 'dash'} & set(sys.modules)), file=sys.stderr)"
+    )
+    environment = {**os.environ, "HYBRID_SEARCH_DB": url}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert len(json.loads(done.stdout)) >= 2
+    assert done.stderr.strip() == "[]"
+
+
+def test_a_signal_stops_the_search_and_the_same_command_finishes_it(tmp_path):
+    import signal
+
+    command = [sys.executable, "-c", "from hybrid_search.cli import main; main()", "run", "digits", "--trials", "3"]
+    command += ["--engine", "local", "--epochs", "2"]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    for line in running.stderr:
+        if "trial 0 complete" in line:
+            running.send_signal(signal.SIGTERM)
+            break
+    running.stderr.read()
+    assert running.wait(30) == 143
+    with Ledger(read_only=True) as ledger:
+        states = [trial.state for trial in ledger.trials(ledger.search().id)]
+    assert states[0] == "complete"
+    assert len(states) < 3 or states[2] == "running"
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "goes on from" in done.stderr
+    with Ledger(read_only=True) as ledger:
+        assert [t.state for t in ledger.trials(ledger.search().id)] == ["complete"] * 3

@@ -1,0 +1,459 @@
+import gzip
+import logging
+import struct
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from hybrid_search import data
+from hybrid_search.data import Dataset, datasets, describe, idx, load, open_test, size_of
+from hybrid_search.data.resize import resize
+from hybrid_search.data.splits import thin
+from hybrid_search.errors import DataError
+from hybrid_search.record import Settings
+
+PER_CLASS = 10
+
+
+@pytest.fixture(autouse=True)
+def fresh(tmp_path, monkeypatch):
+    """Nothing read before, and a cache folder of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    data._planned.cache_clear()
+    data._loaded.cache_clear()
+
+
+def pixels(count, rows=6, cols=9, channels=1, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, channels, rows, cols), dtype=np.uint8)
+
+
+def npz(path, **arrays):
+    np.savez(path, **arrays)
+    return Settings(data="npz", data_dir=str(path))
+
+
+@pytest.fixture
+def small(tmp_path):
+    """Three classes of non-square two-channel images in an npz file."""
+    return npz(tmp_path / "small.npz", x_train=pixels(60, channels=2), y_train=np.arange(60) % 3)
+
+
+def write_idx(path, array, zipped=False):
+    raw = bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+    path.write_bytes(gzip.compress(raw) if zipped else raw)
+
+
+@pytest.fixture
+def clothes(tmp_path):
+    """A small folder of IDX files: the training part gzipped, the test part not."""
+    for stem, count, suffix in (("train", 50, ".gz"), ("t10k", 20, "")):
+        write_idx(tmp_path / f"{stem}-images-idx3-ubyte{suffix}", pixels(count, 28, 28)[:, 0], bool(suffix))
+        labels = (np.arange(count) % 10).astype(np.uint8)
+        write_idx(tmp_path / f"{stem}-labels-idx1-ubyte{suffix}", labels, bool(suffix))
+    return Settings(data="fashion-mnist", data_dir=str(tmp_path))
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """train/cat, train/dog with PNG, JPEG and palette images of odd sizes."""
+    image = pytest.importorskip("PIL.Image")
+    for label, name in enumerate(("cat", "dog")):
+        folder = tmp_path / "pictures" / "train" / name
+        folder.mkdir(parents=True)
+        for number in range(PER_CLASS):
+            array = np.full((20 + number, 31, 3), 80 + 100 * label, np.uint8)
+            picture = image.fromarray(array)
+            if number == 0:
+                picture = picture.convert("P")
+            picture.save(folder / f"{number}.{'jpg' if number % 2 else 'png'}")
+    return Settings(data="imagefolder", data_dir=str(tmp_path / "pictures"), image_size=12)
+
+
+def test_digits_are_16_by_16_and_split_into_three_parts_without_overlap():
+    settings = Settings()
+    dataset, test = load(settings), open_test(settings, "this test")
+    assert dataset.input_size == (1, 16, 16)
+    assert size_of(settings) == ((1, 16, 16), 10)
+    assert (len(dataset.train), len(dataset.validation), len(test)) == (1079, 359, 359)
+    sets = [{image.tobytes() for image in part.images} for part in (dataset.train, dataset.validation, test)]
+    assert len(sets[0] | sets[1] | sets[2]) >= 1797 - 5  # a scan or two is drawn twice
+    assert dataset.train.images.dtype == np.uint8
+    assert dataset.train.labels.dtype == np.int64
+
+
+def test_digits_are_those_of_scikit_learn(monkeypatch):
+    ours = data.digits.table()
+    monkeypatch.setattr(data.digits, "find_spec", lambda name: None)
+    assert np.array_equal(ours, data.digits.table())
+
+
+def test_every_class_keeps_its_share_in_every_split():
+    settings = Settings(train_images=200, validation_images=100)
+    dataset = load(settings)
+    for split, count in ((dataset.train, 200), (dataset.validation, 100), (open_test(settings, "shares"), 359)):
+        counts = np.bincount(split.labels, minlength=10)
+        assert counts.sum() == count
+        assert counts.max() - counts.min() <= 0.05 * count
+
+
+def test_thinning_keeps_rare_classes_and_gives_exactly_what_was_asked():
+    labels = np.array([0] * 96 + [1] * 3 + [2])
+    for count in range(3, 101):
+        kept = labels[thin(labels, 3, count, 0, "train_images")]
+        assert len(kept) == count
+        assert set(kept) == {0, 1, 2}
+
+
+def test_the_test_split_is_closed_until_it_is_opened_with_a_reason(caplog):
+    settings = Settings(split_seed=3)
+    assert [field.name for field in fields(Dataset) if "test" in field.name] == []
+    assert not any("test" in name for name in dir(load(settings)))
+    with pytest.raises(DataError, match="opening the test split needs a reason"):
+        open_test(settings, " ")
+    assert caplog.text == ""
+    with caplog.at_level(logging.WARNING):
+        open_test(settings, "confirming the front")
+    assert "opened the test split of digits (359 images" in caplog.text
+    assert "confirming the front" in caplog.text
+
+
+def test_the_fingerprint_changes_with_content_and_split_and_with_nothing_else(tmp_path):
+    x, y = pixels(60), np.arange(60) % 3
+    first = load(npz(tmp_path / "a.npz", x_train=x, y_train=y)).fingerprint
+    assert load(npz(tmp_path / "b.npz", x_train=x, y_train=y).with_(seed=5, epochs=3)).fingerprint == first
+    x[:, 0, 2, 3] ^= 1  # one bit of one pixel
+    changed = npz(tmp_path / "c.npz", x_train=x, y_train=y)
+    marks = {
+        first,
+        load(changed).fingerprint,
+        load(changed.with_(split_seed=1)).fingerprint,
+        load(npz(tmp_path / "d.npz", x_train=x, y_train=y, classes=np.array(["a", "b", "c"]))).fingerprint,
+        load(changed.with_(train_images=20)).fingerprint,
+        load(changed.with_(image_size=6)).fingerprint,
+    }
+    assert len(marks) == 6
+
+
+def test_the_fingerprint_of_digits_is_the_same_on_every_machine():
+    assert load(Settings()).fingerprint == "a3e9e3a7a61a672f"
+
+
+def test_a_dataset_is_read_once_in_a_process(small):
+    assert load(small) is load(small.with_(epochs=3, seed=9, learning_rate=0.1))
+    assert load(small) is not load(small.with_(split_seed=1))
+
+
+def test_mean_and_std_are_those_of_the_training_images(small):
+    dataset = load(small)
+    scaled = dataset.train.images / 255
+    assert dataset.mean == pytest.approx(scaled.mean((0, 2, 3)))
+    assert dataset.std == pytest.approx(scaled.std((0, 2, 3)))
+    assert dataset.input_size == (2, 6, 9)
+
+
+def test_a_flat_channel_has_a_std_that_can_be_divided_by(tmp_path):
+    flat = npz(tmp_path / "flat.npz", x_train=np.full((30, 4, 6), 7, np.uint8), y_train=np.arange(30) % 2)
+    assert load(flat).std == (1.0,)
+
+
+def test_npz_reads_all_three_layouts_and_its_own_parts(tmp_path):
+    x, y = pixels(30, channels=3), np.arange(30) % 3
+    first = npz(tmp_path / "first.npz", x_train=x, y_train=y, x_val=x[:6], y_val=y[:6], x_test=x[6:12], y_test=y[6:12])
+    last = npz(tmp_path / "last.npz", x_train=x.transpose(0, 2, 3, 1), y_train=y)
+    gray = npz(tmp_path / "gray.npz", x_train=x[:, 0], y_train=y)
+    assert np.array_equal(load(first).train.images, x)
+    assert np.array_equal(load(first).validation.images, x[:6])
+    assert np.array_equal(open_test(first, "parts").images, x[6:12])
+    assert load(last).input_size == (3, 6, 9)
+    assert load(gray).input_size == (1, 6, 9)
+    assert size_of(gray.with_(image_size=4)) == ((1, 4, 4), 3)
+    assert load(gray.with_(image_size=4)).input_size == (1, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x_train": pixels(9)}, "needs both x_train and y_train"),
+        ({}, "needs both x_train and y_train; .* has none"),
+        ({"x_tran": pixels(9), "y_train": np.zeros(9, int)}, "got 'x_tran'. Did you mean 'x_train'"),
+        ({"x_train": pixels(9) / 255, "y_train": np.zeros(9, int)}, "x_train must be uint8 .* got float64"),
+        ({"x_train": pixels(9)[:, 0, 0], "y_train": np.zeros(9, int)}, r"x_train must be uint8 .* got uint8 \(9, 9\)"),
+        ({"x_train": pixels(9, 6, 3), "y_train": np.zeros(9, int)}, r"on one of those axes alone; got \(9, 1, 6, 3\)"),
+        ({"x_train": pixels(9), "y_train": np.zeros(8, int)}, r"y_train must be 9 whole numbers.* int64 \(8,\)"),
+        ({"x_train": pixels(9), "y_train": np.zeros(9)}, "y_train must be 9 whole numbers"),
+        ({"x_train": pixels(9), "y_train": np.arange(9) - 1}, "classes from 0 up; got -1"),
+        ({"x_train": pixels(9), "y_train": np.zeros(9, int)}, "at least two classes to tell apart; got 0"),
+        ({"x_train": pixels(1), "y_train": np.zeros(1, int)}, "at least two classes"),
+        ({"x_train": pixels(0), "y_train": np.zeros(0, int)}, "at least two classes"),
+        ({"x_train": pixels(9), "y_train": np.arange(9) // 8}, "at least 3 training images.* class '1' has 1"),
+        ({"x_train": pixels(9), "y_train": np.arange(9) % 2 * 2}, "class '1' has 0"),
+        (
+            {"x_train": pixels(9), "y_train": np.arange(9) % 3, "classes": np.array(["a"])},
+            "must name all 3 classes that the labels use; got 1",
+        ),
+        (
+            {"x_train": pixels(9), "y_train": np.arange(9) % 2, "x_val": pixels(2, 9, 6), "y_val": np.arange(2)},
+            "x_val must be images of .* like x_train",
+        ),
+        (
+            {"x_train": pixels(9), "y_train": np.arange(9) % 2, "x_val": pixels(0), "y_val": np.arange(0)},
+            "validation part of npz must have at least one image",
+        ),
+        ({"x_train": np.array([{}], object), "y_train": np.zeros(1, int)}, "no objects in it"),
+    ],
+)
+def test_an_npz_file_that_cannot_be_used_says_why_in_one_line(tmp_path, arrays, message):
+    settings = npz(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(DataError, match=message) as caught:
+        size_of(settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_npz_path_that_is_not_a_whole_archive_is_refused(tmp_path, small):
+    whole = Path(small.data_dir).read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.npz").write_text("hello")
+    (tmp_path / "bare.npy").write_bytes(b"")
+    np.save(tmp_path / "bare.npy", np.zeros(3))
+    for name in ("cut.npz", "text.npz", "none.npz", "bare.npy", "."):
+        with pytest.raises(DataError, match=r"npz needs --data-dir with a whole \.npz file"):
+            size_of(Settings(data="npz", data_dir=str(tmp_path / name)))
+    with pytest.raises(DataError, match="npz needs --data-dir"):
+        size_of(Settings(data="npz"))
+
+
+def test_asking_for_more_images_than_there_are_or_fewer_than_classes_is_refused(small):
+    with pytest.raises(DataError, match=r"train_images must be at most 36, .*; got 37"):
+        size_of(small.with_(train_images=37))
+    with pytest.raises(DataError, match=r"validation_images must be at most 12, .*; got 99"):
+        size_of(small.with_(validation_images=99))
+    with pytest.raises(DataError, match="train_images must be at least 3, one image for each class; got 2"):
+        size_of(small.with_(train_images=2))
+
+
+def test_an_unknown_data_set_names_the_known_ones_and_the_nearest():
+    with pytest.raises(DataError, match=r"data must be one of .*digits.*; got 'digit'\. Did you mean 'digits'\?"):
+        load(Settings(data="digit"))
+    assert describe("digits").licence.startswith("CC BY")
+    assert set(datasets()) >= {"digits", "fashion-mnist", "cifar10", "cifar100", "imagefolder", "npz"}
+
+
+def test_idx_files_are_read_gzipped_and_plain(clothes):
+    dataset = load(clothes)
+    assert (len(dataset.train), len(dataset.validation), len(open_test(clothes, "idx"))) == (40, 10, 20)
+    assert dataset.input_size == (1, 28, 28)
+    assert dataset.classes[9] == "ankle boot"
+    assert size_of(clothes.with_(image_size=14)) == ((1, 14, 14), 10)
+
+
+def test_idx_files_that_are_cut_short_missing_or_odd_are_refused(clothes):
+    folder = Path(clothes.data_dir)
+    images, labels = folder / "t10k-images-idx3-ubyte", folder / "t10k-labels-idx1-ubyte"
+    whole = images.read_bytes()
+    for content, message in (
+        (whole[:-1], "must hold 15,680 bytes after its head; it holds 15,679"),
+        (whole[:3], "must be an IDX file of bytes with 3 dimensions"),
+        (
+            whole[:16].replace(b"\x00\x00\x00\x14", b"\x00\x00\x00\x13") + whole[16 : 16 + 19 * 784],
+            "19 images, 20 labels",
+        ),
+    ):
+        images.write_bytes(content)
+        with pytest.raises(DataError, match=message):
+            size_of(clothes)
+    images.write_bytes(whole)
+    write_idx(labels, np.full(20, 10, np.uint8))
+    with pytest.raises(DataError, match=r"labels of fashion-mnist are 0 to 9; .* holds 10"):
+        size_of(clothes)
+    zipped = folder / "train-images-idx3-ubyte.gz"
+    zipped.write_bytes(zipped.read_bytes()[:-500])
+    with pytest.raises(DataError, match="an IDX file must be whole"):
+        size_of(clothes)
+    zipped.unlink()
+    with pytest.raises(DataError, match=r"lacks them.*dataset-fashion-mnist.*--data-dir"):
+        size_of(clothes)
+
+
+@pytest.mark.skipif(not idx.DEBIAN.is_dir(), reason="apt-get install dataset-fashion-mnist brings the real images")
+def test_debians_fashion_mnist_is_found_without_being_told():
+    settings = Settings(data="fashion-mnist", image_size=14, train_images=1000, validation_images=500)
+    dataset = load(settings)
+    assert (len(dataset.train), len(dataset.validation)) == (1000, 500)
+    assert dataset.input_size == (1, 14, 14)
+    assert dataset.mean[0] == pytest.approx(0.286, abs=0.01)
+
+
+def test_without_files_and_without_torchvision_the_message_says_what_helps(tmp_path, monkeypatch):
+    monkeypatch.setattr(idx, "DEBIAN", tmp_path / "none")
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    with pytest.raises(DataError, match=r"cannot be downloaded.*package dataset-fashion-mnist.*--data-dir"):
+        size_of(Settings(data="fashion-mnist"))
+    with pytest.raises(DataError, match=r"cifar10 is not on this machine.*--data-dir"):
+        size_of(Settings(data="cifar10"))
+
+
+def test_a_download_goes_through_torchvision_with_the_md5_and_is_kept(clothes, tmp_path, monkeypatch):
+    asked = []
+
+    def download_url(url, root, filename, md5):
+        asked.append((filename, md5))
+        source = next(Path(clothes.data_dir).glob(filename.removesuffix(".gz") + "*"))
+        (Path(root) / source.name).write_bytes(source.read_bytes())
+
+    utils = ModuleType("torchvision.datasets.utils")
+    utils.download_url, utils.download_and_extract_archive = download_url, None
+    for name in ("torchvision", "torchvision.datasets"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, "torchvision.datasets.utils", utils)
+    monkeypatch.setattr(idx, "DEBIAN", tmp_path / "none")
+    assert size_of(Settings(data="fashion-mnist")) == ((1, 28, 28), 10)
+    assert asked == list(idx.FILES.items())
+    data._planned.cache_clear()
+    assert size_of(Settings(data="fashion-mnist")) == ((1, 28, 28), 10)
+    assert len(asked) == 4
+
+
+def write_cifar(folder, files, label_bytes, classes, per_file=20):
+    folder.mkdir(parents=True)
+    for seed, name in enumerate(files):
+        records = np.random.default_rng(seed).integers(0, 256, (per_file, label_bytes + 3072), dtype=np.uint8)
+        records[:, :label_bytes] = (np.arange(per_file) % classes)[:, None]
+        records.tofile(folder / name)
+
+
+def test_cifar10_is_read_from_its_binary_version(tmp_path):
+    files = [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]
+    folder = tmp_path / "cifar-10-batches-bin"
+    write_cifar(folder, files, 1, 10)
+    (folder / "batches.meta.txt").write_text("\n".join(f"class{i}" for i in range(10)) + "\n\n")
+    settings = Settings(data="cifar10", data_dir=str(tmp_path))
+    dataset = load(settings)
+    assert dataset.input_size == (3, 32, 32)
+    assert (len(dataset.train), len(dataset.validation), len(open_test(settings, "cifar"))) == (80, 20, 20)
+    assert dataset.classes[3] == "class3"
+    first = np.fromfile(folder / "test_batch.bin", np.uint8)[1:3073].reshape(3, 32, 32)
+    assert np.array_equal(open_test(settings, "cifar").images[0], first)
+    data._planned.cache_clear()
+    (folder / "data_batch_2.bin").write_bytes(b"x" * 3000)
+    with pytest.raises(DataError, match="must be whole records of 3073 bytes; it holds 3,000"):
+        size_of(settings)
+    (folder / "data_batch_2.bin").unlink()
+    with pytest.raises(DataError, match=r"data_batch_2\.bin cannot be read"):
+        size_of(settings)
+
+
+def test_cifar100_takes_the_fine_label(tmp_path):
+    write_cifar(tmp_path / "c", ["train.bin", "test.bin"], 2, 100, per_file=500)
+    settings = Settings(data="cifar100", data_dir=str(tmp_path / "c"))
+    assert size_of(settings) == ((3, 32, 32), 100)
+    with pytest.raises(DataError, match=r"cifar100 needs cifar-100-binary/test\.bin"):
+        size_of(settings.with_(data_dir=str(tmp_path)))
+    records = np.zeros((5, 3074), np.uint8)
+    records[:, 1] = 200
+    records.tofile(tmp_path / "c" / "test.bin")
+    data._planned.cache_clear()
+    with pytest.raises(DataError, match=r"labels of cifar100 are 0 to 99; .* holds 200"):
+        size_of(settings)
+
+
+def test_an_image_folder_is_decoded_once_and_mapped_from_the_cache(pictures, monkeypatch):
+    dataset = load(pictures)
+    assert dataset.classes == ("cat", "dog")
+    assert dataset.input_size == (3, 12, 12)
+    assert size_of(pictures) == ((3, 12, 12), 2)
+    assert (len(dataset.train), len(dataset.validation)) == (12, 4)
+    for split in (dataset.train, dataset.validation):
+        assert np.abs(split.images.astype(int) - (80 + 100 * split.labels[:, None, None, None])).max() <= 12  # a palette
+    assert isinstance(dataset.train.images.base, np.memmap) or isinstance(dataset.train.images, np.memmap)
+
+    data._planned.cache_clear()
+    data._loaded.cache_clear()
+    monkeypatch.setattr(data.folder, "decode", None)  # calling it again would fail
+    assert load(pictures).fingerprint == dataset.fingerprint
+
+
+def test_an_image_that_changes_is_decoded_anew(pictures):
+    from PIL import Image
+
+    before = load(pictures).fingerprint
+    for path in (Path(pictures.data_dir) / "train" / "cat").iterdir():
+        Image.new("RGB", (9, 40), (5, 6, 7)).save(path)
+    data._planned.cache_clear()
+    data._loaded.cache_clear()
+    assert load(pictures).fingerprint != before
+
+
+def test_an_image_folder_with_its_own_val_and_test_keeps_them(pictures):
+    from PIL import Image
+
+    for part in ("val", "test"):
+        for name in ("cat", "dog"):
+            folder = Path(pictures.data_dir) / part / name
+            folder.mkdir(parents=True)
+            Image.new("L", (8, 30), 10).save(folder / "only.png")
+    dataset = load(pictures)
+    assert (len(dataset.train), len(dataset.validation), len(open_test(pictures, "folder"))) == (20, 2, 2)
+    (Path(pictures.data_dir) / "val" / "bird").mkdir()
+    data._planned.cache_clear()
+    with pytest.raises(DataError, match=r"classes of .*val must be those of train \(cat, dog\); got 'bird'"):
+        size_of(pictures)
+
+
+def test_an_image_folder_that_cannot_be_used_says_why(pictures, tmp_path):
+    base = Path(pictures.data_dir)
+    with pytest.raises(DataError, match="imagefolder needs --data-dir"):
+        size_of(pictures.with_(data_dir=None))
+    with pytest.raises(DataError, match=r"imagefolder needs train/<class>/ .*missing/train is not a folder"):
+        size_of(pictures.with_(data_dir=str(tmp_path / "missing")))
+    (tmp_path / "bare" / "train").mkdir(parents=True)
+    with pytest.raises(DataError, match="has no class folder"):
+        size_of(pictures.with_(data_dir=str(tmp_path / "bare")))
+    (base / "train" / "empty").mkdir()
+    with pytest.raises(DataError, match=r"every class needs an image; .*train/empty has none"):
+        size_of(pictures)
+    (base / "train" / "empty").rmdir()
+    broken = base / "train" / "cat" / "0.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+    with pytest.raises(DataError, match=r"every image must be whole; .*0\.png cannot be decoded"):
+        load(pictures)
+    assert not list((tmp_path / "cache").rglob("*.part"))
+
+
+def test_one_class_or_one_image_in_a_folder_is_refused(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    for name in ("a", "b"):
+        folder = tmp_path / "train" / name
+        folder.mkdir(parents=True)
+        image.new("RGB", (8, 8)).save(folder / "1.png")
+        message = "at least two classes" if name == "a" else "at least 3 training images"
+        with pytest.raises(DataError, match=message):
+            size_of(Settings(data="imagefolder", data_dir=str(tmp_path)))
+
+
+@pytest.mark.parametrize(("rows", "cols", "size"), [(28, 28, 14), (17, 30, 8), (9, 7, 20)])
+def test_resizing_agrees_with_pillow_on_maps_that_are_not_square(rows, cols, size):
+    image = pytest.importorskip("PIL.Image")
+    images = pixels(3, rows, cols)
+    for ours, one in zip(resize(images, size), images, strict=True):
+        theirs = np.asarray(image.fromarray(one[0]).resize((size, size), image.Resampling.BILINEAR))
+        assert np.abs(ours[0].astype(int) - theirs).max() <= 1
+
+
+def test_resizing_keeps_a_constant_image_constant_and_no_size_keeps_the_image():
+    images = np.full((2, 3, 11, 5), 255, np.uint8)
+    assert (resize(images, 7) == 255).all()
+    assert resize(images, None) is images
+
+
+def test_reading_data_imports_neither_torch_nor_scikit_learn():
+    code = (
+        "import sys; from hybrid_search.data import load; from hybrid_search.record import Settings; load(Settings());"
+        "print(sorted({'torch', 'sklearn', 'PIL', 'torchvision'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,201 @@
+import json
+import pickle
+import subprocess
+
+import pytest
+import safetensors
+import safetensors.torch
+import torch
+
+import hybrid_search
+from hybrid_search import evaluate as room
+from hybrid_search.architecture import Architecture
+from hybrid_search.costs import cost
+from hybrid_search.data import load
+from hybrid_search.errors import DataError, NotFinite, TrialError
+from hybrid_search.evaluate import classify_failure, commit, evaluate
+from hybrid_search.model import build_model
+from hybrid_search.record import FailureKind, Settings
+from hybrid_search.train import Trainer, score
+
+ARCHITECTURE = Architecture.from_dict(
+    {
+        "stem": {"kind": "conv3x3", "width": 8},
+        "stages": [
+            {"operator": "conv", "depth": 1, "width": 8, "stride": 2},
+            {"operator": "local_attention", "depth": 1, "width": 8, "stride": 2, "extent": 3, "heads": 2},
+        ],
+        "expansion": 2,
+    }
+)
+SETTINGS = Settings(image_size=8, train_images=64, validation_images=30, epochs=2, batch_size=32, device="cpu", ema=0.9)
+
+
+def test_every_epoch_gives_an_evaluation_and_the_last_the_weights():
+    first, last = evaluate(ARCHITECTURE, SETTINGS)
+    assert (first.rung, first.rungs, first.last) == (1, 2, False)
+    assert (last.rung, last.rungs, last.last) == (2, 2, True)
+    shared = {"accuracy", "loss", "train_loss", "flops", "params", "train_seconds"}
+    assert set(first.measurements) == shared
+    assert set(last.measurements) == shared | {"latency_ms"}
+    assert first.weights is None
+    price = cost(ARCHITECTURE, (1, 8, 8), 10)
+    assert (last.measurements["flops"], last.measurements["params"]) == (price.flops, price.params)
+    assert 0 < first.measurements["train_seconds"] < last.measurements["train_seconds"]
+    assert last.measurements["latency_ms"] > 0
+    assert all(isinstance(value, float) for value in last.measurements.values())
+
+
+def test_the_weights_are_those_that_were_scored(tmp_path):
+    *_, last = evaluate(ARCHITECTURE, SETTINGS)
+    model = build_model(ARCHITECTURE, 1, 10)
+    model.load_state_dict(safetensors.torch.load(last.weights))
+    dataset = load(SETTINGS)
+    again = score(model.to(memory_format=torch.channels_last), dataset.validation, dataset, SETTINGS)
+    assert again.accuracy == last.measurements["accuracy"]
+    assert again.loss == last.measurements["loss"]
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(last.weights)
+    with safetensors.safe_open(path, "pt") as file:
+        assert Architecture.from_dict(json.loads(file.metadata()["architecture"])) == ARCHITECTURE
+
+
+def numbers(evaluation):
+    return {
+        name: value for name, value in evaluation.measurements.items() if name not in ("train_seconds", "latency_ms")
+    }
+
+
+def test_the_same_seed_gives_the_same_numbers_and_weights_and_another_does_not():
+    first, second = list(evaluate(ARCHITECTURE, SETTINGS)), list(evaluate(ARCHITECTURE, SETTINGS))
+    assert [numbers(e) for e in first] == [numbers(e) for e in second]
+    assert first[-1].weights == second[-1].weights
+    *_, other = evaluate(ARCHITECTURE, SETTINGS.with_(seed=1))
+    assert other.weights != first[-1].weights
+
+
+def test_going_on_from_a_kept_state_is_the_uninterrupted_evaluation():
+    kept = {}
+    whole = list(
+        evaluate(ARCHITECTURE, SETTINGS, keep=lambda rung, state: kept.update({rung: safetensors.torch.save(state)}))
+    )
+    assert sorted(kept) == [1, 2]
+    (rest,) = evaluate(ARCHITECTURE, SETTINGS, resume=safetensors.torch.load(kept[1]))
+    assert rest.rung == 2
+    assert numbers(rest) == numbers(whole[1])
+    assert rest.weights == whole[1].weights
+
+
+def test_an_evaluation_can_be_left_and_leaves_nothing_global_changed():
+    torch.manual_seed(3)
+    state = torch.get_rng_state()
+    reports = evaluate(ARCHITECTURE, SETTINGS)
+    next(reports)
+    assert torch.equal(state, torch.get_rng_state())
+    assert not torch.are_deterministic_algorithms_enabled()
+    reports.close()
+
+
+def test_the_facts_make_the_number_a_result():
+    first = next(evaluate(ARCHITECTURE, SETTINGS))
+    facts = first.facts
+    assert all(isinstance(key, str) and isinstance(value, str) for key, value in facts.items())
+    assert facts["data"] == "digits"
+    assert facts["fingerprint"] == load(SETTINGS).fingerprint
+    assert facts["settings"] == SETTINGS.digest
+    assert facts["architecture"] == ARCHITECTURE.digest
+    assert facts["torch"] == torch.__version__
+    assert facts["hybrid-search"] == hybrid_search.__version__
+    assert facts["device"] == "cpu"
+    assert facts["precision"] == "fp32"
+    assert facts["attention_backend"]
+    for name in ("commit", "python", "host", "cpu", "threads"):
+        assert facts[name], name
+    pickle.loads(pickle.dumps(first))  # engines send it between processes  # noqa: S301
+
+
+def test_the_commit_is_that_of_the_source_and_a_mere_folder_in_a_checkout_has_none(tmp_path):
+    def git(*arguments):
+        who = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", "-C", str(tmp_path), *who, *arguments], check=True, capture_output=True)
+
+    package = tmp_path / "package"
+    package.mkdir()
+    source = package / "evaluate.py"
+    source.write_text("1")
+    assert commit(package) == f"v{hybrid_search.__version__}"
+    git("init")
+    assert commit(package) == f"v{hybrid_search.__version__}"
+    git("add", ".")
+    git("commit", "-m", "one")
+    assert len(commit(package)) == 40
+    source.write_text("2")
+    assert commit(package).endswith("-dirty")
+    (tmp_path / "site-packages").mkdir()
+    assert commit(tmp_path / "site-packages") == f"v{hybrid_search.__version__}"
+
+
+def chained(outer, inner):
+    try:
+        raise outer from inner
+    except Exception as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    ("exception", "kind"),
+    [
+        (NotFinite("loss"), "nan"),
+        (MemoryError(), "oom"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"), "oom"),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+            "oom",
+        ),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes"), "oom"),
+        (chained(TrialError("went wrong"), MemoryError()), "oom"),
+        (TimeoutError(), "timeout"),
+        (KeyboardInterrupt(), "pre-empted"),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), "bug"),
+        (ValueError("about being out of memory"), "bug"),
+    ],
+)
+def test_failures_are_named(exception, kind):
+    assert classify_failure(exception) == kind
+    assert kind in FailureKind.__args__
+
+
+def test_running_out_of_memory_is_a_trial_error_with_the_peak(monkeypatch):
+    def hungry(self):
+        torch.empty(1 << 46)
+
+    monkeypatch.setattr(Trainer, "advance", hungry)
+    with pytest.raises(
+        TrialError, match=r"not enough memory for .* in batches of 32, at a peak of \d+\.\d+ GiB"
+    ) as caught:
+        next(evaluate(ARCHITECTURE, SETTINGS))
+    assert classify_failure(caught.value) == "oom"
+    assert classify_failure(pickle.loads(pickle.dumps(caught.value))) == "oom"  # noqa: S301
+
+
+def test_a_loss_that_is_not_a_number_ends_the_evaluation(monkeypatch):
+    def broken(*arguments):
+        model = build_model(*arguments)
+        torch.nn.init.constant_(model.head.bias, float("nan"))
+        return model
+
+    monkeypatch.setattr(room, "build_model", broken)
+    with pytest.raises(NotFinite, match="step 1 of 4 gave nan"):
+        next(evaluate(ARCHITECTURE, SETTINGS))
+
+
+def test_bad_data_is_the_users_error_and_stays_it():
+    with pytest.raises(DataError, match="Did you mean 'digits'"):
+        next(evaluate(ARCHITECTURE, SETTINGS.with_(data="digit")))
+
+
+def test_an_architecture_without_attention_has_no_attention_backend():
+    plain = Architecture.from_dict(
+        {"stem": {"kind": "conv3x3", "width": 8}, "stages": [{"operator": "conv", "depth": 1, "width": 8}]}
+    )
+    assert room.attention_backend(plain, torch.device("cpu")) == ""

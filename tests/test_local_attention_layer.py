@@ -1,0 +1,156 @@
+"""The layer of local attention, and its declaration: laws, canonical form, imports.
+
+Faults of public re-implementations and the test that excludes each:
+grouped projections by default .... test_projections_are_dense_unless_asked_otherwise
+pool in the wrong place ........... test_a_strided_layer_pools_the_attention_of_the_full_map
+"""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import hybrid_search.ops
+from hybrid_search.errors import ArchitectureError
+from hybrid_search.ops import LocalAttention2d, local_attention
+from hybrid_search.ops.local_attention import LocalAttention
+
+
+@pytest.mark.parametrize("projection", ["dense", "grouped"])
+@pytest.mark.parametrize("position", ["none", "absolute", "relative"])
+def test_the_layer_is_its_projections_and_the_function(position, projection):
+    torch.manual_seed(0)
+    layer = LocalAttention2d(16, 5, 4, position, projection=projection, scale=True).double()
+    x = torch.randn(2, 16, 5, 7, dtype=torch.float64)
+    maps = {}
+    for name in layer.option.projections():
+        conv = layer.get_submodule(name)
+        source = x
+        if name == "qk":
+            source = x + _sinusoid_by_loops(16, 5, 7)
+        for number, letter in enumerate(name):
+            maps[letter] = conv(source).view(2, 4, len(name), 4, 5, 7)[:, :, number]
+    tables = (layer.attention.rel_row, layer.attention.rel_col)
+    expected = local_attention(maps["q"] / 2, maps["k"], maps["v"], *tables, extent=5)
+    assert (layer(x) - expected.flatten(1, 2)).abs().max() <= (1e-6 if position == "absolute" else 1e-12)
+
+
+def _sinusoid_by_loops(width, rows, cols):
+    place = torch.empty(width, rows, cols, dtype=torch.float64)
+    quarter = width // 4
+    for n in range(quarter):
+        wave = 10_000.0 ** (-n / quarter)
+        for i in range(rows):
+            for j in range(cols):
+                angle = torch.tensor([i * wave, j * wave])
+                place[n, i, j], place[quarter + n, i, j] = angle[0].sin(), angle[0].cos()
+                place[2 * quarter + n, i, j], place[3 * quarter + n, i, j] = angle[1].sin(), angle[1].cos()
+    return place
+
+
+def test_a_grouped_head_sees_its_own_channels_only_and_a_dense_head_sees_all():
+    x = torch.randn(1, 16, 4, 5, requires_grad=True)
+    for projection, seen in (("grouped", 4), ("dense", 16)):
+        y = LocalAttention2d(16, 3, 4, projection=projection)(x)
+        (grad,) = torch.autograd.grad(y[:, 4:8].sum(), x)
+        assert (grad.abs().amax((0, 2, 3)) > 0).sum() == seen
+
+
+def test_projections_are_dense_unless_asked_otherwise():
+    layer = LocalAttention2d(64)
+    assert sum(p.numel() for p in layer.parameters()) == 3 * 64**2 + 7 * 64
+    assert all(p.dim() > 1 for p in layer.parameters())  # no bias
+
+
+def test_a_strided_layer_pools_the_attention_of_the_full_map():
+    torch.manual_seed(0)
+    strided = LocalAttention2d(16, 5, 4, stride=2)
+    plain = LocalAttention2d(16, 5, 4)
+    plain.load_state_dict(strided.state_dict())
+    x = torch.randn(2, 16, 7, 4)
+    y, full = strided(x), plain(x)
+    assert y.shape == (2, 16, 4, 2)
+    torch.testing.assert_close(y[:, :, :3], F.avg_pool2d(full[:, :, :6], 2))
+    torch.testing.assert_close(y[:, :, 3], full[:, :, 6].view(2, 16, 2, 2).mean(-1))  # the odd row has no partner
+
+
+def test_the_softmax_starts_open_in_wide_heads():
+    torch.manual_seed(0)
+    x = torch.randn(4, 512, 7, 7).relu()
+    for option in ({}, {"scale": True}, {"norm": True}):
+        layer = LocalAttention2d(512, heads=8, **option)
+        q, k, _ = layer._parts(layer.qkv(x) if layer.norm is None else layer.norm(layer.qkv(x)))
+        q = q / 8 if layer.option.scale else q
+        content = torch.einsum("bhdij,bhdij->bhij", q, k.roll(1, -1))
+        position = torch.einsum("bhdij,hd->bhij", q[:, :, :32], layer.attention.rel_row[..., 0])
+        assert 0.1 < content.std() < 2, option
+        assert 0.1 < position.std() < 2, option
+
+
+def test_the_attribute_is_the_function_and_the_modules_are_reached_by_import():
+    from hybrid_search.ops.local_attention.definition import attend
+
+    assert callable(hybrid_search.ops.local_attention)
+    assert hybrid_search.ops.local_attention is local_attention
+    assert attend.__module__ == "hybrid_search.ops.local_attention.definition"
+    assert sys.modules["hybrid_search.ops.local_attention"].LocalAttention is LocalAttention
+    assert hybrid_search.ops.LocalAttention2d is LocalAttention2d
+
+
+def test_declaring_and_pricing_an_operator_does_not_import_torch():
+    code = (
+        "import sys, hybrid_search.ops, hybrid_search.references, hybrid_search.costs as c\n"
+        "from hybrid_search.ops.local_attention import LocalAttention\n"
+        "c.cost(hybrid_search.references.reference('sasa-26-full'))\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "width", "law"),
+    [
+        ({"extent": 4}, 64, r"extent must be an odd number from 1 up; got 4"),
+        ({"heads": 3}, 64, r"got 3 heads at width 64; possible: 1, 2, 4, 8, 16, 32\.$"),
+        (
+            {"heads": 3, "position": "none"},
+            64,
+            r"heads must divide the width; got 3 .*; possible: 1, 2, 4, 8, 16, 32, 64\.$",
+        ),
+        (
+            {"heads": 8},
+            8,
+            r"heads must divide the width into even parts .*; got 8 heads at width 8; possible: 1, 2, 4\.$",
+        ),
+        ({"heads": 0}, 64, r"heads must be a whole number from 1 up; got 0"),
+        (
+            {"position": "relativ"},
+            64,
+            r"position must be one of none, absolute, relative; got 'relativ'\. Did you mean",
+        ),
+        ({"logits": "qk"}, 64, r"logits must be one of qk\+qr, qr; got 'qk'"),
+        (
+            {"logits": "qr", "position": "none"},
+            64,
+            r"logits qr needs position relative.*; got position none; possible: ",
+        ),
+        ({"border": "wrap"}, 64, r"border must be one of masked, zero, shifted; got 'wrap'"),
+        ({"projection": "full"}, 64, r"projection must be one of dense, grouped; got 'full'"),
+        ({"scale": 1}, 64, r"scale must be true or false; got 1"),
+        ({"norm": "yes"}, 64, r"norm must be true or false; got 'yes'"),
+        ({"position": "absolute", "heads": 2}, 18, r"position absolute needs a width divisible by 4 .*; got 18"),
+    ],
+)
+def test_a_broken_law_of_local_attention_is_one_clear_line(options, width, law):
+    with pytest.raises(ArchitectureError, match=law) as caught:
+        LocalAttention(**options).check(width)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ArchitectureError, match=law):
+        LocalAttention2d(width, **options)
+
+
+def test_a_window_of_one_pixel_has_neither_border_nor_scale():
+    assert LocalAttention(extent=1, border="zero", scale=True).canonical() == LocalAttention(extent=1)
+    assert LocalAttention(extent=3, border="zero", scale=True).canonical().border == "zero"

@@ -1,0 +1,94 @@
+"""One way through the house: a room imports only rooms before it, and heavy packages stay where they belong."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hybrid_search
+
+HOUSE = Path(hybrid_search.__file__).parent
+
+# The floors, in order: a room may import itself and those before it.
+FLOORS = [
+    "errors", "objectives", "ops", "stems", "architecture", "record", "space_file", "space", "references", "front",
+    "costs", "model", "timm_models", "data", "train", "evaluate", "ledger", "weights", "samplers", "search", "export",
+    "charts", "dashboard", "health", "engines", "cli",
+]  # fmt: skip
+
+# Which heavy package each room may touch, be it inside a function.
+HEAVY = {
+    "torch": {"ops", "stems", "model", "train", "evaluate", "export", "health", "timm_models"},
+    "timm": {"timm_models"},
+    "torchvision": {"timm_models", "data"},
+    "sklearn": {"data"},
+    "PIL": {"data"},
+    "ray": {"engines"},
+    "optuna": {"samplers", "search"},
+    "sqlalchemy": {"ledger", "weights"},
+    "alembic": {"ledger"},
+    "plotly": {"charts", "dashboard"},
+    "dash": {"dashboard"},
+    "dash_ag_grid": {"dashboard"},
+    "flask": {"dashboard"},
+    "pydantic": {"space_file"},
+    "typer": {"cli"},
+    "rich": {"cli"},
+}
+
+
+def room_of(path):
+    return path.relative_to(HOUSE).parts[0].removesuffix(".py")
+
+
+def imports_of(path):
+    """(module imported, whether at import time) for every import in a file."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            yield node.module
+            if node.module == "hybrid_search":
+                yield from (f"hybrid_search.{alias.name}" for alias in node.names)
+
+
+SOURCES = sorted(path for path in HOUSE.rglob("*.py") if path.name != "__init__.py" or path.parent != HOUSE)
+
+
+def test_the_floors_name_every_room_and_no_other():
+    assert {room_of(path) for path in SOURCES} - {"_search_spaces"} == set(FLOORS)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(HOUSE)))
+def test_a_room_imports_only_rooms_before_it(path):
+    here = FLOORS.index(room_of(path))
+    rooms = {name.split(".")[1] for name in imports_of(path) if name.startswith("hybrid_search.")}
+    after = [room for room in rooms & set(FLOORS) if FLOORS.index(room) > here]
+    assert not after, f"{room_of(path)} imports {after}, which stand after it"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(HOUSE)))
+def test_heavy_packages_stay_in_their_rooms(path):
+    found = {name.split(".")[0] for name in imports_of(path)} & set(HEAVY)
+    wrong = [package for package in found if room_of(path) not in HEAVY[package]]
+    assert not wrong, f"{room_of(path)} imports {wrong}"
+
+
+@pytest.mark.parametrize(
+    ("code", "absent"),
+    [
+        ("import hybrid_search.cli", "torch ray optuna sqlalchemy plotly dash numpy pydantic"),
+        ("from hybrid_search import load_space, cost, reference; load_space('digits')", "torch ray optuna sqlalchemy plotly"),
+        ("from hybrid_search import Ledger, pareto_front", "torch ray optuna plotly dash alembic"),
+        ("import hybrid_search.dashboard, hybrid_search.charts, hybrid_search.ops", "torch ray optuna"),
+        ("import hybrid_search.engines", "torch ray plotly dash"),
+    ],
+)
+def test_a_fresh_process_loads_no_heavy_package_before_it_needs_it(code, absent):
+    check = f"{code}\nimport sys\nprint(sorted(set({absent.split()!r}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,134 @@
+"""The networks under timm, each in a fresh process, for importing timm and mending torchvision happen once."""
+
+import importlib.util
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+needs_timm = pytest.mark.skipif(
+    not importlib.util.find_spec("timm"), reason='timm is not installed: pip install "hybrid-search[timm]"'
+)
+
+
+def fresh(code, path=None):
+    """Run code in a new process with warnings as errors; returns what it printed."""
+    environment = {"PYTHONPATH": str(path)} if path else {}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **environment},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@needs_timm
+def test_timm_creates_a_network_by_reference_name_and_by_description_and_loads_what_was_saved(tmp_path):
+    out = fresh(
+        f"""
+        import hybrid_search.timm_models
+        import timm, torch
+        from pathlib import Path
+        from timm.models._hub import save_for_hf
+
+        with torch.device("meta"):
+            model = timm.create_model("hybrid_net", architecture="sasa-26-stem")
+            assert model(torch.empty(1, 3, 64, 96)).shape == (1, 1000)
+        design = {{"stem": {{"kind": "conv3x3", "width": 8}}, "expansion": 2,
+                  "stages": [{{"operator": "local_attention", "depth": 1, "width": 16, "stride": 2}}]}}
+        model = timm.create_model("hybrid_net", architecture=design, in_chans=1, num_classes=3).eval()
+        x = torch.randn(2, 1, 8, 6)
+        arguments = dict(architecture=model.architecture.to_dict(), in_chans=1, num_classes=3)
+        save_for_hf(model, Path({str(tmp_path)!r}), model_args=arguments, safe_serialization=True)
+        again = timm.create_model("local-dir:" + {str(tmp_path)!r}, pretrained=True).eval()
+        assert torch.equal(model(x), again(x))
+        assert timm.is_model("hybrid_net")
+
+        from hybrid_search.errors import UserError
+
+        for options, law in (
+            (dict(architecture="sasa-26"), "reference must be one of"),
+            (dict(drop_path_rate=0.1), "options of hybrid_net are architecture, in_chans, num_classes, global_pool"),
+            (dict(architecture=design, global_pool="max"), "global_pool must be one of None, avg; got 'max'"),
+            (dict(features_only=True), "hybrid_net has no features_only"),
+        ):
+            try:
+                timm.create_model("hybrid_net", **options)
+            except UserError as error:
+                assert law in str(error), error
+            else:
+                raise AssertionError(law)
+        print(tuple(model(x).shape))
+        """
+    )
+    assert out == "(2, 3)\n"
+
+
+def test_nothing_else_imports_timm_or_torchvision():
+    fresh(
+        """
+        import sys, hybrid_search.model, hybrid_search.costs, hybrid_search.references
+        assert not {"timm", "torchvision"} & set(sys.modules)
+        """
+    )
+
+
+BROKEN = "raise RuntimeError('operator torchvision::nms does not exist')"
+HEALTHY = "described = True"
+OTHER_FAULT = "raise RuntimeError('another fault')"
+TIMM = "def register_model(f): return f\ndef build_model_with_cfg(*_, **__): ..."
+
+
+def stand_ins(path, descriptions):
+    """A torchvision that describes its operators in this way as it is imported, and a timm that needs it."""
+    for name, text in (
+        ("torchvision/__init__.py", "from torchvision import _meta_registrations\nrest = True"),
+        ("torchvision/_meta_registrations.py", descriptions),
+        ("timm/__init__.py", "import torchvision"),
+        ("timm/models.py", TIMM),
+    ):
+        (path / name).parent.mkdir(exist_ok=True)
+        (path / name).write_text(text + "\n")
+    return path
+
+
+def test_a_healthy_torchvision_is_left_as_it_is(tmp_path):
+    """The healthy torchvision is a stand-in: none loads beside the CPU build of torch."""
+    fresh(
+        """
+        import sys, hybrid_search.timm_models as ours
+        assert sys.modules["torchvision._meta_registrations"].described
+        assert ours.import_torchvision() is False
+        """,
+        stand_ins(tmp_path, HEALTHY),
+    )
+
+
+def test_a_torchvision_without_its_operators_is_imported_without_their_descriptions(tmp_path):
+    fresh(
+        """
+        import sys, hybrid_search.timm_models as ours
+        assert sys.modules["torchvision"].rest
+        assert sys.modules["torchvision._meta_registrations"].left_out
+        assert ours.import_torchvision() is True
+        """,
+        stand_ins(tmp_path, BROKEN),
+    )
+
+
+def test_any_other_fault_of_torchvision_is_passed_on(tmp_path):
+    fresh(
+        """
+        try:
+            import hybrid_search.timm_models
+        except RuntimeError as error:
+            assert str(error) == "another fault"
+        else:
+            raise AssertionError("nothing was raised")
+        """,
+        stand_ins(tmp_path, OTHER_FAULT),
+    )
