@@ -24,7 +24,7 @@ _ROOMS = {
     "export_model": "export",
     "load_exported": "export",
 }
-__all__ = sorted(_ROOMS)  # noqa: PLE0605
+__all__ = sorted(_ROOMS)
 
 
 def __getattr__(name: str) -> Any:

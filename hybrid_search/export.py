@@ -1,9 +1,9 @@
 """Taking a trained network home: a folder that loads without the ledger, and the proof that it is the same network.
 
-    model.safetensors    the weights
-    architecture.json    what `build_model` builds, input size, classes, preprocessing, where it came from
-    README.md            a model card
-    manifest.json        sha256 of each file, and the proof: a fresh process loaded the folder and gave equal logits
+model.safetensors    the weights
+architecture.json    what `build_model` builds, input size, classes, preprocessing, where it came from
+README.md            a model card
+manifest.json        sha256 of each file, and the proof: a fresh process loaded the folder and gave equal logits
 """
 
 import hashlib
@@ -44,8 +44,8 @@ class Proof:
 
     def __str__(self) -> str:
         return (
-            f"{self.folder}: a fresh process loaded it and answered {self.images} validation images; largest difference "
-            f"of a logit {self.max_difference:.3g}, equal answers {100 * self.equal_answers:.0f} %"
+            f"{self.folder}: a fresh process loaded it and answered {self.images} validation images; largest "
+            f"difference of a logit {self.max_difference:.3g}, equal answers {100 * self.equal_answers:.0f} %"
         )
 
 
@@ -142,7 +142,7 @@ def export_trial(
     data = load_data(settings)
     weights = WeightsFolder(ledger.url, record.id).read(trial.number, trial.weights)
     if weights is None:
-        say(f"trial {trial.number}: weights were not kept; training it again ({settings.epochs} epochs, seed {trial.seed})")
+        say(f"trial {trial.number}: weights not kept; training again ({settings.epochs} epochs, seed {trial.seed})")
         weights = _train_again(architecture, settings, say)
     model = build_model(architecture, record.input_size[0], record.classes)
     model.load_state_dict(load(weights))
@@ -175,7 +175,9 @@ def picked(ledger: "Ledger", record: SearchRecord, pick: str) -> TrialRecord:
     """The trial that `best`, `knee` or a number means; UserError where there is none to pick."""
     if pick not in ("best", "knee"):
         if not pick.isdigit():
-            raise UnknownName(f"--pick must be best, knee or a trial's number; got {pick!r}.{nearest(pick, ('best', 'knee'))}")
+            raise UnknownName(
+                f"--pick must be best, knee or a trial's number; got {pick!r}.{nearest(pick, ('best', 'knee'))}"
+            )
         trial = ledger.trial(record.id, int(pick))
         if trial.state != "complete":
             raise SettingsError(f"--pick must name a finished trial; trial {pick} of {record.name} is {trial.state}.")
@@ -220,7 +222,9 @@ def _prove(folder: Path, images: "torch.Tensor", logits: "torch.Tensor") -> Proo
         command = [sys.executable, "-m", "hybrid_search.export", str(folder), str(asked)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UserError(f"the exported model must load in a fresh process; {folder} did not: {done.stderr.strip()[-500:]}")
+        raise UserError(
+            f"the exported model must load in a fresh process; {folder} did not: {done.stderr.strip()[-500:]}"
+        )
     found = json.loads(done.stdout)
     return Proof(folder, found["max_difference"], found["equal_answers"], len(images))
 
@@ -248,7 +252,10 @@ def _card(described: Mapping[str, Any], architecture: Architecture) -> str:
         measured = origin.get("measurements", {})
         told = [f"{OBJECTIVES[n].label} {OBJECTIVES[n].text(v)}" for n, v in measured.items() if n in OBJECTIVES]
         facts = ", ".join(f"{key} {value}" for key, value in origin.get("facts", {}).items())
-        lines += ["", f"Trial {origin['trial']} of search {origin['search']!r}, seed {origin['seed']}: {'; '.join(told)}."]
+        lines += [
+            "",
+            f"Trial {origin['trial']} of search {origin['search']!r}, seed {origin['seed']}: {'; '.join(told)}.",
+        ]
         lines += [f"Made under: {facts}.", f"Licence of the data: {origin.get('data_licence', 'not stated')}."]
     lines += [
         "",

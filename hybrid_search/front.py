@@ -19,7 +19,9 @@ def as_costs(points: ArrayLike, directions: Sequence[Direction]) -> Array:
     for direction in directions:
         one_of("direction", direction, ("maximize", "minimize"), SettingsError)
     values = np.asarray(points, dtype=np.float64).reshape(-1, len(directions))
-    return values * np.array([-1.0 if direction == "maximize" else 1.0 for direction in directions])
+    signs: Array = np.array([-1.0 if direction == "maximize" else 1.0 for direction in directions])
+    turned: Array = values * signs
+    return turned
 
 
 def pareto_front(points: ArrayLike, directions: Sequence[Direction]) -> list[int]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import optuna
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState
 
 from hybrid_search.architecture import Architecture
@@ -125,7 +125,9 @@ class Search:
     def _remember(self, study: optuna.Study, choices: Mapping[str, Any], state: TrialState, **what: Any) -> None:
         answers = Answers(choices)
         self.space.choose(answers)
-        distributions = {name: CategoricalDistribution(offered) for name, offered in answers.offered.items()}
+        distributions: dict[str, BaseDistribution] = {
+            name: CategoricalDistribution(offered) for name, offered in answers.offered.items()
+        }
         trial = optuna.trial.create_trial(state=state, params=answers.asked, distributions=distributions, **what)
         study.add_trial(trial)
 

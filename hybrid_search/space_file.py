@@ -21,7 +21,8 @@ depend on each other, a list of variants keeps the legal combinations apart:
       - {extent: [3, 7], position: [absolute, none]}
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -66,7 +67,9 @@ def _named(value: object) -> object:
     if isinstance(value, list) and all(isinstance(name, str) for name in value):
         return {name: [{}] for name in value}
     if isinstance(value, Mapping):
-        return {name: options if isinstance(options, list | tuple) else [options or {}] for name, options in value.items()}
+        return {
+            name: options if isinstance(options, list | tuple) else [options or {}] for name, options in value.items()
+        }
     return value
 
 
@@ -131,8 +134,9 @@ class SpaceForm(_Form):
     def _legal(self) -> "SpaceForm":
         Settings.from_dict({"data": self.data, **self.settings})
         for kind, options in _each(self.stem):
-            for made in _at("stem", lambda: _combinations(lambda o, kind=kind: make_stem(kind, o), options)):
-                _at("stem", made.check)
+            with _place("stem"):
+                for given in _combinations(options):
+                    make_stem(kind, given).check()
         for index, stage in enumerate(self.stages):
             where = f"stages.{index}"
             if stage.group is not None and stage.group not in self.groups:
@@ -141,9 +145,11 @@ class SpaceForm(_Form):
                     f"{where}.group must be one of {known}; got {stage.group!r}.{nearest(stage.group, self.groups)}"
                 )
             for name, options in _each(self.operators(stage)):
-                for width in stage.width:
-                    for made in _at(where, lambda: _combinations(lambda o, n=name: make_operator(n, o), options)):
-                        _at(where, lambda made=made, width=width: made.check(width))
+                with _place(where):
+                    for given in _combinations(options):
+                        operator = make_operator(name, given)
+                        for width in stage.width:
+                            operator.check(width)
         return self
 
 
@@ -151,14 +157,15 @@ def _each(kinds: Mapping[str, tuple[dict[str, Any], ...]]) -> list[tuple[str, di
     return [(name, options) for name, variants in kinds.items() for options in variants]
 
 
-def _combinations(make: Callable[[dict[str, Any]], Any], options: Mapping[str, tuple[Any, ...]]) -> list[Any]:
-    return [make(dict(zip(options, values, strict=True))) for values in product(*options.values())]
+def _combinations(options: Mapping[str, tuple[Any, ...]]) -> list[dict[str, Any]]:
+    return [dict(zip(options, values, strict=True)) for values in product(*options.values())]
 
 
-def _at(where: str, call: Callable[[], Any]) -> Any:
-    """Run a check and put the place in the file before what it says."""
+@contextmanager
+def _place(where: str) -> Iterator[None]:
+    """Put the place in the file before what a check inside says."""
     try:
-        return call()
+        yield
     except HybridSearchError as error:
         raise ValueError(f"{where}: {error}") from None
 

@@ -67,7 +67,10 @@ def stage(**options):
     [
         (["run", "--trials", "0"], "trials must be a whole number from 1 up; got 0"),
         (["run", "--trials", "many"], "Invalid value for '--trials'"),
-        (["run", "--sampler", "tpee"], "sampler must be one of tpe, nsga2, random, gp; got 'tpee'. Did you mean 'tpe'?"),
+        (
+            ["run", "--sampler", "tpee"],
+            "sampler must be one of tpe, nsga2, random, gp; got 'tpee'. Did you mean 'tpe'?",
+        ),
         (["run", "--data", "mnist"], "data must be one of digits, fashion-mnist"),
         (["run", "--engine", "slurm"], "engine must be one of local, ray; got 'slurm'"),
         (["run", "--objectives", "accuracy,flop"], "got 'flop'. Did you mean 'flops'?"),
@@ -215,8 +218,12 @@ def test_another_question_under_the_same_name_is_refused(capsys):
 
 
 def test_exporting_an_unpickable_trial_is_refused(capsys, searched):
-    assert "--pick must be best, knee or a trial's number" in refused(capsys, "export", "o", "--pick", "x", "--db", searched)
-    assert "trial must be a number from 0 to 4; got 77" in refused(capsys, "export", "o", "--pick", 77, "--db", searched)
+    assert "--pick must be best, knee or a trial's number" in refused(
+        capsys, "export", "o", "--pick", "x", "--db", searched
+    )
+    assert "trial must be a number from 0 to 4; got 77" in refused(
+        capsys, "export", "o", "--pick", 77, "--db", searched
+    )
 
 
 def test_help_lists_every_command(capsys):

@@ -368,7 +368,9 @@ def test_an_image_folder_is_decoded_once_and_mapped_from_the_cache(pictures, mon
     assert size_of(pictures) == ((3, 12, 12), 2)
     assert (len(dataset.train), len(dataset.validation)) == (12, 4)
     for split in (dataset.train, dataset.validation):
-        assert np.abs(split.images.astype(int) - (80 + 100 * split.labels[:, None, None, None])).max() <= 12  # a palette
+        assert (
+            np.abs(split.images.astype(int) - (80 + 100 * split.labels[:, None, None, None])).max() <= 12
+        )  # a palette
     assert isinstance(dataset.train.images.base, np.memmap) or isinstance(dataset.train.images, np.memmap)
 
     data._planned.cache_clear()

@@ -6,7 +6,24 @@ import inspect
 import hybrid_search
 from hybrid_search import ops
 
-PROMISED = ["Architecture", "Stage", "SearchSpace", "load_space", "reference", "build_model", "cost", "Cost", "Settings", "Search", "run", "Ledger", "pareto_front", "hypervolume", "export_model", "load_exported"]
+PROMISED = [
+    "Architecture",
+    "Stage",
+    "SearchSpace",
+    "load_space",
+    "reference",
+    "build_model",
+    "cost",
+    "Cost",
+    "Settings",
+    "Search",
+    "run",
+    "Ledger",
+    "pareto_front",
+    "hypervolume",
+    "export_model",
+    "load_exported",
+]
 
 
 def test_the_public_names_are_those_promised():

@@ -82,7 +82,10 @@ def test_heavy_packages_stay_in_their_rooms(path):
     ("code", "absent"),
     [
         ("import hybrid_search.cli", "torch ray optuna sqlalchemy plotly dash numpy pydantic"),
-        ("from hybrid_search import load_space, cost, reference; load_space('digits')", "torch ray optuna sqlalchemy plotly"),
+        (
+            "from hybrid_search import load_space, cost, reference; load_space('digits')",
+            "torch ray optuna sqlalchemy plotly",
+        ),
         ("from hybrid_search import Ledger, pareto_front", "torch ray optuna plotly dash alembic"),
         ("import hybrid_search.dashboard, hybrid_search.charts, hybrid_search.ops", "torch ray optuna"),
         ("import hybrid_search.engines", "torch ray plotly dash"),

@@ -211,5 +211,8 @@ def test_a_budget_below_the_smallest_design_names_its_cost():
 )
 def test_a_wrong_request_writes_nothing(tmp_path, wrong, error, message):
     with pytest.raises(error, match=message):
-        run(SPACE, **{"trials": 2, "engine": "local", "ledger": f"sqlite:///{tmp_path}/x.db", "evaluate": scored(), **wrong})
+        run(
+            SPACE,
+            **{"trials": 2, "engine": "local", "ledger": f"sqlite:///{tmp_path}/x.db", "evaluate": scored(), **wrong},
+        )
     assert list(tmp_path.iterdir()) == []

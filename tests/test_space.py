@@ -162,7 +162,10 @@ def test_dice_with_the_same_seed_choose_the_same():
     [
         ({"stagez": []}, r"keys of a space are name, .*stages; got 'stagez'. Did you mean 'stages'\?"),
         ({"stages": [stage(stide=2)]}, r"keys of stages.0 are depth, .*; got 'stide'. Did you mean 'stride'\?"),
-        ({"stages": [stage(operator="convv")]}, r"stages.0: operator must be one of .*got 'convv'. Did you mean 'conv'\?"),
+        (
+            {"stages": [stage(operator="convv")]},
+            r"stages.0: operator must be one of .*got 'convv'. Did you mean 'conv'\?",
+        ),
         (
             {"stages": [stage(operator={"local_attention": {"extnt": 3}})]},
             r"stages.0: options of local_attention are .*; got 'extnt'. Did you mean 'extent'\?",
@@ -182,7 +185,10 @@ def test_dice_with_the_same_seed_choose_the_same():
         ({"stages": [stage(width=[])]}, r"a list of choices must hold at least one; got none"),
         ({"stages": [stage(stride=3)]}, r"stages.0.stride: .*less than or equal to 2; got 3"),
         ({"stages": [stage(group="late")]}, r"a stage needs either operator or group"),
-        ({"stages": [stage(operator=None, group="lat")], "groups": {"late": {"operator": CONV}}}, r"Did you mean 'late'\?"),
+        (
+            {"stages": [stage(operator=None, group="lat")], "groups": {"late": {"operator": CONV}}},
+            r"Did you mean 'late'\?",
+        ),
         ({"stem": "conv9x9"}, r"stem must be one of .*; got 'conv9x9'"),
         ({"settings": {"epoch": 3}}, r"settings are .*; got 'epoch'. Did you mean 'epochs'\?"),
         ({"settings": {"epochs": 0}}, r"epochs must be a whole number from 1 up; got 0"),
@@ -205,7 +211,12 @@ def test_a_space_that_is_not_there_names_those_that_are():
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a: [1", "is not, at line"), ("- 1\n- 2\n", "holds list"), ("", "holds NoneType"), ("a: b: c\n", "is not, at line 1")],
+    [
+        ("a: [1", "is not, at line"),
+        ("- 1\n- 2\n", "holds list"),
+        ("", "holds NoneType"),
+        ("a: b: c\n", "is not, at line 1"),
+    ],
 )
 def test_a_file_that_is_no_space_is_refused(tmp_path, text, message):
     path = tmp_path / "mine.yaml"

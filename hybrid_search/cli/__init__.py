@@ -12,7 +12,7 @@ from hybrid_search.cli import looking, searching, taking
 from hybrid_search.errors import HybridSearchError, UserError
 
 # Typer carries a click of its own in newer versions and uses the installed one in older ones: ask it which.
-ClickException = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+ClickException: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 app = typer.Typer(
     name="hybrid-search",
@@ -68,7 +68,7 @@ def run(arguments: list[str]) -> int:
 
 def _misused(error: Any) -> int:
     """A command line that does not parse: one line, exit code 2; no command at all: the help, exit code 0."""
-    context = error.ctx if isinstance(error, typer.BadParameter.__mro__[1]) else None
+    context = getattr(error, "ctx", None)  # only errors of usage know their command
     if type(error).__name__ == "NoArgsIsHelpError":
         typer.echo(context.get_help() if context else str(error))
         return 0

@@ -71,7 +71,12 @@ def space(
     dice = random.Random(0)
     drawn = [price(found.random_choices(dice)[0], size, classes) for _ in range(SAMPLED)]
     within = [c for c in drawn if c.flops <= (max_flops or c.flops) and c.params <= (max_params or c.params)]
-    facts: dict[str, Any] = {"name": found.name, "designs": found.size(), "data": settings.data, "epochs": settings.epochs}
+    facts: dict[str, Any] = {
+        "name": found.name,
+        "designs": found.size(),
+        "data": settings.data,
+        "epochs": settings.epochs,
+    }
     for word, architecture in zip(("smallest", "largest"), ends, strict=True):
         facts |= {f"{word}_flops": flops(architecture), f"{word}_params": price(architecture, size, classes).params}
         facts[f"{word}_design"] = str(architecture)
@@ -109,7 +114,9 @@ def _questions(found: Any) -> dict[str, tuple[Any, ...]]:
 
 def cost(
     design: Annotated[str, typer.Argument(help="A reference (resnet50), a trial (NAME/NUMBER) or a JSON file.")],
-    input_size: Annotated[int | None, typer.Option("--input", help="Rows and columns of the image; default 224.")] = None,
+    input_size: Annotated[
+        int | None, typer.Option("--input", help="Rows and columns of the image; default 224.")
+    ] = None,
     channels: Annotated[int | None, typer.Option(help="Channels of the image; default 3.")] = None,
     classes: Annotated[int | None, typer.Option(help="Classes; default 1000.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Write out the arithmetic of each layer.")] = False,
@@ -153,7 +160,8 @@ def cost(
         for comparison in compare(architecture, size):
             typer.echo(f"  {comparison}")
     shape = "x".join(map(str, size))
-    typer.echo(f"\ntotal: {scaled(found.flops)}FLOPs (2 x MACs), {scaled(found.params).strip()} parameters at {shape}, {count} classes")
+    total = f"{scaled(found.flops)}FLOPs (2 x MACs), {scaled(found.params).strip()} parameters"
+    typer.echo(f"\ntotal: {total} at {shape}, {count} classes")
 
 
 def find_design(design: str, db: str | None) -> tuple["Architecture", tuple[int, int, int], int]:
@@ -168,7 +176,9 @@ def find_design(design: str, db: str | None) -> tuple["Architecture", tuple[int,
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
-            raise ArchitectureError(f"a design must be a readable JSON file; {design} is not: {error.strerror}.") from None
+            raise ArchitectureError(
+                f"a design must be a readable JSON file; {design} is not: {error.strerror}."
+            ) from None
         except ValueError as error:
             raise ArchitectureError(f"a design must be a JSON file; {design} is not: {error}.") from None
         return Architecture.from_dict(content), (3, 224, 224), 1000
@@ -228,7 +238,9 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format) -> None:
         return
     present = [name for name in names if rows and name in rows[0]]
     shown = {"trial": str, **{name: OBJECTIVES[name].text for name in present}, "design": str}
-    print_rows(rows, form, title=f"front of {record.name}: {len(rows)} of {len(complete)} trained networks", shown=shown)
+    print_rows(
+        rows, form, title=f"front of {record.name}: {len(rows)} of {len(complete)} trained networks", shown=shown
+    )
 
 
 def doctor(form: FormatOption = Format.table, db: Database = None) -> None:

@@ -19,9 +19,12 @@ class Format(StrEnum):
     csv = "csv"
 
 
-FormatOption = Annotated[Format, typer.Option("--format", help="How to print the table; JSON and CSV go to stdout alone.")]
+FormatOption = Annotated[
+    Format, typer.Option("--format", help="How to print the table; JSON and CSV go to stdout alone.")
+]
 Database = Annotated[
-    str | None, typer.Option("--db", help="Database URL. Default: $HYBRID_SEARCH_DB, else sqlite:///results/hybrid-search.db.")
+    str | None,
+    typer.Option("--db", help="Database URL. Default: $HYBRID_SEARCH_DB, else sqlite:///results/hybrid-search.db."),
 ]
 
 
@@ -58,7 +61,9 @@ def _table(rows: Sequence[Mapping[str, Any]], title: str, shown: Mapping[str, An
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title) if title else None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Table(
+        title=Text(title) if title else None, title_justify="left", box=None, pad_edge=False, header_style="bold"
+    )
     names = list(shown) or list(rows[0] if rows else {})
     for name in names:
         right = bool(rows) and isinstance(rows[0].get(name), int | float)

@@ -15,8 +15,6 @@ from hybrid_search.cli.printing import Database, Format, FormatOption, say
 from hybrid_search.errors import SettingsError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from hybrid_search.engines.drive import Plan
     from hybrid_search.record import Settings
     from hybrid_search.search import Search
@@ -30,8 +28,12 @@ def add_to(app: typer.Typer) -> None:
 
 
 def run(
-    space: Annotated[str, typer.Argument(help="A shipped space (see: hybrid-search spaces) or a YAML file.")] = "digits",
-    trials: Annotated[int, typer.Option(help="Go on to this many trials; a finished search goes on by this many.")] = 32,
+    space: Annotated[
+        str, typer.Argument(help="A shipped space (see: hybrid-search spaces) or a YAML file.")
+    ] = "digits",
+    trials: Annotated[
+        int, typer.Option(help="Go on to this many trials; a finished search goes on by this many.")
+    ] = 32,
     objectives: Annotated[str, typer.Option(help="What to trade, separated by commas.")] = "accuracy,flops",
     data: Annotated[str | None, typer.Option(help="Data set; default: the one the space names.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder of the data set, or the .npz file.")] = None,
@@ -42,10 +44,14 @@ def run(
     engine: Annotated[str, typer.Option(help="Who runs trials: ray or local.")] = "ray",
     workers: Annotated[int | None, typer.Option(help="Trials at a time; default: as many as fit.")] = None,
     cpus_per_trial: Annotated[float, typer.Option(help="CPUs of a trial.")] = 1.0,
-    gpus_per_trial: Annotated[float | None, typer.Option(help="GPUs of a trial; default 1 where there are any.")] = None,
+    gpus_per_trial: Annotated[
+        float | None, typer.Option(help="GPUs of a trial; default 1 where there are any.")
+    ] = None,
     address: Annotated[str | None, typer.Option(help="An existing Ray cluster: auto, or HOST:PORT.")] = None,
     sampler: Annotated[str | None, typer.Option(help="Who proposes: tpe, nsga2, gp or random.")] = None,
-    max_flops: Annotated[float | None, typer.Option(help="Budget: no design of more FLOPs (2 x MACs) is trained.")] = None,
+    max_flops: Annotated[
+        float | None, typer.Option(help="Budget: no design of more FLOPs (2 x MACs) is trained.")
+    ] = None,
     max_params: Annotated[float | None, typer.Option(help="Budget: no design of more parameters is trained.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the proposals, weights and order of images.")] = 0,
     name: Annotated[str | None, typer.Option(help="Name of the search; default: the space's.")] = None,
@@ -59,7 +65,9 @@ def run(
 
     loaded = load_space(space)
     recipe = _settings(
-        loaded.settings, {"data": data, "data_dir": str(data_dir) if data_dir else None, "epochs": epochs, "seed": seed}, settings
+        loaded.settings,
+        {"data": data, "data_dir": str(data_dir) if data_dir else None, "epochs": epochs, "seed": seed},
+        settings,
     )
     with _stoppable() as stopped, _bar() as watch:
 
@@ -145,7 +153,14 @@ def _stoppable() -> Iterator[_Stopped]:
 def _bar() -> Iterator[Callable[["Search", "Plan"], None]]:
     """A progress bar on stderr: trials, front, hypervolume, time left. Plain lines where stderr is no terminal."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     console = Console(stderr=True)
     columns = (
@@ -198,7 +213,11 @@ def _opening(search: "Search", done: int) -> str:
 def _state(search: "Search") -> str:
     progress = search.progress()
     first = search.objectives[0]
-    parts = [f"front {progress.front}", f"best {first.name} {first.text(progress.best)}", f"hv {progress.hypervolume:.4g}"]
+    parts = [
+        f"front {progress.front}",
+        f"best {first.name} {first.text(progress.best)}",
+        f"hv {progress.hypervolume:.4g}",
+    ]
     if failed := progress.counts["failed"]:
         parts.append(f"failed {failed}")
     return ", ".join(parts)
@@ -211,7 +230,9 @@ def _closing(search: "Search", form: Format, db: str | None) -> None:
     progress, name = search.progress(), search.record.name
     if progress.counts["complete"]:
         print_front(search.ledger, search.record, form)
-    spent = f"{progress.counts['complete']} trained, {progress.duplicates} repeats and {progress.gated} over budget avoided"
+    spent = (
+        f"{progress.counts['complete']} trained, {progress.duplicates} repeats and {progress.gated} over budget avoided"
+    )
     if progress.counts["failed"]:
         spent += f", {progress.counts['failed']} failed"
     reference = ", ".join(o.text(value) for o, value in zip(search.objectives, progress.reference, strict=True))

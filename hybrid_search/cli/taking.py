@@ -16,11 +16,13 @@ def add_to(app: typer.Typer) -> None:
 
 
 def export(
-    targets: Annotated[list[str], typer.Argument(metavar="[NAME] OUT", help="A search (default: the newest), and the folder to write.")],
+    targets: Annotated[
+        list[str], typer.Argument(metavar="[NAME] OUT", help="A search (default: the newest), and the folder to write.")
+    ],
     pick: Annotated[str, typer.Option(help="Which network: best, knee, or a trial's number.")] = "knee",
     db: Database = None,
 ) -> None:
-    """Write a trained network as an ordinary model: safetensors, JSON, a model card, and the proof that it is the same."""
+    """Write a trained network as an ordinary model: safetensors, JSON, a card, and the proof that it is the same."""
     from hybrid_search.export import export_trial
     from hybrid_search.ledger import Ledger
 

@@ -25,7 +25,7 @@ def table() -> NDArray[np.float64]:
         if path.is_file():
             with gzip.open(path, "rt") as file:
                 return np.loadtxt(file, delimiter=",")
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+    from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
     return np.column_stack([pixels, labels])

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from hybrid_search.engines.worker import Evaluate, Report
 from hybrid_search.errors import HybridSearchError
@@ -24,7 +25,7 @@ class Plan:
     stop: threading.Event = field(default_factory=threading.Event)
 
 
-def finish(search: Search, trial: Trial, report: Report, plan: Plan, fetch: Callable[[object], bytes] = bytes) -> bool:
+def finish(search: Search, trial: Trial, report: Report, plan: Plan, fetch: Callable[[Any], bytes] = bytes) -> bool:
     """Hand one report to the search; True when the trial has ended.
 
     `fetch` turns what the engine carries as weights into bytes; it is called only for trials on the front.
@@ -36,8 +37,8 @@ def finish(search: Search, trial: Trial, report: Report, plan: Plan, fetch: Call
         counts = search.progress().counts
         if counts["failed"] >= FIRST_FAILURES and not counts["complete"]:
             raise HybridSearchError(
-                f"the first {counts['failed']} trials all failed ({report.failure_kind}), so the search stops. The last "
-                f"one said:\n{report.failure_text}"
+                f"the first {counts['failed']} trials all failed ({report.failure_kind}), so the search stops. "
+                f"The last one said:\n{report.failure_text}"
             )
         return True
     if report.measurements and search.report(trial, report.rung, report.measurements, report.facts) == "stop":

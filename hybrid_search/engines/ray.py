@@ -67,7 +67,8 @@ def drive(search: Search, plan: Plan) -> None:
 
     with _session(plan) as (workers, gpus):
         options = {"num_cpus": plan.cpus_per_trial, "num_gpus": gpus, "max_restarts": 0}
-        make = ray.remote(Actor).options(**options)
+        make: Any = ray.remote(Actor)
+        make = make.options(**options)
         evaluate = ray.put(plan.evaluate)
         idle: list[Any] = []
         running: dict[Any, _Running] = {}
@@ -124,15 +125,15 @@ def _session(plan: Plan) -> Iterator[tuple[int, float]]:
         os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
         _connect(plan)
     try:
-        resources = ray.cluster_resources()
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         gpus = plan.gpus_per_trial if plan.gpus_per_trial is not None else float(resources.get("GPU", 0) >= 1)
         fits = int(resources.get("CPU", 0) / plan.cpus_per_trial) if plan.cpus_per_trial else 1
         if gpus:
             fits = min(fits, int(resources.get("GPU", 0) / gpus))
         if fits < 1:
             raise SettingsError(
-                f"a trial must fit the cluster of {resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs; "
-                f"got {plan.cpus_per_trial:g} CPUs and {gpus:g} GPUs a trial."
+                f"a trial must fit the cluster of {resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} "
+                f"GPUs; got {plan.cpus_per_trial:g} CPUs and {gpus:g} GPUs a trial."
             )
         yield min(fits, plan.workers or fits), gpus
     finally:
