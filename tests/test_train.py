@@ -14,7 +14,16 @@ from hybrid_search.train.batches import Images, edges
 from hybrid_search.train.recipe import Average, learning_rate, make_optimizer
 
 CPU = torch.device("cpu")
-SMALL = Settings(image_size=8, train_images=100, validation_images=50, epochs=3, batch_size=32, device="cpu")
+SMALL = Settings(
+    image_size=8,
+    train_images=100,
+    validation_images=50,
+    epochs=3,
+    batch_size=32,
+    ema=0.0,
+    label_smoothing=0.0,
+    device="cpu",
+)
 FULL = SMALL.with_(ema=0.9, augment="shift+flip", label_smoothing=0.1)
 
 

@@ -160,8 +160,8 @@ def cost(
         for comparison in compare(architecture, size):
             typer.echo(f"  {comparison}")
     shape = "x".join(map(str, size))
-    total = f"{scaled(found.flops)}FLOPs (2 x MACs), {scaled(found.params).strip()} parameters"
-    typer.echo(f"\ntotal: {total} at {shape}, {count} classes")
+    words = f"{scaled(found.flops)}FLOPs (2 x MACs), {scaled(found.params).strip()} parameters"
+    typer.echo(f"\ntotal: {words} at {shape}, {count} classes")
 
 
 def find_design(design: str, db: str | None) -> tuple["Architecture", tuple[int, int, int], int]:

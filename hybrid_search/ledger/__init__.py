@@ -267,7 +267,7 @@ class Ledger:
         if numbers is not None:
             query = query.where(TrialRow.number.in_(list(numbers)))
         with self._engine.begin() as db:
-            return dict(db.execute(query).tuples().all())
+            return {row[0]: row[1] for row in db.execute(query)}
 
     def points(self, search_id: int, names: Sequence[str], after: int = 0) -> tuple[list[Point], int]:
         """The trials changed after `after` with their values of these names, and the newest change: for live charts."""
@@ -311,7 +311,7 @@ class Ledger:
         """How many trials are in each state."""
         query = select(TrialRow.state, func.count()).where(TrialRow.search_id == search_id).group_by(TrialRow.state)
         with self._engine.begin() as db:
-            return dict(db.execute(query).tuples().all())
+            return {row[0]: row[1] for row in db.execute(query)}
 
     def _measurements(
         self, db: Connection, search_id: int, names: Sequence[str] | None = None, after: int = 0
