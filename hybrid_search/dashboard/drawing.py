@@ -38,6 +38,8 @@ def drawn(
     if same and seen["version"] == view.version and seen["pinned"] == pinned:
         return only(beat=beat)
     new = [number for number, version in view.versions.items() if not same or version > seen["version"]]
+    begin = seen["drawn"] if same else 0
+    numbers = _numbers(view, key, list(view.dominated[begin:]))
     now = {
         "key": key,
         "epoch": view.epoch,
@@ -51,7 +53,7 @@ def drawn(
     changed: dict[str, Any] = {
         "seen": now,
         "beat": beat,
-        "front": _front(view, key, pinned, theme, seen if same else None),
+        "front": _front(view, numbers, key, pinned, theme, seen if same else None),
     }
     if not same_rows:
         changed["table_rows"] = [_row(view, number) for number in view.points]
@@ -66,13 +68,14 @@ def drawn(
         changed["volume"] = hypervolume_figure(volume, theme)
         changed["summary"] = summary(view, volume)
         changed["reference"] = f"measured from {volume.reference_text}" if volume.values else ""
-        changed["note"] = note(_numbers(view, key, []), view)
+        changed["note"] = note(numbers, view)
     return only(**changed)
 
 
-def _front(view: View, key: dict[str, Any], pinned: list[int], theme: Theme, seen: dict[str, Any] | None) -> Any:
+def _front(
+    view: View, numbers: FrontNumbers, key: dict[str, Any], pinned: list[int], theme: Theme, seen: dict[str, Any] | None
+) -> Any:
     """The figure of the front: whole, or where the browser has one already the patch that brings it up to date."""
-    numbers = _numbers(view, key, list(view.dominated if seen is None else view.dominated[seen["drawn"] :]))
     names = hover_names(numbers, view.search.objectives)
     faint = arrays(numbers.dominated, names, theme, key["colour"], member=False)
     # plotly checks every colour of every point; ours need no check, and with 10,000 of them it takes a second.

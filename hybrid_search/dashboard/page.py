@@ -191,7 +191,8 @@ def _hypervolume() -> html.Section:
 def columns(search: SearchRecord) -> list[dict[str, Any]]:
     """The columns of the table: the objectives first, then the costs that are none of them."""
     names = dict.fromkeys([*search.objectives, "flops", "params"])
-    numeric = {"filter": "agNumberColumnFilter", "type": "rightAligned"}
+    order = {"function": "hsEmptyLast"}
+    numeric = {"filter": "agNumberColumnFilter", "type": "rightAligned", "comparator": order}
     measured = [
         {
             "field": name,

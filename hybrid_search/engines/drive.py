@@ -41,7 +41,7 @@ def finish(search: Search, trial: Trial, report: Report, plan: Plan, fetch: Call
                 f"The last one said:\n{report.failure_text}"
             )
         return True
-    if report.measurements and search.report(trial, report.rung, report.measurements, report.facts) == "stop":
+    if report.fresh and search.report(trial, report.rung, report.measurements, report.facts) == "stop":
         plan.event("failed", trial.number)
         return True
     if not report.ended:

@@ -21,6 +21,7 @@ class Report:
     measurements: Mapping[str, float]
     facts: Mapping[str, str]
     ended: bool = False
+    fresh: bool = True  # False: the rung was reported before, and only the end is news
     weights: Any = None  # safetensors bytes; engine `ray` puts a reference here instead
     failure_kind: str | None = None
     failure_text: str | None = None
@@ -43,7 +44,7 @@ class Advancing:
             kind = classify_failure(error)
             return Report(self._last.rung, {}, {}, True, failure_kind=kind, failure_text=failure_text(error))
         if came is None:
-            return Report(self._last.rung, self._last.measurements, self._last.facts, True)
+            return Report(self._last.rung, self._last.measurements, self._last.facts, True, fresh=False)
         if isinstance(came, Evaluation):
             facts, weights = came.facts, came.weights
             self._last = Report(came.rung, dict(came.measurements), facts, came.last, weights)

@@ -64,6 +64,11 @@
     grid = await window.dash_ag_grid.getApiAsync("table");
     grid.addEventListener("selectionChanged", (event) => {
       if (BY_HAND.includes(event.source)) selected();
+      else setTimeout(select, 0); // the table's wrapper clears the selection once its first rows are in
+    });
+    grid.addEventListener("rowDataUpdated", () => {
+      select();
+      window.dash_clientside.set_props("shown", { children: counted() });
     });
     return grid;
   }
@@ -155,7 +160,7 @@
     },
 
     filter(text, rows) {
-      if (!grid) return "";
+      if (!grid) return NO();
       if (grid.getGridOption("quickFilterText") !== (text || "")) grid.setGridOption("quickFilterText", text || "");
       return counted();
     },
@@ -188,6 +193,10 @@
   window.dashAgGridFunctions = Object.assign({}, window.dashAgGridFunctions, {
     hsShare: (params) => (empty(params.value) ? "-" : (100 * params.value).toFixed(2)),
     hsScaled: (params) => (empty(params.value) ? "-" : scaled(params.value)),
+    hsEmptyLast: (a, b, nodeA, nodeB, descending) => {
+      if (empty(a) || empty(b)) return (Number(empty(a)) - Number(empty(b))) * (descending ? -1 : 1);
+      return a - b;
+    },
     hsState: (params) => `${SYMBOLS[params.value] || ""} ${params.value}`,
   });
 })();

@@ -1,0 +1,67 @@
+"""What the driver and the ledger cost: `python benchmarks/engine.py`.
+
+Two figures, each on Ray with a ledger of its own in a temporary folder:
+* the wall clock of a trial whose evaluation does nothing, with two workers (ask, call, report, tell, commit);
+* one-second trials on two workers against one.
+"""
+
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+import ray
+
+from hybrid_search import Ledger, Search, load_space, run
+from hybrid_search.engines.drive import Plan
+
+NO_OPS = 120
+SECONDS = 12
+
+
+def instant(architecture, settings):
+    yield {"accuracy": int(architecture.digest[:4], 16) / 65536}
+
+
+def one_second(architecture, settings):
+    time.sleep(1.0)
+    yield {"accuracy": int(architecture.digest[:4], 16) / 65536}
+
+
+def timed(folder: Path, name: str, trials: int, workers: int, evaluate) -> list[float]:
+    """When each trial ended, in seconds after the first trial of each worker ended (imports are over by then)."""
+    ends: list[float] = []
+
+    def watch(search: Search, plan: Plan) -> None:
+        plan.event = lambda kind, number: ends.append(time.perf_counter()) if kind == "complete" else None
+
+    with Ledger(f"sqlite:///{folder}/{name}.db") as ledger:
+        run(load_space("digits"), trials=trials, workers=workers, ledger=ledger, evaluate=evaluate, watch=watch)
+    return [end - ends[workers - 1] for end in ends[workers - 1 :]]
+
+
+def main() -> None:
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=128 * 2**20)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        ends = timed(folder, "instant", NO_OPS, 2, instant)
+        steps = [1000 * (b - a) for a, b in pairwise(ends)]
+        each = 1000 * ends[-1] / (len(ends) - 1)
+        print(
+            f"no-op trials, 2 workers: {each:.1f} ms a trial (median step {median(steps):.1f} ms, {len(steps)} steps)"
+        )
+        print(
+            f"  first quarter {ends[len(ends) // 4] * 1000 / (len(ends) // 4):.1f} ms, and with the sampler's growth "
+            f"in the last quarter {(ends[-1] - ends[3 * len(ends) // 4]) * 1000 / (len(ends) // 4):.1f} ms"
+        )
+        one = timed(folder, "one", SECONDS, 1, one_second)
+        two = timed(folder, "two", 2 * SECONDS, 2, one_second)
+        rates = [(len(ends) - 1) / ends[-1] for ends in (one, two)]
+        gain = rates[1] / rates[0]
+        print(f"one-second trials: {rates[0]:.2f} a second on one worker, {rates[1]:.2f} on two: x {gain:.2f}")
+    ray.shutdown()
+
+
+if __name__ == "__main__":
+    main()

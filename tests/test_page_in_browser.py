@@ -1,0 +1,221 @@
+"""The page as a person meets it: Chromium over a ledger of made-up trials."""
+
+import re
+from itertools import pairwise
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+pytest.importorskip("dash", reason="the page needs dash: pip install 'hybrid-search[page]'")
+pytest.importorskip("playwright.sync_api", reason="browser tests need playwright: pip install 'hybrid-search[test]'")
+
+from ledgers import a_search, fill, url_of, write_trial
+from playwright.sync_api import expect, sync_playwright
+from served import served
+
+from hybrid_search.ledger import Ledger
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+EVIL = "<img src=x onerror=alert(1)>"
+DRAWN = "#page[data-ready=true]"
+PATIENCE = 30_000  # ms: a first drawing on two busy cores
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason="no /usr/bin/chromium: apt-get install chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def context():
+    """One browser context for all: scripts are fetched and compiled once."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser.new_context(viewport={"width": 1440, "height": 900})
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The address of a page, and the ledger behind it."""
+    folder = tmp_path_factory.mktemp("site")
+    with Ledger(url_of(folder)) as ledger:
+        fill(ledger, a_search(ledger, EVIL), 20)
+        fill(ledger, a_search(ledger, "empty"), 0)
+        fill(ledger, a_search(ledger, "digits"), 60)
+        with served(url_of(folder)) as address:
+            yield address, ledger
+
+
+@pytest.fixture
+def visit(context, site):
+    """Opens the page; afterwards nothing may have gone wrong in it, or gone out of it."""
+    wrong, pages = [], []
+
+    def open_page(query="", scheme="light"):
+        page = context.new_page()
+        pages.append(page)
+        page.emulate_media(color_scheme=scheme)
+        page.set_default_timeout(PATIENCE)
+        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("dialog", lambda dialog: (wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
+        page.on("request", lambda r: None if r.url.startswith((site[0], "data:", "blob:")) else wrong.append(r.url))
+        page.goto(site[0] + query)
+        page.wait_for_selector(DRAWN)
+        return page
+
+    yield open_page
+    for page in pages:
+        page.evaluate("localStorage.clear()")
+        page.close()
+    assert wrong == []
+
+
+def first_marker(page):
+    """The middle of the first marker of the front."""
+    box = page.locator("#front .scatterlayer .trace .point").first.bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_hovering_and_clicking_a_point_shows_the_trial_and_its_architecture(visit):
+    page = visit()
+    page.mouse.move(*first_marker(page))
+    expect(page.locator("#front .hoverlayer")).to_contain_text(re.compile(r"trial \d+ complete.*on the front", re.S))
+    page.mouse.click(*first_marker(page))
+    picture = page.locator("#detail figure[data-diagram] img")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 300
+    assert "conv3x3" in picture.get_attribute("alt")
+    expect(page.locator("#curve-graph .scatterlayer .trace")).to_have_count(1)
+    expect(page.locator("#detail .command")).to_contain_text("hybrid-search export digits")
+    number = page.locator("#detail figure[data-diagram]").get_attribute("data-diagram")
+    assert f"trials={number}" in page.url
+    page.get_by_role("button", name="Clear selection").click()
+    expect(page.locator("#detail")).to_contain_text("Click a point")
+
+
+def test_a_new_trial_appears_without_a_reload_and_the_zoom_stays(visit, site):
+    page = visit()
+    page.evaluate("window.notReloaded = true")
+    page.evaluate("Plotly.relayout(document.querySelector('#front .js-plotly-plot'), {'xaxis.range': [0, 3e7]})")
+    before = page.locator("#page").get_attribute("data-version")
+    expect(page.locator("#shown")).to_have_text("60 trials")
+    write_trial(site[1], site[1].search("digits"), 60, accuracy=0.9951, flops=1e6)
+    page.wait_for_selector(f"#page:not([data-version='{before}'])")
+    expect(page.locator("#shown")).to_have_text("61 trials")
+    expect(page.locator("#summary")).to_contain_text("99.51 %")
+    assert page.evaluate("window.notReloaded")
+    figure = "document.querySelector('#front .js-plotly-plot')"
+    assert page.evaluate(f"{figure}.layout.xaxis.range") == [0, 3e7]
+    assert page.evaluate(f"{figure}.data[2].x") == [1e6]
+
+
+def test_the_table_sorts_filters_and_pins(visit):
+    page = visit("?search=digits")
+    page.locator("#table .ag-header-cell[col-id=flops] .ag-header-cell-label").click()
+    cell = page.locator("#table .ag-row[row-index='0'] [col-id=flops]")
+    page.wait_for_function("dash_ag_grid.getApi('table').getColumnState().some(column => column.sort === 'asc')")
+    costs = page.evaluate(
+        """() => {
+            const all = [];
+            dash_ag_grid.getApi('table').forEachNodeAfterFilterAndSort(node => all.push(node.data.flops));
+            return all;
+        }"""
+    )
+    known = [cost for cost in costs if cost is not None]
+    assert costs == sorted(known) + [None] * (len(costs) - len(known))
+    page.locator("#filter").fill("stopped")
+    expect(page.locator("#shown")).to_have_text(re.compile(r"^6 of \d+ trials$"))
+    page.get_by_role("button", name="Clear filters").click()
+    expect(page.locator("#shown")).to_have_text(re.compile(r"^\d+ trials$"))
+    cell.click()
+    expect(page.locator("#detail figure[data-diagram]")).to_have_count(1)
+
+
+def test_the_keyboard_reaches_the_table_and_pins_with_the_space_bar(visit):
+    page = visit("?search=digits")
+    page.locator("#json").focus()
+    page.keyboard.press("Tab")
+    for _ in range(12):
+        if page.evaluate("Boolean(document.activeElement.closest('.ag-header-cell'))"):
+            break
+        page.keyboard.press("Tab")
+    assert page.evaluate("Boolean(document.activeElement.closest('.ag-header-cell'))")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    expect(page.locator("#detail figure[data-diagram]")).to_have_count(1)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    expect(page.locator("#detail figure[data-diagram]")).to_have_count(2)
+    expect(page.locator("#detail .stages tr.differs").first).to_contain_text("≠")
+
+
+def test_a_deep_link_restores_search_axes_and_selection(visit):
+    page = visit("?search=digits&x=params&y=loss&colour=trial&log=1&trials=3,13")
+    expect(page.locator("#detail figure[data-diagram]")).to_have_count(2)
+    expect(page.locator("#detail")).to_contain_text("Why trial 13 failed: oom")
+    figure = "document.querySelector('#front .js-plotly-plot')"
+    assert page.evaluate(f"{figure}.layout.xaxis.type") == "log"
+    assert "validation loss" in page.evaluate(f"{figure}.layout.yaxis.title.text")
+    page.wait_for_function("dash_ag_grid.getApi('table').getSelectedNodes().length === 2")
+    assert page.url.endswith("?search=digits&x=params&y=loss&colour=trial&log=1&trials=3,13")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_follows_the_scheme_and_has_a_switch(visit, scheme):
+    page = visit("?search=digits", scheme)
+    ground = "getComputedStyle(document.querySelector('.card')).backgroundColor"
+    paper = "document.querySelector('#front .js-plotly-plot').layout.paper_bgcolor"
+    expected = {"light": ("rgb(255, 255, 255)", "#ffffff"), "dark": ("rgb(22, 28, 36)", "#161c24")}
+    assert (page.evaluate(ground), page.evaluate(paper)) == expected[scheme]
+    other = "dark" if scheme == "light" else "light"
+    page.get_by_role("button", name=other.title()).click()
+    page.wait_for_selector(f"#page[data-theme={other}]")
+    assert (page.evaluate(ground), page.evaluate(paper)) == expected[other]
+
+
+def test_markup_in_a_name_is_text(visit):
+    page = visit(f"?search={quote(EVIL)}&trials=0")
+    expect(page.locator("#search")).to_contain_text(EVIL)
+    expect(page.locator("#detail .command")).to_contain_text(EVIL)
+    assert page.locator("img[src=x]").count() == 0
+
+
+def test_a_search_without_trials_says_so_and_stands(visit):
+    page = visit("?search=empty")
+    expect(page.locator("#note")).to_contain_text("No trial has completed yet.")
+    expect(page.locator("#front")).to_contain_text("No completed trial to draw.")
+
+
+def test_downloads_hold_the_trials_that_the_filter_leaves(visit):
+    page = visit("?search=digits")
+    page.locator("#filter").fill("failed")
+    expect(page.locator("#shown")).to_have_text(re.compile(r"^3 of"))
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="CSV").click()
+    lines = Path(waiting.value.path()).read_text().splitlines()
+    assert [line.split(",")[1] for line in lines] == ["state", "failed", "failed", "failed"]
+
+
+def test_every_control_has_a_name_and_the_headings_are_in_order(visit):
+    page = visit("?search=digits&trials=2")
+    expect(page.locator("#detail figure[data-diagram]")).to_have_count(1)
+    unnamed = page.evaluate(
+        """() => [...document.querySelectorAll('header button, .bar button, .bar input, #filter')]
+            .filter(e => !e.closest('.modebar') && e.getAttribute('aria-hidden') !== 'true')
+            .filter(e => !(e.innerText || '').trim() && !e.labels?.length && !e.getAttribute('aria-label'))
+            .map(e => e.outerHTML.slice(0, 120))"""
+    )
+    assert unnamed == []
+    levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3')].map(e => Number(e.tagName[1]))")
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert page.evaluate("document.documentElement.lang") == "en"
+
+
+def test_a_banner_tells_when_updates_have_stopped(visit):
+    page = visit(f"?search={quote(EVIL)}")
+    expect(page.locator("#banner")).to_contain_text("the search may have stopped")  # the made-up trials are old
