@@ -113,7 +113,7 @@ def test_a_new_trial_appears_without_a_reload_and_the_zoom_stays(visit, site):
     assert page.evaluate(f"{figure}.data[2].x") == [1e6]
 
 
-def test_the_table_sorts_filters_and_pins(visit):
+def test_the_table_sorts_filters_downloads_what_is_left_and_pins(visit):
     page = visit("?search=digits")
     page.locator("#table .ag-header-cell[col-id=flops] .ag-header-cell-label").click()
     cell = page.locator("#table .ag-row[row-index='0'] [col-id=flops]")
@@ -129,6 +129,10 @@ def test_the_table_sorts_filters_and_pins(visit):
     assert costs == sorted(known) + [None] * (len(costs) - len(known))
     page.locator("#filter").fill("stopped")
     expect(page.locator("#shown")).to_have_text(re.compile(r"^6 of \d+ trials$"))
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="CSV").click()
+    lines = Path(waiting.value.path()).read_text().splitlines()
+    assert [line.split(",")[1] for line in lines] == ["state", *["stopped"] * 6]
     page.get_by_role("button", name="Clear filters").click()
     expect(page.locator("#shown")).to_have_text(re.compile(r"^\d+ trials$"))
     cell.click()
@@ -177,27 +181,18 @@ def test_the_page_follows_the_scheme_and_has_a_switch(visit, scheme):
     assert (page.evaluate(ground), page.evaluate(paper)) == expected[other]
 
 
-def test_markup_in_a_name_is_text(visit):
+def test_markup_in_a_name_is_text_and_a_search_that_has_stalled_says_so(visit):
     page = visit(f"?search={quote(EVIL)}&trials=0")
     expect(page.locator("#search")).to_contain_text(EVIL)
     expect(page.locator("#detail .command")).to_contain_text(EVIL)
     assert page.locator("img[src=x]").count() == 0
+    expect(page.locator("#banner")).to_contain_text("the search may have stopped")  # the made-up trials are old
 
 
 def test_a_search_without_trials_says_so_and_stands(visit):
     page = visit("?search=empty")
     expect(page.locator("#note")).to_contain_text("No trial has completed yet.")
     expect(page.locator("#front")).to_contain_text("No completed trial to draw.")
-
-
-def test_downloads_hold_the_trials_that_the_filter_leaves(visit):
-    page = visit("?search=digits")
-    page.locator("#filter").fill("failed")
-    expect(page.locator("#shown")).to_have_text(re.compile(r"^3 of"))
-    with page.expect_download() as waiting:
-        page.get_by_role("button", name="CSV").click()
-    lines = Path(waiting.value.path()).read_text().splitlines()
-    assert [line.split(",")[1] for line in lines] == ["state", "failed", "failed", "failed"]
 
 
 def test_every_control_has_a_name_and_the_headings_are_in_order(visit):
@@ -214,8 +209,3 @@ def test_every_control_has_a_name_and_the_headings_are_in_order(visit):
     assert levels[0] == 1
     assert all(after - before <= 1 for before, after in pairwise(levels))
     assert page.evaluate("document.documentElement.lang") == "en"
-
-
-def test_a_banner_tells_when_updates_have_stopped(visit):
-    page = visit(f"?search={quote(EVIL)}")
-    expect(page.locator("#banner")).to_contain_text("the search may have stopped")  # the made-up trials are old

@@ -124,8 +124,9 @@ def _words(part: Part) -> list[str]:
     first = part.name if part.depth == 1 else f"{part.name}, {part.depth} blocks"
     if part.kind == "head":
         return [first, "pool, linear", f"{part.channels} classes"]
-    size = f"{part.rows} x {part.cols} x {part.channels}{', stride 2' if part.stride == 2 else ''}"
-    return [first, part.operator.replace("_", " "), size, *part.notable]
+    size = f"{part.rows} x {part.cols} x {part.channels}"
+    stride = [f"stride {part.stride}"] if part.stride > 1 else []
+    return [first, part.operator.replace("_", " "), size, *stride, *part.notable]
 
 
 def _caption(part: Part, box: Box, theme: Theme, bars: float) -> str:

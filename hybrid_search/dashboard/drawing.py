@@ -4,6 +4,7 @@ Dominated points are appended to their trace and changed rows to the table; the 
 browser says in `seen` what it has; the server keeps nothing about browsers.
 """
 
+import math
 import time
 from typing import Any
 
@@ -137,10 +138,15 @@ def _row(view: View, number: int) -> dict[str, Any]:
         "trial": number,
         "state": point.state,
         "front": "front" if number in view.front else "",
-        **{name: value if value is not None and abs(value) < float("inf") else None for name, value in values.items()},
-        "seconds": point.seconds,
+        **{name: _short(value) for name, value in values.items()},
+        "seconds": _short(point.seconds),
         "operators": ", ".join(runs(view.operators.get(number, ()))),
     }
+
+
+def _short(value: float | None) -> float | None:
+    """Six digits are enough for a table, and half as much to send; what is not finite is an empty cell."""
+    return float(f"{value:.6g}") if value is not None and math.isfinite(value) else None
 
 
 def _beat(view: View) -> dict[str, Any]:

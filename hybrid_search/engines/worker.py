@@ -47,7 +47,7 @@ class Advancing:
             return Report(self._last.rung, self._last.measurements, self._last.facts, True, fresh=False)
         if isinstance(came, Evaluation):
             facts, weights = came.facts, came.weights
-            self._last = Report(came.rung, dict(came.measurements), facts, came.last, weights)
+            self._last = Report(came.rung, dict(came.measurements), facts, came.last, weights=weights)
         else:
             self._last = Report(self._last.rung + 1, {name: float(value) for name, value in came.items()}, {})
         return self._last
