@@ -7,6 +7,7 @@ import threading
 import webbrowser
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from hybrid_search.dashboard.access import checked_token, is_loopback
 from hybrid_search.errors import UserError
@@ -58,6 +59,7 @@ def make_server(app: "Dash", host: str, port: int) -> "BaseWSGIServer":
 def serve(
     url: str | None = None,
     *,
+    search: str | None = None,
     host: str = "127.0.0.1",
     port: int = 8050,
     token: str | None = None,
@@ -65,20 +67,26 @@ def serve(
 ) -> None:
     """Serve the page of the ledger at `url` until interrupted. Says where on stderr; never says the token.
 
-    UserError where a package is missing, the ledger cannot be read, the address is taken, or a host that is not
-    loopback has no token (`token`, else HYBRID_SEARCH_TOKEN).
+    `search` is the one that the address told opens; default: the newest. UserError where a package is missing, the
+    ledger cannot be read or lacks the search, the address is taken, or a host that is not loopback has no token
+    (`token`, else HYBRID_SEARCH_TOKEN).
     """
     logging.getLogger("waitress").setLevel(logging.ERROR)
     app = create_app(url, host=host, token=token)
     watch = app.server.extensions["hybrid_search"]
     try:
+        query = {} if search is None else {"search": watch.ledger.search(search).name}
         server = make_server(app, host, port)
-        address = f"http://{_named(host)}:{server.effective_port}/"
         guarded = checked_token(host, token)
-        told = f"{watch.ledger.shown} is shown at {address}{'?token=...' if guarded else ''} (Ctrl-C ends it)"
-        print(told, file=sys.stderr)
+
+        def address(**secret: str) -> str:
+            words = urlencode({**query, **secret}, safe=".")
+            return f"http://{_named(host)}:{server.effective_port}/{'?' if words else ''}{words}"
+
+        told = address(token="...") if guarded else address()
+        print(f"{watch.ledger.shown} is shown at {told} (Ctrl-C ends it)", file=sys.stderr)
         if open_browser:
-            threading.Timer(0.3, webbrowser.open, [address + (f"?token={guarded}" if guarded else "")]).start()
+            threading.Timer(0.3, webbrowser.open, [address(token=guarded) if guarded else address()]).start()
         try:
             server.run()
         finally:

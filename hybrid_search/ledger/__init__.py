@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
 from hybrid_search.errors import LedgerError, UnknownName, nearest
 from hybrid_search.ledger.connect import database_url, open_engine
@@ -243,12 +243,12 @@ class Ledger:
 
     def trials(self, search_id: int, numbers: Iterable[int] | None = None) -> list[TrialRecord]:
         """The trials of a search by number, whole; `numbers` asks for some of them."""
-        query = select(TrialRow.__table__).where(TrialRow.search_id == search_id).order_by(TrialRow.number)
+        which = [TrialRow.search_id == search_id]
         if numbers is not None:
-            query = query.where(TrialRow.number.in_(list(numbers)))
+            which.append(TrialRow.number.in_(list(numbers)))
         with self._engine.begin() as db:
-            rows = db.execute(query).all()
-            values = self._measurements(db, search_id)
+            rows = db.execute(select(TrialRow.__table__).where(*which).order_by(TrialRow.number)).all()
+            values = self._measurements(db, *which)
         return [_trial(row, values.get(row.id, {})) for row in rows]
 
     def trial(self, search_id: int, number: int) -> TrialRecord:
@@ -273,10 +273,10 @@ class Ledger:
         """The trials changed after `after` with their values of these names, and the newest change: for live charts."""
         table = TrialRow.__table__.c
         columns = (table.id, table.number, table.state, table.started, table.finished, table.changed)
-        query = select(*columns).where(table.search_id == search_id, table.changed > after).order_by(table.number)
+        which = (table.search_id == search_id, table.changed > after)
         with self._engine.begin() as db:
-            rows = db.execute(query).all()
-            values = self._measurements(db, search_id, names, after) if rows else {}
+            rows = db.execute(select(*columns).where(*which).order_by(table.number)).all()
+            values = self._measurements(db, *which, MeasurementRow.name.in_(list(names))) if rows else {}
         points = [
             Point(
                 row.id,
@@ -313,19 +313,15 @@ class Ledger:
         with self._engine.begin() as db:
             return {row[0]: row[1] for row in db.execute(query)}
 
-    def _measurements(
-        self, db: Connection, search_id: int, names: Sequence[str] | None = None, after: int = 0
-    ) -> dict[int, dict[str, float]]:
-        """The mean over seeds of every final number, by trial."""
-        row, trial = MeasurementRow.__table__.c, TrialRow.__table__.c
+    def _measurements(self, db: Connection, *which: ColumnElement[bool]) -> dict[int, dict[str, float]]:
+        """The mean over seeds of every final number of the trials that fit, by trial."""
+        row = MeasurementRow.__table__.c
         query = (
             select(row.trial_id, row.name, func.avg(row.value))
-            .join(TrialRow, trial.id == row.trial_id)
-            .where(trial.search_id == search_id, trial.changed > after)
+            .join(TrialRow, TrialRow.id == row.trial_id)
+            .where(*which)
             .group_by(row.trial_id, row.name)
         )
-        if names is not None:
-            query = query.where(row.name.in_(list(names)))
         values: dict[int, dict[str, float]] = defaultdict(dict)
         for trial_id, name, value in db.execute(query):
             values[trial_id][name] = value

@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, inspect, text
+from sqlalchemy import Engine, QueuePool, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
@@ -67,7 +67,11 @@ def _sqlite(url: URL, read_only: bool) -> Engine:
         if not Path(path).exists():
             raise LedgerError(f"--db must name a ledger that exists; got {path}, which does not. Start a search first.")
         uri = f"file:{Path(path).resolve().as_posix()}?mode=ro"
-        engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(uri, uri=True, timeout=30.0), pool_size=5)
+        engine = create_engine(
+            "sqlite://",
+            creator=lambda: sqlite3.connect(uri, uri=True, timeout=30.0, check_same_thread=False),
+            poolclass=QueuePool,  # a URL without a path would get a pool that closes other threads' connections
+        )
     else:
         Path(path).parent.mkdir(exist_ok=True)  # one folder, such as results/; a longer missing path is a typing error
         engine = create_engine(url, connect_args={"timeout": 30.0})
