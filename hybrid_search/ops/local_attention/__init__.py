@@ -37,6 +37,7 @@ PROJECTIONS = ("dense", "grouped")
 # name -> module, best first: where none is asked for, the first that does not refuse runs. Adding a backend: its file
 # and its line here.
 BACKENDS = {
+    "cpu": "hybrid_search.ops.local_attention.cpu",
     "portable": "hybrid_search.ops.local_attention.portable",
     "definition": "hybrid_search.ops.local_attention.definition",
 }
