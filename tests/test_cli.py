@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from fakes import scored, tiny_space
+from ledgers import a_search, fill
 
 from hybrid_search import cli
 from hybrid_search.engines import run as run_search
@@ -206,7 +207,7 @@ def test_a_search_runs_goes_on_and_prints_its_front(capsys):
         trials = ledger.trials(ledger.search().id)
     assert [trial.state for trial in trials] == ["complete"] * 4
     assert len({trial.digest for trial in trials}) == 4
-    for name in ("device", "torch", "commit", "data_fingerprint"):
+    for name in ("device", "torch", "commit", "fingerprint"):
         assert trials[0].facts[name], name
 
 
@@ -247,10 +248,9 @@ def test_doctor_says_what_this_machine_has(capsys):
 
 
 def test_a_thousand_trials_make_a_front_without_torch_ray_or_optuna(tmp_path):
-    from ledgers import fill
-
     url = f"sqlite:///{tmp_path}/many.db"
-    fill(url, trials=1000)
+    with Ledger(url) as ledger:
+        fill(ledger, a_search(ledger), trials=1000)
     code = (
         "import sys\nfrom hybrid_search import cli\nassert cli.run(['front', '--format', 'json']) == 0\n"
         "print(sorted({'torch', 'ray', 'optuna', 'plotly', 'dash'} & set(sys.modules)), file=sys.stderr)"
@@ -271,8 +271,8 @@ def test_a_signal_stops_the_search_and_the_same_command_finishes_it(tmp_path):
         if "trial 0 complete" in line:
             running.send_signal(signal.SIGTERM)
             break
-    running.stderr.read()
-    assert running.wait(30) == 143
+    running.communicate(timeout=60)
+    assert running.returncode == 143
     with Ledger(read_only=True) as ledger:
         states = [trial.state for trial in ledger.trials(ledger.search().id)]
     assert states[0] == "complete"

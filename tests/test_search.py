@@ -75,7 +75,7 @@ def test_a_tight_budget_in_a_large_space_still_finds_designs(ledger):
     least = question(space, trials=1)
     found = open_search(least, ledger)
     smallest = found.price(space.extreme(lambda a: found.price(a)["flops"])[0])["flops"]
-    tight = open_search(question(space, trials=5, max_flops=smallest * 1.1, name="tight"), ledger)
+    tight = open_search(question(space, trials=5, max_flops=smallest * 1.4, name="tight"), ledger)
     assert len(drain(tight)) == 5
 
 
@@ -170,7 +170,7 @@ def test_weights_are_kept_for_the_front_alone(ledger):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"settings": Settings(epochs=3)}, r"'tiny' has epochs 10 \(asked: 3\)"),
+        ({"settings": Settings(epochs=3)}, r"'tiny' has epochs 8 \(asked: 3\)"),
         ({"sampler": "random"}, r"sampler tpe \(asked: random\)"),
         ({"max_flops": 1e9}, r"max_flops None \(asked: 1000000000.0\)"),
         ({"objectives": ("accuracy", "params")}, r"objectives .*Ask the same, or give the new search its own --name"),

@@ -95,7 +95,7 @@ def test_options_without_effect_fall_away():
 
 def test_a_stem_reads_as_one_line():
     assert str(make_stem("conv7x7", {})) == "conv7x7 width=64"
-    assert str(make_stem("attention", {})) == "attention width=64 heads=4 values=mixture mixtures=4"
+    assert str(make_stem("attention", {})) == "attention width=64"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ Like an operator it declares laws and price without torch and builds its module 
 
 from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
-from hybrid_search.ops.operator import Layer, options_of
+from hybrid_search.ops.operator import Layer, spoken
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,4 +40,4 @@ class Stem(Protocol):
 
 def line(stem: Stem) -> str:
     """A stem in one line: `conv7x7 width=64`."""
-    return " ".join([stem.kind, *(f"{name}={value}" for name, value in options_of(stem))])
+    return " ".join([stem.kind, *spoken(stem)])

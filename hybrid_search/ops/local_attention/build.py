@@ -32,8 +32,9 @@ except ImportError:  # Windows: no lock, the library still appears in one step
 SOURCE = Path(__file__).with_name("kernel.cpp")
 COMPILERS = ("g++", "c++", "clang++")
 FLAGS = (
-    "-std=c++17 -O2 -fPIC -shared -pthread -fvisibility=hidden -fno-math-errno -fno-trapping-math -ffp-contract=fast -w"
-).split()
+    *("-std=c++17", "-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-w"),
+    *("-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"),
+)
 
 # What torch says of this processor -> the instruction set to compile for; anything else takes the compiler's default.
 INSTRUCTIONS = {
