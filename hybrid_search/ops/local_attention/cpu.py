@@ -23,7 +23,7 @@ def refuses(q: Tensor, extent: int, border: str) -> str | None:
     return _missing(extent, build.TYPES[q.dtype])
 
 
-@torch.compiler.assume_constant_result
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _missing(extent: int, real: str) -> str | None:
     return _why_not(extent, real)
 
