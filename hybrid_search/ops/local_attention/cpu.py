@@ -20,7 +20,8 @@ def refuses(q: Tensor, extent: int, border: str) -> str | None:
         return f"q must be on the CPU; got {q.device}."
     if q.dtype not in build.TYPES:
         return f"q must be float32 or float64; got {q.dtype}."
-    return _missing(extent, build.TYPES[q.dtype])
+    why: str | None = _missing(extent, build.TYPES[q.dtype])
+    return why
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
