@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt
 TRIALS ?= 32
 
-.PHONY: run test check page front wheel clean
+.PHONY: run test check page front pictures wheel clean
 
 run: $(VENV)/.run  ## search the digits space, 32 trials on Ray workers, and print the front; again: go on
 	$(BIN)/hybrid-search run digits --trials $(TRIALS)
@@ -23,6 +23,9 @@ check: $(VENV)/.test  ## format, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+pictures: $(VENV)/.test  ## the README's pictures and table, from the newest search
+	$(BIN)/python docs/pictures.py
 
 wheel: $(VENV)/.run
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -182,7 +182,7 @@ def commit(folder: Path) -> str:
 
     try:
         git("ls-files", "--error-unmatch", "evaluate.py")
-        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+        return git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
     except (OSError, subprocess.SubprocessError):
         return f"v{__version__}"
 

@@ -126,8 +126,9 @@ def _facts(search: SearchRecord, trials: Sequence[TrialRecord]) -> html.Table:
         rows.append(_fact_row(OBJECTIVES[name].label, [OBJECTIVES[name].text(v) for v in values], two, better))
     rows.append(_fact_row("epochs", [f"{t.rung} of {t.settings.get('epochs', '?')}" for t in trials], two))
     rows.append(_fact_row("took", ["-" if t.seconds is None else f"{t.seconds:.3g} s" for t in trials], two))
-    for name in ("seed", "attempt", "worker"):
-        rows.append(_fact_row(name, [str(getattr(t, name) or "-") for t in trials], two))
+    rows.append(_fact_row("seed", [str(t.seed) for t in trials], two))
+    rows.append(_fact_row("attempt", [str(t.attempt) for t in trials], two))
+    rows.append(_fact_row("worker", [t.worker or "-" for t in trials], two))
     for name in dict.fromkeys(key for t in trials for key in t.facts if key != "worker"):
         rows.append(_fact_row(name, [str(t.facts.get(name, "-")) for t in trials], two))
     return html.Table([html.Thead(html.Tr(head)), html.Tbody(rows)], className="facts")

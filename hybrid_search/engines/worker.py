@@ -1,5 +1,7 @@
 """What a worker does with one trial: the evaluation one rung at a time, every failure caught and named."""
 
+import os
+import platform
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -33,6 +35,7 @@ class Advancing:
     def __init__(self, evaluate: Evaluate, architecture: Architecture, settings: Settings) -> None:
         self._reports = iter(evaluate(architecture, settings))
         self._last = Report(0, {}, {})
+        self._where = {"worker": f"{platform.node()}:{os.getpid()}"}
 
     def advance(self) -> Report:
         """The next rung's report. After the last rung, or a failure, the report says `ended`."""
@@ -46,10 +49,10 @@ class Advancing:
         if came is None:
             return Report(self._last.rung, self._last.measurements, self._last.facts, True, fresh=False)
         if isinstance(came, Evaluation):
-            facts, weights = came.facts, came.weights
+            facts, weights = {**self._where, **came.facts}, came.weights
             self._last = Report(came.rung, dict(came.measurements), facts, came.last, weights=weights)
         else:
-            self._last = Report(self._last.rung + 1, {name: float(value) for name, value in came.items()}, {})
+            self._last = Report(self._last.rung + 1, {name: float(value) for name, value in came.items()}, self._where)
         return self._last
 
 

@@ -1,0 +1,112 @@
+"""Taking a network home: the folder loads in a fresh process and gives equal logits, whichever trial it was."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+from fakes import tiny_space
+
+from hybrid_search import cli
+from hybrid_search.engines import run
+from hybrid_search.errors import SettingsError, UserError
+from hybrid_search.export import export_trial, load_exported, picked
+from hybrid_search.ledger import Ledger
+from hybrid_search.record import Settings
+
+SETTINGS = Settings(epochs=1, batch_size=128)
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory):
+    """A search of four trained networks on digits."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('export')}/l.db"
+    with Ledger(url) as opened:
+        run(tiny_space(), trials=4, engine="local", ledger=opened, settings=SETTINGS, name="taken")
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def best(ledger, tmp_path_factory):
+    """The best network in a folder of its own, and the proof."""
+    folder = tmp_path_factory.mktemp("taken") / "net"
+    return folder, export_trial(ledger, "taken", folder, "best")
+
+
+def off_front(ledger):
+    kept = {one.number for one in ledger.kept_weights(ledger.search().id)}
+    return next(t.number for t in ledger.trials(ledger.search().id) if t.number not in kept)
+
+
+def test_a_front_network_is_written_with_its_proof(best):
+    folder, proof = best
+    assert (proof.max_difference, proof.equal_answers, proof.images) == (0.0, 1.0, 16)
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"model.safetensors", "architecture.json", "README.md", "manifest.json"}
+    described = json.loads((folder / "architecture.json").read_text())
+    assert described["classes"] == [str(digit) for digit in range(10)]
+    assert described["origin"]["measurements"]["accuracy"] > 0
+
+
+def test_a_fresh_process_gives_the_logits_of_the_one_that_trained(best):
+    folder, _ = best
+    images = torch.randn(3, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        here = load_exported(folder)(images)
+    code = (
+        "import torch\nfrom hybrid_search import load_exported\n"
+        "x = torch.randn(3, 1, 16, 16, generator=torch.Generator().manual_seed(0))\n"
+        "with torch.inference_mode():\n    print(load_exported('net')(x).tolist())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=folder.parent)
+    assert json.loads(done.stdout) == here.tolist()
+
+
+def test_a_network_off_the_front_is_trained_again_to_the_same_weights(ledger, tmp_path):
+    number = off_front(ledger)
+    said = []
+    export_trial(ledger, "taken", tmp_path / "net", str(number), say=said.append)
+    accuracy = ledger.trial(ledger.search().id, number).measurements["accuracy"]
+    assert f"trial {number}: weights not kept; training again (1 epochs, seed 0)" in said
+    assert f"accuracy {accuracy:.4f}" in said[1]
+
+
+def test_the_models_card_runs_as_written(best):
+    folder, _ = best
+    code = (folder / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    given = f"import torch\nimages = torch.zeros(2, 1, 16, 16)\n{code}\nprint(tuple(logits.shape))"
+    done = subprocess.run([sys.executable, "-c", given], capture_output=True, text=True, check=True, cwd=folder)
+    assert done.stdout.strip() == "(2, 10)"
+
+
+def test_best_is_the_most_accurate_and_the_knee_is_on_the_front(ledger):
+    record = ledger.search()
+    trials = ledger.trials(record.id)
+    assert picked(ledger, record, "best").measurements["accuracy"] == max(t.measurements["accuracy"] for t in trials)
+    assert picked(ledger, record, "knee").weights is not None
+
+
+def test_a_folder_that_holds_something_is_left_alone(ledger, tmp_path):
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / "mine.txt").write_text("mine")
+    with pytest.raises(SettingsError, match="OUT must be a new or empty folder"):
+        export_trial(ledger, "taken", tmp_path / "net", "best")
+    assert [path.name for path in (tmp_path / "net").iterdir()] == ["mine.txt"]
+
+
+def test_a_changed_file_is_refused(best, tmp_path):
+    changed = shutil.copytree(best[0], tmp_path / "net")
+    content = bytearray((changed / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (changed / "model.safetensors").write_bytes(bytes(content))
+    with pytest.raises(UserError, match=r"model\.safetensors differs from its sha256"):
+        load_exported(changed)
+    with pytest.raises(UserError, match=r"lacks architecture\.json"):
+        load_exported(tmp_path)
+
+
+def test_the_command_prints_the_proof(ledger, tmp_path, capsys):
+    assert cli.run(["export", "taken", str(tmp_path / "net"), "--pick", "knee", "--db", str(ledger.url)]) == 0
+    assert "largest difference of a logit 0, equal answers 100 %" in capsys.readouterr().out
