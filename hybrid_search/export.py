@@ -75,6 +75,7 @@ def export_model(
     out.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     save_file(state, out / "model.safetensors")
+    (out / "model.safetensors").chmod(0o644)  # it comes out readable by its owner alone
     described = {
         "architecture": architecture.to_dict(),
         "digest": architecture.digest,

@@ -159,3 +159,4 @@ class SearchRecord:
     created: datetime | None = None
     input_size: tuple[int, int, int] = (1, 16, 16)
     classes: int = 10
+    evaluation: str = "trained"  # or the name of the user's own

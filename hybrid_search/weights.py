@@ -3,8 +3,10 @@
 import hashlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sqlalchemy.engine import URL
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
 
 
 class WeightsFolder:
@@ -13,7 +15,7 @@ class WeightsFolder:
     A database that is not a file keeps them under results/.
     """
 
-    def __init__(self, url: URL, search_id: int) -> None:
+    def __init__(self, url: "URL", search_id: int) -> None:
         local = url.get_backend_name() == "sqlite" and url.database
         base = Path(f"{url.database}.weights") if local else Path("results") / f"{url.database}.weights"
         self.path = base / str(search_id)

@@ -216,3 +216,9 @@ def test_a_wrong_request_writes_nothing(tmp_path, wrong, error, message):
             **{"trials": 2, "engine": "local", "ledger": f"sqlite:///{tmp_path}/x.db", "evaluate": scored(), **wrong},
         )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_of_an_evaluation_of_ones_own_never_join_trained_ones(ledger):
+    run(SPACE, trials=1, engine="local", ledger=ledger, evaluate=scored())
+    with pytest.raises(LedgerError, match=r"evaluation fakes.scored.<locals>.evaluate \(asked: trained\)"):
+        open_search(question(SPACE, trials=1), ledger)

@@ -28,6 +28,17 @@ Database = Annotated[
 ]
 
 
+def called() -> str:
+    """How this command was called, for commands to type next: its name where the shell finds it, else its path."""
+    import shutil
+    from pathlib import Path
+
+    path = Path(sys.argv[0])
+    if shutil.which("hybrid-search") or path.name != "hybrid-search":
+        return "hybrid-search"
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
 def say(text: str) -> None:
     """A line for the person at the terminal: stderr, so that stdout stays the asked table."""
     typer.echo(text, err=True)

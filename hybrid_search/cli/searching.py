@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hybrid_search.cli.printing import Database, Format, FormatOption, say
+from hybrid_search.cli.printing import Database, Format, FormatOption, called, say
 from hybrid_search.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def run(
             max_flops=max_flops,
             max_params=max_params,
         )
-    _closing(search, form, db)
+    _closing(search, form, db, stopped=stopped.signal is not None)
     if stopped.signal is not None:
         raise typer.Exit(SIGNALS[stopped.signal])
 
@@ -135,7 +135,7 @@ class _Stopped:
             os._exit(SIGNALS[signal.Signals(number)])
         self.signal = signal.Signals(number)
         self.plan.stop.set()
-        say("stopping: finished trials are kept, running ones start again with the same command (once more: at once)")
+        say("\nstopping: finished trials are kept, running ones start again with the same command (once more: at once)")
 
 
 @contextmanager
@@ -177,6 +177,8 @@ def _bar() -> Iterator[Callable[["Search", "Plan"], None]]:
         def watch(search: "Search", plan: "Plan") -> None:
             done = _done(search)
             say(_opening(search, done))
+            if not done:
+                say("the first trials take longest: workers load torch and compile the attention kernel once a machine")
             task = bar.add_task(search.record.name, total=search.record.target, completed=done, state="")
             # Ray takes SIGTERM for itself when it starts: ours is put back with the first trial.
             handlers = {number: signal.getsignal(number) for number in SIGNALS}
@@ -223,7 +225,7 @@ def _state(search: "Search") -> str:
     return ", ".join(parts)
 
 
-def _closing(search: "Search", form: Format, db: str | None) -> None:
+def _closing(search: "Search", form: Format, db: str | None, *, stopped: bool) -> None:
     """The front, what it cost to find, and the next commands to type."""
     from hybrid_search.cli.looking import print_front
 
@@ -237,12 +239,13 @@ def _closing(search: "Search", form: Format, db: str | None) -> None:
         spent += f", {progress.counts['failed']} failed"
     reference = ", ".join(o.text(value) for o, value in zip(search.objectives, progress.reference, strict=True))
     say(f"\n{spent}; hypervolume {progress.hypervolume:.4g} against ({reference})")
-    if _done(search) < search.record.target and progress.counts["running"] == 0:
+    if not stopped and _done(search) < search.record.target and progress.counts["running"] == 0:
         say("every design of the space within the budget has been tried: there is nothing left to ask")
     from shlex import quote
 
     tail = f" --db {quote(db)}" if db else ""
+    command = called()
     say("next:")
-    say(f"  hybrid-search dashboard {quote(name)}{tail}      # look at it")
-    say(f"  hybrid-search export {quote(name)} my-network --pick knee{tail}      # take a model home")
+    say(f"  {command} dashboard {quote(name)}{tail}      # look at it")
+    say(f"  {command} export {quote(name)} my-network --pick knee{tail}      # take a model home")
     sys.stdout.flush()

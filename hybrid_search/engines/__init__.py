@@ -36,6 +36,7 @@ def question(
     name: str | None = None,
     max_flops: float | None = None,
     max_params: float | None = None,
+    evaluation: str = "trained",
 ) -> SearchRecord:
     """What a search asks, checked in full and written nowhere: UserError for any mistake in it."""
     whole("trials", trials, 1, SettingsError)
@@ -60,6 +61,7 @@ def question(
         max_params=max_params,
         input_size=input_size,
         classes=classes,
+        evaluation=evaluation,
     )
     check_budget(space, wanted)
     return wanted
@@ -93,7 +95,7 @@ def _same_question(found: SearchRecord, wanted: SearchRecord) -> None:
             key for key in ("stem", "groups", "stages", "expansion") if found.space.get(key) != wanted.space.get(key)
         ]
         differences.append(f"another space ({spaces[0].name}, differing in {', '.join(keys)})")
-    names = ("objectives", "sampler", "seed", "max_flops", "max_params", "input_size", "classes")
+    names = ("objectives", "sampler", "seed", "max_flops", "max_params", "input_size", "classes", "evaluation")
     pairs = [(name, getattr(found, name), getattr(wanted, name)) for name in names]
     old, new = found.settings.to_dict(), wanted.settings.to_dict()
     free = ("data_dir", "device", "threads")
@@ -125,7 +127,8 @@ def run(
     """Search a space and return the search, its ledger filled; the same call goes on where it stopped.
 
     space: a SearchSpace, a shipped name or a YAML path. trials: how many. ledger: a Ledger or a database URL.
-    evaluate: the user's own generator of reports instead of training, so that any problem can be searched.
+    evaluate: the user's own generator of reports instead of training, so that any problem can be searched; its name
+        is part of the question, so that its numbers never join those of another.
     watch: called with the search and its plan before the first trial; it may set `plan.event` and keep `plan.stop`.
     more: sampler, seed, name, max_flops, max_params of `question`.
     Raises UserError for a mistake in any of them, before anything is written.
@@ -138,7 +141,8 @@ def run(
             raise SettingsError(f"{what} must be 0 or more; got {share:g}.")
     if engine == "local" and workers not in (None, 1):
         raise SettingsError(f"engine local has one worker; got --workers {workers}. Use --engine ray for more.")
-    wanted = question(space, trials=trials, objectives=objectives, settings=settings, **more)
+    own = "trained" if evaluate is None else f"{evaluate.__module__}.{evaluate.__qualname__}"[:200]
+    wanted = question(space, trials=trials, objectives=objectives, settings=settings, evaluation=own, **more)
     if evaluate is None:
         from hybrid_search.evaluate import evaluate as trained
 

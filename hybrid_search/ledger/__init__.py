@@ -112,6 +112,7 @@ class Ledger:
             "max_params": search.max_params,
             "input_size": list(search.input_size),
             "classes": search.classes,
+            "evaluation": search.evaluation,
             "created": datetime.now(UTC),
         }
         with self._engine.begin() as db:

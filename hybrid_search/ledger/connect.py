@@ -23,8 +23,8 @@ def database_url(url: str | None = None) -> URL:
         parsed = make_url(given)
     except ArgumentError:
         raise LedgerError(
-            f"--db must be a database URL such as {DEFAULT_URL}; got one that does not parse (not shown: it may hold a "
-            "password)."
+            f"--db must be a database URL such as {DEFAULT_URL}; a file is sqlite:///PATH. Got one that does not parse "
+            "(not shown: it may hold a password)."
         ) from None
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
         raise LedgerError(

@@ -50,6 +50,7 @@ class SearchRow(Base):
     max_params: Mapped[float | None] = mapped_column(Float)
     input_size: Mapped[list[int]] = mapped_column(JSON)
     classes: Mapped[int]
+    evaluation: Mapped[str] = mapped_column(String(200))
     created: Mapped[datetime] = mapped_column(UtcTime)
 
 

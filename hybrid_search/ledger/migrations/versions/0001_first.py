@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("max_params", sa.Float),
         sa.Column("input_size", sa.JSON, nullable=False),
         sa.Column("classes", sa.Integer, nullable=False),
+        sa.Column("evaluation", sa.String(200), nullable=False),
         sa.Column("created", TIME, nullable=False),
     )
     op.create_table(
