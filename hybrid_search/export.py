@@ -112,7 +112,9 @@ def load_exported(folder: Path | str) -> "nn.Module":
     manifest = folder / "manifest.json"
     if manifest.is_file():
         for name, digest in json.loads(manifest.read_text(encoding="utf-8"))["files"].items():
-            if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest and name != "README.md":
+            if name not in ("architecture.json", "model.safetensors"):
+                continue  # words for people may be edited
+            if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
                 raise UserError(f"an exported file must be what was written; {folder / name} differs from its sha256.")
     described = json.loads((folder / "architecture.json").read_text(encoding="utf-8"))
     architecture = Architecture.from_dict(described["architecture"])
@@ -142,6 +144,11 @@ def export_trial(
     settings = Settings.from_dict(trial.settings)
     data = load_data(settings)
     weights = WeightsFolder(ledger.url, record.id).read(trial.number, trial.weights)
+    if weights is None and record.evaluation != "trained":
+        raise SettingsError(
+            f"only trained networks can be exported; trial {trial.number} of {record.name} was scored by "
+            f"{record.evaluation}, which gave no weights."
+        )
     if weights is None:
         say(f"trial {trial.number}: weights not kept; training again ({settings.epochs} epochs, seed {trial.seed})")
         weights = _train_again(architecture, settings, say)
@@ -175,7 +182,7 @@ def export_trial(
 def picked(ledger: "Ledger", record: SearchRecord, pick: str) -> TrialRecord:
     """The trial that `best`, `knee` or a number means; UserError where there is none to pick."""
     if pick not in ("best", "knee"):
-        if not pick.isdigit():
+        if not (pick.isascii() and pick.isdecimal() and len(pick) < 10):
             raise UnknownName(
                 f"--pick must be best, knee or a trial's number; got {pick!r}.{nearest(pick, ('best', 'knee'))}"
             )

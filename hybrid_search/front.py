@@ -18,7 +18,14 @@ def as_costs(points: ArrayLike, directions: Sequence[Direction]) -> Array:
     """(n, objectives) values with every column turned so that less is better; SettingsError where shapes disagree."""
     for direction in directions:
         one_of("direction", direction, ("maximize", "minimize"), SettingsError)
-    values = np.asarray(points, dtype=np.float64).reshape(-1, len(directions))
+    values = np.asarray(points, dtype=np.float64)
+    if values.size == 0:
+        values = values.reshape(0, len(directions))
+    values = np.atleast_2d(values)
+    if values.ndim != 2 or values.shape[1] != len(directions):
+        raise SettingsError(
+            f"points must have a column for each of {len(directions)} directions; got shape {values.shape}."
+        )
     signs: Array = np.array([-1.0 if direction == "maximize" else 1.0 for direction in directions])
     turned: Array = values * signs
     return turned

@@ -58,6 +58,10 @@ class Settings:
         for name in ("image_size", "train_images", "validation_images"):
             if getattr(self, name) is not None:
                 whole(name, getattr(self, name), 1, SettingsError)
+        for name in ("data", "data_dir", "device"):
+            value = getattr(self, name)
+            if not isinstance(value, str) and not (name == "data_dir" and value is None):
+                raise SettingsError(f"{name} must be a word; got {value!r}.")
         one_of("optimizer", self.optimizer, OPTIMIZERS, SettingsError)
         one_of("augment", self.augment, AUGMENTS, SettingsError)
         one_of("precision", self.precision, PRECISIONS, SettingsError)
@@ -66,6 +70,7 @@ class Settings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
                 raise SettingsError(f"{name} must be a number from {low:g} to {high:g}; got {value!r}.")
+            object.__setattr__(self, name, float(value))  # 0 and 0.0 are one setting, and have one digest
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""

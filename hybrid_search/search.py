@@ -24,7 +24,7 @@ from hybrid_search.errors import SettingsError
 from hybrid_search.front import hypervolume, pareto_front, reference_point
 from hybrid_search.ledger import Ledger, Proposal
 from hybrid_search.objectives import objectives
-from hybrid_search.record import SearchRecord, Settings, TrialRecord
+from hybrid_search.record import NOT_IN_DIGEST, SearchRecord, Settings, TrialRecord
 from hybrid_search.samplers import make_sampler
 from hybrid_search.space import ENUMERABLE, Answers, SearchSpace
 from hybrid_search.weights import WeightsFolder
@@ -93,14 +93,15 @@ class Search:
     def _rebuild(self) -> optuna.Study:
         trials, proposals = self.ledger.trials(self.record.id), self.ledger.proposals(self.record.id)
         # The same seed again would ask the same questions again.
-        seed = self.record.seed + len(trials) + len(proposals)
+        seed = (self.record.seed + len(trials) + len(proposals)) % 2**32
         loud = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # a study in memory is nobody's news
         study = optuna.create_study(directions=list(self.directions), sampler=make_sampler(self.record.sampler, seed))
         optuna.logging.set_verbosity(loud)
         for record in trials:
             self._next = max(self._next, record.number + 1)
-            self._known[record.digest] = record.state
+            if record.state != "failed":  # what failed may have been the machine's fault: another run may ask it again
+                self._known[record.digest] = record.state
             self._counts[record.state] += 1
             if record.state == "running":
                 self._interrupted.append(record)
@@ -157,7 +158,9 @@ class Search:
         architecture = self.space.choose(asked)
         self.ledger.restart_trial(record.id)
         self._asked[record.number] = asked
-        return Trial(record.id, record.number, architecture, record.choices, Settings.from_dict(record.settings))
+        here = {name: getattr(self.record.settings, name) for name in NOT_IN_DIGEST}
+        settings = Settings.from_dict(record.settings).with_(**here)
+        return Trial(record.id, record.number, architecture, record.choices, settings)
 
     def _propose(self, asked: optuna.trial.Trial) -> Trial | None:
         architecture = self.space.choose(asked)
@@ -335,7 +338,8 @@ def check_budget(space: SearchSpace, record: SearchRecord) -> None:
     for stem in space.form.stem:
         first = space.choose(Answers({"stem": stem}))
         cost(first, record.input_size, record.classes)  # raises where the stem cannot take such images
-    for name, bound in (("flops", record.max_flops), ("params", record.max_params)):
+    bounds = {"flops": record.max_flops, "params": record.max_params}
+    for name, bound in bounds.items():
         if bound is None:
             continue
 
@@ -347,4 +351,15 @@ def check_budget(space: SearchSpace, record: SearchRecord) -> None:
             raise SettingsError(
                 f"--max-{name} must leave at least one design of {space.name}, whose smallest has {least:,.0f} {name}; "
                 f"got {bound:,.0f}."
+            )
+    if None not in bounds.values():
+
+        def excess(architecture: Architecture) -> float:
+            found = cost(architecture, record.input_size, record.classes)
+            return max(float(getattr(found, name)) / (bound or 1.0) for name, bound in bounds.items())
+
+        if excess(space.extreme(excess)[0]) > 1:
+            raise SettingsError(
+                f"--max-flops and --max-params must leave at least one design of {space.name} together; got "
+                f"{record.max_flops:,.0f} and {record.max_params:,.0f}, which no design meets both."
             )

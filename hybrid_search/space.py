@@ -215,16 +215,19 @@ class SearchSpace:
         self, price: Callable[[Architecture], float], start: Mapping[str, Any]
     ) -> tuple[float, Architecture, dict[str, Any]]:
         def settle(given: Mapping[str, Any], names: Sequence[str]) -> tuple[float, Architecture, Answers]:
-            """The best way to answer `names`, one after the other, the rest as given."""
+            """The best way to answer `names`, the rest as given; questions that an answer opens are settled with it."""
             answers = Answers(given)
             best = (price(architecture := self.choose(answers)), architecture, answers)
             for name in names:
                 for answer in best[2].offered.get(name, ()):
-                    trying = Answers({**best[2].asked, name: answer})
-                    architecture = self.choose(trying)
-                    if (value := price(architecture)) < best[0]:
-                        best = (value, architecture, trying)
+                    if answer != best[2].asked.get(name):
+                        best = min(best, moved(best[2], name, answer), key=lambda found: found[0])
             return best
+
+        def moved(here: Answers, name: str, answer: Any) -> tuple[float, Architecture, Answers]:
+            trying = Answers({**here.asked, name: answer})
+            self.choose(trying)
+            return settle(trying.asked, [new for new in trying.offered if new not in here.offered])
 
         best = settle(start, ())
         improved = True
@@ -232,10 +235,7 @@ class SearchSpace:
             improved = False
             for name, choices in list(best[2].offered.items()):
                 for answer in choices:
-                    moved = Answers({**best[2].asked, name: answer})
-                    self.choose(moved)
-                    # An operator is only as good as its options: the questions that a move opens are settled with it.
-                    found = settle(moved.asked, [new for new in moved.offered if new not in best[2].offered])
+                    found = moved(best[2], name, answer)
                     if found[0] < best[0]:
                         best, improved = found, True
         return best[0], best[1], best[2].asked
@@ -276,8 +276,12 @@ def load_space(name_or_path: str | Path) -> SearchSpace:
     if str(name_or_path) in known:
         return SearchSpace(read_space_file(known[str(name_or_path)]))
     path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml") or path.exists():
-        if not path.is_file():
+    try:
+        there = path.is_file()
+    except (OSError, ValueError):  # a name too long, or with a NUL in it
+        there = False
+    if path.suffix in (".yaml", ".yml") or there:
+        if not there:
             raise SpaceError(f"a space must be a readable YAML file; {path} is not: no such file.")
         return SearchSpace(read_space_file(path))
     names = ", ".join(known)

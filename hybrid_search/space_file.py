@@ -21,6 +21,7 @@ depend on each other, a list of variants keeps the legal combinations apart:
       - {extent: [3, 7], position: [absolute, none]}
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import product
@@ -132,6 +133,11 @@ class SpaceForm(_Form):
 
     @model_validator(mode="after")
     def _legal(self) -> "SpaceForm":
+        if "data" in self.settings:
+            raise ValueError("data of a space stands at its top, not under settings; got both")
+        clashing = [name for name in self.groups if re.fullmatch(r"stem|stage\d+", name)]
+        if clashing:
+            raise ValueError(f"groups must not be named like a stem or stage; got {clashing[0]!r}")
         Settings.from_dict({"data": self.data, **self.settings})
         for kind, options in _each(self.stem):
             with _place("stem"):
@@ -195,7 +201,9 @@ def parse_space(content: Mapping[str, Any], source: str) -> SpaceForm:
     try:
         return SpaceForm.model_validate(content)
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
+        faults = error.errors(include_url=False)
+        # A misspelt key is also a missing one: what came says more than what did not.
+        fault = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
         raise SpaceError(f"{source}: {_worded(dict(fault))}") from None
 
 

@@ -78,3 +78,10 @@ def test_values_are_written_with_their_unit():
     assert OBJECTIVES["accuracy"].text(0.9731) == "97.31 %"
     assert OBJECTIVES["flops"].text(3_410_000) == "3.41 MFLOPs"
     assert OBJECTIVES["params"].text(None) == "-"
+
+
+def test_points_and_directions_of_different_widths_are_refused():
+    with pytest.raises(SettingsError, match="points must have a column for each of 3 directions"):
+        pareto_front([[1, 2], [3, 4], [5, 6]], [UP, DOWN, DOWN])
+    with pytest.raises(SettingsError, match="points must have a column for each of 2 directions"):
+        hypervolume([[1, 2]], [0.0, 1.0, 2.0, 3.0], [UP, DOWN])

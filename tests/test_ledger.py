@@ -4,6 +4,7 @@ import sqlite3
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import URL
 
 from hybrid_search.errors import LedgerError, UnknownName
 from hybrid_search.ledger import Ledger, Proposal
@@ -177,3 +178,21 @@ def test_the_url_comes_from_the_flag_then_the_environment_then_the_default(monke
     monkeypatch.setenv("HYBRID_SEARCH_DB", "sqlite:///e.db")
     assert str(database_url()) == "sqlite:///e.db"
     assert str(database_url("sqlite:///f.db")) == "sqlite:///f.db"
+
+
+def test_a_database_of_something_else_is_left_alone(tmp_path):
+    with sqlite3.connect(tmp_path / "other.db") as db:
+        db.execute("CREATE TABLE foo (id INTEGER)")
+    db.close()
+    with pytest.raises(LedgerError, match="must name a ledger or an empty database"):
+        Ledger(f"sqlite:///{tmp_path}/other.db")
+
+
+def test_a_folder_with_odd_letters_is_read_as_well_as_written(tmp_path):
+    folder = tmp_path / "a#b %41?c"
+    folder.mkdir()
+    url = URL.create("sqlite", database=str(folder / "l.db")).render_as_string()
+    with Ledger(url) as writer:
+        writer.create_search(ASKED)
+    with Ledger(url, read_only=True) as reader:
+        assert reader.search().name == "first"

@@ -3,11 +3,13 @@
 import pytest
 from fakes import scored, tiny_space
 
+from hybrid_search.costs import cost
 from hybrid_search.engines import open_search, question, run
 from hybrid_search.errors import LedgerError, SettingsError, UnknownName
 from hybrid_search.ledger import Ledger
 from hybrid_search.record import Settings
 from hybrid_search.search import Outcome
+from hybrid_search.space import load_space
 
 SPACE = tiny_space()
 MIDDLE = 600_000  # FLOPs that about half of the twelve designs stay under
@@ -69,8 +71,6 @@ def test_a_budget_is_a_gate_that_consumes_no_trial(ledger):
 
 
 def test_a_tight_budget_in_a_large_space_still_finds_designs(ledger):
-    from hybrid_search.space import load_space
-
     space = load_space("digits")
     least = question(space, trials=1)
     found = open_search(least, ledger)
@@ -222,3 +222,42 @@ def test_numbers_of_an_evaluation_of_ones_own_never_join_trained_ones(ledger):
     run(SPACE, trials=1, engine="local", ledger=ledger, evaluate=scored())
     with pytest.raises(LedgerError, match=r"evaluation fakes.scored.<locals>.evaluate \(asked: trained\)"):
         open_search(question(SPACE, trials=1), ledger)
+
+
+def test_the_same_search_cannot_be_driven_twice_at_once(ledger):
+    from hybrid_search.engines.lock import one_driver
+
+    with (
+        one_driver(ledger, "tiny"),
+        pytest.raises(LedgerError, match=r"a search has one driver at a time; 'tiny' of .* is being run"),
+    ):
+        run(SPACE, trials=1, engine="local", ledger=ledger, evaluate=scored())
+    run(SPACE, trials=1, engine="local", ledger=ledger, evaluate=scored())
+
+
+def test_a_moved_data_folder_is_followed_when_a_search_goes_on(ledger):
+    first = search(ledger, trials=2, settings=Settings(data_dir="here"))
+    first.ask()
+    again = search(ledger, trials=2, settings=Settings(data_dir="there"))
+    assert [again.ask().settings.data_dir for _ in range(2)] == ["there", "there"]
+
+
+def test_what_failed_in_one_run_may_be_asked_in_the_next(ledger):
+    found = search(ledger, trials=100, sampler="random")
+    while (trial := found.ask()) is not None:
+        found.tell(trial, Outcome("failed", {}, "bug", "the disk was away"))
+    again = search(ledger, trials=100, sampler="random")
+    assert again.ask() is not None
+
+
+def test_two_budgets_that_only_exclude_together_are_refused():
+    space = load_space("digits")
+    size = question(space, trials=1).input_size
+    least = {
+        name: getattr(cost(space.extreme(lambda a, n=name: getattr(cost(a, size, 10), n))[0], size, 10), name)
+        for name in ("flops", "params")
+    }
+    question(space, trials=1, max_flops=least["flops"])
+    question(space, trials=1, max_params=least["params"])
+    with pytest.raises(SettingsError, match="at least one design of digits together"):
+        question(space, trials=1, max_flops=least["flops"], max_params=least["params"])

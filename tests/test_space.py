@@ -229,3 +229,29 @@ def test_a_space_file_is_named_after_its_file_unless_it_says_otherwise(tmp_path)
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump({"stem": "conv3x3", "stages": [stage()]}))
     assert load_space(path).name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"stages": [{"deph": 1, "width": 8, "operator": "conv"}]}, r"got 'deph'. Did you mean 'depth'\?"),
+        ({"groups": {"late": {"oprator": "conv"}}}, r"keys of groups.late are operator; got 'oprator'"),
+        ({"groups": {"stage1": {"operator": "conv"}}}, "groups must not be named like a stem or stage; got 'stage1'"),
+        ({"settings": {"data": "digits"}}, "data of a space stands at its top"),
+    ],
+)
+def test_a_misspelt_or_misplaced_key_is_named_before_the_one_it_left_out(change, message):
+    with pytest.raises(SpaceError, match=message):
+        SearchSpace.from_dict({"name": "t", "stem": "conv3x3", "stages": [stage()], **change})
+
+
+def test_the_smallest_of_a_space_with_variants_is_below_any_design_drawn():
+    found = load_space("sasa-resnet26")
+
+    def price(architecture):
+        return cost(architecture, (3, 224, 224), 10).flops
+
+    dice = random.Random(0)
+    drawn = [price(found.random_choices(dice)[0]) for _ in range(300)]
+    assert price(found.extreme(price)[0]) <= min(drawn)
+    assert price(found.extreme(price, largest=True)[0]) >= max(drawn)

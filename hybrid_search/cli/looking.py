@@ -172,7 +172,11 @@ def find_design(design: str, db: str | None) -> tuple["Architecture", tuple[int,
     if design in references():
         return reference(design), (3, 224, 224), 1000
     path = Path(design)
-    if path.suffix == ".json" or path.is_file():
+    try:
+        there = path.is_file()
+    except (OSError, ValueError):  # a name too long, or with a NUL in it
+        there = False
+    if path.suffix == ".json" or there:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
@@ -183,7 +187,7 @@ def find_design(design: str, db: str | None) -> tuple["Architecture", tuple[int,
             raise ArchitectureError(f"a design must be a JSON file; {design} is not: {error}.") from None
         return Architecture.from_dict(content), (3, 224, 224), 1000
     name, slash, number = design.rpartition("/")
-    if slash and number.isdigit():
+    if slash and number.isascii() and number.isdecimal() and len(number) < 10:
         from hybrid_search.ledger import Ledger
 
         with Ledger(db, read_only=True) as ledger:
@@ -223,7 +227,7 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format) -> None:
     rows = [
         {
             "trial": number,
-            **{name: complete[number].values[name] for name in names if name in complete[number].values},
+            **{name: complete[number].values.get(name) for name in names},
             "digest": trials[number].digest,
             "design": str(Architecture.from_dict(trials[number].architecture)),
             "architecture": dict(trials[number].architecture),
@@ -236,7 +240,7 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format) -> None:
     if not rows and form is Format.table:
         say(f"search {record.name!r} has no finished trial yet: its front is empty")
         return
-    present = [name for name in names if rows and name in rows[0]]
+    present = [name for name in names if any(row[name] is not None for row in rows)]
     shown = {"trial": str, **{name: OBJECTIVES[name].text for name in present}, "design": str}
     print_rows(
         rows, form, title=f"front of {record.name}: {len(rows)} of {len(complete)} trained networks", shown=shown

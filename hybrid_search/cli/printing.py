@@ -56,7 +56,7 @@ def print_rows(
         names = [name for name in (rows[0] if rows else {}) if not isinstance(rows[0][name], Mapping)]
         writer = csv.DictWriter(out, names, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        writer.writerows({name: guarded(row[name]) for name in names} for row in rows)
+        writer.writerows({name: guarded(row.get(name)) for name in names} for row in rows)
         sys.stdout.write(out.getvalue())
     else:
         _table(rows, title, shown or {})

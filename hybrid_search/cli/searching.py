@@ -96,6 +96,8 @@ def run(
     _closing(search, form, db, stopped=stopped.signal is not None)
     if stopped.signal is not None:
         raise typer.Exit(SIGNALS[stopped.signal])
+    if not search.progress().counts["complete"]:
+        raise typer.Exit(1)
 
 
 def _settings(base: "Settings", named: dict[str, Any], pairs: list[str] | None) -> "Settings":
@@ -110,7 +112,10 @@ def _settings(base: "Settings", named: dict[str, Any], pairs: list[str] | None) 
         if not equals or not key.strip():
             raise SettingsError(f"--set must be NAME=VALUE, such as --set learning_rate=0.01; got {pair!r}.")
         # YAML reads 4e-3 as text: numbers are tried first.
-        changes[key.strip()] = _number(value) if _number(value) is not None else yaml.safe_load(value)
+        try:
+            changes[key.strip()] = _number(value) if _number(value) is not None else yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise SettingsError(f"--set must be NAME=VALUE, with a number or a word; got {pair!r}.") from None
     return Settings.from_dict({**base.to_dict(), **changes})
 
 
@@ -190,8 +195,10 @@ def _bar() -> Iterator[Callable[["Search", "Plan"], None]]:
                 if kind in ("complete", "failed", "lost"):
                     state = _state(search)
                     bar.update(task, completed=_done(search), state=state)
-                    if not console.is_terminal:
-                        say(f"trial {number} {kind}: {_done(search)}/{search.record.target}, {state}")
+                    why = _why(search, number) if kind == "failed" else ""
+                    if why or not console.is_terminal:
+                        said = f"trial {number} {kind}: {_done(search)}/{search.record.target}, {state}{why}"
+                        bar.console.print(said, markup=False, highlight=False, soft_wrap=True)
 
             plan.event = event
 
@@ -201,6 +208,13 @@ def _bar() -> Iterator[Callable[["Search", "Plan"], None]]:
 def _done(search: "Search") -> int:
     counts = search.progress().counts
     return sum(counts.values()) - counts["running"]
+
+
+def _why(search: "Search", number: int) -> str:
+    """The last line of what a failed trial said."""
+    trial = search.ledger.trial(search.record.id, number)
+    lines = (trial.failure_text or "").strip().splitlines()
+    return f" ({trial.failure_kind}: {lines[-1] if lines else 'nothing said'})"
 
 
 def _opening(search: "Search", done: int) -> str:
@@ -243,6 +257,8 @@ def _closing(search: "Search", form: Format, db: str | None, *, stopped: bool) -
         say("every design of the space within the budget has been tried: there is nothing left to ask")
     from shlex import quote
 
+    if not progress.counts["complete"]:
+        return
     tail = f" --db {quote(db)}" if db else ""
     command = called()
     say("next:")

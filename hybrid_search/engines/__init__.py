@@ -1,5 +1,6 @@
 """The table of engines, and `run`: a whole search in one call."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -9,11 +10,12 @@ from typing import Any
 from hybrid_search import samplers
 from hybrid_search.data import size_of
 from hybrid_search.engines.drive import Plan
+from hybrid_search.engines.lock import one_driver
 from hybrid_search.engines.worker import Evaluate
 from hybrid_search.errors import LedgerError, SettingsError, one_of, whole
 from hybrid_search.ledger import Ledger
 from hybrid_search.objectives import objectives as check_objectives
-from hybrid_search.record import SearchRecord, Settings
+from hybrid_search.record import NOT_IN_DIGEST, SearchRecord, Settings
 from hybrid_search.search import Search, check_budget
 from hybrid_search.space import SearchSpace, load_space
 
@@ -55,7 +57,7 @@ def question(
         objectives=tuple(objectives),
         settings=settings,
         sampler=sampler,
-        seed=whole("seed", seed, 0, SettingsError),
+        seed=_seed(seed),
         target=trials,
         max_flops=max_flops,
         max_params=max_params,
@@ -65,6 +67,12 @@ def question(
     )
     check_budget(space, wanted)
     return wanted
+
+
+def _seed(seed: int) -> int:
+    if whole("seed", seed, 0, SettingsError) >= 2**32:
+        raise SettingsError(f"seed must be below 2^32; got {seed}.")
+    return seed
 
 
 def open_search(wanted: SearchRecord, ledger: Ledger) -> Search:
@@ -83,7 +91,8 @@ def open_search(wanted: SearchRecord, ledger: Ledger) -> Search:
     else:
         target = wanted.target if wanted.target > done else done + wanted.target
     ledger.set_target(found.id, target)
-    return Search(replace(found, target=target), ledger)
+    here = {name: getattr(wanted.settings, name) for name in NOT_IN_DIGEST}
+    return Search(replace(found, target=target, settings=found.settings.with_(**here)), ledger)
 
 
 def _same_question(found: SearchRecord, wanted: SearchRecord) -> None:
@@ -98,8 +107,7 @@ def _same_question(found: SearchRecord, wanted: SearchRecord) -> None:
     names = ("objectives", "sampler", "seed", "max_flops", "max_params", "input_size", "classes", "evaluation")
     pairs = [(name, getattr(found, name), getattr(wanted, name)) for name in names]
     old, new = found.settings.to_dict(), wanted.settings.to_dict()
-    free = ("data_dir", "device", "threads")
-    pairs += [(name, old[name], new[name]) for name in old if name not in free]
+    pairs += [(name, old[name], new[name]) for name in old if name not in NOT_IN_DIGEST]
     differences += [f"{name} {was} (asked: {now})" for name, was, now in pairs if was != now]
     if differences:
         raise LedgerError(
@@ -137,8 +145,8 @@ def run(
     if workers is not None:
         whole("workers", workers, 1, SettingsError)
     for what, share in (("cpus-per-trial", cpus_per_trial), ("gpus-per-trial", gpus_per_trial)):
-        if share is not None and share < 0:
-            raise SettingsError(f"{what} must be 0 or more; got {share:g}.")
+        if share is not None and not (math.isfinite(share) and share >= 0):
+            raise SettingsError(f"{what} must be a number from 0 up; got {share:g}.")
     if engine == "local" and workers not in (None, 1):
         raise SettingsError(f"engine local has one worker; got --workers {workers}. Use --engine ray for more.")
     own = "trained" if evaluate is None else f"{evaluate.__module__}.{evaluate.__qualname__}"[:200]
@@ -148,9 +156,10 @@ def run(
 
         evaluate = trained
     opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
-    search = open_search(wanted, opened)
-    plan = Plan(evaluate, workers, cpus_per_trial, gpus_per_trial, address)
-    if watch:
-        watch(search, plan)
-    import_module(ENGINES[engine]).drive(search, plan)
+    with one_driver(opened, wanted.name):
+        search = open_search(wanted, opened)
+        plan = Plan(evaluate, workers, cpus_per_trial, gpus_per_trial, address)
+        if watch:
+            watch(search, plan)
+        import_module(ENGINES[engine]).drive(search, plan)
     return search

@@ -23,9 +23,13 @@ class Plan:
     address: str | None = None
     event: Callable[[str, int], None] = lambda kind, number: None
     stop: threading.Event = field(default_factory=threading.Event)
+    completed: int = 0  # trials that ended well, and those that failed, since this driver began
+    failed: int = 0
 
 
-def finish(search: Search, trial: Trial, report: Report, plan: Plan, fetch: Callable[[Any], bytes] = bytes) -> bool:
+def finish(
+    search: Search, trial: Trial, report: Report, plan: Plan, fetch: Callable[[Any], bytes | None] = bytes
+) -> bool:
     """Hand one report to the search; True when the trial has ended.
 
     `fetch` turns what the engine carries as weights into bytes; it is called only for trials on the front.
@@ -34,10 +38,10 @@ def finish(search: Search, trial: Trial, report: Report, plan: Plan, fetch: Call
     if report.failure_kind is not None:
         search.tell(trial, Outcome("failed", {}, report.failure_kind, report.failure_text))
         plan.event("failed", trial.number)
-        counts = search.progress().counts
-        if counts["failed"] >= FIRST_FAILURES and not counts["complete"]:
+        plan.failed += 1
+        if plan.failed >= FIRST_FAILURES and not plan.completed:
             raise HybridSearchError(
-                f"the first {counts['failed']} trials all failed ({report.failure_kind}), so the search stops. "
+                f"the first {plan.failed} trials all failed ({report.failure_kind}), so the search stops. "
                 f"The last one said:\n{report.failure_text}"
             )
         return True
@@ -48,7 +52,9 @@ def finish(search: Search, trial: Trial, report: Report, plan: Plan, fetch: Call
         plan.event("report", trial.number)
         return False
     keep = search.tell(trial, Outcome("complete", report.measurements))
-    if keep and report.weights is not None:
-        search.keep_weights(trial, fetch(report.weights))
+    plan.completed += 1
+    weights = fetch(report.weights) if keep and report.weights is not None else None
+    if weights is not None:
+        search.keep_weights(trial, weights)
     plan.event("complete", trial.number)
     return True

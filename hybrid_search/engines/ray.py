@@ -63,7 +63,7 @@ class _Running:
 def drive(search: Search, plan: Plan) -> None:
     """Run the search to its end on Ray workers, or until the plan says stop."""
     import ray
-    from ray.exceptions import RayActorError
+    from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
     with _session(plan) as (workers, gpus):
         options = {"num_cpus": plan.cpus_per_trial, "num_gpus": gpus, "max_restarts": 0}
@@ -90,10 +90,16 @@ def drive(search: Search, plan: Plan) -> None:
                 job = running.pop(call)
                 try:
                     report: Report = ray.get(call)
-                except RayActorError as error:
+                except OutOfMemoryError as error:  # Ray's monitor killed the worker to save the machine
+                    report = Report(0, {}, {}, True, failure_kind="oom", failure_text=str(error))
+                    finish(search, job.trial, report, plan)
+                    continue
+                except RayTaskError as error:  # the actor lives, its call did not
+                    report = Report(0, {}, {}, True, failure_kind="bug", failure_text=str(error))
+                except RayError as error:
                     _lost(search, plan, job, error, start)
                     continue
-                if finish(search, job.trial, report, plan, lambda refs: bytes(ray.get(refs[0]))):
+                if finish(search, job.trial, report, plan, _fetched):
                     idle.append(job.actor)
                 else:
                     running[job.actor.advance.remote()] = job
@@ -102,6 +108,17 @@ def drive(search: Search, plan: Plan) -> None:
         # What still runs is left running in the ledger: the same command takes it up again.
         for job in running.values():
             ray.kill(job.actor)
+
+
+def _fetched(refs: Any) -> bytes | None:
+    """The weights behind a reference; None when the worker that held them is gone (export trains them again)."""
+    import ray
+    from ray.exceptions import RayError
+
+    try:
+        return bytes(ray.get(refs[0]))
+    except RayError:
+        return None
 
 
 def _lost(search: Search, plan: Plan, job: _Running, error: Exception, start: Callable[[Trial, int], None]) -> None:

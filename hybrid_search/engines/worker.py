@@ -33,27 +33,35 @@ class Advancing:
     """One trial in progress: each `advance` runs it to its next rung."""
 
     def __init__(self, evaluate: Evaluate, architecture: Architecture, settings: Settings) -> None:
-        self._reports = iter(evaluate(architecture, settings))
+        self._asked = (evaluate, architecture, settings)
+        self._reports: Iterator[Evaluation | Mapping[str, float]] | None = None
         self._last = Report(0, {}, {})
         self._where = {"worker": f"{platform.node()}:{os.getpid()}"}
 
     def advance(self) -> Report:
         """The next rung's report. After the last rung, or a failure, the report says `ended`."""
         try:
+            if self._reports is None:
+                evaluate, architecture, settings = self._asked
+                self._reports = iter(evaluate(architecture, settings))
             came = next(self._reports, None)
+            if came is not None:
+                self._last = self._report(came)
+                return self._last
         except Exception as error:  # whatever a user's network or data can raise ends this trial, not the search
             from hybrid_search.evaluate import classify_failure
 
             kind = classify_failure(error)
             return Report(self._last.rung, {}, {}, True, failure_kind=kind, failure_text=failure_text(error))
-        if came is None:
-            return Report(self._last.rung, self._last.measurements, self._last.facts, True, fresh=False)
+        return Report(self._last.rung, self._last.measurements, self._last.facts, True, fresh=False)
+
+    def _report(self, came: Evaluation | Mapping[str, float]) -> Report:
         if isinstance(came, Evaluation):
-            facts, weights = {**self._where, **came.facts}, came.weights
-            self._last = Report(came.rung, dict(came.measurements), facts, came.last, weights=weights)
-        else:
-            self._last = Report(self._last.rung + 1, {name: float(value) for name, value in came.items()}, self._where)
-        return self._last
+            facts = {**self._where, **came.facts}
+            return Report(came.rung, dict(came.measurements), facts, came.last, weights=came.weights)
+        if not isinstance(came, Mapping):
+            raise TypeError(f"an evaluation must yield a mapping of numbers a rung; got {came!r}.")
+        return Report(self._last.rung + 1, {name: float(value) for name, value in came.items()}, self._where)
 
 
 def failure_text(error: BaseException) -> str:

@@ -4,6 +4,7 @@ import os
 import sqlite3
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Engine, QueuePool, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
@@ -66,7 +67,7 @@ def _sqlite(url: URL, read_only: bool) -> Engine:
     if read_only:
         if not Path(path).exists():
             raise LedgerError(f"--db must name a ledger that exists; got {path}, which does not. Start a search first.")
-        uri = f"file:{Path(path).resolve().as_posix()}?mode=ro"
+        uri = f"file:{quote(Path(path).resolve().as_posix())}?mode=ro"
         engine = create_engine(
             "sqlite://",
             creator=lambda: sqlite3.connect(uri, uri=True, timeout=30.0, check_same_thread=False),
@@ -115,7 +116,7 @@ def _upgrade(engine: Engine, revision: str | None, shown: str) -> None:
             f"{HEAD}. Upgrade hybrid-search."
         )
     with engine.begin() as connection:
-        if revision is None and inspect(connection).has_table("trial"):
+        if revision is None and inspect(connection).get_table_names():
             raise LedgerError(f"--db must name a ledger or an empty database; {shown} holds other tables.")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

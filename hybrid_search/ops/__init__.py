@@ -44,6 +44,8 @@ def operator_kinds() -> dict[str, type[Any]]:
 
 def make_operator(name: str, options: dict[str, Any]) -> Operator:
     """The operator of this name with these options; UnknownName or ArchitectureError where it cannot be."""
+    if not isinstance(name, str):
+        raise ArchitectureError(f"an operator must be a name; got {name!r}.")
     kinds = OPERATORS if name in OPERATORS else operator_kinds()  # asking for plugins reads every installed package
     one_of("operator", name, kinds, ArchitectureError)
     operator: Operator = from_options(name, kinds[name], options)

@@ -28,7 +28,9 @@ def stem_kinds() -> dict[str, type[Any]]:
 
 def make_stem(kind: object, options: dict[str, Any]) -> Stem:
     """The stem of this kind with these options; ArchitectureError where it cannot be."""
+    if not isinstance(kind, str):
+        raise ArchitectureError(f"a stem must be a name; got {kind!r}.")
     kinds = STEMS if kind in STEMS else stem_kinds()  # asking for plugins reads every installed package
     one_of("stem", kind, kinds, ArchitectureError)
-    stem: Stem = from_options(f"stem {kind}", kinds[str(kind)], options)
+    stem: Stem = from_options(f"stem {kind}", kinds[kind], options)
     return stem

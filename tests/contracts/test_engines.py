@@ -102,3 +102,17 @@ def test_weights_reach_the_ledgers_folder_and_facts_its_rows(engine, ledger):
         trial = ledger.trial(search.record.id, one.number)
         assert search.weights.read(one.number, trial.weights) == trial.digest.encode()
         assert (trial.facts["device"], trial.worker) == ("cpu", "w")
+
+
+@pytest.mark.parametrize("kind", ["a word", "no generator", "a list"])
+def test_an_evaluation_that_gives_no_numbers_fails_its_trial_and_not_the_search(engine, ledger, kind):
+    def evaluate(architecture, settings):
+        good = architecture.stages[0].operator == "conv"
+        wrong = {"a word": [{"accuracy": "x"}], "no generator": 3, "a list": [[1, 2]]}[kind]
+        return iter([{"accuracy": 0.5}]) if good else wrong
+
+    run(SPACE, trials=12, engine=engine, ledger=ledger, evaluate=evaluate, sampler="random", seed=3)
+    found = {
+        t.architecture["stages"][0]["operator"]: (t.state, t.failure_kind) for t in ledger.trials(ledger.search().id)
+    }
+    assert found == {"conv": ("complete", None), "local_attention": ("failed", "bug")}

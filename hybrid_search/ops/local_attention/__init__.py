@@ -121,7 +121,9 @@ class LocalAttention:
         A window of one pixel never leaves the map and its one weight is 1, whatever the logits: border and scale fall
         away. (Position and logits stay: they decide which parameters exist.)
         """
-        return replace(self, border="masked", scale=False) if self.extent == 1 else self
+        same = replace(self, border="masked", scale=False) if self.extent == 1 else self
+        # One head sees every channel, so its groups are one: dense.
+        return replace(same, projection="dense") if self.heads == 1 else same
 
     def terms(self) -> tuple[str, ...]:
         """The products that cost extent^2 x width MACs a pixel each: q.k, q.r (expanded table), weights.v."""
