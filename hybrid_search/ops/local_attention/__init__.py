@@ -7,6 +7,7 @@ declaration and the one function `local_attention`, behind which the backends st
 import statements, `from hybrid_search.ops.local_attention.definition import attend`.
 """
 
+import sys
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
@@ -170,7 +171,8 @@ class LocalAttention:
 
 
 def _backend(name: str) -> Backend:
-    return cast("Backend", import_module(BACKENDS[name]))
+    path = BACKENDS[name]  # torch.compile follows a look into sys.modules, an import it does not
+    return cast("Backend", sys.modules[path] if path in sys.modules else import_module(path))
 
 
 def which_backend(q: "Tensor", *, extent: int = 7, border: str = "masked", backend: str | None = None) -> str:

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -36,12 +37,22 @@ FLAGS = (
     *("-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"),
 )
 
-# What torch says of this processor -> the instruction set to compile for; anything else takes the compiler's default.
+
+@dataclass(frozen=True)
+class Instructions:
+    """An instruction set: its name, the bytes of a vector, the compiler's flags."""
+
+    name: str
+    vector_bytes: int
+    flags: tuple[str, ...]
+
+
+# What torch says of this processor -> the instruction set to compile for; anything else is generic.
 INSTRUCTIONS = {
-    "AVX512": ("avx512", ("-march=x86-64-v4", "-mprefer-vector-width=512")),
-    "AVX2": ("avx2", ("-march=x86-64-v3",)),
+    "AVX512": Instructions("avx512", 64, ("-march=x86-64-v4", "-mprefer-vector-width=512")),
+    "AVX2": Instructions("avx2", 32, ("-march=x86-64-v3",)),
 }
-GENERIC: tuple[str, tuple[str, ...]] = ("generic", ())
+GENERIC = Instructions("generic", 16, ())
 TYPES = {torch.float32: "float", torch.float64: "double"}
 
 log = logging.getLogger("hybrid_search.ops")
@@ -51,8 +62,8 @@ class BuildError(Exception):
     """There is no library: the reason in one line."""
 
 
-def instructions() -> tuple[str, tuple[str, ...]]:
-    """The instruction set of this processor: its name, and the compiler's flags for it."""
+def instructions() -> Instructions:
+    """The instruction set of this processor."""
     return INSTRUCTIONS.get(torch.backends.cpu.get_cpu_capability(), GENERIC)
 
 
@@ -79,23 +90,27 @@ def notice(line: str) -> None:
     print(f"hybrid-search: {line}", file=sys.stderr, flush=True)
 
 
+def library(extent: int, real: str, columns: bool) -> ctypes.CDLL:
+    """The kernel for this extent, C++ type and processor, compiled if the cache does not hold it.
+
+    `columns` says which of its two ways to fill a vector. BuildError where there can be no kernel.
+    """
+    return _library(extent, real, columns, instructions())
+
+
 @cache
-def library(extent: int, real: str) -> ctypes.CDLL:
-    """The kernel for this extent and C++ type, compiled if the cache does not hold it; BuildError where it cannot."""
-    return load(extent, real, *instructions())
-
-
-def load(extent: int, real: str, name: str, flags: tuple[str, ...]) -> ctypes.CDLL:
-    """The kernel for a named instruction set."""
-    command = [*compiler(), *FLAGS, *flags, f"-DEXTENT={extent}", f"-DREAL={real}"]
+def _library(extent: int, real: str, columns: bool, target: Instructions) -> ctypes.CDLL:
+    command = [*compiler(), *FLAGS, *target.flags, f"-DVECTOR_BYTES={target.vector_bytes}"]
+    command += [f"-DEXTENT={extent}", f"-DREAL={real}", f"-DLANES_ARE_COLUMNS={int(columns)}"]
     made_of = [SOURCE.read_bytes(), _version(compiler()), platform.machine().encode(), *map(str.encode, command)]
     digest = hashlib.sha256(b"\0".join(made_of)).hexdigest()[:16]
     folder = _folder()
-    path = folder / f"local-attention-{extent}-{real}-{name}-{digest}.so"
+    what = f"{extent}-{real}-{'columns' if columns else 'pairs'}-{target.name}"
+    path = folder / f"local-attention-{what}-{digest}.so"
     if not path.exists():
         with _locked(path.with_suffix(".lock")):
             if not path.exists():  # another process may have been faster
-                _compile(command, path, f"the local attention kernel, extent {extent}, {real}, {name}")
+                _compile(command, path, f"the local attention kernel {what}")
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:

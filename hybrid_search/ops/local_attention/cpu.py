@@ -1,6 +1,8 @@
-"""The fused kernel for CPUs (kernel.cpp) as two operators of torch, forward and backward.
+"""The fused kernel for CPUs (kernel.cpp), as an autograd function and as two operators of torch.
 
-Training keeps the output and one number a query and head, the logarithm of the softmax's denominator.
+The operators are what a compiler or an exporter sees; calling them costs some 0.2 ms, so that everything else goes
+through the function. Training keeps the output and one number a query and head, the logarithm of the softmax's
+denominator.
 """
 
 import ctypes
@@ -10,6 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import Parameter
 
 from hybrid_search.ops.local_attention import BORDERS, build
 
@@ -20,23 +24,35 @@ def refuses(q: Tensor, extent: int, border: str) -> str | None:
         return f"q must be on the CPU; got {q.device}."
     if q.dtype not in build.TYPES:
         return f"q must be float32 or float64; got {q.dtype}."
-    why: str | None = _missing(extent, build.TYPES[q.dtype])
-    return why
+    if torch.compiler.is_compiling():  # the shape may be a symbol, and nothing is compiled while torch traces
+        why: str | None = _no_compiler()
+        return why
+    return _why_not(extent, build.TYPES[q.dtype], columns(q.shape[-1], q.element_size(), border))
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _missing(extent: int, real: str) -> str | None:
-    return _why_not(extent, real)
+def _no_compiler() -> str | None:
+    try:
+        build.compiler()
+    except build.BuildError as error:
+        return f"{error}."
+    return None
 
 
 @cache
-def _why_not(extent: int, real: str) -> str | None:
+def _why_not(extent: int, real: str, columns: bool) -> str | None:
     try:
-        build.library(extent, real)
+        build.library(extent, real, columns)
     except build.BuildError as error:
         _say_once(f"{error}: local attention runs as portable, which is slower")
         return f"{error}."
     return None
+
+
+def columns(cols: int, bytes_a_number: int, border: str) -> bool:
+    """Whether neighbouring columns fill a vector; in narrow maps, and under shifted windows, a lane is a head."""
+    lanes = build.instructions().vector_bytes // bytes_a_number
+    return border != "shifted" and cols > lanes / 2 + lanes / 8
 
 
 @cache
@@ -54,8 +70,35 @@ def attend(
     border: str,
 ) -> Tensor:
     """`local_attention` on checked arguments."""
-    y: Tensor = _forward(q, k, v, rel_row, rel_col, extent, border)[0]
+    if torch.compiler.is_compiling() or type(q) not in (Tensor, Parameter):  # traced, or a tensor without memory
+        y: Tensor = _forward(q, k, v, rel_row, rel_col, extent, border)[0]
+        return y
+    y = Fused.apply(q, k, v, rel_row, rel_col, extent, border)  # type: ignore[no-untyped-call]
     return y
+
+
+class Fused(torch.autograd.Function):
+    """The two C functions."""
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> Tensor:
+        """`inputs` are those of `attend`."""
+        output = _run_forward(*inputs)
+        *tensors, ctx.extent, ctx.border = inputs
+        ctx.save_for_backward(*tensors, *output)
+        return output[0]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of q, k, v and the tables, those that are asked for."""
+        q, k, v, rel_row, rel_col, y, lse = ctx.saved_tensors
+        return _wanted(ctx, _run_backward(dy, q, k, v, rel_row, rel_col, y, lse, ctx.extent, ctx.border))
+
+
+def _wanted(ctx: Any, grads: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
+    there = zip(ctx.needs_input_grad, grads, ctx.saved_tensors, strict=False)
+    return (*(grad if need and x is not None else None for need, grad, x in there), None, None)
 
 
 def _empty_like(x: Tensor) -> Tensor:
@@ -80,26 +123,22 @@ def _call(
     tables: list[Tensor | None],
     extent: int,
     border: str,
-    lanes: int = 0,
-    library: ctypes.CDLL | None = None,
 ) -> None:
     """Runs one of the two C functions; the order of the numbers is that of `struct Call`."""
     q = maps[0]
     assert q is not None
     table_heads = 1 if tables[0] is None else tables[0].shape[0]
-    numbers = [*q.shape, BORDERS.index(border), table_heads, torch.get_num_threads(), lanes]
+    numbers = [*q.shape, BORDERS.index(border), table_heads, torch.get_num_threads()]
     for x in maps:
         numbers += _map(x)
     numbers += map(_address, tables)
     call = array("q", numbers)
-    if library is None:
-        library = build.library(extent, build.TYPES[q.dtype])
-    if library[name](ctypes.c_void_p(call.buffer_info()[0])):
+    library = build.library(extent, build.TYPES[q.dtype], columns(q.shape[-1], q.element_size(), border))
+    if getattr(library, name)(ctypes.c_void_p(call.buffer_info()[0])):
         raise MemoryError(f"no memory for the local attention of {tuple(q.shape)}")
 
 
-@torch.library.custom_op("hybrid_search::local_attention_cpu", mutates_args=(), device_types="cpu")
-def _forward(
+def _run_forward(
     q: Tensor, k: Tensor | None, v: Tensor, rel_row: Tensor | None, rel_col: Tensor | None, extent: int, border: str
 ) -> tuple[Tensor, Tensor]:
     y = _empty_like(q)
@@ -109,6 +148,11 @@ def _forward(
     return y, lse
 
 
+_forward = torch.library.custom_op(
+    "hybrid_search::local_attention_cpu", _run_forward, mutates_args=(), device_types="cpu"
+)
+
+
 @_forward.register_fake
 def _(
     q: Tensor, k: Tensor | None, v: Tensor, rel_row: Tensor | None, rel_col: Tensor | None, extent: int, border: str
@@ -116,8 +160,7 @@ def _(
     return _empty_like(q), q.new_empty(q.shape[0], q.shape[1], 1, *q.shape[3:])
 
 
-@torch.library.custom_op("hybrid_search::local_attention_cpu_backward", mutates_args=(), device_types="cpu")
-def _backward(
+def _run_backward(
     dy: Tensor,
     q: Tensor,
     k: Tensor | None,
@@ -146,6 +189,11 @@ def _empty_grads(
     return dq, dk, dv, drow, dcol
 
 
+_backward = torch.library.custom_op(
+    "hybrid_search::local_attention_cpu_backward", _run_backward, mutates_args=(), device_types="cpu"
+)
+
+
 @_backward.register_fake
 def _(
     dy: Tensor,
@@ -169,10 +217,7 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
 
 
 def _differentiate(ctx: Any, dy: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-    tensors = ctx.saved_tensors
-    grads = _backward(dy, *tensors, ctx.extent, ctx.border)
-    wanted = zip(ctx.needs_input_grad, grads, tensors, strict=False)
-    return (*(grad if need and x is not None else None for need, grad, x in wanted), None, None)
+    return _wanted(ctx, _backward(dy, *ctx.saved_tensors, ctx.extent, ctx.border))
 
 
 _forward.register_autograd(_differentiate, setup_context=_keep)

@@ -1,0 +1,285 @@
+"""The fused CPU kernel against the definition, and how it is built.
+
+Out-of-bounds accesses: tests/asan.sh runs this file under AddressSanitizer.
+"""
+
+import os
+import random
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from hybrid_search.errors import UserError
+from hybrid_search.ops import LocalAttention2d, local_attention
+from hybrid_search.ops.local_attention import BORDERS, build, cpu, which_backend
+
+
+def _compiler_is_here():
+    try:
+        return bool(build.compiler())
+    except build.BuildError:
+        return False
+
+
+pytestmark = [
+    pytest.mark.compiler,
+    pytest.mark.skipif(not _compiler_is_here(), reason="needs a C++ compiler: apt-get install g++"),
+]
+
+NAMES = ("y", "dq", "dk", "dv", "drow", "dcol")
+
+
+def draw(batch, heads, d, rows, cols, extent, *, content=True, position=True, shared=False, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    new = lambda *shape: torch.randn(*shape, dtype=torch.float64, generator=generator)  # noqa: E731
+    q, k, v = (new(batch, heads, d, rows, cols) for _ in range(3))
+    row, col = (new(1 if shared else heads, d // 2, extent) for _ in range(2))
+    return [q, k if content else None, v, row if position else None, col if position else None]
+
+
+def strided(x, form):
+    """The same numbers as slices of a wider map, channels first or last, or spread in every direction."""
+    if x is None or x.dim() == 3 or form == "plain":
+        return x
+    batch, heads, d, rows, cols = x.shape
+    if form == "slice":
+        wide = x.new_zeros(batch, heads, 3, d, rows, cols)
+        wide[:, :, 1] = x
+        return wide[:, :, 1]
+    if form == "channels last":
+        wide = x.new_zeros(batch, rows, cols, heads, 3, d)
+        wide[..., 1, :] = x.permute(0, 3, 4, 1, 2)
+        return wide[..., 1, :].permute(0, 3, 4, 1, 2)
+    wide = x.new_zeros(batch, heads, d + 1, 2 * rows, 3 * cols)
+    wide[:, :, :d, ::2, ::3] = x
+    return wide[:, :, :d, ::2, ::3]
+
+
+def run(tensors, upstream, *, extent, border, backend="cpu", dtype=torch.float64, form="plain"):
+    leaves = [None if x is None else strided(x.to(dtype), form).detach().requires_grad_() for x in tensors]
+    y = local_attention(*leaves, extent=extent, border=border, backend=backend)
+    grads = iter(torch.autograd.grad(y, [x for x in leaves if x is not None], strided(upstream.to(dtype), form)))
+    return [y.detach(), *(None if x is None else next(grads) for x in leaves)]
+
+
+def differences(ours, theirs):
+    return {name: (a - b).abs().max().item() for name, a, b in zip(NAMES, ours, theirs, strict=True) if a is not None}
+
+
+def cases(number, seed):
+    """Random shapes and options; every border, form of memory and kind of logits among them."""
+    dice = random.Random(seed)
+    for n in range(number):
+        extent = dice.choice([3, 7])
+        content, position = dice.choice([(True, True), (True, True), (True, False), (False, True)])
+        d = dice.choice([2, 4, 6, 8, 18]) if position else dice.choice([1, 2, 3, 5, 8, 13])
+        shape = (dice.randint(1, 5), dice.choice([1, 2, 3, 8]), d, dice.randint(1, 12), dice.randint(1, 19))
+        options = {"content": content, "position": position, "shared": dice.random() < 0.3, "seed": n}
+        form = dice.choice(["plain", "slice", "channels last", "spread"])
+        yield shape, extent, dice.choice(BORDERS), form, options
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_random_shapes_and_options_are_the_definition(part):
+    """500 cases in four parts, so that one report names the part that fails."""
+    for shape, extent, border, form, options in cases(126, part):
+        tensors = draw(*shape, extent, **options)
+        upstream = torch.randn_like(tensors[0])
+        expected = run(tensors, upstream, extent=extent, border=border, backend="definition")
+        ours = run(tensors, upstream, extent=extent, border=border, form=form)
+        worst = differences(ours, expected)
+        assert max(worst.values()) <= 1e-12, (shape, extent, border, form, options, worst)
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 8, 12, 20), (3, 8, 16, 7, 7), (2, 2, 32, 4, 4), (1, 2, 4, 9, 33)])
+@pytest.mark.parametrize("border", BORDERS)
+def test_in_single_precision_values_and_gradients_keep_five_digits(shape, border):
+    tensors = draw(*shape, 7)
+    upstream = torch.randn_like(tensors[0])
+    expected = run(tensors, upstream, extent=7, border=border, backend="portable")
+    for form in ("plain", "channels last"):
+        ours = run(tensors, upstream, extent=7, border=border, dtype=torch.float32, form=form)
+        for name, a, b in zip(NAMES, ours, expected, strict=True):
+            assert (a - b).abs().max() <= 2e-5 * b.abs().max(), (name, form)
+
+
+@pytest.mark.parametrize("size", [(3, 2), (4, 6), (1, 1), (2, 13)])
+def test_a_window_wider_than_the_map_is_the_definition(size):
+    for border in BORDERS:
+        tensors = draw(2, 2, 4, *size, 7)
+        upstream = torch.randn_like(tensors[0])
+        expected = run(tensors, upstream, extent=7, border=border, backend="definition")
+        ours = run(tensors, upstream, extent=7, border=border)
+        assert max(differences(ours, expected).values()) <= 1e-12
+
+
+@pytest.mark.parametrize("size", [(3, 4), (2, 9)])
+@pytest.mark.parametrize("border", BORDERS)
+def test_finite_differences_confirm_the_gradients(border, size):
+    tensors = [x.requires_grad_() for x in draw(1, 2, 2, *size, 3)]
+    call = lambda *t: local_attention(*t, extent=3, border=border, backend="cpu")  # noqa: E731
+    assert torch.autograd.gradcheck(call, tensors, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["AVX2", "generic"])
+def test_narrower_vectors_give_the_same_numbers(name, monkeypatch):
+    if name in build.INSTRUCTIONS and torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"):
+        pytest.skip("this processor has no AVX2; run it on one that has")
+    target = build.INSTRUCTIONS.get(name, build.GENERIC)
+    monkeypatch.setattr(build, "instructions", lambda: target)
+    columns = name == "AVX2"  # one of the two ways to fill a vector for each, to compile less
+    for shape in [(3, 2, 6, 7, 9), (2, 3, 4, 8, 5)] if columns else [(5, 2, 4, 4, 1), (3, 2, 6, 5, 6)]:
+        for border in ("masked", "zero") if columns else ("shifted",):
+            tensors = draw(*shape, 3)
+            upstream = torch.randn_like(tensors[0])
+            expected = run(tensors, upstream, extent=3, border=border, backend="definition")
+            ours = run(tensors, upstream, extent=3, border=border, form="channels last")
+            assert max(differences(ours, expected).values()) <= 1e-12
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 8, 9, 17), (9, 8, 8, 5, 4)])
+def test_the_number_of_threads_does_not_change_a_bit(shape):
+    tensors = draw(*shape, 7)
+    upstream = torch.randn_like(tensors[0])
+    threads = torch.get_num_threads()
+    results = []
+    try:
+        for number in (1, 2, 5):
+            torch.set_num_threads(number)
+            results.append(run(tensors, upstream, extent=7, border="masked", dtype=torch.float32))
+    finally:
+        torch.set_num_threads(threads)
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize(("rows", "cols"), [(14, 18), (13, 6)])
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_what_is_not_finite_spoils_the_windows_that_see_it_and_no_others(which, rows, cols, value):
+    tensors = draw(3, 2, 4, rows, cols, 7)
+    upstream = torch.randn_like(tensors[0])
+    expected = run(tensors, upstream, extent=7, border="masked", dtype=torch.float32)
+    tensors[which][1, 0, 2, 8, 1] = value
+    spoilt = run(tensors, upstream, extent=7, border="masked", dtype=torch.float32)
+    near = torch.zeros(rows, cols, dtype=torch.bool)
+    if which:
+        near[5:12, :5] = True
+    else:
+        near[8, 1] = True
+    y = spoilt[0]
+    judge = run(tensors, upstream, extent=7, border="masked", dtype=torch.float32, backend="definition")[0]
+    assert torch.equal(y.isfinite(), judge.isfinite())  # a key of -infinity is finite: its weight is 0
+    y[1, 0][:, near] = expected[0][1, 0][:, near]
+    assert torch.equal(y, expected[0])
+    for ours, theirs in zip(spoilt[1:4], expected[1:4], strict=True):  # a gradient reaches as far as two windows
+        ours[1, 0], theirs[1, 0] = 0, 0
+        assert torch.equal(ours, theirs)
+
+
+def test_an_upstream_gradient_that_is_expanded_is_read_as_it_is():
+    tensors = [x.requires_grad_() for x in draw(2, 2, 4, 5, 9, 3)]
+    grads = []
+    for backend in ("cpu", "definition"):
+        y = local_attention(*tensors, extent=3, backend=backend)
+        grads.append(torch.autograd.grad(y.sum(), tensors))
+    for ours, theirs in zip(*grads, strict=True):
+        assert (ours - theirs).abs().max() <= 1e-12
+
+
+def test_the_result_and_the_gradients_lie_in_memory_as_the_queries_do():
+    tensors = draw(2, 2, 4, 5, 9, 3)
+    y, dq, *_ = run(tensors, tensors[0], extent=3, border="masked", form="channels last")
+    assert y.flatten(1, 2).is_contiguous(memory_format=torch.channels_last)
+    assert dq.flatten(1, 2).is_contiguous(memory_format=torch.channels_last)
+    y, dq, *_ = run(tensors, tensors[0], extent=3, border="masked", form="slice")
+    assert y.is_contiguous()
+    assert dq.is_contiguous()
+
+
+def test_training_keeps_the_output_and_one_number_a_query_and_head():
+    tensors = [x.requires_grad_() for x in draw(2, 2, 4, 9, 8, 7)]
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.numel()) or x, lambda x: x):
+        local_attention(*tensors, extent=7, backend="cpu")
+    assert sorted(kept) == sorted([*(x.numel() for x in tensors), tensors[0].numel(), 2 * 2 * 9 * 8])
+
+
+def test_torch_finds_the_operators_well_formed():
+    tensors = [x.requires_grad_() for x in draw(2, 2, 4, 5, 9, 3)]
+    torch.library.opcheck(cpu._forward, (*tensors, 3, "masked"), test_utils=("test_schema", "test_faketensor"))
+
+
+def test_a_layer_compiles_to_one_graph_and_exports():
+    torch.manual_seed(0)
+    layer = LocalAttention2d(8, 3, 2, backend="cpu").double()
+    x = torch.randn(2, 8, 6, 9, dtype=torch.float64)
+    expected = layer(x)
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    assert torch.equal(compiled(x), expected)
+    exported = torch.export.export(layer, (x,)).module()
+    assert torch.equal(exported(x), expected)
+
+
+def test_the_kernel_is_what_runs_here_and_other_types_run_as_portable():
+    q = torch.randn(1, 2, 4, 3, 18)
+    assert which_backend(q, extent=7) == "cpu"
+    assert which_backend(q.half(), extent=7) == "portable"
+    with pytest.raises(
+        UserError, match=r"backend cpu cannot run this: q must be float32 or float64; got torch\.float16"
+    ):
+        local_attention(q.half(), q.half(), q.half(), extent=3, backend="cpu")
+
+
+@pytest.fixture
+def _fresh(monkeypatch):
+    """No compiler, library or notice is remembered, neither from before nor afterwards."""
+    remembered = (build.compiler, build._library, build._version, cpu._why_not, cpu._say_once)
+    for function in remembered:
+        function.cache_clear()
+    yield
+    for function in remembered:
+        function.cache_clear()
+
+
+@pytest.mark.usefixtures("_fresh")
+def test_without_a_compiler_portable_runs_after_one_line_of_notice(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    q = torch.randn(1, 2, 4, 3, 9)
+    assert which_backend(q, extent=3) == "portable"
+    assert which_backend(q, extent=5) == "portable"
+    notice = capsys.readouterr().err
+    assert notice.count("\n") == 1
+    assert "no C++ compiler here, looked for no-such-compiler" in notice
+    with pytest.raises(UserError, match="backend cpu cannot run this: there is no C\\+\\+ compiler here"):
+        local_attention(q, q, q, extent=3, backend="cpu")
+
+
+@pytest.mark.usefixtures("_fresh")
+def test_a_compiler_that_fails_is_told_and_leaves_nothing_behind(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(build, "SOURCE", tmp_path / "kernel.cpp")
+    (tmp_path / "kernel.cpp").write_text("this is not C++\n")
+    q = torch.randn(1, 2, 4, 3, 9)
+    with pytest.raises(UserError, match="cannot compile the kernel"):
+        local_attention(q, q, q, extent=3, backend="cpu")
+    assert which_backend(q, extent=3) == "portable"
+    assert not [path for path in tmp_path.rglob("local-attention-*") if path.suffix != ".lock"]
+
+
+def test_processes_that_start_together_compile_once(tmp_path):
+    code = (
+        "from hybrid_search.ops.local_attention import build; import ctypes\n"
+        "assert isinstance(build.library(1, 'float', True), ctypes.CDLL)"
+    )
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    started = [
+        subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    notices = [process.communicate()[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0], notices
+    assert sum(text.count("compiling the local attention kernel") for text in notices) == 1
+    assert len(list(tmp_path.rglob("*.so"))) == 1
