@@ -5,6 +5,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt
 TRIALS ?= 32
 
+# Packages are installed uncompiled and compiled as they are first imported; where bytecode may not be written, every
+# process would compile torch again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test check page front pictures wheel clean
 
 run: $(VENV)/.run  ## search the digits space, 32 trials on Ray workers, and print the front; again: go on

@@ -12,7 +12,7 @@ from hybrid_search.data import load
 from hybrid_search.space import Answers
 from hybrid_search.train import Trainer, seed_for, steady
 
-EPOCHS = 3
+EPOCHS = 2
 ATTEND = {f"stage{i}.operator": "local_attention" for i in (1, 2, 3)}
 DESIGNS = {
     "convolution": {},

@@ -8,11 +8,12 @@ manifest.json        sha256 of each file, and the proof: a fresh process loaded 
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,13 +67,44 @@ def export_model(
     `images` (n, channels, rows, cols), pixels 0..1 normalised by `mean` and `std`, are what the proof compares logits
     on. `origin` is kept as plain JSON: search, trial, metrics, versions. Raises SettingsError if `out` holds files.
     """
+    out = Path(out)
+    _check_empty(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        half = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))  # becomes OUT whole, or not at all
+    except OSError as error:
+        raise SettingsError(f"OUT must be a folder that can be written; {out} cannot: {error.strerror}.") from None
+    half.chmod(0o755)
+    try:
+        proof = _write(half, model, architecture, input_size, classes, mean, std, images, origin)
+        if out.exists():
+            out.rmdir()
+        half.rename(out)
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
+    return replace(proof, folder=out)
+
+
+def _check_empty(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise SettingsError(f"OUT must be a new or empty folder; {out} holds something already.")
+
+
+def _write(
+    out: Path,
+    model: "nn.Module",
+    architecture: Architecture,
+    input_size: tuple[int, int, int],
+    classes: tuple[str, ...],
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    images: "torch.Tensor",
+    origin: Mapping[str, Any] | None,
+) -> Proof:
+    """Every file of an exported folder, and its proof; UserError where the proof fails."""
     import torch
     from safetensors.torch import save_file
 
-    out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise SettingsError(f"OUT must be a new or empty folder; {out} holds something already.")
-    out.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     save_file(state, out / "model.safetensors")
     (out / "model.safetensors").chmod(0o644)  # it comes out readable by its owner alone
@@ -138,11 +170,11 @@ def export_trial(
 
     record = ledger.search(name)
     trial = picked(ledger, record, pick)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise SettingsError(f"OUT must be a new or empty folder; {out} holds something already.")
+    _check_empty(out)
     architecture = Architecture.from_dict(trial.architecture)
     settings = Settings.from_dict(trial.settings)
     data = load_data(settings)
+    measured = dict(trial.measurements)
     weights = WeightsFolder(ledger.url, record.id).read(trial.number, trial.weights)
     if weights is None and record.evaluation != "trained":
         raise SettingsError(
@@ -151,7 +183,10 @@ def export_trial(
         )
     if weights is None:
         say(f"trial {trial.number}: weights not kept; training again ({settings.epochs} epochs, seed {trial.seed})")
-        weights = _train_again(architecture, settings, say)
+        weights, measured = _train_again(architecture, settings, say)
+        recorded = trial.measurements.get("accuracy")
+        if recorded != measured["accuracy"]:
+            say(f"trained again, its accuracy is {measured['accuracy']:.4f}; the search recorded {recorded}")
     model = build_model(architecture, record.input_size[0], record.classes)
     model.load_state_dict(load(weights))
     pixels = torch.from_numpy(data.validation.images[:PROOF_IMAGES]).float() / 255
@@ -160,7 +195,7 @@ def export_trial(
         "search": record.name,
         "trial": trial.number,
         "seed": trial.seed,
-        "measurements": dict(trial.measurements),
+        "measurements": measured,
         "settings": dict(trial.settings),
         "facts": dict(trial.facts),
         "data_licence": data.licence,
@@ -209,15 +244,17 @@ def _axis(name: str, value: float) -> float:
     return math.log(value) if OBJECTIVES[name].known and value > 0 else value
 
 
-def _train_again(architecture: Architecture, settings: Settings, say: Callable[[str], None]) -> bytes:
+def _train_again(
+    architecture: Architecture, settings: Settings, say: Callable[[str], None]
+) -> tuple[bytes, dict[str, float]]:
     from hybrid_search.evaluate import evaluate
 
-    weights = None
+    weights, measured = None, {}
     for report in evaluate(architecture, settings):
         say(f"  epoch {report.rung}/{report.rungs}: accuracy {report.measurements['accuracy']:.4f}")
-        weights = report.weights
+        weights, measured = report.weights, dict(report.measurements)
     assert weights is not None
-    return weights
+    return weights, measured
 
 
 def _prove(folder: Path, images: "torch.Tensor", logits: "torch.Tensor") -> Proof:
