@@ -42,7 +42,7 @@ def timed(folder: Path, name: str, trials: int, workers: int, evaluate) -> list[
 
 
 def main() -> None:
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=128 * 2**20)
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=128 * 2**20)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         ends = timed(folder, "instant", NO_OPS, 2, instant)

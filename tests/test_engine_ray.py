@@ -16,7 +16,9 @@ SPACE = tiny_space()
 def _cluster():
     import ray
 
-    ray.init(num_cpus=2, num_gpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=128 * 2**20)
+    ray.init(
+        "local", num_cpus=2, num_gpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=128 * 2**20
+    )
     yield
     ray.shutdown()
 

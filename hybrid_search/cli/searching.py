@@ -47,7 +47,9 @@ def run(
     gpus_per_trial: Annotated[
         float | None, typer.Option(help="GPUs of a trial; default 1 where there are any.")
     ] = None,
-    address: Annotated[str | None, typer.Option(help="An existing Ray cluster: auto, or HOST:PORT.")] = None,
+    address: Annotated[
+        str | None, typer.Option(envvar="RAY_ADDRESS", help="An existing Ray cluster: auto, or HOST:PORT.")
+    ] = None,
     sampler: Annotated[str | None, typer.Option(help="Who proposes: tpe, nsga2, gp or random.")] = None,
     max_flops: Annotated[
         float | None, typer.Option(help="Budget: no design of more FLOPs (2 x MACs) is trained.")

@@ -19,7 +19,7 @@ from hybrid_search.record import NOT_IN_DIGEST, SearchRecord, Settings
 from hybrid_search.search import Search, check_budget
 from hybrid_search.space import SearchSpace, load_space
 
-# name -> the module whose `drive(search, plan)` runs trials; imported when it is asked for.
+# name -> the module whose `check(plan)` refuses a plan and whose `drive(search, plan)` runs trials; imported on demand.
 ENGINES: dict[str, str] = {
     "local": "hybrid_search.engines.local",
     "ray": "hybrid_search.engines.ray",
@@ -147,19 +147,19 @@ def run(
     for what, share in (("cpus-per-trial", cpus_per_trial), ("gpus-per-trial", gpus_per_trial)):
         if share is not None and not (math.isfinite(share) and share >= 0):
             raise SettingsError(f"{what} must be a number from 0 up; got {share:g}.")
-    if engine == "local" and workers not in (None, 1):
-        raise SettingsError(f"engine local has one worker; got --workers {workers}. Use --engine ray for more.")
     own = "trained" if evaluate is None else f"{evaluate.__module__}.{evaluate.__qualname__}"[:200]
     wanted = question(space, trials=trials, objectives=objectives, settings=settings, evaluation=own, **more)
     if evaluate is None:
         from hybrid_search.evaluate import evaluate as trained
 
         evaluate = trained
+    plan = Plan(evaluate, workers, cpus_per_trial, gpus_per_trial, address)
+    chosen = import_module(ENGINES[engine])
+    chosen.check(plan)
     opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
     with one_driver(opened, wanted.name):
         search = open_search(wanted, opened)
-        plan = Plan(evaluate, workers, cpus_per_trial, gpus_per_trial, address)
         if watch:
             watch(search, plan)
-        import_module(ENGINES[engine]).drive(search, plan)
+        chosen.drive(search, plan)
     return search

@@ -2,7 +2,16 @@
 
 from hybrid_search.engines.drive import Plan, finish
 from hybrid_search.engines.worker import Advancing
+from hybrid_search.errors import SettingsError
 from hybrid_search.search import Search
+
+
+def check(plan: Plan) -> None:
+    """SettingsError where the plan wants what one process cannot give."""
+    if plan.workers not in (None, 1):
+        raise SettingsError(f"engine local has one worker; got --workers {plan.workers}. Use --engine ray for more.")
+    if plan.address is not None:
+        raise SettingsError(f"engine local has no cluster; got --address {plan.address}. Use --engine ray for one.")
 
 
 def drive(search: Search, plan: Plan) -> None:

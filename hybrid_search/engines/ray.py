@@ -6,10 +6,12 @@ with it and nothing else: the trial is started again on a fresh actor, three tim
 
 import logging
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from hybrid_search.engines.drive import Plan, finish
@@ -22,6 +24,7 @@ ANSWER_SECONDS = 15.0  # a cluster that has not answered by then is not there
 
 # Read by Ray when it starts: no report of usage leaves the machine.
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")  # where Ray looks for the cluster's token before its own file
 
 
 class Actor:
@@ -60,8 +63,15 @@ class _Running:
     attempts: int = 1
 
 
+def check(plan: Plan) -> None:
+    """HybridSearchError where nothing listens at the plan's address."""
+    if plan.address is not None and (reason := _deaf(plan.address)):
+        raise _not_there(plan.address, reason)
+
+
 def drive(search: Search, plan: Plan) -> None:
     """Run the search to its end on Ray workers, or until the plan says stop."""
+    _prepare(plan.address)
     import ray
     from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
@@ -139,7 +149,6 @@ def _session(plan: Plan) -> Iterator[tuple[int, float]]:
 
     ours = not ray.is_initialized()
     if ours:
-        os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
         _connect(plan)
     try:
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
@@ -158,26 +167,59 @@ def _session(plan: Plan) -> Iterator[tuple[int, float]]:
             ray.shutdown()
 
 
+def _prepare(address: str | None) -> None:
+    """Set what Ray reads from the environment once, at its import.
+
+    `ray start --head` asks for a token as soon as one lies on the machine; a driver that joins by address sends one
+    only in this mode. A cluster that asks for none is joined all the same.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    given = any(os.environ.get(name) for name in TOKENS)
+    if address is not None and (given or Path.home().joinpath(".ray", "auth_token").exists()):
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+
 def _connect(plan: Plan) -> None:
     import ray
+    from ray.exceptions import RayError
 
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if plan.address is None:
         cpus = max(1, round((plan.workers or os.cpu_count() or 1) * max(plan.cpus_per_trial, 1.0)))
-        ray.init(num_cpus=cpus, include_dashboard=False, object_store_memory=256 * 2**20, **quiet)
+        # "local": never another cluster that runs on this machine, or one that left its mark there.
+        ray.init("local", num_cpus=cpus, include_dashboard=False, object_store_memory=256 * 2**20, **quiet)
         return
     failure: list[BaseException] = []
 
     def call() -> None:
         try:
             ray.init(address=plan.address, **quiet)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (RayError, ConnectionError, RuntimeError, ValueError) as error:
             failure.append(error)
 
-    # ray.init retries for a minute against an address where nothing listens.
+    # ray.init goes on asking for a minute where something else listens, or a cluster that refuses the token.
     thread = threading.Thread(target=call, daemon=True)
     thread.start()
     thread.join(ANSWER_SECONDS)
-    if thread.is_alive() or failure:
-        reason = str(failure[0]).splitlines()[0] if failure else f"no answer in {ANSWER_SECONDS:g} s"
-        raise HybridSearchError(f"--address must be that of a running Ray cluster; {plan.address} is not: {reason}")
+    if failure:
+        raise _not_there(plan.address, str(failure[0]).splitlines()[0])
+    if thread.is_alive():
+        wanted = f"A cluster with a token wants it in {' or '.join(TOKENS)}, or in ~/.ray/auth_token."
+        raise _not_there(plan.address, f"no answer in {ANSWER_SECONDS:g} s. {wanted}")
+
+
+def _not_there(address: str, reason: str) -> HybridSearchError:
+    return HybridSearchError(f"--address must be that of a running Ray cluster; {address} is not: {reason}")
+
+
+def _deaf(address: str) -> str | None:
+    """Why nothing answers at HOST:PORT; None where something listens, or the address is of another form (auto)."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not host or not port.isdigit():
+        return None
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        return str(error)
+    return None

@@ -1,0 +1,112 @@
+"""`--address`: a search joins a Ray cluster that runs, with its token, and says in one line when it cannot."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from fakes import tiny_space
+
+from hybrid_search.ledger import Ledger
+
+PROGRAM = "import sys; from hybrid_search import cli; sys.exit(cli.run(sys.argv[1:]))"
+IMPATIENT = "from hybrid_search.engines import ray; ray.ANSWER_SECONDS = 2.0; " + PROGRAM
+
+
+@pytest.fixture(scope="module")
+def home():
+    """A user's home with a cluster's token in it. Its path is short: Ray's sockets lie in it."""
+    with tempfile.TemporaryDirectory(prefix="ray") as name:
+        folder = Path(name)
+        (folder / ".ray").mkdir()
+        (folder / ".ray" / "auth_token").write_text("5ea1" * 16)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def address(home):
+    """The address of a cluster that was started as `ray start --head` starts one: it asks for the token."""
+    port = free_port()
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}"]
+    command += [f"--temp-dir={home}", "--num-cpus=1", "--include-dashboard=false", "--object-store-memory=100000000"]
+    log = home / "head.log"
+    with log.open("w") as out:
+        head = subprocess.Popen(command, env=environment(home), stdout=out, stderr=out, start_new_session=True)
+        until = time.monotonic() + 60
+        while "Ray runtime started" not in log.read_text():
+            assert head.poll() is None, log.read_text()
+            assert time.monotonic() < until, log.read_text()
+            time.sleep(0.2)
+        try:
+            yield f"127.0.0.1:{port}"
+        finally:
+            head.send_signal(signal.SIGTERM)
+            try:
+                head.wait(20)
+            finally:
+                if head.poll() is None:
+                    os.killpg(head.pid, signal.SIGKILL)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def environment(home, **more):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    cache = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))  # compiled kernels stay the user's
+    return {**clean, "HOME": str(home), "XDG_CACHE_HOME": cache, "RAY_USAGE_STATS_ENABLED": "0", **more}
+
+
+def search(folder, address, home, program=PROGRAM, **more):
+    """Run a search of one tiny trial; its exit code, its last words and its trials."""
+    space = folder / "tiny.yaml"
+    space.write_text(yaml.safe_dump(tiny_space().to_dict()))
+    database = folder / "l.db"
+    words = ["run", space, "--trials", 1, "--epochs", 1, "--db", f"sqlite:///{database}"]
+    words += ["--address", address] if address else []
+    call = [sys.executable, "-c", program, *map(str, words)]
+    ended = subprocess.run(call, env=environment(home, **more), capture_output=True, text=True, timeout=120)
+    trials = []
+    if database.exists():
+        with Ledger(f"sqlite:///{database}") as ledger:
+            trials = ledger.trials(ledger.search().id)
+    return ended.returncode, ended.stderr.strip().splitlines(), trials
+
+
+def test_a_search_joins_a_cluster_that_asks_for_a_token(tmp_path, address, home):
+    code, words, trials = search(tmp_path, address, home)
+    assert code == 0, words
+    assert [trial.state for trial in trials] == ["complete"]
+
+
+def test_a_search_without_an_address_leaves_a_cluster_of_this_machine_alone(tmp_path, address, home):
+    code, words, trials = search(tmp_path, None, home, RAY_TMPDIR=str(home))  # where that cluster left its mark
+    assert code == 0, words
+    assert [trial.state for trial in trials] == ["complete"]
+
+
+def test_a_cluster_that_refuses_the_token_says_where_it_is_looked_for(tmp_path, address, home):
+    code, words, trials = search(tmp_path, address, home, IMPATIENT, RAY_AUTH_TOKEN="0bad" * 16)
+    assert (code, trials) == (1, [])
+    assert (
+        f"hybrid-search: --address must be that of a running Ray cluster; {address} is not: no answer in 2 s. "
+        "A cluster with a token wants it in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, or in ~/.ray/auth_token."
+    ) in words  # Ray's own complaints stand around it
+
+
+def test_an_address_where_nothing_listens_is_refused_at_once_and_nothing_is_written(tmp_path, home):
+    nowhere = f"127.0.0.1:{free_port()}"
+    code, words, _ = search(tmp_path, nowhere, home)
+    assert code == 1
+    refused = f"hybrid-search: --address must be that of a running Ray cluster; {nowhere} is not: "
+    assert words == [refused + "[Errno 111] Connection refused"]
+    assert not (tmp_path / "l.db").exists()
