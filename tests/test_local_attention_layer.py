@@ -15,7 +15,15 @@ import torch.nn.functional as F
 import hybrid_search.ops
 from hybrid_search.errors import ArchitectureError
 from hybrid_search.ops import LocalAttention2d, local_attention
-from hybrid_search.ops.local_attention import LocalAttention
+from hybrid_search.ops.local_attention import LocalAttention, projected
+
+AT_ONCE = [
+    {"extent": 3, "heads": 4},
+    {"extent": 5, "heads": 3, "projection": "grouped"},
+    {"extent": 7, "heads": 4, "logits": "qr", "border": "zero", "scale": True},
+    {"extent": 3, "heads": 2, "position": "none", "scale": True, "border": "shifted"},
+    {"extent": 3, "heads": 12, "projection": "grouped", "logits": "qr", "stride": 2},
+]
 
 
 @pytest.mark.parametrize("projection", ["dense", "grouped"])
@@ -154,3 +162,47 @@ def test_a_broken_law_of_local_attention_is_one_clear_line(options, width, law):
 def test_a_window_of_one_pixel_has_neither_border_nor_scale():
     assert LocalAttention(extent=1, border="zero", scale=True).canonical() == LocalAttention(extent=1)
     assert LocalAttention(extent=3, border="zero", scale=True).canonical().border == "zero"
+
+
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("options", AT_ONCE, ids=str)
+def test_projection_and_attention_at_once_are_the_two_after_one_another(options, memory, monkeypatch):
+    """Seven images of 5x6 in chunks of two; values and every gradient, to double precision."""
+    monkeypatch.setattr(projected, "_at_once", lambda size: 2)
+    torch.manual_seed(0)
+    layer = LocalAttention2d(24, **options, backend="cpu").double()
+    x = torch.randn(7, 24, 5, 6, dtype=torch.float64).to(memory_format=memory).requires_grad_()
+    dy = torch.randn(7, 24, *layer(x).shape[2:], dtype=torch.float64)
+    wanted = (x, *layer.parameters())
+    at_once = layer(x)
+    grads = torch.autograd.grad(at_once, wanted, dy)
+    layer.get_submodule(layer.option.projections()[0]).register_forward_hook(lambda *call: None)
+    apart = layer(x)
+    assert "_Projected" in str(at_once.grad_fn) + str(at_once.grad_fn.next_functions)
+    assert "_Projected" not in str(apart.grad_fn) + str(apart.grad_fn.next_functions)
+    assert torch.equal(at_once.isfinite(), apart.isfinite())
+    assert (at_once - apart).abs().max() <= 1e-12
+    for one, other in zip(grads, torch.autograd.grad(apart, wanted, dy), strict=True):
+        assert (one - other).abs().max() <= 1e-11
+
+
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+def test_a_layer_answers_in_the_memory_format_that_it_is_given(memory):
+    x = torch.randn(3, 16, 6, 6).to(memory_format=memory)
+    for stride in (1, 2):
+        assert LocalAttention2d(16, 3, 4, stride=stride)(x).is_contiguous(memory_format=memory)
+
+
+def test_an_observer_of_the_projection_is_still_called():
+    layer, seen = LocalAttention2d(16, 3, 4), []
+    layer.qkv.register_forward_hook(lambda module, inputs, output: seen.append(output.shape))
+    layer(torch.randn(2, 16, 5, 5))
+    assert seen == [(2, 48, 5, 5)]
+
+
+def test_a_layer_takes_a_batch_of_no_images():
+    layer = LocalAttention2d(16, 3, 4)
+    x = torch.zeros(0, 16, 5, 5, requires_grad=True)
+    layer(x).sum().backward()
+    assert x.grad.shape == x.shape
+    assert all(torch.count_nonzero(parameter.grad) == 0 for parameter in layer.parameters())

@@ -34,7 +34,12 @@ def address(home):
     """The address of a cluster that was started as `ray start --head` starts one: it asks for the token."""
     port = free_port()
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}"]
-    command += [f"--temp-dir={home}/ray", "--num-cpus=1", "--include-dashboard=false", "--object-store-memory=100000000"]
+    command += [
+        f"--temp-dir={home}/ray",
+        "--num-cpus=1",
+        "--include-dashboard=false",
+        "--object-store-memory=100000000",
+    ]
     log = home / "head.log"
     with log.open("w") as out:
         head = subprocess.Popen(command, env=environment(home), stdout=out, stderr=out, start_new_session=True)

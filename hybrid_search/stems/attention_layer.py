@@ -4,9 +4,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hybrid_search.ops.local_attention import local_attention
 from hybrid_search.stems.attention import BLOCK, Attention, check_blocks
 
 PLACES = BLOCK * BLOCK
+EXTENT = 2 * BLOCK - 1
 
 
 def to_blocks(x: Tensor) -> Tensor:
@@ -57,26 +59,39 @@ class MixtureValues(nn.Module):
 
 
 class BlockAttention(nn.Module):
-    """Attention of the 16 pixels of a block to one another, with learned offsets of rows and columns."""
+    """Attention of the 16 pixels of a block to one another, with learned offsets of rows and columns.
 
-    def __init__(self, heads: int, width: int) -> None:
+    A block is a map of 4x4 under a window of 7x7, which from every pixel covers it: the operator of the other layers,
+    whose masked border keeps blocks apart. `backend` is one of its backends, None for the best; "definition" computes
+    and counts 16 keys a pixel, as the paper prices them.
+    """
+
+    def __init__(self, heads: int, width: int, backend: str | None = None) -> None:
         super().__init__()
         self.heads = heads
-        shape = (heads, width // heads // 2, 2 * BLOCK - 1)  # offsets -3 to 3
+        self.backend = backend
+        shape = (heads, width // heads // 2, EXTENT)  # offsets -3 to 3
         self.rel_row = nn.Parameter(torch.empty(shape))
         self.rel_col = nn.Parameter(torch.empty(shape))
         nn.init.normal_(self.rel_row)
         nn.init.normal_(self.rel_col)
-        place = torch.arange(BLOCK)
-        offset = place - place[:, None] + BLOCK - 1  # (own, other)
-        self.offset: Tensor
-        self.register_buffer("offset", offset, persistent=False)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """q, k, v (batch, n, m, 16, width) -> (batch, n, m, 16, width)."""
+        if self.backend == "definition":
+            return self._written_out(q, k, v)
+        maps = (x.reshape(-1, BLOCK, BLOCK, self.heads, x.shape[-1] // self.heads) for x in (q, k, v))
+        own, keys, values = (x.permute(0, 3, 4, 1, 2) for x in maps)
+        tables = self.rel_row.to(q.dtype), self.rel_col.to(q.dtype)
+        y = local_attention(own, keys, values, *tables, extent=EXTENT, backend=self.backend)
+        return y.permute(0, 3, 4, 1, 2).reshape(q.shape)
+
+    def _written_out(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         q, k, v = (x.reshape(*x.shape[:-1], self.heads, x.shape[-1] // self.heads) for x in (q, k, v))
-        row = self.rel_row[:, :, self.offset][:, :, :, None, :, None].expand(-1, -1, -1, BLOCK, -1, BLOCK)
-        col = self.rel_col[:, :, self.offset][:, :, None, :, None, :].expand(-1, -1, BLOCK, -1, BLOCK, -1)
+        place = torch.arange(BLOCK, device=q.device)
+        offset = place - place[:, None] + BLOCK - 1  # (own, other)
+        row = self.rel_row[:, :, offset][:, :, :, None, :, None].expand(-1, -1, -1, BLOCK, -1, BLOCK)
+        col = self.rel_col[:, :, offset][:, :, None, :, None, :].expand(-1, -1, BLOCK, -1, BLOCK, -1)
         r = torch.cat([row, col], dim=1).reshape(self.heads, -1, PLACES, PLACES).to(q.dtype)
         logits = torch.einsum("bnmphd,bnmshd->bnmhps", q, k) + torch.einsum("bnmphd,hdps->bnmhps", q, r)
         return torch.einsum("bnmhps,bnmshd->bnmphd", logits.softmax(-1), v).flatten(-2)

@@ -117,24 +117,28 @@ def _address(x: Tensor | None) -> int:
     return 0 if x is None else x.data_ptr()
 
 
-def _call(
+def call(
     name: str,
     maps: list[Tensor | None],
     tables: list[Tensor | None],
     extent: int,
     border: str,
 ) -> None:
-    """Runs one of the two C functions; the order of the numbers is that of `struct Call`."""
+    """Runs one of the two C functions, forward or backward.
+
+    `maps` are q, k, v, y, lse, and for backward dy, dq, dk, dv; `tables` rel_row, rel_col, and for backward their
+    gradients: the order of `struct Call`.
+    """
     q = maps[0]
     assert q is not None
     table_heads = 1 if tables[0] is None else tables[0].shape[0]
     numbers = [*q.shape, BORDERS.index(border), table_heads, torch.get_num_threads()]
-    for x in maps:
+    for x in maps + [None] * (9 - len(maps)):
         numbers += _map(x)
-    numbers += map(_address, tables)
-    call = array("q", numbers)
+    numbers += map(_address, tables + [None] * (4 - len(tables)))
+    request = array("q", numbers)
     library = build.library(extent, build.TYPES[q.dtype], columns(q.shape[-1], q.element_size(), border))
-    if getattr(library, name)(ctypes.c_void_p(call.buffer_info()[0])):
+    if getattr(library, f"local_attention_{name}")(ctypes.c_void_p(request.buffer_info()[0])):
         raise MemoryError(f"no memory for the local attention of {tuple(q.shape)}")
 
 
@@ -144,7 +148,7 @@ def _run_forward(
     y = _empty_like(q)
     lse = q.new_empty(q.shape[0], q.shape[1], 1, *q.shape[3:])
     tables = [None if x is None else x.contiguous() for x in (rel_row, rel_col)]
-    _call("local_attention_forward", [q, k, v, y, lse, None, None, None, None], [*tables, None, None], extent, border)
+    call("forward", [q, k, v, y, lse], tables, extent, border)
     return y, lse
 
 
@@ -176,7 +180,7 @@ def _run_backward(
     dq, dk, dv, drow, dcol = grads
     tables = [None if x is None else x.contiguous() for x in (rel_row, rel_col)]
     maps = [q, k, v, y, lse, dy, dq, None if k is None else dk, dv]
-    _call("local_attention_backward", maps, [*tables, drow, dcol], extent, border)
+    call("backward", maps, [*tables, drow, dcol], extent, border)
     return grads
 
 

@@ -6,7 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from hybrid_search.ops.local_attention import LocalAttention, local_attention
+from hybrid_search.ops.local_attention import LocalAttention, local_attention, projected
 
 
 class WindowAttention(nn.Module):
@@ -119,6 +119,33 @@ class LocalAttention2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, width, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride))."""
+        y: Tensor = self._attend_at_once(x) if self._at_once(x) else self._attend(x)
+        return y if self.pool is None else cast("Tensor", self.pool(y))
+
+    def _at_once(self, x: Tensor) -> bool:
+        """Whether one function may run the projection and the attention: nothing lies between them or looks there."""
+        name, *more = self.option.projections()
+        if more or self.norm is not None:
+            return False
+        projection = self.get_submodule(name)
+        seen = projection._forward_hooks or projection._forward_pre_hooks or self.attention._forward_hooks
+        same = type(projection) is nn.Conv2d and not seen
+        return same and projected.serves(x, self.option.extent, self.option.border, self.attention.backend)
+
+    def _attend_at_once(self, x: Tensor) -> Tensor:
+        option = self.option
+        (name,) = option.projections()
+        weight = self._projection(name).weight
+        if option.scale:
+            by_part = weight.new_ones(len(name), 1)
+            by_part[0] = (self.width // option.heads) ** -0.5
+            weight = (weight.view(option.heads, len(name), -1) * by_part).view(weight.shape)
+        tables = self.attention.rel_row, self.attention.rel_col
+        return projected.attend_projected(
+            x, weight, *tables, heads=option.heads, extent=option.extent, border=option.border
+        )
+
+    def _attend(self, x: Tensor) -> Tensor:
         if self.option.position == "absolute":
             placed = x + sinusoid(self.width, x.shape[-2], x.shape[-1], x)
             projected = torch.cat([self._projection("qk")(placed), self._projection("v")(x)], dim=1)
@@ -128,7 +155,7 @@ class LocalAttention2d(nn.Module):
             projected = self.norm(projected)
         q, *k, v = self._parts(projected)
         y: Tensor = self.attention(q, k[0] if k else None, v)
-        return y if self.pool is None else cast("Tensor", self.pool(y))
+        return y
 
     def extra_repr(self) -> str:
         """The options, as in a space file."""

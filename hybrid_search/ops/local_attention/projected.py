@@ -1,0 +1,136 @@
+"""The 1x1 convolution to q, k, v and the attention behind it, as one function for the fused CPU kernel.
+
+A few images at a time go through both, so that their q, k and v are still in the cache when the attention reads them,
+and their gradients when the projection does. The product of matrices lays these maps out by channel, as the kernel
+reads them, whichever memory format the layer's input has; the output has the format of the input.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from hybrid_search.ops.local_attention import cpu, which_backend
+
+CHUNK_BYTES = 2**20  # of q, k and v: what the cache of a core holds; threads share it, so that they change no number
+
+
+def serves(x: Tensor, extent: int, border: str, backend: str | None) -> bool:
+    """Whether the fused CPU kernel would run behind a projection of `x`."""
+    if torch.compiler.is_compiling() or type(x) is not Tensor or torch.is_autocast_enabled("cpu"):
+        return False
+    return which_backend(x, extent=extent, border=border, backend=backend) == "cpu"
+
+
+def attend_projected(
+    x: Tensor,
+    weight: Tensor,
+    rel_row: Tensor | None,
+    rel_col: Tensor | None,
+    *,
+    heads: int,
+    extent: int,
+    border: str,
+) -> Tensor:
+    """`local_attention` of the projections of x (batch, width, rows, cols); the result has the shape of x.
+
+    `weight` (parts x width, width / groups, 1, 1) is that of a 1x1 convolution whose output channels lie as (heads,
+    parts, head_width); the parts are q, k, v, or q, v.
+    """
+    y: Tensor = _Projected.apply(x, weight, rel_row, rel_col, heads, extent, border)  # type: ignore[no-untyped-call]
+    return y
+
+
+class _Projected(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        rel_row: Tensor | None,
+        rel_col: Tensor | None,
+        heads: int,
+        extent: int,
+        border: str,
+    ) -> Tensor:
+        if not x.is_contiguous(memory_format=torch.channels_last):
+            x = x.contiguous()
+        matrix = weight.flatten(1)
+        y, lse = torch.empty_like(x), x.new_empty(x.shape[0], heads, 1, *x.shape[2:])
+        projected = x.new_empty(x.shape[0] * len(matrix) * x.shape[2] * x.shape[3])
+        for some, maps in _chunks(x, projected, len(matrix)):
+            for own, at in _matrices(x[some]):
+                for w, image, into in _groups(matrix, own, maps[:, at]):
+                    torch.mm(w, image, out=into)
+            qkv, out = _parts(maps, x[some], heads), [_by_head(y[some], heads), lse[some]]
+            cpu.call("forward", [*qkv, *out], [rel_row, rel_col], extent, border)
+        ctx.save_for_backward(x, weight, rel_row, rel_col, projected, y, lse)
+        ctx.heads, ctx.extent, ctx.border = heads, extent, border
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, rel_row, rel_col, projected, y, lse = ctx.saved_tensors
+        matrix, heads = weight.flatten(1), ctx.heads
+        dx, dweight = torch.empty_like(x), torch.zeros_like(matrix)
+        tables = [rel_row, rel_col]
+        dtables, parts = ([None if t is None else torch.zeros_like(t) for t in tables] for _ in range(2))
+        scratch: Tensor | None = None
+        for some, maps in _chunks(x, projected, len(matrix)):
+            scratch = torch.empty_like(maps) if scratch is None else scratch
+            dmaps = scratch.view(-1)[: maps.numel()].view(maps.shape)
+            qkv, dqkv = _parts(maps, x[some], heads), _parts(dmaps, x[some], heads)
+            out = [_by_head(y[some], heads), lse[some], _by_head(dy[some], heads)]
+            cpu.call("backward", [*qkv, *out, *dqkv], [*tables, *parts], ctx.extent, ctx.border)
+            for total, part in zip(dtables, parts, strict=True):
+                if total is not None and part is not None:
+                    total += part
+            for (own, at), (down, _) in zip(_matrices(x[some]), _matrices(dx[some]), strict=True):
+                for w, image, dw, dimage, d in _groups(matrix, own, dweight, down, dmaps[:, at]):
+                    torch.mm(w.t(), d, out=dimage)
+                    dw.addmm_(d, image.t())
+        return dx, dweight.view(weight.shape), *dtables, None, None, None
+
+
+def _chunks(x: Tensor, projected: Tensor, channels: int) -> Iterator[tuple[slice, Tensor]]:
+    """The images that go through together, and their part of `projected` as (channels, images x pixels)."""
+    batch, size = x.shape[0], channels * x.shape[2] * x.shape[3]
+    images = _at_once(size * x.element_size())
+    for first in range(0, batch, images):
+        some = slice(first, min(first + images, batch))
+        yield some, projected[some.start * size : some.stop * size].view(channels, -1)
+
+
+def _at_once(bytes_an_image: int) -> int:
+    return max(1, CHUNK_BYTES // bytes_an_image)
+
+
+def _matrices(x: Tensor) -> Iterator[tuple[Tensor, slice]]:
+    """(width, pixels) views of the images x, as few as its strides allow, and which columns of the whole they are."""
+    batch, width, rows, cols = x.shape
+    pixels = rows * cols
+    if x.stride(1) == 1:
+        yield x.permute(0, 2, 3, 1).view(-1, width).t(), slice(0, batch * pixels)
+        return
+    for n in range(batch):
+        yield x[n].view(width, pixels), slice(n * pixels, (n + 1) * pixels)
+
+
+def _groups(matrix: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Each group's rows of all of them."""
+    groups = others[0].shape[0] // matrix.shape[1]
+    return zip(*(x.chunk(groups) for x in (matrix, *others)), strict=True)
+
+
+def _by_head(x: Tensor, heads: int) -> Tensor:
+    return x.view(x.shape[0], heads, -1, *x.shape[2:])
+
+
+def _parts(maps: Tensor, x: Tensor, heads: int) -> tuple[Tensor, Tensor | None, Tensor]:
+    """(channels, images x pixels) -> q, k, v (images, heads, head_width, rows, cols); k None where there is none."""
+    batch, width, rows, cols = x.shape
+    parts = maps.view(heads, -1, width // heads, batch, rows, cols).permute(3, 0, 1, 2, 4, 5).unbind(2)
+    return parts[0], parts[1] if len(parts) == 3 else None, parts[-1]
