@@ -5,11 +5,25 @@ import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-from hybrid_search.errors import LedgerError
+from hybrid_search.errors import HybridSearchError, LedgerError
 from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.connect import database_url
 
 PACKAGES = ("torch", "optuna", "ray", "sqlalchemy", "timm", "dash", "plotly", "torchvision")
+
+
+def build_kernels() -> list[tuple[str, str]]:
+    """Compile every CPU kernel of local attention that a search is likely to need; (what, found) pairs.
+
+    HybridSearchError where there is no compiler, or it cannot.
+    """
+    from hybrid_search.ops.local_attention.build import BuildError
+    from hybrid_search.ops.local_attention.cpu import build_all
+
+    try:
+        return [("kernel", line) for line in build_all()]
+    except BuildError as error:
+        raise HybridSearchError(f"kernels are compiled by a C++ compiler; {error}.") from error
 
 
 def findings(db: str | None = None) -> list[tuple[str, str]]:

@@ -254,6 +254,46 @@ def test_doctor_says_what_this_machine_has(capsys):
     assert found["torch"][:1].isdigit()
 
 
+def test_doctor_builds_the_kernels_that_are_missing_and_names_them(capsys, monkeypatch):
+    from hybrid_search.ops.local_attention import build, cpu
+
+    asked = []
+    monkeypatch.setattr(build, "library", lambda *what: asked.append(what))
+    assert call("doctor", "--build", "--format", "json") == 0
+    kernels = [row["found"] for row in json.loads(capsys.readouterr().out) if row["what"] == "kernel"]
+    assert [extent for extent, _, columns in asked if columns] == list(cpu.USUAL)
+    assert [extent for extent, _, columns in asked if not columns] == list(cpu.USUAL)
+    assert all(f"extent {extent}:" in line for extent, line in zip(cpu.USUAL, kernels, strict=True))
+
+
+def test_doctor_builds_nothing_without_a_compiler_and_says_so(capsys, monkeypatch):
+    from hybrid_search.ops.local_attention import build
+
+    monkeypatch.setenv("CXX", "nosuch")
+    monkeypatch.setattr(build, "compiler", build.compiler.__wrapped__)
+    monkeypatch.setattr(build, "_library", build._library.__wrapped__)
+    assert call("doctor", "--build") == 1
+    assert capsys.readouterr().err == (
+        "hybrid-search: kernels are compiled by a C++ compiler; there is no C++ compiler here, looked for nosuch; "
+        "install one (apt-get install g++).\n"
+    )
+
+
+def test_the_usual_extents_are_those_of_the_spaces_that_come_along():
+    from hybrid_search.ops.local_attention.cpu import USUAL
+    from hybrid_search.space import load_space, spaces
+
+    def extents(node):
+        if isinstance(node, dict):
+            for key, value in node.items():
+                yield from (value if isinstance(value, list) else [value]) if key == "extent" else extents(value)
+        elif isinstance(node, list):
+            for item in node:
+                yield from extents(item)
+
+    assert {extent for name in spaces() for extent in extents(load_space(name).to_dict())} <= set(USUAL)
+
+
 def test_a_thousand_trials_make_a_front_without_torch_ray_or_optuna(tmp_path):
     url = f"sqlite:///{tmp_path}/many.db"
     with Ledger(url) as ledger:

@@ -247,9 +247,16 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format) -> None:
     )
 
 
-def doctor(form: FormatOption = Format.table, db: Database = None) -> None:
+def doctor(
+    build: Annotated[
+        bool,
+        typer.Option("--build", help="First compile the CPU kernels of extents 3 to 11, else compiled on first use."),
+    ] = False,
+    form: FormatOption = Format.table,
+    db: Database = None,
+) -> None:
     """What this machine has: devices, kernels in use, database, packages."""
-    from hybrid_search.health import findings
+    from hybrid_search.health import build_kernels, findings
 
-    rows = [{"what": what, "found": found} for what, found in findings(db)]
-    print_rows(rows, form)
+    built = build_kernels() if build else []
+    print_rows([{"what": what, "found": found} for what, found in findings(db) + built], form)

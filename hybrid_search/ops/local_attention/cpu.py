@@ -17,6 +17,8 @@ from torch.nn import Parameter
 
 from hybrid_search.ops.local_attention import BORDERS, build
 
+USUAL = (3, 5, 7, 9, 11)  # the extents of the spaces that come with the package
+
 
 def refuses(q: Tensor, extent: int, border: str) -> str | None:
     """The CPU, float32 or float64, and a C++ compiler are needed."""
@@ -47,6 +49,18 @@ def _why_not(extent: int, real: str, columns: bool) -> str | None:
         _say_once(f"{error}: local attention runs as portable, which is slower")
         return f"{error}."
     return None
+
+
+def build_all(extents: tuple[int, ...] = USUAL) -> list[str]:
+    """Compile the kernels for float32 maps under these extents where they are missing; what there is now, a line each.
+
+    BuildError where there is no compiler, or it cannot.
+    """
+    real, target = build.TYPES[torch.float32], build.instructions().name
+    for extent in extents:
+        for lanes_are_columns in (True, False):
+            build.library(extent, real, lanes_are_columns)
+    return [f"extent {extent}: wide and narrow maps, {real}, {target}" for extent in extents]
 
 
 def columns(cols: int, bytes_a_number: int, border: str) -> bool:
