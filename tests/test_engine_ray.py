@@ -85,3 +85,23 @@ def test_gpus_of_a_trial_bound_the_workers_and_are_seen_by_them(ledger):
 def test_a_trial_that_fits_no_machine_says_what_there_is(ledger):
     with pytest.raises(SettingsError, match="must fit the cluster of 2 CPUs and 2 GPUs; got 1 CPUs and 3 GPUs a trial"):
         run(SPACE, trials=2, engine="ray", gpus_per_trial=3, ledger=ledger, evaluate=scored())
+
+
+def test_the_fused_attention_runs_and_learns_inside_workers(ledger):
+    def evaluate(architecture, settings):
+        import torch
+
+        from hybrid_search.ops import local_attention
+
+        torch.manual_seed(0)
+        q, k, v = (torch.randn(2, 2, 4, 5, 6, dtype=torch.float64, requires_grad=True) for _ in range(3))
+        tables = [torch.randn(2, 2, 3, dtype=torch.float64, requires_grad=True) for _ in range(2)]
+        grads = {}
+        for backend in ("cpu", "definition"):
+            y = local_attention(q, k, v, *tables, extent=3, backend=backend)
+            grads[backend] = torch.autograd.grad(y.sin().sum(), (q, k, v, *tables))
+        worst = max((one - other).abs().max().item() for one, other in zip(*grads.values(), strict=True))
+        yield {"accuracy": float(worst < 1e-12)}
+
+    run(SPACE, trials=2, engine="ray", workers=2, ledger=ledger, evaluate=evaluate, gpus_per_trial=0)
+    assert [t.measurements["accuracy"] for t in ledger.trials(ledger.search().id)] == [1.0, 1.0]
