@@ -2,16 +2,20 @@
 
     python benchmarks/local_attention.py [--quick] [--threads 1] [--repeats 9]
 
-Forward, and forward + backward with the gradients of q, k, v and the tables, of float32 maps of 32 images and 8 heads.
-Rounds are interleaved, so that a slow moment of a shared machine meets all of them; medians of the CPU time of this
-thread (wall-clock time for more than one). `ratio` is to the faster of the two memory formats of the convolution
-(oneDNN), each of whose rounds runs beside those of the attention. The table is printed and written to
-results/local-attention-cpu.md.
+Forward, and forward + backward with the gradients of q, k, v and the tables, of float32 maps of 32 images and 8 heads;
+`layer` is the whole layer, projections included. Rounds are interleaved, so that a slow moment of a shared machine
+meets all of them; medians of the CPU time of this thread (wall-clock time for more than one). `ratio` is to the faster
+of the two memory formats of the convolution (oneDNN). Written to results/local-attention-<instructions>.md and .png.
+With ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 both sides are held to AVX2.
 """
 
 import argparse
+import ctypes
+import os
 import platform
-import resource
+import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 from statistics import median
@@ -19,7 +23,8 @@ from statistics import median
 import torch
 import torch.nn.functional as F
 
-from hybrid_search.ops import local_attention
+from hybrid_search.ops import LocalAttention2d, local_attention
+from hybrid_search.ops.local_attention import build
 
 MAPS = {  # (channels, rows, cols) -> extents
     (64, 32, 32): (3, 7, 11),
@@ -30,6 +35,7 @@ MAPS = {  # (channels, rows, cols) -> extents
     (64, 7, 7): (7,),
 }
 BATCH, HEADS = 32, 8
+FORMATS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
 SLOW = 40_000_000  # baselines are left out where batch x channels x pixels x extent^2 is larger, with --quick
 
 
@@ -121,54 +127,143 @@ def measure(jobs, repeats, clock):
     return {name: (median(f), median(b)) for name, (f, b) in times.items()}
 
 
+def layer(channels, rows, cols, extent, form):
+    """Projections, tables and attention of the layer that takes the convolution's place."""
+    made = LocalAttention2d(channels, extent, HEADS)
+    x = torch.randn(BATCH, channels, rows, cols).contiguous(memory_format=form).requires_grad_()
+    upstream = torch.randn(BATCH, channels, rows, cols).contiguous(memory_format=form)
+    return (lambda: made(x)), [x, *made.parameters()], upstream
+
+
+def useful(channels, rows, cols, extent):
+    """FLOPs that the definition asks for: q.k and p.v forward; five products of their size backward."""
+    forward = 4 * BATCH * rows * cols * extent**2 * channels
+    return forward, forward + 10 * BATCH * rows * cols * extent**2 * channels
+
+
+def fma_peak():
+    """FLOPs a second of one core that does nothing but fused multiply-adds, twelve chains of them."""
+    target = build.instructions()
+    pin = "v" if target.vector_bytes > 16 else "x"
+    source = f"""
+        typedef float V __attribute__((vector_size({target.vector_bytes})));
+        extern "C" float run(long n) {{
+            V a[12] = {{}}, b = V{{}} + 0.999f, c = V{{}} + 0.001f, sum = {{}};
+            for (; n--;)
+                _Pragma("GCC unroll 12") for (int i = 0; i < 12; i++) {{
+                    a[i] = a[i] * b + c;
+                    asm volatile("" : "+{pin}"(a[i]));
+                }}
+            for (int i = 0; i < 12; i++) sum += a[i];
+            return sum[0];
+        }}"""
+    rounds = 20_000_000
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder) / "fma.so"
+        command = [*build.compiler(), "-O3", "-shared", "-fPIC", "-ffp-contract=fast", "-funroll-loops", *target.flags]
+        subprocess.run([*command, "-x", "c++", "-", "-o", library], input=source, text=True, check=True)
+        run = ctypes.CDLL(str(library)).run
+        run.argtypes = [ctypes.c_long]
+        begin = time.thread_time()
+        run(rounds)
+        return rounds * 12 * target.vector_bytes / 4 * 2 / (time.thread_time() - begin)
+
+
+def high_water():
+    """Bytes of the most memory this process has had (Linux)."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+def growth(form, channels, rows, cols, extent):
+    """What forward + backward of the core add to a fresh process, in units of q, k, v, y and their gradients."""
+    forward, leaves, upstream = attention(channels, rows, cols, extent, FORMS[form], torch.contiguous_format)
+    small = attention(channels, 2, 2, extent, FORMS[form], torch.contiguous_format)
+    torch.autograd.grad(small[0](), small[1], small[2])  # what is loaded or compiled once is not counted
+    before = high_water()
+    torch.autograd.grad(forward(), leaves, upstream)
+    return (high_water() - before) / (8 * upstream.numel() * 4)
+
+
+def grown(form, *case):
+    """`growth` in a process of its own."""
+    command = [sys.executable, __file__, "--growth", form, *map(str, case)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="leave the slow baselines out on the larger maps")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--growth", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(options.threads)
+    if options.growth:
+        print(growth(options.growth[0], *map(int, options.growth[1:])))
+        return
     clock = time.thread_time if options.threads == 1 else time.perf_counter
-    formats = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
+    peak = fma_peak()
     lines = [
-        "| map | extent | what | forward ms | forward + backward ms | ratio | ratio, both |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    print("\n".join(lines))
-    for (channels, rows, cols), extents in MAPS.items():
-        for extent in extents:
-            jobs = {}
-            for name, form in formats.items():
-                jobs[f"convolution, {name}"] = convolution(channels, rows, cols, form)
-                jobs[f"cpu, {name}"] = attention(channels, rows, cols, extent, FORMS["cpu"], form)
-            found = measure(jobs, options.repeats, clock)
-            others = {name: call for name, call in FORMS.items() if name != "cpu"}
-            if not options.quick or BATCH * channels * rows * cols * extent**2 <= SLOW:
-                jobs = {
-                    name: attention(channels, rows, cols, extent, call, formats["contiguous"])
-                    for name, call in others.items()
-                }
-                found |= measure(jobs, 2, clock)
-            best = [min(found[f"convolution, {name}"][n] for name in formats) for n in range(2)]
-            for name, (forward, both) in found.items():
-                ratios = f"{forward / best[0]:.2f} | {both / best[1]:.2f}"
-                lines.append(
-                    f"| {channels} x {rows} x {cols} | {extent} | {name} | {forward:.2f} | {both:.2f} | {ratios} |"
-                )
-                print(lines[-1], flush=True)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    head = [
         f"# Local attention on a CPU, {options.threads} thread(s), batch {BATCH}, {HEADS} heads",
         "",
-        f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {platform.machine()}; "
-        f"medians of {options.repeats} rounds; largest memory of the process {peak:.0f} MiB.",
+        f"torch {torch.__version__}, {build.instructions().name}, {platform.machine()}; oneDNN held to "
+        f"{os.environ.get('ONEDNN_MAX_CPU_ISA', 'nothing')}; medians of {options.repeats} rounds; "
+        f"FMA peak of a core {peak / 1e9:.0f} GFLOP/s.",
+        "`both`: forward + backward; `ratio`: to the faster convolution; `share`: useful FLOPs of the attention against "
+        "the peak; `memory`: growth of forward + backward against the bytes of q, k, v, y and their gradients.",
         "",
+        "| map | extent | what | forward ms | both ms | ratio forward | ratio both | share | memory |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    out = Path("results") / "local-attention-cpu.md"
+    print("\n".join(lines), flush=True)
+    bars = {}
+    for case in MAPS:
+        for extent in MAPS[case]:
+            found = rounds(case, extent, options, clock)
+            best = [min(found[f"convolution, {name}"][n] for name in FORMATS) for n in range(2)]
+            for name, (forward, both) in found.items():
+                cells = [f"{forward:.2f}", f"{both:.2f}", f"{forward / best[0]:.2f}", f"{both / best[1]:.2f}"]
+                core = name.split(",")[0] in FORMS
+                cells.append(f"{useful(*case, extent)[1] / both * 1e3 / peak / options.threads:.0%}" if core else "")
+                told = core and "last" not in name and name != "definition"
+                cells.append(f"{grown(name.split(',')[0], *case, extent):.1f}" if told else "")
+                lines.append(f"| {' x '.join(map(str, case))} | {extent} | {name} | {' | '.join(cells)} |")
+                print(lines[-1], flush=True)
+                if name in ("cpu, contiguous", "layer, channels last"):
+                    bars.setdefault(name, {})[f"{case[0]} x {case[1]}x{case[2]}, k = {extent}"] = both / best[1]
+    out = Path("results") / f"local-attention-{build.instructions().name}.md"
     out.parent.mkdir(exist_ok=True)
-    out.write_text("\n".join(head + lines) + "\n")
-    print(f"written to {out}")
+    out.write_text("\n".join(lines) + "\n")
+    print(f"written to {out} and {draw(bars, out.with_suffix('.png'))}")
+
+
+def rounds(case, extent, options, clock):
+    """{what: (ms forward, ms both)}: convolution, core and layer in both formats, then the other forms."""
+    jobs = {}
+    for name, form in FORMATS.items():
+        jobs[f"convolution, {name}"] = convolution(*case, form)
+        jobs[f"cpu, {name}"] = attention(*case, extent, FORMS["cpu"], form)
+        jobs[f"layer, {name}"] = layer(*case, extent, form)
+    found = measure(jobs, options.repeats, clock)
+    if not options.quick or BATCH * case[0] * case[1] * case[2] * extent**2 <= SLOW:
+        others = [name for name in FORMS if name != "cpu"]
+        jobs = {name: attention(*case, extent, FORMS[name], torch.contiguous_format) for name in others}
+        found |= measure(jobs, 2, clock)
+    return found
+
+
+def draw(bars, path):
+    """Forward + backward as a multiple of the 3x3 convolution."""
+    import plotly.graph_objects as go
+    from figure import save
+
+    figure = go.Figure([go.Bar(name=name, x=list(each), y=list(each.values())) for name, each in bars.items()])
+    figure.add_hline(y=1, line_dash="dot", annotation_text="the dense 3x3 convolution")
+    figure.update_layout(yaxis_title="time of forward + backward", legend_orientation="h", legend_y=1.12)
+    save(figure, path)
+    return path
 
 
 if __name__ == "__main__":
