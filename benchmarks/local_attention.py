@@ -211,7 +211,7 @@ def main():
         f"torch {torch.__version__}, {build.instructions().name}, {platform.machine()}; oneDNN held to "
         f"{os.environ.get('ONEDNN_MAX_CPU_ISA', 'nothing')}; medians of {options.repeats} rounds; "
         f"FMA peak of a core {peak / 1e9:.0f} GFLOP/s.",
-        "`both`: forward + backward; `ratio`: to the faster convolution; `share`: useful FLOPs of the attention against "
+        "`both`: forward + backward; `ratio`: to the faster convolution; `share`: useful FLOPs against "
         "the peak; `memory`: growth of forward + backward against the bytes of q, k, v, y and their gradients.",
         "",
         "| map | extent | what | forward ms | both ms | ratio forward | ratio both | share | memory |",
