@@ -54,7 +54,7 @@ def _photograph(address: str, search: str, pinned: list[int]) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
         page = browser.new_page(viewport={"width": 1440, "height": 900}, device_scale_factor=1.5)
-        page.goto(f"{address}?{urlencode({'search': search, 'trials': str(pinned[0]), 'log': '1'})}")
+        page.goto(f"{address}?{urlencode({'search': search, 'trials': str(pinned[0])})}")
         page.wait_for_selector("#page[data-ready=true]", timeout=60_000)
         page.wait_for_selector("#detail svg", timeout=60_000)
         page.screenshot(path=HERE / "page.png", full_page=True)

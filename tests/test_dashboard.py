@@ -267,19 +267,20 @@ def test_the_address_chooses_search_axes_and_trials(written, client):
     a_search(written, "first")
     a_search(written, "second")
     page = client()
-    asked = "?search=first&x=params&y=loss&colour=trial&log=1&trials=3,7"
+    asked = "?search=first&x=params&y=loss&colour=trial&log=0&trials=3,7"
     answer = call(page, "search.value", ["link.data"], link=asked)
     assert [answer[name]["value"] for name in ("search", "x", "y", "colour", "log")] == [
         "first",
         "params",
         "loss",
         "trial",
-        ["log"],
+        [],
     ]
     assert answer["asked"]["data"]["trials"] == [3, 7]
     nonsense = "?search=none&x=<b>&y=trial&colour=red&trials=a,-1,99999999999,2"
     answer = call(page, "search.value", ["link.data"], link=nonsense)
     assert [answer[name]["value"] for name in ("search", "x", "y", "colour")] == ["second", "flops", "accuracy", "mix"]
+    assert answer["log"]["value"] == ["log"], "costs span powers of ten: logarithmic unless asked otherwise"
     assert answer["asked"]["data"]["trials"] == [2]
 
 

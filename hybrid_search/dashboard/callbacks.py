@@ -53,7 +53,7 @@ def register(app: Dash, watch: Watch) -> None:
         options = page.colour_options(watch.view(search).stages or 4)
         colours = [option["value"] for option in options]
         colour = given["colour"] if given.get("colour") in colours else COLOURS[0]
-        log = ["log"] if given.get("log") == "1" else []
+        log = [] if given.get("log") == "0" else ["log"]  # costs span powers of ten
         trials = [int(text) for text in given.get("trials", "").split(",") if text.isdecimal() and len(text) < 10][:2]
         return search.name, x, y, colour, options, log, {"search": search.name, "trials": trials}
 

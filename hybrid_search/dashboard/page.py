@@ -103,7 +103,7 @@ def colour_options(stages: int) -> list[dict[str, str]]:
 
 
 def _front() -> html.Section:
-    log = dcc.Checklist([{"label": "log cost", "value": "log"}], [], id="log", className="check")
+    log = dcc.Checklist([{"label": "log cost", "value": "log"}], ["log"], id="log", className="check")
     closed: Any = {"clearable": False, "searchable": False}
     return html.Section(
         [

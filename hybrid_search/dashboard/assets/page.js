@@ -135,7 +135,7 @@
     address(search, x, y, colour, log, pins) {
       if (search) {
         const query = new URLSearchParams({ search: search, x: x, y: y, colour: colour });
-        if (log && log.length) query.set("log", "1");
+        if (!(log && log.length)) query.set("log", "0");
         if (pins && pins.length) query.set("trials", pins.join(","));
         history.replaceState(history.state, "", "?" + query.toString().replaceAll("%2C", ",").replaceAll("%3A", ":"));
       }
