@@ -39,6 +39,7 @@ PROJECTIONS = ("dense", "grouped")
 # and its line here.
 BACKENDS = {
     "cpu": "hybrid_search.ops.local_attention.cpu",
+    "triton": "hybrid_search.ops.local_attention.gpu",
     "portable": "hybrid_search.ops.local_attention.portable",
     "definition": "hybrid_search.ops.local_attention.definition",
 }
