@@ -1,55 +1,63 @@
-"""Compiles the Triton kernels for a GPU that need not be there: python tests/compile_for_gpu.py 90 bf16.
+"""Compiles the Triton kernels for a GPU that need not be there: python tests/compile_for_gpu.py 90 bfloat16 [...].
 
-The first word is the compute capability, the second the type. Channels-last maps of 56 x 56, heads of 32 channels,
-extent 7. Prints the name of each kernel as it is done.
+The first word is the compute capability, the second the type; then maps as ROWSxCOLS (28x28 without any). Everything
+up to the launch is that of a call with channels-last maps, 8 heads of 32 channels and extent 7. Prints how often each
+kernel was compiled.
 """
 
 import sys
-from dataclasses import astuple
 
-import triton
-import triton.language as tl
+import torch
 from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
+from triton.backends.nvidia.driver import CudaDriver
+from triton.runtime.driver import driver
 
 from hybrid_search.ops.local_attention import gpu, gpu_kernels
 
-WIDTH, EXTENT, BORDER = 32, 7, "masked"
-SIZES = {"fp16": 2, "bf16": 2, "fp32": 4, "fp64": 8}
+KERNELS = ("forward", "backward_queries", "backward_keys")
 
 
-def source(name, dtype):
-    """The kernel with the types of its arguments: maps are a pointer and five strides, that of channels 1."""
-    kernel = getattr(gpu_kernels, name)
-    sums = "fp64" if dtype == "fp64" else "fp32"
-    plan = gpu.cut(56, 56, EXTENT, BORDER, WIDTH, SIZES[dtype])
-    fixed = {"WIDTH": WIDTH, "PADDED": gpu.power(WIDTH), "EXTENT": EXTENT, "ENTRIES": gpu.power(EXTENT)}
-    fixed |= {"BORDER": BORDER, "SUM": tl.float64 if dtype == "fp64" else tl.float32}
-    fixed |= dict(zip(("TILE_ROWS", "TILE_COLS", "CHUNK_ROWS", "CHUNK_COLS"), astuple(plan), strict=False))
-    types, constants, attributes = {}, {}, {}
-    aligned = [["tt.divisibility", 16]]
-    for n, argument in enumerate(kernel.arg_names):
-        if argument in fixed:
-            types[argument], constants[n,] = "constexpr", fixed[argument]
-        elif argument in ("rel_row", "rel_col", "drel"):
-            types[argument], attributes[n,] = f"*{sums if argument == 'drel' else dtype}", aligned
-        elif argument in (*gpu_kernels.SIZES, "per_head"):
-            types[argument] = "i32"
-        else:
-            one_number = argument in ("lse", "delta")
-            types[argument] = (f"*{sums if one_number else dtype}", "i32", "i32", "constexpr", "i32", "i32")
-            constants[n, 3] = 1
-            attributes |= {(n, at): aligned for at in ((0,) if one_number else (0, 1, 2, 4, 5))}
-    return ASTSource(kernel, types, constants, attributes), plan
+class NoGPU(CudaDriver):
+    """What Triton asks of a driver before it launches."""
+
+    def __init__(self, capability):
+        self.target = GPUTarget("cuda", capability, 32)
+        self.get_current_device = lambda: 0
+        self.get_current_stream = lambda device: 0
+
+    def get_current_target(self):
+        return self.target
+
+
+class Compiled:
+    """A kernel that is compiled where it would be launched."""
+
+    def __init__(self, kernel):
+        self.kernel = kernel
+        self.versions = set()
+
+    def __getitem__(self, grid):
+        return lambda *args, **options: self.versions.add(self.kernel.warmup(*args, grid=grid, **options).hash)
+
+
+def call(rows, cols, dtype):
+    """Forward and backward, with q, k and v as slices of one projection, as the layer has them."""
+    maps = torch.zeros(2, rows, cols, 8, 3, 32, dtype=dtype)
+    q, k, v = maps.permute(4, 0, 3, 5, 1, 2)
+    row, col = torch.zeros(2, 8, 16, 7, dtype=dtype)
+    y, lse = gpu._forward(q, k, v, row, col, 7, "masked")
+    gpu._backward(y, q, k, v, row, col, y, lse, 7, "masked")
 
 
 def main():
-    capability, dtype = sys.argv[1:]
-    for name in ("forward", "backward_queries", "backward_keys"):
-        code, plan = source(name, dtype)
-        options = {"num_warps": plan.warps, "num_stages": 2}
-        triton.compile(code, target=GPUTarget("cuda", int(capability), 32), options=options)
-        print(name, flush=True)
+    capability, dtype, *sizes = sys.argv[1:]
+    driver.set_active(NoGPU(int(capability)))
+    for name in KERNELS:
+        setattr(gpu_kernels, name, Compiled(getattr(gpu_kernels, name)))
+    for size in sizes or ["28x28"]:
+        call(*map(int, size.split("x")), getattr(torch, dtype))
+    for name in KERNELS:
+        print(name, len(getattr(gpu_kernels, name).versions))
 
 
 if __name__ == "__main__":

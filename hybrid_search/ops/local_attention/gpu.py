@@ -100,8 +100,8 @@ def _map(x: Tensor | None) -> tuple[Any, ...] | None:
     return None if x is None else (x, *x.stride())
 
 
-def _launch(name: str, maps: list[Tensor | None], tables: list[Tensor | None], extent: int, border: str) -> None:
-    """Runs a kernel on the tensors in its own order; `tables` are contiguous."""
+def _launch(name: str, maps: list[Tensor | None], others: list[Tensor | None], extent: int, border: str) -> None:
+    """Runs a kernel on the tensors in its own order; `others` are contiguous, the tables last."""
     from triton import language
 
     from hybrid_search.ops.local_attention import gpu_kernels
@@ -113,12 +113,12 @@ def _launch(name: str, maps: list[Tensor | None], tables: list[Tensor | None], e
     programs = batch * heads * -(-rows // plan.tile_rows) * -(-cols // plan.tile_cols)
     if programs == 0:
         return
-    row = tables[-2]
+    row = others[-2]
     per_head = 0 if row is None or row.shape[0] == 1 else row[0].numel()
     sums = language.float64 if q.dtype == torch.float64 else language.float32
     with torch.cuda.device_of(q):  # type: ignore[no-untyped-call]
         getattr(gpu_kernels, name)[(programs,)](
-            *map(_map, maps), *tables, per_head, heads, rows, cols,
+            *map(_map, maps), *others, per_head, heads, rows, cols,
             width, power(width), extent, power(extent), border,
             *astuple(plan)[:4], sums, num_warps=plan.warps, num_stages=2,
         )  # fmt: skip
@@ -132,7 +132,7 @@ def _forward(
     q: Tensor, k: Tensor | None, v: Tensor, rel_row: Tensor | None, rel_col: Tensor | None, extent: int, border: str
 ) -> tuple[Tensor, Tensor]:
     y, lse = fused.empty_results(q)
-    _launch("forward", [q, k, v, y, lse], _contiguous(rel_row, rel_col), extent, border)
+    _launch("forward", [q, k, v, y], [lse, *_contiguous(rel_row, rel_col)], extent, border)
     return y, lse
 
 
@@ -157,9 +157,8 @@ def _backward(
         plan = cut(rows, cols, extent, border, width, q.element_size())
         tiles = -(-rows // plan.tile_rows) * -(-cols // plan.tile_cols)
         parts = lse.new_empty(batch, tiles, heads, width, extent)
-    _launch("backward_queries", [q, k, v, y, dy, lse, delta, dq], [parts, *tables], extent, border)
-    maps = [q, k, v, dy, lse, delta, None if k is None else dk, dv]
-    _launch("backward_keys", maps, tables, extent, border)
+    _launch("backward_queries", [q, k, v, y, dy, dq], [lse, delta, parts, *tables], extent, border)
+    _launch("backward_keys", [q, k, v, dy, None if k is None else dk, dv], [lse, delta, *tables], extent, border)
     if parts is not None:
         both = parts.sum((0, 1)) if drow.shape[0] > 1 else parts.sum((0, 1, 2))[None]  # always in the same order
         for table, half in zip((drow, dcol), both.chunk(2, 1), strict=True):

@@ -12,7 +12,8 @@
         a tile of keys, over the queries whose windows reach it:  dv += p dy, dk += ds q
 
 Nothing is added to memory that another program writes, so the same numbers come out every time. Exponents are in base
-2, sums in float32 (float64 for float64). A map is a tuple: its pointer, and its strides in the order of its sizes.
+2, sums in float32 (float64 for float64). A map is a tuple: its pointer, and its strides in the order of its sizes;
+what is no map is contiguous.
 The functions run compiled on a GPU, or as Python under TRITON_INTERPRET=1, whichever is set when this file is imported.
 """
 
@@ -56,6 +57,12 @@ def places(
     start += tl.cast(i, tl.int64) * x[4] + tl.cast(j, tl.int64) * x[5]
     pointers = start + (down * x[4] + right * x[5])[:, None] + (c * x[3])[None, :]
     return pointers, inside
+
+
+@triton.jit
+def plane(x, heads, rows, cols):
+    """The map of one number a query and head, which is contiguous."""
+    return x, heads * rows * cols, rows * cols, 1, cols, 1
 
 
 @triton.jit
@@ -140,7 +147,7 @@ def entries(x, first, pixel, COUNT: tl.constexpr, EXTENT: tl.constexpr, ENTRIES:
     return tl.where(there, tl.gather(x, tl.minimum(tl.maximum(at, 0), COUNT - 1), 1), 0.0)
 
 
-SIZES = ["heads", "rows", "cols"]  # another map is no reason to compile again
+SIZES = ["heads", "rows", "cols"]  # whether 16 divides them, which Triton asks, is no reason to compile again
 
 
 @triton.jit(do_not_specialize=SIZES)
@@ -190,12 +197,12 @@ def forward(
             largest = larger
     store(y, out * (1.0 / total)[:, None], n, h, i, j, rows, cols, TILE_ROWS, TILE_COLS, WIDTH, PADDED)
     lse_tile = (largest + tl.log2(total))[:, None]
-    store(lse, lse_tile, n, h, i, j, rows, cols, TILE_ROWS, TILE_COLS, 1, 1)
+    store(plane(lse, heads, rows, cols), lse_tile, n, h, i, j, rows, cols, TILE_ROWS, TILE_COLS, 1, 1)
 
 
 @triton.jit(do_not_specialize=SIZES)
 def backward_queries(
-    q, k, v, y, dy, lse, delta, dq, drel, rel_row, rel_col, per_head, heads, rows, cols,
+    q, k, v, y, dy, dq, lse, delta, drel, rel_row, rel_col, per_head, heads, rows, cols,
     WIDTH: tl.constexpr, PADDED: tl.constexpr, EXTENT: tl.constexpr, ENTRIES: tl.constexpr, BORDER: tl.constexpr,
     TILE_ROWS: tl.constexpr, TILE_COLS: tl.constexpr, CHUNK_ROWS: tl.constexpr, CHUNK_COLS: tl.constexpr,
     SUM: tl.constexpr,
@@ -210,9 +217,9 @@ def backward_queries(
     q_tile = load(q, n, h, i, j, rows, cols, TILE_ROWS, TILE_COLS, WIDTH, PADDED)
     y_tile = load(y, n, h, i, j, rows, cols, TILE_ROWS, TILE_COLS, WIDTH, PADDED)
     dy_tile = load(dy, n, h, i, j, rows, cols, TILE_ROWS, TILE_COLS, WIDTH, PADDED)
-    lse_tile = load(lse, n, h, i, j, rows, cols, TILE_ROWS, TILE_COLS, 1, 1)
+    lse_tile = load(plane(lse, heads, rows, cols), n, h, i, j, rows, cols, TILE_ROWS, TILE_COLS, 1, 1)
     delta_tile = tl.sum(dy_tile.to(SUM) * y_tile.to(SUM), 1)[:, None]
-    store(delta, delta_tile, n, h, i, j, rows, cols, TILE_ROWS, TILE_COLS, 1, 1)
+    store(plane(delta, heads, rows, cols), delta_tile, n, h, i, j, rows, cols, TILE_ROWS, TILE_COLS, 1, 1)
     by_row, by_col = None, None
     if rel_row is not None:
         row_table = table(rel_row, h, per_head, 0, WIDTH, PADDED, EXTENT, ENTRIES)
@@ -262,7 +269,7 @@ def backward_queries(
 
 @triton.jit(do_not_specialize=SIZES)
 def backward_keys(
-    q, k, v, dy, lse, delta, dk, dv, rel_row, rel_col, per_head, heads, rows, cols,
+    q, k, v, dy, dk, dv, lse, delta, rel_row, rel_col, per_head, heads, rows, cols,
     WIDTH: tl.constexpr, PADDED: tl.constexpr, EXTENT: tl.constexpr, ENTRIES: tl.constexpr, BORDER: tl.constexpr,
     TILE_ROWS: tl.constexpr, TILE_COLS: tl.constexpr, CHUNK_ROWS: tl.constexpr, CHUNK_COLS: tl.constexpr,
     SUM: tl.constexpr,
@@ -291,8 +298,12 @@ def backward_keys(
             top = first_of(a + query // CHUNK_COLS, rows, EXTENT, BORDER)[None, :]
             q_chunk = load(q, n, h, a, b, rows, cols, CHUNK_ROWS, CHUNK_COLS, WIDTH, PADDED)
             dy_chunk = load(dy, n, h, a, b, rows, cols, CHUNK_ROWS, CHUNK_COLS, WIDTH, PADDED)
-            lse_chunk = tl.trans(load(lse, n, h, a, b, rows, cols, CHUNK_ROWS, CHUNK_COLS, 1, 1))
-            delta_chunk = tl.trans(load(delta, n, h, a, b, rows, cols, CHUNK_ROWS, CHUNK_COLS, 1, 1))
+            lse_chunk = tl.trans(
+                load(plane(lse, heads, rows, cols), n, h, a, b, rows, cols, CHUNK_ROWS, CHUNK_COLS, 1, 1)
+            )
+            delta_chunk = tl.trans(
+                load(plane(delta, heads, rows, cols), n, h, a, b, rows, cols, CHUNK_ROWS, CHUNK_COLS, 1, 1)
+            )
             q_across = tl.trans(q_chunk)
             by_row, by_col = None, None
             if rel_row is not None:
