@@ -24,6 +24,7 @@ from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
 from hybrid_search.ops import local_attention
 
+DEVICE = "cuda"
 MAPS = ((56, 56), (28, 28), (14, 14))
 HEADS, WIDTH, EXTENT = 8, 32, 7
 CHECKED = 2  # images that are compared with the definition, which writes every window out
@@ -123,7 +124,7 @@ def memory(forward, leaves, upstream):
 
 def measure(jobs, repeats):
     """{name: (median ms forward, median ms forward + backward)} of interleaved rounds."""
-    cold = torch.empty(2**28, dtype=torch.uint8, device="cuda")
+    cold = torch.empty(2**28, dtype=torch.uint8, device=DEVICE)
     times = {name: ([], []) for name in jobs}
 
     def timed(function):
@@ -178,9 +179,9 @@ def main():
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for rows, cols in MAPS:
-        leaves = leaves_of(options.batch, rows, cols, "cuda", torch.bfloat16)
+        leaves = leaves_of(options.batch, rows, cols, DEVICE, torch.bfloat16)
         jobs = {name: attention(call, leaves) for name, call in forms.items()}
-        jobs["3x3 convolution"] = convolution(options.batch, rows, cols, "cuda")
+        jobs["3x3 convolution"] = convolution(options.batch, rows, cols, DEVICE)
         for name, job in jobs.items():
             warm_up(f"{rows} x {cols}, {name}", *job)
         peaks = {name: memory(*job) for name, job in jobs.items()}
