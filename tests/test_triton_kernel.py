@@ -212,11 +212,16 @@ def test_on_the_cpu_it_serves_only_under_the_interpreter(monkeypatch):
         local_attention(q, q, q, extent=3, backend="triton")
 
 
-def test_a_machine_without_triton_and_an_old_gpu_are_told(monkeypatch):
+def test_other_gpus_and_machines_without_a_compiler_or_triton_are_told(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: (7, 5))
     assert gpu._no_device("cuda", 0) == "the GPU must have compute capability 8.0 or more; got 7.5."
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: (9, 0))
+    monkeypatch.setattr(gpu, "which", lambda name: "/usr/bin/clang" if name == "clang" else None)
     assert gpu._no_device("cuda", 0) is None
+    monkeypatch.setattr(gpu, "which", lambda name: None)
+    assert gpu._no_device("cuda", 0).startswith("Triton needs a C compiler to call its kernels; there is no gcc or")
+    monkeypatch.setattr(torch.version, "hip", "7.0")
+    assert gpu._no_device("cuda", 0) == "the GPU must be one of NVIDIA's; got one of AMD's."
     monkeypatch.setattr(gpu, "find_spec", lambda name: None)
     q = torch.randn(1, 1, 4, 3, 5)
     with pytest.raises(UserError, match="backend triton cannot run this: there is no triton here; it comes with"):

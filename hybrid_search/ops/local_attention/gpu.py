@@ -10,6 +10,7 @@ from dataclasses import astuple, dataclass
 from functools import cache
 from importlib.util import find_spec
 from itertools import product
+from shutil import which
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ WIDEST = 256  # bytes of a pixel in one head: beyond, the sums do not fit the re
 
 
 def refuses(q: Tensor, extent: int, border: str) -> str | None:
-    """A GPU from Ampere on and Triton are needed; on the CPU, Triton's interpreter."""
+    """An NVIDIA GPU from Ampere on, Triton and a C compiler are needed; on the CPU, Triton's interpreter."""
     why: str | None = _no_device(q.device.type, q.device.index)
     if why is not None:
         return why
@@ -41,9 +42,16 @@ def _no_device(device: str, index: int | None) -> str | None:
         return f"q must be on a GPU (on the CPU only for tests, under TRITON_INTERPRET=1); got {device}."
     if find_spec("triton") is None:
         return "there is no triton here; it comes with the CUDA builds of torch, or: pip install triton."
-    if device == "cuda" and torch.cuda.get_device_capability(index) < (8, 0):
+    if device == "cpu":
+        return None
+    if torch.version.hip:
+        return "the GPU must be one of NVIDIA's; got one of AMD's."
+    if torch.cuda.get_device_capability(index) < (8, 0):
         found = ".".join(map(str, torch.cuda.get_device_capability(index)))
         return f"the GPU must have compute capability 8.0 or more; got {found}."
+    compilers = (os.environ.get("CC"), "gcc", "clang")
+    if not any(name is not None and which(name) for name in compilers):
+        return "Triton needs a C compiler to call its kernels; there is no gcc or clang here, and CC names none."
     return None
 
 

@@ -12,9 +12,9 @@
         a tile of keys, over the queries whose windows reach it:  dv += p dy, dk += ds q
 
 Nothing is added to memory that another program writes, so the same numbers come out every time. Exponents are in base
-2, sums in float32 (float64 for float64). A map is a tuple: its pointer, and its strides in the order of its sizes;
-what is no map is contiguous.
-The functions run compiled on a GPU, or as Python under TRITON_INTERPRET=1, whichever is set when this file is imported.
+2, sums in float32 (float64 for float64). What is not finite may spoil every query of the tiles that load it, but no
+other head or image. A map is a tuple: its pointer, and its strides in the order of its sizes; what is no map is
+contiguous. The functions run compiled on a GPU, or as Python where TRITON_INTERPRET=1 when this file is imported.
 """
 
 import triton
