@@ -27,7 +27,7 @@ def refuses(q: Tensor, extent: int, border: str) -> str | None:
     why: str | None = _no_device(q.device.type, q.device.index)
     if why is not None:
         return why
-    if q.dtype not in TYPES and (q.dtype, q.device.type) != (torch.float64, "cpu"):  # the compiler is not sure of it
+    if q.dtype not in TYPES and (q.dtype, q.device.type) != (torch.float64, "cpu"):  # Triton 3.4 cannot compile it
         return f"q must be float16, bfloat16 or float32; got {q.dtype}."
     widest = WIDEST // q.element_size()
     if q.shape[2] > widest:
@@ -40,6 +40,11 @@ def _no_device(device: str, index: int | None) -> str | None:
     interpreted = os.environ.get("TRITON_INTERPRET") == "1"
     if device not in ("cuda", "cpu") or (device == "cpu" and not interpreted):
         return f"q must be on a GPU (on the CPU only for tests, under TRITON_INTERPRET=1); got {device}."
+    return _missing(device, index)
+
+
+@cache
+def _missing(device: str, index: int | None) -> str | None:
     if find_spec("triton") is None:
         return "there is no triton here; it comes with the CUDA builds of torch, or: pip install triton."
     if device == "cpu":
@@ -94,7 +99,7 @@ def cut(rows: int, cols: int, extent: int, border: str, width: int, size: int) -
         logits = queries * (100 + 16 * right + keys * (32 + power(width)) / 64)
         return tiles * (logits + (queries + keys) * bytes_a_pixel / 2)
 
-    # No side is below 4: there Triton's compiler breaks over a gather.
+    # No side is below 4: along a side of 1 Triton's compiler breaks over a gather.
     sides = [
         (tile // tile_cols, tile_cols, chunk // chunk_cols, chunk_cols)
         for tile, tile_cols, chunk_cols in product((64, 32, 16), (8, 4, 16), (16, 8, 4))
