@@ -1,8 +1,16 @@
 """Shared by all tests: nothing is written outside a temporary folder, and in CI nothing may be skipped."""
 
 import os
+from contextlib import suppress
+from importlib import import_module
 
 import pytest
+
+# Triton reads this when it is imported, which torch does somewhere. From here on its own functions, and the kernels of
+# this project, run as Python: there may be no GPU (tests/test_triton_kernel.py).
+with pytest.MonkeyPatch.context() as environment, suppress(ImportError):
+    environment.setenv("TRITON_INTERPRET", "1")
+    import_module("triton.language")
 
 
 @pytest.fixture(autouse=True)

@@ -40,6 +40,7 @@ PROJECTIONS = ("dense", "grouped")
 BACKENDS = {
     "cpu": "hybrid_search.ops.local_attention.cpu",
     "portable": "hybrid_search.ops.local_attention.portable",
+    "triton": "hybrid_search.ops.local_attention.gpu",  # by name only: before portable once a GPU has run it
     "definition": "hybrid_search.ops.local_attention.definition",
 }
 

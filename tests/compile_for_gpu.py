@@ -1,0 +1,64 @@
+"""Compiles the Triton kernels for a GPU that need not be there: python tests/compile_for_gpu.py 90 bfloat16 [...].
+
+The first word is the compute capability, the second the type; then maps as ROWSxCOLS (28x28 without any). Everything
+up to the launch is that of a call with channels-last maps, 8 heads of 32 channels and extent 7. Prints how often each
+kernel was compiled.
+"""
+
+import sys
+
+import torch
+from triton.backends.compiler import GPUTarget
+from triton.backends.nvidia.driver import CudaDriver
+from triton.runtime.driver import driver
+
+from hybrid_search.ops.local_attention import gpu, gpu_kernels
+
+KERNELS = ("forward", "backward_queries", "backward_keys")
+
+
+class NoGPU(CudaDriver):
+    """What Triton asks of a driver before it launches."""
+
+    def __init__(self, capability):
+        self.target = GPUTarget("cuda", capability, 32)
+        self.get_current_device = lambda: 0
+        self.get_current_stream = lambda device: 0
+
+    def get_current_target(self):
+        return self.target
+
+
+class Compiled:
+    """A kernel that is compiled where it would be launched."""
+
+    def __init__(self, kernel):
+        self.kernel = kernel
+        self.versions = set()
+
+    def __getitem__(self, grid):
+        return lambda *args, **options: self.versions.add(self.kernel.warmup(*args, grid=grid, **options).hash)
+
+
+def call(rows, cols, dtype):
+    """Forward and backward, with q, k and v as slices of one projection, as the layer has them."""
+    maps = torch.zeros(2, rows, cols, 8, 3, 32, dtype=dtype)
+    q, k, v = maps.permute(4, 0, 3, 5, 1, 2)
+    row, col = torch.zeros(2, 8, 16, 7, dtype=dtype)
+    y, lse = gpu._forward(q, k, v, row, col, 7, "masked")
+    gpu._backward(y, q, k, v, row, col, y, lse, 7, "masked")
+
+
+def main():
+    capability, dtype, *sizes = sys.argv[1:]
+    driver.set_active(NoGPU(int(capability)))
+    for name in KERNELS:
+        setattr(gpu_kernels, name, Compiled(getattr(gpu_kernels, name)))
+    for size in sizes or ["28x28"]:
+        call(*map(int, size.split("x")), getattr(torch, dtype))
+    for name in KERNELS:
+        print(name, len(getattr(gpu_kernels, name).versions))
+
+
+if __name__ == "__main__":
+    main()
