@@ -209,7 +209,8 @@ def test_training_keeps_the_output_and_one_number_a_query_and_head():
 
 def test_torch_finds_the_operators_well_formed():
     tensors = [x.requires_grad_() for x in draw(2, 2, 4, 5, 9, 3)]
-    torch.library.opcheck(cpu._forward, (*tensors, 3, "masked"), test_utils=("test_schema", "test_faketensor"))
+    operator = torch.ops.hybrid_search.local_attention_cpu
+    torch.library.opcheck(operator, (*tensors, 3, "masked"), test_utils=("test_schema", "test_faketensor"))
 
 
 def test_a_layer_compiles_to_one_graph_and_exports():
@@ -218,9 +219,9 @@ def test_a_layer_compiles_to_one_graph_and_exports():
     x = torch.randn(2, 8, 6, 9, dtype=torch.float64)
     expected = layer(x)
     compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
-    assert torch.equal(compiled(x), expected)
+    assert (compiled(x) - expected).abs().max() <= 1e-13
     exported = torch.export.export(layer, (x,)).module()
-    assert torch.equal(exported(x), expected)
+    assert (exported(x) - expected).abs().max() <= 1e-13
 
 
 def test_the_kernel_is_what_runs_here_and_other_types_run_as_portable():

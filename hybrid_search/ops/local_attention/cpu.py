@@ -1,21 +1,13 @@
-"""The fused kernel for CPUs (kernel.cpp), as an autograd function and as two operators of torch.
-
-The operators are what a compiler or an exporter sees; calling them costs some 0.2 ms, so that everything else goes
-through the function. Training keeps the output and one number a query and head, the logarithm of the softmax's
-denominator.
-"""
+"""The fused kernel for CPUs (kernel.cpp): when it serves, and its call."""
 
 import ctypes
 from array import array
 from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
-from torch.nn import Parameter
 
-from hybrid_search.ops.local_attention import BORDERS, build
+from hybrid_search.ops.local_attention import BORDERS, build, fused
 
 USUAL = (3, 5, 7, 9, 11)  # the extents of the spaces that come with the package
 
@@ -74,55 +66,6 @@ def _say_once(line: str) -> None:
     build.notice(line)
 
 
-def attend(
-    q: Tensor,
-    k: Tensor | None,
-    v: Tensor,
-    rel_row: Tensor | None,
-    rel_col: Tensor | None,
-    extent: int,
-    border: str,
-) -> Tensor:
-    """`local_attention` on checked arguments."""
-    if torch.compiler.is_compiling() or type(q) not in (Tensor, Parameter):  # traced, or a tensor without memory
-        y: Tensor = _forward(q, k, v, rel_row, rel_col, extent, border)[0]
-        return y
-    y = Fused.apply(q, k, v, rel_row, rel_col, extent, border)  # type: ignore[no-untyped-call]
-    return y
-
-
-class Fused(torch.autograd.Function):
-    """The two C functions."""
-
-    @staticmethod
-    def forward(ctx: Any, *inputs: Any) -> Tensor:
-        """`inputs` are those of `attend`."""
-        output = _run_forward(*inputs)
-        *tensors, ctx.extent, ctx.border = inputs
-        ctx.save_for_backward(*tensors, *output)
-        return output[0]
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients of q, k, v and the tables, those that are asked for."""
-        q, k, v, rel_row, rel_col, y, lse = ctx.saved_tensors
-        return _wanted(ctx, _run_backward(dy, q, k, v, rel_row, rel_col, y, lse, ctx.extent, ctx.border))
-
-
-def _wanted(ctx: Any, grads: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
-    there = zip(ctx.needs_input_grad, grads, ctx.saved_tensors, strict=False)
-    return (*(grad if need and x is not None else None for need, grad, x in there), None, None)
-
-
-def _empty_like(x: Tensor) -> Tensor:
-    """Uninitialised, its channels together in memory where those of x are."""
-    batch, heads, width, rows, cols = x.shape
-    if x.stride(2) == 1 and x.stride(4) != 1:
-        return x.new_empty(batch, rows, cols, heads, width).permute(0, 3, 4, 1, 2)
-    return x.new_empty(x.shape)
-
-
 def _map(x: Tensor | None) -> tuple[int, ...]:
     return (0,) * 6 if x is None else (x.data_ptr(), *x.stride())
 
@@ -156,29 +99,19 @@ def call(
         raise MemoryError(f"no memory for the local attention of {tuple(q.shape)}")
 
 
-def _run_forward(
+def _tables(*tables: Tensor | None) -> list[Tensor | None]:
+    return [None if x is None else x.contiguous() for x in tables]
+
+
+def _forward(
     q: Tensor, k: Tensor | None, v: Tensor, rel_row: Tensor | None, rel_col: Tensor | None, extent: int, border: str
 ) -> tuple[Tensor, Tensor]:
-    y = _empty_like(q)
-    lse = q.new_empty(q.shape[0], q.shape[1], 1, *q.shape[3:])
-    tables = [None if x is None else x.contiguous() for x in (rel_row, rel_col)]
-    call("forward", [q, k, v, y, lse], tables, extent, border)
+    y, lse = fused.empty_results(q)
+    call("forward", [q, k, v, y, lse], _tables(rel_row, rel_col), extent, border)
     return y, lse
 
 
-_forward = torch.library.custom_op(
-    "hybrid_search::local_attention_cpu", _run_forward, mutates_args=(), device_types="cpu"
-)
-
-
-@_forward.register_fake
-def _(
-    q: Tensor, k: Tensor | None, v: Tensor, rel_row: Tensor | None, rel_col: Tensor | None, extent: int, border: str
-) -> tuple[Tensor, Tensor]:
-    return _empty_like(q), q.new_empty(q.shape[0], q.shape[1], 1, *q.shape[3:])
-
-
-def _run_backward(
+def _backward(
     dy: Tensor,
     q: Tensor,
     k: Tensor | None,
@@ -190,52 +123,10 @@ def _run_backward(
     extent: int,
     border: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    grads = _empty_grads(q, k, v, rel_row, rel_col)
-    dq, dk, dv, drow, dcol = grads
-    tables = [None if x is None else x.contiguous() for x in (rel_row, rel_col)]
+    dq, dk, dv, drow, dcol = fused.empty_gradients(q, k, v, rel_row, rel_col)
     maps = [q, k, v, y, lse, dy, dq, None if k is None else dk, dv]
-    call("backward", maps, [*tables, drow, dcol], extent, border)
-    return grads
-
-
-def _empty_grads(
-    q: Tensor, k: Tensor | None, v: Tensor, rel_row: Tensor | None, rel_col: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Uninitialised gradients; of what is None an empty tensor, for an operator returns tensors alone."""
-    dq, dk, dv = (q.new_empty(0) if x is None else _empty_like(x) for x in (q, k, v))
-    drow, dcol = (q.new_empty(0 if x is None else x.shape) for x in (rel_row, rel_col))
+    call("backward", maps, [*_tables(rel_row, rel_col), drow, dcol], extent, border)
     return dq, dk, dv, drow, dcol
 
 
-_backward = torch.library.custom_op(
-    "hybrid_search::local_attention_cpu_backward", _run_backward, mutates_args=(), device_types="cpu"
-)
-
-
-@_backward.register_fake
-def _(
-    dy: Tensor,
-    q: Tensor,
-    k: Tensor | None,
-    v: Tensor,
-    rel_row: Tensor | None,
-    rel_col: Tensor | None,
-    y: Tensor,
-    lse: Tensor,
-    extent: int,
-    border: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    return _empty_grads(q, k, v, rel_row, rel_col)
-
-
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    *tensors, ctx.extent, ctx.border = inputs
-    ctx.save_for_backward(*tensors, *output)
-    ctx.mark_non_differentiable(output[1])
-
-
-def _differentiate(ctx: Any, dy: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-    return _wanted(ctx, _backward(dy, *ctx.saved_tensors, ctx.extent, ctx.border))
-
-
-_forward.register_autograd(_differentiate, setup_context=_keep)
+attend = fused.operator("local_attention_cpu", _forward, _backward, ("cpu",))
