@@ -18,6 +18,9 @@ from torch.nn import Parameter
 from hybrid_search.ops.local_attention import BORDERS, build
 
 
+Grads = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+
+
 def refuses(q: Tensor, extent: int, border: str) -> str | None:
     """The CPU, float32 or float64, and a C++ compiler are needed."""
     if q.device.type != "cpu":
@@ -93,7 +96,12 @@ class Fused(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of q, k, v and the tables, those that are asked for."""
         q, k, v, rel_row, rel_col, y, lse = ctx.saved_tensors
-        return _wanted(ctx, _run_backward(dy, q, k, v, rel_row, rel_col, y, lse, ctx.extent, ctx.border))
+        inputs = (dy, q, k, v, rel_row, rel_col, y, lse, ctx.extent, ctx.border)
+        if k is None:
+            return _wanted(ctx, _run_backward(*inputs))
+        # One piece of memory for the three: malloc then keeps its pages from one step to the next.
+        dq, dk, dv = _empty_like(q, 3).unbind()
+        return _wanted(ctx, _write_grads(*inputs, (dq, dk, dv, *_empty_tables(q, rel_row, rel_col))))
 
 
 def _wanted(ctx: Any, grads: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
@@ -101,12 +109,12 @@ def _wanted(ctx: Any, grads: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
     return (*(grad if need and x is not None else None for need, grad, x in there), None, None)
 
 
-def _empty_like(x: Tensor) -> Tensor:
-    """Uninitialised, its channels together in memory where those of x are."""
+def _empty_like(x: Tensor, *more: int) -> Tensor:
+    """Uninitialised, its channels together in memory where those of x are; `more` are dimensions in front."""
     batch, heads, width, rows, cols = x.shape
     if x.stride(2) == 1 and x.stride(4) != 1:
-        return x.new_empty(batch, rows, cols, heads, width).permute(0, 3, 4, 1, 2)
-    return x.new_empty(x.shape)
+        return x.new_empty(*more, batch, rows, cols, heads, width).movedim((-2, -1), (-4, -3))
+    return x.new_empty(*more, *x.shape)
 
 
 def _map(x: Tensor | None) -> tuple[int, ...]:
@@ -172,7 +180,24 @@ def _run_backward(
     extent: int,
     border: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    grads = _empty_grads(q, k, v, rel_row, rel_col)
+    return _write_grads(
+        dy, q, k, v, rel_row, rel_col, y, lse, extent, border, _empty_grads(q, k, v, rel_row, rel_col)
+    )
+
+
+def _write_grads(
+    dy: Tensor,
+    q: Tensor,
+    k: Tensor | None,
+    v: Tensor,
+    rel_row: Tensor | None,
+    rel_col: Tensor | None,
+    y: Tensor,
+    lse: Tensor,
+    extent: int,
+    border: str,
+    grads: Grads,
+) -> Grads:
     dq, dk, dv, drow, dcol = grads
     tables = [None if x is None else x.contiguous() for x in (rel_row, rel_col)]
     maps = [q, k, v, y, lse, dy, dq, None if k is None else dk, dv]
@@ -182,11 +207,15 @@ def _run_backward(
 
 def _empty_grads(
     q: Tensor, k: Tensor | None, v: Tensor, rel_row: Tensor | None, rel_col: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> Grads:
     """Uninitialised gradients; of what is None an empty tensor, for an operator returns tensors alone."""
     dq, dk, dv = (q.new_empty(0) if x is None else _empty_like(x) for x in (q, k, v))
+    return dq, dk, dv, *_empty_tables(q, rel_row, rel_col)
+
+
+def _empty_tables(q: Tensor, rel_row: Tensor | None, rel_col: Tensor | None) -> tuple[Tensor, Tensor]:
     drow, dcol = (q.new_empty(0 if x is None else x.shape) for x in (rel_row, rel_col))
-    return dq, dk, dv, drow, dcol
+    return drow, dcol
 
 
 _backward = torch.library.custom_op(

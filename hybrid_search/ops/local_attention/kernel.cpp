@@ -47,7 +47,8 @@
 #else
 #define PIN(x)
 #endif
-#define INLINE inline __attribute__((always_inline))
+#define ALWAYS __attribute__((always_inline))
+#define INLINE inline ALWAYS
 #define UNROLL _Pragma("GCC unroll 64")
 
 namespace {
@@ -850,15 +851,14 @@ INLINE void over_columns(Body body) {
     if (K == 1) body(count_t<1>{}, f);
 }
 
-// out[e][f] = then(sum over c of x[e][c] y[c] moved f columns) for T rows e; see above for col.
+// out[e][f] = then(sum over c of x[e][c] y[f][c]) for T rows e; see above for col.
 template <int T, Then THEN>
-__attribute__((noinline)) void products(E* out, const E* x0, const E* y0, Long pitch, int width, E* col, const E* subtract, Long sub_step, const E* p) {
-    const Long stride = Long(width) * N;
-    over_columns([&](auto some, int f0) {
+__attribute__((noinline)) void products(E* out, const E* x0, const E* y0, Long stride, Long pitch, E* col, const E* subtract, Long sub_step, const E* p) {
+    over_columns([&](auto some, int f0) ALWAYS {
         constexpr int F = some;
         V sum[T][F] = {};
-        const E *x = x0, *y = y0 - f0;
-        for (int c = 0; c < width; c++, x += N, y += pitch) {
+        const E *x = x0, *y = y0 - f0, *const end = x + stride;
+        for (; x < end; x += N, y += pitch) {
             V own[F];
             UNROLL
             for (int f = 0; f < F; f++) own[f] = load(y - f);
@@ -891,7 +891,7 @@ __attribute__((noinline)) void products(E* out, const E* x0, const E* y0, Long p
 // y[f][c] = sum over e < count of w[e][f] x[e][c], for C channels c.
 template <int C>
 __attribute__((noinline)) void mix_values(E* y, const E* w0, const E* x0, Long stride, int count) {
-    over_columns([&](auto some, int f0) {
+    over_columns([&](auto some, int f0) ALWAYS {
         constexpr int F = some;
         V sum[F][C] = {};
         const E *w = w0 + f0 * N, *x = x0;
@@ -916,7 +916,7 @@ __attribute__((noinline)) void mix_values(E* y, const E* w0, const E* x0, Long s
     });
 }
 
-// y[e][c] += sum over f of w[e][f] x[c] moved f columns, for T rows and C channels, and the same to z for Z channels.
+// y[e][c] += sum over f of w[e][f] x[f][c], for T rows and C channels, and the same to z for Z channels.
 template <int T, int C, int Z>
 INLINE void mix_queries(E* y, E* z, const E* w, const E* x, Long pitch, Long stride) {
     V sum[T][C] = {};
@@ -946,16 +946,11 @@ template <int T>
 __attribute__((noinline)) void mix_queries(E* y, E* z, const E* w, const E* x, Long pitch, int width, int half) {
     const Long stride = Long(width) * N;
     int c = 0;
-    auto next = [&](auto channels, auto both) {
+    auto next = [&](auto channels, auto both) ALWAYS {
         mix_queries<T, channels, both>(y + c * N, z + c * N, w, x + c * pitch, pitch, stride);
         c += channels;
     };
     if (!z) half = 0;
-    if constexpr (REGISTERS == 32) {
-        while (c + 8 <= half) next(count_t<8>{}, count_t<8>{});
-        if (c + 4 == half && c + 8 <= width) next(count_t<8>{}, count_t<4>{});
-        if (c >= half) while (c + 8 <= width) next(count_t<8>{}, count_t<0>{});
-    }
     while (c + 4 <= half) next(count_t<4>{}, count_t<4>{});
     while (c < half) next(count_t<1>{}, count_t<1>{});
     while (c + 4 <= width) next(count_t<4>{}, count_t<0>{});
@@ -1104,13 +1099,14 @@ private:
     const E* values_seen(int i, int n) const { return v + n * key_block + (i - R + edge + begin(i)) * key_line; }
 
     // col[f] = q_col . r_col[f] + bias
-    void column_logits(int n, E* to, const E* own) {
+    void column_logits(int n, E* to, const E* own) const {
         V sum[K];
         UNROLL
         for (int f = 0; f < K; f++) sum[f] = load(bias + (n * K + f) * N);
+        const Long pitch = this->pitch;
         const E* r = rel_col;
         own += half * pitch;
-        for (int c = 0; c < half; c++, own += pitch, r += K) {
+        for (int c = half; c; c--, own += pitch, r += K) {
             UNROLL
             for (int f = 0; f < K; f++) sum[f] += load(own - f) * r[f];
         }
@@ -1132,28 +1128,31 @@ private:
     void all_products(E* to, const E* x, const E* y, int count, E* col, const E* subtract, Long sub_step, const E* weights = nullptr) const {
         over_rows<(REGISTERS == 32 ? 7 : 4)>(count, [&](auto t, int e) {
             const Long at = Long(e) * K * N;
-            products<t, THEN>(to + at, x + e * key_line, y, pitch, width, col, subtract, sub_step, weights + at);
+            products<t, THEN>(to + at, x + e * key_line, y, key_line, pitch, col, subtract, sub_step, weights + at);
         });
     }
 
     // y += what temporary[f][c] of block n gives to the queries
-    void back(E* y, int n) {
+    void back(E* y, int n) const {
         const Long first = Long(n) * N - edge - R, last = Long(n) * N - edge + R;  // + N - 1
+        const Long step = 2 * key_line + 1, pitch = this->pitch;
+        const int width = this->width;
         for (Long m = std::max<Long>(0, first) / N * N; m < span && m <= last + N - 1; m += N) {
             const Long shift = m - n * N + edge - R;  // temporary lane of query lane 0 at f = 0
             const int f0 = std::max<Long>(0, 1 - N - shift), f1 = std::min<Long>(K, N - shift);
-            over_channels(0, width, [&](auto some, int c) {
-                    constexpr int S = some;
-                const E* from = temporary + N + c * 2 * N + shift + f0 * (2 * key_line + 1);
+            over_channels(0, width, [&](auto some, int c) ALWAYS {
+                constexpr int S = some;
+                const E* from = temporary + N + c * 2 * N + shift + f0 * step;
+                E* to = y + c * pitch + m;
                 V sum[S];
                 UNROLL
-                for (int b = 0; b < S; b++) sum[b] = load(y + (c + b) * pitch + m);
-                for (int f = f0; f < f1; f++, from += 2 * key_line + 1) {
+                for (int b = 0; b < S; b++) sum[b] = load(to + b * pitch);
+                for (int f = f0; f < f1; f++, from += step) {
                     UNROLL
                     for (int b = 0; b < S; b++) sum[b] += load(from + b * 2 * N);
                 }
                 UNROLL
-                for (int b = 0; b < S; b++) store(y + (c + b) * pitch + m, sum[b]);
+                for (int b = 0; b < S; b++) store(to + b * pitch, sum[b]);
             });
         }
     }
@@ -1180,10 +1179,11 @@ private:
             for (int f = 0; f < K; f++) {
                 const V own = load(lse + norm + at(n) - f) - load(col + (n * K + f) * N);
                 V sum{};
-                for (int e = 0; e < count; e++) {
-                    const V weight = weight_of(load(weights + (e * K + f) * N) - own);
+                E* w = weights + f * N;
+                for (int e = 0; e < count; e++, w += K * N) {
+                    const V weight = weight_of(load(w) - own);
                     sum += weight;
-                    store(weights + (e * K + f) * N, weight);
+                    store(w, weight);
                 }
                 store(totals + f * w_row + pad + n * N, sum);
             }
@@ -1200,7 +1200,9 @@ private:
             V sum{};
             for (int f = 0; f < K; f++) sum += load(totals + f * w_row + pad + m + edge + f - R);
             const V scale = E(1) / sum;
-            for (int c = 0; c < width; c++) store(y + c * pitch + m, load(y + c * pitch + m) * scale);
+            E* to = y + m;
+            const Long pitch = this->pitch;
+            for (int c = width; c; c--, to += pitch) store(to, load(to) * scale);
             store(lse + norm + m, load(lse + norm + m) + log2(sum));
         }
     }
@@ -1221,7 +1223,7 @@ private:
 
     // to[e][c] += sum over f of w[e][f] x[f][c], and the same to `also`
     void queries(E* to, E* also, const E* w, const E* x, int count) {
-        over_rows<3>(count, [&](auto t, int e) {
+        over_rows<(REGISTERS == 32 ? 4 : 3)>(count, [&](auto t, int e) ALWAYS {
             mix_queries<t>(to + e * key_line, also ? also + e * key_line : also, w + e * K * N, x, pitch, width, half);
         });
     }
@@ -1240,17 +1242,15 @@ private:
         values(ds, x, count);
         queries(dv + first, nullptr, p, dy + own, count);
         queries(dk + first, half ? drow + e0 * key_line : nullptr, ds, q + own, count);
-        for (int f = 0; f < K && half; f++) {
-            over_channels(0, half, [&](auto some, int c0) {
-                constexpr int S = some;
-                const E *mine = q + own - f + (half + c0) * pitch, *r = rel_col + c0 * K + f;
-                E *d = dcol + f * key_line + (half + c0) * N, *t = temporary + N + (f * width + half + c0) * 2 * N;
-                UNROLL
-                for (int c = 0; c < S; c++) {
-                    store(d + c * N, load(d + c * N) + sums[f] * load(mine + c * pitch));
-                    store(t + c * 2 * N, load(t + c * 2 * N) + sums[f] * r[c * K]);
-                }
-            });
+        E *d = dcol + half * N, *t = temporary + N + half * 2 * N;
+        const E *mine = q + own + half * pitch, *r = rel_col;
+        const Long step = key_line, pitch = this->pitch;
+        for (int c = half; c; c--, d += N, t += 2 * N, mine += pitch, r += K) {
+            UNROLL
+            for (int f = 0; f < K; f++) {
+                store(d + f * step, load(d + f * step) + sums[f] * load(mine - f));
+                store(t + f * 2 * step, load(t + f * 2 * step) + sums[f] * r[f]);
+            }
         }
         back(out + i * line + pad, n);
     }
@@ -1262,10 +1262,15 @@ private:
         E* const data = map.data + item / call.heads * map.image + item % call.heads * map.head;
         const int vectors = (cols + shift + N - 1) / N;
         if (map.col == 1) {  // in the order of the caller's memory
+            const int full = shift ? 0 : cols / N;
             for (int c = 0; c < channels; c++) {
                 for (int i = 0; i < rows; i++) {
                     E *mine = packed + i * row + c * channel, *yours = data + c * map.channel + i * map.row - shift;
-                    for (int n = 0; n < vectors; n++, mine += vector, yours += N) {
+                    for (int n = 0; n < full; n++, mine += vector, yours += N) {
+                        if (IN) store(mine, load(yours) * factor);
+                        if (!IN) store(yours, load(mine) * factor);
+                    }
+                    for (int n = full; n < vectors; n++, mine += vector, yours += N) {
                         const int low = std::max(0, shift - n * N), high = std::min(N, cols + shift - n * N);
                         if (IN) store(mine, load_lanes(yours, low, high) * factor);
                         if (!IN) store_lanes(yours, load(mine) * factor, low, high);
