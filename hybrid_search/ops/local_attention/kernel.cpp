@@ -1,21 +1,22 @@
 // Local 2-D attention on a CPU, forward and backward, for one extent and one number type.
 //
-//   for each image and head (a "pair"):                        rows of q, k, v are copied with zero padding
-//     for each tile of TILE query rows x one vector of columns:
-//       row[e] = q_row . r_row[e],  col[f] = q_col . r_col[f]   (the border is -infinity in col, or a row left out)
-//       l[e][f] = q . key(e, f) + row[e] + col[f]               e, f: row and column in the window
-//       forward:   p = exp2(l - max);  y = sum p value(e, f) / sum p;  keep lse = max + log2(sum p)
-//       backward:  p = exp2(l - lse);  ds = p (dy . value(e, f) - dy . y)
-//                  dq = sum ds key(e, f) + sum over e, f of ds r;   dr[e] += ds q;   p and ds are kept
-//     backward, once a row of tiles is done:                    dv += p dy,  dk += ds q  for the keys it sees
+//   row[e] = q_row . r_row[e],  col[f] = q_col . r_col[f]   e, f: row and column in the window of a query
+//   l[e][f] = q . key(e, f) + row[e] + col[f]               -infinity outside of the map, or a row left out
+//   forward:   p = exp2(l - max);  y = sum p value(e, f) / sum p;  keep lse = max + log2(sum p)
+//   backward:  p = exp2(l - lse);  ds = p (dy . value(e, f) - dy . y)
+//              dq = sum ds (key(e, f) + r);  dv += p dy,  dk += ds q for the keys it sees;  dr += ds q
 //
-// q is multiplied by log2(e) once, so that exponentials are powers of two. There are two ways to fill a vector:
-// LANES_ARE_COLUMNS takes neighbouring columns of one pair, so that the next key lies one number on; otherwise a lane
-// is a pair, the next key lies one vector on, and narrow maps and shifted windows waste nothing. The rest of the code
-// does not know which of them it runs. Every pair's numbers are computed in the same order whatever the number of
-// threads, and the gradients of the tables are added over the pairs at the end in their order.
+// q is multiplied by log2(e) once, so that exponentials are powers of two. An image and head is a "pair", and there are
+// two ways to fill a vector. In `Columns` its lanes are neighbouring columns of the keys of one pair. For a query row
+// and a vector of keys, offset f then takes q and dy moved by f columns, the table of rows is added to the keys, and
+// all that is left is products of small matrices in every lane:
+//   l = key q',  dp = value dy',  y' = p value,  dq' = ds key,  dv += p dy',  dk += ds q'    (primes: moved by f)
+// y' and dq' go back to their queries at the end. In `Pairs` a lane is a pair: the next key lies one vector on, and
+// narrow maps and shifted windows waste nothing.
 //
-// Compiled with -DEXTENT=7 -DREAL=float -DLANES_ARE_COLUMNS=1; the interface is the two C functions at the bottom.
+// Every pair's numbers are computed in the same order whatever the number of threads, and the gradients of the tables
+// are added over the pairs at the end in their order. Compiled with -DEXTENT=7 -DREAL=float -DLANES_ARE_COLUMNS=1; the
+// interface is the two C functions at the bottom.
 
 #include <algorithm>
 #include <atomic>
@@ -28,6 +29,7 @@
 #include <new>
 #include <thread>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #if defined(VECTOR_BYTES)
@@ -98,6 +100,19 @@ INLINE V larger(V x, V y) {
 // 2^x: x = n + f with |f| <= 1/2, the exponent built as bits. Exactly 0 below the smallest normal number.
 INLINE V exp2(V x) {
     constexpr bool single = sizeof(E) == 4;
+#if defined(__AVX512DQ__)
+    if constexpr (single) {  // 0 <= f < 1; relative error 7.5e-8
+        V f, y;
+        asm("vreduceps $1, %1, %0" : "=v"(f) : "v"(x));
+        V p = all(E(0.00187757668)) * f + E(0.00898934028);
+        p = p * f + E(0.0558263177);
+        p = p * f + E(0.240153617);
+        p = p * f + E(0.693153073);
+        p = p * f + E(0.999999925);
+        asm("vscalefps %2, %1, %0" : "=v"(y) : "v"(p), "v"(x));
+        return y;
+    }
+#endif
     constexpr int bits = single ? 23 : 52, bias = single ? 127 : 1023;
     constexpr E shift = E(int64_t(3) << (bits - 1)) + bias;  // adding it leaves n + bias in the low bits
     x = larger(all(-bias), x);  // a NaN stays
@@ -250,8 +265,8 @@ INLINE void over_window(Body body) {
     if constexpr (K % COLS != 0) body(count_t<K % COLS>{}, K - K % COLS);
 }
 
-// done(t, f, sum over c of q[t][c] k[c][f]): T query rows with the F keys from k on, `step` numbers apart.
-template <int T, int F, int STEP, class Done>
+// done(t, f, sum over c of q[t][c] k[c][f]): T query rows with the F keys from k on.
+template <int T, int F, class Done>
 INLINE void products(const E* q, Long q_row, Long q_pitch, const E* k, Long k_pitch, int width, Done done) {
     V sum[T][F] = {};
     for (int c = 0; c < width; c++, q += q_pitch, k += k_pitch) {
@@ -260,7 +275,7 @@ INLINE void products(const E* q, Long q_row, Long q_pitch, const E* k, Long k_pi
         for (int t = 0; t < T; t++) own[t] = load(q + t * q_row);
         UNROLL
         for (int f = 0; f < F; f++) {
-            V key = load(k + f * STEP);
+            V key = load(k + f * N);
             PIN(key);  // keeps one load a key; GCC would fold it into each product
             UNROLL
             for (int t = 0; t < T; t++) sum[t][f] += own[t] * key;
@@ -283,7 +298,7 @@ struct Weights {
 };
 
 // y[c][t] += sum over the rectangle of w[t] x[c], for C channels; y_row and y_pitch lead from t to t and from c to c.
-template <int T, int C, int STEP>
+template <int T, int C>
 INLINE void mix_channels(E* y, Long y_row, Long y_pitch, const Weights& r, Long first) {
     V sum[C][T];
     UNROLL
@@ -295,7 +310,7 @@ INLINE void mix_channels(E* y, Long y_row, Long y_pitch, const Weights& r, Long 
         const E *x = r.x + first + row * r.x_row, *w[T];
         UNROLL
         for (int t = 0; t < T; t++) w[t] = r.w[t] + row * r.w_row;
-        for (int col = 0; col < r.cols; col++, x += STEP) {
+        for (int col = 0; col < r.cols; col++, x += N) {
             V weight[T];
             UNROLL
             for (int t = 0; t < T; t++) weight[t] = load(w[t]), w[t] += r.w_col;
@@ -315,18 +330,43 @@ INLINE void mix_channels(E* y, Long y_row, Long y_pitch, const Weights& r, Long 
     }
 }
 
-template <int T, int STEP>
+template <int T>
 __attribute__((noinline)) void mix(E* y, Long y_row, Long y_pitch, const Weights& r, int width) {
     constexpr int C = T * 9 + 1 < REGISTERS ? 8 : T * 5 + 1 <= REGISTERS ? 4 : 2;
     int c = 0;
-    for (; c + C <= width; c += C) mix_channels<T, C, STEP>(y + c * y_pitch, y_row, y_pitch, r, c * r.x_pitch);
+    for (; c + C <= width; c += C) mix_channels<T, C>(y + c * y_pitch, y_row, y_pitch, r, c * r.x_pitch);
     if constexpr (C > 4) {
-        if (c + 4 <= width) mix_channels<T, 4, STEP>(y + c * y_pitch, y_row, y_pitch, r, c * r.x_pitch), c += 4;
+        if (c + 4 <= width) mix_channels<T, 4>(y + c * y_pitch, y_row, y_pitch, r, c * r.x_pitch), c += 4;
     }
     if constexpr (C > 2) {
-        if (c + 2 <= width) mix_channels<T, 2, STEP>(y + c * y_pitch, y_row, y_pitch, r, c * r.x_pitch), c += 2;
+        if (c + 2 <= width) mix_channels<T, 2>(y + c * y_pitch, y_row, y_pitch, r, c * r.x_pitch), c += 2;
     }
-    if (c < width) mix_channels<T, 1, STEP>(y + c * y_pitch, y_row, y_pitch, r, c * r.x_pitch);
+    if (c < width) mix_channels<T, 1>(y + c * y_pitch, y_row, y_pitch, r, c * r.x_pitch);
+}
+
+#if defined(__clang__) || __GNUC__ >= 12
+template <class Half, int... n>
+INLINE auto both(Half x, Half y, std::integer_sequence<int, n...>) {
+    return __builtin_shufflevector(x, y, n...);
+}
+#endif
+
+// W numbers in runs of M, the runs from different places. (Through memory they would wait for one another.)
+template <int M, int W>
+INLINE auto joined(E* const* runs, Long at) {
+    typedef E Run __attribute__((vector_size(W * sizeof(E))));
+    Run x;
+#if defined(__clang__) || __GNUC__ >= 12
+    if constexpr (W == M) {
+        std::memcpy(&x, runs[0] + at, sizeof x);
+    } else {
+        x = both(joined<M, W / 2>(runs, at), joined<M, W / 2>(runs + W / M / 2, at),
+                 std::make_integer_sequence<int, W>());
+    }
+#else
+    for (int n = 0; n < W / M; n++) std::memcpy(reinterpret_cast<E*>(&x) + n * M, runs[n] + at, M * sizeof(E));
+#endif
+    return x;
 }
 
 template <bool IN, int M>
@@ -335,10 +375,7 @@ __attribute__((noinline)) void turned(E* const* inner, Long in_at, E* const* out
     V a[M];
     if (IN) {  // a vector holds the runs of N / M lanes
         UNROLL
-        for (int lane = 0; lane < N; lane++) {
-            std::memcpy(reinterpret_cast<E*>(&a[lane / (N / M)]) + lane % (N / M) * M, outer[lane] + out_at,
-                        M * sizeof(E));
-        }
+        for (int n = 0; n < M; n++) a[n] = (V)joined<M, N>(outer + n * (N / M), out_at);
         turn(a, log2_of(N));
         I number;
         for (int lane = 0; lane < N; lane++) number[lane] = lane;
@@ -466,7 +503,8 @@ public:
         for (const Piece& piece : pieces) bytes += Scratch::bytes(piece.size);
         scratch.start(bytes);
         for (const Piece& piece : pieces) *piece.at = scratch.take(piece.size);
-        auto clear = [&](E* x, Long count, Long step, Long size) {  // the zeros around the rows: nothing overwrites them
+        // The zeros around the rows: nothing overwrites them.
+        auto clear = [&](E* x, Long count, Long step, Long size) {
             for (Long n = 0; n < count; n++) std::memset(x + n * step, 0, size * sizeof(E));
             std::memset(x + count * step, 0, slack() * sizeof(E));
         };
@@ -620,10 +658,10 @@ private:
         const E *border = bias + Long(n) * K * N, *own = q + i * line + column(n);
         over_window([&](auto F, int f0) {  // the rows that a last tile lacks are computed of what lies there
             const Long row = line, channel = pitch;
-            products<TILE, F, N>(own, row, channel, tables[0] + f0 * N, K * N, half, [&](int t, int f, V x) {
+            products<TILE, F>(own, row, channel, tables[0] + f0 * N, K * N, half, [&](int t, int f, V x) {
                 store(row_logits + (t * K + f0 + f) * N, x);
             });
-            products<TILE, F, N>(own + half * pitch, row, channel, tables[1] + f0 * N, K * N, half,
+            products<TILE, F>(own + half * pitch, row, channel, tables[1] + f0 * N, K * N, half,
                                  [&](int t, int f, V x) {
                                      store(col_logits + (t * K + f0 + f) * N, x + load(border + (f0 + f) * N));
                                  });
@@ -649,7 +687,8 @@ private:
         Weights run{};
         int from = 0, until = 0;
         auto flush = [&] {
-            if (run.rows) with_count(until - from, [&](auto some) { mix<some, N>(sum + from * N, N, TILE * N, run, width); });
+            auto mixed = [&](auto some) { mix<some>(sum + from * N, N, TILE * N, run, width); };
+            if (run.rows) with_count(until - from, mixed);
             run.rows = 0;
         };
         over_key_rows(i, count, [&](int t0, int t1, int a) {
@@ -684,7 +723,7 @@ private:
                         high[t] = most[t0 + t];
                         out[t] = logits + (((t0 + t) * K + e) * K + f0) * N;
                     }
-                    products<T, F, N>(own, line, pitch, keys + f0 * N, pitch, inside ? width : 0,
+                    products<T, F>(own, line, pitch, keys + f0 * N, pitch, inside ? width : 0,
                                          [&](int t, int f, V x) {
                                              x += row[t] + load(col_logits + ((t0 + t) * K + f0 + f) * N);
                                              high[t] = larger(x, high[t]);
@@ -739,12 +778,12 @@ private:
                         out[t] = weights(p, u, e, f0) + w_at;
                         dout[t] = weights(ds, u, e, f0) + w_at;
                     }
-                    products<T, F, N>(q + own, line, pitch, k + keys + f0 * N, pitch,
+                    products<T, F>(q + own, line, pitch, k + keys + f0 * N, pitch,
                                          inside && call.k.data ? width : 0, [&](int t, int f, V x) {
                                              x += row[t] + load(col_logits + ((t0 + t) * K + f0 + f) * N);
                                              store(out[t] + f * pitch, exp2(x - norm[t]));
                                          });
-                    products<T, F, N>(dy + own, line, pitch, v + keys + f0 * N, pitch, inside ? width : 0,
+                    products<T, F>(dy + own, line, pitch, v + keys + f0 * N, pitch, inside ? width : 0,
                                          [&](int t, int f, V x) {
                                              x = load(out[t] + f * pitch) * (x - dots[t]);
                                              own_sum[t] += x;
@@ -766,7 +805,7 @@ private:
                 constexpr int T = some;
                 Weights r{{}, 0, N, tables[side], 0, K * N, 1, K};
                 for (int t = 0; t < T; t++) r.w[t] = reinterpret_cast<const E*>(d[t]);
-                mix<T, N>(sum + side * half * TILE * N, N, TILE * N, r, half);
+                mix<T>(sum + side * half * TILE * N, N, TILE * N, r, half);
                 const E* own = q + i * line + side * half * pitch + at;
                 for (int c = 0; c < half; c++) {
                     V mine[T];
@@ -799,7 +838,7 @@ private:
                 auto gather = [&](E* to, E* of, const E* x, int f, Long w_at) {
                     for (int u = 0; u < some; u++) run.w[u] = weights(of, t, e + u, f) + w_at;
                     run.x = x;
-                    mix<some, N>(to, bare * width, bare, run, width);
+                    mix<some>(to, bare * width, bare, run, width);
                 };
                 auto both = [&](int n, int f, Long w_at, Long x_at) {
                     gather(dv + keys + n * N, p, dy + i * line + x_at, f, w_at);
@@ -822,27 +861,12 @@ private:
     }
 };
 
-// What becomes of the products of key row e and offset f: the logits and their maximum, or the weights, or the
-// gradients of the logits and their sum.
+// What becomes of a product of key row e and offset f: a logit, a weight exp2(l - minus[f]) or the gradient of a logit
+// p (dp - minus[f]). over[f] takes the largest logit, or the sum of the gradients.
 enum Then { LOGITS, WEIGHTS, GRADIENTS };
 
-INLINE V weight_of(V x) {
-#if defined(__AVX512F__)
-    if constexpr (sizeof(E) == 4) {
-        V f;
-        asm("vreduceps $1, %1, %0" : "=v"(f) : "v"(x));
-        V p = all(E(0.00187757668)) * f + E(0.00898934028);
-        p = p * f + E(0.0558263177);
-        p = p * f + E(0.240153617);
-        p = p * f + E(0.693153073);
-        p = p * f + E(0.999999925);
-        asm("vscalefps %2, %1, %0" : "=v"(f) : "v"(p), "v"(x));
-        return f;
-    }
-#endif
-    return exp2(x);
-}
 
+// body(count_t<F>, f) over the columns of a window, two or three at a time.
 template <class Body>
 INLINE void over_columns(Body body) {
     int f = 0;
@@ -851,9 +875,10 @@ INLINE void over_columns(Body body) {
     if (K == 1) body(count_t<1>{}, f);
 }
 
-// out[e][f] = then(sum over c of x[e][c] y[f][c]) for T rows e; see above for col.
+// out[e][f] = what becomes of the sum over c of x[e][c] y[c] moved by f, for T rows e.
 template <int T, Then THEN>
-__attribute__((noinline)) void products(E* out, const E* x0, const E* y0, Long stride, Long pitch, E* col, const E* subtract, Long sub_step, const E* p) {
+__attribute__((noinline)) void row_products(E* out, const E* x0, Long stride, const E* y0, Long pitch,
+                                            E* over, const E* minus, Long minus_step, const E* p) {
     over_columns([&](auto some, int f0) ALWAYS {
         constexpr int F = some;
         V sum[T][F] = {};
@@ -872,18 +897,18 @@ __attribute__((noinline)) void products(E* out, const E* x0, const E* y0, Long s
         }
         UNROLL
         for (int f = 0; f < F; f++) {
-            V all_rows = THEN == WEIGHTS ? V{} : load(col + (f0 + f) * N);
-            const V minus = THEN == LOGITS ? V{} : load(subtract + (f0 + f) * sub_step);
+            V all_rows = THEN == WEIGHTS ? V{} : load(over + (f0 + f) * N);
+            const V less = THEN == LOGITS ? V{} : load(minus + (f0 + f) * minus_step);
             UNROLL
             for (int t = 0; t < T; t++) {
                 const int at = (t * K + f0 + f) * N;
                 V z = sum[t][f];
                 if (THEN == LOGITS) all_rows = larger(z, all_rows);
-                if (THEN == WEIGHTS) z = weight_of(z - minus);
-                if (THEN == GRADIENTS) z = (z - minus) * load(p + at), all_rows += z;
+                if (THEN == WEIGHTS) z = exp2(z - less);
+                if (THEN == GRADIENTS) z = (z - less) * load(p + at), all_rows += z;
                 store(out + at, z);
             }
-            if (THEN != WEIGHTS) store(col + (f0 + f) * N, all_rows);
+            if (THEN != WEIGHTS) store(over + (f0 + f) * N, all_rows);
         }
     });
 }
@@ -916,7 +941,7 @@ __attribute__((noinline)) void mix_values(E* y, const E* w0, const E* x0, Long s
     });
 }
 
-// y[e][c] += sum over f of w[e][f] x[f][c], for T rows and C channels, and the same to z for Z channels.
+// y[e][c] += sum over f of w[e][f] x[c] moved by f, for T rows and C channels, and the same to z for Z channels.
 template <int T, int C, int Z>
 INLINE void mix_queries(E* y, E* z, const E* w, const E* x, Long pitch, Long stride) {
     V sum[T][C] = {};
@@ -959,16 +984,22 @@ __attribute__((noinline)) void mix_queries(E* y, E* z, const E* w, const E* x, L
 
 class Columns {
     const Call& call;
-    const int width, half, rows, cols, edge, blocks;
+    const int width, half, rows, cols, edge, blocks;  // edge: columns and rows of zeros that belong to the keys
     const Long span, pad, pitch, line, key_line, key_block, w_row;
-    E *q, *dy, *out;             // (rows, width, pitch): y or dq in out
-    E *k, *v, *dk, *dv;          // (blocks, rows, width, N)
-    E *lse, *dot;                // (rows, pitch)
-    E *p, *ds, *key, *bias, *col, *most, *totals, *temporary, *drow, *dcol;
+    E *q, *dy, *out;        // (rows, width, pitch), out for y or dq: zeros left of a row, right of it the next one's
+    E *k, *v, *dk, *dv;     // (blocks, rows, width, N): a block is N columns
+    E *lse, *dot;           // (rows, pitch)
+    E *p, *ds;              // weights and gradients of logits of a query row: (K, K, N), p for each block in forward
+    E *key;                 // keys with the table of rows: (K, width, N)
+    E *bias, *col;          // (blocks, K, N)
+    E *most, *totals;       // largest logit and sum of weights for every f: (K, w_row)
+    E *temporary;           // y' or dq': (K, width, 2 N), every other vector 0
+    E *drow, *dcol;         // (K, width, N)
     std::vector<E> rel_row;  // (K, width), 0 in the half of the columns
     const E* rel_col;
 
     static Long up(Long n) { return (n + N - 1) / N * N; }
+    // Where the queries of block n begin for f = 0; for f they begin f numbers earlier.
     Long at(int n) const { return Long(n) * N - edge + R; }
 
 public:
@@ -987,10 +1018,11 @@ public:
         rel_row.assign(K * width, 0);
         const Piece pieces[] = {
             {&q, map}, {&k, keys}, {&v, keys}, {&out, map}, {&lse, rows * pitch + pad}, {&bias, Long(blocks) * K * N},
-            {&p, weights * (backward ? 1 : blocks)}, {&key, K * key_line}, {&col, Long(blocks) * K * N}, {&temporary, Long(K) * width * 2 * N + N},
-            {&most, K * w_row + pad}, {&totals, K * w_row + pad},
-            {&ds, backward ? weights : 0}, {&dy, backward ? map : 0}, {&dk, backward ? keys : 0}, {&dv, backward ? keys : 0},
-            {&dot, backward ? rows * pitch + pad : 0}, {&drow, backward ? K * key_line : 0}, {&dcol, backward ? K * key_line : 0}};
+            {&p, weights * (backward ? 1 : blocks)}, {&key, K * key_line}, {&col, Long(blocks) * K * N},
+            {&temporary, 2 * K * key_line + N}, {&most, K * w_row + pad}, {&totals, K * w_row + pad},
+            {&ds, backward ? weights : 0}, {&dy, backward ? map : 0}, {&dk, backward ? keys : 0},
+            {&dv, backward ? keys : 0}, {&dot, backward ? rows * pitch + pad : 0},
+            {&drow, backward ? K * key_line : 0}, {&dcol, backward ? K * key_line : 0}};
         Long bytes = 0;
         for (const Piece& piece : pieces) bytes += Scratch::bytes(piece.size);
         scratch.start(bytes);
@@ -1000,14 +1032,16 @@ public:
             for (Long n = 0; n <= count; n++) zero(x + n * pitch, pad);
         };
         clear(q, Long(rows) * width), clear(out, Long(rows) * width), clear(lse, rows);
-        zero(temporary, Long(K) * width * 2 * N + N);
+        zero(temporary, 2 * K * key_line + N);
         zero(totals, K * w_row + pad);
         for (Long n = 0; n < K * w_row + pad; n++) most[n] = -INFINITE;
         if (backward) clear(dy, Long(rows) * width), clear(dot, rows);
         if (!c.k.data) zero(k, keys);
         for (int n = 0; n < blocks; n++) {
-            zero(k + n * key_block, edge * key_line), zero(k + (n + 1) * key_block - edge * key_line, edge * key_line);
-            zero(v + n * key_block, edge * key_line), zero(v + (n + 1) * key_block - edge * key_line, edge * key_line);
+            for (E* x : {k, v}) {
+                zero(x + n * key_block, edge * key_line);
+                zero(x + (n + 1) * key_block - edge * key_line, edge * key_line);
+            }
             for (int f = 0; f < K; f++) {
                 for (int lane = 0; lane < N; lane++) {
                     const int seen = n * N - edge + lane, query = seen - f + R;
@@ -1075,10 +1109,11 @@ private:
         move<true>(v + top, key_line, N, key_block, edge, call.v, item, width, 1);
     }
 
+    // The rows of its window that query row i has: from begin up to end.
     int begin(int i) const { return edge || i > R ? 0 : R - i; }
     int end(int i) const { return edge || i + R < rows ? K : rows + R - i; }
 
-    // body(count_t<n>, c) for all channels from first on, some at a time.
+    // body(count_t<n>, c) for all channels from c on, some at a time.
     template <class Body>
     static INLINE void over_channels(int c, int end, Body body) {
         for (; c + 4 <= end; c += 4) body(count_t<4>{}, c);
@@ -1124,15 +1159,18 @@ private:
         }
     }
 
+    // to[e][f] = what becomes of the product of key row e of x and the queries of y.
     template <Then THEN>
-    void all_products(E* to, const E* x, const E* y, int count, E* col, const E* subtract, Long sub_step, const E* weights = nullptr) const {
-        over_rows<(REGISTERS == 32 ? 7 : 4)>(count, [&](auto t, int e) {
+    void all_products(E* to, const E* x, const E* y, int count, E* over, const E* minus, Long minus_step,
+                      const E* weights) const {
+        over_rows<(REGISTERS == 32 ? 7 : 4)>(count, [&](auto t, int e) ALWAYS {
             const Long at = Long(e) * K * N;
-            products<t, THEN>(to + at, x + e * key_line, y, key_line, pitch, col, subtract, sub_step, weights + at);
+            const E* p = THEN == GRADIENTS ? weights + at : nullptr;
+            row_products<t, THEN>(to + at, x + e * key_line, key_line, y, pitch, over, minus, minus_step, p);
         });
     }
 
-    // y += what temporary[f][c] of block n gives to the queries
+    // y += what temporary[f][c], of the keys of block n, gives to the queries.
     void back(E* y, int n) const {
         const Long first = Long(n) * N - edge - R, last = Long(n) * N - edge + R;  // + N - 1
         const Long step = 2 * key_line + 1, pitch = this->pitch;
@@ -1165,8 +1203,9 @@ private:
             column_logits(n, col + n * K * N, own);
             const E* x = keys(i, n);
             V high[K];
-            for (V& x : high) x = all(-INFINITE);
-            all_products<LOGITS>(p + Long(n) * K * K * N, x, own, count, (E*)high, nullptr, 0);
+            std::fill(high, high + K, all(-INFINITE));
+            E* const logits = p + Long(n) * K * K * N;
+            all_products<LOGITS>(logits, x, own, count, reinterpret_cast<E*>(high), nullptr, 0, nullptr);
             for (int f = 0; f < K; f++) store(most + f * w_row + pad + n * N, high[f] + load(col + (n * K + f) * N));
         }
         for (Long m = 0; m < span; m += N) {
@@ -1176,17 +1215,19 @@ private:
         }
         for (int n = 0; n < blocks; n++) {
             E* weights = p + Long(n) * K * K * N;
-            for (int f = 0; f < K; f++) {
-                const V own = load(lse + norm + at(n) - f) - load(col + (n * K + f) * N);
-                V sum{};
-                E* w = weights + f * N;
-                for (int e = 0; e < count; e++, w += K * N) {
-                    const V weight = weight_of(load(w) - own);
-                    sum += weight;
-                    store(w, weight);
+            V own[K], sum[K] = {};
+            UNROLL
+            for (int f = 0; f < K; f++) own[f] = load(lse + norm + at(n) - f) - load(col + (n * K + f) * N);
+            for (int e = 0; e < count; e++, weights += K * N) {
+                UNROLL
+                for (int f = 0; f < K; f++) {
+                    const V weight = exp2(load(weights + f * N) - own[f]);
+                    sum[f] += weight;
+                    store(weights + f * N, weight);
                 }
-                store(totals + f * w_row + pad + n * N, sum);
             }
+            UNROLL
+            for (int f = 0; f < K; f++) store(totals + f * w_row + pad + n * N, sum[f]);
         }
         E* y = out + i * line + pad;
         for (int c = 0; c < width; c++) {
@@ -1221,10 +1262,11 @@ private:
         while (c < width) next(count_t<1>{});
     }
 
-    // to[e][c] += sum over f of w[e][f] x[f][c], and the same to `also`
+    // to[e][c] += sum over f of w[e][f] x[c] moved by f, and the same to `also` for the channels of the rows' table.
     void queries(E* to, E* also, const E* w, const E* x, int count) {
         over_rows<(REGISTERS == 32 ? 4 : 3)>(count, [&](auto t, int e) ALWAYS {
-            mix_queries<t>(to + e * key_line, also ? also + e * key_line : also, w + e * K * N, x, pitch, width, half);
+            E* z = also ? also + e * key_line : nullptr;
+            mix_queries<t>(to + e * key_line, z, w + e * K * N, x, pitch, width, half);
         });
     }
 
@@ -1232,13 +1274,14 @@ private:
         const int e0 = begin(i), count = end(i) - e0;
         const Long first = n * key_block + (i - R + edge + e0) * key_line, own = i * line + pad + at(n);
         V column[K], sums[K] = {};
-        column_logits(n, (E*)column, q + own);
+        column_logits(n, reinterpret_cast<E*>(column), q + own);
         const E* x = keys(i, n);
         const Long norm = i * pitch + pad + at(n);
         UNROLL
         for (int f = 0; f < K; f++) column[f] = load(lse + norm - f) - column[f];
-        all_products<WEIGHTS>(p, x, q + own, count, (E*)sums, (E*)column, N);
-        all_products<GRADIENTS>(ds, values_seen(i, n), dy + own, count, (E*)sums, dot + norm, -1, p);
+        all_products<WEIGHTS>(p, x, q + own, count, nullptr, reinterpret_cast<E*>(column), N, nullptr);
+        all_products<GRADIENTS>(ds, values_seen(i, n), dy + own, count,
+                                reinterpret_cast<E*>(sums), dot + norm, -1, p);
         values(ds, x, count);
         queries(dv + first, nullptr, p, dy + own, count);
         queries(dk + first, half ? drow + e0 * key_line : nullptr, ds, q + own, count);
@@ -1282,7 +1325,9 @@ private:
                 for (int n = 0; n < vectors; n++) {
                     const int low = std::max(0, shift - n * N), high = std::min(N, cols + shift - n * N);
                     E *outer[N], *yours = data + i * map.row + (n * N - shift) * map.col;
-                    for (int lane = 0; lane < N; lane++) outer[lane] = yours + std::clamp(lane, low, high - 1) * map.col;
+                    for (int lane = 0; lane < N; lane++) {
+                        outer[lane] = yours + std::clamp(lane, low, high - 1) * map.col;
+                    }
                     across<IN>(packed + n * vector + i * row, channel, outer, map.channel, low, high, channels, factor);
                 }
             }
@@ -1297,6 +1342,17 @@ private:
 
 using Work = std::conditional_t<LANES_ARE_COLUMNS, Columns, Pairs>;
 
+// While it lives, results too small for a normal number are 0: they would slow down all that uses them.
+class Flush {
+#if defined(__SSE2__)
+    const unsigned before_ = __builtin_ia32_stmxcsr();
+
+public:
+    Flush() { __builtin_ia32_ldmxcsr(before_ | 0x8000); }
+    ~Flush() { __builtin_ia32_ldmxcsr(before_); }
+#endif
+};
+
 // Runs body(worker, item) for all items; which thread takes an item does not matter to its numbers.
 template <class Body>
 int run(const Call& call, bool backward, Body body) {
@@ -1304,6 +1360,7 @@ int run(const Call& call, bool backward, Body body) {
     std::atomic<Long> next{0};
     std::atomic<bool> failed{false};
     auto work = [&] {
+        const Flush flush;
         try {
             Work worker(call, backward);
             for (Long item; (item = next++) < items;) body(worker, item);
