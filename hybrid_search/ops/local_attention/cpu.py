@@ -17,7 +17,6 @@ from torch.nn import Parameter
 
 from hybrid_search.ops.local_attention import BORDERS, build
 
-
 Grads = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
@@ -180,9 +179,7 @@ def _run_backward(
     extent: int,
     border: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    return _write_grads(
-        dy, q, k, v, rel_row, rel_col, y, lse, extent, border, _empty_grads(q, k, v, rel_row, rel_col)
-    )
+    return _write_grads(dy, q, k, v, rel_row, rel_col, y, lse, extent, border, _empty_grads(q, k, v, rel_row, rel_col))
 
 
 def _write_grads(
@@ -205,9 +202,7 @@ def _write_grads(
     return grads
 
 
-def _empty_grads(
-    q: Tensor, k: Tensor | None, v: Tensor, rel_row: Tensor | None, rel_col: Tensor | None
-) -> Grads:
+def _empty_grads(q: Tensor, k: Tensor | None, v: Tensor, rel_row: Tensor | None, rel_col: Tensor | None) -> Grads:
     """Uninitialised gradients; of what is None an empty tensor, for an operator returns tensors alone."""
     dq, dk, dv = (q.new_empty(0) if x is None else _empty_like(x) for x in (q, k, v))
     return dq, dk, dv, *_empty_tables(q, rel_row, rel_col)

@@ -466,19 +466,17 @@ thread_local Scratch scratch;
 class Pairs {
     const Call& call;
     const int width, half, rows, cols;
-    const Long pad;         // zero columns left of a row; right of it lies the next channel's padding
-    const Long pitch, line; // numbers from channel to channel and from row to row of a packed map
-    const Long bare;          // the pitch of dk and dv, which have no padding
+    const Long pad;          // zero columns left of a row; right of it lies the next channel's padding
+    const Long pitch, line;  // numbers from channel to channel and from row to row of a packed map
+    const Long bare;         // the pitch of dk and dv, which have no padding
     std::vector<int> row_start, col_start;
     E *q, *k, *v, *dy, *dq, *dk, *dv;  // packed maps (rows, width, pitch); y goes through dq
-    E *lse, *dot;            // packed maps of one channel
-    E *p, *ds;               // weights and gradients of logits of a row of tiles: (TILE, K, K, pitch)
+    E *lse, *dot;  // packed maps of one channel
+    E *p, *ds;     // weights and gradients of logits of a row of tiles: (TILE, K, K, pitch)
     E *logits, *row_logits, *col_logits, *sum, *bias, *tables[2], *dtables[2];
 
 public:
-    static Long items(const Call& call) {
-        return (call.batch * call.heads + N - 1) / N;
-    }
+    static Long items(const Call& call) { return (call.batch * call.heads + N - 1) / N; }
 
     Pairs(const Call& c, bool backward)
         : call(c), width(c.width), half(c.rel_row ? c.width / 2 : 0), rows(c.rows), cols(c.cols),
@@ -1133,7 +1131,7 @@ private:
 
     const E* values_seen(int i, int n) const { return v + n * key_block + (i - R + edge + begin(i)) * key_line; }
 
-    // col[f] = q_col . r_col[f] + bias
+    // to[f] = q_col . r_col[f] + bias.
     void column_logits(int n, E* to, const E* own) const {
         V sum[K];
         UNROLL
@@ -1149,7 +1147,7 @@ private:
         for (int f = 0; f < K; f++) store(to + f * N, sum[f]);
     }
 
-    // body(count_t<n>, e) over rows, as many at a time as fit
+    // body(count_t<n>, e) over rows, as many at a time as fit the registers.
     template <int MOST, class Body>
     static INLINE void over_rows(int count, Body body) {
         for (int e = 0, parts = (count + MOST - 1) / MOST; e < count; parts--) {
@@ -1248,7 +1246,7 @@ private:
         }
     }
 
-    // temporary[f][c] = sum over e of w[e][f] x[e][c]
+    // temporary[f][c] = sum over e of w[e][f] x[e][c].
     void values(const E* w, const E* x, int count) {
         int c = 0;
         auto next = [&](auto channels) {
@@ -1360,7 +1358,7 @@ int run(const Call& call, bool backward, Body body) {
     std::atomic<Long> next{0};
     std::atomic<bool> failed{false};
     auto work = [&] {
-        const Flush flush;
+        [[maybe_unused]] Flush flush;
         try {
             Work worker(call, backward);
             for (Long item; (item = next++) < items;) body(worker, item);
