@@ -115,6 +115,17 @@ def test_a_window_wider_than_the_map_is_the_definition(size):
         assert max(differences(ours, expected).values()) <= 1e-12
 
 
+@pytest.mark.parametrize("extent", [1, 5, 11])
+@pytest.mark.parametrize("border", ["masked", "zero"])
+def test_extents_that_fill_the_registers_otherwise_are_the_definition(border, extent):
+    for shape in [(1, 2, 18, 13, 21), (2, 1, 6, 4, 9)]:
+        tensors = draw(*shape, extent)
+        upstream = torch.randn_like(tensors[0])
+        expected = run(tensors, upstream, extent=extent, border=border, backend="definition")
+        ours = run(tensors, upstream, extent=extent, border=border, form="slice")
+        assert max(differences(ours, expected).values()) <= 1e-12
+
+
 @pytest.mark.parametrize("size", [(3, 4), (2, 9)])
 @pytest.mark.parametrize("border", BORDERS)
 def test_finite_differences_confirm_the_gradients(border, size):
@@ -197,6 +208,16 @@ def test_the_result_and_the_gradients_lie_in_memory_as_the_queries_do():
     y, dq, *_ = run(tensors, tensors[0], extent=3, border="masked", form="slice")
     assert y.is_contiguous()
     assert dq.is_contiguous()
+
+
+def test_weights_of_next_to_nothing_are_kept_or_0():
+    q, k, v, *_ = (None if x is None else x.float() for x in draw(1, 1, 2, 4, 18, 3, position=False))
+    k[:] = 0
+    k[0, 0, 0, ::2, ::3] = torch.linspace(-120, 0, 12).reshape(2, 6)  # down to below the smallest number there is
+    q[:] = 1
+    ours = local_attention(q, k, v, extent=3, backend="cpu")
+    expected = local_attention(q.double(), k.double(), v.double(), extent=3, backend="definition")
+    assert (ours - expected).abs().max() <= 2e-5 * expected.abs().max()
 
 
 def test_training_keeps_the_output_and_one_number_a_query_and_head():

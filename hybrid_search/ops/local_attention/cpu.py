@@ -111,7 +111,8 @@ def _forward(
     return y, lse
 
 
-def _backward(
+def _fill(
+    grads: fused.Gradients,
     dy: Tensor,
     q: Tensor,
     k: Tensor | None,
@@ -122,11 +123,10 @@ def _backward(
     lse: Tensor,
     extent: int,
     border: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    dq, dk, dv, drow, dcol = fused.empty_gradients(q, k, v, rel_row, rel_col)
+) -> None:
+    dq, dk, dv, drow, dcol = grads
     maps = [q, k, v, y, lse, dy, dq, None if k is None else dk, dv]
     call("backward", maps, [*_tables(rel_row, rel_col), drow, dcol], extent, border)
-    return dq, dk, dv, drow, dcol
 
 
-attend = fused.operator("local_attention_cpu", _forward, _backward, ("cpu",))
+attend = fused.operator("local_attention_cpu", _forward, _fill, ("cpu",))

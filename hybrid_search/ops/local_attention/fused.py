@@ -14,14 +14,31 @@ from torch.autograd.function import once_differentiable
 from torch.nn import Parameter
 
 Attend = Callable[[Tensor, Tensor | None, Tensor, Tensor | None, Tensor | None, int, str], Tensor]
+Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # of q, k, v, rel_row, rel_col
 
 
-def operator(name: str, forward: Callable[..., Any], backward: Callable[..., Any], devices: Sequence[str]) -> Attend:
+def operator(name: str, forward: Callable[..., Any], fill: Callable[..., None], devices: Sequence[str]) -> Attend:
     """The two functions as one that can be differentiated, traced and exported.
 
-    `forward` takes the arguments of a backend's `attend` and gives `empty_results` filled; `backward` takes dy, the
-    tensors among those arguments, what `forward` gave and the rest, and gives `empty_gradients` filled.
+    `forward` takes the arguments of a backend's `attend` and gives `empty_results` filled; `fill` takes
+    `empty_gradients`, dy, the tensors among those arguments, what `forward` gave and the rest, and fills the first.
     """
+
+    def backward(
+        dy: Tensor,
+        q: Tensor,
+        k: Tensor | None,
+        v: Tensor,
+        rel_row: Tensor | None,
+        rel_col: Tensor | None,
+        y: Tensor,
+        lse: Tensor,
+        extent: int,
+        border: str,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        grads = empty_gradients(q, k, v, rel_row, rel_col)
+        fill(grads, dy, q, k, v, rel_row, rel_col, y, lse, extent, border)
+        return grads
 
     class Fused(torch.autograd.Function):
         @staticmethod
@@ -34,7 +51,10 @@ def operator(name: str, forward: Callable[..., Any], backward: Callable[..., Any
         @staticmethod
         @once_differentiable
         def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-            return _wanted(ctx, backward(dy, *ctx.saved_tensors, ctx.extent, ctx.border))
+            q, k, v, rel_row, rel_col, _, _ = ctx.saved_tensors
+            grads = empty_gradients(q, k, v, rel_row, rel_col, together=True)
+            fill(grads, dy, *ctx.saved_tensors, ctx.extent, ctx.border)
+            return _wanted(ctx, grads)
 
     forward_op = torch.library.custom_op(f"hybrid_search::{name}", forward, mutates_args=(), device_types=devices)
     backward_op = torch.library.custom_op(
@@ -82,12 +102,12 @@ def _wanted(ctx: Any, grads: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
     return (*(grad if need and x is not None else None for need, grad, x in there), None, None)
 
 
-def empty_like(x: Tensor) -> Tensor:
-    """Uninitialised, its channels together in memory where those of x are."""
+def empty_like(x: Tensor, *more: int) -> Tensor:
+    """Uninitialised, its channels together in memory where those of x are; `more` are dimensions in front."""
     batch, heads, width, rows, cols = x.shape
     if x.stride(2) == 1 and x.stride(4) != 1:
-        return x.new_empty(batch, rows, cols, heads, width).permute(0, 3, 4, 1, 2)
-    return x.new_empty(x.shape)
+        return x.new_empty(*more, batch, rows, cols, heads, width).movedim((-2, -1), (-4, -3))
+    return x.new_empty(*more, *x.shape)
 
 
 def empty_results(q: Tensor) -> tuple[Tensor, Tensor]:
@@ -97,9 +117,21 @@ def empty_results(q: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def empty_gradients(
-    q: Tensor, k: Tensor | None, v: Tensor, rel_row: Tensor | None, rel_col: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Uninitialised gradients; of what is None an empty tensor, for an operator returns tensors alone."""
-    dq, dk, dv = (q.new_empty(0) if x is None else empty_like(x) for x in (q, k, v))
+    q: Tensor,
+    k: Tensor | None,
+    v: Tensor,
+    rel_row: Tensor | None,
+    rel_col: Tensor | None,
+    together: bool = False,
+) -> Gradients:
+    """Uninitialised gradients; of what is None an empty tensor, for an operator returns tensors alone.
+
+    `together` puts those of q, k and v into one piece of memory, whose pages malloc keeps from one step to the next;
+    an operator may not, for its results must not share memory.
+    """
+    if together and k is not None:
+        dq, dk, dv = empty_like(q, 3).unbind()
+    else:
+        dq, dk, dv = (q.new_empty(0) if x is None else empty_like(x) for x in (q, k, v))
     drow, dcol = (q.new_empty(0 if x is None else x.shape) for x in (rel_row, rel_col))
     return dq, dk, dv, drow, dcol

@@ -149,7 +149,8 @@ def _forward(
     return y, lse
 
 
-def _backward(
+def _fill(
+    grads: fused.Gradients,
     dy: Tensor,
     q: Tensor,
     k: Tensor | None,
@@ -160,8 +161,8 @@ def _backward(
     lse: Tensor,
     extent: int,
     border: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    dq, dk, dv, drow, dcol = fused.empty_gradients(q, k, v, rel_row, rel_col)
+) -> None:
+    dq, dk, dv, drow, dcol = grads
     tables = _contiguous(rel_row, rel_col)
     delta = torch.empty_like(lse)
     parts = None
@@ -176,7 +177,6 @@ def _backward(
         both = parts.sum((0, 1)) if drow.shape[0] > 1 else parts.sum((0, 1, 2))[None]  # always in the same order
         for table, half in zip((drow, dcol), both.chunk(2, 1), strict=True):
             table.copy_(half)
-    return dq, dk, dv, drow, dcol
 
 
-attend = fused.operator("local_attention_gpu", _forward, _backward, ("cuda", "cpu"))
+attend = fused.operator("local_attention_gpu", _forward, _fill, ("cuda", "cpu"))
