@@ -10,7 +10,7 @@ CHROMIUM = "/usr/bin/chromium"
 
 def save(figure: go.Figure, path: Path, width: int = 900, height: int = 420) -> None:
     """Write `figure` to `path`; RuntimeError of Playwright's where Chromium is missing (apt-get install chromium)."""
-    figure.update_layout(width=width, height=height, template="plotly_white", font_family="sans-serif")
+    figure.update_layout(width=width, height=height, template="plotly_white", font_family="sans-serif", margin_t=40)
     page_text = figure.to_html(include_plotlyjs=True, config={"staticPlot": True})
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
