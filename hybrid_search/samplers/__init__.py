@@ -24,8 +24,13 @@ class Facts:
     known: Mapping[int, Callable[[Mapping[str, Any]], float]] = field(default_factory=dict)
     features: Callable[[Mapping[str, Any]], Sequence[float]] | None = None
     canonical: Callable[[Mapping[str, Any]], Hashable] | None = None
-    allowed: Callable[[Mapping[str, Any]], bool] | None = None
+    excess: Callable[[Mapping[str, Any]], float] | None = None
     space: Callable[[Any], object] | None = None
+    held: int = 0  # trials the study holds already: a sampler that draws from one stream goes on elsewhere in it
+
+    def moved(self, seed: int) -> int:
+        """The seed of a sampler that would otherwise ask its first questions again."""
+        return (seed + self.held) % 2**32
 
 
 def _known_cost(seed: int, facts: Facts) -> BaseSampler:
@@ -33,7 +38,7 @@ def _known_cost(seed: int, facts: Facts) -> BaseSampler:
         facts.known,
         features=facts.features,
         canonical=facts.canonical,
-        allowed=facts.allowed,
+        excess=facts.excess,
         space=facts.space,
         seed=seed,
     )
@@ -41,19 +46,21 @@ def _known_cost(seed: int, facts: Facts) -> BaseSampler:
 
 def _tpe(seed: int, facts: Facts) -> BaseSampler:
     # Univariate TPE proposes a known network in half of its trials; multivariate and grouped in one of eight.
-    return optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, n_startup_trials=8, seed=seed)
+    return optuna.samplers.TPESampler(
+        multivariate=True, group=True, constant_liar=True, n_startup_trials=8, seed=facts.moved(seed)
+    )
 
 
 def _nsga2(seed: int, facts: Facts) -> BaseSampler:
-    return optuna.samplers.NSGAIISampler(population_size=20, seed=seed)
+    return optuna.samplers.NSGAIISampler(population_size=20, seed=facts.moved(seed))
 
 
 def _random(seed: int, facts: Facts) -> BaseSampler:
-    return optuna.samplers.RandomSampler(seed=seed)
+    return optuna.samplers.RandomSampler(seed=facts.moved(seed))
 
 
 def _gp(seed: int, facts: Facts) -> BaseSampler:
-    return optuna.samplers.GPSampler(n_startup_trials=8, seed=seed, warn_independent_sampling=False)
+    return optuna.samplers.GPSampler(n_startup_trials=8, seed=facts.moved(seed), warn_independent_sampling=False)
 
 
 SAMPLERS: dict[str, Callable[[int, Facts], BaseSampler]] = {

@@ -12,6 +12,7 @@ A proposal is a function of the seed, the trial's number and what the study hold
 change it. So a study that is loaded again goes on with the proposals it would have had.
 """
 
+import hashlib
 import math
 import random
 import threading
@@ -25,6 +26,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+from threadpoolctl import threadpool_limits
 
 from hybrid_search.errors import SettingsError
 from hybrid_search.front import pareto_front
@@ -49,6 +51,7 @@ from hybrid_search.samplers.walks import (
 Array = NDArray[np.float64]
 Price = Callable[[Params], float]
 PROPOSED = "known_cost:proposed"  # the attribute of a trial that says what was proposed for it
+REACHED = "known_cost:reached"  # the user attribute of a stopped trial with its last unknown values
 FIRST = 8  # trials spread along the cost
 LISTED = 3000  # a space up to this size is looked at as a whole
 SAMPLE = 1000  # random candidates of a larger one
@@ -69,7 +72,12 @@ class Point:
     key: Hashable
     known: tuple[float, ...]
     features: tuple[float, ...]
-    allowed: bool
+    excess: float  # how far over what is allowed; 0 or less is within
+
+    @property
+    def allowed(self) -> bool:
+        """Whether it may be proposed."""
+        return self.excess <= 0
 
 
 @dataclass(frozen=True)
@@ -99,10 +107,11 @@ class KnownCostSampler(BaseSampler):
     `known[i]` gives objective i exactly from the parameters; none need be known. `features(params)` gives other cheap
     numbers (inputs of the model), `canonical(params)` a hashable identity under which two proposals are the same.
     `reference` is the point the hypervolume is measured from, one value for each objective (default: the dearest
-    candidate and the worst value told). `budget[i]` bounds known objective i and `allowed(params)` anything else:
-    what they exclude is never proposed. `space(chooser)` asks the questions of the objective function; without it the
-    sampler learns them from the trials. `first` trials are spread along the cost. `ordered` False takes a choice of
-    numbers as a choice of words, `cost_inputs` False keeps the known costs out of the model's inputs.
+    candidate and the worst value told). `budget[i]` bounds known objective i and `excess(params)` anything else, by
+    how far it is over (0 or less is within): what they exclude is never proposed. `space(chooser)` asks the questions
+    of the objective function; without it the sampler learns them from the trials. `first` trials are spread along the
+    cost. `ordered` False takes a choice of numbers as a choice of words, `cost_inputs` False keeps the known costs out
+    of the model's inputs.
 
     Errors are SettingsErrors (ValueErrors): a study whose directions do not fit, a known function that raises, is not
     finite or disagrees with a told value.
@@ -116,7 +125,7 @@ class KnownCostSampler(BaseSampler):
         canonical: Callable[[Params], Hashable] | None = None,
         reference: Sequence[float] | None = None,
         budget: Mapping[int, float] | None = None,
-        allowed: Callable[[Params], bool] | None = None,
+        excess: Callable[[Params], float] | None = None,
         space: Space | None = None,
         first: int = FIRST,
         ordered: bool = True,
@@ -132,7 +141,7 @@ class KnownCostSampler(BaseSampler):
                 raise SettingsError(f"budget must bound known objectives; got {i}, which known does not give.")
         if first < 1:
             raise SettingsError(f"first must be a whole number from 1 up; got {first}.")
-        self._features, self._canonical, self._allowed = features, canonical, allowed
+        self._features, self._canonical, self._excess = features, canonical, excess
         self._reference = None if reference is None else [float(value) for value in reference]
         self._budget = dict(budget or {})
         self._space = space
@@ -147,7 +156,7 @@ class KnownCostSampler(BaseSampler):
         self._study_known: Hashable = study
         self._points: dict[tuple[tuple[str, str], ...], Point | None] = {}
         self._near: dict[tuple[tuple[str, str], ...], list[Point]] = {}
-        self._rows: dict[tuple[tuple[str, str], ...], list[float]] = {}
+        self._rows: dict[tuple[tuple[str, str], ...], Array] = {}
         self._encoding: tuple[Hashable, Encoding] | None = None
         self._pool: tuple[Hashable, list[Point], bool] | None = None
         self._checked: set[int] = set()
@@ -173,7 +182,9 @@ class KnownCostSampler(BaseSampler):
             self._fits(study)
             if self._study_known != study._study_id:
                 self._forget(study._study_id)
-            point = self._propose(study, trial)
+            # Fifteen times slower on all threads of a busy machine; and one thread gives the same sums everywhere.
+            with threadpool_limits(1, "blas"):
+                point = self._propose(study, trial)
             if point is None:
                 return {}
             self._proposed[trial.number] = dict(point.params)
@@ -257,11 +268,11 @@ class KnownCostSampler(BaseSampler):
         found: Point | None = None
         try:
             known = tuple(self._price(i, params) for i in self._known)
-            within = all(known[list(self._known).index(i)] <= bound for i, bound in self._budget.items())
+            over = [known[list(self._known).index(i)] - bound for i, bound in self._budget.items()]
+            over += [] if self._excess is None else [float(self._excess(params))]
             key = name if self._canonical is None else self._canonical(params)
             features = () if self._features is None else tuple(float(x) for x in self._features(params))
-            allowed = within and (self._allowed is None or self._allowed(params))
-            found = Point(dict(params), dict(offered), name, key, known, features, allowed)
+            found = Point(dict(params), dict(offered), name, key, known, features, max(over, default=0.0))
         except Exception:
             if sure:
                 raise
@@ -296,13 +307,11 @@ class KnownCostSampler(BaseSampler):
                 told.append((point, [sign * value for sign, value in zip(signs, trial.values, strict=True)], 1.0))
             elif trial.state == TrialState.RUNNING:
                 pending.append(point)
-            elif trial.state == TrialState.PRUNED and trial.intermediate_values and len(unknown) == 1:
-                last = trial.intermediate_values[max(trial.intermediate_values)]
-                if math.isfinite(last):
-                    values = [signs[unknown[0]] * last] * len(signs)
-                    for i, value in zip(self._known, point.known, strict=True):
-                        values[i] = signs[i] * value
-                    told.append((point, values, STOPPED_DOUBT))
+            elif trial.state == TrialState.PRUNED:
+                reached = _reached(trial, unknown)
+                if reached is not None:
+                    values = dict(zip(unknown, reached, strict=True)) | dict(zip(self._known, point.known, strict=True))
+                    told.append((point, [sign * values[i] for i, sign in enumerate(signs)], STOPPED_DOUBT))
         return History(told, pending, seen, sum(1 for t in trials if t.number != current.number))
 
     def _answers(self, trial: FrozenTrial) -> tuple[Params, Mapping[str, BaseDistribution]]:
@@ -339,7 +348,7 @@ class KnownCostSampler(BaseSampler):
             self._offered = learned.offered
         pool, whole = self._candidates(space, "" if learned is None else learned.shape)
         if learned is None:
-            self._offered = {name: each for point in pool for name, each in point.offered.items()}
+            self._offered = self._pool_offers
         history = self._history(study, trial)
         encode = self._encoder(history)
         open_ = [point for point in pool if point.allowed and point.key not in history.seen]
@@ -350,7 +359,7 @@ class KnownCostSampler(BaseSampler):
         if not open_ and not whole:
             open_ = self._wander(space, history, dice)
         if not open_:
-            return self._again(pool, space, dice)
+            return self._again(pool, dice)
         if history.count < self._first or len(history.told) < 2:
             return self._spread(open_, pool, history, encode, dice)
         signs = [-1.0 if direction == StudyDirection.MAXIMIZE else 1.0 for direction in study.directions]
@@ -370,6 +379,7 @@ class KnownCostSampler(BaseSampler):
         else:
             dice = random.Random(f"{self._seed}/pool")
             points = [self._chosen(space, Dice(dice)) for _ in range(SAMPLE)]
+            points += self._inside(space, points, dice)
             for i in range(len(self._known)):
                 for sign in (1.0, -1.0):
                     points += self._climb(space, points, _Signed(i, sign), dice)
@@ -377,8 +387,32 @@ class KnownCostSampler(BaseSampler):
             if point is not None:
                 found.setdefault(point.key, point)
         self._near.clear()
+        self._pool_offers = {name: each for point in found.values() for name, each in point.offered.items()}
         self._pool = (shape, list(found.values()), ways is not None)
         return self._pool[1], self._pool[2]
+
+    def _inside(self, space: Space, points: Sequence[Point | None], dice: random.Random) -> list[Point]:
+        """More points within a budget that few random ones meet: the way there, and steps that stay inside."""
+        found = [point for point in points if point is not None and point.allowed]
+        if len(found) >= SAMPLE // 4:
+            return []
+        more: list[Point] = []
+        if not found:
+            here = min((point for point in points if point is not None), key=lambda p: p.excess, default=None)
+            for _ in range(SAMPLE):
+                if here is None or here.allowed:
+                    break
+                step = self._changed(space, here, dice)
+                here = step if step is not None and step.excess < here.excess else here
+            if here is None or not here.allowed:
+                return []
+            found, more = [here], [here]
+        for _ in range(SAMPLE):
+            step = self._changed(space, dice.choice(found), dice)
+            if step is not None and step.allowed:
+                found.append(step)
+                more.append(step)
+        return more
 
     def _climb(
         self, space: Space, points: Sequence[Point | None], price: Callable[[Point], float], dice: random.Random
@@ -421,10 +455,18 @@ class KnownCostSampler(BaseSampler):
         found = {p.key: p for p in here if p is not None and p.allowed and p.key not in history.seen}
         return list(found.values())
 
-    def _again(self, pool: Sequence[Point], space: Space, dice: random.Random) -> Point | None:
+    def _again(self, pool: Sequence[Point], dice: random.Random) -> Point | None:
         """Any allowed point: all were seen."""
         allowed = [point for point in pool if point.allowed]
-        return dice.choice(allowed) if allowed else self._chosen(space, Dice(dice))
+        if allowed:
+            return dice.choice(allowed)
+        if self._space is None:
+            return None  # the trials so far show too little of the space
+        nearest = min(pool, key=lambda point: point.excess)
+        raise SettingsError(
+            f"budget must leave something to propose; the nearest found is over it by {nearest.excess:g}: "
+            f"{nearest.params}."
+        )
 
     def _untried(self, learned: LearnedSpace, history: History, dice: random.Random) -> Point | None:
         """A point with an answer that nobody gave yet: what it opens must be seen before it can be priced."""
@@ -434,7 +476,7 @@ class KnownCostSampler(BaseSampler):
                 name = key_of(chooser.params)
                 known = self._point(chooser.params, chooser.offered, sure=False)
                 if known is None:
-                    return Point(chooser.params, chooser.offered, name, name, (), (), True)
+                    return Point(chooser.params, chooser.offered, name, name, (), (), 0.0)
                 if known.allowed and known.key not in history.seen:
                     return known
         return None
@@ -450,10 +492,10 @@ class KnownCostSampler(BaseSampler):
         def encode(points: Sequence[Point]) -> Array:
             for point in points:
                 if point.name not in rows:
-                    rows[point.name] = encoding.row(point.params)
-            return np.array([rows[point.name] for point in points], dtype=np.float64).reshape(
-                len(points), len(encoding.groups)
-            )
+                    rows[point.name] = np.array(encoding.row(point.params), dtype=np.float64)
+            if not points:
+                return np.zeros((0, len(encoding.groups)))
+            return np.stack([rows[point.name] for point in points])
 
         self._groups = encoding.groups
         return encode
@@ -617,6 +659,21 @@ class _Choice:
         return _first_best(points, self.gain(points))
 
 
+def _reached(trial: FrozenTrial, unknown: Sequence[int]) -> list[float] | None:
+    """What a stopped trial had reached in the unknown objectives, None where it does not say.
+
+    Its last intermediate value where one objective is unknown; else, for Optuna reports nothing with several
+    objectives, its user attribute REACHED: a value for each unknown objective.
+    """
+    found = trial.user_attrs.get(REACHED)
+    if found is None and trial.intermediate_values and len(unknown) == 1:
+        found = [trial.intermediate_values[max(trial.intermediate_values)]]
+    if not isinstance(found, list | tuple) or len(found) != len(unknown):
+        return None
+    values = [float(value) for value in found]
+    return values if all(math.isfinite(value) for value in values) else None
+
+
 def _first_best(points: Sequence[Point], gains: Array) -> Point:
     """The best point, of equals the first by name: the order of candidates decides nothing."""
     best = float(gains.max())
@@ -624,8 +681,6 @@ def _first_best(points: Sequence[Point], gains: Array) -> Point:
 
 
 def _hash(name: tuple[tuple[str, str], ...], more: int) -> bytes:
-    import hashlib
-
     return hashlib.sha256(repr((name, more)).encode()).digest()
 
 
