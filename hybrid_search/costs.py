@@ -47,6 +47,22 @@ def blocks(architecture: Architecture, rows: int, cols: int) -> list[Block]:
     return found
 
 
+def fitted(architecture: Architecture, input_size: tuple[int, int, int]) -> Architecture:
+    """The architecture without what has no effect on images of (channels, rows, cols), such as too wide an extent.
+
+    It computes the same from the same weights, at a lower price. A stage stays whole: what has an effect in its first
+    block, on its largest map, is kept for all its blocks.
+    """
+    _, rows, cols = input_size
+    maps: dict[str, Block] = {}
+    for block in blocks(architecture, rows, cols):
+        maps.setdefault(block.name.rsplit(".", 1)[0], block)
+    stages = tuple(block.stage.on_map(block.rows, block.cols) for block in maps.values())
+    if stages == architecture.stages:
+        return architecture
+    return Architecture(architecture.stem, stages, architecture.expansion)
+
+
 def _conv1x1(name: str, channels: int, out_channels: int, rows: int, cols: int) -> Layer:
     weights = channels * out_channels
     return Layer(name, "conv", weights, weights * rows * cols, rows, cols, f"{channels} x {out_channels}")

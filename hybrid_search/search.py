@@ -20,14 +20,14 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState
 
 from hybrid_search.architecture import Architecture
-from hybrid_search.costs import cost, price
+from hybrid_search.costs import cost, fitted, price
 from hybrid_search.errors import SettingsError
 from hybrid_search.front import hypervolume, pareto_front, reference_point
 from hybrid_search.ledger import Ledger, Proposal
 from hybrid_search.objectives import objectives
 from hybrid_search.record import NOT_IN_DIGEST, SearchRecord, Settings, TrialRecord
 from hybrid_search.samplers import Facts, make_sampler
-from hybrid_search.space import ENUMERABLE, Answers, SearchSpace
+from hybrid_search.space import ENUMERABLE, Answers, Chooser, SearchSpace
 from hybrid_search.weights import WeightsFolder
 
 PATIENCE = 10  # proposals in a row that could not be trained, before the search looks for an unseen design itself
@@ -131,13 +131,13 @@ class Search:
         prices = ("flops", "params")
 
         def walk(chooser: Any) -> None:
-            architecture = self.space.choose(chooser)
+            architecture = self._chosen(chooser)
             self._facts[tuple(chooser.params.items())] = architecture, self.price(architecture)
 
         def found(choices: Mapping[str, Any]) -> tuple[Architecture, dict[str, float]]:
             key = tuple(choices.items())
             if key not in self._facts:
-                architecture = self.space.choose(Answers(choices))
+                architecture = self._chosen(Answers(choices))
                 self._facts[key] = architecture, self.price(architecture)
             return self._facts[key]
 
@@ -149,6 +149,11 @@ class Search:
             space=walk,
             held=held,
         )
+
+    def _chosen(self, chooser: Chooser) -> Architecture:
+        """The design that is chosen, without what has no effect on this search's images: networks that are the same
+        are one, and the cheapest way to write it is trained."""
+        return fitted(self.space.choose(chooser), self.record.input_size)
 
     def _remember(self, study: optuna.Study, choices: Mapping[str, Any], state: TrialState, **what: Any) -> None:
         answers = Answers(choices)
@@ -182,7 +187,7 @@ class Search:
     def _restart(self, record: TrialRecord) -> Trial:
         self._study.enqueue_trial(dict(record.choices))
         asked = self._study.ask()
-        architecture = self.space.choose(asked)
+        architecture = self._chosen(asked)
         self.ledger.restart_trial(record.id)
         self._asked[record.number] = asked
         here = {name: getattr(self.record.settings, name) for name in NOT_IN_DIGEST}
@@ -190,7 +195,7 @@ class Search:
         return Trial(record.id, record.number, architecture, record.choices, settings)
 
     def _propose(self, asked: optuna.trial.Trial) -> Trial | None:
-        architecture = self.space.choose(asked)
+        architecture = self._chosen(asked)
         digest = architecture.digest
         if digest in self._known:
             self._answer_duplicate(asked, digest)
@@ -256,6 +261,7 @@ class Search:
         return self._propose(self._study.ask())
 
     def _is_open(self, architecture: Architecture) -> bool:
+        architecture = fitted(architecture, self.record.input_size)
         return architecture.digest not in self._known and self.excess(architecture) <= 0
 
     def excess(self, architecture: Architecture) -> float:
@@ -377,7 +383,8 @@ def check_budget(space: SearchSpace, record: SearchRecord) -> None:
             continue
 
         def price(architecture: Architecture, name: str = name) -> float:
-            return float(getattr(cost(architecture, record.input_size, record.classes), name))
+            fit = fitted(architecture, record.input_size)
+            return float(getattr(cost(fit, record.input_size, record.classes), name))
 
         least = price(space.extreme(price)[0])
         if bound < least:
@@ -388,7 +395,7 @@ def check_budget(space: SearchSpace, record: SearchRecord) -> None:
     if None not in bounds.values():
 
         def excess(architecture: Architecture) -> float:
-            found = cost(architecture, record.input_size, record.classes)
+            found = cost(fitted(architecture, record.input_size), record.input_size, record.classes)
             return max(float(getattr(found, name)) / (bound or 1.0) for name, bound in bounds.items())
 
         if excess(space.extreme(excess)[0]) > 1:
