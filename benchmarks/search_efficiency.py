@@ -56,20 +56,20 @@ SAMPLERS: dict[str, tuple[Make, bool, int]] = {
     "known-cost, cost an input but not exact": (_cost_as_feature, False, 200),
     "known-cost, numbers as words": (_own(ordered=False), False, 200),
     "known-cost, none of these": (_own(known={}, ordered=False, space=None), False, 200),
-    "tpe": (lambda _, seed: optuna.samplers.TPESampler(seed=seed), False, 600),
+    "tpe": (lambda _, seed: optuna.samplers.TPESampler(seed=seed), False, 300),
     "tpe multivariate, ordered": (
         lambda _, seed: optuna.samplers.TPESampler(multivariate=True, group=True, seed=seed, n_startup_trials=8),
         True,
-        600,
+        400,
     ),
-    "nsga2 20": (lambda _, seed: optuna.samplers.NSGAIISampler(population_size=20, seed=seed), True, 1000),
-    "nsga2 50": (lambda _, seed: optuna.samplers.NSGAIISampler(population_size=50, seed=seed), True, 1000),
+    "nsga2 20": (lambda _, seed: optuna.samplers.NSGAIISampler(population_size=20, seed=seed), True, 600),
+    "nsga2 50": (lambda _, seed: optuna.samplers.NSGAIISampler(population_size=50, seed=seed), True, 600),
     "gp, ordered": (
         lambda _, seed: optuna.samplers.GPSampler(n_startup_trials=8, seed=seed, warn_independent_sampling=False),
         True,
         100,
     ),
-    "random": (lambda _, seed: optuna.samplers.RandomSampler(seed=seed), False, 1000),
+    "random": (lambda _, seed: optuna.samplers.RandomSampler(seed=seed), False, 600),
 }
 WITH_KNOWN = ("known-cost, cost no input", "known-cost, cost an input but not exact")
 
@@ -143,6 +143,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--skip", nargs="*", default=[])
     parser.add_argument("--landscapes", nargs="*", default=list(LANDSCAPES))
     parser.add_argument("--table", type=Path)
     parser.add_argument("--objectives", default="accuracy:maximize,flops:minimize")
@@ -166,6 +167,8 @@ def main() -> None:
         for name, (_, _, limit) in SAMPLERS.items():
             if asked.only and not any(name.startswith(only) for only in asked.only):
                 continue
+            if any(name.startswith(skip) for skip in asked.skip):
+                continue
             if name in WITH_KNOWN and not landscape.known:
                 continue
             runs = [one_run(landscape, name, seed, reference, volume) for seed in range(asked.seeds)]
@@ -176,11 +179,13 @@ def main() -> None:
             spent = 1000 * statistics.mean(run[1] for run in runs)
             text.append(f"| {name} | {' | '.join(cells)} | {spent:.0f} |")
             print(text[-1], flush=True)
-    about = (
-        f"# Evaluations to a share of the true hypervolume\n\n{asked.seeds} seeds; see benchmarks/search_efficiency.py."
-    )
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text("\n".join([about, *text]) + "\n", encoding="utf-8")
+            write(asked.out, asked.seeds, text)
+
+
+def write(out: Path, seeds: int, text: list[str]) -> None:
+    about = f"# Evaluations to a share of the true hypervolume\n\n{seeds} seeds; see benchmarks/search_efficiency.py."
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text("\n".join([about, *text]) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -149,11 +149,8 @@ class KnownCostSampler(BaseSampler):
         self._ordered, self._cost_inputs = ordered, cost_inputs
         self._seed = random.SystemRandom().randrange(2**32) if seed is None else int(seed)
         self._lock = threading.RLock()
-        self._forget(None)
-
-    def _forget(self, study: Hashable) -> None:
-        """Everything kept is a function of its key, so that forgetting changes no proposal."""
-        self._study_known: Hashable = study
+        # Everything kept is a function of its key, so that a sampler without it proposes the same.
+        self._study_known: tuple[str, int] | None = None
         self._points: dict[tuple[tuple[str, str], ...], Point | None] = {}
         self._near: dict[tuple[tuple[str, str], ...], list[Point]] = {}
         self._rows: dict[tuple[tuple[str, str], ...], Array] = {}
@@ -180,8 +177,10 @@ class KnownCostSampler(BaseSampler):
         """The questions of the design that is proposed to this trial."""
         with self._lock:
             self._fits(study)
-            if self._study_known != study._study_id:
-                self._forget(study._study_id)
+            of = (study.study_name, study._study_id)
+            if self._study_known != of:
+                self._study_known = of
+                self._checked, self._proposed = set(), {}
             # Fifteen times slower on all threads of a busy machine; and one thread gives the same sums everywhere.
             with threadpool_limits(1, "blas"):
                 point = self._propose(study, trial)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_search.samplers.improvement import Gaussian
-from hybrid_search.samplers.process import FITTED, Inputs, Process, fit
+from hybrid_search.samplers.process import FITTED, Inputs, Process, distances, fit
 
 Array = NDArray[np.float64]
 ROOMS = (0.1, 0.3, 1.0, 3.0)  # of the bound below the best, as shares of the distance from there to the middle
@@ -37,13 +37,14 @@ class Model:
         values = np.minimum(told.values, upper + OUTLYING * max(upper - lower, 1e-12 + 1e-6 * abs(upper)))
         some = np.sort(told.order[:FITTED])
         inputs, doubt = told.inputs.take(some), told.doubt[some]
+        flat = distances(inputs)
         best = float(values.min())
         reach = float(middle) - best or float(values.max()) - best
         self._level, self._unit = 0.0, 1.0
         if reach > 0:
             floors = [None, *(best - room * reach for room in ROOMS)]
             targets = [self._warped(values, floor)[0] for floor in floors]
-            shape = fit(inputs, targets[3][some], doubt)
+            shape = fit(inputs, flat, targets[3][some], doubt)
             prices = []
             for target, floor in zip(targets, floors, strict=True):
                 likely = Process(inputs, target[some], doubt, shape).fit_quality()
@@ -52,11 +53,11 @@ class Model:
             self._floor = floors[pick]
             target, self._level, self._unit, _ = self._warped(values, self._floor)
             if pick != 3:
-                shape = fit(inputs, target[some], doubt, shape)
+                shape = fit(inputs, flat, target[some], doubt, shape)
         else:
             target = np.zeros(len(values))
             self._level = best
-            shape = fit(inputs, target[some], doubt)
+            shape = fit(inputs, flat, target[some], doubt)
         self._told, self._shape, self._target = told, shape, target
         self._process = Process(told.inputs, target, told.doubt, shape)
 

@@ -13,7 +13,7 @@ from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
 
 Array = NDArray[np.float64]
-FITTED = 200
+FITTED = 150
 LENGTH_SPREAD, NOISE, NOISE_SPREAD = 1.0, 1e-2, 1.5  # the prior; lengths are centred on root(questions)
 LOW, HIGH = -3.0, 6.0  # of log lengths
 NOISE_LOW, NOISE_HIGH = -12.0, 2.0
@@ -54,15 +54,20 @@ class Shape:
     noise: float
 
 
-def fit(inputs: Inputs, targets: Array, doubt: Array, start: Shape | None = None) -> Shape:
-    """The most probable shape; `doubt` multiplies the noise of each row."""
-    n, count = len(targets), int(inputs.groups.max()) + 1 if inputs.groups.size else 0
+def distances(inputs: Inputs) -> Array:
+    """How far rows are from each other in every group, squared: (groups, n * n)."""
+    n, count = len(inputs.rows), int(inputs.groups.max()) + 1 if inputs.groups.size else 0
     apart = np.empty((count, n, n))
     for group in range(count):
         mine = inputs.rows[:, inputs.groups == group]
         apart[group] = _squared(mine, mine)
+    return apart.reshape(count, n * n)
+
+
+def fit(inputs: Inputs, flat: Array, targets: Array, doubt: Array, start: Shape | None = None) -> Shape:
+    """The most probable shape; `flat` are the rows' `distances`, `doubt` multiplies the noise of each row."""
+    n, count = len(targets), len(flat)
     centre = 0.5 * np.log(max(1, count))
-    flat = apart.reshape(count, n * n)
     eye = np.arange(n)
 
     def price(theta: Array) -> tuple[float, Array]:
