@@ -47,12 +47,17 @@ class Stage:
             raise ArchitectureError(f"stride must be 1 or 2; got {self.stride}.")
         operator = make_operator(self.operator, _pairs(self.options))
         operator.check(self.width)
-        object.__setattr__(self, "options", options_of(operator.canonical()))
+        object.__setattr__(self, "options", options_of(operator.canonical(self.width)))
 
     @property
     def made(self) -> Operator:
         """The operator itself, which prices and builds."""
         return make_operator(self.operator, dict(self.options))
+
+    def on_map(self, rows: int, cols: int) -> "Stage":
+        """The same stage where its largest map has rows x cols: options without effect there are dropped."""
+        made = self.made.canonical(self.width, (rows, cols))
+        return Stage(self.operator, self.depth, self.width, self.stride, options_of(made))
 
     def continues(self, before: "Stage") -> bool:
         """Whether this stage is only more blocks of the one before it."""

@@ -5,6 +5,7 @@ and additions have no MACs; their parameters count.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hybrid_search.architecture import Architecture, Stage
 from hybrid_search.errors import ArchitectureError, whole
@@ -44,6 +45,22 @@ def blocks(architecture: Architecture, rows: int, cols: int) -> list[Block]:
             found.append(Block(f"stages.{number}.{index}", stage, channels, rows, cols, stride))
             channels, rows, cols = stage.width * architecture.expansion, -(-rows // stride), -(-cols // stride)
     return found
+
+
+def fitted(architecture: Architecture, input_size: tuple[int, int, int]) -> Architecture:
+    """The architecture without what has no effect on images of (channels, rows, cols), such as too wide an extent.
+
+    It computes the same from the same weights, at a lower price. A stage stays whole: what has an effect in its first
+    block, on its largest map, is kept for all its blocks.
+    """
+    _, rows, cols = input_size
+    maps: dict[str, Block] = {}
+    for block in blocks(architecture, rows, cols):
+        maps.setdefault(block.name.rsplit(".", 1)[0], block)
+    stages = tuple(block.stage.on_map(block.rows, block.cols) for block in maps.values())
+    if stages == architecture.stages:
+        return architecture
+    return Architecture(architecture.stem, stages, architecture.expansion)
 
 
 def _conv1x1(name: str, channels: int, out_channels: int, rows: int, cols: int) -> Layer:
@@ -97,6 +114,29 @@ def cost(architecture: Architecture, input_size: tuple[int, int, int] = (3, 224,
         formula = f"{features} x {num_classes}"
         layers.append(Layer("head", "linear", weights + num_classes, weights, 1, 1, formula))
     return Cost(sum(layer.flops for layer in layers), sum(layer.params for layer in layers), tuple(layers))
+
+
+@lru_cache(maxsize=16384)
+def _block_price(block: Block, expansion: int) -> tuple[int, int]:
+    layers = _block_layers(block, expansion)
+    return sum(layer.flops for layer in layers), sum(layer.params for layer in layers)
+
+
+def price(
+    architecture: Architecture, input_size: tuple[int, int, int] = (3, 224, 224), num_classes: int = 1000
+) -> tuple[int, int]:
+    """FLOPs and parameters as `cost` finds them, without the layers: a tenth of the time where thousands are priced."""
+    channels, rows, cols = input_size
+    layers = architecture.stem.cost(channels, rows, cols)
+    flops, params = sum(layer.flops for layer in layers), sum(layer.params for layer in layers)
+    for block in blocks(architecture, rows, cols):
+        unnamed = Block("", block.stage, block.channels, block.rows, block.cols, block.stride)
+        more_flops, more_params = _block_price(unnamed, architecture.expansion)
+        flops, params = flops + more_flops, params + more_params
+    if num_classes:
+        weights = architecture.stages[-1].width * architecture.expansion * num_classes
+        flops, params = flops + 2 * weights, params + weights + num_classes
+    return flops, params
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ same search again. Over-budget and repeated proposals are answered from what is 
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import optuna
@@ -19,14 +20,14 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState
 
 from hybrid_search.architecture import Architecture
-from hybrid_search.costs import cost
+from hybrid_search.costs import cost, fitted, price
 from hybrid_search.errors import SettingsError
 from hybrid_search.front import hypervolume, pareto_front, reference_point
 from hybrid_search.ledger import Ledger, Proposal
 from hybrid_search.objectives import objectives
 from hybrid_search.record import NOT_IN_DIGEST, SearchRecord, Settings, TrialRecord
-from hybrid_search.samplers import make_sampler
-from hybrid_search.space import ENUMERABLE, Answers, SearchSpace
+from hybrid_search.samplers import Facts, make_sampler
+from hybrid_search.space import ENUMERABLE, Answers, Chooser, SearchSpace
 from hybrid_search.weights import WeightsFolder
 
 PATIENCE = 10  # proposals in a row that could not be trained, before the search looks for an unseen design itself
@@ -77,6 +78,7 @@ class Search:
         self.objectives = objectives(record.objectives)
         self.directions = [objective.direction for objective in self.objectives]
         self.weights = WeightsFolder(ledger.url, record.id)
+        self._facts: dict[tuple[tuple[str, Any], ...], tuple[Architecture, dict[str, float]]] = {}
         self._known: dict[str, str] = {}  # digest -> state of the trial that has it
         self._values: dict[int, dict[str, float]] = {}  # completed trial -> its numbers
         self._digests: dict[str, int] = {}  # digest of a completed trial -> its number
@@ -92,11 +94,11 @@ class Search:
 
     def _rebuild(self) -> optuna.Study:
         trials, proposals = self.ledger.trials(self.record.id), self.ledger.proposals(self.record.id)
-        # The same seed again would ask the same questions again.
-        seed = (self.record.seed + len(trials) + len(proposals)) % 2**32
+        facts = self._before_training(len(trials) + len(proposals))
+        sampler = make_sampler(self.record.sampler, self.record.seed, facts)
         loud = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # a study in memory is nobody's news
-        study = optuna.create_study(directions=list(self.directions), sampler=make_sampler(self.record.sampler, seed))
+        study = optuna.create_study(directions=list(self.directions), sampler=sampler)
         optuna.logging.set_verbosity(loud)
         for record in trials:
             self._next = max(self._next, record.number + 1)
@@ -122,6 +124,36 @@ class Search:
             else:
                 self._duplicates += 1
         return study
+
+    def _before_training(self, held: int) -> Facts:
+        """What a sampler may know of every design: its identity, its price, and whether the budget allows it."""
+        names = [objective.name for objective in self.objectives]
+        prices = ("flops", "params")
+
+        def walk(chooser: Any) -> None:
+            architecture = self._chosen(chooser)
+            self._facts[tuple(chooser.params.items())] = architecture, self.price(architecture)
+
+        def found(choices: Mapping[str, Any]) -> tuple[Architecture, dict[str, float]]:
+            key = tuple(choices.items())
+            if key not in self._facts:
+                architecture = self._chosen(Answers(choices))
+                self._facts[key] = architecture, self.price(architecture)
+            return self._facts[key]
+
+        return Facts(
+            known={names.index(name): partial(_number, found, name) for name in prices if name in names},
+            features=lambda choices: [math.log(found(choices)[1][name]) for name in prices if name not in names],
+            canonical=lambda choices: found(choices)[0].digest,
+            excess=lambda choices: self.excess(found(choices)[0]),
+            space=walk,
+            held=held,
+        )
+
+    def _chosen(self, chooser: Chooser) -> Architecture:
+        """The design that is chosen, without what has no effect on this search's images: networks that are the same
+        are one, and the cheapest way to write it is trained."""
+        return fitted(self.space.choose(chooser), self.record.input_size)
 
     def _remember(self, study: optuna.Study, choices: Mapping[str, Any], state: TrialState, **what: Any) -> None:
         answers = Answers(choices)
@@ -155,7 +187,7 @@ class Search:
     def _restart(self, record: TrialRecord) -> Trial:
         self._study.enqueue_trial(dict(record.choices))
         asked = self._study.ask()
-        architecture = self.space.choose(asked)
+        architecture = self._chosen(asked)
         self.ledger.restart_trial(record.id)
         self._asked[record.number] = asked
         here = {name: getattr(self.record.settings, name) for name in NOT_IN_DIGEST}
@@ -163,7 +195,7 @@ class Search:
         return Trial(record.id, record.number, architecture, record.choices, settings)
 
     def _propose(self, asked: optuna.trial.Trial) -> Trial | None:
-        architecture = self.space.choose(asked)
+        architecture = self._chosen(asked)
         digest = architecture.digest
         if digest in self._known:
             self._answer_duplicate(asked, digest)
@@ -229,6 +261,7 @@ class Search:
         return self._propose(self._study.ask())
 
     def _is_open(self, architecture: Architecture) -> bool:
+        architecture = fitted(architecture, self.record.input_size)
         return architecture.digest not in self._known and self.excess(architecture) <= 0
 
     def excess(self, architecture: Architecture) -> float:
@@ -236,14 +269,14 @@ class Search:
         bounds = (self.record.max_flops, self.record.max_params)
         if bounds == (None, None):
             return 0.0
-        price = self.price(architecture)
-        pairs = zip((price["flops"], price["params"]), bounds, strict=True)
+        found = self.price(architecture)
+        pairs = zip((found["flops"], found["params"]), bounds, strict=True)
         return max(value / bound - 1.0 for value, bound in pairs if bound is not None)
 
     def price(self, architecture: Architecture) -> dict[str, float]:
         """What is known before training: FLOPs (2 x MACs) and parameters."""
-        found = cost(architecture, self.record.input_size, self.record.classes)
-        return {"flops": float(found.flops), "params": float(found.params)}
+        flops, params = price(architecture, self.record.input_size, self.record.classes)
+        return {"flops": float(flops), "params": float(params)}
 
     # -- report and tell --
 
@@ -330,6 +363,12 @@ class Search:
         )
 
 
+def _number(
+    found: Callable[[Mapping[str, Any]], tuple[Architecture, dict[str, float]]], name: str, choices: Mapping[str, Any]
+) -> float:
+    return found(choices)[1][name]
+
+
 def check_budget(space: SearchSpace, record: SearchRecord) -> None:
     """Raise UserError unless every stem of the space fits the images and some design fits the budget.
 
@@ -344,7 +383,8 @@ def check_budget(space: SearchSpace, record: SearchRecord) -> None:
             continue
 
         def price(architecture: Architecture, name: str = name) -> float:
-            return float(getattr(cost(architecture, record.input_size, record.classes), name))
+            fit = fitted(architecture, record.input_size)
+            return float(getattr(cost(fit, record.input_size, record.classes), name))
 
         least = price(space.extreme(price)[0])
         if bound < least:
@@ -355,7 +395,7 @@ def check_budget(space: SearchSpace, record: SearchRecord) -> None:
     if None not in bounds.values():
 
         def excess(architecture: Architecture) -> float:
-            found = cost(architecture, record.input_size, record.classes)
+            found = cost(fitted(architecture, record.input_size), record.input_size, record.classes)
             return max(float(getattr(found, name)) / (bound or 1.0) for name, bound in bounds.items())
 
         if excess(space.extreme(excess)[0]) > 1:

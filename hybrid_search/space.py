@@ -11,6 +11,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +22,8 @@ from hybrid_search.space_file import SpaceForm, parse_space, read_space_file
 from hybrid_search.stems import make_stem
 
 Kinds = Mapping[str, Sequence[Mapping[str, tuple[Any, ...]]]]  # operator or stem -> its variants -> options -> choices
+
+_stage = lru_cache(maxsize=16384)(Stage)  # a space offers few stages, and a search walks it thousands of times
 
 ENUMERABLE = 5000  # up to this many designs, extremes are found by looking at all of them
 
@@ -149,7 +152,7 @@ class SearchSpace:
             else:
                 runs = [(depth, *pick(prefix, "operator", self.form.operators(form)))]
             for i, (blocks, operator, options) in enumerate(runs):
-                stages.append(Stage(operator, blocks, width, form.stride if i == 0 else 1, tuple(options.items())))
+                stages.append(_stage(operator, blocks, width, form.stride if i == 0 else 1, tuple(options.items())))
         return Architecture(stem, tuple(stages), self.form.expansion)
 
     def size(self) -> int:

@@ -12,7 +12,7 @@ from triton.backends.compiler import GPUTarget
 from triton.backends.nvidia.driver import CudaDriver
 from triton.runtime.driver import driver
 
-from hybrid_search.ops.local_attention import gpu, gpu_kernels
+from hybrid_search.ops.local_attention import fused, gpu, gpu_kernels
 
 KERNELS = ("forward", "backward_queries", "backward_keys")
 

@@ -70,7 +70,7 @@ def stage(**options):
         (["run", "--trials", "many"], "Invalid value for '--trials'"),
         (
             ["run", "--sampler", "tpee"],
-            "sampler must be one of tpe, nsga2, random, gp; got 'tpee'. Did you mean 'tpe'?",
+            "sampler must be one of known-cost, tpe, nsga2, random, gp; got 'tpee'. Did you mean 'tpe'?",
         ),
         (["run", "--data", "mnist"], "data must be one of digits, fashion-mnist"),
         (["run", "--engine", "slurm"], "engine must be one of local, ray; got 'slurm'"),

@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from hybrid_search.architecture import Architecture, Stage
-from hybrid_search.costs import Cost, cost, explain
+from hybrid_search.costs import Cost, cost, explain, price
 from hybrid_search.errors import ArchitectureError
 from hybrid_search.model import build_model, use_backend
 from hybrid_search.references import reference, references
@@ -162,3 +162,10 @@ def test_every_reference_has_a_price_before_anything_is_built():
     assert prices["hybrid-50-CCCC"] == prices["resnet50"]
     assert prices["hybrid-50-AAAA"].flops < prices["hybrid-50-CCCC"].flops
     assert json.dumps([layer.flops for layer in prices["resnet26"].layers])
+
+
+@pytest.mark.parametrize("num_classes", [0, 10])
+def test_a_price_is_the_cost_without_its_layers(num_classes):
+    for name in references():
+        found = cost(reference(name), (3, 64, 96), num_classes)
+        assert price(reference(name), (3, 64, 96), num_classes) == (found.flops, found.params)

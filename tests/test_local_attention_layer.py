@@ -160,8 +160,8 @@ def test_a_broken_law_of_local_attention_is_one_clear_line(options, width, law):
 
 
 def test_a_window_of_one_pixel_has_neither_border_nor_scale():
-    assert LocalAttention(extent=1, border="zero", scale=True).canonical() == LocalAttention(extent=1)
-    assert LocalAttention(extent=3, border="zero", scale=True).canonical().border == "zero"
+    assert LocalAttention(extent=1, border="zero", scale=True).canonical(16) == LocalAttention(extent=1)
+    assert LocalAttention(extent=3, border="zero", scale=True).canonical(16).border == "zero"
 
 
 @pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])

@@ -45,7 +45,7 @@ def test_it_asks_exactly_as_many_trials_as_its_target(ledger):
     assert drain(search(ledger, trials=6)) == [0, 1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "nsga2"])
+@pytest.mark.parametrize("sampler", ["known-cost", "tpe", "random", "nsga2"])
 def test_no_architecture_is_asked_twice_and_the_whole_space_is_reached(ledger, sampler):
     found = search(ledger, trials=100, sampler=sampler)
     assert len(drain(found)) == SPACE.size()
@@ -59,15 +59,17 @@ def test_workers_beside_each_other_get_different_architectures(ledger):
     assert len({trial.architecture.digest for trial in trials}) == 8
 
 
-def test_a_budget_is_a_gate_that_consumes_no_trial(ledger):
-    found = search(ledger, trials=100, max_flops=MIDDLE)
+@pytest.mark.parametrize("sampler", ["known-cost", "tpe"])
+def test_a_budget_is_a_gate_that_consumes_no_trial(ledger, sampler):
+    found = search(ledger, trials=100, max_flops=MIDDLE, sampler=sampler)
     drain(found)
     costs = [trial.measurements["flops"] for trial in ledger.trials(found.record.id)]
     within = [a for a in SPACE.enumerate() if found.price(a)["flops"] <= MIDDLE]
     assert 0 < len(within) < SPACE.size()
     assert len(costs) == len(within)
     assert max(costs) <= MIDDLE
-    assert found.progress().gated == len([p for p in ledger.proposals(found.record.id) if p.reason == "gated"]) > 0
+    assert found.progress().gated == len([p for p in ledger.proposals(found.record.id) if p.reason == "gated"])
+    assert (found.progress().gated > 0) == (sampler == "tpe")  # who knows the cost proposes nothing over the budget
 
 
 def test_a_tight_budget_in_a_large_space_still_finds_designs(ledger):
@@ -86,6 +88,20 @@ def test_opening_it_again_goes_on_and_asks_new_questions(ledger):
     assert drain(again) == [6, 7, 8, 9, 10, 11]
     assert len(set(digests(ledger))) == 12
     assert again.progress().counts["complete"] == 12
+
+
+def test_opened_again_it_asks_what_it_would_have_asked(ledger):
+    space = load_space("digits")
+
+    def asked(name, targets):
+        for target in targets:
+            found = open_search(question(space, trials=target, name=name), ledger)
+            drain(found)
+        return digests(ledger, name)
+
+    whole = asked("whole", [16])
+    assert asked("halves", [5, 12, 16]) == whole
+    assert len(set(whole)) == 16
 
 
 def test_a_larger_target_is_the_total_and_not_added(ledger):
@@ -171,7 +187,7 @@ def test_weights_are_kept_for_the_front_alone(ledger):
     ("change", "message"),
     [
         ({"settings": Settings(epochs=3)}, r"'tiny' has epochs 8 \(asked: 3\)"),
-        ({"sampler": "random"}, r"sampler tpe \(asked: random\)"),
+        ({"sampler": "random"}, r"sampler known-cost \(asked: random\)"),
         ({"max_flops": 1e9}, r"max_flops None \(asked: 1000000000.0\)"),
         ({"objectives": ("accuracy", "params")}, r"objectives .*Ask the same, or give the new search its own --name"),
     ],

@@ -50,7 +50,7 @@ def run(
     address: Annotated[
         str | None, typer.Option(envvar="RAY_ADDRESS", help="An existing Ray cluster: auto, or HOST:PORT.")
     ] = None,
-    sampler: Annotated[str | None, typer.Option(help="Who proposes: tpe, nsga2, gp or random.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="Who proposes: known-cost, tpe, nsga2, gp or random.")] = None,
     max_flops: Annotated[
         float | None, typer.Option(help="Budget: no design of more FLOPs (2 x MACs) is trained.")
     ] = None,

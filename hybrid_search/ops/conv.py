@@ -34,7 +34,7 @@ class Conv:
         if width % self.groups:
             raise ArchitectureError(f"groups must divide the width; got {self.groups} groups at width {width}.")
 
-    def canonical(self) -> Self:
+    def canonical(self, width: int, size: tuple[int, int] | None = None) -> Self:
         """Itself: both options always change the network."""
         return self
 

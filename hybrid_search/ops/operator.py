@@ -7,7 +7,7 @@ the search know it only as a name and its options; all that is particular to it 
     class Conv:
         kernel_size: int = 3                          # an option and its default
         def check(self, width): ...                   # its laws; raises ArchitectureError
-        def canonical(self): ...                      # the same operator, options without effect at their defaults
+        def canonical(self, width, size=None): ...    # the same operator without the options that have no effect
         def cost(self, width, rows, cols, stride): ...    # its layers in closed form
         def build(self, width, stride): ...           # the torch module; torch is imported here and not before
 
@@ -57,8 +57,11 @@ class Operator(Protocol):
     def check(self, width: int) -> None:
         """Raise ArchitectureError unless the options obey their laws at this width."""
 
-    def canonical(self) -> Self:
-        """The same operator with every option that has no effect set to its default."""
+    def canonical(self, width: int, size: tuple[int, int] | None = None) -> Self:
+        """The same operator with every option that has no effect at this width set to one value.
+
+        With `size`, the (rows, cols) of the largest map it will see, also those that have none there.
+        """
 
     def cost(self, width: int, rows: int, cols: int, stride: int) -> list[Layer]:
         """The layers in closed form for an input map of rows x cols; names are those of the built module."""

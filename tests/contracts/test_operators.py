@@ -95,9 +95,9 @@ def test_a_gradient_reaches_every_parameter_of_an_operator(name, options):
 @every_operator
 def test_a_canonical_operator_is_canonical_and_has_the_same_price(name, options):
     operator = make_operator(name, options)
-    canonical = operator.canonical()
+    canonical = operator.canonical(WIDTH)
     canonical.check(WIDTH)
-    assert canonical.canonical() == canonical
+    assert canonical.canonical(WIDTH) == canonical
     assert canonical.cost(WIDTH, 6, 9, 1) == operator.cost(WIDTH, 6, 9, 1)
     torch.manual_seed(0)
     module = operator.build(WIDTH, 1).eval()

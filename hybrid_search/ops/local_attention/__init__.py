@@ -117,15 +117,29 @@ class LocalAttention:
                 f"position absolute needs a width divisible by 4 (sine and cosine of rows and columns); got {width}."
             )
 
-    def canonical(self) -> Self:
-        """The same operator with the options that cannot change the built network at their defaults.
+    def canonical(self, width: int, size: tuple[int, int] | None = None) -> Self:
+        """The same operator with the options that cannot change the built network set to one value.
 
         A window of one pixel never leaves the map and its one weight is 1, whatever the logits: border and scale fall
-        away. (Position and logits stay: they decide which parameters exist.)
+        away, and the heads too unless position tables or groups of channels are shaped by them. (Position and logits
+        stay: they decide which parameters exist.) A head of one channel has nothing to scale by. One head sees every
+        channel, so its groups are one: dense.
+
+        Where the map of `size` is smaller than the window, the extent is the least that covers it from every pixel:
+        what is wider is never looked up. Not with border zero, whose outside pixels have a weight.
         """
-        same = replace(self, border="masked", scale=False) if self.extent == 1 else self
-        # One head sees every channel, so its groups are one: dense.
-        return replace(same, projection="dense") if self.heads == 1 else same
+        same = self
+        if size is not None and self.border != "zero":
+            longest = max(size)
+            covering = 2 * longest - 1 if self.border == "masked" else longest + 1 - longest % 2
+            same = replace(same, extent=min(same.extent, covering))
+        if same.extent == 1:
+            same = replace(same, border="masked", scale=False)
+            if same.position != "relative" and same.projection == "dense":
+                same = replace(same, heads=1)
+        if same.heads == width:
+            same = replace(same, scale=False)
+        return replace(same, projection="dense") if same.heads == 1 else same
 
     def terms(self) -> tuple[str, ...]:
         """The products that cost extent^2 x width MACs a pixel each: q.k, q.r (expanded table), weights.v."""

@@ -1,0 +1,97 @@
+"""How long one proposal of known-cost takes, on a space of 6.7 * 10^9 architectures; and whether any comes twice.
+
+python benchmarks/proposals.py                 # seconds of process time at 300 and 2,000 trials, one thread
+python benchmarks/proposals.py --walk 1000     # propose and tell so many in a row: duplicates, slowest proposal
+"""
+
+import argparse
+import math
+import random
+import statistics
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import create_trial
+
+from hybrid_search.costs import price
+from hybrid_search.samplers import KnownCostSampler
+from hybrid_search.samplers.walks import Chooser
+from hybrid_search.space import Answers, load_space
+
+SPACE = load_space("sasa-resnet50")
+
+
+MEMORY: dict[tuple[tuple[str, Any], ...], tuple[str, int]] = {}
+
+
+def asked(chooser: Any) -> None:
+    """The space, with what each design is and costs remembered, as a search does."""
+    architecture = SPACE.choose(chooser)
+    if isinstance(chooser, Chooser):
+        MEMORY[tuple(chooser.params.items())] = architecture.digest, price(architecture, (3, 224, 224), 1000)[0]
+
+
+def priced(choices: Mapping[str, Any]) -> tuple[str, int]:
+    key = tuple(choices.items())
+    if key not in MEMORY:
+        architecture = SPACE.choose(Answers(choices))
+        MEMORY[key] = architecture.digest, price(architecture, (3, 224, 224), 1000)[0]
+    return MEMORY[key]
+
+
+def accuracy(choices: Mapping[str, Any]) -> float:
+    digest, flops = priced(choices)
+    return 1 - 0.3 * (flops / 1e9) ** -0.3 * math.exp(-int(digest[:4], 16) / 655360)
+
+
+def study() -> optuna.Study:
+    sampler = KnownCostSampler(
+        {1: lambda choices: float(priced(choices)[1])},
+        canonical=lambda choices: priced(choices)[0],
+        space=asked,
+        seed=0,
+    )
+    return optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+
+
+def propose(found: optuna.Study) -> float:
+    began = time.process_time()
+    trial = found.ask()
+    SPACE.choose(trial)
+    spent = time.process_time() - began
+    found.tell(trial, [accuracy(trial.params), float(priced(trial.params)[1])])
+    return spent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--walk", type=int)
+    args = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if args.walk:
+        found = study()
+        spent = [propose(found) for _ in range(args.walk)]
+        digests = {priced(trial.params)[0] for trial in found.trials}
+        print(f"{args.walk} proposals, {len(digests)} networks; slowest {max(spent[1:]):.2f} s, first {spent[0]:.2f} s")
+        return
+    for held in (300, 2000):
+        found, dice = study(), random.Random(0)
+        for _ in range(held):
+            _, choices = SPACE.random_choices(dice)
+            answers = Answers(choices)
+            SPACE.choose(answers)
+            offered = {name: CategoricalDistribution(each) for name, each in answers.offered.items()}
+            values = [accuracy(choices), float(priced(choices)[1])]
+            found.add_trial(create_trial(values=values, params=answers.asked, distributions=offered))
+        spent = [propose(found) for _ in range(11)]
+        print(
+            f"{held} trials: median {statistics.median(spent[1:]):.2f} s, "
+            f"slowest {max(spent[1:]):.2f} s, first {spent[0]:.2f} s"
+        )
+
+
+if __name__ == "__main__":
+    main()
