@@ -118,6 +118,7 @@ def main():
     for name, ms in spent.items():
         priced = cost(architecture(NETWORKS[name]), IMAGE, 10)
         command = [sys.executable, __file__, "--peak", name, "--batch", str(options.batch)]
+        command += ["--threads", str(options.threads)]
         mib = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
         flops, params = f"{priced.flops / 1e6:.0f} M", f"{priced.params / 1e3:.0f} k"
         lines.append(f"| {name} | {flops} | {params} | {ms:.1f} | {ms / base:.2f} | {mib:.0f} |")

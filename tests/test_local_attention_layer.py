@@ -11,6 +11,7 @@ import sys
 import pytest
 import torch
 import torch.nn.functional as F
+import torch.nn.utils.prune
 
 import hybrid_search.ops
 from hybrid_search.errors import ArchitectureError
@@ -168,7 +169,7 @@ def test_a_window_of_one_pixel_has_neither_border_nor_scale():
 @pytest.mark.parametrize("options", AT_ONCE, ids=str)
 def test_projection_and_attention_at_once_are_the_two_after_one_another(options, memory, monkeypatch):
     """Seven images of 5x6 in chunks of two; values and every gradient, to double precision."""
-    monkeypatch.setattr(projected, "_at_once", lambda size: 2)
+    monkeypatch.setattr(projected, "_together", lambda *sizes: 2)
     torch.manual_seed(0)
     layer = LocalAttention2d(24, **options, backend="cpu").double()
     x = torch.randn(7, 24, 5, 6, dtype=torch.float64).to(memory_format=memory).requires_grad_()
@@ -206,3 +207,69 @@ def test_a_layer_takes_a_batch_of_no_images():
     layer(x).sum().backward()
     assert x.grad.shape == x.shape
     assert all(torch.count_nonzero(parameter.grad) == 0 for parameter in layer.parameters())
+
+
+def test_images_go_together_in_few_for_wide_maps_and_all_for_narrow_ones():
+    assert projected._together(64, 8, 2**20, columns=True) == 4
+    assert projected._together(64, 1, 2**20, columns=True) == 32
+    assert projected._together(64, 8, 2**20, columns=False) == 64
+    assert projected._together(0, 8, 2**20, columns=False) == 1
+
+
+@pytest.mark.parametrize("shape", [(2, 24, 6, 5), (2, 4, 6, 5), (8, 6, 5), (2, 8, 0, 5)])
+def test_an_input_of_another_shape_is_refused_and_not_read(shape):
+    with pytest.raises((RuntimeError, ArchitectureError)):
+        LocalAttention2d(8, 3, 2)(torch.randn(shape))
+
+
+def _wrong_table(layer):
+    layer.attention.rel_row = torch.nn.Parameter(torch.zeros(2, 1, 3))
+
+
+def _other_type(layer):
+    layer.qkv.double()
+
+
+def _across(layer):
+    layer.attention.rel_row = torch.nn.Parameter(torch.randn(3, 2, 2).permute(2, 1, 0))
+
+
+def _with_bias(layer):
+    layer.qkv.bias = torch.nn.Parameter(torch.randn(24))
+
+
+def _patched(layer):
+    forward = layer.attention.forward
+    layer.attention.forward = lambda *maps: 2 * forward(*maps)
+
+
+def _pruned(layer):
+    torch.nn.utils.prune.random_unstructured(layer.attention, "rel_row", 0.5)
+
+
+@pytest.mark.parametrize("change", [_other_type, _across, _with_bias, _patched, _pruned])
+def test_a_layer_that_was_changed_is_still_its_parts_after_one_another(change):
+    torch.manual_seed(0)
+    layer = LocalAttention2d(8, 3, 2)
+    change(layer)
+    x = torch.randn(2, 8, 6, 5, dtype=layer.qkv.weight.dtype)
+    for _ in range(2):
+        y = layer(x)
+        assert (y - layer._attend(x)).abs().max() <= 1e-5
+        y.sum().backward()
+
+
+def test_a_table_of_another_shape_is_refused():
+    layer = LocalAttention2d(8, 3, 2)
+    _wrong_table(layer)
+    with pytest.raises(ArchitectureError, match="rel_row must be"):
+        layer(torch.randn(2, 8, 6, 5))
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:.*torch.jit.trace:DeprecationWarning")
+def test_a_layer_can_be_traced_and_followed_without_data():
+    layer, x = LocalAttention2d(8, 3, 2), torch.randn(2, 8, 6, 5)
+    traced = torch.jit.trace(layer, x, check_trace=False)
+    assert (traced(x) - layer(x)).abs().max() <= 1e-5
+    with torch._subclasses.fake_tensor.FakeTensorMode(allow_non_fake_inputs=True):
+        assert layer(x).shape == x.shape

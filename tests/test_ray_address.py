@@ -13,6 +13,10 @@ import pytest
 import yaml
 from fakes import tiny_space
 
+from hybrid_search.engines import local as local_engine
+from hybrid_search.engines import ray as ray_engine
+from hybrid_search.engines.drive import Plan
+from hybrid_search.errors import HybridSearchError
 from hybrid_search.ledger import Ledger
 
 PROGRAM = "import sys; from hybrid_search import cli; sys.exit(cli.run(sys.argv[1:]))"
@@ -104,7 +108,8 @@ def test_a_cluster_that_refuses_the_token_says_where_it_is_looked_for(tmp_path, 
     assert (code, trials) == (1, [])
     assert (
         f"hybrid-search: --address must be that of a running Ray cluster; {address} is not: no answer in 2 s. "
-        "A cluster with a token wants it in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, or in ~/.ray/auth_token."
+        "A cluster with a token wants it in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, or in ~/.ray/auth_token, and "
+        "RAY_AUTH_MODE=token before Ray is imported."
     ) in words  # Ray's own complaints stand around it
 
 
@@ -115,3 +120,21 @@ def test_an_address_where_nothing_listens_is_refused_at_once_and_nothing_is_writ
     refused = f"hybrid-search: --address must be that of a running Ray cluster; {nowhere} is not: "
     assert words == [refused + "[Errno 111] Connection refused"]
     assert not (tmp_path / "l.db").exists()
+
+
+@pytest.mark.parametrize("address", ["nohost", "ray://127.0.0.1:10001", "http://127.0.0.1:8265", "127.0.0.1:\u00b2"])
+def test_an_address_of_another_form_is_refused_in_one_line(address):
+    with pytest.raises(HybridSearchError, match=r"is not: it must be auto or HOST:PORT$"):
+        ray_engine.check(Plan(print, address=address))
+
+
+def test_a_host_that_cannot_be_is_refused_in_one_line():
+    with pytest.raises(HybridSearchError, match="must be that of a running Ray cluster"):
+        ray_engine.check(Plan(print, address="host..name:6379"))
+
+
+def test_the_address_of_the_environment_counts_for_engine_ray_alone(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "nohost")
+    local_engine.check(Plan(print))
+    with pytest.raises(HybridSearchError, match="nohost is not"):
+        ray_engine.check(Plan(print))

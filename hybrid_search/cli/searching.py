@@ -48,7 +48,7 @@ def run(
         float | None, typer.Option(help="GPUs of a trial; default 1 where there are any.")
     ] = None,
     address: Annotated[
-        str | None, typer.Option(envvar="RAY_ADDRESS", help="An existing Ray cluster: auto, or HOST:PORT.")
+        str | None, typer.Option(help="An existing Ray cluster: auto, or HOST:PORT; default: RAY_ADDRESS, if set.")
     ] = None,
     sampler: Annotated[str | None, typer.Option(help="Who proposes: known-cost, tpe, nsga2, gp or random.")] = None,
     max_flops: Annotated[

@@ -64,14 +64,20 @@ class _Running:
 
 
 def check(plan: Plan) -> None:
-    """HybridSearchError where nothing listens at the plan's address."""
-    if plan.address is not None and (reason := _deaf(plan.address)):
-        raise _not_there(plan.address, reason)
+    """HybridSearchError where there can be no cluster at the plan's address, or nothing listens."""
+    address = _address(plan)
+    if address is not None and (reason := _deaf(address)):
+        raise _not_there(address, reason)
+
+
+def _address(plan: Plan) -> str | None:
+    """Where the cluster is; RAY_ADDRESS, which Ray sets for the jobs of a cluster, counts where nothing is given."""
+    return plan.address or os.environ.get("RAY_ADDRESS") or None
 
 
 def drive(search: Search, plan: Plan) -> None:
     """Run the search to its end on Ray workers, or until the plan says stop."""
-    _prepare(plan.address)
+    _prepare(_address(plan))
     import ray
     from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
@@ -182,31 +188,37 @@ def _prepare(address: str | None) -> None:
 
 def _connect(plan: Plan) -> None:
     import ray
-    from ray.exceptions import RayError
 
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    if plan.address is None:
+    address = _address(plan)
+    if address is None:
         cpus = max(1, round((plan.workers or os.cpu_count() or 1) * max(plan.cpus_per_trial, 1.0)))
         # "local": never another cluster that runs on this machine, or one that left its mark there.
         ray.init("local", num_cpus=cpus, include_dashboard=False, object_store_memory=256 * 2**20, **quiet)
         return
-    failure: list[BaseException] = []
+    failure: list[Exception] = []
+    given_up = threading.Event()
 
     def call() -> None:
         try:
-            ray.init(address=plan.address, **quiet)
-        except (RayError, ConnectionError, RuntimeError, ValueError) as error:
+            ray.init(address=address, **quiet)
+        except Exception as error:  # of whatever kind: it is told to the user
             failure.append(error)
+        else:
+            if given_up.is_set():
+                ray.shutdown()
 
     # ray.init goes on asking for a minute where something else listens, or a cluster that refuses the token.
     thread = threading.Thread(target=call, daemon=True)
     thread.start()
     thread.join(ANSWER_SECONDS)
     if failure:
-        raise _not_there(plan.address, str(failure[0]).splitlines()[0])
+        lines = str(failure[0]).splitlines() or [type(failure[0]).__name__]
+        raise _not_there(address, lines[0])
     if thread.is_alive():
-        wanted = f"A cluster with a token wants it in {' or '.join(TOKENS)}, or in ~/.ray/auth_token."
-        raise _not_there(plan.address, f"no answer in {ANSWER_SECONDS:g} s. {wanted}")
+        given_up.set()
+        wanted = f"in {' or '.join(TOKENS)}, or in ~/.ray/auth_token, and RAY_AUTH_MODE=token before Ray is imported."
+        raise _not_there(address, f"no answer in {ANSWER_SECONDS:g} s. A cluster with a token wants it {wanted}")
 
 
 def _not_there(address: str, reason: str) -> HybridSearchError:
@@ -214,12 +226,14 @@ def _not_there(address: str, reason: str) -> HybridSearchError:
 
 
 def _deaf(address: str) -> str | None:
-    """Why nothing answers at HOST:PORT; None where something listens, or the address is of another form (auto)."""
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    if not host or not port.isdigit():
+    """Why there is no cluster at this address; None where something listens, or Ray finds it itself (auto)."""
+    if address == "auto":
         return None
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdecimal():
+        return "it must be auto or HOST:PORT"
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ValueError) as error:
         return str(error)
     return None

@@ -118,14 +118,17 @@ def _library(extent: int, real: str, columns: bool, target: Instructions) -> cty
 
 
 def _folder() -> Path:
+    return kept() or _own_folder()
+
+
+def kept() -> Path | None:
+    """Where libraries are kept, in the user's cache; None where it cannot be written."""
     folder = user_cache_path("hybrid-search") / "kernels"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK):
-            return folder
     except OSError:
-        pass
-    return _own_folder()
+        return None
+    return folder if os.access(folder, os.W_OK) else None
 
 
 @cache

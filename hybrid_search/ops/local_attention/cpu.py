@@ -46,13 +46,16 @@ def _why_not(extent: int, real: str, columns: bool) -> str | None:
 def build_all(extents: tuple[int, ...] = USUAL) -> list[str]:
     """Compile the kernels for float32 maps under these extents where they are missing; what there is now, a line each.
 
-    BuildError where there is no compiler, or it cannot.
+    BuildError where there is no compiler, or it cannot, or nothing can be kept.
     """
+    build.compiler()
+    if (folder := build.kept()) is None:
+        raise build.BuildError("the user's cache cannot be written, so that nothing would be kept")
     real, target = build.TYPES[torch.float32], build.instructions().name
     for extent in extents:
         for lanes_are_columns in (True, False):
             build.library(extent, real, lanes_are_columns)
-    return [f"extent {extent}: wide and narrow maps, {real}, {target}" for extent in extents]
+    return [f"extent {extent}: wide and narrow maps, {real}, {target}, in {folder}" for extent in extents]
 
 
 def columns(cols: int, bytes_a_number: int, border: str) -> bool:

@@ -6,6 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from hybrid_search.errors import ArchitectureError
 from hybrid_search.ops.local_attention import LocalAttention, local_attention, projected
 
 
@@ -119,18 +120,29 @@ class LocalAttention2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, width, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride))."""
-        y: Tensor = self._attend_at_once(x) if self._at_once(x) else self._attend(x)
+        if x.dim() != 4 or x.shape[1] != self.width:
+            raise ArchitectureError(f"x must be (batch, {self.width}, rows, cols); got {tuple(x.shape)}.")
+        y: Tensor = self._attend_at_once(x) if self._is_one_function(x) else self._attend(x)
         return y if self.pool is None else cast("Tensor", self.pool(y))
 
-    def _at_once(self, x: Tensor) -> bool:
-        """Whether one function may run the projection and the attention: nothing lies between them or looks there."""
-        name, *more = self.option.projections()
-        if more or self.norm is not None:
-            return False
+    def _is_one_function(self, x: Tensor) -> bool:
+        """Whether projection and attention may run as one: nothing lies between them or looks there, and all fits."""
+        option, attention = self.option, self.attention
+        name, *more = option.projections()
         projection = self.get_submodule(name)
-        seen = projection._forward_hooks or projection._forward_pre_hooks or self.attention._forward_hooks
-        same = type(projection) is nn.Conv2d and not seen
-        return same and projected.serves(x, self.option.extent, self.option.border, self.attention.backend)
+        if more or self.norm is not None or not _untouched(projection, nn.Conv2d):
+            return False
+        if not _untouched(attention, WindowAttention) or self._projection(name).bias is not None:
+            return False
+        tables = [table for table in (attention.rel_row, attention.rel_col) if table is not None]
+        half = self.width // option.heads // 2
+        shapes = {(option.heads, half, option.extent)} if option.position == "relative" else set()
+        if {tuple(table.shape) for table in tables} != shapes or len(tables) != 2 * len(shapes):
+            return False
+        if not x.shape[2] * x.shape[3]:
+            return False
+        others = [self._projection(name).weight, *tables]
+        return projected.serves(x, others, option.extent, option.border, attention.backend)
 
     def _attend_at_once(self, x: Tensor) -> Tensor:
         option = self.option
@@ -160,6 +172,15 @@ class LocalAttention2d(nn.Module):
     def extra_repr(self) -> str:
         """The options, as in a space file."""
         return f"width={self.width}, {self.option}"
+
+
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def _untouched(module: nn.Module, kind: type) -> bool:
+    """Whether it is such a module and no more: no hook, no parametrisation, no other forward would be left out."""
+    hooked = any(vars(module)[name] for name in HOOKS) or nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
+    return type(module) is kind and not hooked and "forward" not in vars(module)
 
 
 def sinusoid(width: int, rows: int, cols: int, like: Tensor) -> Tensor:

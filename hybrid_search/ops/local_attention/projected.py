@@ -11,15 +11,23 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import Parameter
 
 from hybrid_search.ops.local_attention import cpu, which_backend
 
 CHUNK_BYTES = 2**22  # of q, k and v: a few images; fewer would pay more for calls than the cache saves
+CHUNK_HEADS = 32  # of all images in a chunk, at least: work for every thread
 
 
-def serves(x: Tensor, extent: int, border: str, backend: str | None) -> bool:
-    """Whether the fused CPU kernel would run behind a projection of `x`."""
-    if torch.compiler.is_compiling() or type(x) is not Tensor or torch.is_autocast_enabled("cpu"):
+def serves(x: Tensor, others: list[Tensor], extent: int, border: str, backend: str | None) -> bool:
+    """Whether the fused CPU kernel would run behind a projection of `x`, and nobody follows each operation.
+
+    `others` are the weight and the tables: plain tensors of the type of x, like x itself.
+    """
+    traced = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
+    if traced or torch._C._len_torch_dispatch_stack() or torch.is_autocast_enabled("cpu") or type(x) is not Tensor:
+        return False
+    if any(type(t) not in (Tensor, Parameter) or (t.dtype, t.device) != (x.dtype, x.device) for t in others):
         return False
     return which_backend(x, extent=extent, border=border, backend=backend) == "cpu"
 
@@ -39,6 +47,7 @@ def attend_projected(
     `weight` (parts x width, width / groups, 1, 1) is that of a 1x1 convolution whose output channels lie as (heads,
     parts, head_width); the parts are q, k, v, or q, v.
     """
+    rel_row, rel_col = (None if table is None else table.contiguous() for table in (rel_row, rel_col))
     y: Tensor = _Projected.apply(x, weight, rel_row, rel_col, heads, extent, border)  # type: ignore[no-untyped-call]
     return y
 
@@ -60,7 +69,7 @@ class _Projected(torch.autograd.Function):
         matrix = weight.flatten(1)
         y, lse = torch.empty_like(x), x.new_empty(x.shape[0], heads, 1, *x.shape[2:])
         projected = x.new_empty(x.shape[0] * len(matrix) * x.shape[2] * x.shape[3])
-        for some, maps in _chunks(x, projected, len(matrix)):
+        for some, maps in _chunks(x, projected, len(matrix), heads, border):
             for own, at in _matrices(x[some]):
                 for w, image, into in _groups(matrix, own, maps[:, at]):
                     torch.mm(w, image, out=into)
@@ -79,7 +88,7 @@ class _Projected(torch.autograd.Function):
         tables = [rel_row, rel_col]
         dtables, parts = ([None if t is None else torch.zeros_like(t) for t in tables] for _ in range(2))
         scratch: Tensor | None = None
-        for some, maps in _chunks(x, projected, len(matrix)):
+        for some, maps in _chunks(x, projected, len(matrix), heads, ctx.border):
             scratch = torch.empty_like(maps) if scratch is None else scratch
             dmaps = scratch.view(-1)[: maps.numel()].view(maps.shape)
             qkv, dqkv = _parts(maps, x[some], heads), _parts(dmaps, x[some], heads)
@@ -90,22 +99,25 @@ class _Projected(torch.autograd.Function):
                     total += part
             for (own, at), (down, _) in zip(_matrices(x[some]), _matrices(dx[some]), strict=True):
                 for w, image, dw, dimage, d in _groups(matrix, own, dweight, down, dmaps[:, at]):
-                    torch.mm(w.t(), d, out=dimage)
+                    if ctx.needs_input_grad[0]:
+                        torch.mm(w.t(), d, out=dimage)
                     dw.addmm_(d, image.t())
-        return dx, dweight.view(weight.shape), *dtables, None, None, None
+        return dx if ctx.needs_input_grad[0] else None, dweight.view(weight.shape), *dtables, None, None, None
 
 
-def _chunks(x: Tensor, projected: Tensor, channels: int) -> Iterator[tuple[slice, Tensor]]:
+def _chunks(x: Tensor, projected: Tensor, channels: int, heads: int, border: str) -> Iterator[tuple[slice, Tensor]]:
     """The images that go through together, and their part of `projected` as (channels, images x pixels)."""
     batch, size = x.shape[0], channels * x.shape[2] * x.shape[3]
-    images = _at_once(size * x.element_size())
+    images = _together(batch, heads, size * x.element_size(), cpu.columns(x.shape[3], x.element_size(), border))
     for first in range(0, batch, images):
         some = slice(first, min(first + images, batch))
         yield some, projected[some.start * size : some.stop * size].view(channels, -1)
 
 
-def _at_once(bytes_an_image: int) -> int:
-    return max(1, CHUNK_BYTES // bytes_an_image)
+def _together(batch: int, heads: int, bytes_an_image: int, columns: bool) -> int:
+    """How many images: all where the kernel fills its vectors with heads of many images; it never asks the threads,
+    so that they change no number."""
+    return max(1, CHUNK_BYTES // bytes_an_image, -(-CHUNK_HEADS // heads)) if columns else max(1, batch)
 
 
 def _matrices(x: Tensor) -> Iterator[tuple[Tensor, slice]]:
