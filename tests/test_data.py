@@ -61,7 +61,7 @@ def clothes(tmp_path):
 @pytest.fixture
 def pictures(tmp_path):
     """train/cat, train/dog with PNG, JPEG and palette images of odd sizes."""
-    image = pytest.importorskip("PIL.Image")
+    image = pytest.importorskip("PIL.Image", reason="image folders need Pillow: pip install pillow")
     for label, name in enumerate(("cat", "dog")):
         folder = tmp_path / "pictures" / "train" / name
         folder.mkdir(parents=True)
@@ -427,7 +427,7 @@ def test_an_image_folder_that_cannot_be_used_says_why(pictures, tmp_path):
 
 
 def test_one_class_or_one_image_in_a_folder_is_refused(tmp_path):
-    image = pytest.importorskip("PIL.Image")
+    image = pytest.importorskip("PIL.Image", reason="image folders need Pillow: pip install pillow")
     for name in ("a", "b"):
         folder = tmp_path / "train" / name
         folder.mkdir(parents=True)
@@ -439,7 +439,7 @@ def test_one_class_or_one_image_in_a_folder_is_refused(tmp_path):
 
 @pytest.mark.parametrize(("rows", "cols", "size"), [(28, 28, 14), (17, 30, 8), (9, 7, 20)])
 def test_resizing_agrees_with_pillow_on_maps_that_are_not_square(rows, cols, size):
-    image = pytest.importorskip("PIL.Image")
+    image = pytest.importorskip("PIL.Image", reason="image folders need Pillow: pip install pillow")
     images = pixels(3, rows, cols)
     for ours, one in zip(resize(images, size), images, strict=True):
         theirs = np.asarray(image.fromarray(one[0]).resize((size, size), image.Resampling.BILINEAR))

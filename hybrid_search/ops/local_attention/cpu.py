@@ -102,15 +102,11 @@ def call(
         raise MemoryError(f"no memory for the local attention of {tuple(q.shape)}")
 
 
-def _tables(*tables: Tensor | None) -> list[Tensor | None]:
-    return [None if x is None else x.contiguous() for x in tables]
-
-
 def _forward(
     q: Tensor, k: Tensor | None, v: Tensor, rel_row: Tensor | None, rel_col: Tensor | None, extent: int, border: str
 ) -> tuple[Tensor, Tensor]:
     y, lse = fused.empty_results(q)
-    call("forward", [q, k, v, y, lse], _tables(rel_row, rel_col), extent, border)
+    call("forward", [q, k, v, y, lse], fused.contiguous(rel_row, rel_col), extent, border)
     return y, lse
 
 
@@ -129,7 +125,7 @@ def _fill(
 ) -> None:
     dq, dk, dv, drow, dcol = grads
     maps = [q, k, v, y, lse, dy, dq, None if k is None else dk, dv]
-    call("backward", maps, [*_tables(rel_row, rel_col), drow, dcol], extent, border)
+    call("backward", maps, [*fused.contiguous(rel_row, rel_col), drow, dcol], extent, border)
 
 
 attend = fused.operator("local_attention_cpu", _forward, _fill, ("cpu",))

@@ -102,6 +102,11 @@ def _wanted(ctx: Any, grads: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
     return (*(grad if need and x is not None else None for need, grad, x in there), None, None)
 
 
+def contiguous(*tables: Tensor | None) -> list[Tensor | None]:
+    """The position tables as the kernels read them."""
+    return [None if table is None else table.contiguous() for table in tables]
+
+
 def empty_like(x: Tensor, *more: int) -> Tensor:
     """Uninitialised, its channels together in memory where those of x are; `more` are dimensions in front."""
     batch, heads, width, rows, cols = x.shape

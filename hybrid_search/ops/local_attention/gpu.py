@@ -137,15 +137,11 @@ def _launch(name: str, maps: list[Tensor | None], others: list[Tensor | None], e
         )  # fmt: skip
 
 
-def _contiguous(*tables: Tensor | None) -> list[Tensor | None]:
-    return [None if x is None else x.contiguous() for x in tables]
-
-
 def _forward(
     q: Tensor, k: Tensor | None, v: Tensor, rel_row: Tensor | None, rel_col: Tensor | None, extent: int, border: str
 ) -> tuple[Tensor, Tensor]:
     y, lse = fused.empty_results(q)
-    _launch("forward", [q, k, v, y], [lse, *_contiguous(rel_row, rel_col)], extent, border)
+    _launch("forward", [q, k, v, y], [lse, *fused.contiguous(rel_row, rel_col)], extent, border)
     return y, lse
 
 
@@ -163,7 +159,7 @@ def _fill(
     border: str,
 ) -> None:
     dq, dk, dv, drow, dcol = grads
-    tables = _contiguous(rel_row, rel_col)
+    tables = fused.contiguous(rel_row, rel_col)
     delta = torch.empty_like(lse)
     parts = None
     if rel_row is not None:

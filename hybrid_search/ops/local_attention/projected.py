@@ -1,8 +1,9 @@
 """The 1x1 convolution to q, k, v and the attention behind it, as one function for the fused CPU kernel.
 
-A few images at a time go through both, so that their q, k and v are still in the cache when the attention reads them,
-and their gradients when the projection does. The product of matrices lays these maps out by channel, as the kernel
-reads them, whichever memory format the layer's input has; the output has the format of the input.
+A few images of a wide map go through both at a time, so that their q, k and v are still in the cache when the
+attention reads them, and their gradients when the projection does; of a narrow map all go at once. The product of
+matrices lays these maps out by channel, as the kernel reads them, whichever memory format the layer's input has; the
+output has the format of the input.
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import Parameter
 
-from hybrid_search.ops.local_attention import cpu, which_backend
+from hybrid_search.ops.local_attention import cpu, fused, which_backend
 
 CHUNK_BYTES = 2**22  # of q, k and v: a few images; fewer would pay more for calls than the cache saves
 CHUNK_HEADS = 32  # of all images in a chunk, at least: work for every thread
@@ -47,7 +48,7 @@ def attend_projected(
     `weight` (parts x width, width / groups, 1, 1) is that of a 1x1 convolution whose output channels lie as (heads,
     parts, head_width); the parts are q, k, v, or q, v.
     """
-    rel_row, rel_col = (None if table is None else table.contiguous() for table in (rel_row, rel_col))
+    rel_row, rel_col = fused.contiguous(rel_row, rel_col)
     y: Tensor = _Projected.apply(x, weight, rel_row, rel_col, heads, extent, border)  # type: ignore[no-untyped-call]
     return y
 
