@@ -45,7 +45,7 @@ def test_it_asks_exactly_as_many_trials_as_its_target(ledger):
     assert drain(search(ledger, trials=6)) == [0, 1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize("sampler", ["known-cost", "tpe", "random", "nsga2"])
+@pytest.mark.parametrize("sampler", ["known-cost", "tpe", "random", "nsga2", "grid"])
 def test_no_architecture_is_asked_twice_and_the_whole_space_is_reached(ledger, sampler):
     found = search(ledger, trials=100, sampler=sampler)
     assert len(drain(found)) == SPACE.size()
@@ -59,7 +59,7 @@ def test_workers_beside_each_other_get_different_architectures(ledger):
     assert len({trial.architecture.digest for trial in trials}) == 8
 
 
-@pytest.mark.parametrize("sampler", ["known-cost", "tpe"])
+@pytest.mark.parametrize("sampler", ["known-cost", "tpe", "grid"])
 def test_a_budget_is_a_gate_that_consumes_no_trial(ledger, sampler):
     found = search(ledger, trials=100, max_flops=MIDDLE, sampler=sampler)
     drain(found)

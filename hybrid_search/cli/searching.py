@@ -50,7 +50,7 @@ def run(
     address: Annotated[
         str | None, typer.Option(help="An existing Ray cluster: auto, or HOST:PORT; default: RAY_ADDRESS, if set.")
     ] = None,
-    sampler: Annotated[str | None, typer.Option(help="Who proposes: known-cost, tpe, nsga2, gp or random.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="Who proposes: known-cost, tpe, nsga2, gp, random, grid.")] = None,
     max_flops: Annotated[
         float | None, typer.Option(help="Budget: no design of more FLOPs (2 x MACs) is trained.")
     ] = None,

@@ -9,10 +9,11 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
-from hybrid_search.errors import one_of
+from hybrid_search.errors import SettingsError, one_of
+from hybrid_search.samplers.grid import GridSampler
 from hybrid_search.samplers.known_cost import KnownCostSampler
 
-__all__ = ["DEFAULT", "SAMPLERS", "Facts", "KnownCostSampler", "make_sampler"]
+__all__ = ["DEFAULT", "SAMPLERS", "Facts", "GridSampler", "KnownCostSampler", "make_sampler"]
 
 DEFAULT = "known-cost"
 
@@ -63,12 +64,19 @@ def _gp(seed: int, facts: Facts) -> BaseSampler:
     return optuna.samplers.GPSampler(n_startup_trials=8, seed=facts.moved(seed), warn_independent_sampling=False)
 
 
+def _grid(seed: int, facts: Facts) -> BaseSampler:
+    if facts.space is None:
+        raise SettingsError("sampler grid needs to be told the space.")
+    return GridSampler(facts.space, canonical=facts.canonical, excess=facts.excess, seed=seed)
+
+
 SAMPLERS: dict[str, Callable[[int, Facts], BaseSampler]] = {
     "known-cost": _known_cost,
     "tpe": _tpe,
     "nsga2": _nsga2,
     "random": _random,
     "gp": _gp,
+    "grid": _grid,
 }
 
 

@@ -1,0 +1,69 @@
+"""The sampler that proposes every design once."""
+
+import optuna
+import pytest
+
+from hybrid_search.errors import SettingsError
+from hybrid_search.samplers import GridSampler
+
+
+def ask(chooser):
+    operator = chooser.suggest_categorical("operator", ("conv", "attention"))
+    if operator == "attention":
+        return operator, chooser.suggest_int("extent", 3, 7, step=2), chooser.suggest_categorical("heads", (2,))
+    return operator, chooser.suggest_categorical("kernel", (3, 5))
+
+
+DESIGNS = [("conv", 3), ("conv", 5), ("attention", 3, 2), ("attention", 5, 2), ("attention", 7, 2)]
+
+
+def study_of(**options):
+    return optuna.create_study(directions=["maximize", "minimize"], sampler=GridSampler(ask, seed=0, **options))
+
+
+def test_designs_come_once_each_in_the_order_of_the_walk():
+    study = study_of()
+    asked = []
+    for _ in DESIGNS:
+        trial = study.ask()
+        asked.append(ask(trial))
+        study.tell(trial, (1.0, 2.0))
+    assert asked == DESIGNS
+
+
+def test_trials_beside_each_other_get_different_designs_and_a_failed_one_is_not_asked_again():
+    study = study_of()
+    trials = [study.ask() for _ in range(3)]
+    assert [ask(trial) for trial in trials] == DESIGNS[:3]
+    study.tell(trials[1], state=optuna.trial.TrialState.FAIL)
+    assert ask(study.ask()) == DESIGNS[3]
+
+
+def test_a_study_that_is_loaded_again_goes_on_where_it_stood():
+    study = study_of()
+    for _ in range(2):
+        trial = study.ask()
+        ask(trial)
+        study.tell(trial, (1.0, 2.0))
+    again = study_of()
+    again.add_trials(study.trials)
+    assert ask(again.ask()) == DESIGNS[2]
+
+
+def test_designs_that_are_the_same_or_over_the_budget_are_left_out():
+    study = study_of(
+        canonical=lambda params: params["operator"] if params["operator"] == "conv" else tuple(params.items()),
+        excess=lambda params: float(params.get("extent", 0)) - 5,
+    )
+    asked = [ask(study.ask()) for _ in range(3)]
+    assert asked == [DESIGNS[0], DESIGNS[2], DESIGNS[3]]
+
+
+def test_when_nothing_is_left_the_answers_are_still_of_the_space():
+    study = study_of()
+    assert {ask(study.ask()) for _ in range(8)} == set(DESIGNS)
+
+
+def test_a_space_too_large_to_list_is_refused():
+    with pytest.raises(SettingsError, match="at most 100,000 designs"):
+        GridSampler(lambda chooser: chooser.suggest_float("x", 0.0, 1.0))
