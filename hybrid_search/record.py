@@ -138,6 +138,7 @@ class TrialRecord:
     failure_text: str | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
     weights: str | None = None
+    spared: int | None = None  # the rung after which the pruner would have stopped it, had it not been for the audit
 
     @property
     def seconds(self) -> float | None:
@@ -165,3 +166,6 @@ class SearchRecord:
     input_size: tuple[int, int, int] = (1, 16, 16)
     classes: int = 10
     evaluation: str = "trained"  # or the name of the user's own
+    pruner: str = "none"
+    tuned: tuple[str, ...] = ()  # settings that are sampled with the architecture
+    warm_start: bool = False  # whether the reference designs nearest to the space come first

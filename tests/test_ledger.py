@@ -173,6 +173,30 @@ def test_the_revisions_build_exactly_the_models(url, ledger):
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
 
 
+def test_a_ledger_of_the_first_schema_is_brought_up_to_date_and_keeps_its_searches(url, tmp_path):
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import create_engine, text
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            text(
+                "INSERT INTO search (name, space, objectives, settings, sampler, seed, target, input_size, classes, "
+                "evaluation, created) VALUES ('old', '{}', '[\"accuracy\"]', '{}', 'tpe', 0, 4, '[1, 16, 16]', 10, "
+                "'trained', '2026-01-01 00:00:00')"
+            )
+        )
+    engine.dispose()
+    with Ledger(url) as ledger:
+        found = ledger.search("old")
+    assert (found.target, found.pruner, found.tuned, found.warm_start) == (4, "none", (), False)
+
+
 def test_the_url_comes_from_the_flag_then_the_environment_then_the_default(monkeypatch):
     assert str(database_url()) == "sqlite:///results/hybrid-search.db"
     monkeypatch.setenv("HYBRID_SEARCH_DB", "sqlite:///e.db")

@@ -104,7 +104,8 @@ def _same_question(found: SearchRecord, wanted: SearchRecord) -> None:
             key for key in ("stem", "groups", "stages", "expansion") if found.space.get(key) != wanted.space.get(key)
         ]
         differences.append(f"another space ({spaces[0].name}, differing in {', '.join(keys)})")
-    names = ("objectives", "sampler", "seed", "max_flops", "max_params", "input_size", "classes", "evaluation")
+    names = ["objectives", "sampler", "seed", "max_flops", "max_params", "input_size", "classes", "evaluation"]
+    names += ["pruner", "tuned", "warm_start"]
     pairs = [(name, getattr(found, name), getattr(wanted, name)) for name in names]
     old, new = found.settings.to_dict(), wanted.settings.to_dict()
     pairs += [(name, old[name], new[name]) for name in old if name not in NOT_IN_DIGEST]

@@ -113,6 +113,9 @@ class Ledger:
             "input_size": list(search.input_size),
             "classes": search.classes,
             "evaluation": search.evaluation,
+            "pruner": search.pruner,
+            "tuned": list(search.tuned),
+            "warm_start": search.warm_start,
             "created": datetime.now(UTC),
         }
         with self._engine.begin() as db:
@@ -338,6 +341,7 @@ def _search(row: Row[Any]) -> SearchRecord:
     fields = dict(row._mapping)
     fields["objectives"] = tuple(fields["objectives"])
     fields["input_size"] = tuple(fields["input_size"])
+    fields["tuned"] = tuple(fields["tuned"])
     fields["settings"] = Settings.from_dict(fields["settings"])
     return SearchRecord(**fields)
 

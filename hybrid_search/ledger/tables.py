@@ -4,15 +4,28 @@ search --< trial --< measurement      one row a number: a new objective needs no
              |   --< rung             the learning curve, one row a number and epoch
              `-- weights              where the trained weights of a front member are kept
 search --< proposal                   what was proposed and not trained: over budget, or known already
+search --< opening                    when and why the test split was opened
 """
 
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, Float, ForeignKey, Index, String, Text, TypeDecorator, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    false,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-HEAD = "0001"  # the newest Alembic revision; a test holds it equal to the scripts
+HEAD = "0002"  # the newest Alembic revision; a test holds it equal to the scripts
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -52,6 +65,9 @@ class SearchRow(Base):
     classes: Mapped[int]
     evaluation: Mapped[str] = mapped_column(String(200))
     created: Mapped[datetime] = mapped_column(UtcTime)
+    pruner: Mapped[str] = mapped_column(String(100), server_default="none")
+    tuned: Mapped[list[str]] = mapped_column(JSON, server_default="[]")
+    warm_start: Mapped[bool] = mapped_column(server_default=false())
 
 
 class TrialRow(Base):
@@ -82,6 +98,7 @@ class TrialRow(Base):
     failure_text: Mapped[str | None] = mapped_column(Text)
     facts: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
     weights: Mapped[str | None] = mapped_column(String(500))
+    spared: Mapped[int | None]  # the rung after which the pruner would have stopped it, had it not been for the audit
 
 
 class MeasurementRow(Base):
@@ -116,3 +133,16 @@ class ProposalRow(Base):
     choices: Mapped[dict[str, Any]] = mapped_column(JSON)
     excess: Mapped[float] = mapped_column(Float, default=0.0)  # how far over the budget, as a share of it
     created: Mapped[datetime] = mapped_column(UtcTime)
+
+
+class OpeningRow(Base):
+    """One opening of the test split: `fingerprint` of its images, how many, why, and when."""
+
+    __tablename__ = "opening"
+    __table_args__ = (Index("opening_by_search", "search_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    search_id: Mapped[int] = mapped_column(ForeignKey("search.id", ondelete="CASCADE"))
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    images: Mapped[int]
+    reason: Mapped[str] = mapped_column(Text)
+    opened: Mapped[datetime] = mapped_column(UtcTime)
