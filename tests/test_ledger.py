@@ -1,6 +1,9 @@
 """The ledger: what is written is read back, once ended stays ended, and what cannot be opened says so in one line."""
 
 import sqlite3
+import subprocess
+import sys
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -195,6 +198,18 @@ def test_a_ledger_of_the_first_schema_is_brought_up_to_date_and_keeps_its_search
     with Ledger(url) as ledger:
         found = ledger.search("old")
     assert (found.target, found.pruner, found.tuned, found.warm_start) == (4, "none", (), False)
+
+
+def test_processes_that_make_a_ledger_together_both_get_it(tmp_path):
+    code = "import sys; from hybrid_search import Ledger; input(); Ledger(sys.argv[1]).close()"
+    command = [sys.executable, "-c", code, f"sqlite:///{tmp_path / 'new.db'}"]
+    together = [subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    time.sleep(1.0)  # all have imported what they need
+    for process in together:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    ends = [process.communicate(timeout=60)[1] for process in together]
+    assert [process.returncode for process in together] == [0, 0, 0], ends
 
 
 def test_the_url_comes_from_the_flag_then_the_environment_then_the_default(monkeypatch):

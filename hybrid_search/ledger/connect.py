@@ -116,7 +116,9 @@ def _upgrade(engine: Engine, revision: str | None, shown: str) -> None:
             f"{HEAD}. Upgrade hybrid-search."
         )
     with engine.begin() as connection:
-        if revision is None and inspect(connection).get_table_names():
+        # Looked at again under the write lock: another process may be making the same ledger.
+        tables = inspect(connection).get_table_names()
+        if tables and "alembic_version" not in tables:
             raise LedgerError(f"--db must name a ledger or an empty database; {shown} holds other tables.")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
