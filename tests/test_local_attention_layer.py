@@ -194,6 +194,23 @@ def test_a_layer_answers_in_the_memory_format_that_it_is_given(memory):
         assert LocalAttention2d(16, 3, 4, stride=stride)(x).is_contiguous(memory_format=memory)
 
 
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+def test_without_gradients_the_projections_of_a_few_images_are_held_and_the_numbers_stay(memory, monkeypatch):
+    monkeypatch.setattr(projected, "_together", lambda *sizes: 3)
+    layer = LocalAttention2d(16, 3, 4, backend="cpu")
+    x = torch.randn(8, 16, 20, 24).to(memory_format=memory)
+    kept = layer(x).detach()
+    rooms = []
+    room = projected._room
+    monkeypatch.setattr(projected, "_room", lambda *of: rooms.append(room(*of)) or rooms[-1])
+    with torch.no_grad():
+        found = layer(x)
+    with torch.inference_mode():
+        assert torch.equal(layer(x), found)
+    assert torch.equal(found, kept)
+    assert [len(each) for each in rooms] == [3 * 48 * 20 * 24] * 2
+
+
 def test_an_observer_of_the_projection_is_still_called():
     layer, seen = LocalAttention2d(16, 3, 4), []
     layer.qkv.register_forward_hook(lambda module, inputs, output: seen.append(output.shape))

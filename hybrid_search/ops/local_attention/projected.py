@@ -1,9 +1,9 @@
 """The 1x1 convolution to q, k, v and the attention behind it, as one function for the fused CPU kernel.
 
 A few images of a wide map go through both at a time, so that their q, k and v are still in the cache when the
-attention reads them, and their gradients when the projection does; of a narrow map all go at once. The product of
-matrices lays these maps out by channel, as the kernel reads them, whichever memory format the layer's input has; the
-output has the format of the input.
+attention reads them, and their gradients when the projection does; of a narrow map all go at once. Where nothing is
+differentiated, the q, k and v of those few are all that is held. The product of matrices lays these maps out by
+channel, as the kernel reads them, whichever memory format the layer's input has; the output has the input's format.
 """
 
 from collections.abc import Iterator
@@ -48,8 +48,9 @@ def attend_projected(
     `weight` (parts x width, width / groups, 1, 1) is that of a 1x1 convolution whose output channels lie as (heads,
     parts, head_width); the parts are q, k, v, or q, v.
     """
-    rel_row, rel_col = fused.contiguous(rel_row, rel_col)
-    y: Tensor = _Projected.apply(x, weight, rel_row, rel_col, heads, extent, border)  # type: ignore[no-untyped-call]
+    tensors = (x, weight, *fused.contiguous(rel_row, rel_col))
+    keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+    y: Tensor = _Projected.apply(*tensors, heads, extent, border, keep)  # type: ignore[no-untyped-call]
     return y
 
 
@@ -64,18 +65,21 @@ class _Projected(torch.autograd.Function):
         heads: int,
         extent: int,
         border: str,
+        keep: bool,
     ) -> Tensor:
         if not x.is_contiguous(memory_format=torch.channels_last):
             x = x.contiguous()
         matrix = weight.flatten(1)
         y, lse = torch.empty_like(x), x.new_empty(x.shape[0], heads, 1, *x.shape[2:])
-        projected = x.new_empty(x.shape[0] * len(matrix) * x.shape[2] * x.shape[3])
+        projected = _room(x, len(matrix), heads, border, keep)
         for some, maps in _chunks(x, projected, len(matrix), heads, border):
             for own, at in _matrices(x[some]):
                 for w, image, into in _groups(matrix, own, maps[:, at]):
                     torch.mm(w, image, out=into)
             qkv, out = _parts(maps, x[some], heads), [_by_head(y[some], heads), lse[some]]
             cpu.call("forward", [*qkv, *out], [rel_row, rel_col], extent, border)
+        if not keep:
+            return y
         ctx.save_for_backward(x, weight, rel_row, rel_col, projected, y, lse)
         ctx.heads, ctx.extent, ctx.border = heads, extent, border
         return y
@@ -103,16 +107,30 @@ class _Projected(torch.autograd.Function):
                     if ctx.needs_input_grad[0]:
                         torch.mm(w.t(), d, out=dimage)
                     dw.addmm_(d, image.t())
-        return dx if ctx.needs_input_grad[0] else None, dweight.view(weight.shape), *dtables, None, None, None
+        return dx if ctx.needs_input_grad[0] else None, dweight.view(weight.shape), *dtables, *[None] * 4
+
+
+def _room(x: Tensor, channels: int, heads: int, border: str, keep: bool) -> Tensor:
+    """Memory for the projections: of every image to keep them, else of those that go through together."""
+    images = x.shape[0] if keep else min(x.shape[0], _images(x, channels, heads, border))
+    return x.new_empty(images * channels * x.shape[2] * x.shape[3])
 
 
 def _chunks(x: Tensor, projected: Tensor, channels: int, heads: int, border: str) -> Iterator[tuple[slice, Tensor]]:
-    """The images that go through together, and their part of `projected` as (channels, images x pixels)."""
+    """The images that go through together, and their part of `projected` as (channels, images x pixels); where it has
+    room for some images only, they take the same part one after the other."""
     batch, size = x.shape[0], channels * x.shape[2] * x.shape[3]
-    images = _together(batch, heads, size * x.element_size(), cpu.columns(x.shape[3], x.element_size(), border))
+    images = _images(x, channels, heads, border)
+    whole = len(projected) == batch * size
     for first in range(0, batch, images):
         some = slice(first, min(first + images, batch))
-        yield some, projected[some.start * size : some.stop * size].view(channels, -1)
+        start = first * size if whole else 0
+        yield some, projected[start : start + (some.stop - first) * size].view(channels, -1)
+
+
+def _images(x: Tensor, channels: int, heads: int, border: str) -> int:
+    bytes_an_image = channels * x.shape[2] * x.shape[3] * x.element_size()
+    return _together(x.shape[0], heads, bytes_an_image, cpu.columns(x.shape[3], x.element_size(), border))
 
 
 def _together(batch: int, heads: int, bytes_an_image: int, columns: bool) -> int:
