@@ -77,8 +77,8 @@ def made(table: Table, searches: Sequence[SearchRecord], trials: Sequence[Sequen
         + f"\n\nSettings: {settings}; seeds {', '.join(str(s.settings.seed) for s in searches)}. The splits come from "
         f"split_seed and are the same for every seed; accuracies are those of the validation split, and the test split "
         f"stayed closed. Images {'x'.join(map(str, searches[0].input_size))}, {searches[0].classes} classes.\n\n"
-        f"As the trials recorded it: {'; '.join(facts)}. {len(everyone)} trainings, {hours:.1f} hours from start to end "
-        f"of each, together."
+        f"As the trials recorded it: {'; '.join(facts)}. {len(everyone)} trainings, {hours:.1f} hours of "
+        f"work from start to end."
     )
 
 

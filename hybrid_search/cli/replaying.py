@@ -83,7 +83,7 @@ def replay(
     said = f"{table.name}: {len(table.designs)} designs, {kinds}; seeds of training: {table.seeds}, {told}"
     rows = standings(curves, limit)
     if form is Format.table:
-        print_rows([_worded(row, limit) for row in rows], form, title=f"{said}\nmedian evaluations (worst)")
+        print_rows([_worded(row, limit) for row in rows], form, title=f"{said}\nevaluations: median (worst)")
     else:
         print_rows(rows, form)
     if out is not None:
@@ -114,7 +114,6 @@ def _worded(row: dict[str, Any], limit: int) -> dict[str, str]:
     for name in row:
         if name.startswith("to_") and not name.endswith("_worst"):
             words[f"{name.replace('_', ' ')} %"] = f"{count(row[name])} ({count(row[f'{name}_worst'])})"
-    words["found"] = f"{100 * row['share']:.1f} %"
     words["front"] = f"{row['front_found']:g} of {row['front']}"
     return words | {"repeats": f"{row['repeats']:.1f}", "proposal": f"{row['proposal_ms']:.0f} ms"}
 
