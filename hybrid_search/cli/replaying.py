@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -66,6 +67,8 @@ def replay(
         raise SettingsError(f"--seeds must be a whole number from 1 up; got {seeds}.")
     if out is not None and out.suffix.lower() != ".html":
         raise SettingsError(f"--out must be an HTML file, such as replay.html; got {out}.")
+    if out is not None and find_spec("plotly") is None:
+        raise SettingsError("--out needs plotly, which is not installed. Install it: pip install 'hybrid-search[page]'")
     table = _table(source, objectives, known, db)
     limit = min(100, len(table.designs)) if evaluations is None else evaluations
     names = [name.strip() for name in samplers.split(",") if name.strip()]

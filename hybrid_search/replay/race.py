@@ -126,8 +126,7 @@ class _Run:
                 yield params
             else:
                 in_a_row += 1
-            with _quiet():
-                self._study.tell(trial, self._told(params))
+            self._tell(trial, params)
             if in_a_row >= PATIENCE:
                 unseen = [p for p in self._landscape.designs() if self._landscape.canonical(p) not in seen]
                 if not unseen:
@@ -143,6 +142,10 @@ class _Run:
         self.spent += time.perf_counter() - began
         self.asked += 1
         return trial, answering.params
+
+    def _tell(self, trial: optuna.trial.Trial, params: dict[str, Any]) -> None:
+        with _quiet():
+            self._study.tell(trial, self._told(params))
 
     def _enqueue(self, params: Any) -> None:
         script = Scripted(params, self._ranked)

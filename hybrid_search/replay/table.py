@@ -112,10 +112,13 @@ class Table:
         """Which way each objective is better."""
         return tuple(result.direction for result in self.objectives)
 
+    def picked(self, seed: int) -> NDArray[np.intp]:
+        """(designs,): which of its seeds each design is trained under in a run, drawn by the run's `seed`."""
+        return np.random.default_rng(seed).integers(self.seeds, size=len(self.designs), dtype=np.intp)
+
     def told(self, seed: int) -> Array:
-        """(designs, objectives): the number of one seed of each design, drawn by `seed`."""
-        picked = np.random.default_rng(seed).integers(self.seeds, size=len(self.designs))
-        at = np.arange(len(self.designs))
+        """(designs, objectives): the numbers at the end, of the picked seed of each design."""
+        picked, at = self.picked(seed), np.arange(len(self.designs))
         return np.column_stack([r.ends[at, picked if len(r.seeds) > 1 else 0] for r in self.objectives])
 
 
