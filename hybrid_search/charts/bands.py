@@ -52,7 +52,7 @@ def bands_figure(bands: Sequence[Band], theme: Theme, *, title: str = "", goals:
             y=[*band.high, *reversed(band.low)],
             fill="toself",
             fillcolor=_faint(colour),
-            line={"width": 0, "shape": "hv"},
+            line={"width": 0},
             hoverinfo="skip",
             legendgroup=band.name,
             showlegend=False,
@@ -73,10 +73,11 @@ def bands_figure(bands: Sequence[Band], theme: Theme, *, title: str = "", goals:
         figure.add_hline(y=goal, line={"color": theme.neutral, "width": 1, "dash": "dot"})
     lowest = min((min(band.low) for band in bands), default=0.0)
     seeds = max((band.seeds for band in bands), default=0)
+    longest = max((len(band.median) for band in bands), default=1)
     top = {"t": 44} if title else {}
     figure.update_layout(
         **layout(theme, hovermode="x unified", margin={"l": 56, "r": 16, "t": 16, "b": 48, **top}),
-        xaxis=axis(theme, "evaluations", rangemode="tozero"),
+        xaxis=axis(theme, "evaluations", range=[0, 1.02 * longest]),
         yaxis=axis(
             theme,
             f"share of the hypervolume, median and quartiles of {seeds} seeds",
