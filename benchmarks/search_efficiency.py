@@ -93,6 +93,7 @@ def main() -> None:
     parser.add_argument("--objectives", default="accuracy,flops")
     parser.add_argument("--known", nargs="*", help="objectives known before training; default: as usual")
     parser.add_argument("--repeats", action="store_true", help="of a table: repeated proposals count")
+    parser.add_argument("--limit", type=int, default=10**6, help="evaluations of a run at most, whatever its row")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--out", type=Path, default=Path("results/search-efficiency.md"))
     asked = parser.parse_args()
@@ -107,7 +108,7 @@ def main() -> None:
                 continue
             if (row.needs_known and not landscape.known) or (row.needs_features and not landscape.features):
                 continue
-            limit = min(row.limit, len(landscape.listed())) if landscape.listed else row.limit
+            limit = min(row.limit, asked.limit, len(landscape.listed()) if landscape.listed else row.limit)
             rules = Rules(limit, row.first, asked.repeats or not landscape.listed, until=SHARES[-1])
             curves = replay(source, [row.entrant], range(asked.seeds), rules, jobs=asked.jobs)
             text.append(line(title, curves, limit))
