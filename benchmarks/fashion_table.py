@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/fashion-table.csv"))
     asked = parser.parse_args()
     with Ledger(asked.db, read_only=True) as ledger:
-        table = table_of_searches(ledger, asked.names)
+        table = table_of_searches(ledger, asked.names, curves=True)
         searches = [ledger.search(name) for name in asked.names]
         kept = set(table.digests)
         trials = [[t for t in ledger.trials(s.id) if t.digest in kept and t.state == "complete"] for s in searches]

@@ -377,7 +377,7 @@ def test_searches_of_other_seeds_make_one_table(tmp_path):
     with Ledger(url(tmp_path)) as ledger:
         search_of(ledger, "one", 3)
         search_of(ledger, "two", 5, trials=9)
-        table = table_of_searches(ledger, ["one", "two"])
+        table = table_of_searches(ledger, ["one", "two"], curves=True)
         assert len(table_of_searches(ledger, ["one"]).designs) == 12
     accuracy, flops = table.objectives
     assert (len(table.designs), accuracy.seeds, accuracy.rungs) == (9, ("3", "5"), (1, 2))

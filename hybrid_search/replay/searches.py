@@ -1,6 +1,6 @@
 """Tables of finished searches: one search, or several that trained the same designs under different seeds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from hybrid_search.errors import DataError, LedgerError
 from hybrid_search.ledger import Ledger
 from hybrid_search.objectives import OBJECTIVES, Direction
-from hybrid_search.record import SearchRecord, TrialRecord
+from hybrid_search.record import SearchRecord, Settings, TrialRecord
 from hybrid_search.replay.csv_file import known_of
 from hybrid_search.replay.table import Result, Table
 
@@ -16,9 +16,14 @@ ALIKE = ("space", "input_size", "classes", "evaluation")  # what searches of one
 
 
 def table_of_searches(
-    ledger: Ledger, names: Sequence[str], objectives: Mapping[str, Direction] | None = None, known: Any = None
+    ledger: Ledger,
+    names: Sequence[str],
+    objectives: Mapping[str, Direction] | None = None,
+    known: Collection[str] | None = None,
+    *,
+    curves: bool = False,
 ) -> Table:
-    """The completed trials of a search as a table, by default of its own objectives.
+    """The completed trials of a search as a table, by default of its own objectives; with `curves` every rung.
 
     Of several searches, which differ in their seed alone, the designs that all of them trained: what is not known
     before training then has a column a seed. UnknownName for a search that is not there, LedgerError where they do
@@ -28,13 +33,13 @@ def table_of_searches(
     _belong(searches)
     directions = objectives or {name: OBJECTIVES[name].direction for name in searches[0].objectives}
     exact = known_of(directions, known)
-    done = [{t.digest: t for t in ledger.trials(s.id) if t.state == "complete"} for s in searches]
-    shared = [digest for digest in done[0] if all(digest in trials for trials in done)]
-    trials = [[found[digest] for digest in shared] for found in done]
+    done = [{_design(t): t for t in ledger.trials(s.id) if t.state == "complete"} for s in searches]
+    shared = [design for design in done[0] if all(design in trials for trials in done)]
+    trials = [[found[design] for design in shared] for found in done]
     title = names[0] if len(names) == 1 else ", ".join(names)
     if len(shared) < 2:
         raise DataError(f"a table needs at least two designs with all their numbers; {title} has {len(shared)}.")
-    curves = [[dict(ledger.curve(t.id)) for t in row] for row in trials]
+    shown = [[dict(ledger.curve(t.id)) if curves else {} for t in row] for row in trials]
     seeds = tuple(str(search.settings.seed) for search in searches)
 
     def result(name: str, direction: Direction, is_known: bool) -> Result:
@@ -42,9 +47,9 @@ def table_of_searches(
         if is_known:
             _same(name, values, trials[0])
             return Result(name, direction, True, values[:, :1])
-        rungs = sorted(curves[0][0])
-        if rungs and all(sorted(c) == rungs and all(name in c[r] for r in rungs) for row in curves for c in row):
-            whole = np.array([[[c[r][name] for r in rungs] for c in row] for row in curves]).swapaxes(0, 1)
+        rungs = sorted(shown[0][0])
+        if rungs and all(sorted(c) == rungs and all(name in c[r] for r in rungs) for row in shown for c in row):
+            whole = np.array([[[c[r][name] for r in rungs] for c in row] for row in shown]).swapaxes(0, 1)
             if np.allclose(whole[:, :, -1], values[:, :, 0]):  # else the end was measured again, and the curve is old
                 return Result(name, direction, False, whole, seeds, tuple(rungs))
         return Result(name, direction, False, values, seeds)
@@ -58,8 +63,13 @@ def table_of_searches(
         rows=tuple(f"trial {t.number}" for t in trials[0]),
         objectives=tuple(result(name, direction, name in exact) for name, direction in directions.items()),
         features=tuple(result(name, OBJECTIVES[name].direction, True) for name in more),
-        digests=tuple(shared),
+        digests=tuple(digest for digest, _ in shared),
     )
+
+
+def _design(trial: TrialRecord) -> tuple[str, str]:
+    """What was trained, but for the seed: the architecture and its recipe."""
+    return trial.digest, Settings.from_dict(trial.settings).with_(seed=0).digest
 
 
 def _belong(searches: Sequence[SearchRecord]) -> None:
