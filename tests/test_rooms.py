@@ -15,7 +15,7 @@ HOUSE = Path(hybrid_search.__file__).parent
 FLOORS = [
     "errors", "objectives", "ops", "stems", "architecture", "record", "space_file", "space", "references", "front",
     "costs", "model", "timm_models", "data", "train", "evaluate", "ledger", "weights", "samplers", "search", "export",
-    "charts", "dashboard", "health", "engines", "cli",
+    "charts", "dashboard", "health", "engines", "replay", "cli",
 ]  # fmt: skip
 
 # Which heavy package each room may touch, be it inside a function.
@@ -27,7 +27,7 @@ HEAVY = {
     "sklearn": {"data"},
     "PIL": {"data"},
     "ray": {"engines"},
-    "optuna": {"samplers", "search"},
+    "optuna": {"samplers", "search", "replay"},
     "sqlalchemy": {"ledger", "weights"},
     "alembic": {"ledger"},
     "plotly": {"charts", "dashboard"},

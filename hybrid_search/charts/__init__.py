@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hybrid_search.charts.bands import Band, band_numbers, bands_figure
 from hybrid_search.charts.cost_by_stage import cost_by_stage_figure
 from hybrid_search.charts.curve import curve_figure, curve_numbers
 from hybrid_search.charts.design import Design, design_numbers, differences
@@ -24,9 +25,12 @@ __all__ = [
     "DARK",
     "LIGHT",
     "THEMES",
+    "Band",
     "Chart",
     "Design",
     "Theme",
+    "band_numbers",
+    "bands_figure",
     "cost_by_stage_figure",
     "curve_figure",
     "curve_numbers",

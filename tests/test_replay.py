@@ -1,0 +1,484 @@
+import csv
+import itertools
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import tiny_space
+
+from hybrid_search import cli
+from hybrid_search.engines import open_search, question
+from hybrid_search.errors import DataError, LedgerError, SettingsError, UnknownName
+from hybrid_search.front import hypervolume
+from hybrid_search.ledger import Ledger
+from hybrid_search.record import Settings
+from hybrid_search.replay import (
+    ENTRANTS,
+    Curve,
+    Rules,
+    landscape_of,
+    read_table,
+    replay,
+    run_once,
+    standings,
+    table_of_searches,
+    wanted,
+    whole,
+    write_table,
+)
+from hybrid_search.replay.landscape import goal_of
+from hybrid_search.replay.noise import front_shares, noise_of
+from hybrid_search.replay.tree import Tree
+from hybrid_search.search import Outcome
+
+BOTH = wanted("accuracy,flops")
+QUESTIONS = ["operator", "conv.kernel_size", "attention.extent", "width"]
+
+
+def ten(**extra):
+    """Ten designs: convolutions of two sizes and attention of three extents, each in two widths."""
+    rows = []
+    for operator, size, width in [(o, s, w) for o, s in KINDS for w in (8, 16)]:
+        cost = width * width * size * (2 if operator == "conv" else 1)
+        accuracy = 0.5 + 0.1 * (width == 16) + 0.03 * size + 0.02 * (operator == "conv")
+        kernel, extent = (size, "") if operator == "conv" else ("", size)
+        row = dict(zip(QUESTIONS, (operator, kernel, extent, width), strict=True))
+        rows.append(
+            row | {"flops": 1000 * cost, "params": cost, "accuracy@0": accuracy - 0.01, "accuracy@1": accuracy + 0.01}
+        )
+    return [{**row, **extra} for row in rows]
+
+
+KINDS = [("conv", 3), ("conv", 5), ("attention", 3), ("attention", 5), ("attention", 7)]
+
+
+def written(rows, name="table.csv", header=None):
+    with open(name, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, header or list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return Path(name)
+
+
+def table_of(rows, **more):
+    return read_table(written(rows), more.get("objectives", BOTH), more.get("known"))
+
+
+class Script:
+    """Answers as told, and remembers what was asked."""
+
+    def __init__(self, **answers):
+        self.answers, self.asked = answers, {}
+
+    def suggest_categorical(self, name, choices):
+        self.asked[name] = tuple(choices)
+        return self.answers[name]
+
+
+# -- tables --
+
+
+def test_columns_are_questions_numbers_and_features():
+    table = table_of(ten(digest="abc", _note="x", latency_ms=3.0))
+    assert table.parameters == tuple(QUESTIONS)
+    assert table.designs[0] == {"operator": "conv", "conv.kernel_size": 3, "width": 8}
+    assert [(r.name, r.direction, r.known, r.seeds) for r in table.objectives] == [
+        ("accuracy", "maximize", False, ("0", "1")),
+        ("flops", "minimize", True, ("",)),
+    ]
+    assert [result.name for result in table.features] == ["params"]
+    assert table.scored[0] == pytest.approx([0.61, 384_000])
+    assert table.digests == ("abc",) * 10
+
+
+def test_the_last_rung_is_the_end():
+    rows = [{"width": w, "flops": w, "accuracy#1": 0.1, "accuracy#3": 0.3 * w, "accuracy#2": 0.2} for w in (1, 2)]
+    (accuracy, _) = table_of(rows).objectives
+    assert (accuracy.rungs, accuracy.values.shape) == ((1, 2, 3), (2, 1, 3))
+    assert accuracy.scored.tolist() == pytest.approx([0.3, 0.6])
+
+
+def test_an_objective_of_any_name_can_have_its_direction_and_be_known():
+    rows = [{"size": s, "error": 1 / s, "joules": s} for s in (1, 2, 3)]
+    table = table_of(rows, objectives=wanted("error:minimize, joules:minimize"), known={"joules"})
+    assert table.directions == ("minimize", "minimize")
+    assert [result.known for result in table.objectives] == [False, True]
+
+
+def test_a_table_is_written_as_it_is_read():
+    table = table_of(ten(digest="abc"))
+    write_table(table, Path("again.csv"))
+    again = read_table(Path("again.csv"), BOTH)
+    assert (again.parameters, again.designs, again.digests) == (table.parameters, table.designs, table.digests)
+    for one, other in zip((*table.objectives, *table.features), (*again.objectives, *again.features), strict=True):
+        assert np.allclose(one.values, other.values)
+        assert (one.seeds, one.known) == (other.seeds, other.known)
+
+
+def changed(at, **cells):
+    rows = ten()
+    rows[at].update(cells)
+    return rows
+
+
+FAULTS = {
+    "not finite": (changed(3, flops="nan"), "row 5 has nan as flops"),
+    "infinite": (changed(0, **{"accuracy@1": "inf"}), "row 2 has inf as accuracy@1"),
+    "no number": (changed(4, **{"accuracy@0": "good"}), "row 6 has 'good' as accuracy@0"),
+    "empty": (changed(9, flops=""), "row 11 has '' as flops"),
+    "repeated": ([*ten(), ten()[2]], "row 12 is the design of row 4"),
+    "one design": (ten()[:1], "at least two designs; table has 1"),
+    "no rows": ([], "at least two designs; table has 0"),
+    "no column": ([{"width": 1, "flops": 2}], "lacks 'accuracy'"),
+    "a seed without a rung": (
+        [{"width": 1, "flops": 2, "accuracy@0#1": 1, "accuracy@0#2": 1, "accuracy@1#1": 1}],
+        "lacks 'accuracy@1#2'",
+    ),
+    "a seed without a name": ([{"width": 1, "flops": 2, "accuracy": 1, "accuracy@1": 1}], "must all name their seed"),
+    "no question": ([{"flops": 2, "accuracy": 1}, {"flops": 3, "accuracy": 2}], "must have a column of a parameter"),
+    "unexplained": (
+        [{"width": 1, "depth": "", "flops": 2, "accuracy": 1}, {"width": 1, "depth": 2, "flops": 2, "accuracy": 1}],
+        "row 2 and row 3 differ only in empty cells",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "says"), FAULTS.values(), ids=FAULTS)
+def test_a_table_with_a_fault_is_refused_with_its_row(capsys, rows, says):
+    path = written(rows, header=list((rows or ten())[0]))
+    assert cli.run(["replay", str(path), "--evaluations", "1", "--out", "figure.html"]) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+    assert not Path("figure.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a,flops,accuracy\n1,2,3\n1,2\n", "row 3 has 2"),
+        ("a,a,flops,accuracy\n1,2,3,4\n", "two named 'a'"),
+        ("", "is empty"),
+        ("a,flops,accuracy\n\xff", "can be read"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused(text, says):
+    Path("odd.csv").write_text(text, encoding="latin-1")
+    with pytest.raises(DataError, match=says):
+        read_table(Path("odd.csv"), BOTH)
+
+
+def test_objectives_of_different_seeds_are_refused():
+    rows = [{"a": a, "accuracy@0": 1, "accuracy@1": 1, "loss@0": 1, "loss@2": 1} for a in (1, 2)]
+    with pytest.raises(DataError, match="must have the same seeds, or one"):
+        table_of(rows, objectives=wanted("accuracy,loss"))
+
+
+# -- questions --
+
+
+def test_a_conditional_question_is_asked_after_the_answer_that_opens_it():
+    tree = Tree(table_of(ten()))
+    script = Script(operator="attention", width=16, **{"attention.extent": 7})
+    assert tree.ask(script) == 9
+    assert script.asked == {"operator": ("attention", "conv"), "attention.extent": (3, 5, 7), "width": (8, 16)}
+
+
+def test_the_paths_lead_to_every_design():
+    tree = Tree(table_of(ten()))
+    assert [tree.find(path) for path in tree.paths] == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("given", "there", "counts_as"),
+    [(4, (1, 2), 2), (1, (2, 4), 2), ("c", "ab", "a"), ("a", "bc", "b")],
+)
+def test_an_answer_into_a_hole_counts_as_the_nearest_that_leads_on(given, there, counts_as):
+    rows = [{"side": "left", "size": size} for size in there] + [{"side": "right", "size": s} for s in (given, *there)]
+    table = table_of([{**row, "flops": 1, "accuracy": 1} for row in rows])
+    assert table.designs[Tree(table).find({"side": "left", "size": given})] == {"side": "left", "size": counts_as}
+
+
+def test_what_one_design_is_left_of_is_not_asked():
+    table = table_of([row for row in ten() if row["attention.extent"] != 5 or row["width"] == 8])
+    script = Script(operator="attention", **{"attention.extent": 5})
+    assert table.designs[Tree(table).ask(script)] == {"operator": "attention", "attention.extent": 5, "width": 8}
+
+
+def test_a_sampler_that_runs_into_holes_is_told_of_designs_that_are_there():
+    rows = [row for i, row in enumerate(ten()) if i not in (1, 4, 6)]
+    curve = run_once(landscape := landscape_of(table_of(rows)), whole(landscape), "tpe", 0, Rules(7, first=3))
+    assert curve.shares[-1] == pytest.approx(1.0)
+    assert curve.found == curve.front
+
+
+# -- runs --
+
+
+def recorded(landscape):
+    """The landscape, and the true rows it was asked for in order."""
+    rows = []
+
+    def truth(params):
+        rows.append(landscape.truth(params))
+        return rows[-1]
+
+    return replace(landscape, truth=truth), rows
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_designs_give_the_exact_hypervolumes(seed):
+    table = table_of(ten())
+    goal = goal_of(table.scored, table.directions)
+    landscape, rows = recorded(landscape_of(table))
+    curve = run_once(landscape, goal, "random", seed, Rules(10))
+    volumes = [hypervolume(rows[: i + 1], goal.reference, table.directions) for i in range(10)]
+    assert curve.shares == pytest.approx([volume / goal.volume for volume in volumes])
+    assert sorted(map(tuple, rows)) == sorted(map(tuple, table.scored.tolist()))
+    assert curve.found == len(goal.front)
+
+
+def test_the_reference_is_a_tenth_of_the_front_beyond_its_worst():
+    rows = np.array([[0.9, 30.0], [0.7, 10.0], [0.1, 50.0]])
+    goal = goal_of(rows, ("maximize", "minimize"))
+    assert goal.reference == pytest.approx((0.68, 32.0))
+    assert goal.front == {(0.9, 30.0), (0.7, 10.0)}
+    assert goal.volume == pytest.approx(0.22 * 2 + 0.02 * 20)
+
+
+def test_a_front_of_one_point_has_a_hypervolume():
+    assert goal_of(np.array([[0.9, 10.0], [0.1, 50.0]]), ("maximize", "minimize")).volume > 0
+
+
+def test_runs_of_a_seed_begin_alike_and_depend_on_the_seed_alone():
+    source = partial(landscape_of, table_of(ten()))
+    rules = Rules(10, first=4)
+    curves = replay(source, ["random", "tpe", "known-cost"], range(3), rules)
+    assert [(c.sampler, c.seed) for c in curves] == list(itertools.product(["random", "tpe", "known-cost"], range(3)))
+    assert curves[0].shares[:4] == curves[3].shares[:4] == curves[6].shares[:4]
+    again = replay(source, ["known-cost", "random"], [1], rules)
+    assert [curve.shares for curve in again] == [curves[7].shares, curves[1].shares]
+    assert len({curve.shares for curve in curves[:3]}) > 1
+
+
+def test_processes_give_the_same_curves():
+    source = partial(landscape_of, table_of(ten()))
+    done = []
+    there = replay(source, ["random"], range(2), Rules(6), jobs=2, watch=lambda *at: done.append(at))
+    assert [c.shares for c in there] == [c.shares for c in replay(source, ["random"], range(2), Rules(6))]
+    assert done == [(1, 2), (2, 2)]
+
+
+def test_a_repeat_counts_as_no_evaluation_unless_asked():
+    landscape = landscape_of(table_of(ten()))
+    goal = whole(landscape)
+    free, counted = (run_once(landscape, goal, "random", 0, Rules(10, repeats=again)) for again in (False, True))
+    assert free.repeats > 0 < counted.repeats
+    assert free.shares[-1] == 1.0
+    assert free.found > counted.found
+
+
+def test_one_seed_is_told_and_the_mean_is_scored():
+    table = table_of(ten())
+    landscape = landscape_of(table)
+    params = landscape.designs()[0]
+    told = sorted({landscape.teller(seed)(params)[0] for seed in range(20)})
+    assert told == pytest.approx([0.60, 0.62])
+    assert landscape.truth(params) == pytest.approx([0.61, 384_000])
+    assert landscape_of(table, noisy=False).teller(0)(params) == landscape.truth(params)
+    assert landscape.known[1](params) == 384_000
+    assert landscape.features(params) == pytest.approx([np.log(384)])
+
+
+@pytest.mark.parametrize("name", ENTRANTS)
+def test_every_entrant_finds_its_way_through_a_table(name):
+    landscape = landscape_of(table_of(ten()))
+    count = 5 if name.startswith("gp") else 10  # their ninth proposal takes many seconds
+    curve = run_once(landscape, whole(landscape), name, 0, Rules(count, first=3))
+    assert len(curve.shares) == count
+    assert curve.shares == tuple(sorted(curve.shares))
+    assert count == 5 or curve.shares[-1] == pytest.approx(1.0)
+
+
+def test_standings_are_medians_and_worsts():
+    curves = [
+        Curve("a", seed, shares, 1, 2, 0, 0.01) for seed, shares in enumerate([(0.5, 0.96), (0.95, 0.99), (0.1, 0.2)])
+    ]
+    (row,) = standings(curves, 2, [0.95])
+    assert (row["to_95"], row["to_95_worst"], row["share"]) == (2, None, 0.96)
+
+
+@pytest.mark.parametrize(
+    ("samplers", "seeds", "rules", "says"),
+    [
+        (["tpe", "tpe"], [0], {}, "different samplers"),
+        ([], [0], {}, "got no sampler"),
+        (["tpe"], [], {}, "0 seeds"),
+        (["tpe"], [0], {"evaluations": 11}, "at most the designs of table, 10; got 11"),
+        (["tpe"], [0], {"evaluations": 0}, "evaluations must be a whole number from 1 up; got 0"),
+        (["tpe"], [0], {"first": -1}, "first must be a whole number from 0 up; got -1"),
+    ],
+)
+def test_a_question_that_makes_no_sense_is_refused(samplers, seeds, rules, says):
+    with pytest.raises(SettingsError, match=says):
+        replay(partial(landscape_of, table_of(ten())), samplers, seeds, Rules(**{"evaluations": 5, **rules}))
+
+
+def test_an_unknown_sampler_is_answered_with_all_names():
+    with pytest.raises(UnknownName, match=r"sampler must be one of known-cost, .*; got 'tpa'. Did you mean 'tpe'"):
+        replay(partial(landscape_of, table_of(ten())), ["tpa"], [0], Rules(5))
+
+
+# -- noise --
+
+
+def test_noise_is_what_differs_between_seeds():
+    rows = [{"a": a, "flops": a, "accuracy@0": a + d, "accuracy@1": a - d} for a, d in ((1, 0.1), (2, -0.1), (4, 0.1))]
+    noise = noise_of(table_of(rows).objectives[0])
+    assert noise.deviation == pytest.approx(0.1 * 2**0.5)
+    assert noise.between_seeds == pytest.approx(1.0)
+    assert noise.shift == pytest.approx((0.1 / 3, -0.1 / 3))
+    assert 0.98 < noise.reliability < 1
+    with pytest.raises(DataError, match="needs two seeds or more; flops has 1"):
+        noise_of(table_of(rows).objectives[1])
+
+
+def test_a_front_point_is_sure_where_noise_does_not_reach():
+    rows = [{"a": a, "flops": a, "accuracy": x} for a, x in ((1, 0.1), (2, 0.9), (3, 0.9001))]
+    shares = front_shares(table_of(rows), (0.01, 0.0))
+    assert shares[:2].tolist() == [1.0, 1.0]
+    assert 0.4 < shares[2] < 0.6
+
+
+# -- searches --
+
+
+def search_of(ledger, name, seed=0, trials=50, **settings):
+    """A search over a tiny space by grid, with made-up accuracies that differ by seed."""
+    recipe = Settings(seed=seed, epochs=2, **settings)
+    record = question(tiny_space(), trials=trials, sampler="grid", settings=recipe, name=name)
+    search = open_search(record, ledger)
+    while (trial := search.ask()) is not None:
+        final = int(trial.architecture.digest[:4], 16) / 65536 + 0.01 * seed
+        for rung in (1, 2):
+            search.report(trial, rung, {"accuracy": final * rung / 2})
+        search.tell(trial, Outcome("complete", {"accuracy": final}))
+    return search
+
+
+def url(tmp_path):
+    return f"sqlite:///{tmp_path / 'ledger.db'}"
+
+
+def test_searches_of_other_seeds_make_one_table(tmp_path):
+    with Ledger(url(tmp_path)) as ledger:
+        search_of(ledger, "one", 3)
+        search_of(ledger, "two", 5, trials=9)
+        table = table_of_searches(ledger, ["one", "two"], curves=True)
+        assert len(table_of_searches(ledger, ["one"]).designs) == 12
+    accuracy, flops = table.objectives
+    assert (len(table.designs), accuracy.seeds, accuracy.rungs) == (9, ("3", "5"), (1, 2))
+    assert np.allclose(accuracy.ends[:, 1] - accuracy.ends[:, 0], 0.02)
+    assert np.allclose(accuracy.values[:, :, 0], accuracy.ends / 2)
+    assert (flops.known, flops.values.shape, [f.name for f in table.features]) == (True, (9, 1, 1), ["params"])
+    assert table.parameters[:2] == ("stage1.width", "stage1.operator")
+
+
+@pytest.mark.parametrize(
+    ("seed", "settings", "says"),
+    [(0, {}, "must have different seeds"), (1, {"batch_size": 64}, "'one' and 'two' differ in settings")],
+)
+def test_searches_that_do_not_belong_together_are_refused(tmp_path, seed, settings, says):
+    with Ledger(url(tmp_path)) as ledger:
+        search_of(ledger, "one", trials=2)
+        search_of(ledger, "two", seed, trials=2, **settings)
+        with pytest.raises(LedgerError, match=says):
+            table_of_searches(ledger, ["one", "two"])
+
+
+def test_a_search_without_two_designs_is_no_table(tmp_path):
+    with Ledger(url(tmp_path)) as ledger:
+        search_of(ledger, "one", trials=1)
+        with pytest.raises(DataError, match="at least two designs with all their numbers; one has 1"):
+            table_of_searches(ledger, ["one"])
+
+
+# -- command line and figure --
+
+
+def call(*words):
+    return cli.run([str(word) for word in words])
+
+
+def test_a_csv_file_is_replayed_on_the_command_line(capsys):
+    path = written(ten())
+    words = ("--samplers", "random,known-cost", "--seeds", "2", "--evaluations", "10", "--format", "json")
+    assert call("replay", path, *words, "--out", "shown/figure.html") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["sampler"], row["seeds"], row["front_found"] == row["front"]) for row in rows] == [
+        ("random", 2, True),
+        ("known-cost", 2, True),
+    ]
+    assert all(row["to_98"] <= row["to_98_worst"] <= 10 for row in rows)
+    page = Path("shown/figure.html").read_text(encoding="utf-8")
+    assert "known-cost, quartiles" in page
+    assert 'src="http' not in page
+
+
+def test_a_search_is_replayed_on_the_command_line(capsys, tmp_path):
+    with Ledger(url(tmp_path)) as ledger:
+        search_of(ledger, "one", 3)
+        search_of(ledger, "two", 5)
+    for name in ("one", "one,two"):
+        assert call("replay", name, "--db", url(tmp_path), "--samplers", "random", "--seeds", "1") == 0
+        assert "12 designs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--samplers", "tpa"), "sampler must be one of"),
+        (("--seeds", "0"), "--seeds must be a whole number from 1 up; got 0"),
+        (("--evaluations", "11"), "at most the designs of table, 10; got 11"),
+        (("--objectives", "accurracy"), "Did you mean 'accuracy'?"),
+        (("--objectives", "speed:up"), "got 'speed:up'"),
+        (("--known", "params"), "known must name objectives, here accuracy, flops; got 'params'"),
+        (("--jobs", "0"), "jobs must be a whole number from 1 up"),
+        (("--out", "figure.png"), "--out must be an HTML file"),
+    ],
+)
+def test_a_mistake_is_one_line(capsys, words, says):
+    assert call("replay", written(ten()), *words) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+
+
+def test_a_file_that_is_not_there_is_one_line(capsys):
+    assert call("replay", "gone.csv") == 2
+    assert "got gone.csv: No such file or directory." in capsys.readouterr().err
+
+
+def test_a_figure_has_a_line_and_a_band_a_sampler():
+    pytest.importorskip("plotly", reason="charts need plotly: pip install 'hybrid-search[page]'")
+    from hybrid_search.charts import LIGHT, band_numbers, bands_figure
+
+    bands = band_numbers({"a": [(0.0, 0.4), (0.1, 0.5), (0.2, 0.6), (0.3, 0.7), (0.4, 0.8)], "b": [(0.5,), (0.5, 1.0)]})
+    assert (bands[0].low, bands[0].median, bands[0].high) == (
+        pytest.approx((0.1, 0.5)),
+        pytest.approx((0.2, 0.6)),
+        pytest.approx((0.3, 0.7)),
+    )
+    assert bands[1].median == (0.5, 0.75)  # a run that ended keeps its share
+    figure = bands_figure(bands, LIGHT, goals=(0.95,))
+    assert [(trace.name, trace.fill) for trace in figure.data] == [
+        ("b, quartiles", "toself"),
+        ("b", None),
+        ("a, quartiles", "toself"),
+        ("a", None),
+    ]
+    assert len({trace.line.color for trace in figure.data if trace.fill is None}) == 2
+    assert figure.layout.yaxis.tickformat == ".0%"
