@@ -44,6 +44,7 @@ from hybrid_search.space import Answers, SearchSpace, load_space
 AIMS = Aims(("maximize", "minimize"), (1,), (1.0, None))
 DIRECTIONS = list(AIMS.directions)
 SHARE = 0.98
+LIMIT = 120  # trials, after which a search that has not got there counts as never
 CLASSES = 10
 # after each epoch but the last: level, slope and residual of -log(1 - accuracy) against the final one
 LAG = ((0.75, 0.55, 0.09), (1.19, 0.75, 0.10), (1.37, 0.95, 0.08), (1.57, 0.90, 0.03), (1.64, 0.97, 0.017))
@@ -127,7 +128,7 @@ def replay(table: Table, told: int, seed: int, pruner: Moasha | None, workers: i
     dice = random.Random(seed)
 
     def start(now: float) -> None:
-        if len(run.proposed) == len(table.rows):
+        if len(run.proposed) == min(len(table.rows), LIMIT):
             return
         trial = study.ask()
         table.space.choose(trial)

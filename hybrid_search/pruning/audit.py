@@ -45,7 +45,9 @@ class Audit:
         else:
             found.append(f"rank correlation: too little to say ({self.complete} complete trials)")
         if self.missed is None:
-            found.append("no trial that would have been stopped was let go on, so how often a stop was wrong is unknown")
+            found.append(
+                "no trial that would have been stopped was let go on, so how often a stop was wrong is unknown"
+            )
         else:
             low, share, high = self.missed
             found.append(

@@ -1,4 +1,4 @@
-"""Asynchronous successive halving with several objectives, which never stops what its curve may still bring to the front.
+"""Asynchronous successive halving with several objectives; what may still reach the front by its curve goes on.
 
 Idea: rungs and promotion from ASHA (Li et al., 2020, arXiv:1810.05934), ranks by non-domination in place of one loss
 (Schmucker et al., 2021, arXiv:2106.12639). Added: known costs are exact at every rung, so that a cheap network is

@@ -85,8 +85,8 @@ class Pruner(Protocol):
 
 
 def full_budget(trials: Sequence[Seen]) -> int:
-    """The epochs of a whole trial, as the shortest complete one shows; 0 before there is one."""
-    return min((trial.last for trial in trials if trial.final is not None), default=0)
+    """The epochs of a whole trial, as the shortest complete one with a curve shows; 0 before there is one."""
+    return min((trial.last for trial in trials if trial.final is not None and trial.last), default=0)
 
 
 def complete(trials: Sequence[Seen]) -> list[Seen]:
