@@ -37,26 +37,28 @@ from hybrid_search.costs import fitted, price
 from hybrid_search.front import hypervolume, pareto_front
 from hybrid_search.ledger import Ledger
 from hybrid_search.pruning import Aims, Moasha, Seen
-from hybrid_search.samplers import KnownCostSampler
+from hybrid_search.samplers import Facts, make_sampler
 from hybrid_search.samplers.known_cost import REACHED
+from hybrid_search.search import SIGNS
 from hybrid_search.space import Answers, SearchSpace, load_space
 
 AIMS = Aims(("maximize", "minimize"), (1,), (1.0, None))
 DIRECTIONS = list(AIMS.directions)
 SHARE = 0.98
-LIMIT = 120  # trials, after which a search that has not got there counts as never
 CLASSES = 10
+LOSS = (0.08, 0.04, 0.03, 0.02, 0.02, 0.02)  # how far the logarithm of the training loss is off the network's quality
 # after each epoch but the last: level, slope and residual of -log(1 - accuracy) against the final one
 LAG = ((0.75, 0.55, 0.09), (1.19, 0.75, 0.10), (1.37, 0.95, 0.08), (1.57, 0.90, 0.03), (1.64, 0.97, 0.017))
 
 
 @dataclass(frozen=True)
 class Row:
-    """One network of the table: its answers, its FLOPs, and the accuracies after each epoch by seed."""
+    """One network of the table: its answers, its FLOPs, and by seed the accuracies and the losses after each epoch."""
 
     params: Mapping[str, Any]
     flops: float
     curves: tuple[tuple[float, ...], ...]
+    signs: tuple[tuple[tuple[float, ...], ...], ...] = ()
 
     @property
     def true(self) -> list[float]:
@@ -93,16 +95,16 @@ class Table:
             self._found[key] = architecture.digest, float(flops), float(weights)
         return self._found[key]
 
-    def sampler(self, seed: int) -> KnownCostSampler:
-        """The sampler that is told the space and its costs, and that only the table's designs are allowed."""
-        return KnownCostSampler(
-            {1: lambda params: self.about(params)[1]},
+    def sampler(self, name: str, seed: int) -> optuna.samplers.BaseSampler:
+        """A sampler of the table: told the space, its costs, and that only the table's designs are allowed."""
+        facts = Facts(
+            known={1: lambda params: self.about(params)[1]},
             features=lambda params: [math.log(self.about(params)[2])],
             canonical=lambda params: self.about(params)[0],
             excess=lambda params: -1.0 if self.about(params)[0] in self.by_digest else 1.0,
             space=self.space.choose,
-            seed=seed,
         )
+        return make_sampler(name, seed, facts)
 
 
 @dataclass
@@ -117,9 +119,20 @@ class Run:
     spared: set[int] = field(default_factory=set)
 
 
-def replay(table: Table, told: int, seed: int, pruner: Moasha | None, workers: int, teach: str = "expected") -> Run:
-    """A search on the table until it has the share, or has asked for every network."""
-    study = optuna.create_study(directions=DIRECTIONS, sampler=table.sampler(seed))
+@dataclass(frozen=True)
+class Way:
+    """How a table is replayed: who proposes, how many train at a time, what stopped trials teach, what is seen."""
+
+    sampler: str = "known-cost"
+    workers: int = 1
+    teach: str = "expected"
+    signs: bool = True
+    limit: int = 600
+
+
+def replay(table: Table, told: int, seed: int, pruner: Moasha | None, way: Way) -> Run:
+    """A search on the table until it has the share, or has asked for every network or `limit` of them."""
+    study = optuna.create_study(directions=DIRECTIONS, sampler=table.sampler(way.sampler, seed))
     run = Run()
     seen: dict[int, Seen] = {}
     asked: dict[int, optuna.trial.Trial] = {}
@@ -128,17 +141,21 @@ def replay(table: Table, told: int, seed: int, pruner: Moasha | None, workers: i
     dice = random.Random(seed)
 
     def start(now: float) -> None:
-        if len(run.proposed) == min(len(table.rows), LIMIT):
+        if len(run.proposed) == min(len(table.rows), way.limit):
             return
-        trial = study.ask()
-        table.space.choose(trial)
-        row = table.by_digest[table.about(trial.params)[0]]
+        while True:
+            trial = study.ask()
+            table.space.choose(trial)
+            row = table.by_digest.get(table.about(trial.params)[0], -1)
+            if row >= 0 and row not in seen:
+                break
+            study.tell(trial, state=TrialState.FAIL)  # not of the table, or known already
         run.proposed.append(row)
         asked[row] = trial
         seen[row] = Seen(table.names[row], (table.rows[row].flops,), {})
         heapq.heappush(queue, (now + 1.0 + 0.1 * dice.random(), row))
 
-    for _ in range(workers):
+    for _ in range(way.workers):
         start(0.0)
     while queue and run.epochs is None:
         now, row = heapq.heappop(queue)
@@ -146,6 +163,9 @@ def replay(table: Table, told: int, seed: int, pruner: Moasha | None, workers: i
         curve = table.rows[row].curves[told]
         rung = seen[row].last + 1
         seen[row] = replace(seen[row], reached={**seen[row].reached, rung: (curve[rung - 1],)})
+        if way.signs and table.rows[row].signs:
+            shown = table.rows[row].signs[told][rung - 1]
+            seen[row] = replace(seen[row], signs={**seen[row].signs, rung: shown})
         if rung == len(curve):
             seen[row] = replace(seen[row], final=(curve[-1],))
             study.tell(asked.pop(row), [curve[-1], table.rows[row].flops])
@@ -160,8 +180,10 @@ def replay(table: Table, told: int, seed: int, pruner: Moasha | None, workers: i
             if verdict == "stop":
                 run.stopped[row] = rung
                 trial = asked.pop(row)
-                if teach != "nothing":
-                    value = pruner.expected(seen[row], rung, others) if teach == "expected" else seen[row].reached[rung]
+                if way.teach != "nothing":
+                    value = seen[row].reached[rung]
+                    if way.teach == "expected":
+                        value = pruner.expected(seen[row], rung, others)
                     trial.set_user_attr(REACHED, list(value))
                 study.tell(trial, state=TrialState.PRUNED)
                 start(now)
@@ -174,8 +196,8 @@ def replay(table: Table, told: int, seed: int, pruner: Moasha | None, workers: i
 
 
 def of_ledger(path: Path) -> Table:
-    """The networks that every search of this ledger's newest space has trained in full."""
-    with Ledger(f"sqlite:///{path}", read_only=True) as ledger:
+    """The networks that all searches of the newest space have trained in full. An older ledger is migrated."""
+    with Ledger(f"sqlite:///{path}") as ledger:
         searches = ledger.searches()
         searches = [s for s in searches if s.space == searches[0].space]
         trials = [{t.digest: t for t in ledger.trials(s.id) if t.state == "complete"} for s in searches]
@@ -184,7 +206,10 @@ def of_ledger(path: Path) -> Table:
             if all(digest in found for found in trials):
                 each = [found[digest] for found in trials]
                 curves = tuple(tuple(values["accuracy"] for _, values in ledger.curve(t.id)) for t in each)
-                rows[digest] = Row(each[0].choices, each[0].measurements["flops"], curves)
+                signs = tuple(
+                    tuple(tuple(values[name] for name in SIGNS) for _, values in ledger.curve(t.id)) for t in each
+                )
+                rows[digest] = Row(each[0].choices, each[0].measurements["flops"], curves, signs)
         space = SearchSpace.from_dict(searches[0].space)
         return Table(space, searches[0].input_size, rows)
 
@@ -203,7 +228,7 @@ def made_up(count: int, seed: int = 0) -> Table:
             effects.setdefault(answer, float(dice.normal(0.0, 0.045)))
         end = 0.375 + 0.105 * math.log(flops) + sum(effects[a] for a in params.items()) + dice.normal(0.0, 0.03)
         own = dice.normal(0.0, 1.0, len(LAG))
-        curves = []
+        curves, signs = [], []
         for _ in range(2):
             final = end + dice.normal(0.0, 0.03)
             luck = dice.normal(0.0, 1.0, len(LAG))
@@ -212,7 +237,9 @@ def made_up(count: int, seed: int = 0) -> Table:
                 for (level, slope, wide), o, x in zip(LAG, own, luck, strict=True)
             ]
             curves.append(tuple(1.0 - math.exp(-w) for w in [*early, final]))
-        rows[architecture.digest] = Row(params, flops, tuple(curves))
+            losses = [end + wide * x for wide, x in zip(LOSS, dice.normal(0.0, 1.0, len(LOSS)), strict=True)]
+            signs.append(tuple((math.exp(-w),) for w in losses))
+        rows[architecture.digest] = Row(params, flops, tuple(curves), tuple(signs))
     return Table(space, size, rows)
 
 
@@ -223,6 +250,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 4])
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--set", nargs="*", default=[], help="settings of Moasha, NAME=NUMBER")
+    parser.add_argument("--sampler", default="known-cost")
+    parser.add_argument("--limit", type=int, default=600, help="trials, after which a search counts as never there")
+    parser.add_argument("--signs", action=argparse.BooleanOptionalAction, default=True, help="losses are seen")
     parser.add_argument("--teach", default="expected", choices=("expected", "reached", "nothing"))
     parser.add_argument("--without", action=argparse.BooleanOptionalAction, default=True)
     asked = parser.parse_args()
@@ -239,12 +269,13 @@ def main() -> None:
         make["moasha"] = lambda seed: Moasha(AIMS, seed, **settings)
         medians = {}
         for name, pruner in make.items():
-            runs = [replay(table, told, seed, pruner(seed), workers, asked.teach) for told, seed in pairs]
+            way = Way(asked.sampler, workers, asked.teach, asked.signs, asked.limit)
+            runs = [replay(table, told, seed, pruner(seed), way) for told, seed in pairs]
             epochs = [run.epochs or math.inf for run in runs]
             trials = [run.trials or math.inf for run in runs]
             medians[name] = statistics.median(epochs)
-            line = f"{workers} workers, {name}: {medians[name]:g} epochs (mean {statistics.mean(epochs):.0f}, "
-            line += f"worst {max(epochs):g}), {statistics.median(trials):g} trials"
+            line = f"{asked.sampler}, {workers} workers, {name}: {medians[name]:g} epochs "
+            line += f"(mean {statistics.mean(epochs):.0f}, worst {max(epochs):g}), {statistics.median(trials):g} trials"
             if name == "moasha":
                 true = [len(table.front & set(run.proposed)) for run in runs]
                 lost = [len(table.front & set(run.stopped)) for run in runs]

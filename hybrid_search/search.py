@@ -32,6 +32,7 @@ from hybrid_search.samplers.known_cost import REACHED
 from hybrid_search.space import ENUMERABLE, Answers, Chooser, SearchSpace
 from hybrid_search.weights import WeightsFolder
 
+SIGNS = ("loss", "train_loss")  # numbers of a rung that foretell the end; a training loss is less noisy than accuracy
 EXPECTED = "expected "  # begins the facts of a stopped trial that say what it would have ended with
 PATIENCE = 10  # proposals in a row that could not be trained, before the search looks for an unseen design itself
 
@@ -110,7 +111,7 @@ class Search:
         study = optuna.create_study(directions=list(self.directions), sampler=sampler)
         optuna.logging.set_verbosity(loud)
         if self.record.pruner != "none":
-            curves = self.ledger.curves(self.record.id, self._unknown)
+            curves = self.ledger.curves(self.record.id, {*self._unknown, *SIGNS})
             ended = [trial for trial in trials if trial.state in ("complete", "stopped")]
             self._seen = {trial.number: self._as_seen(trial, curves.get(trial.id, {})) for trial in ended}
         for record in trials:
@@ -329,18 +330,20 @@ class Search:
     def _shown(self, trial: Trial, rung: int, measurements: Mapping[str, float]) -> Seen:
         """The trial with this rung. One that was started again forgets what it had shown from there on."""
         seen = self._seen.get(trial.number) or Seen(trial.architecture.digest, self._prices(trial.architecture), {})
-        values = tuple(float(measurements.get(name, math.nan)) for name in self._unknown)
-        reached = {epoch: row for epoch, row in seen.reached.items() if epoch < rung} | {rung: values}
+        reached = {epoch: row for epoch, row in seen.reached.items() if epoch < rung}
+        signs = {epoch: row for epoch, row in seen.signs.items() if epoch < rung}
         spared = seen.spared if seen.spared is not None and seen.spared < rung else None
-        self._seen[trial.number] = replace(seen, reached=reached, spared=spared)
+        reached[rung], signs[rung] = _values(measurements, self._unknown), _values(measurements, SIGNS)
+        self._seen[trial.number] = replace(seen, reached=reached, signs=signs, spared=spared)
         return self._seen[trial.number]
 
     def _as_seen(self, record: TrialRecord, curve: Mapping[int, Mapping[str, float]]) -> Seen:
         """An ended trial of the ledger as the pruner saw it."""
         known = self._prices(Architecture.from_dict(record.architecture))
-        reached = {rung: tuple(row.get(name, math.nan) for name in self._unknown) for rung, row in curve.items()}
-        final = tuple(record.measurements[n] for n in self._unknown) if record.state == "complete" else None
-        return Seen(record.digest, known, reached, final, record.spared)
+        reached = {rung: _values(row, self._unknown) for rung, row in curve.items()}
+        signs = {rung: _values(row, SIGNS) for rung, row in curve.items()}
+        final = _values(record.measurements, self._unknown) if record.state == "complete" else None
+        return Seen(record.digest, known, reached, final, record.spared, signs)
 
     def _prices(self, architecture: Architecture) -> tuple[float, ...]:
         found = self.price(architecture)
@@ -379,8 +382,7 @@ class Search:
             self._study.tell(asked, state=TrialState.FAIL)
             return False
         if trial.number in self._seen:
-            final = tuple(float(numbers[name]) for name in self._unknown)
-            self._seen[trial.number] = replace(self._seen[trial.number], final=final)
+            self._seen[trial.number] = replace(self._seen[trial.number], final=_values(numbers, self._unknown))
         self._values[trial.number] = numbers
         self._digests[trial.architecture.digest] = trial.number
         self._study.tell(asked, self._row(numbers))
@@ -443,6 +445,10 @@ def _number(
     found: Callable[[Mapping[str, Any]], tuple[Architecture, dict[str, float]]], name: str, choices: Mapping[str, Any]
 ) -> float:
     return found(choices)[1][name]
+
+
+def _values(numbers: Mapping[str, float], names: Sequence[str]) -> tuple[float, ...]:
+    return tuple(float(numbers.get(name, math.nan)) for name in names)
 
 
 def check_budget(space: SearchSpace, record: SearchRecord) -> None:

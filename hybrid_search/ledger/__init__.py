@@ -321,7 +321,7 @@ class Ledger:
                 rungs[rung][name] = value
         return list(rungs.items())
 
-    def curves(self, search_id: int, names: Sequence[str]) -> dict[int, dict[int, dict[str, float]]]:
+    def curves(self, search_id: int, names: Iterable[str]) -> dict[int, dict[int, dict[str, float]]]:
         """Every learning curve of a search: trial id -> epoch -> the numbers of these names."""
         columns = (RungRow.trial_id, RungRow.rung, RungRow.name, RungRow.value)
         query = select(*columns).join(TrialRow, TrialRow.id == RungRow.trial_id)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 SOFT = 0.01  # of the median distance from the best: nearer to it, distances count as equal
 DAMPING = 1.0  # trials' worth of weight that pull a slope to zero
-SCEPTICAL = 2.0  # trials' worth of weight of the plain spread of final values
+SCEPTICAL = 0.1  # trials' worth of weight of the plain spread of final values
 
 
 @dataclass(frozen=True)

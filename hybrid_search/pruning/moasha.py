@@ -88,7 +88,7 @@ class Moasha:
             inputs = _logarithms(np.array([other.known for other in [*done, trial]]))
             told = np.isfinite(shown[:-1])
             if np.isfinite(shown[-1]) and told.sum() >= min(self.first, len(done)):
-                inputs = np.column_stack([inputs, warp.to(shown)])
+                inputs = np.column_stack([inputs, warp.to(shown), _signs([*done, trial], rung)])
             else:
                 told = np.ones(len(done), dtype=bool)  # the objective is only measured at the end
             found.append((warp, forecast(inputs[:-1][told], warp.to(finals[told]), inputs[-1])))
@@ -155,7 +155,16 @@ def _at(trial: Seen, rung: int, at: int) -> float:
     return trial.reached[rung][at] if rung in trial.reached else math.nan
 
 
+def _signs(trials: Sequence[Seen], rung: int) -> Array:
+    """(trials, signs) at a rung: those signs that every trial shows."""
+    rows = [trial.signs.get(rung, ()) for trial in trials]
+    if len({len(row) for row in rows}) > 1:
+        return np.empty((len(rows), 0))
+    values = np.array(rows, dtype=np.float64).reshape(len(rows), -1)
+    return _logarithms(values[:, np.isfinite(values).all(axis=0)])
+
+
 def _logarithms(columns: Array) -> Array:
-    """Columns of known costs, as logarithms where all are above 0."""
+    """Columns as logarithms where all are above 0."""
     positive = (columns > 0).all(axis=0)
     return np.asarray(np.where(positive, np.log(np.where(positive, columns, 1.0)), columns))
