@@ -25,14 +25,14 @@ from hybrid_search.errors import SettingsError
 from hybrid_search.front import hypervolume, pareto_front, reference_point
 from hybrid_search.ledger import Ledger, Proposal
 from hybrid_search.objectives import objectives
-from hybrid_search.pruning import Aims, Audit, Seen, audited, make_pruner
+from hybrid_search.pruning import Aims, Audit, Seen, audited, make_pruner, saved_epochs
 from hybrid_search.record import NOT_IN_DIGEST, SearchRecord, Settings, TrialRecord
 from hybrid_search.samplers import Facts, make_sampler
 from hybrid_search.samplers.known_cost import REACHED
 from hybrid_search.space import ENUMERABLE, Answers, Chooser, SearchSpace
 from hybrid_search.weights import WeightsFolder
 
-SIGNS = ("loss", "train_loss")  # numbers of a rung that foretell the end; a training loss is less noisy than accuracy
+SIGNS = ("train_loss",)  # numbers of a rung that foretell the end: this one is less noisy than an accuracy
 EXPECTED = "expected "  # begins the facts of a stopped trial that say what it would have ended with
 PATIENCE = 10  # proposals in a row that could not be trained, before the search looks for an unseen design itself
 
@@ -91,6 +91,7 @@ class Search:
         self.aims = Aims.of(self.objectives)
         self._unknown = [self.objectives[i].name for i in self.aims.unknown]
         self._pruner = make_pruner(record.pruner, self.aims, record.seed)
+        self._states: dict[int, str] = {}  # of ended trials, by number
         self._seen: dict[int, Seen] = {}  # every trial that was not lost, as the pruner sees it; empty without one
         self._asked: dict[int, optuna.trial.Trial] = {}
         self._interrupted: list[TrialRecord] = []
@@ -119,6 +120,7 @@ class Search:
             if record.state != "failed":  # what failed may have been the machine's fault: another run may ask it again
                 self._known[record.digest] = record.state
             self._counts[record.state] += 1
+            self._states[record.number] = record.state
             if record.state == "running":
                 self._interrupted.append(record)
             elif record.state == "complete":
@@ -343,7 +345,7 @@ class Search:
         reached = {rung: _values(row, self._unknown) for rung, row in curve.items()}
         signs = {rung: _values(row, SIGNS) for rung, row in curve.items()}
         final = _values(record.measurements, self._unknown) if record.state == "complete" else None
-        return Seen(record.digest, known, reached, final, record.spared, signs)
+        return Seen(record.digest, known, reached, final, record.spared, record.state == "stopped", signs)
 
     def _prices(self, architecture: Architecture) -> tuple[float, ...]:
         found = self.price(architecture)
@@ -351,7 +353,7 @@ class Search:
 
     def state(self, trial: Trial) -> str:
         """The state of a trial that was asked for: running, complete, stopped or failed."""
-        return self._known[trial.architecture.digest]
+        return self._states.get(trial.number, "running")
 
     def tell(self, trial: Trial, outcome: Outcome) -> bool:
         """Write how a trial ended, then teach the sampler. True when its weights are worth keeping: it is on the front.
@@ -373,7 +375,10 @@ class Search:
         self._known[trial.architecture.digest] = outcome.state
         self._counts["running"] -= 1
         self._counts[outcome.state] += 1
+        self._states[trial.number] = outcome.state
         if outcome.state == "stopped":
+            if trial.number in self._seen:
+                self._seen[trial.number] = replace(self._seen[trial.number], stopped=True)
             asked.set_user_attr(REACHED, [float(outcome.expected.get(name, math.nan)) for name in self._unknown])
             self._study.tell(asked, state=TrialState.PRUNED)
             return False
@@ -433,12 +438,11 @@ class Search:
         )
 
     def _saved(self) -> int:
-        return self.audit().saved if self._counts["stopped"] else 0
+        return saved_epochs(list(self._seen.values())) if self._counts["stopped"] else 0
 
     def audit(self) -> Audit:
         """What pruning saved, and what it may have cost."""
-        trials = list(self._seen.values())
-        return audited(trials, self.aims, [seen.digest for seen in trials if self._known[seen.digest] == "stopped"])
+        return audited(list(self._seen.values()), self.aims)
 
 
 def _number(

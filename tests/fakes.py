@@ -32,7 +32,7 @@ def graded(rungs=6):
     def evaluate(architecture, settings):
         score = 0.5 + 0.45 * int(architecture.digest[:4], 16) / 65536
         for rung in range(1, rungs + 1):
-            yield {"accuracy": score * (1.0 - 0.5**rung)}
+            yield {"accuracy": score * (1.0 - 0.5**rung), "train_loss": 2.0 - score * (1.0 - 0.5**rung)}
 
     return evaluate
 

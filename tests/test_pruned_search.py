@@ -74,6 +74,8 @@ def test_what_a_stopped_trial_teaches_is_the_same_when_the_search_is_opened_agai
         for s in (search, again)
     ]
     assert taught[0] == taught[1] != {}
+    assert again._seen == search._seen
+    assert {len(signs) for seen in again._seen.values() for signs in seen.signs.values()} == {1}
     assert again.audit() == search.audit()
 
 

@@ -275,8 +275,8 @@ def test_the_audit_counts_epochs_and_what_the_spared_came_to():
     done = many(10)
     best = replace(whole(50, 0.99, 1e3), spared=1)
     poor = replace(whole(51, 0.5, 9e6), spared=2)
-    stopped = [begun(60, 0.4, 9e6, 1), begun(61, 0.4, 9e6, 4)]
-    found = audited([*done, best, poor, *stopped], TWO, ["0060", "0061"])
+    stopped = [replace(begun(60 + rung, 0.4, 9e6, rung), stopped=True) for rung in (1, 4)]
+    found = audited([*done, best, poor, *stopped], TWO)
     assert (found.complete, found.stopped, found.spared, found.reached) == (12, 2, 2, 1)
     assert (found.spent, found.saved) == (12 * 6 + 5, 5 + 2)
     assert found.missed == pytest.approx((0.0945, 0.5, 0.9055), abs=1e-3)
@@ -290,14 +290,14 @@ def test_the_audit_counts_epochs_and_what_the_spared_came_to():
 
 
 def test_an_audit_of_little_says_so():
-    found = audited(many(3), TWO, [])
+    found = audited(many(3), TWO)
     assert set(found.correlations.values()) == {None}
     assert found.missed is None
     assert found.lines()[1:] == [
         "rank correlation: too little to say (3 complete trials)",
         "no trial that would have been stopped was let go on, so how often a stop was wrong is unknown",
     ]
-    assert audited([], TWO, []).lines()[0] == "pruning stopped 0 of 0 trials and saved 0 of 0 epochs (0 %)"
+    assert audited([], TWO).lines()[0] == "pruning stopped 0 of 0 trials and saved 0 of 0 epochs (0 %)"
 
 
 def test_a_rank_correlation_is_spearmans():

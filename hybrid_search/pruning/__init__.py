@@ -4,11 +4,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hybrid_search.errors import one_of
-from hybrid_search.pruning.audit import Audit, audited
+from hybrid_search.pruning.audit import Audit, audited, saved_epochs
 from hybrid_search.pruning.moasha import Moasha
 from hybrid_search.pruning.values import Aims, Pruner, Seen, Verdict
 
-__all__ = ["DEFAULT", "PRUNERS", "Aims", "Audit", "Moasha", "Pruner", "Seen", "Verdict", "audited", "make_pruner"]
+__all__ = [
+    "DEFAULT",
+    "PRUNERS",
+    "Aims",
+    "Audit",
+    "Moasha",
+    "Pruner",
+    "Seen",
+    "Verdict",
+    "audited",
+    "make_pruner",
+    "saved_epochs",
+]
 
 DEFAULT = "none"
 

@@ -57,18 +57,24 @@ class Audit:
         return found
 
 
-def audited(trials: Sequence[Seen], aims: Aims, stopped: Sequence[str]) -> Audit:
-    """The audit of a search's trials; `stopped` are the digests of those that the pruner ended."""
-    done, full, ended = complete(trials), full_budget(trials), set(stopped)
+def saved_epochs(trials: Sequence[Seen]) -> int:
+    """The epochs that stopped trials were not given."""
+    full = full_budget(trials)
+    return sum(max(full - trial.last, 0) for trial in trials if trial.stopped)
+
+
+def audited(trials: Sequence[Seen], aims: Aims) -> Audit:
+    """The audit of a search's trials, running ones among them."""
+    done, full = complete(trials), full_budget(trials)
     spared = [trial for trial in done if trial.spared is not None]
     rows = [aims.row(trial.known, trial.final or ()) for trial in done]
     front = {done[i].digest for i in pareto_front(rows, aims.directions)} if rows else set()
     reached = sum(trial.digest in front for trial in spared)
     return Audit(
         complete=len(done),
-        stopped=len(ended),
+        stopped=sum(trial.stopped for trial in trials),
         spent=sum(trial.last for trial in trials),
-        saved=sum(max(full - trial.last, 0) for trial in trials if trial.digest in ended),
+        saved=saved_epochs(trials),
         correlations={rung: _correlation(done, rung) for rung in range(1, full)} if aims.unknown else {},
         spared=len(spared),
         reached=reached,

@@ -38,7 +38,7 @@ class Moasha:
     aims: Aims
     seed: int = 0
     ratio: float = 1.5
-    reduction: float = 4.0
+    reduction: float = 8.0
     confidence: float = 0.95
     audit: float = 0.05
     first: int = 8

@@ -59,8 +59,8 @@ class Seen:
 
     `known` are its exact values of the known objectives, `reached` the unknown ones after each epoch (nan: not
     reported), `final` those of the full budget, None unless it is complete. `spared` is the rung at which it would have
-    been stopped. `signs` are other numbers after each epoch that may foretell the end, such as the training loss: as
-    many as there are, the same ones in every trial.
+    been stopped, `stopped` says that it was. `signs` are other numbers after each epoch that may foretell the end, such
+    as the training loss: as many as there are, the same ones in every trial.
     """
 
     digest: str
@@ -68,6 +68,7 @@ class Seen:
     reached: Mapping[int, tuple[float, ...]]
     final: tuple[float, ...] | None = None
     spared: int | None = None
+    stopped: bool = False
     signs: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
 
     @property
