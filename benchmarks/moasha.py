@@ -36,10 +36,9 @@ from optuna.trial import TrialState
 from hybrid_search.costs import fitted, price
 from hybrid_search.front import hypervolume, pareto_front
 from hybrid_search.ledger import Ledger
-from hybrid_search.pruning import Aims, Moasha, Seen
+from hybrid_search.pruning import SIGNS, Aims, Moasha, Seen
 from hybrid_search.samplers import Facts, make_sampler
 from hybrid_search.samplers.known_cost import REACHED
-from hybrid_search.search import SIGNS
 from hybrid_search.space import Answers, SearchSpace, load_space
 
 AIMS = Aims(("maximize", "minimize"), (1,), (1.0, None))

@@ -336,7 +336,7 @@ def test_aims_that_do_not_fit_together_are_refused():
 
 def test_an_unknown_pruner_is_refused_by_name():
     with pytest.raises(UnknownName, match=r"pruner must be one of none, moasha; got 'mosha'\. Did you mean 'moasha'"):
-        make_pruner("mosha", TWO)
+        make_pruner("mosha", objectives(("accuracy", "flops")))
 
 
 def test_the_room_needs_no_optuna(tmp_path):
