@@ -336,7 +336,8 @@ class Search:
     def tell(self, trial: Trial, outcome: Outcome) -> bool:
         """Write how a trial ended, then teach the sampler. True when its weights are worth keeping: it is on the front.
 
-        A trial whose numbers lack an objective, or are not finite, is failed.
+        A trial whose numbers lack an objective, or are not finite, is failed. A stopped one teaches what it was
+        expected to end with, which is less biased than what it had reached, and stands among its facts.
         """
         outcome = self._judged(trial, outcome)
         numbers = {**self.price(trial.architecture), **outcome.measurements} if outcome.state == "complete" else {}

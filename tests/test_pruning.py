@@ -319,7 +319,7 @@ def test_a_wilson_interval_is_honest_at_the_ends():
         ({"reduction": 0.5}, "reduction must be between 1 and inf; got 0.5"),
         ({"confidence": 1.0}, "confidence must be between 0.5 and 1; got 1.0"),
         ({"audit": 1.5}, "audit must be a share from 0 to 1; got 1.5"),
-        ({"first": 0}, "first must be a whole number from 1 up; got 0"),
+        ({"first": 3}, "first must be a whole number from 4 up; got 3"),
     ],
 )
 def test_a_setting_out_of_range_is_refused(wrong, message):
