@@ -290,7 +290,8 @@ def test_the_audit_counts_epochs_and_what_the_spared_came_to():
 
 
 def test_an_audit_of_little_says_so():
-    found = audited(many(3), TWO)
+    assert len(audited(many(3), TWO).lines()) == 2
+    found = audited([*many(3), replace(begun(9, 0.5, 1e6, 1), stopped=True)], TWO)
     assert set(found.correlations.values()) == {None}
     assert found.missed is None
     assert found.lines()[1:] == [
