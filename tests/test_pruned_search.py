@@ -4,10 +4,9 @@ import math
 
 import pytest
 from fakes import graded, scored, wide_space
-from typer.testing import CliRunner
 
+from hybrid_search import cli
 from hybrid_search.architecture import Architecture
-from hybrid_search.cli import app
 from hybrid_search.cli.printing import Format
 from hybrid_search.cli.searching import _closing, _state
 from hybrid_search.engines import open_search, question, run
@@ -149,11 +148,12 @@ def test_a_search_goes_on_with_its_pruner_only(ledger):
         run(SPACE, trials=2, ledger=ledger, **{**PRUNED, "pruner": "none"})
 
 
-def test_an_unknown_pruner_writes_nothing(tmp_path):
+def test_an_unknown_pruner_writes_nothing(tmp_path, capsys):
     with pytest.raises(UnknownName, match="pruner must be one of none, moasha; got 'median'"):
         run(SPACE, trials=2, engine="local", ledger=f"sqlite:///{tmp_path}/x.db", evaluate=scored(), pruner="median")
-    said = CliRunner().invoke(app, ["run", "digits", "--pruner", "mosha", "--db", f"sqlite:///{tmp_path}/x.db"])
-    assert isinstance(said.exception, UnknownName)
+    assert cli.run(["run", "digits", "--pruner", "mosha", "--db", f"sqlite:///{tmp_path}/x.db"]) == 2
+    said = capsys.readouterr().err
+    assert said == "hybrid-search: pruner must be one of none, moasha; got 'mosha'. Did you mean 'moasha'?\n"
     assert list(tmp_path.iterdir()) == []
 
 
