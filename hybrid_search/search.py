@@ -25,11 +25,14 @@ from hybrid_search.errors import SettingsError
 from hybrid_search.front import hypervolume, pareto_front, reference_point
 from hybrid_search.ledger import Ledger, Proposal
 from hybrid_search.objectives import objectives
+from hybrid_search.pruning import SIGNS, Audit, Watch, make_pruner
 from hybrid_search.record import NOT_IN_DIGEST, SearchRecord, Settings, TrialRecord
 from hybrid_search.samplers import Facts, make_sampler
+from hybrid_search.samplers.known_cost import REACHED
 from hybrid_search.space import ENUMERABLE, Answers, Chooser, SearchSpace
 from hybrid_search.weights import WeightsFolder
 
+EXPECTED = "expected "  # begins the facts of a stopped trial that say what it would have ended with
 PATIENCE = 10  # proposals in a row that could not be trained, before the search looks for an unseen design itself
 
 
@@ -52,6 +55,7 @@ class Outcome:
     measurements: Mapping[str, float] = field(default_factory=dict)
     failure_kind: str | None = None
     failure_text: str | None = None
+    expected: Mapping[str, float] = field(default_factory=dict)  # of a stopped trial: what it would have ended with
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ class Progress:
     hypervolume: float
     reference: Sequence[float]
     best: float | None
+    saved: int = 0  # epochs that stopped trials were not given
 
 
 class Search:
@@ -82,6 +87,8 @@ class Search:
         self._known: dict[str, str] = {}  # digest -> state of the trial that has it
         self._values: dict[int, dict[str, float]] = {}  # completed trial -> its numbers
         self._digests: dict[str, int] = {}  # digest of a completed trial -> its number
+        self._states: dict[int, str] = {}  # of ended trials, by number
+        self._watch = Watch(make_pruner(record.pruner, self.objectives, record.seed), self.objectives)
         self._asked: dict[int, optuna.trial.Trial] = {}
         self._interrupted: list[TrialRecord] = []
         self._counts = {"running": 0, "complete": 0, "stopped": 0, "failed": 0}
@@ -100,11 +107,14 @@ class Search:
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # a study in memory is nobody's news
         study = optuna.create_study(directions=list(self.directions), sampler=sampler)
         optuna.logging.set_verbosity(loud)
+        if self.record.pruner != "none":
+            self._watch_again([trial for trial in trials if trial.state in ("complete", "stopped")])
         for record in trials:
             self._next = max(self._next, record.number + 1)
             if record.state != "failed":  # what failed may have been the machine's fault: another run may ask it again
                 self._known[record.digest] = record.state
             self._counts[record.state] += 1
+            self._states[record.number] = record.state
             if record.state == "running":
                 self._interrupted.append(record)
             elif record.state == "complete":
@@ -112,7 +122,8 @@ class Search:
                 self._digests[record.digest] = record.number
                 self._remember(study, record.choices, TrialState.COMPLETE, values=self._row(record.measurements))
             elif record.state == "stopped":
-                self._remember(study, record.choices, TrialState.PRUNED)
+                told = [float(record.facts.get(EXPECTED + name, "nan")) for name in self._watch.unknown]
+                self._remember(study, record.choices, TrialState.PRUNED, user_attrs={REACHED: told})
             else:
                 self._remember(study, record.choices, TrialState.FAIL)
         for proposal in proposals:
@@ -124,6 +135,14 @@ class Search:
             else:
                 self._duplicates += 1
         return study
+
+    def _watch_again(self, ended: Sequence[TrialRecord]) -> None:
+        """Show the pruner what ended before this driver began."""
+        curves = self.ledger.curves(self.record.id, {*self._watch.unknown, *SIGNS})
+        for trial in ended:
+            prices = self.price(Architecture.from_dict(trial.architecture))
+            self._watch.restore(trial.number, trial.digest, prices, curves.get(trial.id, {}), trial.spared)
+            self._watch.end(trial.number, trial.state, trial.measurements)
 
     def _before_training(self, held: int) -> Facts:
         """What a sampler may know of every design: its identity, its price, and whether the budget allows it."""
@@ -281,20 +300,44 @@ class Search:
     # -- report and tell --
 
     def report(
-        self, trial: Trial, rung: int, measurements: Mapping[str, float], facts: Mapping[str, str] | None = None
+        self,
+        trial: Trial,
+        rung: int,
+        measurements: Mapping[str, float],
+        facts: Mapping[str, str] | None = None,
+        *,
+        last: bool = False,
     ) -> Literal["keep", "stop"]:
-        """Write one rung of a running trial. A number that is not finite ends the trial as failed (nan): stop."""
+        """Write one rung of a running trial and ask the pruner; after `last`, the full budget, it is not asked.
+
+        Stop: the trial has ended, as stopped, or as failed (nan) where a number is not finite; `state` says which.
+        """
         wrong = [name for name, value in measurements.items() if not math.isfinite(value)]
         if wrong:
             self.tell(trial, Outcome("failed", {}, "nan", f"{wrong[0]} is not finite after rung {rung}"))
             return "stop"
         self.ledger.add_rung(trial.id, rung, measurements, facts)
-        return "keep"
+        if self.record.pruner == "none":
+            return "keep"
+        price = self.price(trial.architecture)
+        self._watch.show(trial.number, trial.architecture.digest, price, rung, measurements)
+        verdict = "keep" if last else self._watch.judge(trial.number, rung)
+        if verdict == "spare":
+            self.ledger.spare_trial(trial.id, rung)
+        if verdict != "stop":
+            return "keep"
+        self.tell(trial, Outcome("stopped", expected=self._watch.expected(trial.number, rung)))
+        return "stop"
+
+    def state(self, trial: Trial) -> str:
+        """The state of a trial that was asked for: running, complete, stopped or failed."""
+        return self._states.get(trial.number, "running")
 
     def tell(self, trial: Trial, outcome: Outcome) -> bool:
         """Write how a trial ended, then teach the sampler. True when its weights are worth keeping: it is on the front.
 
-        A trial whose numbers lack an objective, or are not finite, is failed.
+        A trial whose numbers lack an objective, or are not finite, is failed. A stopped one teaches what it was
+        expected to end with, which is less biased than what it had reached, and stands among its facts.
         """
         outcome = self._judged(trial, outcome)
         numbers = {**self.price(trial.architecture), **outcome.measurements} if outcome.state == "complete" else {}
@@ -305,13 +348,21 @@ class Search:
             seed=trial.settings.seed,
             failure_kind=outcome.failure_kind,
             failure_text=outcome.failure_text,
+            facts={EXPECTED + name: repr(value) for name, value in outcome.expected.items()},
         )
         asked = self._asked.pop(trial.number)
         self._known[trial.architecture.digest] = outcome.state
         self._counts["running"] -= 1
         self._counts[outcome.state] += 1
-        if outcome.state != "complete":
-            self._study.tell(asked, state=TrialState.PRUNED if outcome.state == "stopped" else TrialState.FAIL)
+        self._states[trial.number] = outcome.state
+        self._watch.end(trial.number, outcome.state, numbers)
+        if outcome.state == "stopped":
+            expected = [float(outcome.expected.get(name, math.nan)) for name in self._watch.unknown]
+            asked.set_user_attr(REACHED, expected)
+            self._study.tell(asked, state=TrialState.PRUNED)
+            return False
+        if outcome.state == "failed":
+            self._study.tell(asked, state=TrialState.FAIL)
             return False
         self._values[trial.number] = numbers
         self._digests[trial.architecture.digest] = trial.number
@@ -357,10 +408,14 @@ class Search:
             pick = max if self.directions[0] == "maximize" else min
             best = pick(row[0] for row in rows)
         volume = hypervolume(rows, reference, self.directions) if rows else 0.0
-        counts = dict(self._counts)
+        counts, front, saved = dict(self._counts), len(self.front()), self._watch.saved()
         return Progress(
-            counts, self.record.target, self._gated, self._duplicates, len(self.front()), volume, reference, best
+            counts, self.record.target, self._gated, self._duplicates, front, volume, reference, best, saved
         )
+
+    def audit(self) -> Audit:
+        """What pruning saved, and what it may have cost."""
+        return self._watch.audit()
 
 
 def _number(

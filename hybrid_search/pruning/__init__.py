@@ -1,0 +1,40 @@
+"""The table of pruners: who says, after an epoch, whether a running trial is worth its remaining ones."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from hybrid_search.errors import one_of
+from hybrid_search.objectives import Objective
+from hybrid_search.pruning.audit import Audit, audited
+from hybrid_search.pruning.moasha import Moasha
+from hybrid_search.pruning.values import Aims, Pruner, Seen, Verdict
+from hybrid_search.pruning.watch import SIGNS, Watch
+
+__all__ = ["DEFAULT", "PRUNERS", "SIGNS", "Aims", "Audit", "Moasha", "Seen", "Watch", "audited", "make_pruner"]
+
+DEFAULT = "none"
+
+
+@dataclass(frozen=True)
+class Never:
+    """The pruner that lets every trial end."""
+
+    def judge(self, trial: Seen, rung: int, others: Sequence[Seen]) -> Verdict:
+        """Keep."""
+        return "keep"
+
+    def expected(self, trial: Seen, rung: int, others: Sequence[Seen]) -> tuple[float, ...]:
+        """What it has reached."""
+        return trial.reached[rung]
+
+
+PRUNERS: dict[str, Callable[[Aims, int], Pruner]] = {
+    "none": lambda aims, seed: Never(),
+    "moasha": lambda aims, seed: Moasha(aims, seed),
+}
+
+
+def make_pruner(name: str, objectives: Sequence[Objective], seed: int = 0) -> Pruner:
+    """The pruner of this name for these objectives; UnknownName lists those there are."""
+    one_of("pruner", name, PRUNERS)
+    return PRUNERS[name](Aims.of(objectives), seed)
