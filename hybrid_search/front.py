@@ -3,7 +3,7 @@
 Points are rows of objective values; `directions` says for each column whether more or less is better.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,7 @@ from hybrid_search.errors import SettingsError, one_of
 from hybrid_search.objectives import OBJECTIVES, Direction, Objective
 
 Array = NDArray[np.float64]
+FROZEN = 8  # points that fix the reference of an objective without a known or natural worst
 
 
 def as_costs(points: ArrayLike, directions: Sequence[Direction]) -> Array:
@@ -81,13 +82,22 @@ def _volume(costs: Array, bound: Array) -> float:
     return total
 
 
-def reference_point(points: ArrayLike, objectives: Sequence[Objective]) -> list[float]:
-    """A reference a little worse than the worst point, or an objective's natural worst (accuracy 0)."""
+def reference_point(
+    points: ArrayLike, objectives: Sequence[Objective], known: Mapping[str, float] | None = None
+) -> list[float]:
+    """The point that the hypervolume of a search is measured from; it stands still once the search is under way.
+
+    `points` are rows in the order in which they came. An objective has its bound of `known` (see `bounds.known_worst`),
+    else its natural worst (accuracy 0), else a value a little worse than the worst of the first FROZEN rows: until then
+    it can only move away from the points, so the hypervolume of a growing search never falls.
+    """
     values = np.asarray(points, dtype=np.float64).reshape(-1, len(objectives))
     reference = []
     for column, objective in zip(values.T, objectives, strict=True):
-        column = column[~np.isnan(column)]
-        if objective.worst is not None or not len(column):
+        column = column[~np.isnan(column)][:FROZEN]
+        if known is not None and objective.name in known:
+            reference.append(known[objective.name])
+        elif objective.worst is not None or not len(column):
             reference.append(objective.worst or 0.0)
         else:
             low, high = float(column.min()), float(column.max())
