@@ -106,6 +106,23 @@ def reference_point(
     return reference
 
 
+def front_box(points: ArrayLike, directions: Sequence[Direction]) -> list[float]:
+    """The worst of each objective on the front, and a tenth of the front's range worse than that.
+
+    The hypervolume from here is that between the ends of the front: what is far off it, such as the dearest design of
+    a space, makes no share of it small. Of a front with one value in an objective, the range is that of all points.
+    """
+    costs = as_costs(points, directions)
+    front = costs[pareto_front(points, directions)]
+    if not len(front):
+        raise SettingsError("a front's box needs at least one point with finite numbers; got none.")
+    span = np.where(
+        np.ptp(front, axis=0) > 0, np.ptp(front, axis=0), np.nanmax(costs, axis=0) - np.nanmin(costs, axis=0)
+    )
+    worst = front.max(axis=0) + 0.1 * np.where(span > 0, span, 1.0)
+    return [float(value) for value in as_costs([worst], directions)[0]]
+
+
 def knee(points: ArrayLike, directions: Sequence[Direction]) -> int:
     """Index of the front point farthest from the straight line between the front's ends, each axis scaled to 0..1.
 

@@ -42,6 +42,11 @@ def choose_settings(chooser: Chooser, settings: Settings, tuned: tuple[str, ...]
     return settings.with_(**chosen)
 
 
+def own_recipe(settings: Settings, tuned: tuple[str, ...]) -> dict[str, float]:
+    """The answers that leave the recipe as it is."""
+    return {PREFIX + name: offered(settings, name)[0] for name in tuned}
+
+
 def untuned(choices: Mapping[str, Any]) -> dict[str, Any]:
     """The answers that make the network, without those that make its recipe."""
     return {name: value for name, value in choices.items() if not name.startswith(PREFIX)}

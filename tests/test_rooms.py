@@ -13,9 +13,9 @@ HOUSE = Path(hybrid_search.__file__).parent
 
 # The floors, in order: a room may import itself and those before it.
 FLOORS = [
-    "errors", "objectives", "ops", "stems", "architecture", "record", "space_file", "space", "references", "front",
-    "costs", "model", "timm_models", "data", "train", "evaluate", "ledger", "weights", "samplers", "search", "export",
-    "charts", "dashboard", "health", "engines", "cli",
+    "errors", "objectives", "ops", "stems", "architecture", "record", "space_file", "space", "tuning", "references",
+    "front", "costs", "equivalence", "bounds", "warm", "model", "timm_models", "data", "train", "evaluate", "ledger",
+    "weights", "samplers", "stopping", "search", "export", "charts", "dashboard", "health", "engines", "cli",
 ]  # fmt: skip
 
 # Which heavy package each room may touch, be it inside a function.

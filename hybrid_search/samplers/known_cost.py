@@ -29,7 +29,7 @@ from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import threadpool_limits
 
 from hybrid_search.errors import SettingsError
-from hybrid_search.front import hypervolume, pareto_front
+from hybrid_search.front import front_box, hypervolume, pareto_front
 from hybrid_search.objectives import Direction
 from hybrid_search.samplers.encoding import Encoding, telling
 from hybrid_search.samplers.improvement import Belief, Exact, expected_improvement
@@ -716,8 +716,7 @@ class _Choice:
         """What the best `count` of the points are expected to add to the hypervolume between the front's ends."""
         front = self._volume_front
         least: list[Direction] = ["minimize"] * len(self._signs)
-        span = np.where(np.ptp(front, axis=0) > 0, np.ptp(front, axis=0), np.ptp(self._smooth, axis=0))
-        reference = front.max(axis=0) + 0.1 * np.where(span > 0, span, 1.0)
+        reference = np.array(front_box(self._smooth, least))
         volume = hypervolume(front, reference, least)
         gained, left, supposed = 0.0, list(points), list(self._pending)
         for _ in range(count):
