@@ -70,7 +70,7 @@ def stage(**options):
         (["run", "--trials", "many"], "Invalid value for '--trials'"),
         (
             ["run", "--sampler", "tpee"],
-            "sampler must be one of known-cost, tpe, nsga2, random, gp; got 'tpee'. Did you mean 'tpe'?",
+            "sampler must be one of known-cost, tpe, nsga2, random, gp, grid; got 'tpee'. Did you mean 'tpe'?",
         ),
         (["run", "--data", "mnist"], "data must be one of digits, fashion-mnist"),
         (["run", "--engine", "slurm"], "engine must be one of local, ray; got 'slurm'"),
@@ -135,7 +135,7 @@ def test_the_front_is_a_list_of_objects_in_json(capsys, searched):
     said = capsys.readouterr()
     rows = json.loads(said.out)
     assert said.err == ""
-    assert set(rows[0]) == {"trial", "accuracy", "flops", "params", "digest", "architecture"}
+    assert set(rows[0]) == {"trial", "accuracy", "flops", "params", "digest", "architecture", "known_as"}
     accuracies = [row["accuracy"] for row in rows]
     assert accuracies == sorted(accuracies, reverse=True)
     assert rows[0]["architecture"]["stages"][0]["operator"] in ("conv", "local_attention")
@@ -144,7 +144,7 @@ def test_the_front_is_a_list_of_objects_in_json(capsys, searched):
 def test_the_front_in_csv_has_a_header_and_a_row_a_network(capsys, searched):
     assert call("front", "mine", "--db", searched, "--format", "csv") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "trial,accuracy,flops,params,digest,design"
+    assert lines[0] == "trial,accuracy,flops,params,digest,design,known_as"
     assert len(lines) >= 2
 
 
