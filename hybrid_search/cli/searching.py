@@ -128,7 +128,7 @@ def run(
     _closing(search, form, db, stopped=stopped.signal is not None)
     if stopped.signal is not None:
         raise typer.Exit(SIGNALS[stopped.signal])
-    if not search.progress().counts["complete"]:
+    if not search.progress().counts["complete"] and search.stopping.why is None:
         raise typer.Exit(1)
 
 

@@ -786,12 +786,14 @@ def _levels(count: int) -> list[float]:
 
 
 def _next_level(count: int, before: Sequence[float]) -> float:
-    """The first step that is not taken. Each trial before took the free one nearest to it, be it a proposal or a design
-    that was asked for otherwise: what is known already is not spread over again."""
+    """The first step that is free. Each trial before took the one nearest to it, be it a proposal or a design that was
+    asked for otherwise: what is known already is not spread over again. An end is taken only by what is next to it."""
     free: list[float] = []
     for place in before:
         free = free or _levels(count)
-        free.remove(min(free, key=lambda step: abs(step - place)))
+        reach = [step for step in free if 0.0 < step < 1.0 or abs(step - place) * (count - 1) <= 0.5]
+        if reach:
+            free.remove(min(reach, key=lambda step: abs(step - place)))
     return (free or _levels(count))[0]
 
 
