@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from hybrid_search.errors import SettingsError
 
@@ -13,7 +13,7 @@ SHARE = 0.01  # of the present hypervolume: the default
 
 @dataclass
 class Stopping:
-    """The stop rule of one call: `hours` of wall clock from now on, and the share `until_settled`; None is no rule.
+    """The stop rule of one call: `hours` of wall clock from its first trial on, and the share `until_settled`.
 
     A front has settled when neither the last NEXT trials raised its hypervolume by that share nor the best NEXT still
     open are expected to, and at least LEAST have completed. `why` says what ended the search, None while nothing did;
@@ -23,7 +23,7 @@ class Stopping:
     hours: float | None = None
     until_settled: float | None = None
     why: str | None = None
-    _began: float = field(default_factory=time.monotonic)
+    _began: float | None = None  # when the first trial was asked for
     _looked: int = 0  # completed trials when the gain was last asked for
 
     def __post_init__(self) -> None:
@@ -35,7 +35,8 @@ class Stopping:
             )
 
     def out_of_time(self) -> bool:
-        """Whether the hours are over."""
+        """Whether the hours are over. They begin when this is first asked, before the first trial."""
+        self._began = time.monotonic() if self._began is None else self._began
         if self.why is None and self.hours is not None and time.monotonic() - self._began >= 3600 * self.hours:
             self.why = f"its {self.hours:g} hours are over"
         return self.why is not None
