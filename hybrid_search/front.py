@@ -3,7 +3,7 @@
 Points are rows of objective values; `directions` says for each column whether more or less is better.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,7 @@ from hybrid_search.errors import SettingsError, one_of
 from hybrid_search.objectives import OBJECTIVES, Direction, Objective
 
 Array = NDArray[np.float64]
+FROZEN = 8  # points that fix the reference of an objective without a known or natural worst
 
 
 def as_costs(points: ArrayLike, directions: Sequence[Direction]) -> Array:
@@ -81,19 +82,45 @@ def _volume(costs: Array, bound: Array) -> float:
     return total
 
 
-def reference_point(points: ArrayLike, objectives: Sequence[Objective]) -> list[float]:
-    """A reference a little worse than the worst point, or an objective's natural worst (accuracy 0)."""
+def reference_point(
+    points: ArrayLike, objectives: Sequence[Objective], known: Mapping[str, float] | None = None
+) -> list[float]:
+    """The point that the hypervolume of a search is measured from; it stands still once the search is under way.
+
+    `points` are rows in the order in which they came. An objective has its bound of `known` (see `bounds.known_worst`),
+    else its natural worst (accuracy 0), else a value a little worse than the worst of the first FROZEN rows: until then
+    it can only move away from the points, so the hypervolume of a growing search never falls.
+    """
     values = np.asarray(points, dtype=np.float64).reshape(-1, len(objectives))
     reference = []
     for column, objective in zip(values.T, objectives, strict=True):
-        column = column[~np.isnan(column)]
-        if objective.worst is not None or not len(column):
+        column = column[~np.isnan(column)][:FROZEN]
+        if known is not None and objective.name in known:
+            reference.append(known[objective.name])
+        elif objective.worst is not None or not len(column):
             reference.append(objective.worst or 0.0)
         else:
             low, high = float(column.min()), float(column.max())
             margin = 0.1 * (high - low) or 0.1 * abs(high) or 1.0
             reference.append(high + margin if objective.direction == "minimize" else low - margin)
     return reference
+
+
+def front_box(points: ArrayLike, directions: Sequence[Direction]) -> list[float]:
+    """The worst of each objective on the front, and a tenth of the front's range worse than that.
+
+    The hypervolume from here is that between the ends of the front: what is far off it, such as the dearest design of
+    a space, makes no share of it small. Of a front with one value in an objective, the range is that of all points.
+    """
+    costs = as_costs(points, directions)
+    front = costs[pareto_front(points, directions)]
+    if not len(front):
+        raise SettingsError("a front's box needs at least one point with finite numbers; got none.")
+    span = np.where(
+        np.ptp(front, axis=0) > 0, np.ptp(front, axis=0), np.nanmax(costs, axis=0) - np.nanmin(costs, axis=0)
+    )
+    worst = front.max(axis=0) + 0.1 * np.where(span > 0, span, 1.0)
+    return [float(value) for value in as_costs([worst], directions)[0]]
 
 
 def knee(points: ArrayLike, directions: Sequence[Direction]) -> int:

@@ -20,19 +20,25 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState
 
 from hybrid_search.architecture import Architecture
+from hybrid_search.bounds import known_worst, over_budget
 from hybrid_search.costs import cost, fitted, price
+from hybrid_search.equivalence import ways_to_write
 from hybrid_search.errors import SettingsError
-from hybrid_search.front import hypervolume, pareto_front, reference_point
+from hybrid_search.front import front_box, hypervolume, pareto_front, reference_point
 from hybrid_search.ledger import Ledger, Proposal
 from hybrid_search.objectives import objectives
 from hybrid_search.pruning import SIGNS, Audit, Watch, make_pruner
 from hybrid_search.record import NOT_IN_DIGEST, SearchRecord, Settings, TrialRecord
-from hybrid_search.samplers import Facts, make_sampler
+from hybrid_search.samplers import Facts, KnownCostSampler, make_known_cost, make_sampler
 from hybrid_search.samplers.known_cost import REACHED
 from hybrid_search.space import ENUMERABLE, Answers, Chooser, SearchSpace
+from hybrid_search.stopping import NEXT, Stopping
+from hybrid_search.tuning import choose_settings, own_recipe, recipe_of, untuned
+from hybrid_search.warm import known_designs
 from hybrid_search.weights import WeightsFolder
 
 EXPECTED = "expected "  # begins the facts of a stopped trial that say what it would have ended with
+COUNTED = 500  # networks whose other ways of writing are counted: some milliseconds each
 PATIENCE = 10  # proposals in a row that could not be trained, before the search looks for an unseen design itself
 
 
@@ -74,10 +80,14 @@ class Progress:
 
 
 class Search:
-    """One search of the ledger, opened by its record. Not thread-safe: one driver asks and tells."""
+    """One search of the ledger, opened by its record. Not thread-safe: one driver asks and tells.
 
-    def __init__(self, record: SearchRecord, ledger: Ledger) -> None:
+    `stopping` is the stop rule of this call; None leaves it to the target.
+    """
+
+    def __init__(self, record: SearchRecord, ledger: Ledger, stopping: Stopping | None = None) -> None:
         self.record = record
+        self.stopping = stopping or Stopping()
         self.ledger = ledger
         self.space = SearchSpace.from_dict(record.space, f"search {record.name}")
         self.objectives = objectives(record.objectives)
@@ -85,16 +95,20 @@ class Search:
         self.weights = WeightsFolder(ledger.url, record.id)
         self._facts: dict[tuple[tuple[str, Any], ...], tuple[Architecture, dict[str, float]]] = {}
         self._known: dict[str, str] = {}  # digest -> state of the trial that has it
-        self._values: dict[int, dict[str, float]] = {}  # completed trial -> its numbers
+        self._values: dict[int, dict[str, float]] = {}  # completed trial -> its numbers, in the order of completion
+        self._worst = known_worst(record)
         self._digests: dict[str, int] = {}  # digest of a completed trial -> its number
         self._states: dict[int, str] = {}  # of ended trials, by number
         self._watch = Watch(make_pruner(record.pruner, self.objectives, record.seed), self.objectives)
+        self._recipes: dict[str, tuple[tuple[str, Any], ...]] = {}  # digest -> the recipe it was tried with
         self._asked: dict[int, optuna.trial.Trial] = {}
         self._interrupted: list[TrialRecord] = []
         self._counts = {"running": 0, "complete": 0, "stopped": 0, "failed": 0}
         self._gated = self._duplicates = 0
         self._next = 0
         self._study = self._rebuild()
+        known = known_designs(record, self.space) if record.warm_start else []
+        self._warm = [design for design in known if design.architecture.digest not in self._known]
         self._dice = random.Random(f"{record.seed}/{self._next}/{self._gated + self._duplicates}")
 
     # -- the study, from the ledger --
@@ -103,6 +117,7 @@ class Search:
         trials, proposals = self.ledger.trials(self.record.id), self.ledger.proposals(self.record.id)
         facts = self._before_training(len(trials) + len(proposals))
         sampler = make_sampler(self.record.sampler, self.record.seed, facts)
+        self._judge = sampler if isinstance(sampler, KnownCostSampler) else make_known_cost(self.record.seed, facts)
         loud = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # a study in memory is nobody's news
         study = optuna.create_study(directions=list(self.directions), sampler=sampler)
@@ -118,14 +133,17 @@ class Search:
             if record.state == "running":
                 self._interrupted.append(record)
             elif record.state == "complete":
-                self._values[record.number] = dict(record.measurements)
                 self._digests[record.digest] = record.number
+                self._recipes[record.digest] = recipe_of(record.choices)
                 self._remember(study, record.choices, TrialState.COMPLETE, values=self._row(record.measurements))
             elif record.state == "stopped":
                 told = [float(record.facts.get(EXPECTED + name, "nan")) for name in self._watch.unknown]
                 self._remember(study, record.choices, TrialState.PRUNED, user_attrs={REACHED: told})
             else:
                 self._remember(study, record.choices, TrialState.FAIL)
+        ended = [record for record in trials if record.state == "complete" and record.finished is not None]
+        for record in sorted(ended, key=lambda record: (record.finished, record.number)):
+            self._values[record.number] = dict(record.measurements)
         for proposal in proposals:
             if proposal.reason == "gated":
                 self._gated += 1
@@ -152,9 +170,10 @@ class Search:
         def walk(chooser: Any) -> None:
             architecture = self._chosen(chooser)
             self._facts[tuple(chooser.params.items())] = architecture, self.price(architecture)
+            choose_settings(chooser, self.record.settings, self.record.tuned)
 
         def found(choices: Mapping[str, Any]) -> tuple[Architecture, dict[str, float]]:
-            key = tuple(choices.items())
+            key = tuple((untuned(choices) if self.record.tuned else choices).items())
             if key not in self._facts:
                 architecture = self._chosen(Answers(choices))
                 self._facts[key] = architecture, self.price(architecture)
@@ -164,6 +183,7 @@ class Search:
             known={names.index(name): partial(_number, found, name) for name in prices if name in names},
             features=lambda choices: [math.log(found(choices)[1][name]) for name in prices if name not in names],
             canonical=lambda choices: found(choices)[0].digest,
+            variant=recipe_of if self.record.tuned else None,
             excess=lambda choices: self.excess(found(choices)[0]),
             space=walk,
             held=held,
@@ -174,9 +194,13 @@ class Search:
         are one, and the cheapest way to write it is trained."""
         return fitted(self.space.choose(chooser), self.record.input_size)
 
+    def _answered(self, chooser: Chooser) -> tuple[Architecture, Settings]:
+        """The design that is chosen, and the settings it is trained under."""
+        return self._chosen(chooser), choose_settings(chooser, self.record.settings, self.record.tuned)
+
     def _remember(self, study: optuna.Study, choices: Mapping[str, Any], state: TrialState, **what: Any) -> None:
         answers = Answers(choices)
-        self.space.choose(answers)
+        self._answered(answers)
         distributions: dict[str, BaseDistribution] = {
             name: CategoricalDistribution(offered) for name, offered in answers.offered.items()
         }
@@ -189,14 +213,24 @@ class Search:
     # -- ask --
 
     def ask(self) -> Trial | None:
-        """The next trial, written in the ledger as running; None when the target is reached or the space is used up.
+        """The next trial, written in the ledger as running; None when the target is reached, the space is used up, or
+        the stop rule says so.
 
-        Trials that an earlier driver left running come first, under their old numbers.
+        Trials that an earlier driver left running come first, under their old numbers; then the known designs that
+        are not tried yet; then what the sampler proposes.
         """
+        if self.stopping.out_of_time():
+            return None
         if self._interrupted:
             return self._restart(self._interrupted.pop(0))
-        if self._next >= self.record.target:
+        if self._next >= self.record.target or self.stopping.settled(self._counts["complete"], self.gains):
             return None
+        while self._warm:
+            own = own_recipe(self.record.settings, self.record.tuned)
+            self._study.enqueue_trial({**self._warm.pop(0).choices, **own})
+            trial = self._propose(self._study.ask())
+            if trial is not None:
+                return trial
         for _ in range(PATIENCE):
             trial = self._propose(self._study.ask())
             if trial is not None:
@@ -206,7 +240,7 @@ class Search:
     def _restart(self, record: TrialRecord) -> Trial:
         self._study.enqueue_trial(dict(record.choices))
         asked = self._study.ask()
-        architecture = self._chosen(asked)
+        architecture, _ = self._answered(asked)
         self.ledger.restart_trial(record.id)
         self._asked[record.number] = asked
         here = {name: getattr(self.record.settings, name) for name in NOT_IN_DIGEST}
@@ -214,7 +248,7 @@ class Search:
         return Trial(record.id, record.number, architecture, record.choices, settings)
 
     def _propose(self, asked: optuna.trial.Trial) -> Trial | None:
-        architecture = self._chosen(asked)
+        architecture, settings = self._answered(asked)
         digest = architecture.digest
         if digest in self._known:
             self._answer_duplicate(asked, digest)
@@ -236,19 +270,19 @@ class Search:
             digest=digest,
             architecture=architecture.to_dict(),
             choices=asked.params,
-            settings=self.record.settings,
+            settings=settings,
         )
         self._next += 1
         self._known[digest] = "running"
         self._counts["running"] += 1
         self._asked[number] = asked
-        return Trial(trial_id, number, architecture, dict(asked.params), self.record.settings)
+        return Trial(trial_id, number, architecture, dict(asked.params), settings)
 
     def _answer_duplicate(self, asked: optuna.trial.Trial, digest: str) -> None:
         """Tell the sampler what is known of a network it proposed again; nothing is trained."""
         self._duplicates += 1
         self.ledger.add_proposal(self.record.id, Proposal("duplicate", digest, asked.params, 0.0))
-        if digest in self._digests:
+        if digest in self._digests and self._recipes[digest] == recipe_of(asked.params):
             self._study.tell(asked, self._row(self._values[self._digests[digest]]))
         else:
             self._study.tell(asked, state=TrialState.FAIL)
@@ -285,12 +319,7 @@ class Search:
 
     def excess(self, architecture: Architecture) -> float:
         """How far over the budget an architecture is, as a share of it; 0 or less is within."""
-        bounds = (self.record.max_flops, self.record.max_params)
-        if bounds == (None, None):
-            return 0.0
-        found = self.price(architecture)
-        pairs = zip((found["flops"], found["params"]), bounds, strict=True)
-        return max(value / bound - 1.0 for value, bound in pairs if bound is not None)
+        return over_budget(self.record, architecture)
 
     def price(self, architecture: Architecture) -> dict[str, float]:
         """What is known before training: FLOPs (2 x MACs) and parameters."""
@@ -366,6 +395,7 @@ class Search:
             return False
         self._values[trial.number] = numbers
         self._digests[trial.architecture.digest] = trial.number
+        self._recipes[trial.architecture.digest] = recipe_of(trial.choices)
         self._study.tell(asked, self._row(numbers))
         return trial.number in self.front()
 
@@ -400,9 +430,9 @@ class Search:
         return [numbers[i] for i in pareto_front([self._row(self._values[n]) for n in numbers], self.directions)]
 
     def progress(self) -> Progress:
-        """Counts, front size and hypervolume (against a reference a little worse than the worst trial)."""
+        """Counts, front size and hypervolume, from a reference that stands still: see `front.reference_point`."""
         rows = [self._row(values) for values in self._values.values()]
-        reference = reference_point(rows, self.objectives)
+        reference = reference_point(rows, self.objectives, self._worst)
         best = None
         if rows:
             pick = max if self.directions[0] == "maximize" else min
@@ -416,6 +446,21 @@ class Search:
     def audit(self) -> Audit:
         """What pruning saved, and what it may have cost."""
         return self._watch.audit()
+
+    def gains(self) -> tuple[float, float]:
+        """What the last NEXT completed trials added to the hypervolume between the ends of the front, and what the
+        best NEXT designs still open are expected to add, as shares of it. Whoever proposes, known-cost judges."""
+        rows = [self._row(values) for values in self._values.values()]
+        reference = front_box(rows, self.directions)
+        now, before = (hypervolume(some, reference, self.directions) for some in (rows, rows[:-NEXT]))
+        return 1.0 - before / now, self._judge.expected_gain(self._study, NEXT)
+
+    def saved(self) -> int:
+        """How many designs of the space are networks that were trained already, under other answers: what a search
+        that tells designs apart by their answers might have trained again. Of the first COUNTED networks."""
+        numbers = sorted(self._values)[:COUNTED]
+        trained = self.ledger.trials(self.record.id, numbers)
+        return sum(ways_to_write(self.space, untuned(t.choices), self.record.input_size) - 1 for t in trained)
 
 
 def _number(

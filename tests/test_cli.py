@@ -12,6 +12,8 @@ from fakes import scored, tiny_space
 from ledgers import a_search, fill
 
 from hybrid_search import cli
+from hybrid_search.cli.printing import Format
+from hybrid_search.cli.searching import _closing as closing
 from hybrid_search.engines import run as run_search
 from hybrid_search.ledger import Ledger
 from hybrid_search.references import references
@@ -70,7 +72,7 @@ def stage(**options):
         (["run", "--trials", "many"], "Invalid value for '--trials'"),
         (
             ["run", "--sampler", "tpee"],
-            "sampler must be one of known-cost, tpe, nsga2, random, gp; got 'tpee'. Did you mean 'tpe'?",
+            "sampler must be one of known-cost, tpe, nsga2, random, gp, grid; got 'tpee'. Did you mean 'tpe'?",
         ),
         (["run", "--data", "mnist"], "data must be one of digits, fashion-mnist"),
         (["run", "--engine", "slurm"], "engine must be one of local, ray; got 'slurm'"),
@@ -86,6 +88,9 @@ def stage(**options):
         (["run", "--set", "device=5"], "device must be a word; got 5"),
         (["run", "--seed", str(2**32)], "seed must be below 2^32; got 4294967296"),
         (["run", "--cpus-per-trial", "nan"], "cpus-per-trial must be a number from 0 up; got nan"),
+        (["run", "--hours", "0"], "hours must be a number above 0; got 0"),
+        (["run", "--settled-share", "1.5"], "must be a share of the hypervolume between 0 and 1; got 1.5"),
+        (["run", "--tune-recipe", "--set", "learning_rate=0", "--set", "weight_decay=0"], "--tune-recipe needs"),
         (["run", "a" * 3000], "space must be one of"),
         (["cost", "a" * 3000], "a design must be a reference"),
         (["cost", "digits/²"], "a design must be a reference"),
@@ -135,7 +140,7 @@ def test_the_front_is_a_list_of_objects_in_json(capsys, searched):
     said = capsys.readouterr()
     rows = json.loads(said.out)
     assert said.err == ""
-    assert set(rows[0]) == {"trial", "accuracy", "flops", "params", "digest", "architecture"}
+    assert set(rows[0]) == {"trial", "accuracy", "flops", "params", "digest", "architecture", "known_as"}
     accuracies = [row["accuracy"] for row in rows]
     assert accuracies == sorted(accuracies, reverse=True)
     assert rows[0]["architecture"]["stages"][0]["operator"] in ("conv", "local_attention")
@@ -144,7 +149,7 @@ def test_the_front_is_a_list_of_objects_in_json(capsys, searched):
 def test_the_front_in_csv_has_a_header_and_a_row_a_network(capsys, searched):
     assert call("front", "mine", "--db", searched, "--format", "csv") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "trial,accuracy,flops,params,digest,design"
+    assert lines[0] == "trial,accuracy,flops,params,digest,design,known_as"
     assert len(lines) >= 2
 
 
@@ -208,6 +213,8 @@ def test_a_search_runs_goes_on_and_prints_its_front(capsys):
     assert 1 <= len(json.loads(first.out)) <= 2
     assert "search 'digits' begins: 2 trials" in first.err
     assert "hybrid-search export digits" in first.err
+    assert "trials: 2 useful, 0 duplicates avoided, 0 over budget avoided, 0 pruned, 0 failed; hyperv" in first.err
+    assert {"all convolution", "all attention"} & {row["known_as"] for row in json.loads(first.out)}
     assert call(*words) == 0
     assert "search 'digits' goes on from 2 to 4 trials" in capsys.readouterr().err
     with Ledger(read_only=True) as ledger:
@@ -216,6 +223,25 @@ def test_a_search_runs_goes_on_and_prints_its_front(capsys):
     assert len({trial.digest for trial in trials}) == 4
     for name in ("device", "torch", "commit", "fingerprint"):
         assert trials[0].facts[name], name
+
+
+def test_the_end_of_a_search_says_what_became_of_its_trials_and_why_it_stopped(capsys, tmp_path):
+    more = {"engine": "local", "ledger": f"sqlite:///{tmp_path}/l.db", "evaluate": scored(), "sampler": "tpe"}
+    search = run_search(tiny_space(), trials=6, hours=1e-9, **more)
+    closing(search, Format.table, None, stopped=False)
+    said = capsys.readouterr()
+    assert "the search stops: its 1e-09 hours are over. The same command goes on to 6 trials" in said.err
+    assert "all convolution: conv3x3" in said.out
+    search = run_search(tiny_space(), trials=8, max_flops=600_000, name="tight", tune_recipe=True, **more)
+    standing = search.progress()
+    assert standing.gated > 0
+    closing(search, Format.table, None, stopped=False)
+    said = capsys.readouterr()
+    spent = (
+        f"{standing.counts['complete']} useful, {standing.duplicates} duplicates avoided, {standing.gated} over budget"
+    )
+    assert spent in said.err
+    assert "learning" in said.out  # the recipe of each trial is a column
 
 
 def test_another_question_under_the_same_name_is_refused(capsys):

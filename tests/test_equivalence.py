@@ -8,6 +8,7 @@ import torch
 from hybrid_search.architecture import Architecture, Stage
 from hybrid_search.costs import cost, fitted
 from hybrid_search.engines import open_search, question
+from hybrid_search.equivalence import ways_to_write
 from hybrid_search.errors import ArchitectureError
 from hybrid_search.ledger import Ledger
 from hybrid_search.model import build_model
@@ -183,3 +184,15 @@ def test_a_search_trains_extents_that_cover_the_map_once(tmp_path):
             extents.append(dict(trial.architecture.stages[-1].options)["extent"])
             search.tell(trial, Outcome("complete", {"accuracy": 0.5}))
         assert extents == [3, 3]
+        assert search.saved() == 4  # six designs, two networks
+
+
+def test_the_ways_to_write_a_network_are_all_that_share_its_digest():
+    attention = {"local_attention": {"extent": [1, 3, 5], "heads": [1, 2], "scale": [True, False]}}
+    stages = [{"depth": [1, 2], "width": [4, 8], "operator": attention}, {"depth": 1, "width": 4, "operator": "conv"}]
+    space = SearchSpace.from_dict({"name": "often", "stem": {"conv3x3": {"width": 4}}, "stages": stages})
+    size = (1, 2, 2)
+    designs = [(fitted(architecture, size).digest, choices) for architecture, choices in space.enumerate_choices()]
+    digests = [digest for digest, _ in designs]
+    assert len(set(digests)) < len(digests) / 2
+    assert [ways_to_write(space, choices, size) for _, choices in designs] == [digests.count(d) for d in digests]

@@ -181,6 +181,76 @@ def test_intermediate_values_of_a_stopped_trial_teach_where_one_objective_is_unk
     assert len(set(names(t.params for t in study.trials))) == 12
 
 
+def test_designs_of_one_identity_are_all_weighed_and_one_is_proposed():
+    """The recipe alone decides how good a width is, and each width is asked for once."""
+
+    def questions(trial):
+        trial.suggest_categorical("width", tuple(range(1, 31)))
+        trial.suggest_categorical("rate", (1, 2, 4))
+
+    options = {"canonical": lambda p: p["width"], "variant": lambda p: p["rate"], "space": questions}
+    study = study_of(known={1: lambda p: float(p["width"])}, **options)
+    designs = play(study, 20, lambda p: [p["rate"] + p["width"] / 100, float(p["width"])], questions)
+    assert len({p["width"] for p in designs}) == 20
+    assert {p["rate"] for p in designs[12:]} == {4}
+
+
+def test_designs_asked_for_otherwise_count_among_the_first_and_are_not_spread_over_again():
+    study = study_of(space=ask)
+    middle = [c.params for c in every(ask, 100) if 0.4 < place(c.params) < 0.6][:3]
+    for params in middle:
+        study.enqueue_trial(params)
+    costs = [place(params) for params in play(study, 8)[3:]]
+    assert (costs[0], costs[1]) == (0, 1)
+    assert not [cost for cost in costs if 0.45 < cost < 0.55]
+
+
+def place(params):
+    costs = [math.log(price(c.params)) for c in every(ask, 100)]
+    return (math.log(price(params)) - min(costs)) / (max(costs) - min(costs))
+
+
+# -- what the next trials may gain --
+
+
+def test_the_expected_gain_falls_as_the_front_is_found_and_is_nothing_at_the_end():
+    study = study_of(space=ask)
+    judge = study.sampler
+    assert judge.expected_gain(study) == math.inf
+    play(study, 10)
+    early = judge.expected_gain(study)
+    play(study, 30)
+    late = judge.expected_gain(study)
+    assert 0 <= late < early / 3
+    assert late < 0.02
+    play(study, 8)
+    assert judge.expected_gain(study) == 0
+
+
+def test_the_expected_gain_grows_with_the_trials_looked_ahead_but_counts_no_neighbour_twice():
+    study = study_of(space=ask)
+    play(study, 9)
+    gains = [study.sampler.expected_gain(study, count) for count in (1, 2, 4, 8)]
+    assert gains == sorted(gains)
+    assert gains[0] < gains[-1] < 8 * gains[0]
+
+
+def test_asking_for_the_expected_gain_changes_no_proposal():
+    alone, judged = study_of(space=ask), study_of(space=ask)
+    for _ in range(14):
+        play(alone, 1)
+        play(judged, 1)
+        judged.sampler.expected_gain(judged, 2)
+    assert names(t.params for t in alone.trials) == names(t.params for t in judged.trials)
+
+
+def test_the_gain_of_trials_that_others_proposed_in_a_large_space_is_judged_too():
+    study = optuna.create_study(directions=BOTH, sampler=optuna.samplers.RandomSampler(seed=0))
+    play(study, 12, lambda p: [worth(p), weight(p)], large)
+    judge = KnownCostSampler({1: weight}, space=large, seed=0)
+    assert 0 < judge.expected_gain(study, 3) < math.inf
+
+
 # -- workers side by side --
 
 

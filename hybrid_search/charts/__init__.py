@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hybrid_search.bounds import known_worst
 from hybrid_search.charts.bands import Band, band_numbers, bands_figure
 from hybrid_search.charts.cost_by_stage import cost_by_stage_figure
 from hybrid_search.charts.curve import curve_figure, curve_numbers
@@ -67,7 +68,7 @@ def _front(ledger: Ledger, search: SearchRecord, _trials: tuple[int, ...]) -> An
 
 def _hypervolume(ledger: Ledger, search: SearchRecord, _trials: tuple[int, ...]) -> Any:
     points, _ = ledger.points(search.id, search.objectives)
-    return hypervolume_numbers(points, search.objectives)
+    return hypervolume_numbers(points, search.objectives, known_worst(search))
 
 
 def _curve(ledger: Ledger, search: SearchRecord, trials: tuple[int, ...]) -> Any:

@@ -1,7 +1,7 @@
 """The hypervolume of the front over the completed trials, with the reference point it is measured from."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,8 +48,14 @@ class HypervolumeNumbers:
         return ", ".join(f"{objective.name} {objective.text(value)}" for objective, value in pairs)
 
 
-def hypervolume_numbers(points: Sequence[Point], objectives: Sequence[str]) -> HypervolumeNumbers:
-    """Points of the ledger -> the hypervolume after each completed trial, in the order in which they completed."""
+def hypervolume_numbers(
+    points: Sequence[Point], objectives: Sequence[str], known: Mapping[str, float] | None = None
+) -> HypervolumeNumbers:
+    """Points of the ledger -> the hypervolume after each completed trial, in the order in which they completed.
+
+    `known` are the bounds of what is known before training (`bounds.known_worst`): with them the reference is the one
+    that the search itself measures from.
+    """
     kinds = objectives_of(list(objectives))
     whole = [point for point in points if has_all(point, objectives)]
     whole.sort(key=lambda point: (point.finished.timestamp() if point.finished else math.inf, point.number))
@@ -57,7 +63,7 @@ def hypervolume_numbers(points: Sequence[Point], objectives: Sequence[str]) -> H
     if not rows:
         return HypervolumeNumbers(tuple(objectives), (), (), (), True)
     directions = [kind.direction for kind in kinds]
-    reference = reference_point(rows, kinds)
+    reference = reference_point(rows, kinds, known)
     steps = improvements(as_costs(rows, directions))
     exact = len(kinds) < 3 or len(steps) <= MANY
     if exact:

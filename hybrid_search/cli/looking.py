@@ -218,30 +218,37 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format) -> None:
     from hybrid_search.architecture import Architecture
     from hybrid_search.front import front_rows
     from hybrid_search.objectives import OBJECTIVES
+    from hybrid_search.warm import known_names
 
     points, _ = ledger.points(record.id, sorted({*record.objectives, "accuracy", "flops", "params"}))
     complete = {point.number: point for point in points if point.state == "complete"}
     numbers = front_rows([(n, dict(p.values)) for n, p in complete.items()], record.objectives)
     trials = {trial.number: trial for trial in ledger.trials(record.id, numbers)}
     names = list(dict.fromkeys([*record.objectives, "accuracy", "flops", "params"]))
-    rows = [
+    known = known_names(record)
+    rows: list[dict[str, Any]] = [
         {
             "trial": number,
             **{name: complete[number].values.get(name) for name in names},
             "digest": trials[number].digest,
             "design": str(Architecture.from_dict(trials[number].architecture)),
             "architecture": dict(trials[number].architecture),
+            **({"known_as": known.get(trials[number].digest)} if record.warm_start else {}),
+            **{name: trials[number].settings[name] for name in record.tuned},
         }
         for number in numbers
     ]
     for row in rows:
         if form is Format.json:
             del row["design"]
+        elif form is Format.table and row.get("known_as"):
+            row["design"] = f"{row['known_as']}: {row['design']}"
     if not rows and form is Format.table:
         say(f"search {record.name!r} has no finished trial yet: its front is empty")
         return
     present = [name for name in names if any(row[name] is not None for row in rows)]
-    shown = {"trial": str, **{name: OBJECTIVES[name].text for name in present}, "design": str}
+    shown = {"trial": str, **{name: OBJECTIVES[name].text for name in present}}
+    shown |= {**dict.fromkeys(record.tuned, "{:.3g}".format), "design": str}
     print_rows(
         rows, form, title=f"front of {record.name}: {len(rows)} of {len(complete)} trained networks", shown=shown
     )

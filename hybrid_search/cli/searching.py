@@ -17,6 +17,7 @@ from hybrid_search.errors import SettingsError
 if TYPE_CHECKING:
     from hybrid_search.engines.drive import Plan
     from hybrid_search.record import Settings
+    from hybrid_search.search import Progress as Standing
     from hybrid_search.search import Search
 
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -58,6 +59,30 @@ def run(
         float | None, typer.Option(help="Budget: no design of more FLOPs (2 x MACs) is trained.")
     ] = None,
     max_params: Annotated[float | None, typer.Option(help="Budget: no design of more parameters is trained.")] = None,
+    hours: Annotated[
+        float | None, typer.Option(help="Stop after so many hours of this run; trials that run then finish.")
+    ] = None,
+    until_settled: Annotated[
+        bool, typer.Option("--until-settled", help="Stop once the front has settled: see --settled-share.")
+    ] = False,
+    settled_share: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the hypervolume that neither the last 8 trials added nor the next 8 are expected to add; "
+            "asks for --until-settled, whose default is 0.01."
+        ),
+    ] = None,
+    warm_start: Annotated[
+        bool | None,
+        typer.Option(
+            "--warm-start/--no-warm-start",
+            help="Try the known designs first (all convolution, all attention, one then the other); default: yes.",
+            show_default=False,
+        ),
+    ] = None,
+    tune_recipe: Annotated[
+        bool, typer.Option("--tune-recipe", help="Sample learning rate and weight decay with each architecture.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the proposals, weights and order of images.")] = 0,
     name: Annotated[str | None, typer.Option(help="Name of the search; default: the space's.")] = None,
     db: Database = None,
@@ -67,6 +92,7 @@ def run(
     from hybrid_search.engines import run as search_space
     from hybrid_search.samplers import DEFAULT
     from hybrid_search.space import load_space
+    from hybrid_search.stopping import SHARE
 
     loaded = load_space(space)
     recipe = _settings(
@@ -98,11 +124,15 @@ def run(
             name=name,
             max_flops=max_flops,
             max_params=max_params,
+            hours=hours,
+            until_settled=settled_share if settled_share is not None else SHARE if until_settled else None,
+            warm_start=warm_start,
+            tune_recipe=tune_recipe,
         )
     _closing(search, form, db, stopped=stopped.signal is not None)
     if stopped.signal is not None:
         raise typer.Exit(SIGNALS[stopped.signal])
-    if not search.progress().counts["complete"]:
+    if not search.progress().counts["complete"] and search.stopping.why is None:
         raise typer.Exit(1)
 
 
@@ -226,6 +256,8 @@ def _why(search: "Search", number: int) -> str:
 def _opening(search: "Search", done: int) -> str:
     record = search.record
     what = f"{record.settings.data}, {record.settings.epochs} epochs, sampler {record.sampler}"
+    if record.tuned:
+        what += f", {' and '.join(name.replace('_', ' ') for name in record.tuned)} tuned"
     where = f"{search.space.size():,} designs, {search.ledger.shown}"
     if not done and not search.progress().counts["running"]:
         return f"search {record.name!r} begins: {record.target} trials ({what}; {where})"
@@ -240,11 +272,22 @@ def _state(search: "Search") -> str:
         f"best {first.name} {first.text(progress.best)}",
         f"hv {progress.hypervolume:.4g}",
     ]
-    if stopped := progress.counts["stopped"]:
-        parts.append(f"stopped {stopped}, saved {progress.saved} epochs")
-    if failed := progress.counts["failed"]:
-        parts.append(f"failed {failed}")
+    if progress.counts["stopped"]:
+        parts.append(f"saved {progress.saved} epochs")
+    spent = _spent(progress)
+    parts += [f"{count:,} {what}" for what, count in list(spent.items())[1:] if count]
     return ", ".join(parts)
+
+
+def _spent(progress: "Standing") -> dict[str, int]:
+    """What became of proposals and trials; the first of these are the useful ones."""
+    return {
+        "useful": progress.counts["complete"],
+        "duplicates avoided": progress.duplicates,
+        "over budget avoided": progress.gated,
+        "pruned": progress.counts["stopped"],
+        "failed": progress.counts["failed"],
+    }
 
 
 def _closing(search: "Search", form: Format, db: str | None, *, stopped: bool) -> None:
@@ -254,19 +297,17 @@ def _closing(search: "Search", form: Format, db: str | None, *, stopped: bool) -
     progress, name = search.progress(), search.record.name
     if progress.counts["complete"]:
         print_front(search.ledger, search.record, form)
-    spent = (
-        f"{progress.counts['complete']} trained, {progress.duplicates} repeats and {progress.gated} over budget avoided"
-    )
-    if progress.counts["stopped"]:
-        spent += f", {progress.counts['stopped']} stopped early"
-    if progress.counts["failed"]:
-        spent += f", {progress.counts['failed']} failed"
+    spent = ", ".join(f"{count:,} {what}" for what, count in _spent(progress).items())
     reference = ", ".join(o.text(value) for o, value in zip(search.objectives, progress.reference, strict=True))
-    say(f"\n{spent}; hypervolume {progress.hypervolume:.4g} against ({reference})")
+    say(f"\ntrials: {spent}; hypervolume {progress.hypervolume:.4g} against ({reference})")
+    if saved := search.saved():
+        say(f"{saved:,} more designs of the space are networks among these, written otherwise: none was trained again")
     if search.record.pruner != "none":
         for line in search.audit().lines():
             say(line)
-    if not stopped and _done(search) < search.record.target and progress.counts["running"] == 0:
+    if search.stopping.why is not None:
+        say(f"the search stops: {search.stopping.why}. The same command goes on to {search.record.target} trials")
+    elif not stopped and _done(search) < search.record.target and progress.counts["running"] == 0:
         say("every design of the space within the budget has been tried: there is nothing left to ask")
     from shlex import quote
 

@@ -27,6 +27,7 @@ from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.connect import database_url
 from hybrid_search.objectives import OBJECTIVES, scaled
 from hybrid_search.record import SearchRecord, TrialRecord
+from hybrid_search.warm import known_names
 
 
 def detail(watch: Watch, search: SearchRecord | None, pinned: Sequence[int], theme: Theme) -> list[Any]:
@@ -127,6 +128,11 @@ def _facts(search: SearchRecord, trials: Sequence[TrialRecord]) -> html.Table:
     rows.append(_fact_row("epochs", [f"{t.rung} of {t.settings.get('epochs', '?')}" for t in trials], two))
     rows.append(_fact_row("took", ["-" if t.seconds is None else f"{t.seconds:.3g} s" for t in trials], two))
     rows.append(_fact_row("seed", [str(t.seed) for t in trials], two))
+    for name in search.tuned:
+        rows.append(_fact_row(name.replace("_", " "), [f"{t.settings[name]:.3g}" for t in trials], two))
+    known = known_names(search)
+    if any(t.digest in known for t in trials):
+        rows.append(_fact_row("known as", [known.get(t.digest, "-") for t in trials], two))
     rows.append(_fact_row("attempt", [str(t.attempt) for t in trials], two))
     rows.append(_fact_row("worker", [t.worker or "-" for t in trials], two))
     for name in dict.fromkeys(key for t in trials for key in t.facts if key != "worker"):

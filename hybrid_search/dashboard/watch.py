@@ -12,6 +12,7 @@ from time import monotonic
 from typing import NamedTuple, TypeVar
 
 from hybrid_search.architecture import Architecture
+from hybrid_search.bounds import known_worst
 from hybrid_search.charts.front import has_all
 from hybrid_search.charts.hypervolume import HypervolumeNumbers, hypervolume_numbers
 from hybrid_search.charts.mixes import operators_of
@@ -140,7 +141,8 @@ class Watch:
         view = self._view(search)
         known = self._known[search.id]
         if known.hypervolume is None or known.hypervolume[0] != known.version:
-            known.hypervolume = (known.version, hypervolume_numbers(list(view.points.values()), search.objectives))
+            points, worst = list(view.points.values()), known_worst(search)
+            known.hypervolume = (known.version, hypervolume_numbers(points, search.objectives, worst))
         return known.hypervolume[1]
 
     def _read(self, known: _Known) -> _Known:

@@ -18,6 +18,8 @@ from hybrid_search.objectives import objectives as check_objectives
 from hybrid_search.record import NOT_IN_DIGEST, SearchRecord, Settings
 from hybrid_search.search import Search, check_budget
 from hybrid_search.space import SearchSpace, load_space
+from hybrid_search.stopping import Stopping
+from hybrid_search.tuning import tunable
 
 # name -> the module whose `check(plan)` refuses a plan and whose `drive(search, plan)` runs trials; imported on demand.
 ENGINES: dict[str, str] = {
@@ -40,8 +42,14 @@ def question(
     max_params: float | None = None,
     evaluation: str = "trained",
     pruner: str = pruning.DEFAULT,
+    warm_start: bool = True,
+    tune_recipe: bool = False,
 ) -> SearchRecord:
-    """What a search asks, checked in full and written nowhere: UserError for any mistake in it."""
+    """What a search asks, checked in full and written nowhere: UserError for any mistake in it.
+
+    warm_start: whether the known designs of the space come first. tune_recipe: whether learning rate and weight decay
+    are sampled with the architecture.
+    """
     whole("trials", trials, 1, SettingsError)
     check_objectives(tuple(objectives))
     one_of("sampler", sampler, samplers.SAMPLERS)
@@ -67,6 +75,8 @@ def question(
         classes=classes,
         evaluation=evaluation,
         pruner=pruner,
+        tuned=tunable(settings) if tune_recipe else (),
+        warm_start=warm_start,
     )
     check_budget(space, wanted)
     return wanted
@@ -78,16 +88,18 @@ def _seed(seed: int) -> int:
     return seed
 
 
-def open_search(wanted: SearchRecord, ledger: Ledger) -> Search:
+def open_search(
+    wanted: SearchRecord, ledger: Ledger, stopping: Stopping | None = None, as_begun: Sequence[str] = ()
+) -> Search:
     """The search that asks this question, new or gone on with; LedgerError where its name asks another.
 
     A search that was interrupted goes on to its target; one that reached it goes on to `wanted.target` trials, or by
-    that many more where it already holds as many.
+    that many more where it already holds as many. Of what `as_begun` names a search keeps what it began with.
     """
     found = ledger.find_search(wanted.name)
     if found is None:
-        return Search(ledger.create_search(wanted), ledger)
-    _same_question(found, wanted)
+        return Search(ledger.create_search(wanted), ledger, stopping)
+    _same_question(found, replace(wanted, **{name: getattr(found, name) for name in as_begun}))
     done = sum(count for state, count in ledger.counts(found.id).items() if state != "running")
     if done < found.target:
         target = max(found.target, wanted.target)
@@ -95,7 +107,7 @@ def open_search(wanted: SearchRecord, ledger: Ledger) -> Search:
         target = wanted.target if wanted.target > done else done + wanted.target
     ledger.set_target(found.id, target)
     here = {name: getattr(wanted.settings, name) for name in NOT_IN_DIGEST}
-    return Search(replace(found, target=target, settings=found.settings.with_(**here)), ledger)
+    return Search(replace(found, target=target, settings=found.settings.with_(**here)), ledger, stopping)
 
 
 def _same_question(found: SearchRecord, wanted: SearchRecord) -> None:
@@ -134,6 +146,9 @@ def run(
     gpus_per_trial: float | None = None,
     address: str | None = None,
     watch: Callable[[Search, Plan], None] | None = None,
+    hours: float | None = None,
+    until_settled: float | None = None,
+    warm_start: bool | None = None,
     **more: Any,
 ) -> Search:
     """Search a space and return the search, its ledger filled; the same call goes on where it stopped.
@@ -142,7 +157,11 @@ def run(
     evaluate: the user's own generator of reports instead of training, so that any problem can be searched; its name
         is part of the question, so that its numbers never join those of another.
     watch: called with the search and its plan before the first trial; it may set `plan.event` and keep `plan.stop`.
-    more: sampler, pruner, seed, name, max_flops, max_params of `question`.
+    hours, until_settled: stop before `trials` after so many hours of this call, or when neither the last trials added
+        nor the next are expected to add this share of the hypervolume; see `stopping.Stopping`.
+    warm_start: whether the known designs of the space come first; None is what the search began with, True where it is
+        new.
+    more: sampler, pruner, seed, name, max_flops, max_params, tune_recipe of `question`.
     Raises UserError for a mistake in any of them, before anything is written.
     """
     one_of("engine", engine, ENGINES)
@@ -152,7 +171,9 @@ def run(
         if share is not None and not (math.isfinite(share) and share >= 0):
             raise SettingsError(f"{what} must be a number from 0 up; got {share:g}.")
     own = "trained" if evaluate is None else f"{evaluate.__module__}.{evaluate.__qualname__}"[:200]
-    wanted = question(space, trials=trials, objectives=objectives, settings=settings, evaluation=own, **more)
+    stopping = Stopping(hours, until_settled)
+    more |= {"evaluation": own, "warm_start": warm_start is not False}
+    wanted = question(space, trials=trials, objectives=objectives, settings=settings, **more)
     if evaluate is None:
         from hybrid_search.evaluate import evaluate as trained
 
@@ -162,7 +183,7 @@ def run(
     chosen.check(plan)
     opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
     with one_driver(opened, wanted.name):
-        search = open_search(wanted, opened)
+        search = open_search(wanted, opened, stopping, ("warm_start",) if warm_start is None else ())
         if watch:
             watch(search, plan)
         chosen.drive(search, plan)

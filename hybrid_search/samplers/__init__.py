@@ -13,7 +13,7 @@ from hybrid_search.errors import SettingsError, one_of
 from hybrid_search.samplers.grid import GridSampler
 from hybrid_search.samplers.known_cost import KnownCostSampler
 
-__all__ = ["DEFAULT", "SAMPLERS", "Facts", "GridSampler", "KnownCostSampler", "make_sampler"]
+__all__ = ["DEFAULT", "SAMPLERS", "Facts", "GridSampler", "KnownCostSampler", "make_known_cost", "make_sampler"]
 
 DEFAULT = "known-cost"
 
@@ -25,6 +25,7 @@ class Facts:
     known: Mapping[int, Callable[[Mapping[str, Any]], float]] = field(default_factory=dict)
     features: Callable[[Mapping[str, Any]], Sequence[float]] | None = None
     canonical: Callable[[Mapping[str, Any]], Hashable] | None = None
+    variant: Callable[[Mapping[str, Any]], Hashable] | None = None
     excess: Callable[[Mapping[str, Any]], float] | None = None
     space: Callable[[Any], object] | None = None
     held: int = 0  # trials the study holds already: a sampler that draws from one stream goes on elsewhere in it
@@ -34,11 +35,13 @@ class Facts:
         return (seed + self.held) % 2**32
 
 
-def _known_cost(seed: int, facts: Facts) -> BaseSampler:
+def make_known_cost(seed: int, facts: Facts) -> KnownCostSampler:
+    """The sampler that knows the cost: the default, and the judge of what the next trials of any study may gain."""
     return KnownCostSampler(
         facts.known,
         features=facts.features,
         canonical=facts.canonical,
+        variant=facts.variant,
         excess=facts.excess,
         space=facts.space,
         seed=seed,
@@ -71,7 +74,7 @@ def _grid(seed: int, facts: Facts) -> BaseSampler:
 
 
 SAMPLERS: dict[str, Callable[[int, Facts], BaseSampler]] = {
-    "known-cost": _known_cost,
+    "known-cost": make_known_cost,
     "tpe": _tpe,
     "nsga2": _nsga2,
     "random": _random,

@@ -29,7 +29,8 @@ from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import threadpool_limits
 
 from hybrid_search.errors import SettingsError
-from hybrid_search.front import pareto_front
+from hybrid_search.front import front_box, hypervolume, pareto_front
+from hybrid_search.objectives import Direction
 from hybrid_search.samplers.encoding import Encoding, telling
 from hybrid_search.samplers.improvement import Belief, Exact, expected_improvement
 from hybrid_search.samplers.model import Model, Told
@@ -73,6 +74,7 @@ class Point:
     known: tuple[float, ...]
     features: tuple[float, ...]
     excess: float  # how far over what is allowed; 0 or less is within
+    mark: Hashable  # of two points with one mark only one is weighed, of two with one key only one is proposed
 
     @property
     def allowed(self) -> bool:
@@ -98,6 +100,7 @@ class History:
     told: list[tuple[Point, list[float], float]]  # values turned so that less is better; doubt
     pending: list[Point]
     seen: set[Hashable]
+    met: list[Point]  # of every trial, in order
     count: int
 
 
@@ -105,7 +108,8 @@ class KnownCostSampler(BaseSampler):
     """An Optuna sampler for objectives of which some are known before the trial.
 
     `known[i]` gives objective i exactly from the parameters; none need be known. `features(params)` gives other cheap
-    numbers (inputs of the model), `canonical(params)` a hashable identity under which two proposals are the same.
+    numbers (inputs of the model), `canonical(params)` a hashable identity under which two proposals are the same, and
+    `variant(params)` what tells apart designs of one identity, all weighed, of which only the best is proposed.
     `reference` is the point the hypervolume is measured from, one value for each objective (default: the dearest
     candidate and the worst value told). `budget[i]` bounds known objective i and `excess(params)` anything else, by
     how far it is over (0 or less is within): what they exclude is never proposed. `space(chooser)` asks the questions
@@ -123,6 +127,7 @@ class KnownCostSampler(BaseSampler):
         *,
         features: Callable[[Params], Sequence[float]] | None = None,
         canonical: Callable[[Params], Hashable] | None = None,
+        variant: Callable[[Params], Hashable] | None = None,
         reference: Sequence[float] | None = None,
         budget: Mapping[int, float] | None = None,
         excess: Callable[[Params], float] | None = None,
@@ -142,6 +147,7 @@ class KnownCostSampler(BaseSampler):
         if first < 1:
             raise SettingsError(f"first must be a whole number from 1 up; got {first}.")
         self._features, self._canonical, self._excess = features, canonical, excess
+        self._variant = variant
         self._reference = None if reference is None else [float(value) for value in reference]
         self._budget = dict(budget or {})
         self._space = space
@@ -176,11 +182,7 @@ class KnownCostSampler(BaseSampler):
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The questions of the design that is proposed to this trial."""
         with self._lock:
-            self._fits(study)
-            of = (study.study_name, study._study_id)
-            if self._study_known != of:
-                self._study_known = of
-                self._checked, self._proposed = set(), {}
+            self._serve(study)
             # Fifteen times slower on all threads of a busy machine; and one thread gives the same sums everywhere.
             with threadpool_limits(1, "blas"):
                 point = self._propose(study, trial)
@@ -218,6 +220,14 @@ class KnownCostSampler(BaseSampler):
             if state == TrialState.COMPLETE and values is not None:
                 self._fits(study)
                 self._agrees(trial, values)
+
+    def _serve(self, study: Study) -> None:
+        """Turn to this study: what was proposed and checked in another says nothing here."""
+        self._fits(study)
+        of = (study.study_name, study._study_id)
+        if self._study_known != of:
+            self._study_known = of
+            self._checked, self._proposed = set(), {}
 
     # -- laws --
 
@@ -271,7 +281,8 @@ class KnownCostSampler(BaseSampler):
             over += [] if self._excess is None else [float(self._excess(params))]
             key = name if self._canonical is None else self._canonical(params)
             features = () if self._features is None else tuple(float(x) for x in self._features(params))
-            found = Point(dict(params), dict(offered), name, key, known, features, max(over, default=0.0))
+            mark = key if self._variant is None else (key, self._variant(params))
+            found = Point(dict(params), dict(offered), name, key, known, features, max(over, default=0.0), mark)
         except Exception:
             if sure:
                 raise
@@ -282,15 +293,16 @@ class KnownCostSampler(BaseSampler):
         walked(space, chooser)
         return self._point(chooser.params, chooser.offered, sure=self._space is not None)
 
-    def _history(self, study: Study, current: FrozenTrial) -> History:
-        signs = [-1.0 if direction == StudyDirection.MAXIMIZE else 1.0 for direction in study.directions]
+    def _history(self, study: Study, number: int | None) -> History:
+        """What the study holds beside the trial of this number."""
+        signs = _signs(study)
         unknown = [i for i in range(len(signs)) if i not in self._known]
         told: list[tuple[Point, list[float], float]] = []
         pending: list[Point] = []
-        seen: set[Hashable] = set()
+        met: list[Point] = []
         trials = study.get_trials(deepcopy=False)
         for trial in trials:
-            if trial.number == current.number:
+            if trial.number == number:
                 continue
             params, offered = self._answers(trial)
             if not params:
@@ -301,7 +313,7 @@ class KnownCostSampler(BaseSampler):
             point = self._point(params, offered, sure=complete)
             if point is None:
                 continue
-            seen.add(point.key)
+            met.append(point)
             if complete:
                 told.append((point, [sign * value for sign, value in zip(signs, trial.values, strict=True)], 1.0))
             elif trial.state == TrialState.RUNNING:
@@ -311,7 +323,8 @@ class KnownCostSampler(BaseSampler):
                 if reached is not None:
                     values = dict(zip(unknown, reached, strict=True)) | dict(zip(self._known, point.known, strict=True))
                     told.append((point, [sign * values[i] for i, sign in enumerate(signs)], STOPPED_DOUBT))
-        return History(told, pending, seen, sum(1 for t in trials if t.number != current.number))
+        seen = {point.key for point in met}
+        return History(told, pending, seen, met, sum(1 for t in trials if t.number != number))
 
     def _answers(self, trial: FrozenTrial) -> tuple[Params, Mapping[str, BaseDistribution]]:
         """The answers of a trial; of one that is being asked, those it will give."""
@@ -335,7 +348,28 @@ class KnownCostSampler(BaseSampler):
 
     def _propose(self, study: Study, trial: FrozenTrial) -> Point | None:
         dice = random.Random(f"{self._seed}/{trial.number}")
-        trials = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
+        here = self._look(study, trial.number, dice)
+        if here is None:
+            return None
+        history = here.history
+        if here.learned is not None and history.count < 3 * self._first:
+            fresh = self._untried(here.learned, history, dice)
+            if fresh is not None:
+                return fresh
+        open_ = here.open_
+        if not open_ and not here.whole:
+            open_ = self._wander(here.space, history, dice)
+        if not open_:
+            return self._again(here.pool, dice)
+        if history.count < self._first or len(history.told) < 2:
+            return self._spread(open_, here.pool, history, here.encode, dice)
+        choice = _Choice(self, history, _signs(study), here.pool, here.encode)
+        points, gains = self._weighed(here, open_, choice, dice)
+        return _first_best(points, gains)
+
+    def _look(self, study: Study, number: int | None, dice: random.Random) -> "_Look | None":
+        """What a proposal starts from, for the trial of this number; None where nothing is known of the space yet."""
+        trials = [t for t in study.get_trials(deepcopy=False) if t.number != number]
         learned: LearnedSpace | None = None
         space = self._space
         if space is None:
@@ -348,24 +382,31 @@ class KnownCostSampler(BaseSampler):
         pool, whole = self._candidates(space, "" if learned is None else learned.shape)
         if learned is None:
             self._offered = self._pool_offers
-        history = self._history(study, trial)
-        encode = self._encoder(history)
+        history = self._history(study, number)
         open_ = [point for point in pool if point.allowed and point.key not in history.seen]
-        if learned is not None and history.count < 3 * self._first:
-            fresh = self._untried(learned, history, dice)
-            if fresh is not None:
-                return fresh
-        if not open_ and not whole:
-            open_ = self._wander(space, history, dice)
-        if not open_:
-            return self._again(pool, dice)
-        if history.count < self._first or len(history.told) < 2:
-            return self._spread(open_, pool, history, encode, dice)
-        signs = [-1.0 if direction == StudyDirection.MAXIMIZE else 1.0 for direction in study.directions]
-        choice = _Choice(self, history, signs, pool, encode)
-        if whole:
-            return choice.best(open_, dice)
-        return self._evolved(space, choice, open_, history, dice)
+        return _Look(space, learned, pool, whole, history, self._encoder(history), open_)
+
+    def expected_gain(self, study: Study, count: int = 8) -> float:
+        """What the best `count` designs still open are expected to add to the hypervolume, as a share of it.
+
+        The hypervolume is that between the ends of the front: measured from the worst of each objective on it and a
+        tenth of the front's range beyond. From the worst of all designs the first good one would have nearly
+        everything. One design after the other is taken to give what is expected of it, so that neighbours are not
+        counted twice. Infinite where fewer than `first` trials are told, 0 where nothing is left to propose. Whoever
+        proposed the trials, it is told of the same study.
+        """
+        with self._lock, threadpool_limits(1, "blas"):
+            self._serve(study)
+            dice = random.Random(f"{self._seed}/gain")
+            here = self._look(study, None, dice)
+            if here is None or len(here.history.told) < max(2, self._first):
+                return math.inf
+            open_ = here.open_ if here.open_ or here.whole else self._wander(here.space, here.history, dice)
+            if not open_:
+                return 0.0
+            choice = _Choice(self, here.history, _signs(study), here.pool, here.encode)
+            points, _ = self._weighed(here, open_, choice, dice)
+            return choice.expected_share(points, count)
 
     def _candidates(self, space: Space, shape: str) -> tuple[list[Point], bool]:
         """Every point of a small space (True), or a sample of a large one with its cheapest and dearest (False)."""
@@ -384,7 +425,7 @@ class KnownCostSampler(BaseSampler):
                     points += self._climb(space, points, _Signed(i, sign), dice)
         for point in points:
             if point is not None:
-                found.setdefault(point.key, point)
+                found.setdefault(point.mark, point)
         self._near.clear()
         self._pool_offers = {name: each for point in found.values() for name, each in point.offered.items()}
         self._pool = (shape, list(found.values()), ways is not None)
@@ -451,7 +492,7 @@ class KnownCostSampler(BaseSampler):
         """Points never seen, where the sample is used up: by single steps from random points and from those told."""
         here: list[Point | None] = [self._chosen(space, Dice(dice)) for _ in range(SAMPLE // 4)]
         here += [self._changed(space, dice.choice(history.told)[0], dice) for _ in range(SAMPLE // 4) if history.told]
-        found = {p.key: p for p in here if p is not None and p.allowed and p.key not in history.seen}
+        found = {p.mark: p for p in here if p is not None and p.allowed and p.key not in history.seen}
         return list(found.values())
 
     def _again(self, pool: Sequence[Point], dice: random.Random) -> Point | None:
@@ -475,7 +516,7 @@ class KnownCostSampler(BaseSampler):
                 name = key_of(chooser.params)
                 known = self._point(chooser.params, chooser.offered, sure=False)
                 if known is None:
-                    return Point(chooser.params, chooser.offered, name, name, (), (), 0.0)
+                    return Point(chooser.params, chooser.offered, name, name, (), (), 0.0, name)
                 if known.allowed and known.key not in history.seen:
                     return known
         return None
@@ -507,36 +548,43 @@ class KnownCostSampler(BaseSampler):
         encode: Callable[[Sequence[Point]], Array],
         dice: random.Random,
     ) -> Point:
-        """A first trial: at its step of the known cost, the point least like those before it."""
+        """A first trial: at a step of the known cost that is free yet, the point least like those before it."""
         near = list(open_)
         if self._known:
             allowed = [point for point in pool if point.allowed]
-            costs, _ = _cost_columns([point.known for point in allowed])
-            level = _levels(self._first)[history.count % self._first]
+            costs, positive = _cost_columns([point.known for point in allowed])
             low, high = float(costs[:, 0].min()), float(costs[:, 0].max())
+            spent = [point.known[0] for point in history.met if point.known[0] > 0 or not positive[0]]
+            before = [math.log(cost) if positive[0] else cost for cost in spent]
+            level = _next_level(self._first, [(cost - low) / (high - low or 1.0) for cost in before])
             place = dict(zip((point.name for point in allowed), costs[:, 0], strict=True))
             off = [abs(place.get(point.name, math.inf) - (low + level * (high - low))) for point in near]
             order = sorted(range(len(near)), key=lambda i: off[i])
             share = 1 if level in (0.0, 1.0) else max(8, len(near) // 30)
             near = [near[i] for i in order[:share]]
         near = dice.sample(near, min(len(near), 300))
-        before = [point for point, _, _ in history.told] + history.pending
-        if not before:
+        others = [point for point, _, _ in history.told] + history.pending
+        if not others:
             return near[0]
-        a, b = encode(near), encode(before)
+        a, b = encode(near), encode(others)
         apart = ((a[:, None, :] - b[None, :, :]) ** 2).sum(-1).min(1)
         return near[int(np.argmax(apart))]
 
-    def _evolved(
-        self, space: Space, choice: "_Choice", open_: list[Point], history: History, dice: random.Random
-    ) -> Point:
-        met = {point.key for point in open_} | history.seen
+    def _weighed(
+        self, here: "_Look", open_: Sequence[Point], choice: "_Choice", dice: random.Random
+    ) -> tuple[list[Point], Array]:
+        """The candidates and what each is expected to gain: all of a small space; of a large one those open, and what
+        the front and the best of them lead to by small changes."""
+        if here.whole:
+            return list(open_), choice.gain(open_)
+        met = {point.mark for point in open_}
+        seen, space = here.history.seen, here.space
 
         def new(points: Sequence[Point | None]) -> list[Point]:
             found = []
             for point in points:
-                if point is not None and point.allowed and point.key not in met:
-                    met.add(point.key)
+                if point is not None and point.allowed and point.key not in seen and point.mark not in met:
+                    met.add(point.mark)
                     found.append(point)
             return found
 
@@ -562,7 +610,20 @@ class KnownCostSampler(BaseSampler):
                 break
             points += more
             gains = np.append(gains, choice.gain(more))
-        return _first_best(points, gains)
+        return points, gains
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What a proposal starts from: the space, its candidates, what the study holds, and which are still open."""
+
+    space: Space
+    learned: LearnedSpace | None
+    pool: list[Point]
+    whole: bool
+    history: History
+    encode: Callable[[Sequence[Point]], Array]
+    open_: list[Point]
 
 
 class _Choice:
@@ -596,9 +657,7 @@ class _Choice:
         inputs = self._inputs(points)
         self._models: dict[int, Model] = {}
         evaluated = [*points, *history.pending]
-        smooth = np.empty((len(evaluated), len(signs)))
-        for at, i in enumerate(self._known):
-            smooth[:, i] = [signs[i] * point.known[at] for point in evaluated]
+        self._pending = history.pending
         for i in range(len(signs)):
             if i not in self._known:
                 finite = values[np.isfinite(values[:, i]), i]
@@ -607,7 +666,7 @@ class _Choice:
                 if history.pending:
                     model.suppose(self._inputs(history.pending))
                 self._models[i] = model
-                smooth[:, i] = model.typical(self._inputs(evaluated))
+        self._smooth = smooth = self._typical(evaluated)
         self._reference = self._from(sampler._reference, values, pool)
         members = pareto_front(smooth, ["minimize"] * len(signs))
         self.front = [evaluated[i] for i in members]
@@ -653,9 +712,36 @@ class _Choice:
         """Expected hypervolume improvement of each point."""
         return expected_improvement(self._beliefs(points, self._inputs(points)), self._volume_front, self._reference)
 
-    def best(self, points: Sequence[Point], dice: random.Random) -> Point:
-        """The point that is worth most."""
-        return _first_best(points, self.gain(points))
+    def expected_share(self, points: Sequence[Point], count: int) -> float:
+        """What the best `count` of the points are expected to add to the hypervolume between the front's ends."""
+        front = self._volume_front
+        least: list[Direction] = ["minimize"] * len(self._signs)
+        reference = np.array(front_box(self._smooth, least))
+        volume = hypervolume(front, reference, least)
+        gained, left, supposed = 0.0, list(points), list(self._pending)
+        for _ in range(count):
+            if not left:
+                break
+            inputs = self._inputs(left)
+            gains = expected_improvement(self._beliefs(left, inputs), front, reference)
+            best = _first_best(left, gains)
+            gained += float(gains.max())
+            supposed.append(best)
+            front = np.vstack([front, self._typical([best])])
+            front = front[pareto_front(front, least)]
+            for model in self._models.values():
+                model.suppose(self._inputs(supposed))
+            left = [point for point in left if point.key != best.key]
+        return gained / volume
+
+    def _typical(self, points: Sequence[Point]) -> Array:
+        """The median that is expected of each point, the known objectives as they are."""
+        found = np.empty((len(points), len(self._signs)))
+        for at, i in enumerate(self._known):
+            found[:, i] = [self._signs[i] * point.known[at] for point in points]
+        for i, model in self._models.items():
+            found[:, i] = model.typical(self._inputs(points))
+        return found
 
 
 def _reached(trial: FrozenTrial, unknown: Sequence[int]) -> list[float] | None:
@@ -671,6 +757,11 @@ def _reached(trial: FrozenTrial, unknown: Sequence[int]) -> list[float] | None:
         return None
     values = [float(value) for value in found]
     return values if all(math.isfinite(value) for value in values) else None
+
+
+def _signs(study: Study) -> list[float]:
+    """By objective what turns it so that less is better."""
+    return [-1.0 if direction == StudyDirection.MAXIMIZE else 1.0 for direction in study.directions]
 
 
 def _first_best(points: Sequence[Point], gains: Array) -> Point:
@@ -692,6 +783,18 @@ def _levels(count: int) -> list[float]:
     while len(found) < count:
         found.append(max((x for x in grid if x not in found), key=lambda x: min(abs(x - y) for y in found)))
     return found
+
+
+def _next_level(count: int, before: Sequence[float]) -> float:
+    """The first step that is free. Each trial before took the one nearest to it, be it a proposal or a design that was
+    asked for otherwise: what is known already is not spread over again. An end is taken only by what is next to it."""
+    free: list[float] = []
+    for place in before:
+        free = free or _levels(count)
+        reach = [step for step in free if 0.0 < step < 1.0 or abs(step - place) * (count - 1) <= 0.5]
+        if reach:
+            free.remove(min(reach, key=lambda step: abs(step - place)))
+    return (free or _levels(count))[0]
 
 
 def _cost_columns(rows: Sequence[tuple[float, ...]]) -> tuple[Array, NDArray[np.bool_]]:

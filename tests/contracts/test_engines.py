@@ -140,3 +140,26 @@ def test_an_evaluation_that_gives_no_numbers_fails_its_trial_and_not_the_search(
         t.architecture["stages"][0]["operator"]: (t.state, t.failure_kind) for t in ledger.trials(ledger.search().id)
     }
     assert found == {"conv": ("complete", None), "local_attention": ("failed", "bug")}
+
+
+def test_the_end_of_the_hours_lets_what_runs_finish(engine, ledger):
+    def evaluate(architecture, settings):
+        import time
+
+        time.sleep(0.2)
+        yield {"accuracy": 0.5}
+
+    search = run(SPACE, trials=12, engine=engine, ledger=ledger, evaluate=evaluate, hours=0.1 / 3600)
+    assert 1 <= len(states(ledger)) < 12
+    assert set(states(ledger).values()) == {"complete"}
+    assert search.stopping.why.endswith("hours are over")
+
+
+def test_a_tuned_recipe_reaches_the_worker(engine, ledger):
+    def evaluate(architecture, settings):
+        yield {"accuracy": settings.learning_rate}
+
+    run(SPACE, trials=8, engine=engine, ledger=ledger, evaluate=evaluate, tune_recipe=True)
+    trials = ledger.trials(ledger.search().id)
+    assert [t.measurements["accuracy"] for t in trials] == [t.settings["learning_rate"] for t in trials]
+    assert len({t.settings["learning_rate"] for t in trials}) > 1

@@ -1,0 +1,186 @@
+"""Stop rules: the hours of a call and a front that has settled; and the hypervolume that a search tells."""
+
+import math
+import time
+from itertools import pairwise
+
+import pytest
+from fakes import scored, tiny_space
+
+from hybrid_search.bounds import known_worst
+from hybrid_search.charts import hypervolume_numbers
+from hybrid_search.engines import open_search, question, run
+from hybrid_search.errors import SettingsError
+from hybrid_search.ledger import Ledger
+from hybrid_search.search import Outcome, Search
+from hybrid_search.space import SearchSpace, load_space
+from hybrid_search.stopping import LEAST, Stopping
+
+SPACE = load_space("fashion-table")
+OPERATORS = {"conv": {"kernel_size": [3, 5]}, "local_attention": {"extent": [3, 5], "heads": 2}}
+STAGES = [{"depth": 1, "width": [8, 16, 32], "operator": OPERATORS}] * 2
+MEDIUM = SearchSpace.from_dict({"name": "medium", "stem": {"conv3x3": {"width": 8}}, "stages": STAGES})
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger(f"sqlite:///{tmp_path}/l.db") as opened:
+        yield opened
+
+
+def saturating(architecture, settings):
+    """Accuracy grows with the logarithm of the widths, and attention late is worth a little."""
+    size = sum(stage.depth * stage.width for stage in architecture.stages) + 4 * architecture.stem.width
+    late = architecture.stages[-1].operator == "local_attention"
+    yield {"accuracy": 0.97 - 0.9 * math.exp(-0.04 * size) + 0.01 * late}
+
+
+# -- the rule --
+
+
+def test_hours_are_those_of_the_call():
+    rule = Stopping(hours=2)
+    assert not rule.out_of_time()
+    assert rule.why is None
+    assert Stopping(hours=2, _began=time.monotonic() - 7199).out_of_time() is False
+    over = Stopping(hours=2, _began=time.monotonic() - 7201)
+    assert over.out_of_time()
+    assert over.why == "its 2 hours are over"
+    assert not Stopping(_began=0.0).out_of_time()
+
+
+def test_a_front_that_still_moves_or_is_expected_to_has_not_settled():
+    for gains in ((0.5, 0.001), (0.001, 0.5), (0.011, 0.009)):
+        assert not Stopping(until_settled=0.01).settled(100, lambda gains=gains: gains)
+    rule = Stopping(until_settled=0.01)
+    assert rule.settled(100, lambda: (0.009, 0.0))
+    assert "added 0.90% to the hypervolume" in rule.why
+    assert "the next 8 are expected to add 0.00%, less than 1.00%" in rule.why
+
+
+def test_no_front_settles_before_its_time_or_without_being_asked():
+    asked = []
+
+    def gains():
+        asked.append(1)
+        return 0.0, 0.0
+
+    assert not Stopping().settled(1000, gains)
+    assert not Stopping(until_settled=0.5).settled(LEAST - 1, gains)
+    assert not asked
+    assert Stopping(until_settled=0.5).settled(LEAST, gains)
+
+
+def test_the_gain_is_asked_for_once_for_each_number_of_completed_trials():
+    asked = []
+    rule = Stopping(until_settled=0.01)
+    for completed in (LEAST, LEAST, LEAST, LEAST + 1):
+        assert not rule.settled(completed, lambda: asked.append(1) or (1.0, 1.0))
+    assert len(asked) == 2
+
+
+def test_what_has_stopped_stays_stopped():
+    rule = Stopping(until_settled=0.01)
+    assert rule.settled(50, lambda: (0.0, 0.0))
+    assert rule.settled(51, lambda: (1.0, 1.0))
+    assert rule.out_of_time()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"hours": 0}, "hours must be a number above 0; got 0"),
+        ({"hours": -1.5}, "hours must be a number above 0; got -1.5"),
+        ({"hours": math.nan}, "hours must be a number above 0; got nan"),
+        ({"until_settled": 0.0}, "until-settled must be a share of the hypervolume between 0 and 1; got 0"),
+        ({"until_settled": 1.0}, "until-settled must be a share of the hypervolume between 0 and 1; got 1"),
+    ],
+)
+def test_a_wrong_rule_is_refused_and_nothing_is_written(tmp_path, wrong, message):
+    with pytest.raises(SettingsError, match=message):
+        run(SPACE, trials=2, engine="local", ledger=f"sqlite:///{tmp_path}/x.db", evaluate=scored(), **wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- a search under it --
+
+
+def test_a_search_stops_where_its_front_has_settled_and_goes_on_without_the_rule(ledger):
+    more = {"trials": 100, "engine": "local", "ledger": ledger, "evaluate": saturating}
+    search = run(MEDIUM, until_settled=0.1, **more)
+    done = search.progress().counts["complete"]
+    assert LEAST <= done < 50
+    assert "its front has settled" in search.stopping.why
+    assert max(search.gains()) < 0.1
+    again = run(MEDIUM, until_settled=0.1, **more)
+    assert again.progress().counts["complete"] == done  # asked again it finds what it found
+    assert run(MEDIUM, **(more | {"trials": done + 2})).stopping.why is None
+
+
+def test_a_search_whose_front_still_moves_goes_on_to_its_target(ledger):
+    told = []
+
+    def better_and_better(architecture, settings):
+        told.append(1)
+        yield {"accuracy": 1 - 0.9 * 0.93 ** len(told)}
+
+    more = {"engine": "local", "ledger": ledger, "evaluate": better_and_better}
+    search = run(MEDIUM, trials=LEAST + 6, until_settled=0.05, **more)
+    assert search.progress().counts["complete"] == LEAST + 6
+    assert search.stopping.why is None
+
+
+def test_whoever_proposes_the_next_gain_is_judged_from_what_was_told(ledger):
+    search = run(MEDIUM, trials=10, engine="local", ledger=ledger, evaluate=saturating, sampler="random")
+    past, coming = search.gains()
+    assert 0 < past < 1
+    assert 0.001 < coming < 10
+
+
+def test_the_hours_end_a_search_between_trials_and_the_same_call_goes_on(ledger):
+    def slow(architecture, settings):
+        time.sleep(0.15)
+        yield {"accuracy": 0.5}
+
+    more = {"trials": 6, "engine": "local", "ledger": ledger, "evaluate": slow}
+    search = run(tiny_space(), hours=0.2 / 3600, **more)
+    states = [trial.state for trial in ledger.trials(search.record.id)]
+    assert 1 <= len(states) < 6
+    assert set(states) == {"complete"}  # what ran has finished
+    assert search.stopping.why.endswith("hours are over")
+    assert run(tiny_space(), **more).progress().counts["complete"] == 6
+
+
+# -- the hypervolume --
+
+
+@pytest.mark.parametrize(
+    "objectives", [("accuracy", "flops"), ("accuracy", "params", "flops"), ("loss", "flops"), ("loss", "latency_ms")]
+)
+def test_the_hypervolume_never_falls_and_the_page_and_a_search_opened_again_agree(ledger, objectives):
+    search = open_search(question(SPACE, trials=20, objectives=objectives, sampler="random", seed=4), ledger)
+    seen, references = [], []
+    while (trial := search.ask()) is not None:
+        score = int(trial.architecture.digest[:4], 16) / 65536
+        search.tell(trial, Outcome("complete", {"accuracy": score, "loss": 3 - 2 * score, "latency_ms": 1 + score**2}))
+        progress = search.progress()
+        seen.append(progress.hypervolume)
+        references.append(tuple(progress.reference))
+    assert all(after >= before for before, after in pairwise(seen))
+    assert len(set(references[7:])) == 1  # it stands still from the eighth trial on, from the first where it is known
+    assert len(set(references)) == 1 or "loss" in objectives
+    again = Search(search.record, ledger).progress()
+    points, _ = ledger.points(search.record.id, objectives)
+    page = hypervolume_numbers(points, objectives, known_worst(search.record))
+    assert (again.hypervolume, tuple(again.reference)) == (seen[-1], references[-1])
+    assert page.last == pytest.approx(seen[-1])
+    assert page.reference == references[-1]
+
+
+def test_known_costs_are_measured_from_beyond_the_dearest_design_or_the_budget(ledger):
+    search = open_search(question(SPACE, trials=1), ledger)
+    dearest = max(search.price(design)["flops"] for design in SPACE.enumerate())
+    assert known_worst(question(SPACE, trials=1)) == {"flops": pytest.approx(1.1 * dearest)}
+    assert known_worst(question(SPACE, trials=1, max_flops=1e6)) == {"flops": pytest.approx(1.1e6)}
+    assert known_worst(question(SPACE, trials=1, max_flops=1e9)) == {"flops": pytest.approx(1.1 * dearest)}
+    assert known_worst(question(SPACE, trials=1, objectives=("accuracy", "loss"))) == {}

@@ -1,0 +1,121 @@
+"""Recipes tuned with the architecture: sampled, recorded with the trial, trained with, and no part of the digest."""
+
+import pytest
+from fakes import scored, tiny_space
+
+from hybrid_search.costs import fitted
+from hybrid_search.engines import open_search, question, run
+from hybrid_search.errors import LedgerError, SettingsError
+from hybrid_search.ledger import Ledger
+from hybrid_search.record import Settings
+from hybrid_search.samplers import SAMPLERS
+from hybrid_search.search import Outcome
+from hybrid_search.space import Answers
+from hybrid_search.tuning import offered, recipe_of, tunable, untuned
+from hybrid_search.warm import known_designs
+
+SPACE = tiny_space()
+BOTH = ("learning_rate", "weight_decay")
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger(f"sqlite:///{tmp_path}/l.db") as opened:
+        yield opened
+
+
+def worth(trial):
+    """Any design is as good as any; the recipe alone decides, best at four times the rate."""
+    return 0.5 + 0.1 * trial.settings.learning_rate / 0.06
+
+
+def play(ledger, trials=12, **more):
+    search = open_search(question(SPACE, trials=trials, tune_recipe=True, **more), ledger)
+    while (trial := search.ask()) is not None:
+        search.tell(trial, Outcome("complete", {"accuracy": worth(trial)}))
+    return ledger.trials(search.record.id), search
+
+
+def test_steps_are_even_in_the_logarithm_and_begin_with_the_recipes_own():
+    recipe = Settings(learning_rate=0.015, weight_decay=0.05)
+    assert offered(recipe, "learning_rate") == (0.015, 0.00375, 0.0075, 0.03, 0.06)
+    assert offered(recipe, "weight_decay") == (0.05, 0.0125, 0.2)
+
+
+def test_what_a_recipe_leaves_out_is_not_tuned():
+    assert tunable(Settings()) == BOTH
+    assert tunable(Settings(weight_decay=0.0)) == ("learning_rate",)
+    with pytest.raises(SettingsError, match="--tune-recipe needs a learning rate or a weight decay above 0 to vary"):
+        question(SPACE, trials=1, settings=Settings(learning_rate=0.0, weight_decay=0.0), tune_recipe=True)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_tunes_and_trains_no_network_twice(ledger, sampler):
+    trials, search = play(ledger, 9 if sampler == "gp" else 40, sampler=sampler)  # gp takes its time
+    assert len({trial.digest for trial in trials}) == len(trials) == (9 if sampler == "gp" else SPACE.size())
+    recipes = {tuple(trial.settings[name] for name in BOTH) for trial in trials}
+    assert len(recipes) > 1 or sampler == "grid"  # the grid trains each design once, under the recipe itself
+    assert search.record.tuned == BOTH
+
+
+def test_a_trial_records_the_recipe_it_was_trained_with(ledger):
+    seen = {}
+
+    def evaluate(architecture, settings):
+        seen[architecture.digest] = settings
+        yield {"accuracy": 0.5}
+
+    search = run(SPACE, trials=8, engine="local", ledger=ledger, evaluate=evaluate, tune_recipe=True)
+    for trial in ledger.trials(search.record.id):
+        used = seen[trial.digest]
+        assert Settings.from_dict(trial.settings) == used
+        assert dict(recipe_of(trial.choices)) == {f"recipe.{name}": getattr(used, name) for name in BOTH}
+        assert (used.digest == search.record.settings.digest) == all(
+            getattr(used, name) == getattr(search.record.settings, name) for name in BOTH
+        )
+        assert "recipe" not in str(untuned(trial.choices))
+    assert len({settings.digest for settings in seen.values()}) > 1
+
+
+def test_known_designs_keep_the_recipe(ledger):
+    trials, search = play(ledger, 4)
+    known = [each.architecture.digest for each in known_designs(search.record)]
+    assert [trial.digest for trial in trials[:2]] == known
+    assert all(Settings.from_dict(trial.settings) == search.record.settings for trial in trials[:2])
+
+
+def test_known_cost_learns_which_recipe_is_worth_more(ledger):
+    trials, _ = play(ledger, 12)
+    assert [trial.settings["learning_rate"] for trial in trials[9:]] == [0.06] * 3
+
+
+def test_opened_again_it_asks_what_it_would_have_asked(ledger):
+    def asked(name, targets):
+        for target in targets:
+            trials, _ = play(ledger, target, name=name)
+        return [(trial.digest, recipe_of(trial.choices)) for trial in trials]
+
+    assert asked("halves", (3, 9, 12)) == asked("whole", (12,))
+
+
+def test_a_trial_left_running_is_asked_again_under_its_recipe(ledger):
+    wanted = question(SPACE, trials=6, tune_recipe=True, warm_start=False, seed=3)
+    lost = open_search(wanted, ledger).ask()
+    retaken = open_search(wanted, ledger).ask()
+    assert (retaken.number, retaken.architecture, retaken.settings) == (lost.number, lost.architecture, lost.settings)
+
+
+def test_a_network_proposed_again_under_another_recipe_teaches_nothing_that_was_not_measured(ledger):
+    trials, search = play(ledger, 10, sampler="random", seed=1)
+    told = {(trial.digest, recipe_of(trial.choices)): trial.measurements["accuracy"] for trial in trials}
+    assert search.progress().duplicates > 0
+    for trial in search._study.trials:
+        if trial.values is not None:
+            digest = fitted(SPACE.choose(Answers(trial.params)), search.record.input_size).digest
+            assert trial.values[0] == told[digest, recipe_of(trial.params)]
+
+
+def test_a_tuned_search_is_another_question(ledger):
+    run(SPACE, trials=2, engine="local", ledger=ledger, evaluate=scored())
+    with pytest.raises(LedgerError, match=r"tuned \(\) \(asked: \('learning_rate', 'weight_decay'\)\)"):
+        run(SPACE, trials=4, engine="local", ledger=ledger, evaluate=scored(), tune_recipe=True)

@@ -1,0 +1,163 @@
+"""The known designs: the paper's networks where the space has them, what is nearest elsewhere, always first."""
+
+from dataclasses import replace
+
+import pytest
+from fakes import scored, tiny_space
+
+from hybrid_search.costs import price
+from hybrid_search.engines import open_search, question, run
+from hybrid_search.errors import LedgerError
+from hybrid_search.ledger import Ledger
+from hybrid_search.record import SearchRecord
+from hybrid_search.references import reference
+from hybrid_search.search import Outcome
+from hybrid_search.space import SearchSpace, load_space
+from hybrid_search.warm import known_designs, known_names
+
+OPERATORS = {"conv": {"kernel_size": [3, 5]}, "local_attention": {"extent": [3, 5, 7], "heads": [1, 2]}}
+
+
+def record(space, **more):
+    values = {"objectives": ("accuracy", "flops"), "settings": space.settings, "sampler": "known-cost", "seed": 0}
+    values |= {"target": 9, "input_size": (3, 32, 32), "classes": 10, "warm_start": True}
+    return SearchRecord(0, space.name, space.to_dict(), **values | more)
+
+
+def found(space, **more):
+    return {each.name: each.architecture for each in known_designs(record(space, **more))}
+
+
+def a_space(*stages, stem="conv3x3", **more):
+    stages = [{"depth": 1, "width": [8, 16, 32], **stage} for stage in stages]
+    return SearchSpace.from_dict({"name": "own", "stem": {stem: {"width": [8, 16]}}, "stages": stages, **more})
+
+
+def operators(architecture):
+    return [stage.operator for stage in architecture.stages for _ in range(stage.depth)]
+
+
+@pytest.mark.parametrize(("space", "depth"), [("sasa-resnet26", 26), ("sasa-resnet50", 50)])
+def test_the_spaces_of_the_paper_begin_with_its_own_networks(space, depth):
+    designs = found(load_space(space), input_size=(3, 224, 224), classes=1000)
+    assert designs["all convolution"] == reference(f"resnet{depth}")
+    assert designs["all attention"] == reference(f"sasa-{depth}-stem")
+    assert designs["attention throughout"] == reference(f"sasa-{depth}-full")
+    if depth == 50:
+        for pattern in ("CAAA", "CCAA", "CCCA"):
+            assert designs[f"convolution then attention ({pattern})"] == reference(f"hybrid-50-{pattern}")
+    assert len(designs) == 6
+
+
+def test_known_designs_differ_in_their_operators_alone():
+    designs = found(load_space("digits"), input_size=(1, 16, 16))
+    assert list(designs) == [
+        "all convolution",
+        "all attention",
+        "convolution then attention (CAA)",
+        "convolution then attention (CCA)",
+    ]
+    sizes = {tuple((s.depth, s.width, s.stride) for s in design.stages) for design in designs.values()}
+    assert sizes == {((1, 8, 1), (1, 16, 2), (2, 32, 2))}  # the middle of what is offered
+    assert {stage.options for stage in designs["all convolution"].stages} == {(("kernel_size", 3), ("groups", 1))}
+    assert [dict(s.options)["extent"] for s in designs["all attention"].stages] == [7, 7, 5]
+    assert [dict(s.options)["heads"] for s in designs["all attention"].stages] == [2, 2, 4]
+
+
+def test_only_what_the_space_offers_is_known():
+    space = a_space({"operator": "conv"}, {"operator": OPERATORS})
+    assert [operators(a) for a in found(space).values()] == [["conv", "conv"], ["conv", "local_attention"]]
+    assert found(a_space({"operator": {"local_attention": {"heads": 2}}}, stem="conv7x7")).keys() == {"all attention"}
+
+
+def test_stages_that_share_their_operator_are_of_one_kind():
+    groups = {"early": {"operator": OPERATORS}}  # a group's operator is asked once
+    space = a_space({"group": "early"}, {"group": "early"}, {"operator": OPERATORS}, groups=groups)
+    conv, attention = ["conv"], ["local_attention"]
+    assert [operators(a) for a in found(space).values()] == [3 * conv, 3 * attention, 2 * conv + attention]
+
+
+def test_a_choice_for_each_block_follows_its_stage():
+    space = a_space({"operator": OPERATORS, "per": "block"}, {"operator": OPERATORS, "per": "block", "stride": 2})
+    assert [operators(a) for a in found(space).values()] == [
+        ["conv", "conv"],
+        ["local_attention", "local_attention"],
+        ["conv", "local_attention"],
+    ]
+
+
+def test_a_space_of_many_stages_is_split_at_three_depths():
+    space = a_space(*[{"operator": OPERATORS, "width": 8 * (1 + number)} for number in range(8)])
+    patterns = ["".join("CA"[name != "conv"] for name in operators(a)) for a in found(space).values()]
+    assert patterns == ["C" * 8, "A" * 8, "CCAAAAAA", "CCCCAAAA", "CCCCCCAA"]
+
+
+def test_a_known_design_over_the_budget_is_taken_down_to_it_or_left_out():
+    space, size = load_space("fashion-table"), (1, 14, 14)
+
+    def flops(architecture):
+        return price(architecture, size, 10)[0]
+
+    free = found(space, input_size=size)
+    least = min(flops(a) for a in space.enumerate() if set(operators(a)) == {"local_attention"})
+    for budget in (1_500_000, 300_000, least, least - 1):
+        within = found(space, input_size=size, max_flops=budget)
+        assert all(flops(a) <= budget for a in within.values())
+        assert all(within[name] == a for name, a in free.items() if flops(a) <= budget)
+        assert ("all attention" in within) == (budget >= least)
+        assert {*operators(within["all convolution"])} == {"conv"}
+
+
+# -- in a search --
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger(f"sqlite:///{tmp_path}/l.db") as opened:
+        yield opened
+
+
+def play(ledger, trials, sampler="known-cost", **more):
+    search = open_search(question(load_space("fashion-table"), trials=trials, sampler=sampler, **more), ledger)
+    while (trial := search.ask()) is not None:
+        search.tell(trial, Outcome("complete", {"accuracy": int(trial.architecture.digest[:4], 16) / 65536}))
+    return [trial.digest for trial in ledger.trials(search.record.id)], search
+
+
+@pytest.mark.parametrize("sampler", ["known-cost", "tpe", "random"])
+def test_a_search_begins_with_them_and_never_tries_them_again(ledger, sampler):
+    digests, search = play(ledger, 12, sampler)
+    known = [each.architecture.digest for each in known_designs(search.record)]
+    assert digests[: len(known)] == known
+    assert len(set(digests)) == 12
+    assert list(known_names(search.record)) == known
+
+
+def test_a_search_without_them_knows_none(ledger):
+    digests, search = play(ledger, 6, warm_start=False)
+    assert known_names(search.record) == {}
+    assert digests[0] not in {d.architecture.digest for d in known_designs(replace(search.record, warm_start=True))}
+
+
+def test_opened_again_it_asks_those_still_to_ask_and_goes_on_as_it_would_have(ledger):
+    whole, _ = play(ledger, 11, name="whole")
+    for trials in (2, 6, 11):
+        halves, _ = play(ledger, trials, name="halves")
+    assert halves == whole
+
+
+def test_what_they_cost_is_not_spread_over_again(ledger):
+    _, search = play(ledger, 8)
+    flops = [trial.measurements["flops"] for trial in ledger.trials(search.record.id)]
+    costs = [search.price(a)["flops"] for a in search.space.enumerate()]
+    assert {min(costs), max(costs)} <= set(flops[4:])  # the ends come all the same, and nothing in between twice
+    assert not [cost for cost in flops[4:] if min(flops[:4]) <= cost <= max(flops[:4])]
+
+
+def test_a_search_begun_without_them_goes_on_without_unless_they_are_asked_for(ledger):
+    more = {"engine": "local", "ledger": ledger, "evaluate": scored()}
+    run(tiny_space(), trials=2, warm_start=False, **more)
+    assert not run(tiny_space(), trials=4, **more).record.warm_start
+    with pytest.raises(LedgerError, match=r"warm_start False \(asked: True\)"):
+        run(tiny_space(), trials=6, warm_start=True, **more)
+    assert run(tiny_space(), trials=2, name="new", **more).record.warm_start
