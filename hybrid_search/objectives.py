@@ -18,6 +18,7 @@ class Objective:
     unit: str
     known: bool
     worst: float | None = None  # a natural reference for the hypervolume, where the number has one
+    best: float | None = None  # where the scale ends: a better number cannot be
 
     def text(self, value: float | None) -> str:
         """The value as a person reads it, with its unit: `97.2 %`, `3.41 MFLOPs`, `12.3 k`."""
@@ -39,12 +40,12 @@ def scaled(value: float) -> str:
 OBJECTIVES: dict[str, Objective] = {
     objective.name: objective
     for objective in (
-        Objective("accuracy", "maximize", "validation accuracy", "share", known=False, worst=0.0),
-        Objective("loss", "minimize", "validation loss", "nats", known=False),
+        Objective("accuracy", "maximize", "validation accuracy", "share", known=False, worst=0.0, best=1.0),
+        Objective("loss", "minimize", "validation loss", "nats", known=False, best=0.0),
         Objective("flops", "minimize", "cost (2 x MACs)", "FLOPs", known=True),
         Objective("params", "minimize", "parameters", "", known=True),
-        Objective("train_seconds", "minimize", "training time", "s", known=False),
-        Objective("latency_ms", "minimize", "inference latency, one image", "ms", known=False),
+        Objective("train_seconds", "minimize", "training time", "s", known=False, best=0.0),
+        Objective("latency_ms", "minimize", "inference latency, one image", "ms", known=False, best=0.0),
     )
 }
 

@@ -14,8 +14,8 @@ HOUSE = Path(hybrid_search.__file__).parent
 # The floors, in order: a room may import itself and those before it.
 FLOORS = [
     "errors", "objectives", "ops", "stems", "architecture", "record", "space_file", "space", "references", "front",
-    "costs", "model", "timm_models", "data", "train", "evaluate", "ledger", "weights", "samplers", "search", "export",
-    "charts", "dashboard", "health", "engines", "replay", "cli",
+    "costs", "model", "timm_models", "data", "train", "evaluate", "ledger", "weights", "samplers", "pruning", "search",
+    "export", "charts", "dashboard", "health", "engines", "replay", "cli",
 ]  # fmt: skip
 
 # Which heavy package each room may touch, be it inside a function.

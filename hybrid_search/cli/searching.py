@@ -51,6 +51,9 @@ def run(
         str | None, typer.Option(help="An existing Ray cluster: auto, or HOST:PORT; default: RAY_ADDRESS, if set.")
     ] = None,
     sampler: Annotated[str | None, typer.Option(help="Who proposes: known-cost, tpe, nsga2, gp, random, grid.")] = None,
+    pruner: Annotated[
+        str, typer.Option(help="Who stops trials early: none, or moasha where their curves leave no hope of the front.")
+    ] = "none",
     max_flops: Annotated[
         float | None, typer.Option(help="Budget: no design of more FLOPs (2 x MACs) is trained.")
     ] = None,
@@ -90,6 +93,7 @@ def run(
             address=address,
             watch=begin,
             sampler=sampler or DEFAULT,
+            pruner=pruner,
             seed=seed,
             name=name,
             max_flops=max_flops,
@@ -194,7 +198,7 @@ def _bar() -> Iterator[Callable[["Search", "Plan"], None]]:
                 for which, handler in handlers.items():
                     if signal.getsignal(which) is not handler:
                         signal.signal(which, handler)
-                if kind in ("complete", "failed", "lost"):
+                if kind in ("complete", "stopped", "failed", "lost"):
                     state = _state(search)
                     bar.update(task, completed=_done(search), state=state)
                     why = _why(search, number) if kind == "failed" else ""
@@ -236,6 +240,8 @@ def _state(search: "Search") -> str:
         f"best {first.name} {first.text(progress.best)}",
         f"hv {progress.hypervolume:.4g}",
     ]
+    if stopped := progress.counts["stopped"]:
+        parts.append(f"stopped {stopped}, saved {progress.saved} epochs")
     if failed := progress.counts["failed"]:
         parts.append(f"failed {failed}")
     return ", ".join(parts)
@@ -251,10 +257,15 @@ def _closing(search: "Search", form: Format, db: str | None, *, stopped: bool) -
     spent = (
         f"{progress.counts['complete']} trained, {progress.duplicates} repeats and {progress.gated} over budget avoided"
     )
+    if progress.counts["stopped"]:
+        spent += f", {progress.counts['stopped']} stopped early"
     if progress.counts["failed"]:
         spent += f", {progress.counts['failed']} failed"
     reference = ", ".join(o.text(value) for o, value in zip(search.objectives, progress.reference, strict=True))
     say(f"\n{spent}; hypervolume {progress.hypervolume:.4g} against ({reference})")
+    if search.record.pruner != "none":
+        for line in search.audit().lines():
+            say(line)
     if not stopped and _done(search) < search.record.target and progress.counts["running"] == 0:
         say("every design of the space within the budget has been tried: there is nothing left to ask")
     from shlex import quote

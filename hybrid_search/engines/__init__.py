@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from hybrid_search import samplers
+from hybrid_search import pruning, samplers
 from hybrid_search.data import size_of
 from hybrid_search.engines.drive import Plan
 from hybrid_search.engines.lock import one_driver
@@ -39,11 +39,13 @@ def question(
     max_flops: float | None = None,
     max_params: float | None = None,
     evaluation: str = "trained",
+    pruner: str = pruning.DEFAULT,
 ) -> SearchRecord:
     """What a search asks, checked in full and written nowhere: UserError for any mistake in it."""
     whole("trials", trials, 1, SettingsError)
     check_objectives(tuple(objectives))
     one_of("sampler", sampler, samplers.SAMPLERS)
+    one_of("pruner", pruner, pruning.PRUNERS)
     for what, bound in (("max-flops", max_flops), ("max-params", max_params)):
         if bound is not None and not bound > 0:
             raise SettingsError(f"{what} must be more than 0; got {bound!r}.")
@@ -64,6 +66,7 @@ def question(
         input_size=input_size,
         classes=classes,
         evaluation=evaluation,
+        pruner=pruner,
     )
     check_budget(space, wanted)
     return wanted
@@ -139,7 +142,7 @@ def run(
     evaluate: the user's own generator of reports instead of training, so that any problem can be searched; its name
         is part of the question, so that its numbers never join those of another.
     watch: called with the search and its plan before the first trial; it may set `plan.event` and keep `plan.stop`.
-    more: sampler, seed, name, max_flops, max_params of `question`.
+    more: sampler, pruner, seed, name, max_flops, max_params of `question`.
     Raises UserError for a mistake in any of them, before anything is written.
     """
     one_of("engine", engine, ENGINES)

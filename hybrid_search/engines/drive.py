@@ -45,9 +45,11 @@ def finish(
                 f"The last one said:\n{report.failure_text}"
             )
         return True
-    if report.fresh and search.report(trial, report.rung, report.measurements, report.facts) == "stop":
-        plan.event("failed", trial.number)
-        return True
+    if report.fresh:
+        verdict = search.report(trial, report.rung, report.measurements, report.facts, last=report.ended)
+        if verdict == "stop":
+            plan.event(search.state(trial), trial.number)  # stopped, or failed
+            return True
     if not report.ended:
         plan.event("report", trial.number)
         return False

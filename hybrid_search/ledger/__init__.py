@@ -174,7 +174,12 @@ class Ledger:
                 update(TrialRow)
                 .where(TrialRow.id == trial_id)
                 .values(
-                    attempt=TrialRow.attempt + 1, rung=0, started=datetime.now(UTC), changed=_next_change(db), worker=""
+                    attempt=TrialRow.attempt + 1,
+                    rung=0,
+                    spared=None,
+                    started=datetime.now(UTC),
+                    changed=_next_change(db),
+                    worker="",
                 )
             )
 
@@ -201,8 +206,12 @@ class Ledger:
         seed: int = 0,
         failure_kind: str | None = None,
         failure_text: str | None = None,
+        facts: Mapping[str, str] | None = None,
     ) -> None:
-        """Write how a trial ended, with its final numbers. Once ended, a trial stays as it is: LedgerError."""
+        """Write how a trial ended, with its final numbers, and more facts beside those it has.
+
+        Once ended, a trial stays as it is: LedgerError.
+        """
         with self._engine.begin() as db:
             changed = db.execute(
                 update(TrialRow)
@@ -223,6 +232,14 @@ class Ledger:
             ]
             if rows:
                 db.execute(insert(MeasurementRow), rows)
+            if facts:
+                had = db.execute(select(TrialRow.facts).where(TrialRow.id == trial_id)).scalar_one()
+                db.execute(update(TrialRow).where(TrialRow.id == trial_id).values(facts={**had, **facts}))
+
+    def spare_trial(self, trial_id: int, rung: int) -> None:
+        """Write that a running trial would have been stopped after this rung, and goes on for the audit."""
+        with self._engine.begin() as db:
+            db.execute(update(TrialRow).where(TrialRow.id == trial_id).values(spared=rung, changed=_next_change(db)))
 
     def set_weights(self, trial_id: int, path: str | None) -> None:
         """Write where a trial's weights are kept, or that they are kept no longer."""
@@ -303,6 +320,17 @@ class Ledger:
             for rung, name, value in db.execute(query):
                 rungs[rung][name] = value
         return list(rungs.items())
+
+    def curves(self, search_id: int, names: Iterable[str]) -> dict[int, dict[int, dict[str, float]]]:
+        """Every learning curve of a search: trial id -> epoch -> the numbers of these names."""
+        columns = (RungRow.trial_id, RungRow.rung, RungRow.name, RungRow.value)
+        query = select(*columns).join(TrialRow, TrialRow.id == RungRow.trial_id)
+        query = query.where(TrialRow.search_id == search_id, RungRow.name.in_(list(names)))
+        found: dict[int, dict[int, dict[str, float]]] = defaultdict(dict)
+        with self._engine.begin() as db:
+            for trial_id, rung, name, value in db.execute(query.order_by(RungRow.trial_id, RungRow.rung)):
+                found[trial_id].setdefault(rung, {})[name] = value
+        return dict(found)
 
     def proposals(self, search_id: int) -> list[Proposal]:
         """What was proposed and not trained, in order."""

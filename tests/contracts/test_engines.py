@@ -1,7 +1,7 @@
 """What every engine owes: every trial ends, once, with its numbers; failures stay with their trial."""
 
 import pytest
-from fakes import broken, scored, tiny_space
+from fakes import broken, graded, scored, tiny_space, wide_space
 
 from hybrid_search.engines import ENGINES, run
 from hybrid_search.errors import HybridSearchError
@@ -73,6 +73,30 @@ def test_a_search_whose_first_trials_all_fail_stops_and_says_why(engine, ledger)
 
     with pytest.raises(HybridSearchError, match=r"the first 4 trials all failed \(bug\)[\s\S]*no such file: images"):
         run(SPACE, trials=12, engine=engine, ledger=ledger, evaluate=evaluate)
+
+
+def test_a_trial_that_the_pruner_stops_counts_and_frees_its_worker(engine, ledger):
+    said, plans = [], []
+
+    def watch(search, plan):
+        plan.event = lambda kind, number: said.append((number, kind))
+        plans.append(plan)
+
+    more = {"pruner": "moasha", "sampler": "random", "trials": 24}
+    search = run(wide_space(), engine=engine, ledger=ledger, evaluate=graded(), watch=watch, **more)
+    trials = ledger.trials(search.record.id)
+    stopped = [trial for trial in trials if trial.state == "stopped"]
+    assert len(trials) == 24
+    assert len(stopped) > 4
+    assert {trial.state for trial in trials} == {"complete", "stopped"}
+    assert sorted(number for number, kind in said if kind == "stopped") == [trial.number for trial in stopped]
+    assert plans[0].completed == 24 - len(stopped)
+    assert plans[0].failed == 0
+    for trial in stopped:
+        assert [rung for rung, _ in ledger.curve(trial.id)] == list(range(1, trial.rung + 1))
+        assert trial.rung < 6
+        assert trial.measurements == {}
+        assert trial.facts["worker"] == trial.worker != ""
 
 
 def test_stopping_leaves_what_runs_to_the_next_run(engine, ledger):

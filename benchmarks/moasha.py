@@ -1,0 +1,295 @@
+"""Epochs until a search has found 98 % of the true hypervolume, with the pruner `moasha` and without, on a table.
+
+    python benchmarks/moasha.py copy.db                    # searches of the same designs that differ in their seed
+    python benchmarks/moasha.py --made-up 600              # a table made up on the space of the real one
+    python benchmarks/moasha.py copy.db --workers 1 4 --seeds 10 --set confidence=0.9
+
+Every network of the table was trained in full, with every epoch recorded. A search is replayed on it: known-cost
+proposes, each worker takes the recorded epochs of its network one after the other, the pruner judges. What one seed of
+the training measured is told; the mean of all seeds is the truth that is scored, from the worst of the true front and a
+tenth of its range beyond. Seeds take turns in being told. A network counts from its last epoch on, and every epoch
+counts, of stopped networks too.
+
+`stopped` are members of the front that the pruner stopped, as a share of those proposed: of the front of the mean
+(true), and of the front that the told seed alone would show (told). Noise alone puts a member of the one off the other:
+`noise` is the share of the true front that lies off the told front.
+
+The made-up table follows what the first networks of the real one did: -log(1 - accuracy) at the end is 0.375 + 0.105
+log FLOPs, an effect of 0.045 for each answer, 0.03 of the network's own and 0.03 of the seed. After each of the first
+five epochs it is a line in the final one with a residual (LAG), of which a quarter is the seed's.
+"""
+
+import argparse
+import heapq
+import math
+import random
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.trial import TrialState
+
+from hybrid_search.costs import fitted, price
+from hybrid_search.front import hypervolume, pareto_front
+from hybrid_search.ledger import Ledger
+from hybrid_search.pruning import Aims, Moasha, Seen
+from hybrid_search.samplers import Facts, make_sampler
+from hybrid_search.samplers.known_cost import REACHED
+from hybrid_search.search import SIGNS
+from hybrid_search.space import Answers, SearchSpace, load_space
+
+AIMS = Aims(("maximize", "minimize"), (1,), (1.0, None))
+DIRECTIONS = list(AIMS.directions)
+SHARE = 0.98
+CLASSES = 10
+LOSS = (0.08, 0.04, 0.03, 0.02, 0.02, 0.02)  # how far the logarithm of the training loss is off the network's quality
+# after each epoch but the last: level, slope and residual of -log(1 - accuracy) against the final one
+LAG = ((0.75, 0.55, 0.09), (1.19, 0.75, 0.10), (1.37, 0.95, 0.08), (1.57, 0.90, 0.03), (1.64, 0.97, 0.017))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network of the table: its answers, its FLOPs, and by seed the accuracies and the losses after each epoch."""
+
+    params: Mapping[str, Any]
+    flops: float
+    curves: tuple[tuple[float, ...], ...]
+    signs: tuple[tuple[tuple[float, ...], ...], ...] = ()
+
+    @property
+    def true(self) -> list[float]:
+        """Mean final accuracy over the seeds, and the cost."""
+        return [statistics.mean(curve[-1] for curve in self.curves), self.flops]
+
+
+class Table:
+    """The designs of a space that were trained, their true front and its hypervolume."""
+
+    def __init__(self, space: SearchSpace, input_size: tuple[int, int, int], rows: Mapping[str, Row]) -> None:
+        self.space, self.size = space, input_size
+        self.names, self.rows = list(rows), list(rows.values())
+        self.by_digest = {digest: i for i, digest in enumerate(rows)}
+        self.seeds = min(len(row.curves) for row in self.rows)
+        values = np.array([row.true for row in self.rows])
+        self.front = set(pareto_front(values, DIRECTIONS))
+        self.told_fronts = [
+            set(pareto_front([[row.curves[s][-1], row.flops] for row in self.rows], DIRECTIONS))
+            for s in range(self.seeds)
+        ]
+        best = values[sorted(self.front)]
+        low, high = best.min(axis=0), best.max(axis=0)
+        self.reference = [float(low[0] - 0.1 * (high - low)[0]), float(high[1] + 0.1 * (high - low)[1])]
+        self.volume = hypervolume(best, self.reference, DIRECTIONS)
+        self._found: dict[tuple[tuple[str, Any], ...], tuple[str, float, float]] = {}
+
+    def about(self, params: Mapping[str, Any]) -> tuple[str, float, float]:
+        """Digest, FLOPs and parameters of a design, be it in the table or not."""
+        key = tuple(params.items())
+        if key not in self._found:
+            architecture = fitted(self.space.choose(Answers(params)), self.size)
+            flops, weights = price(architecture, self.size, CLASSES)
+            self._found[key] = architecture.digest, float(flops), float(weights)
+        return self._found[key]
+
+    def sampler(self, name: str, seed: int) -> optuna.samplers.BaseSampler:
+        """A sampler of the table: told the space, its costs, and that only the table's designs are allowed."""
+        facts = Facts(
+            known={1: lambda params: self.about(params)[1]},
+            features=lambda params: [math.log(self.about(params)[2])],
+            canonical=lambda params: self.about(params)[0],
+            excess=lambda params: -1.0 if self.about(params)[0] in self.by_digest else 1.0,
+            space=self.space.choose,
+        )
+        return make_sampler(name, seed, facts)
+
+
+@dataclass
+class Run:
+    """How one replayed search went: epochs and trials to the share (None: never), what was proposed and stopped."""
+
+    epochs: int | None = None
+    trials: int | None = None
+    spent: int = 0
+    proposed: list[int] = field(default_factory=list)
+    stopped: dict[int, int] = field(default_factory=dict)  # row -> rung
+    spared: set[int] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a table is replayed: who proposes, how many train at a time, what stopped trials teach, what is seen."""
+
+    sampler: str = "known-cost"
+    workers: int = 1
+    teach: str = "expected"
+    signs: bool = True
+    limit: int = 600
+
+
+def replay(table: Table, told: int, seed: int, pruner: Moasha | None, way: Way) -> Run:
+    """A search on the table until it has the share, or has asked for every network or `limit` of them."""
+    study = optuna.create_study(directions=DIRECTIONS, sampler=table.sampler(way.sampler, seed))
+    run = Run()
+    seen: dict[int, Seen] = {}
+    asked: dict[int, optuna.trial.Trial] = {}
+    queue: list[tuple[float, int]] = []
+    rows: list[list[float]] = []
+    dice = random.Random(seed)
+
+    def start(now: float) -> None:
+        if len(run.proposed) == min(len(table.rows), way.limit):
+            return
+        while True:
+            trial = study.ask()
+            table.space.choose(trial)
+            row = table.by_digest.get(table.about(trial.params)[0], -1)
+            if row >= 0 and row not in seen:
+                break
+            study.tell(trial, state=TrialState.FAIL)  # not of the table, or known already
+        run.proposed.append(row)
+        asked[row] = trial
+        seen[row] = Seen(table.names[row], (table.rows[row].flops,), {})
+        heapq.heappush(queue, (now + 1.0 + 0.1 * dice.random(), row))
+
+    for _ in range(way.workers):
+        start(0.0)
+    while queue and run.epochs is None:
+        now, row = heapq.heappop(queue)
+        run.spent += 1
+        curve = table.rows[row].curves[told]
+        rung = seen[row].last + 1
+        seen[row] = replace(seen[row], reached={**seen[row].reached, rung: (curve[rung - 1],)})
+        if way.signs and table.rows[row].signs:
+            shown = table.rows[row].signs[told][rung - 1]
+            seen[row] = replace(seen[row], signs={**seen[row].signs, rung: shown})
+        if rung == len(curve):
+            seen[row] = replace(seen[row], final=(curve[-1],))
+            study.tell(asked.pop(row), [curve[-1], table.rows[row].flops])
+            rows.append(table.rows[row].true)
+            if hypervolume(rows, table.reference, DIRECTIONS) >= SHARE * table.volume:
+                run.epochs, run.trials = run.spent, len(run.proposed)
+            start(now)
+            continue
+        if pruner is not None:
+            others = [other for at, other in seen.items() if at != row]
+            verdict = pruner.judge(seen[row], rung, others)
+            if verdict == "stop":
+                run.stopped[row] = rung
+                trial = asked.pop(row)
+                if way.teach != "nothing":
+                    value = seen[row].reached[rung]
+                    if way.teach == "expected":
+                        value = pruner.expected(seen[row], rung, others)
+                    trial.set_user_attr(REACHED, list(value))
+                study.tell(trial, state=TrialState.PRUNED)
+                start(now)
+                continue
+            if verdict == "spare":
+                run.spared.add(row)
+                seen[row] = replace(seen[row], spared=rung)
+        heapq.heappush(queue, (now + 1.0 + 0.1 * dice.random(), row))
+    return run
+
+
+def of_ledger(path: Path) -> Table:
+    """The networks that all searches of the newest space have trained in full. An older ledger is migrated."""
+    with Ledger(f"sqlite:///{path}") as ledger:
+        searches = ledger.searches()
+        searches = [s for s in searches if s.space == searches[0].space]
+        trials = [{t.digest: t for t in ledger.trials(s.id) if t.state == "complete"} for s in searches]
+        rows = {}
+        for digest in trials[0]:
+            if all(digest in found for found in trials):
+                each = [found[digest] for found in trials]
+                curves = tuple(tuple(values["accuracy"] for _, values in ledger.curve(t.id)) for t in each)
+                signs = tuple(
+                    tuple(tuple(values[name] for name in SIGNS) for _, values in ledger.curve(t.id)) for t in each
+                )
+                rows[digest] = Row(each[0].choices, each[0].measurements["flops"], curves, signs)
+        space = SearchSpace.from_dict(searches[0].space)
+        return Table(space, searches[0].input_size, rows)
+
+
+def made_up(count: int, seed: int = 0) -> Table:
+    """A table of made-up curves on the space of the real one: see the head of this file."""
+    space, size = load_space("fashion-table"), (1, 14, 14)
+    dice = np.random.default_rng(seed)
+    effects: dict[tuple[str, Any], float] = {}
+    rows: dict[str, Row] = {}
+    designs = list(space.enumerate_choices())
+    for architecture, params in [designs[i] for i in sorted(dice.permutation(len(designs))[:count])]:
+        architecture = fitted(architecture, size)
+        flops = float(price(architecture, size, CLASSES)[0])
+        for answer in params.items():
+            effects.setdefault(answer, float(dice.normal(0.0, 0.045)))
+        end = 0.375 + 0.105 * math.log(flops) + sum(effects[a] for a in params.items()) + dice.normal(0.0, 0.03)
+        own = dice.normal(0.0, 1.0, len(LAG))
+        curves, signs = [], []
+        for _ in range(2):
+            final = end + dice.normal(0.0, 0.03)
+            luck = dice.normal(0.0, 1.0, len(LAG))
+            early = [
+                level + slope * (final - 1.67) + wide * (0.87 * o + 0.5 * x)
+                for (level, slope, wide), o, x in zip(LAG, own, luck, strict=True)
+            ]
+            curves.append(tuple(1.0 - math.exp(-w) for w in [*early, final]))
+            losses = [end + wide * x for wide, x in zip(LOSS, dice.normal(0.0, 1.0, len(LOSS)), strict=True)]
+            signs.append(tuple((math.exp(-w),) for w in losses))
+        rows[architecture.digest] = Row(params, flops, tuple(curves), tuple(signs))
+    return Table(space, size, rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("ledger", nargs="?", type=Path)
+    parser.add_argument("--made-up", type=int, default=600)
+    parser.add_argument("--workers", type=int, nargs="*", default=[1, 4])
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--set", nargs="*", default=[], help="settings of Moasha, NAME=NUMBER")
+    parser.add_argument("--sampler", default="known-cost")
+    parser.add_argument("--limit", type=int, default=600, help="trials, after which a search counts as never there")
+    parser.add_argument("--signs", action=argparse.BooleanOptionalAction, default=True, help="losses are seen")
+    parser.add_argument("--teach", default="expected", choices=("expected", "reached", "nothing"))
+    parser.add_argument("--without", action=argparse.BooleanOptionalAction, default=True)
+    asked = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    table = of_ledger(asked.ledger) if asked.ledger else made_up(asked.made_up)
+    settings = {name: float(value) for name, value in (pair.split("=") for pair in asked.set)}
+    if "first" in settings:
+        settings["first"] = int(settings["first"])
+    noise = statistics.mean(len(table.front - told) / len(table.front) for told in table.told_fronts)
+    print(f"{len(table.rows)} networks, a front of {len(table.front)}, noise {100 * noise:.0f} %; Moasha {settings}")
+    for workers in asked.workers:
+        pairs = [(seed % table.seeds, seed) for seed in range(asked.seeds)]
+        make = {"without": lambda seed: None} if asked.without else {}
+        make["moasha"] = lambda seed: Moasha(AIMS, seed, **settings)
+        medians = {}
+        for name, pruner in make.items():
+            way = Way(asked.sampler, workers, asked.teach, asked.signs, asked.limit)
+            runs = [replay(table, told, seed, pruner(seed), way) for told, seed in pairs]
+            epochs = [run.epochs or math.inf for run in runs]
+            trials = [run.trials or math.inf for run in runs]
+            medians[name] = statistics.median(epochs)
+            line = f"{asked.sampler}, {workers} workers, {name}: {medians[name]:g} epochs "
+            line += f"(mean {statistics.mean(epochs):.0f}, worst {max(epochs):g}), {statistics.median(trials):g} trials"
+            if name == "moasha":
+                true = [len(table.front & set(run.proposed)) for run in runs]
+                lost = [len(table.front & set(run.stopped)) for run in runs]
+                fronts = [table.told_fronts[told] for told, _ in pairs]
+                told_lost = sum(len(front & set(run.stopped)) for front, run in zip(fronts, runs, strict=True))
+                told_all = sum(len(front & set(run.proposed)) for front, run in zip(fronts, runs, strict=True))
+                line += f"; stopped {sum(lost)} of {sum(true)} true, {told_lost} of {told_all} told front members"
+                line += f"; stopped {statistics.mean(len(r.stopped) for r in runs):.0f} trials a run at rungs "
+                rungs = [rung for run in runs for rung in run.stopped.values()]
+                line += ", ".join(f"{r}: {rungs.count(r)}" for r in sorted(set(rungs)))
+                if "without" in medians:
+                    line += f"; ratio {medians['without'] / medians['moasha']:.2f}"
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""A search with a pruner: stopped trials are kept, teach the sampler, and a resumed search judges as before."""
+
+import math
+
+import pytest
+from fakes import graded, scored, wide_space
+from typer.testing import CliRunner
+
+from hybrid_search.architecture import Architecture
+from hybrid_search.cli import app
+from hybrid_search.cli.printing import Format
+from hybrid_search.cli.searching import _closing, _state
+from hybrid_search.engines import open_search, question, run
+from hybrid_search.errors import LedgerError, UnknownName
+from hybrid_search.front import pareto_front
+from hybrid_search.ledger import Ledger
+from hybrid_search.pruning import PRUNERS, Moasha
+from hybrid_search.record import Evaluation
+from hybrid_search.samplers.known_cost import REACHED
+
+SPACE = wide_space()
+PRUNED = {"pruner": "moasha", "sampler": "random", "engine": "local", "evaluate": graded()}
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger(f"sqlite:///{tmp_path}/l.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def generous(monkeypatch):
+    """Half of those to be stopped are let go on."""
+    monkeypatch.setitem(PRUNERS, "moasha", lambda aims, seed: Moasha(aims, seed, audit=0.5))
+
+
+def score(trial):
+    return (0.5 + 0.45 * int(trial.digest[:4], 16) / 65536) * (1.0 - 0.5**6)
+
+
+def of(ledger, name="wide"):
+    return ledger.trials(ledger.search(name).id)
+
+
+def test_a_stopped_trial_says_what_it_was_expected_to_end_with(ledger):
+    search = run(SPACE, trials=24, ledger=ledger, **PRUNED)
+    stopped = [trial for trial in of(ledger) if trial.state == "stopped"]
+    assert len(stopped) == search.progress().counts["stopped"] > 4
+    for trial in stopped:
+        assert float(trial.facts["expected accuracy"]) == pytest.approx(score(trial), abs=0.08)
+    assert search.progress().saved == sum(6 - trial.rung for trial in stopped)
+
+
+def test_no_network_of_the_front_is_stopped(ledger):
+    search = run(SPACE, trials=28, ledger=ledger, **PRUNED)
+    trials = of(ledger)
+    rows = [[score(trial), search.price(Architecture.from_dict(trial.architecture))["flops"]] for trial in trials]
+    assert {trials[i].state for i in pareto_front(rows, search.directions)} == {"complete"}
+
+
+def test_a_search_without_a_pruner_stops_nothing(ledger):
+    search = run(SPACE, trials=24, ledger=ledger, **{**PRUNED, "pruner": "none"})
+    assert search.progress().counts["complete"] == 24
+    assert search.audit().saved == 0
+
+
+@pytest.mark.parametrize("sampler", ["known-cost", "tpe"])
+def test_what_a_stopped_trial_teaches_is_the_same_when_the_search_is_opened_again(ledger, sampler):
+    asked = {**PRUNED, "sampler": sampler}
+    search = run(SPACE, trials=24, ledger=ledger, **asked)
+    again = open_search(search.record, ledger)
+    taught = [
+        {t.params["stage1.width"]: t.user_attrs[REACHED] for t in s._study.get_trials() if REACHED in t.user_attrs}
+        for s in (search, again)
+    ]
+    assert taught[0] == taught[1] != {}
+    assert again._seen == search._seen
+    assert {len(signs) for seen in again._seen.values() for signs in seen.signs.values()} == {1}
+    assert again.audit() == search.audit()
+
+
+def test_a_search_that_was_cut_goes_on_as_if_it_had_not_been(ledger):
+    def watch(search, plan):
+        def event(kind, number):
+            if kind == "report" and number in (3, 13):
+                plan.stop.set()
+
+        plan.event = event
+
+    asked = {**PRUNED, "sampler": "known-cost"}
+    run(SPACE, trials=20, name="whole", ledger=ledger, **asked)
+    run(SPACE, trials=20, name="cut", ledger=ledger, watch=watch, **asked)
+    assert "running" in {trial.state for trial in of(ledger, "cut")}
+    run(SPACE, trials=20, name="cut", ledger=ledger, watch=watch, **asked)
+    run(SPACE, trials=20, name="cut", ledger=ledger, **asked)
+    found = [
+        [(t.number, t.digest, t.state, t.rung, t.spared, t.facts.get("expected accuracy")) for t in of(ledger, name)]
+        for name in ("whole", "cut")
+    ]
+    assert found[0] == found[1]
+    assert "stopped" in {trial.state for trial in of(ledger, "cut")}
+
+
+def test_some_that_would_be_stopped_go_on_and_are_counted(ledger, generous):
+    search = run(SPACE, trials=28, ledger=ledger, **PRUNED)
+    spared = [trial for trial in of(ledger) if trial.spared is not None]
+    assert len(spared) > 1
+    assert {trial.state for trial in spared} == {"complete"}
+    assert all(1 <= trial.spared < 6 for trial in spared)
+    found = search.audit()
+    assert (found.spared, found.reached) == (len(spared), 0)
+    assert open_search(search.record, ledger).audit() == found
+
+
+def test_a_trial_started_again_forgets_what_it_had_shown(ledger, generous):
+    search = run(SPACE, trials=14, ledger=ledger, **PRUNED)
+    again = open_search(search.record, ledger)
+    trial = again.ask()
+    again.report(trial, 1, {"accuracy": 0.47})
+    again.report(trial, 2, {"accuracy": 0.71})
+    ledger.spare_trial(trial.id, 2)
+    ledger.restart_trial(trial.id)
+    assert ledger.trial(again.record.id, trial.number).spared is None
+    again.report(trial, 1, {"accuracy": 0.46})
+    assert again._seen[trial.number].reached == {1: (0.46,)}
+
+
+def test_a_report_of_the_last_epoch_stops_nobody(ledger):
+    def evaluate(architecture, settings):
+        for rung in (1, 2):
+            yield Evaluation(rung, 2, {"accuracy": 0.5 if rung == 1 else 0.1})
+
+    run(SPACE, trials=14, ledger=ledger, **{**PRUNED, "evaluate": evaluate})
+    assert all(trial.state == "complete" or trial.rung == 1 for trial in of(ledger))
+
+
+def test_a_number_that_is_not_finite_fails_the_trial_and_is_forgotten_by_the_pruner(ledger):
+    search = open_search(question(SPACE, trials=3, pruner="moasha"), ledger)
+    trial = search.ask()
+    search.report(trial, 1, {"accuracy": 0.4})
+    assert search.report(trial, 2, {"accuracy": math.nan}) == "stop"
+    assert search.state(trial) == "failed"
+    assert search.audit().spent == 0
+
+
+def test_a_search_goes_on_with_its_pruner_only(ledger):
+    run(SPACE, trials=2, ledger=ledger, **PRUNED)
+    with pytest.raises(LedgerError, match=r"pruner moasha \(asked: none\)"):
+        run(SPACE, trials=2, ledger=ledger, **{**PRUNED, "pruner": "none"})
+
+
+def test_an_unknown_pruner_writes_nothing(tmp_path):
+    with pytest.raises(UnknownName, match="pruner must be one of none, moasha; got 'median'"):
+        run(SPACE, trials=2, engine="local", ledger=f"sqlite:///{tmp_path}/x.db", evaluate=scored(), pruner="median")
+    said = CliRunner().invoke(app, ["run", "digits", "--pruner", "mosha", "--db", f"sqlite:///{tmp_path}/x.db"])
+    assert isinstance(said.exception, UnknownName)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_line_says_what_was_stopped_and_what_it_may_have_cost(ledger, capsys, generous):
+    search = run(SPACE, trials=28, ledger=ledger, **PRUNED)
+    count, saved = search.progress().counts["stopped"], search.progress().saved
+    assert f"stopped {count}, saved {saved} epochs" in _state(search)
+    _closing(search, Format.json, None, stopped=False)
+    said = capsys.readouterr().err
+    assert f"{count} stopped early" in said
+    assert f"pruning stopped {count} of 28 trials and saved {saved} of 168 epochs" in said
+    assert "rank correlation with the full budget, by epoch: 1: 1.00" in said
+    assert "that would have been stopped and went on, 0 reached the front: 0 % (95 % interval 0 to" in said

@@ -1,0 +1,347 @@
+"""Pruning: what may still reach the front goes on, what may not is stopped, and the same history says the same."""
+
+import math
+import random
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hybrid_search.errors import SettingsError, UnknownName
+from hybrid_search.objectives import objectives
+from hybrid_search.pruning import Aims, Moasha, Seen, audited, make_pruner
+from hybrid_search.pruning.audit import spearman, wilson
+from hybrid_search.pruning.forecast import Warp, forecast
+from hybrid_search.pruning.moasha import better_ranked
+
+TWO = Aims.of(objectives(("accuracy", "flops")))
+EPOCHS = 6
+
+
+def curve(final, epochs=EPOCHS, noise=0.0, dice=None):
+    """Accuracies after each epoch that end at `final`; the logarithm of the error falls in the same shares."""
+    end = -math.log(1.0 - final)
+    shares = [1.0 - 0.6 ** (epoch + 1) for epoch in range(epochs)]
+    said = [end * share / shares[-1] for share in shares]
+    if dice is not None:
+        said = [w + dice.gauss(0.0, noise * (1.0 - share)) for w, share in zip(said, shares, strict=True)]
+    return [1.0 - math.exp(-w) for w in said]
+
+
+def whole(number, accuracy, flops, **more):
+    """A complete trial."""
+    values = curve(accuracy, **more)
+    return Seen(f"{number:04d}", (float(flops),), {i: (v,) for i, v in enumerate(values, 1)}, (values[-1],))
+
+
+def begun(number, accuracy, flops, rung, **more):
+    """A trial that has reached `rung` on its way to `accuracy`."""
+    found = whole(number, accuracy, flops, **more)
+    return replace(found, reached={r: v for r, v in found.reached.items() if r <= rung}, final=None)
+
+
+def many(count=12, spread=0.0, seed=0):
+    """Complete trials whose accuracy grows with the cost; `spread` puts some of them below that line."""
+    dice = random.Random(seed)
+    prices = [10_000 * 1.5**i for i in range(count)]
+    line = [1.0 - 0.25 * 0.93**i for i in range(count)]
+    return [
+        whole(i, at - spread * dice.random(), cost, noise=0.05, dice=dice)
+        for i, (at, cost) in enumerate(zip(line, prices, strict=True))
+    ]
+
+
+def test_nothing_is_stopped_before_enough_trials_are_complete():
+    hopeless, judge = begun(99, 0.3, 2e5, 4), Moasha(TWO, audit=0.0).judge
+    assert [judge(hopeless, 4, many(count)) for count in (0, 7, 8)] == ["keep", "keep", "stop"]
+
+
+def test_a_dear_network_that_does_worse_than_cheap_ones_is_stopped():
+    assert Moasha(TWO, audit=0.0).judge(begun(99, 0.70, 9e5, 2), 2, many()) == "stop"
+
+
+def test_a_cheap_network_is_judged_among_the_cheap():
+    poor = begun(99, 0.745, 9_000, 2)  # less accurate than all, and cheaper than all
+    dear = begun(99, 0.745, 900_000, 2)
+    assert [Moasha(TWO, audit=0.0).judge(trial, 2, many()) for trial in (poor, dear)] == ["keep", "stop"]
+
+
+@pytest.mark.parametrize("rung", [1, 2, 3, 4])
+def test_what_is_on_the_front_of_its_rung_is_never_stopped(rung):
+    dice = random.Random(rung)
+    for _ in range(60):
+        others = many(20, spread=0.1, seed=dice.random())
+        trial = begun(99, 0.6 + 0.35 * dice.random(), 10 ** dice.uniform(3.5, 7.0), rung, noise=0.3, dice=dice)
+        mine = (trial.reached[rung][0], trial.known[0])
+        beaten = any(o.reached[rung][0] >= mine[0] and o.known[0] <= mine[1] for o in others)
+        verdict = Moasha(TWO, audit=0.0, reduction=1000.0).judge(trial, rung, others)
+        assert beaten or verdict == "keep"
+
+
+def test_the_best_shares_of_a_rung_go_on_for_their_rank_alone():
+    others = many(20)
+    second = begun(99, others[10].final[0] - 0.02, others[10].known[0] * 1.01, 4)  # dominated by one front
+    sure = {"audit": 0.0, "confidence": 0.51}
+    assert Moasha(TWO, reduction=1.01, **sure).judge(second, 4, others) == "keep"
+    assert Moasha(TWO, reduction=1000.0, **sure).judge(second, 4, others) == "stop"
+
+
+def test_a_curve_that_foretells_little_stops_nobody_whose_end_may_be_good():
+    dice = random.Random(1)
+    steady = many(30, spread=0.08)
+    wild = [
+        replace(
+            trial, reached={r: (v[0] if r == EPOCHS else dice.uniform(0.3, 0.7),) for r, v in trial.reached.items()}
+        )
+        for trial in steady
+    ]
+    trial = begun(99, 0.75, 2e5, 1)
+    verdicts = [Moasha(TWO, audit=0.0, reduction=1000.0).judge(trial, 1, others) for others in (steady, wild)]
+    assert verdicts == ["stop", "keep"]
+
+
+def test_other_numbers_that_foretell_the_end_make_a_forecast_narrow():
+    dice = random.Random(2)
+    plain = [
+        replace(
+            trial, reached={r: (v[0] if r == EPOCHS else dice.uniform(0.3, 0.7),) for r, v in trial.reached.items()}
+        )
+        for trial in many(30, spread=0.08)
+    ]
+    told = [replace(trial, signs={1: (1.0 - trial.final[0], 1.0)}) for trial in plain]
+    trial = begun(99, 0.76, 2e5, 1)
+    pruner = Moasha(TWO, audit=0.0, reduction=1000.0)
+    assert pruner.judge(trial, 1, plain) == "keep"
+    assert pruner.judge(replace(trial, signs={1: (0.24, 1.0)}), 1, told) == "stop"
+    assert pruner.expected(replace(trial, signs={1: (0.24, 1.0)}), 1, told)[0] == pytest.approx(0.76, abs=0.01)
+    assert pruner.judge(trial, 1, told) == "keep"  # a sign that not every trial shows is no sign
+
+
+def test_a_forecast_learns_the_curve_and_says_how_far_it_may_be_off():
+    dice = np.random.default_rng(0)
+    inside, widths = 0, []
+    for _ in range(200):
+        x = dice.normal(size=(16, 2))
+        y = 1.0 + 0.5 * x[:, 0] - 0.2 * x[:, 1] + 0.1 * dice.normal(size=16)
+        at = dice.normal(size=2)
+        truth = 1.0 + 0.5 * at[0] - 0.2 * at[1] + 0.1 * dice.normal()
+        found = forecast(x, y, at)
+        inside += found.hoped(0.95) <= truth
+        widths.append(found.doubt)
+    assert 180 <= inside <= 199
+    assert 0.1 < np.median(widths) < 0.2
+
+
+def test_a_forecast_from_few_is_wide():
+    x, y = np.array([[0.0], [1.0], [2.0]]), np.array([0.0, 1.0, 2.0])
+    few, more = forecast(x, y, np.array([1.5])), forecast(np.tile(x, (8, 1)), np.tile(y, 8), np.array([1.5]))
+    assert few.doubt > 3 * more.doubt > 0
+
+
+@pytest.mark.parametrize(("maximize", "best"), [(True, 1.0), (False, 0.0), (True, None), (False, None)])
+def test_a_warp_goes_there_and_back_and_turns_less_into_better(maximize, best):
+    values = np.array([0.2, 0.5, 0.9])
+    warp = Warp.of(values, maximize, best)
+    there = warp.to(values)
+    assert np.allclose(warp.back(there), values)
+    assert (np.diff(there) < 0).all() == maximize
+
+
+def test_values_beyond_their_natural_best_are_not_warped():
+    assert Warp.of(np.array([40.0, 80.0]), True, 1.0) == Warp(-1.0, None)
+
+
+def test_the_same_history_in_any_order_gives_the_same_answers():
+    others = many(20, spread=0.1)
+    mixed = random.Random(3).sample(others, len(others))
+    for accuracy in (0.7, 0.8, 0.85):
+        trial = begun(99, accuracy, 3e5, 2)
+        pruner = Moasha(TWO, seed=5)
+        assert pruner.judge(trial, 2, others) == pruner.judge(trial, 2, mixed)
+        assert pruner.expected(trial, 2, others) == pruner.expected(trial, 2, mixed)
+
+
+def test_the_audit_spares_its_share_by_digest_and_seed_and_lets_them_end():
+    others = many()
+    hopeless = [begun(100 + i, 0.5, 9e5, 1) for i in range(200)]
+    verdicts = [Moasha(TWO, seed=1, audit=0.2).judge(trial, 1, others) for trial in hopeless]
+    assert set(verdicts) == {"stop", "spare"}
+    assert 25 < verdicts.count("spare") < 55
+    assert verdicts == [Moasha(TWO, seed=1, audit=0.2).judge(trial, 1, others) for trial in hopeless]
+    assert verdicts != [Moasha(TWO, seed=2, audit=0.2).judge(trial, 1, others) for trial in hopeless]
+    assert Moasha(TWO, audit=0.0).judge(replace(begun(99, 0.5, 9e5, 2), spared=1), 2, others) == "keep"
+
+
+def test_trials_are_judged_at_rungs_short_of_the_budget_that_complete_ones_show():
+    pruner = Moasha(TWO, audit=0.0)
+    assert [pruner.rungs(full) for full in (1, 2, 3, 6, 30)] == [
+        [],
+        [1],
+        [2, 1],
+        [4, 3, 2, 1],
+        [20, 13, 9, 6, 4, 3, 2, 1],
+    ]
+    hopeless = begun(99, 0.5, 9e5, EPOCHS)
+    said = [pruner.judge(hopeless, rung, many()) for rung in range(1, EPOCHS + 1)]
+    assert said == ["stop", "stop", "stop", "stop", "keep", "keep"]
+
+
+def test_an_objective_to_be_minimised_is_the_mirror_of_one_to_be_maximised():
+    error = Aims(("minimize", "minimize"), (1,), (0.0, None))
+
+    def mirrored(trial):
+        reached = {rung: (1.0 - value[0],) for rung, value in trial.reached.items()}
+        return replace(trial, reached=reached, final=None if trial.final is None else (1.0 - trial.final[0],))
+
+    others, pruner, mirror = many(20, spread=0.1), Moasha(TWO, audit=0.0), Moasha(error, audit=0.0)
+    for accuracy in (0.6, 0.7, 0.8, 0.9):
+        for cost in (2e4, 1e5, 1e6):
+            trial = begun(99, accuracy, cost, 2)
+            assert pruner.judge(trial, 2, others) == mirror.judge(mirrored(trial), 2, [mirrored(o) for o in others])
+
+
+def test_with_no_known_cost_all_is_foretold():
+    aims = Aims(("maximize", "minimize"), (), (1.0, 0.0))
+
+    def timed(trial):
+        slow = trial.known[0] / 1e5
+        reached = {rung: (value[0], slow) for rung, value in trial.reached.items()}
+        return replace(trial, known=(), reached=reached, final=(trial.final[0], slow))
+
+    others = [timed(trial) for trial in many(20)]
+
+    def trial(accuracy, delay):
+        found = begun(99, accuracy, 0.0, 2)
+        return replace(found, known=(), reached={r: (v[0], delay) for r, v in found.reached.items()})
+
+    judge = Moasha(aims, audit=0.0).judge
+    assert [judge(trial(*at), 2, others) for at in ((0.6, 5.0), (0.9, 5.0), (0.6, 0.01))] == ["stop", "keep", "keep"]
+
+
+def test_with_one_objective_the_worse_half_goes():
+    aims = Aims(("maximize",), (), (1.0,))
+    others = [replace(trial, known=()) for trial in many(20)]
+    poor, good = (replace(begun(99, accuracy, 0.0, 3), known=()) for accuracy in (0.7, 0.99))
+    assert Moasha(aims, audit=0.0).judge(poor, 3, others) == "stop"
+    assert Moasha(aims, audit=0.0).judge(good, 3, others) == "keep"
+
+
+def test_with_three_objectives_a_small_network_goes_on_where_a_large_one_is_stopped():
+    aims = Aims.of(objectives(("accuracy", "flops", "params")))
+    others = [replace(trial, known=(trial.known[0], 1000.0 + 7919 * i % 8000)) for i, trial in enumerate(many(20))]
+    large, small = (replace(begun(99, 0.5, 9e5, 2), known=(9e5, params)) for params in (9000.0, 10.0))
+    assert Moasha(aims, audit=0.0).judge(large, 2, others) == "stop"
+    assert Moasha(aims, audit=0.0).judge(small, 2, others) == "keep"
+
+
+def test_an_objective_measured_at_the_end_alone_is_foretold_from_the_cost():
+    aims = Aims.of(objectives(("accuracy", "latency_ms", "flops")))
+
+    def timed(trial):
+        slow = trial.known[0] / 1e5
+        reached = {r: (v[0], slow if r == EPOCHS else math.nan) for r, v in trial.reached.items()}
+        return replace(trial, reached=reached, final=None if trial.final is None else (trial.final[0], slow))
+
+    others, pruner = [timed(trial) for trial in many(20)], Moasha(aims, audit=0.0)
+    hopeless, good = timed(begun(99, 0.6, 5e5, 3)), timed(begun(99, 0.95, 5e5, 3))
+    assert [pruner.judge(trial, 3, others) for trial in (hopeless, good)] == ["stop", "keep"]
+    assert pruner.expected(good, 3, others)[1] == pytest.approx(5.0, rel=0.2)
+
+
+def test_what_all_ended_alike_stops_nobody_on_the_front():
+    same = [whole(i, 0.8, 1e5) for i in range(10)]
+    assert Moasha(TWO, audit=0.0).judge(begun(99, 0.8, 1e5, 2), 2, same) == "keep"
+    assert Moasha(TWO, audit=0.0).judge(begun(99, 0.7, 2e5, 2), 2, same) == "stop"
+
+
+def test_ranks_count_those_on_better_fronts():
+    rows = [[0, 4], [4, 0], [1, 5], [5, 1], [2, 2], [2, 2], [6, 6]]
+    assert [better_ranked(np.array([*rows[:i], *rows[i + 1 :], rows[i]], dtype=float)) for i in range(7)] == [
+        0,
+        0,
+        4,
+        4,
+        0,
+        0,
+        6,
+    ]
+    three = np.array([[0, 0, 9], [1, 1, 1], [2, 2, 2], [3, 3, 3]], dtype=float)
+    assert better_ranked(three) == 3
+    assert better_ranked(three, enough=1.0) == 2
+
+
+def test_the_audit_counts_epochs_and_what_the_spared_came_to():
+    done = many(10)
+    best = replace(whole(50, 0.99, 1e3), spared=1)
+    poor = replace(whole(51, 0.5, 9e6), spared=2)
+    stopped = [replace(begun(60 + rung, 0.4, 9e6, rung), stopped=True) for rung in (1, 4)]
+    found = audited([*done, best, poor, *stopped], TWO)
+    assert (found.complete, found.stopped, found.spared, found.reached) == (12, 2, 2, 1)
+    assert (found.spent, found.saved) == (12 * 6 + 5, 5 + 2)
+    assert found.missed == pytest.approx((0.0945, 0.5, 0.9055), abs=1e-3)
+    assert set(found.correlations) == {1, 2, 3, 4, 5}
+    assert all(0.9 < value <= 1.0 for value in found.correlations.values())
+    said = found.lines()
+    assert said[0] == "pruning stopped 2 of 14 trials and saved 7 of 84 epochs (8 %)"
+    assert said[2].startswith(
+        "of 2 that would have been stopped and went on, 1 reached the front: 50 % (95 % interval 9"
+    )
+
+
+def test_an_audit_of_little_says_so():
+    found = audited(many(3), TWO)
+    assert set(found.correlations.values()) == {None}
+    assert found.missed is None
+    assert found.lines()[1:] == [
+        "rank correlation: too little to say (3 complete trials)",
+        "no trial that would have been stopped was let go on, so how often a stop was wrong is unknown",
+    ]
+    assert audited([], TWO).lines()[0] == "pruning stopped 0 of 0 trials and saved 0 of 0 epochs (0 %)"
+
+
+def test_a_rank_correlation_is_spearmans():
+    assert spearman([1, 2, 3, 4], [10, 20, 30, 400]) == pytest.approx(1.0)
+    assert spearman([1, 2, 3, 4], [4, 3, 2, 1]) == pytest.approx(-1.0)
+    assert spearman([1, 2, 2, 3], [1, 2, 3, 4]) == pytest.approx(0.9487, abs=1e-4)
+    assert spearman([1, 1], [1, 2]) is None
+
+
+def test_a_wilson_interval_is_honest_at_the_ends():
+    assert wilson(0, 20) == pytest.approx((0.0, 0.0, 0.1611), abs=1e-4)
+    assert wilson(20, 20) == pytest.approx((0.8389, 1.0, 1.0), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"ratio": 1.0}, "ratio must be between 1 and inf; got 1.0"),
+        ({"reduction": 0.5}, "reduction must be between 1 and inf; got 0.5"),
+        ({"confidence": 1.0}, "confidence must be between 0.5 and 1; got 1.0"),
+        ({"audit": 1.5}, "audit must be a share from 0 to 1; got 1.5"),
+        ({"first": 0}, "first must be a whole number from 1 up; got 0"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused(wrong, message):
+    with pytest.raises(SettingsError, match=message):
+        Moasha(TWO, **wrong)
+
+
+def test_aims_that_do_not_fit_together_are_refused():
+    with pytest.raises(SettingsError, match=r"aims must be .*; got 2 directions, known \[2\], 0 bests"):
+        Aims(("maximize", "minimize"), (2,))
+    with pytest.raises(SettingsError, match="direction must be one of maximize, minimize; got 'up'"):
+        Aims(("up",))
+
+
+def test_an_unknown_pruner_is_refused_by_name():
+    with pytest.raises(UnknownName, match=r"pruner must be one of none, moasha; got 'mosha'\. Did you mean 'moasha'"):
+        make_pruner("mosha", TWO)
+
+
+def test_the_room_needs_no_optuna(tmp_path):
+    import subprocess
+
+    check = "import hybrid_search.pruning, sys; print('optuna' in sys.modules, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False False"
