@@ -126,7 +126,7 @@ def _worded(row: dict[str, Any], limit: int) -> dict[str, str]:
         words[f"to {share} %"] = f"{count(row[f'to_{share}'])} ({count(row[f'to_{share}_worst'])})"
     words["front"] = f"{row['front_found']:g} of {row['front']}"
     if "pruner" in row:
-        words["epochs"] = f"{epochs(row['epochs_to_98'])} ({epochs(row['epochs_to_98_worst'])})"
+        words["in epochs"] = f"{epochs(row['epochs_to_98'])} ({epochs(row['epochs_to_98_worst'])})"
         return words | {"stopped": f"{row['stopped']:g}", "of the front": f"{row['front_stopped']:g}"}
     return words | {"repeats": f"{row['repeats']:.1f}", "proposal": f"{row['proposal_ms']:.0f} ms"}
 
