@@ -4,7 +4,7 @@
     python benchmarks/moasha.py --made-up 600              # a table made up on the space of the real one
     python benchmarks/moasha.py copy.db --workers 1 4 --seeds 10 --set confidence=0.9
 
-Every network of the table was trained in full, with every epoch recorded. A search is replayed on it: known-cost
+Every network of the table was trained in full, with every epoch recorded. A search is replayed on it: the sampler
 proposes, each worker takes the recorded epochs of its network one after the other, the pruner judges. What one seed of
 the training measured is told; the mean of all seeds is the truth that is scored, from the worst of the true front and a
 tenth of its range beyond. Seeds take turns in being told. A network counts from its last epoch on, and every epoch
@@ -36,10 +36,9 @@ from optuna.trial import TrialState
 from hybrid_search.costs import fitted, price
 from hybrid_search.front import hypervolume, pareto_front
 from hybrid_search.ledger import Ledger
-from hybrid_search.pruning import Aims, Moasha, Seen
+from hybrid_search.pruning import SIGNS, Aims, Moasha, Seen
 from hybrid_search.samplers import Facts, make_sampler
 from hybrid_search.samplers.known_cost import REACHED
-from hybrid_search.search import SIGNS
 from hybrid_search.space import Answers, SearchSpace, load_space
 
 AIMS = Aims(("maximize", "minimize"), (1,), (1.0, None))

@@ -11,7 +11,7 @@ same search again. Over-budget and repeated proposals are answered from what is 
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
@@ -25,14 +25,13 @@ from hybrid_search.errors import SettingsError
 from hybrid_search.front import hypervolume, pareto_front, reference_point
 from hybrid_search.ledger import Ledger, Proposal
 from hybrid_search.objectives import objectives
-from hybrid_search.pruning import Aims, Audit, Seen, audited, make_pruner, saved_epochs
+from hybrid_search.pruning import SIGNS, Audit, Watch, make_pruner
 from hybrid_search.record import NOT_IN_DIGEST, SearchRecord, Settings, TrialRecord
 from hybrid_search.samplers import Facts, make_sampler
 from hybrid_search.samplers.known_cost import REACHED
 from hybrid_search.space import ENUMERABLE, Answers, Chooser, SearchSpace
 from hybrid_search.weights import WeightsFolder
 
-SIGNS = ("train_loss",)  # numbers of a rung that foretell the end: this one is less noisy than an accuracy
 EXPECTED = "expected "  # begins the facts of a stopped trial that say what it would have ended with
 PATIENCE = 10  # proposals in a row that could not be trained, before the search looks for an unseen design itself
 
@@ -88,11 +87,8 @@ class Search:
         self._known: dict[str, str] = {}  # digest -> state of the trial that has it
         self._values: dict[int, dict[str, float]] = {}  # completed trial -> its numbers
         self._digests: dict[str, int] = {}  # digest of a completed trial -> its number
-        self.aims = Aims.of(self.objectives)
-        self._unknown = [self.objectives[i].name for i in self.aims.unknown]
-        self._pruner = make_pruner(record.pruner, self.aims, record.seed)
         self._states: dict[int, str] = {}  # of ended trials, by number
-        self._seen: dict[int, Seen] = {}  # every trial that was not lost, as the pruner sees it; empty without one
+        self._watch = Watch(make_pruner(record.pruner, self.objectives, record.seed), self.objectives)
         self._asked: dict[int, optuna.trial.Trial] = {}
         self._interrupted: list[TrialRecord] = []
         self._counts = {"running": 0, "complete": 0, "stopped": 0, "failed": 0}
@@ -112,9 +108,7 @@ class Search:
         study = optuna.create_study(directions=list(self.directions), sampler=sampler)
         optuna.logging.set_verbosity(loud)
         if self.record.pruner != "none":
-            curves = self.ledger.curves(self.record.id, {*self._unknown, *SIGNS})
-            ended = [trial for trial in trials if trial.state in ("complete", "stopped")]
-            self._seen = {trial.number: self._as_seen(trial, curves.get(trial.id, {})) for trial in ended}
+            self._watch_again([trial for trial in trials if trial.state in ("complete", "stopped")])
         for record in trials:
             self._next = max(self._next, record.number + 1)
             if record.state != "failed":  # what failed may have been the machine's fault: another run may ask it again
@@ -128,7 +122,7 @@ class Search:
                 self._digests[record.digest] = record.number
                 self._remember(study, record.choices, TrialState.COMPLETE, values=self._row(record.measurements))
             elif record.state == "stopped":
-                told = [float(record.facts.get(EXPECTED + name, "nan")) for name in self._unknown]
+                told = [float(record.facts.get(EXPECTED + name, "nan")) for name in self._watch.unknown]
                 self._remember(study, record.choices, TrialState.PRUNED, user_attrs={REACHED: told})
             else:
                 self._remember(study, record.choices, TrialState.FAIL)
@@ -141,6 +135,14 @@ class Search:
             else:
                 self._duplicates += 1
         return study
+
+    def _watch_again(self, ended: Sequence[TrialRecord]) -> None:
+        """Show the pruner what ended before this driver began."""
+        curves = self.ledger.curves(self.record.id, {*self._watch.unknown, *SIGNS})
+        for trial in ended:
+            prices = self.price(Architecture.from_dict(trial.architecture))
+            self._watch.restore(trial.number, trial.digest, prices, curves.get(trial.id, {}), trial.spared)
+            self._watch.end(trial.number, trial.state, trial.measurements)
 
     def _before_training(self, held: int) -> Facts:
         """What a sampler may know of every design: its identity, its price, and whether the budget allows it."""
@@ -317,39 +319,15 @@ class Search:
         self.ledger.add_rung(trial.id, rung, measurements, facts)
         if self.record.pruner == "none":
             return "keep"
-        seen = self._shown(trial, rung, measurements)
-        others = [other for number, other in self._seen.items() if number != trial.number]
-        verdict = "keep" if last else self._pruner.judge(seen, rung, others)
-        if verdict == "stop":
-            expected = self._pruner.expected(seen, rung, others)
-            self.tell(trial, Outcome("stopped", expected=dict(zip(self._unknown, expected, strict=True))))
-            return "stop"
+        price = self.price(trial.architecture)
+        self._watch.show(trial.number, trial.architecture.digest, price, rung, measurements)
+        verdict = "keep" if last else self._watch.judge(trial.number, rung)
         if verdict == "spare":
             self.ledger.spare_trial(trial.id, rung)
-            self._seen[trial.number] = replace(seen, spared=rung)
-        return "keep"
-
-    def _shown(self, trial: Trial, rung: int, measurements: Mapping[str, float]) -> Seen:
-        """The trial with this rung. One that was started again forgets what it had shown from there on."""
-        seen = self._seen.get(trial.number) or Seen(trial.architecture.digest, self._prices(trial.architecture), {})
-        reached = {epoch: row for epoch, row in seen.reached.items() if epoch < rung}
-        signs = {epoch: row for epoch, row in seen.signs.items() if epoch < rung}
-        spared = seen.spared if seen.spared is not None and seen.spared < rung else None
-        reached[rung], signs[rung] = _values(measurements, self._unknown), _values(measurements, SIGNS)
-        self._seen[trial.number] = replace(seen, reached=reached, signs=signs, spared=spared)
-        return self._seen[trial.number]
-
-    def _as_seen(self, record: TrialRecord, curve: Mapping[int, Mapping[str, float]]) -> Seen:
-        """An ended trial of the ledger as the pruner saw it."""
-        known = self._prices(Architecture.from_dict(record.architecture))
-        reached = {rung: _values(row, self._unknown) for rung, row in curve.items()}
-        signs = {rung: _values(row, SIGNS) for rung, row in curve.items()}
-        final = _values(record.measurements, self._unknown) if record.state == "complete" else None
-        return Seen(record.digest, known, reached, final, record.spared, record.state == "stopped", signs)
-
-    def _prices(self, architecture: Architecture) -> tuple[float, ...]:
-        found = self.price(architecture)
-        return tuple(found[self.objectives[i].name] for i in self.aims.known)
+        if verdict != "stop":
+            return "keep"
+        self.tell(trial, Outcome("stopped", expected=self._watch.expected(trial.number, rung)))
+        return "stop"
 
     def state(self, trial: Trial) -> str:
         """The state of a trial that was asked for: running, complete, stopped or failed."""
@@ -358,7 +336,8 @@ class Search:
     def tell(self, trial: Trial, outcome: Outcome) -> bool:
         """Write how a trial ended, then teach the sampler. True when its weights are worth keeping: it is on the front.
 
-        A trial whose numbers lack an objective, or are not finite, is failed.
+        A trial whose numbers lack an objective, or are not finite, is failed. A stopped one teaches what it was
+        expected to end with, which is less biased than what it had reached, and stands among its facts.
         """
         outcome = self._judged(trial, outcome)
         numbers = {**self.price(trial.architecture), **outcome.measurements} if outcome.state == "complete" else {}
@@ -376,18 +355,15 @@ class Search:
         self._counts["running"] -= 1
         self._counts[outcome.state] += 1
         self._states[trial.number] = outcome.state
+        self._watch.end(trial.number, outcome.state, numbers)
         if outcome.state == "stopped":
-            if trial.number in self._seen:
-                self._seen[trial.number] = replace(self._seen[trial.number], stopped=True)
-            asked.set_user_attr(REACHED, [float(outcome.expected.get(name, math.nan)) for name in self._unknown])
+            expected = [float(outcome.expected.get(name, math.nan)) for name in self._watch.unknown]
+            asked.set_user_attr(REACHED, expected)
             self._study.tell(asked, state=TrialState.PRUNED)
             return False
         if outcome.state == "failed":
-            self._seen.pop(trial.number, None)
             self._study.tell(asked, state=TrialState.FAIL)
             return False
-        if trial.number in self._seen:
-            self._seen[trial.number] = replace(self._seen[trial.number], final=_values(numbers, self._unknown))
         self._values[trial.number] = numbers
         self._digests[trial.architecture.digest] = trial.number
         self._study.tell(asked, self._row(numbers))
@@ -432,27 +408,20 @@ class Search:
             pick = max if self.directions[0] == "maximize" else min
             best = pick(row[0] for row in rows)
         volume = hypervolume(rows, reference, self.directions) if rows else 0.0
-        counts, front, saved = dict(self._counts), len(self.front()), self._saved()
+        counts, front, saved = dict(self._counts), len(self.front()), self._watch.saved()
         return Progress(
             counts, self.record.target, self._gated, self._duplicates, front, volume, reference, best, saved
         )
 
-    def _saved(self) -> int:
-        return saved_epochs(list(self._seen.values())) if self._counts["stopped"] else 0
-
     def audit(self) -> Audit:
         """What pruning saved, and what it may have cost."""
-        return audited(list(self._seen.values()), self.aims)
+        return self._watch.audit()
 
 
 def _number(
     found: Callable[[Mapping[str, Any]], tuple[Architecture, dict[str, float]]], name: str, choices: Mapping[str, Any]
 ) -> float:
     return found(choices)[1][name]
-
-
-def _values(numbers: Mapping[str, float], names: Sequence[str]) -> tuple[float, ...]:
-    return tuple(float(numbers.get(name, math.nan)) for name in names)
 
 
 def check_budget(space: SearchSpace, record: SearchRecord) -> None:

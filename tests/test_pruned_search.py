@@ -74,8 +74,8 @@ def test_what_a_stopped_trial_teaches_is_the_same_when_the_search_is_opened_agai
         for s in (search, again)
     ]
     assert taught[0] == taught[1] != {}
-    assert again._seen == search._seen
-    assert {len(signs) for seen in again._seen.values() for signs in seen.signs.values()} == {1}
+    assert again._watch.seen == search._watch.seen
+    assert {len(signs) for seen in again._watch.seen.values() for signs in seen.signs.values()} == {1}
     assert again.audit() == search.audit()
 
 
@@ -122,7 +122,7 @@ def test_a_trial_started_again_forgets_what_it_had_shown(ledger, generous):
     ledger.restart_trial(trial.id)
     assert ledger.trial(again.record.id, trial.number).spared is None
     again.report(trial, 1, {"accuracy": 0.46})
-    assert again._seen[trial.number].reached == {1: (0.46,)}
+    assert again._watch.seen[trial.number].reached == {1: (0.46,)}
 
 
 def test_a_report_of_the_last_epoch_stops_nobody(ledger):

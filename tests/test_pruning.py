@@ -290,7 +290,8 @@ def test_the_audit_counts_epochs_and_what_the_spared_came_to():
 
 
 def test_an_audit_of_little_says_so():
-    found = audited(many(3), TWO)
+    assert len(audited(many(3), TWO).lines()) == 2
+    found = audited([*many(3), replace(begun(9, 0.5, 1e6, 1), stopped=True)], TWO)
     assert set(found.correlations.values()) == {None}
     assert found.missed is None
     assert found.lines()[1:] == [
@@ -319,7 +320,7 @@ def test_a_wilson_interval_is_honest_at_the_ends():
         ({"reduction": 0.5}, "reduction must be between 1 and inf; got 0.5"),
         ({"confidence": 1.0}, "confidence must be between 0.5 and 1; got 1.0"),
         ({"audit": 1.5}, "audit must be a share from 0 to 1; got 1.5"),
-        ({"first": 0}, "first must be a whole number from 1 up; got 0"),
+        ({"first": 3}, "first must be a whole number from 4 up; got 3"),
     ],
 )
 def test_a_setting_out_of_range_is_refused(wrong, message):
@@ -336,7 +337,7 @@ def test_aims_that_do_not_fit_together_are_refused():
 
 def test_an_unknown_pruner_is_refused_by_name():
     with pytest.raises(UnknownName, match=r"pruner must be one of none, moasha; got 'mosha'\. Did you mean 'moasha'"):
-        make_pruner("mosha", TWO)
+        make_pruner("mosha", objectives(("accuracy", "flops")))
 
 
 def test_the_room_needs_no_optuna(tmp_path):

@@ -4,23 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hybrid_search.errors import one_of
-from hybrid_search.pruning.audit import Audit, audited, saved_epochs
+from hybrid_search.objectives import Objective
+from hybrid_search.pruning.audit import Audit, audited
 from hybrid_search.pruning.moasha import Moasha
 from hybrid_search.pruning.values import Aims, Pruner, Seen, Verdict
+from hybrid_search.pruning.watch import SIGNS, Watch
 
-__all__ = [
-    "DEFAULT",
-    "PRUNERS",
-    "Aims",
-    "Audit",
-    "Moasha",
-    "Pruner",
-    "Seen",
-    "Verdict",
-    "audited",
-    "make_pruner",
-    "saved_epochs",
-]
+__all__ = ["DEFAULT", "PRUNERS", "SIGNS", "Aims", "Audit", "Moasha", "Seen", "Watch", "audited", "make_pruner"]
 
 DEFAULT = "none"
 
@@ -44,7 +34,7 @@ PRUNERS: dict[str, Callable[[Aims, int], Pruner]] = {
 }
 
 
-def make_pruner(name: str, aims: Aims, seed: int = 0) -> Pruner:
-    """The pruner of this name; UnknownName lists those there are."""
+def make_pruner(name: str, objectives: Sequence[Objective], seed: int = 0) -> Pruner:
+    """The pruner of this name for these objectives; UnknownName lists those there are."""
     one_of("pruner", name, PRUNERS)
-    return PRUNERS[name](aims, seed)
+    return PRUNERS[name](Aims.of(objectives), seed)

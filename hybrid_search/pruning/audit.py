@@ -44,11 +44,11 @@ class Audit:
             found.append(f"rank correlation with the full budget, by epoch: {', '.join(told)}")
         else:
             found.append(f"rank correlation: too little to say ({self.complete} complete trials)")
-        if self.missed is None:
+        if self.missed is None and self.stopped:
             found.append(
                 "no trial that would have been stopped was let go on, so how often a stop was wrong is unknown"
             )
-        else:
+        elif self.missed is not None:
             low, share, high = self.missed
             found.append(
                 f"of {self.spared} that would have been stopped and went on, {self.reached} reached the front: "

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hybrid_search.errors import SettingsError
+from hybrid_search.errors import SettingsError, whole
 from hybrid_search.front import as_costs, pareto_front
 from hybrid_search.pruning.forecast import Array, Forecast, Warp, forecast
 from hybrid_search.pruning.values import Aims, Seen, Verdict, complete, full_budget
@@ -49,8 +49,7 @@ class Moasha:
                 raise SettingsError(f"{name} must be between {low:g} and {high:g}; got {getattr(self, name)!r}.")
         if not 0 <= self.audit <= 1:
             raise SettingsError(f"audit must be a share from 0 to 1; got {self.audit!r}.")
-        if self.first < 1:
-            raise SettingsError(f"first must be a whole number from 1 up; got {self.first!r}.")
+        whole("first", self.first, 4, SettingsError)  # a spread wants more than a line has ends
 
     def rungs(self, full: int) -> list[int]:
         """The epochs after which a trial of `full` epochs is judged, the last first."""

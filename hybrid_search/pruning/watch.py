@@ -1,0 +1,82 @@
+"""What a search has shown its pruner so far."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from hybrid_search.objectives import Objective
+from hybrid_search.pruning.audit import Audit, audited, saved_epochs
+from hybrid_search.pruning.values import Aims, Pruner, Seen, Verdict
+
+SIGNS = ("train_loss",)  # numbers of a rung that foretell the end: this one is less noisy than an accuracy
+
+
+class Watch:
+    """The trials of a search by number, as its pruner sees them; without those that failed."""
+
+    def __init__(self, pruner: Pruner, objectives: Sequence[Objective]) -> None:
+        self.aims = Aims.of(objectives)
+        self.unknown = [objectives[i].name for i in self.aims.unknown]
+        self.seen: dict[int, Seen] = {}
+        self._known = [objectives[i].name for i in self.aims.known]
+        self._pruner = pruner
+
+    def show(
+        self, number: int, digest: str, prices: Mapping[str, float], rung: int, measurements: Mapping[str, float]
+    ) -> None:
+        """One rung of a running trial. One that was started again is forgotten from there on."""
+        before = self.seen.get(number) or Seen(digest, _values(prices, self._known), {})
+        reached = {epoch: row for epoch, row in before.reached.items() if epoch < rung}
+        signs = {epoch: row for epoch, row in before.signs.items() if epoch < rung}
+        spared = before.spared if before.spared is not None and before.spared < rung else None
+        reached[rung], signs[rung] = _values(measurements, self.unknown), _values(measurements, SIGNS)
+        self.seen[number] = replace(before, reached=reached, signs=signs, spared=spared)
+
+    def restore(
+        self,
+        number: int,
+        digest: str,
+        prices: Mapping[str, float],
+        curve: Mapping[int, Mapping[str, float]],
+        spared: int | None,
+    ) -> None:
+        """A trial that ended before: its numbers after each epoch, and where it was spared."""
+        for rung, measurements in curve.items():
+            self.show(number, digest, prices, rung, measurements)
+        if number in self.seen:
+            self.seen[number] = replace(self.seen[number], spared=spared)
+
+    def judge(self, number: int, rung: int) -> Verdict:
+        """What the pruner says of a trial that has shown this rung. A spared one is so from now on."""
+        verdict = self._pruner.judge(self.seen[number], rung, self._others(number))
+        if verdict == "spare":
+            self.seen[number] = replace(self.seen[number], spared=rung)
+        return verdict
+
+    def expected(self, number: int, rung: int) -> dict[str, float]:
+        """The unknown objectives that a trial may be expected to end with, by name."""
+        values = self._pruner.expected(self.seen[number], rung, self._others(number))
+        return dict(zip(self.unknown, values, strict=True))
+
+    def end(self, number: int, state: str, numbers: Mapping[str, float]) -> None:
+        """How a trial ended: complete with its final numbers, stopped, or failed."""
+        if state == "failed":
+            self.seen.pop(number, None)
+        elif number in self.seen:
+            final = _values(numbers, self.unknown) if state == "complete" else None
+            self.seen[number] = replace(self.seen[number], final=final, stopped=state == "stopped")
+
+    def audit(self) -> Audit:
+        """What pruning saved, and what it may have cost."""
+        return audited(list(self.seen.values()), self.aims)
+
+    def saved(self) -> int:
+        """The epochs that stopped trials were not given."""
+        return saved_epochs(list(self.seen.values()))
+
+    def _others(self, number: int) -> list[Seen]:
+        return [seen for other, seen in self.seen.items() if other != number]
+
+
+def _values(numbers: Mapping[str, float], names: Sequence[str]) -> tuple[float, ...]:
+    return tuple(float(numbers.get(name, math.nan)) for name in names)
