@@ -22,8 +22,8 @@ import numpy as np
 
 from hybrid_search.errors import DataError, SettingsError, nearest
 from hybrid_search.objectives import OBJECTIVES, Direction
+from hybrid_search.pruning import SIGNS
 from hybrid_search.replay.table import Result, Table, column_of
-from hybrid_search.search import SIGNS
 
 LEFT_OUT = ("digest", "trial", "seed")
 NUMBER = re.compile(r"(?P<name>[^@#]+)(@(?P<seed>[^@#]+))?(#(?P<rung>[1-9][0-9]*))?")

@@ -8,10 +8,10 @@ import numpy as np
 from hybrid_search.errors import DataError, LedgerError
 from hybrid_search.ledger import Ledger
 from hybrid_search.objectives import OBJECTIVES, Direction
+from hybrid_search.pruning import SIGNS
 from hybrid_search.record import SearchRecord, Settings, TrialRecord
 from hybrid_search.replay.csv_file import known_of
 from hybrid_search.replay.table import Result, Table
-from hybrid_search.search import SIGNS
 
 ALIKE = ("space", "input_size", "classes", "evaluation")  # what searches of one table agree in
 

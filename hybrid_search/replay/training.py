@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 from dataclasses import replace
 
-from hybrid_search.pruning import Seen, make_pruner
+from hybrid_search.pruning import PRUNERS, Seen
 from hybrid_search.replay.landscape import Landscape, Showing
 from hybrid_search.replay.table import Params
 
@@ -13,7 +13,7 @@ class Training:
 
     def __init__(self, landscape: Landscape, showing: Showing, pruner: str, seed: int) -> None:
         self._landscape, self._showing = landscape, showing
-        self._pruner = make_pruner(pruner, showing.aims, seed)
+        self._pruner = PRUNERS[pruner](showing.aims, seed)
         self._shown = showing.teller(seed)
         self._seen: dict[Hashable, Seen] = {}
         self.stopped: dict[Hashable, tuple[float, ...]] = {}
