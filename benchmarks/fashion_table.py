@@ -87,6 +87,8 @@ def columns(table: Table) -> str:
     curve = ""
     if rungs:
         curve = f" `accuracy@S#E` is the accuracy of seed S after E epochs; after {rungs[-1]}, the last, training ends."
+    if table.signs:
+        curve += f" {' and '.join(f'`{sign.name}@S#E`' for sign in table.signs)} likewise, for pruners."
     return (
         "A row is a network. Its choices come first (an empty cell was not asked), `digest` names its architecture, "
         f"`flops` (2 x MACs) and `params` are exact.{curve}"

@@ -332,6 +332,54 @@ def test_an_unknown_sampler_is_answered_with_all_names():
         replay(partial(landscape_of, table_of(ten())), ["tpa"], [0], Rules(5))
 
 
+# -- pruners --
+
+
+def curved(count=40):
+    """Designs whose accuracy after each of three rungs foretells the end; every second is hopeless from the start."""
+    rows = []
+    for size, hopeless in itertools.product(range(1, count // 2 + 1), (0, 1)):
+        row = {"size": size, "kind": "bad" if hopeless else "good", "flops": 100 * size + hopeless}
+        end = 0.5 + 0.4 * size / count - 0.3 * hopeless
+        rows.append(
+            row | {"accuracy#1": end - 0.2, "accuracy#2": end - 0.1, "accuracy#3": end, "train_loss#3": 1 - end}
+        )
+        rows[-1] |= {"train_loss#1": 1.2 - end, "train_loss#2": 1.1 - end}
+    return rows
+
+
+def test_a_sign_is_neither_question_nor_feature():
+    table = table_of(curved())
+    assert table.parameters == ("size", "kind")
+    assert [(sign.name, sign.rungs) for sign in table.signs] == [("train_loss", (1, 2, 3))]
+    write_table(table, Path("again.csv"))
+    assert np.allclose(read_table(Path("again.csv"), BOTH).signs[0].values, table.signs[0].values)
+
+
+def test_a_pruner_spares_epochs_and_no_front_member_where_curves_foretell_the_end():
+    table = table_of(curved())
+    curves = replay(partial(landscape_of, table), ["random"], [0, 1], Rules(40), pruners=["none", "moasha"])
+    assert [(curve.pruner, curve.seed) for curve in curves] == [("none", 0), ("none", 1), ("moasha", 0), ("moasha", 1)]
+    assert curves[0].epochs == tuple(range(3, 121, 3))
+    for curve in curves[2:]:
+        assert curve.stopped > 0 == curve.lost
+        assert curve.epochs[-1] <= 120 - curve.stopped
+        assert (curve.shares[-1], curve.found) == (pytest.approx(1.0), curve.front)
+    without, pruned = standings(curves, 40)
+    assert (without["pruner"], without["stopped"], pruned["front_stopped"]) == ("none", 0, 0)
+    assert pruned["epochs_to_98"] <= without["epochs_to_98"]
+
+
+def test_pruners_are_compared_on_the_command_line(capsys):
+    path = written(curved())
+    words = ("--samplers", "random", "--pruners", "none,moasha", "--seeds", "2", "--evaluations", "40")
+    assert call("replay", path, *words, "--out", "figure.html") == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[:2] for line in lines[-2:]] == [["random", "none"], ["random", "moasha"]]
+    assert lines[-3] == ["sampler", "pruner", "to", "98", "%", "front", "in", "epochs", "stopped", "of", "the", "front"]
+    assert "random, moasha" in Path("figure.html").read_text(encoding="utf-8")
+
+
 # -- noise --
 
 
@@ -446,6 +494,9 @@ def test_a_search_is_replayed_on_the_command_line(capsys, tmp_path):
         (("--objectives", "accurracy"), "Did you mean 'accuracy'?"),
         (("--objectives", "speed:up"), "got 'speed:up'"),
         (("--known", "params"), "known must name objectives, here accuracy, flops; got 'params'"),
+        (("--pruners", "moashi"), "pruner must be one of none, moasha"),
+        (("--pruners", "moasha"), "table has only the ends"),
+        (("--pruners", ","), "one or more different pruners; got none"),
         (("--jobs", "0"), "jobs must be a whole number from 1 up"),
         (("--out", "figure.png"), "--out must be an HTML file"),
     ],

@@ -38,7 +38,9 @@ def band_numbers(shares: Mapping[str, Sequence[Sequence[float]]]) -> tuple[Band,
     return tuple(found)
 
 
-def bands_figure(bands: Sequence[Band], theme: Theme, *, title: str = "", goals: Sequence[float] = ()) -> "go.Figure":
+def bands_figure(
+    bands: Sequence[Band], theme: Theme, *, title: str = "", goals: Sequence[float] = (), x: str = "evaluations"
+) -> "go.Figure":
     """A line and a band a sampler, the best at the end first in the legend; `goals` are drawn as level lines."""
     import plotly.graph_objects as go
 
@@ -46,9 +48,9 @@ def bands_figure(bands: Sequence[Band], theme: Theme, *, title: str = "", goals:
     ranked = sorted(range(len(bands)), key=lambda i: -sum(bands[i].median))
     for rank, i in enumerate(ranked):
         band, colour = bands[i], theme.categories[i % len(theme.categories)]
-        x = list(range(1, len(band.median) + 1))
+        at = list(range(1, len(band.median) + 1))
         figure.add_scatter(
-            x=[*x, *reversed(x)],
+            x=[*at, *reversed(at)],
             y=[*band.high, *reversed(band.low)],
             fill="toself",
             fillcolor=_faint(colour),
@@ -59,7 +61,7 @@ def bands_figure(bands: Sequence[Band], theme: Theme, *, title: str = "", goals:
             name=f"{band.name}, quartiles",
         )
         figure.add_scatter(
-            x=x,
+            x=at,
             y=list(band.median),
             mode="lines+markers",
             line={"color": colour, "width": 2, "dash": DASHES[i // len(theme.categories) % len(DASHES)]},
@@ -77,7 +79,7 @@ def bands_figure(bands: Sequence[Band], theme: Theme, *, title: str = "", goals:
     top = {"t": 44} if title else {}
     figure.update_layout(
         **layout(theme, hovermode="x unified", margin={"l": 56, "r": 16, "t": 16, "b": 48, **top}),
-        xaxis=axis(theme, "evaluations", range=[0, 1.02 * longest]),
+        xaxis=axis(theme, x, range=[0, 1.02 * longest]),
         yaxis=axis(
             theme,
             f"share of the hypervolume, median and quartiles of {seeds} seeds",

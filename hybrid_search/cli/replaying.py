@@ -34,6 +34,9 @@ def replay(
     samplers: Annotated[
         str, typer.Option(help="Which samplers, separated by commas; an unknown one is answered with all names.")
     ] = "known-cost,tpe,nsga2,random",
+    pruners: Annotated[
+        str, typer.Option(help="Which pruners, separated by commas: none, moasha. They need every rung.")
+    ] = "none",
     seeds: Annotated[int, typer.Option(help="Runs of each sampler, with seeds 0, 1, ...")] = 10,
     evaluations: Annotated[
         int | None, typer.Option(help="Evaluations of a run; default: 100, or the whole table if that is less.")
@@ -69,7 +72,8 @@ def replay(
         raise SettingsError(f"--out must be an HTML file, such as replay.html; got {out}.")
     if out is not None and find_spec("plotly") is None:
         raise SettingsError("--out needs plotly, which is not installed. Install it: pip install 'hybrid-search[page]'")
-    table = _table(source, objectives, known, db)
+    judges = [name.strip() for name in pruners.split(",") if name.strip()]
+    table = _table(source, objectives, known, db, curves=judges != ["none"])
     limit = min(100, len(table.designs)) if evaluations is None else evaluations
     names = [name.strip() for name in samplers.split(",") if name.strip()]
     with _bar() as watch:
@@ -78,6 +82,7 @@ def replay(
             names,
             range(seeds),
             Rules(limit, first, repeats),
+            pruners=judges,
             jobs=jobs,
             watch=watch,
         )
@@ -94,7 +99,7 @@ def replay(
         say(f"figure: {out}")
 
 
-def _table(source: str | None, objectives: str | None, known: str | None, db: str | None) -> "Table":
+def _table(source: str | None, objectives: str | None, known: str | None, db: str | None, *, curves: bool) -> "Table":
     from hybrid_search.ledger import Ledger
     from hybrid_search.replay import read_table, table_of_searches, wanted
 
@@ -104,7 +109,7 @@ def _table(source: str | None, objectives: str | None, known: str | None, db: st
         return read_table(Path(source), asked or wanted("accuracy,flops"), exact)
     with Ledger(db, read_only=True) as ledger:
         names = [ledger.search().name] if source is None else [name.strip() for name in source.split(",")]
-        return table_of_searches(ledger, names, asked, exact)
+        return table_of_searches(ledger, names, asked, exact, curves=curves)
 
 
 def _worded(row: dict[str, Any], limit: int) -> dict[str, str]:
@@ -113,11 +118,16 @@ def _worded(row: dict[str, Any], limit: int) -> dict[str, str]:
     def count(value: float | None) -> str:
         return f"> {limit}" if value is None else f"{value:g}"
 
-    words = {"sampler": row["sampler"]}
-    for name in row:
-        if name.startswith("to_") and not name.endswith("_worst"):
-            words[f"{name.replace('_', ' ')} %"] = f"{count(row[name])} ({count(row[f'{name}_worst'])})"
+    def epochs(value: float | None) -> str:
+        return "-" if value is None else f"{value:g}"
+
+    words: dict[str, str] = {name: row[name] for name in ("sampler", "pruner") if name in row}
+    for share in (98,) if "pruner" in row else (90, 95, 98):
+        words[f"to {share} %"] = f"{count(row[f'to_{share}'])} ({count(row[f'to_{share}_worst'])})"
     words["front"] = f"{row['front_found']:g} of {row['front']}"
+    if "pruner" in row:
+        words["in epochs"] = f"{epochs(row['epochs_to_98'])} ({epochs(row['epochs_to_98_worst'])})"
+        return words | {"stopped": f"{row['stopped']:g}", "of the front": f"{row['front_stopped']:g}"}
     return words | {"repeats": f"{row['repeats']:.1f}", "proposal": f"{row['proposal_ms']:.0f} ms"}
 
 
@@ -125,11 +135,22 @@ def _draw(curves: "list[Curve]", out: Path, title: str) -> None:
     from hybrid_search.charts import LIGHT, band_numbers, bands_figure
 
     shares: dict[str, list[tuple[float, ...]]] = {}
+    pruned = any(curve.pruner != "none" for curve in curves)
     for curve in curves:
-        shares.setdefault(curve.sampler, []).append(curve.shares)
-    figure = bands_figure(band_numbers(shares), LIGHT, title=title, goals=GOALS)
+        name = f"{curve.sampler}, {curve.pruner}" if pruned else curve.sampler
+        shares.setdefault(name, []).append(_by_epoch(curve) if pruned else curve.shares)
+    x = "epochs" if pruned else "evaluations"
+    figure = bands_figure(band_numbers(shares), LIGHT, title=title, goals=GOALS, x=x)
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.write_html(out, include_plotlyjs=True)
+
+
+def _by_epoch(curve: "Curve") -> tuple[float, ...]:
+    """The share found after each epoch: a training counts when it is over."""
+    found: list[float] = []
+    for share, spent in zip((0.0, *curve.shares), (*curve.epochs, curve.epochs[-1] + 1), strict=True):
+        found += [share] * (spent - 1 - len(found))
+    return tuple(found)
 
 
 @contextmanager

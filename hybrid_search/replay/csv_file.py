@@ -4,6 +4,7 @@
     flops, params                                   a number
     accuracy@0, accuracy@1                          a number under several seeds
     accuracy@0#1, accuracy@0#2, ...                 and after each of several rungs (epochs), the last of them the end
+    train_loss@0#1, ...                             the same of a sign, which may foretell the end to a pruner
     digest, trial, seed, _anything                  left out
 
 A column is a number when it is asked for as an objective, or when the table of objectives knows its name; what is known
@@ -21,6 +22,7 @@ import numpy as np
 
 from hybrid_search.errors import DataError, SettingsError, nearest
 from hybrid_search.objectives import OBJECTIVES, Direction
+from hybrid_search.pruning import SIGNS
 from hybrid_search.replay.table import Result, Table, column_of
 
 LEFT_OUT = ("digest", "trial", "seed")
@@ -64,8 +66,8 @@ def read_table(path: Path, objectives: Mapping[str, Direction], known: Collectio
     exact = known_of(objectives, known)
     found = {}
     for name, places in numbers.items():
-        direction = objectives.get(name) or OBJECTIVES[name].direction
-        is_known = name in exact or name not in objectives
+        direction = objectives.get(name) or (OBJECTIVES[name].direction if name in OBJECTIVES else "minimize")
+        is_known = name in exact or (name not in objectives and name not in SIGNS)
         found[name] = _result(name, direction, is_known, places, rows, path.name)
     digest = header.index("digest") if "digest" in header else None
     return Table(
@@ -74,7 +76,8 @@ def read_table(path: Path, objectives: Mapping[str, Direction], known: Collectio
         designs=tuple(designs),
         rows=tuple(f"row {line}" for line, _ in rows),
         objectives=tuple(found[name] for name in objectives),
-        features=tuple(result for name, result in found.items() if name not in objectives),
+        features=tuple(result for name, result in found.items() if name not in objectives and result.known),
+        signs=tuple(result for name, result in found.items() if name not in objectives and not result.known),
         digests=() if digest is None else tuple(cells[digest] for _, cells in rows),
     )
 
@@ -112,7 +115,7 @@ def _sorted_out(
     for i, column in enumerate(header):
         match = NUMBER.fullmatch(column)
         name = match["name"] if match else ""
-        if match and (name in objectives or (name in OBJECTIVES and OBJECTIVES[name].known)):
+        if match and (name in objectives or name in SIGNS or (name in OBJECTIVES and OBJECTIVES[name].known)):
             numbers.setdefault(name, {})[match["seed"] or "", int(match["rung"] or 0)] = i
         elif name not in OBJECTIVES and column not in LEFT_OUT and not column.startswith("_"):
             questions.append(i)
@@ -175,7 +178,7 @@ def _value(cell: str) -> Any:
 
 def write_table(table: Table, path: Path) -> None:
     """Write a table as a CSV file that `read_table` reads: questions, digests, what is known, what was measured."""
-    results = sorted((*table.features, *table.objectives), key=lambda result: not result.known)
+    results = [*sorted((*table.features, *table.objectives), key=lambda result: not result.known), *table.signs]
     header = [*table.parameters, *(["digest"] if table.digests else []), *(c for r in results for c in r.columns)]
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:

@@ -8,13 +8,24 @@ from typing import Any
 import numpy as np
 
 from hybrid_search.front import hypervolume, pareto_front
-from hybrid_search.objectives import Direction
-from hybrid_search.replay.table import Array, Params, Table
+from hybrid_search.objectives import OBJECTIVES, Direction
+from hybrid_search.pruning import Aims
+from hybrid_search.replay.table import Array, Params, Result, Table
 from hybrid_search.replay.tree import Tree
 from hybrid_search.samplers import Facts
 from hybrid_search.samplers.walks import every, key_of
 
 LISTED = 10**6  # designs of the largest landscape whose true front is looked for
+
+
+@dataclass(frozen=True)
+class Showing:
+    """What training shows of a design, rung by rung: `teller(seed)` gives a function from its answers to the unknown
+    objectives (rungs, objectives) and the signs (rungs, signs)."""
+
+    aims: Aims
+    rungs: tuple[int, ...]
+    teller: Callable[[int], Callable[[Params], tuple[Array, Array]]]
 
 
 @dataclass(frozen=True)
@@ -24,7 +35,7 @@ class Landscape:
     `ask` asks the questions of a trial; `truth` gives a row of objectives from the answers, and `teller(seed)` a
     function that tells one, noisy or not. `known` are the objectives known before the trial, `features` other such
     numbers, and `canonical` says which answers are the same design. `listed` gives the answers of every design
-    (default: a walk through all answers).
+    (default: a walk through all answers). `showing` is None where only the ends are known.
     """
 
     name: str
@@ -36,6 +47,7 @@ class Landscape:
     features: Callable[[Params], Sequence[float]] | None = None
     canonical: Callable[[Params], Hashable] = key_of
     listed: Callable[[], Sequence[Params]] | None = None
+    showing: Showing | None = None
 
     @property
     def facts(self) -> Facts:
@@ -112,7 +124,31 @@ def landscape_of(table: Table, *, noisy: bool = True) -> Landscape:
         None if features is None else given,
         tree.find,
         lambda: tree.paths,
+        _showing(table, tree, noisy),
     )
+
+
+def _showing(table: Table, tree: Tree, noisy: bool) -> Showing | None:
+    """What training shows, where every objective that it shows has the same rungs."""
+    unknown = [result for result in table.objectives if not result.known]
+    if not unknown or not unknown[0].rungs or any(result.rungs != unknown[0].rungs for result in unknown):
+        return None
+    signs = [result for result in table.signs if result.rungs == unknown[0].rungs]
+    best = [OBJECTIVES[r.name].best if r.name in OBJECTIVES else None for r in table.objectives]
+    places = tuple(i for i, result in enumerate(table.objectives) if result.known)
+
+    def teller(seed: int) -> Callable[[Params], tuple[Array, Array]]:
+        picked = table.picked(seed)
+
+        def rows(results: Sequence[Result], i: int) -> Array:
+            if not results:
+                return np.zeros((len(unknown[0].rungs), 0))
+            curves = [r.values[i, picked[i] if len(r.seeds) > 1 else 0] for r in results]
+            return np.column_stack(curves if noisy else [r.values[i].mean(axis=0) for r in results])
+
+        return lambda params: (rows(unknown, tree.find(params)), rows(signs, tree.find(params)))
+
+    return Showing(Aims(table.directions, places, tuple(best)), unknown[0].rungs, teller)
 
 
 def noisy_teller(

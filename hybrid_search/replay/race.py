@@ -16,13 +16,18 @@ from multiprocessing import get_context
 from typing import Any
 
 import optuna
+from optuna.trial import TrialState
 from threadpoolctl import threadpool_limits
 
 from hybrid_search.errors import SettingsError, one_of, whole
 from hybrid_search.front import hypervolume, pareto_front
+from hybrid_search.pruning import DEFAULT as DEFAULT_PRUNER
+from hybrid_search.pruning import PRUNERS
 from hybrid_search.replay.entrants import ENTRANTS
 from hybrid_search.replay.landscape import Answering, Goal, Landscape, Scripted
 from hybrid_search.replay.landscape import whole as whole_of
+from hybrid_search.replay.training import Training
+from hybrid_search.samplers.known_cost import REACHED
 from hybrid_search.samplers.walks import Dice, walked
 
 FIRST = 8  # random designs that every run of a seed begins with
@@ -55,7 +60,8 @@ class Curve:
     """One run: `shares[i]` is the share of the hypervolume found after i + 1 evaluations.
 
     `found` counts the points of the true front among its evaluations, of `front`; `repeats` are proposals that were
-    known already, `seconds` the mean time of a proposal.
+    known already, `seconds` the mean time of a proposal. `epochs[i]` are the epochs spent until then, empty where only
+    the ends are known; `stopped` evaluations were ended by the pruner, `lost` of them members of the true front.
     """
 
     sampler: str
@@ -65,21 +71,40 @@ class Curve:
     front: int
     repeats: int
     seconds: float
+    pruner: str = "none"
+    epochs: tuple[int, ...] = ()
+    stopped: int = 0
+    lost: int = 0
+
+    def epochs_to(self, share: float) -> int | None:
+        """Epochs until this share was found, None where it was not, or where only the ends are known."""
+        at = self.to(share)
+        return self.epochs[at - 1] if at is not None and self.epochs else None
 
     def to(self, share: float) -> int | None:
         """Evaluations until this share was found, None where it was not."""
         return next((i for i, found in enumerate(self.shares, start=1) if found >= share), None)
 
 
-def run_once(landscape: Landscape, goal: Goal, name: str, seed: int, rules: Rules) -> Curve:
-    """One sampler with one seed."""
-    run = _Run(landscape, name, seed, rules)
+def run_once(
+    landscape: Landscape, goal: Goal, name: str, seed: int, rules: Rules, pruner: str = DEFAULT_PRUNER
+) -> Curve:
+    """One sampler with one pruner and one seed."""
+    run = _Run(landscape, name, seed, rules, pruner)
     directions = list(landscape.directions)
     rows: list[list[float]] = []
     shares: list[float] = []
     share, met = 0.0, set()
-    for params in run.designs():
+    epochs: list[int] = []
+    stopped = lost = 0
+    for params, complete in run.designs():
         true = landscape.truth(params)
+        if landscape.showing is not None:
+            epochs.append(run.epochs)
+        if not complete:
+            shares.append(share)
+            stopped, lost = stopped + 1, lost + (tuple(true) in goal.front)
+            continue
         met.add(tuple(true))
         grown = [*rows, true]
         kept = pareto_front(grown, directions)
@@ -90,18 +115,24 @@ def run_once(landscape: Landscape, goal: Goal, name: str, seed: int, rules: Rule
         if rules.until is not None and share >= rules.until:
             break
     found = len(met & goal.front)
-    return Curve(name, seed, tuple(shares), found, len(goal.front), run.repeats, run.spent / max(1, run.asked))
+    seconds = run.spent / max(1, run.asked)
+    return Curve(
+        name, seed, tuple(shares), found, len(goal.front), run.repeats, seconds, pruner, tuple(epochs), stopped, lost
+    )
 
 
 class _Run:
     """The study of one run: gives the designs that are evaluated, one after the other, and tells their numbers."""
 
-    def __init__(self, landscape: Landscape, name: str, seed: int, rules: Rules) -> None:
+    def __init__(self, landscape: Landscape, name: str, seed: int, rules: Rules, pruner: str) -> None:
         self._landscape, self._rules, self._seed = landscape, rules, seed
         self._ranked = ENTRANTS[name].ranked
         self._told = landscape.teller(seed)
         self._dice = random.Random(f"{seed}/unseen")
-        self.repeats = self.asked = 0
+        self._training = None
+        if landscape.showing is not None and pruner != DEFAULT_PRUNER:
+            self._training = Training(landscape, landscape.showing, pruner, seed)
+        self.repeats = self.asked = self.epochs = 0
         self.spent = 0.0
         with _quiet():
             self._study = optuna.create_study(
@@ -111,8 +142,8 @@ class _Run:
         for _ in range(rules.first):
             self._enqueue(walked(landscape.ask, Dice(first)).params)
 
-    def designs(self) -> Iterator[dict[str, Any]]:
-        """The answers of each evaluated design; it is told when the next one is asked for."""
+    def designs(self) -> Iterator[tuple[dict[str, Any], bool]]:
+        """The answers of each evaluated design, and whether it was trained to the end."""
         seen: set[Hashable] = set()
         evaluated = in_a_row = 0
         while evaluated < self._rules.evaluations:
@@ -123,10 +154,10 @@ class _Run:
             if not again or self._rules.repeats:
                 seen.add(key)
                 evaluated, in_a_row = evaluated + 1, 0
-                yield params
+                yield params, self._evaluate(trial, params)
             else:
                 in_a_row += 1
-            self._tell(trial, params)
+                self._tell(trial, params)
             if in_a_row >= PATIENCE:
                 unseen = [p for p in self._landscape.designs() if self._landscape.canonical(p) not in seen]
                 if not unseen:
@@ -143,9 +174,24 @@ class _Run:
         self.asked += 1
         return trial, answering.params
 
-    def _tell(self, trial: optuna.trial.Trial, params: dict[str, Any]) -> None:
+    def _evaluate(self, trial: optuna.trial.Trial, params: dict[str, Any]) -> bool:
+        """Train a design and tell how it went; whether to the end."""
+        if self._training is not None:
+            self.epochs += self._training.run(params)
+        elif self._landscape.showing is not None:
+            self.epochs += self._landscape.showing.rungs[-1]
+        return self._tell(trial, params)
+
+    def _tell(self, trial: optuna.trial.Trial, params: dict[str, Any]) -> bool:
+        """Tell what is known of a design; whether it was trained to the end."""
+        expected = None if self._training is None else self._training.stopped.get(self._landscape.canonical(params))
         with _quiet():
-            self._study.tell(trial, self._told(params))
+            if expected is None:
+                self._study.tell(trial, self._told(params))
+            else:
+                trial.set_user_attr(REACHED, list(expected))
+                self._study.tell(trial, state=TrialState.PRUNED)
+        return expected is None
 
     def _enqueue(self, params: Any) -> None:
         script = Scripted(params, self._ranked)
@@ -174,13 +220,15 @@ def replay(
     seeds: Sequence[int],
     rules: Rules,
     *,
+    pruners: Sequence[str] = (DEFAULT_PRUNER,),
     jobs: int = 1,
     watch: Watch | None = None,
 ) -> list[Curve]:
-    """Every sampler with every seed on the landscape that `source` makes: a curve each, sampler by sampler.
+    """Every sampler with every pruner and seed on the landscape that `source` makes: a curve each, sampler by sampler.
 
-    With `jobs` processes `source` must be picklable. `watch` is called after each run. UnknownName for a sampler that
-    no table has, SettingsError for no seeds, no jobs, or more evaluations than there are designs.
+    A pruner needs rungs. With `jobs` processes `source` must be picklable. `watch` is called after each run.
+    UnknownName for a name that no table has, SettingsError for no seeds, no jobs, no rungs for a pruner, or more
+    evaluations than there are designs.
     """
     for name in samplers:
         one_of("sampler", name, ENTRANTS)
@@ -190,24 +238,33 @@ def replay(
             f"{len(seeds)} seeds."
         )
     whole("jobs", jobs, 1, SettingsError)
+    for name in pruners:
+        one_of("pruner", name, PRUNERS)
+    if not pruners or len(set(pruners)) < len(pruners):
+        raise SettingsError(f"a replay needs one or more different pruners; got {', '.join(pruners) or 'none'}.")
     landscape = source()
+    if landscape.showing is None and set(pruners) != {DEFAULT_PRUNER}:
+        raise SettingsError(
+            f"a pruner needs what training shows after each rung, such as accuracy#1, accuracy#2; {landscape.name} has "
+            "only the ends."
+        )
     if not rules.repeats and landscape.listed is not None and rules.evaluations > len(landscape.listed()):
         raise SettingsError(
             f"evaluations must be at most the designs of {landscape.name}, {len(landscape.listed())}; got "
             f"{rules.evaluations}."
         )
-    tasks = list(product(samplers, seeds))
-    found: dict[tuple[str, int], Curve] = {}
+    tasks = [(name, seed, rules, pruner) for name, pruner, seed in product(samplers, pruners, seeds)]
+    found: dict[tuple[str, int, Rules, str], Curve] = {}
     if jobs == 1:
         goal = whole_of(landscape)
         for task in tasks:
-            found[task] = run_once(landscape, goal, *task, rules)
+            found[task] = run_once(landscape, goal, *task)
             if watch is not None:
                 watch(len(found), len(tasks))
     else:
         here = get_context("spawn")
         with ProcessPoolExecutor(jobs, here, threadpool_limits, (1,)) as pool:
-            futures = {pool.submit(_elsewhere, source, *task, rules): task for task in tasks}
+            futures = {pool.submit(_elsewhere, source, *task): task for task in tasks}
             for future in as_completed(futures):
                 found[futures[future]] = future.result()
                 if watch is not None:
@@ -221,7 +278,7 @@ def _made(source: Source) -> tuple[Landscape, Goal]:
     return landscape, whole_of(landscape)
 
 
-def _elsewhere(source: Source, name: str, seed: int, rules: Rules) -> Curve:
+def _elsewhere(source: Source, name: str, seed: int, rules: Rules, pruner: str) -> Curve:
     """A run in a process of its own, which keeps the landscape for the next one."""
     landscape, goal = _made(source)
-    return run_once(landscape, goal, name, seed, rules)
+    return run_once(landscape, goal, name, seed, rules, pruner)

@@ -8,6 +8,7 @@ import numpy as np
 from hybrid_search.errors import DataError, LedgerError
 from hybrid_search.ledger import Ledger
 from hybrid_search.objectives import OBJECTIVES, Direction
+from hybrid_search.pruning import SIGNS
 from hybrid_search.record import SearchRecord, Settings, TrialRecord
 from hybrid_search.replay.csv_file import known_of
 from hybrid_search.replay.table import Result, Table
@@ -23,11 +24,11 @@ def table_of_searches(
     *,
     curves: bool = False,
 ) -> Table:
-    """The completed trials of a search as a table, by default of its own objectives; with `curves` every rung.
+    """The completed trials of a search as a table, by default of its own objectives.
 
-    Of several searches, which differ in their seed alone, the designs that all of them trained: what is not known
-    before training then has a column a seed. UnknownName for a search that is not there, LedgerError where they do
-    not belong together, DataError where they give no table.
+    With `curves` it has every rung, of signs too. Of several searches, which differ in their seed alone, it has the
+    designs that all of them trained: what is not known before training then has a column a seed. UnknownName for a
+    search that is not there, LedgerError where they do not belong together, DataError where they give no table.
     """
     searches = [ledger.search(name) for name in names]
     _belong(searches)
@@ -56,6 +57,8 @@ def table_of_searches(
 
     more = [name for name, o in OBJECTIVES.items() if o.known and name not in directions]
     more = [name for name in more if all(name in t.measurements for row in trials for t in row)]
+    names = [name for name in SIGNS if curves and all(name in t.measurements for row in trials for t in row)]
+    signs = [result(name, "minimize", False) for name in names]
     return Table(
         name=title,
         parameters=_in_order([t.choices for t in trials[0]]),
@@ -64,6 +67,7 @@ def table_of_searches(
         objectives=tuple(result(name, direction, name in exact) for name, direction in directions.items()),
         features=tuple(result(name, OBJECTIVES[name].direction, True) for name in more),
         digests=tuple(digest for digest, _ in shared),
+        signs=tuple(signs) if all(sign.rungs for sign in signs) else (),
     )
 
 
