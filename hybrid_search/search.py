@@ -81,6 +81,7 @@ class Search:
         self._facts: dict[tuple[tuple[str, Any], ...], tuple[Architecture, dict[str, float]]] = {}
         self._known: dict[str, str] = {}  # digest -> state of the trial that has it
         self._values: dict[int, dict[str, float]] = {}  # completed trial -> its numbers
+        self._first: dict[int, Mapping[str, float]] = {}  # what a retrained trial measured in the search itself
         self._digests: dict[str, int] = {}  # digest of a completed trial -> its number
         self._asked: dict[int, optuna.trial.Trial] = {}
         self._interrupted: list[TrialRecord] = []
@@ -100,6 +101,8 @@ class Search:
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # a study in memory is nobody's news
         study = optuna.create_study(directions=list(self.directions), sampler=sampler)
         optuna.logging.set_verbosity(loud)
+        # The sampler goes on from what it was told: a confirmation changes no proposal.
+        self._first = {n: found.own for n, found in self.ledger.repeats(self.record.id, confirmed=True).items()}
         for record in trials:
             self._next = max(self._next, record.number + 1)
             if record.state != "failed":  # what failed may have been the machine's fault: another run may ask it again
@@ -110,7 +113,8 @@ class Search:
             elif record.state == "complete":
                 self._values[record.number] = dict(record.measurements)
                 self._digests[record.digest] = record.number
-                self._remember(study, record.choices, TrialState.COMPLETE, values=self._row(record.measurements))
+                told = self._row(self._first.get(record.number, record.measurements))
+                self._remember(study, record.choices, TrialState.COMPLETE, values=told)
             elif record.state == "stopped":
                 self._remember(study, record.choices, TrialState.PRUNED)
             else:
@@ -230,7 +234,8 @@ class Search:
         self._duplicates += 1
         self.ledger.add_proposal(self.record.id, Proposal("duplicate", digest, asked.params, 0.0))
         if digest in self._digests:
-            self._study.tell(asked, self._row(self._values[self._digests[digest]]))
+            number = self._digests[digest]
+            self._study.tell(asked, self._row(self._first.get(number, self._values[number])))
         else:
             self._study.tell(asked, state=TrialState.FAIL)
 
@@ -279,6 +284,10 @@ class Search:
         return {"flops": float(flops), "params": float(params)}
 
     # -- report and tell --
+
+    def restart(self, trial: Trial) -> None:
+        """Begin a running trial again whose worker went away."""
+        self.ledger.restart_trial(trial.id)
 
     def report(
         self, trial: Trial, rung: int, measurements: Mapping[str, float], facts: Mapping[str, str] | None = None

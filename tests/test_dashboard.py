@@ -230,7 +230,7 @@ def test_revised_numbers_begin_a_new_epoch_that_is_drawn_whole(written, client, 
         db.execute(insert(MeasurementRow).values(trial_id=trial, name="accuracy", seed=7, value=0.7))
         db.execute(update(TrialRow).where(TrialRow.id == trial).values(changed=10_000))
     again = drawn(page, seen=seen)
-    assert again["table"]["rowData"][0]["accuracy"] == pytest.approx(0.6)
+    assert again["table"]["rowData"][0]["accuracy"] == pytest.approx(0.7)
     assert again["seen"]["data"]["epoch"] != seen["epoch"]
 
 

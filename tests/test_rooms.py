@@ -14,13 +14,13 @@ HOUSE = Path(hybrid_search.__file__).parent
 # The floors, in order: a room may import itself and those before it.
 FLOORS = [
     "errors", "objectives", "ops", "stems", "architecture", "record", "space_file", "space", "references", "front",
-    "costs", "model", "timm_models", "data", "train", "evaluate", "ledger", "weights", "samplers", "search", "export",
-    "charts", "dashboard", "health", "engines", "cli",
+    "costs", "model", "timm_models", "data", "train", "evaluate", "retrain", "ledger", "weights", "confidence",
+    "samplers", "search", "confirmation", "export", "charts", "dashboard", "health", "engines", "cli",
 ]  # fmt: skip
 
 # Which heavy package each room may touch, be it inside a function.
 HEAVY = {
-    "torch": {"ops", "stems", "model", "train", "evaluate", "export", "health", "timm_models"},
+    "torch": {"ops", "stems", "model", "train", "evaluate", "export", "health", "timm_models", "retrain"},
     "triton": {"ops"},
     "timm": {"timm_models"},
     "torchvision": {"timm_models", "data"},

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from hybrid_search.cli import looking, searching, taking
+from hybrid_search.cli import confirming, looking, searching, taking
 from hybrid_search.errors import HybridSearchError, UserError
 
 # Typer carries a click of its own in newer versions and uses the installed one in older ones: ask it which.
@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
-for room in (searching, looking, taking):
+for room in (searching, confirming, looking, taking):
     room.add_to(app)
 
 
