@@ -1,4 +1,4 @@
-"""What the front says of a trial once some were confirmed: intervals, seeds, probability of being on it, test accuracy."""
+"""What the front says of a trial once some were confirmed: interval, seeds, probability of the front, test accuracy."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any

@@ -44,10 +44,10 @@ def confirm(
 
     def opened(held: Ledger) -> Confirmation:
         record = held.search(name)
-        _same_evaluation(record, evaluate)
         if data_dir is not None:
             record = replace(record, settings=record.settings.with_(data_dir=str(data_dir)))
         confirmation = Confirmation(record, held, seeds=seeds, trials=trials, hours=hours)
+        _same_evaluation(record, evaluate)
         if why := confirmation.nothing_left():
             raise SettingsError(f"a confirmation needs something to do; for search {record.name!r}, {why}.")
         return confirmation
