@@ -183,8 +183,8 @@ def test_the_front_of_a_confirmed_search_has_intervals_and_probabilities(capsys,
     )
     assert call("front", "--db", confirmed) == 0
     said = capsys.readouterr().out
-    assert "means over fresh seeds and their 95 % intervals" in said
-    assert " to " in said
+    assert "with 95 % intervals" in said
+    assert " ± " in said
     assert "50.00 %" in said
 
 

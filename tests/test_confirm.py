@@ -15,7 +15,6 @@ from hybrid_search.errors import HybridSearchError, LedgerError, SettingsError, 
 from hybrid_search.ledger import Ledger
 from hybrid_search.record import Settings
 from hybrid_search.search import Outcome
-from hybrid_search.space import load_space
 
 SPACE = tiny_space()
 NOISE = 0.02
@@ -54,7 +53,7 @@ def seeds_of(ledger):
 
 
 def test_every_member_of_the_front_gets_its_seeds_and_no_seed_of_the_search(searched):
-    confirmation = again(searched, seeds=3, trials=400)
+    confirmation = again(searched, seeds=3, trials=50)
     retrained = seeds_of(searched)
     assert all(len(retrained[number]) >= 3 for number in confirmation.front())
     assert all(seed != 0 for seeds in retrained.values() for seed in seeds)
@@ -153,7 +152,7 @@ def test_failures_are_told_and_do_not_stop_it(searched):
         yield from noisy(architecture, settings)
 
     breaks.__qualname__, breaks.__module__ = noisy.__qualname__, noisy.__module__
-    confirmation = confirm(engine="local", ledger=searched, evaluate=breaks, seeds=2, trials=60)
+    confirmation = confirm(engine="local", ledger=searched, evaluate=breaks, seeds=2, trials=20)
     assert [failure.number for failure in confirmation.failures] == [victim, victim]
     assert "the disk is away" in confirmation.failures[0].text
     assert victim not in seeds_of(searched)
@@ -182,14 +181,12 @@ def test_where_everything_fails_it_stops_and_says_so(searched):
 
 
 def test_a_search_that_goes_on_after_a_confirmation_proposes_what_it_would_have(tmp_path):
-    space = load_space("digits")
-
     def proposed(name, confirmed):
         with Ledger(f"sqlite:///{tmp_path}/{name}.db") as ledger:
-            run(space, trials=8, engine="local", ledger=ledger, evaluate=noisy)
+            run(SPACE, trials=5, engine="local", ledger=ledger, evaluate=noisy)
             if confirmed:
                 again(ledger, seeds=2, trials=12)
-            run(space, trials=12, engine="local", ledger=ledger, evaluate=noisy)
+            run(SPACE, trials=10, engine="local", ledger=ledger, evaluate=noisy)
             return [trial.digest for trial in ledger.trials(ledger.search().id)]
 
     assert proposed("confirmed", True) == proposed("plain", False)

@@ -264,6 +264,7 @@ def test_a_confirmation_gives_the_page_bars_columns_and_lines(written, client, m
     assert all(0 < rows[number]["probability"] <= 1 for number in members)
     bars = again["front"]["figure"]["data"][4]
     assert len(bars["error_y"]["array"]) == len(members)
+    assert "Bars: 95 % intervals" in again["note"]["children"]
     shown = json.dumps(
         call(
             page,

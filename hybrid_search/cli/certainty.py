@@ -45,14 +45,21 @@ def confirmed_row(row: Mapping[str, Any], standing: "Standing | None", names: Se
     return found | {"design": row["design"]}
 
 
+def aligned(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """The same lines, every column but the design flush right."""
+    width = {name: max(len(row[name]) for row in rows) for name in rows[0]}
+    return [{name: word if name == "design" else word.rjust(width[name]) for name, word in row.items()} for row in rows]
+
+
 def with_interval(name: str, value: float | None, interval: tuple[float, float] | None) -> str:
-    """A number and its interval: `97.20 (96.9 to 97.5) %`."""
+    """A number and how far its 95 % interval reaches: `97.20 ± 0.31 %`."""
+    text = OBJECTIVES[name].text(value)
     if value is None or interval is None:
-        return OBJECTIVES[name].text(value)
-    low, high = interval
+        return text
+    reach = max(interval[1] - value, value - interval[0])
     if OBJECTIVES[name].unit == "share":
-        return f"{100 * value:.2f} ({100 * low:.1f} to {100 * high:.1f}) %"
-    return f"{OBJECTIVES[name].text(value)} ({low:.3g} to {high:.3g})"
+        return f"{text.removesuffix(' %')} ± {100 * reach:.2f} %"
+    return f"{text} ± {reach:.2g}"
 
 
 def probability_text(probability: float | None) -> str:

@@ -216,7 +216,7 @@ def front(
 def print_front(ledger: "Ledger", record: "SearchRecord", form: Format) -> None:
     """Print the front of one search; JSON is a list of objects with trial, objectives, digest and architecture."""
     from hybrid_search.architecture import Architecture
-    from hybrid_search.cli.certainty import certainty, confirmed_row
+    from hybrid_search.cli.certainty import aligned, certainty, confirmed_row
     from hybrid_search.confidence import read_standings
     from hybrid_search.front import front_rows
     from hybrid_search.objectives import OBJECTIVES
@@ -247,8 +247,9 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format) -> None:
     title = f"front of {record.name}: {len(rows)} of {len(complete)} trained networks"
     present = [name for name in names if any(row[name] is not None for row in rows)]
     if form is Format.table and known:
-        title += ", means over fresh seeds and their 95 % intervals"
-        print_rows([confirmed_row(row, known.get(row["trial"]), present) for row in rows], form, title=title)
+        told = [name for name in present if name != "params" or name in record.objectives]  # the line is long enough
+        lines = [confirmed_row(row, known.get(row["trial"]), told) for row in rows]
+        print_rows(aligned(lines), form, title=f"{title}, with 95 % intervals")
         return
     shown = {"trial": str, **{name: OBJECTIVES[name].text for name in present}, "design": str}
     print_rows(rows, form, title=title, shown=shown)
