@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hybrid_search.confidence import Belief, believed, front_probability, means, next_seed, settled, standings
+from hybrid_search.confidence.means import scale_of
 from hybrid_search.confidence.membership import in_doubt
 from hybrid_search.front import pareto_front
 from hybrid_search.ledger import Repeats
@@ -30,6 +31,22 @@ def test_the_variance_is_the_own_one_and_four_degrees_of_the_others():
     assert (found.noise**2).tolist() == pytest.approx(expected)
     assert found.degrees[2] == pytest.approx(3)  # all it knows of noise comes from the others
     assert found.error[1] == pytest.approx(found.noise[1] / 3**0.5)
+
+
+def test_a_share_near_1_borrows_less_noise_than_one_in_the_middle():
+    generator = np.random.default_rng(5)
+    held, reach = [], []
+    for _ in range(300):
+        true = np.array([0.8, 0.8, 0.9, 0.99])
+        noise = 0.05 * np.sqrt(true * (1 - true))
+        samples = true[:, None] + noise[:, None] * generator.normal(size=(4, 2))
+        found = means(samples.tolist(), lambda mean: scale_of(mean, share=True))
+        held += [low <= value <= high for value, (low, high) in zip(true, map(found.interval, range(4)), strict=True)]
+        reach.append(found.error)
+    assert 0.92 <= np.mean(held) <= 0.98
+    assert np.median(reach, axis=0)[3] < 0.4 * np.median(reach, axis=0)[0]
+    assert scale_of(np.array([2.0, 0.0]), share=False)[0] == 4.0
+    assert scale_of(np.array([0.0, 1.0]), share=True) == pytest.approx(0.001 * 0.999)
 
 
 def test_without_a_second_seed_anywhere_nothing_is_known_of_the_noise():

@@ -8,10 +8,11 @@ The seed that a trial was searched with does not count once there are fresh ones
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from hybrid_search.confidence.means import Means, means
+from hybrid_search.confidence.means import Means, means, scale_of
 from hybrid_search.confidence.membership import DOUBT, Belief, front_probability, in_doubt, next_seed, settled
 from hybrid_search.ledger import Ledger, Repeats
 from hybrid_search.objectives import OBJECTIVES
@@ -79,7 +80,12 @@ def believed(repeats: Mapping[int, Repeats], values: Mapping[int, Values], objec
 
 
 def _means(repeats: Mapping[int, Repeats], values: Mapping[int, Values], name: str) -> Means:
-    return means([samples_of(repeats[n], name) if n in repeats else [row[name]] for n, row in values.items()])
+    samples = [samples_of(repeats[n], name) if n in repeats else [row[name]] for n, row in values.items()]
+    return means(samples, partial(scale_of, share=_is_share(name)))
+
+
+def _is_share(name: str) -> bool:
+    return name == TEST or OBJECTIVES[name].unit == "share"
 
 
 def standings(
@@ -96,11 +102,11 @@ def standings(
     for name in [*(name for name, kind in OBJECTIVES.items() if not kind.known), TEST]:
         samples = {n: samples_of(found, name) for n, found in retrained.items()}
         samples = {n: row for n, row in samples.items() if row}
-        made = means(list(samples.values()))
-        share = name == TEST or OBJECTIVES[name].unit == "share"
+        made = means(list(samples.values()), partial(scale_of, share=_is_share(name)))
+        most = 1.0 if _is_share(name) else np.inf
         for index, number in enumerate(samples):
             if (reach := made.interval(index)) is not None:
-                intervals[number][name] = (max(reach[0], 0.0), min(reach[1], 1.0)) if share else reach
+                intervals[number][name] = (max(reach[0], 0.0), min(reach[1], most))  # no number here is below 0
     found = {}
     for number, chance in zip(values, chances, strict=True):
         if number in retrained:

@@ -212,7 +212,7 @@ def columns(search: SearchRecord, *, confirmed: bool = False) -> list[dict[str, 
     ]
     share = {"valueFormatter": {"function": "hsShare(params)"}, **numeric}
     told = {
-        "probability": ("on front [%]", "probability of being on the front, given the noise between seeds", 92),
+        "probability": ("on front [%]", "probability of being on the front, given the noise between seeds", 112),
         "test": ("test [%]", "accuracy on the test split, the mean over fresh seeds", 80),
     }
     sure = [
