@@ -18,6 +18,7 @@ _ROOMS = {
     "Settings": "record",
     "Search": "search",
     "run": "engines",
+    "confirm": "engines.confirming",
     "Ledger": "ledger",
     "pareto_front": "front",
     "hypervolume": "front",

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybrid_search.architecture import Architecture
+from hybrid_search.confidence import read_standings
 from hybrid_search.errors import SettingsError, UnknownName, UserError, nearest
 from hybrid_search.front import front_rows, knee
 from hybrid_search.objectives import OBJECTIVES
@@ -174,7 +175,8 @@ def export_trial(
     architecture = Architecture.from_dict(trial.architecture)
     settings = Settings.from_dict(trial.settings)
     data = load_data(settings)
-    measured = dict(trial.measurements)
+    repeats = ledger.repeats(record.id, confirmed=True).get(trial.number)
+    measured = dict(repeats.own if repeats else trial.measurements)  # of this network, not of the mean over seeds
     weights = WeightsFolder(ledger.url, record.id).read(trial.number, trial.weights)
     if weights is None and record.evaluation != "trained":
         raise SettingsError(
@@ -184,7 +186,7 @@ def export_trial(
     if weights is None:
         say(f"trial {trial.number}: weights not kept; training again ({settings.epochs} epochs, seed {trial.seed})")
         weights, measured = _train_again(architecture, settings, say)
-        recorded = trial.measurements.get("accuracy")
+        recorded = (repeats.own if repeats else trial.measurements).get("accuracy")
         if recorded != measured["accuracy"]:
             say(f"trained again, its accuracy is {measured['accuracy']:.4f}; the search recorded {recorded}")
     model = build_model(architecture, record.input_size[0], record.classes)
@@ -196,6 +198,7 @@ def export_trial(
         "trial": trial.number,
         "seed": trial.seed,
         "measurements": measured,
+        **_confirmed(ledger, record, trial.number),
         "settings": dict(trial.settings),
         "facts": dict(trial.facts),
         "data_licence": data.licence,
@@ -212,6 +215,16 @@ def export_trial(
         images=(pixels - mean) / std,
         origin=origin,
     )
+
+
+def _confirmed(ledger: "Ledger", record: SearchRecord, number: int) -> dict[str, Any]:
+    """What fresh seeds said of this design, as plain JSON; nothing where it was not retrained."""
+    standing = read_standings(ledger, record).get(number)
+    if standing is None or not standing.seeds:
+        return {}
+    intervals = {name: list(interval) for name, interval in standing.intervals.items()}
+    found = {"seeds": standing.seeds, "intervals_95": intervals, "front_probability": standing.probability}
+    return {"confirmed": {**found, "means": dict(ledger.trial(record.id, number).measurements)}}
 
 
 def picked(ledger: "Ledger", record: SearchRecord, pick: str) -> TrialRecord:
@@ -301,6 +314,10 @@ def _card(described: Mapping[str, Any], architecture: Architecture) -> str:
             "",
             f"Trial {origin['trial']} of search {origin['search']!r}, seed {origin['seed']}: {'; '.join(told)}.",
         ]
+        if confirmed := origin.get("confirmed"):
+            mean = {n: v for n, v in confirmed["means"].items() if n in ("accuracy", "test_accuracy")}
+            words = ", ".join(f"{n.replace('_', ' ')} {OBJECTIVES['accuracy'].text(v)}" for n, v in mean.items())
+            lines += [f"Means over {confirmed['seeds']} fresh seeds of this design: {words}."]
         lines += [f"Made under: {facts}.", f"Licence of the data: {origin.get('data_licence', 'not stated')}."]
     lines += [
         "",

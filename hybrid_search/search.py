@@ -96,6 +96,7 @@ class Search:
         self._facts: dict[tuple[tuple[str, Any], ...], tuple[Architecture, dict[str, float]]] = {}
         self._known: dict[str, str] = {}  # digest -> state of the trial that has it
         self._values: dict[int, dict[str, float]] = {}  # completed trial -> its numbers, in the order of completion
+        self._first: dict[int, Mapping[str, float]] = {}  # what a retrained trial measured in the search itself
         self._worst = known_worst(record)
         self._digests: dict[str, int] = {}  # digest of a completed trial -> its number
         self._states: dict[int, str] = {}  # of ended trials, by number
@@ -122,6 +123,8 @@ class Search:
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # a study in memory is nobody's news
         study = optuna.create_study(directions=list(self.directions), sampler=sampler)
         optuna.logging.set_verbosity(loud)
+        # The sampler goes on from what it was told: a confirmation changes no proposal.
+        self._first = {n: found.own for n, found in self.ledger.repeats(self.record.id, confirmed=True).items()}
         if self.record.pruner != "none":
             self._watch_again([trial for trial in trials if trial.state in ("complete", "stopped")])
         for record in trials:
@@ -135,7 +138,8 @@ class Search:
             elif record.state == "complete":
                 self._digests[record.digest] = record.number
                 self._recipes[record.digest] = recipe_of(record.choices)
-                self._remember(study, record.choices, TrialState.COMPLETE, values=self._row(record.measurements))
+                told = self._row(self._first.get(record.number, record.measurements))
+                self._remember(study, record.choices, TrialState.COMPLETE, values=told)
             elif record.state == "stopped":
                 told = [float(record.facts.get(EXPECTED + name, "nan")) for name in self._watch.unknown]
                 self._remember(study, record.choices, TrialState.PRUNED, user_attrs={REACHED: told})
@@ -160,7 +164,7 @@ class Search:
         for trial in ended:
             prices = self.price(Architecture.from_dict(trial.architecture))
             self._watch.restore(trial.number, trial.digest, prices, curves.get(trial.id, {}), trial.spared)
-            self._watch.end(trial.number, trial.state, trial.measurements)
+            self._watch.end(trial.number, trial.state, self._first.get(trial.number, trial.measurements))
 
     def _before_training(self, held: int) -> Facts:
         """What a sampler may know of every design: its identity, its price, and whether the budget allows it."""
@@ -283,7 +287,8 @@ class Search:
         self._duplicates += 1
         self.ledger.add_proposal(self.record.id, Proposal("duplicate", digest, asked.params, 0.0))
         if digest in self._digests and self._recipes[digest] == recipe_of(asked.params):
-            self._study.tell(asked, self._row(self._values[self._digests[digest]]))
+            number = self._digests[digest]
+            self._study.tell(asked, self._row(self._first.get(number, self._values[number])))
         else:
             self._study.tell(asked, state=TrialState.FAIL)
 
@@ -327,6 +332,10 @@ class Search:
         return {"flops": float(flops), "params": float(params)}
 
     # -- report and tell --
+
+    def restart(self, trial: Trial) -> None:
+        """Begin a running trial again whose worker went away."""
+        self.ledger.restart_trial(trial.id)
 
     def report(
         self,

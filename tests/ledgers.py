@@ -109,7 +109,7 @@ def fill(ledger: Ledger, search: SearchRecord, trials: int, *, seed: int = 0, st
         )
         trial = rows[-1]["id"]
         if state == "complete":
-            measured += [{"trial_id": trial, "name": k, "seed": 0, "value": v} for k, v in values.items()]
+            measured += [{"trial_id": trial, "name": k, "seed": number, "value": v} for k, v in values.items()]
         if trials < 1000:
             for rung, report in enumerate(curve_of(values, epochs), start=1):
                 rungs += [{"trial_id": trial, "rung": rung, "name": k, "value": v} for k, v in report.items()]
@@ -129,5 +129,5 @@ def write_trial(ledger: Ledger, search: SearchRecord, number: int, **measurement
     trial = ledger.start_trial(search.id, number, digest=digest, architecture=plain, choices={}, settings=settings)
     for rung, report in enumerate(curve_of(values), start=1):
         ledger.add_rung(trial, rung, report)
-    ledger.finish_trial(trial, "complete", values)
+    ledger.finish_trial(trial, "complete", values, seed=number)
     return trial

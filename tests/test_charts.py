@@ -28,6 +28,7 @@ from hybrid_search.charts import (
 from hybrid_search.charts.diagram import percent
 from hybrid_search.charts.front import front_of
 from hybrid_search.charts.mixes import MIXES, mix_of, operators_of
+from hybrid_search.confidence import Standing
 from hybrid_search.costs import cost
 from hybrid_search.errors import UnknownName
 from hybrid_search.front import hypervolume, pareto_front
@@ -284,3 +285,18 @@ def test_a_trial_written_by_the_ledger_itself_is_drawn(tmp_path):
         write_trial(ledger, search, 0)
         numbers = CHARTS["front"].read(ledger, search, ())
     assert [spot.number for spot in numbers.front] == [0]
+
+
+def test_confirmed_trials_have_error_bars_and_the_others_none():
+    points = [point(i, accuracy=0.5 + i / 10, flops=10.0 + i) for i in range(3)]
+    known = {1: Standing(1, 3, {"accuracy": (0.58, 0.63)}, 0.9), 2: Standing(2, 0, {}, 0.3)}
+    numbers = front_numbers(points, ("accuracy", "flops"), "flops", "accuracy", standings=known)
+    assert [bar.number for bar in numbers.bars] == [1]
+    bars = front_figure(numbers, LIGHT).data[4]
+    assert (list(bars.x), list(bars.y)) == ([11.0], [0.6])
+    assert (list(bars.error_y.array), list(bars.error_y.arrayminus)) == (pytest.approx([0.03]), pytest.approx([0.02]))
+    assert bars.error_x.array is None
+    sideways = front_figure(front_numbers(points, ("accuracy",), "accuracy", "flops", standings=known), DARK).data[4]
+    assert list(sideways.error_x.array) == pytest.approx([0.03])
+    assert sideways.error_y.array is None
+    assert front_figure(front_numbers(points, ("accuracy",), "flops", "accuracy"), LIGHT).data[4].x == ()

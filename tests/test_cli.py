@@ -102,6 +102,7 @@ def stage(**options):
         (["cost", "missing.json"], "missing.json is not: No such file"),
         (["cost", "resnet50", "--input", "0"], "--input must be a whole number from 1 up; got 0"),
         (["front"], "must name a ledger that exists"),
+        (["confirm"], "must name a ledger that exists"),
         (["dashboard", "--host", "0.0.0.0"], "token"),
     ],
 )
@@ -159,6 +160,69 @@ def test_the_front_as_a_table_has_units(capsys, searched):
     assert "front of mine" in said
     assert "FLOPs" in said
     assert "%" in said
+
+
+@pytest.fixture
+def confirmed(searched):
+    """The same search after its front was retrained under three seeds."""
+    with Ledger(searched) as ledger:
+        record = ledger.search()
+        for trial in ledger.trials(record.id):
+            for seed, shift in ((1, -0.01), (2, 0.0), (3, 0.01)):
+                moved = {"accuracy": trial.measurements["accuracy"] + shift, "test_accuracy": 0.5 + shift}
+                ledger.add_measurements(trial.id, seed, {**trial.measurements, **moved})
+    return searched
+
+
+def test_the_front_of_a_confirmed_search_has_intervals_and_probabilities(capsys, confirmed):
+    assert call("front", "--db", confirmed, "--format", "json") == 0
+    best = json.loads(capsys.readouterr().out)[0]
+    low, high = best["accuracy_interval"]
+    assert low < best["accuracy"] < high
+    assert (best["seeds"], best["test_accuracy"]) == (3, pytest.approx(0.5))
+    assert 0 < best["front_probability"] <= 1
+    assert call("front", "--db", confirmed, "--format", "csv") == 0
+    header = capsys.readouterr().out.splitlines()[0]
+    assert header == (
+        "trial,accuracy,flops,params,accuracy_low,accuracy_high,seeds,front_probability,test_accuracy,digest,design"
+    )
+    assert call("front", "--db", confirmed) == 0
+    said = capsys.readouterr().out
+    assert "with 95 % intervals" in said
+    assert " ± " in said
+    assert "50.00 %" in said
+
+
+def test_confirming_trains_the_front_again_and_says_what_changed(capsys):
+    words = ["--engine", "local", "--format", "json"]
+    assert call("run", "digits", "--trials", 2, "--epochs", 1, "--set", "image_size=8", *words) == 0
+    capsys.readouterr()
+    assert call("confirm", "--seeds", 1, "--trials", 2, *words) == 0
+    said = capsys.readouterr()
+    rows = json.loads(said.out)
+    assert max(row["seeds"] for row in rows) >= 1
+    assert "confirming search 'digits'" in said.err
+    assert "2 retrainings; " in said.err
+    assert "was opened to score retrained networks; it has been opened once for this search" in said.err
+    assert "its budget of 2 retrainings is spent" in refused(capsys, "confirm", "--seeds", 1, "--trials", 2)
+    with Ledger(read_only=True) as ledger:
+        assert len(ledger.openings(ledger.search().id)) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--seeds", "0"], "seeds must be a whole number from 1 up; got 0"),
+        (["--trials", "0"], "trials must be a whole number from 1 up; got 0"),
+        (["--hours", "0"], "hours must be more than 0; got 0"),
+        (["mime"], "search must be one of mine; got 'mime'. Did you mean 'mine'?"),
+        ([], "only trained networks can be retrained from here; search 'mine' was scored by fakes.scored"),
+    ],
+)
+def test_a_confirmation_that_cannot_be_is_one_line_and_opens_nothing(capsys, searched, words, says):
+    assert says in refused(capsys, "confirm", *words, "--db", searched)
+    with Ledger(searched, read_only=True) as ledger:
+        assert ledger.openings(ledger.search().id) == []
 
 
 def test_cost_prints_every_layer_and_the_published_total(capsys):
@@ -263,7 +327,7 @@ def test_exporting_an_unpickable_trial_is_refused(capsys, searched):
 def test_help_lists_every_command(capsys):
     assert call("--help") == 0
     said = capsys.readouterr().out
-    for command in ("run", "spaces", "space", "cost", "front", "export", "dashboard", "doctor"):
+    for command in ("run", "confirm", "spaces", "space", "cost", "front", "export", "dashboard", "doctor"):
         assert f" {command} " in said
         assert call(command, "--help") == 0
 

@@ -22,6 +22,7 @@ from hybrid_search.dashboard.download import as_csv, as_json, guarded
 from hybrid_search.dashboard.guard import COOKIE
 from hybrid_search.dashboard.watch import Watch
 from hybrid_search.errors import LedgerError, UserError
+from hybrid_search.front import front_rows
 from hybrid_search.ledger import Ledger
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -230,8 +231,70 @@ def test_revised_numbers_begin_a_new_epoch_that_is_drawn_whole(written, client, 
         db.execute(insert(MeasurementRow).values(trial_id=trial, name="accuracy", seed=7, value=0.7))
         db.execute(update(TrialRow).where(TrialRow.id == trial).values(changed=10_000))
     again = drawn(page, seen=seen)
-    assert again["table"]["rowData"][0]["accuracy"] == pytest.approx(0.6)
+    assert again["table"]["rowData"][0]["accuracy"] == pytest.approx(0.7)
     assert again["seen"]["data"]["epoch"] != seen["epoch"]
+
+
+def confirm_front(ledger, search, seeds=(101, 102, 103)):
+    """Retrain the front of a search in made-up numbers; its members."""
+    points, _ = ledger.points(search.id, ["accuracy", "flops"])
+    members = front_rows([(p.number, dict(p.values)) for p in points if p.state == "complete"], ("accuracy", "flops"))
+    for number in members:
+        trial = ledger.trial(search.id, number)
+        for seed in seeds:
+            accuracy = trial.measurements["accuracy"] - 0.01 + 0.002 * (seed % 3)
+            numbers = {**trial.measurements, "accuracy": accuracy, "test_accuracy": accuracy - 0.02}
+            ledger.add_measurements(trial.id, seed, numbers)
+    return members
+
+
+def test_a_confirmation_gives_the_page_bars_columns_and_lines(written, client, monkeypatch):
+    monkeypatch.setattr("hybrid_search.dashboard.watch.FRESH", 0.0)
+    search = a_search(written)
+    fill(written, search, 30)
+    page = client()
+    first = drawn(page)
+    assert "probability" not in [column["field"] for column in first["table"]["columnDefs"]]
+    assert first["front"]["figure"]["data"][4]["x"] == []
+    members = confirm_front(written, search)
+    again = drawn(page, seen=first["seen"]["data"])
+    assert {"probability", "test", "seeds"} <= {column["field"] for column in again["table"]["columnDefs"]}
+    rows = {row["trial"]: row for row in again["table"]["rowData"]}
+    assert [rows[number]["seeds"] for number in members] == [3] * len(members)
+    assert all(0 < rows[number]["probability"] <= 1 for number in members)
+    bars = again["front"]["figure"]["data"][4]
+    assert len(bars["error_y"]["array"]) == len(members)
+    assert "Bars: 95 % intervals" in again["note"]["children"]
+    shown = json.dumps(
+        call(
+            page,
+            "detail.children",
+            ["pinned.data"],
+            pinned=members[:1],
+            look=LOOK,
+            search="digits",
+            seen=again["seen"]["data"],
+        )
+    )
+    for text in ("test accuracy", "probability of the front", "mean over 3 fresh"):
+        assert text in shown
+    written.add_measurements(written.trial(search.id, members[0]).id, 104, {"accuracy": 0.9, "flops": 1e5})
+    more = drawn(page, seen=again["seen"]["data"])
+    assert {row["trial"]: row for row in more["table"]["rowData"]}[members[0]]["seeds"] == 4
+
+
+def test_a_new_trial_after_a_confirmation_is_news_and_not_a_new_epoch(written, client, monkeypatch):
+    monkeypatch.setattr("hybrid_search.dashboard.watch.FRESH", 0.0)
+    search = a_search(written)
+    fill(written, search, 30, states="complete")
+    confirm_front(written, search)
+    page = client()
+    first = drawn(page)
+    write_trial(written, search, 30, accuracy=0.999, flops=1e6)
+    news = drawn(page, seen=first["seen"]["data"])
+    assert news["seen"]["data"]["epoch"] == first["seen"]["data"]["epoch"]
+    assert ["data", 4] in [step["location"] for step in news["front"]["figure"]["operations"]]
+    assert [row["trial"] for row in news["table"]["rowTransaction"]["add"]] == [30]
 
 
 def test_the_watch_agrees_with_reading_everything_at_once(written, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 from fakes import scored, tiny_space
 
 from hybrid_search.engines import run
+from hybrid_search.engines.confirming import confirm
 from hybrid_search.errors import SettingsError
 from hybrid_search.ledger import Ledger
 
@@ -45,6 +46,31 @@ def test_a_trial_whose_worker_dies_is_run_again_elsewhere(ledger, tmp_path):
     trials = ledger.trials(ledger.search().id)
     assert [(t.state, t.attempt) for t in trials] == [("complete", 2), *[("complete", 1)] * 3]
     assert [rung for rung, _ in ledger.curve(trials[0].id)] == [1, 2]
+
+
+def test_a_confirmation_runs_here_too_and_survives_a_dying_worker(ledger, tmp_path):
+    mark = tmp_path / "died"
+
+    def evaluate(architecture, settings):
+        import os
+
+        if settings.seed and not mark.exists():
+            mark.touch()
+            os._exit(9)
+        yield {"accuracy": int(architecture.digest[:4], 16) / 65536 + settings.seed / 1000}
+
+    run(SPACE, trials=3, engine="local", ledger=ledger, evaluate=evaluate)
+    before = {trial.number: ledger.curve(trial.id) for trial in ledger.trials(ledger.search().id)}
+    confirmation = confirm(
+        engine="ray", workers=1, ledger=ledger, evaluate=evaluate, seeds=2, trials=12, gpus_per_trial=0
+    )
+    assert mark.exists()
+    assert confirmation.failures == []
+    repeats = ledger.repeats(confirmation.record.id)
+    assert all(len(repeats[number].fresh) >= 2 for number in confirmation.front())
+    trials = ledger.trials(confirmation.record.id)
+    assert [trial.attempt for trial in trials] == [1, 1, 1]
+    assert {trial.number: ledger.curve(trial.id) for trial in trials} == before
 
 
 def test_a_trial_that_kills_every_worker_is_given_up_as_lost(ledger):

@@ -7,10 +7,11 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+from ledgers import a_search, write_trial
 from sqlalchemy import URL
 
 from hybrid_search.errors import LedgerError, UnknownName
-from hybrid_search.ledger import Ledger, Proposal
+from hybrid_search.ledger import Ledger, Opening, Proposal
 from hybrid_search.ledger.connect import MIGRATIONS, database_url
 from hybrid_search.ledger.tables import HEAD, Base
 from hybrid_search.record import SearchRecord, Settings
@@ -235,3 +236,29 @@ def test_a_folder_with_odd_letters_is_read_as_well_as_written(tmp_path):
         writer.create_search(ASKED)
     with Ledger(url, read_only=True) as reader:
         assert reader.search().name == "first"
+
+
+def test_an_opening_of_the_test_split_is_kept_with_its_reason_and_time(ledger):
+    search = a_search(ledger, "opened")
+    ledger.add_opening(search.id, Opening("0123456789abcdef", 359, "this test"))
+    (opening,) = ledger.openings(search.id)
+    assert opening[:3] == ("0123456789abcdef", 359, "this test")
+    assert opening.opened.tzinfo is not None
+
+
+def test_fresh_seeds_take_the_place_of_the_one_that_a_trial_was_chosen_for(ledger):
+    search = a_search(ledger, "repeated")
+    trial = write_trial(ledger, search, 5, accuracy=0.9)
+    before = ledger.points(search.id, ["accuracy"])[1]
+    for seed, accuracy in ((1, 0.7), (2, 0.8), (2, 0.9)):  # the same seed again replaces its numbers
+        ledger.add_measurements(trial, seed, {"accuracy": accuracy, "test_accuracy": 0.6})
+    found = ledger.trial(search.id, 5).measurements
+    assert (found["accuracy"], found["test_accuracy"]) == (pytest.approx(0.8), pytest.approx(0.6))
+    assert found["flops"] > 0  # measured under the own seed alone
+    (changed,), newest = ledger.points(search.id, ["accuracy"], before)
+    assert (changed.number, newest > before) == (5, True)
+    repeats = ledger.repeats(search.id, confirmed=True)[5]
+    assert (repeats.own["accuracy"], sorted(repeats.fresh)) == (0.9, [1, 2])
+    write_trial(ledger, search, 6)
+    assert list(ledger.repeats(search.id, confirmed=True)) == [5]
+    assert list(ledger.repeats(search.id)) == [5, 6]

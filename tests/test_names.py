@@ -18,6 +18,7 @@ PROMISED = [
     "Settings",
     "Search",
     "run",
+    "confirm",
     "Ledger",
     "pareto_front",
     "hypervolume",

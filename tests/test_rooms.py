@@ -21,7 +21,7 @@ FLOORS = [
 
 # Which heavy package each room may touch, be it inside a function.
 HEAVY = {
-    "torch": {"ops", "stems", "model", "train", "evaluate", "export", "health", "timm_models"},
+    "torch": {"ops", "stems", "model", "train", "evaluate", "export", "health", "timm_models", "retrain"},
     "triton": {"ops"},
     "timm": {"timm_models"},
     "torchvision": {"timm_models", "data"},

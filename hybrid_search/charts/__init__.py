@@ -17,6 +17,7 @@ from hybrid_search.charts.front_figure import front_figure
 from hybrid_search.charts.hypervolume import hypervolume_figure, hypervolume_numbers
 from hybrid_search.charts.mixes import operators_of
 from hybrid_search.charts.theme import DARK, LIGHT, THEMES, Theme
+from hybrid_search.confidence import read_standings
 from hybrid_search.ledger import Ledger
 from hybrid_search.objectives import OBJECTIVES
 from hybrid_search.record import SearchRecord
@@ -63,7 +64,9 @@ def _front(ledger: Ledger, search: SearchRecord, _trials: tuple[int, ...]) -> An
     points, _ = ledger.points(search.id, list(OBJECTIVES))
     x, y = default_axes(search.objectives)
     operators = {number: operators_of(plain) for number, plain in ledger.architectures(search.id).items()}
-    return front_numbers(points, search.objectives, x, y, operators=operators)
+    values = {point.number: point.values for point in points if point.state == "complete"}
+    known = read_standings(ledger, search, values)
+    return front_numbers(points, search.objectives, x, y, operators=operators, standings=known)
 
 
 def _hypervolume(ledger: Ledger, search: SearchRecord, _trials: tuple[int, ...]) -> Any:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from hybrid_search.confidence import Standing
 from hybrid_search.errors import one_of
 from hybrid_search.front import pareto_front
 from hybrid_search.ledger import Point
@@ -37,10 +38,22 @@ class Spot(NamedTuple):
     operators: tuple[str, ...]
 
 
+class Bars(NamedTuple):
+    """How far a confirmed trial's numbers may be off: its place, and the 95 % interval on each axis (a known number
+    has an interval without width)."""
+
+    number: int
+    x: float
+    y: float
+    across: tuple[float, float]
+    up: tuple[float, float]
+
+
 @dataclass(frozen=True)
 class FrontNumbers:
     """What the chart of the front says. `line` is the front of the two axes shown, which with more objectives is only
-    a part of `front`; `missing` counts completed trials that lack a finite number on an axis."""
+    a part of `front`; `missing` counts completed trials that lack a finite number on an axis; `bars` are those of
+    confirmed trials."""
 
     x: Objective
     y: Objective
@@ -49,6 +62,7 @@ class FrontNumbers:
     line: tuple[tuple[float, float], ...]
     counts: Mapping[str, int]
     missing: int
+    bars: tuple[Bars, ...] = ()
 
 
 def default_axes(objectives: Sequence[str]) -> tuple[str, str]:
@@ -64,8 +78,10 @@ def front_numbers(
     *,
     operators: Mapping[int, tuple[str, ...]] | None = None,
     front: Collection[int] | None = None,
+    standings: Mapping[int, Standing] | None = None,
 ) -> FrontNumbers:
-    """Points of the ledger -> what is drawn. `front` gives the numbers of the front's trials where they are known."""
+    """Points of the ledger -> what is drawn. `front` gives the numbers of the front's trials where they are known,
+    `standings` what is known of the confirmed ones."""
     one_of("axis", x, AXES)
     one_of("axis", y, OBJECTIVES)
     members = front_of(points, objectives) if front is None else front
@@ -78,7 +94,19 @@ def front_numbers(
         line=tuple(_line(spots, AXES[x], AXES[y])),
         counts=dict(Counter(point.state for point in points)),
         missing=missing,
+        bars=tuple(bars_of(spots, standings or {}, x, y)),
     )
+
+
+def bars_of(spots: Sequence[Spot], standings: Mapping[int, Standing], x: str, y: str) -> list[Bars]:
+    """The intervals of the trials that have any on these axes."""
+    found = []
+    for spot in spots:
+        intervals = standings[spot.number].intervals if spot.number in standings else {}
+        if x in intervals or y in intervals:
+            across, up = intervals.get(x, (spot.x, spot.x)), intervals.get(y, (spot.y, spot.y))
+            found.append(Bars(spot.number, spot.x, spot.y, across, up))
+    return found
 
 
 def spots_of(

@@ -99,7 +99,7 @@ def front_figure(
     pinned: Sequence[int] = (),
     webgl: bool = True,
 ) -> "go.Figure":
-    """The figure, its traces in this order: dominated (WebGL), line, front (SVG), pinned, then the legend's own."""
+    """The figure; its traces: dominated (WebGL), line, front (SVG), pinned, intervals, then the legend's own."""
     import plotly.graph_objects as go
 
     names = hover_names(numbers, objectives)
@@ -135,6 +135,7 @@ def front_figure(
                 **_same("front", names),
             ),
             pinned_trace(numbers, pinned, theme),
+            bars_trace(numbers, theme),
             *_legend(theme, colour),
         ]
     )
@@ -190,6 +191,40 @@ def pinned_trace(numbers: FrontNumbers, pinned: Sequence[int], theme: Theme) -> 
         hoverinfo="skip",
         showlegend=False,
         name="pinned",
+    )
+
+
+def bars_trace(numbers: FrontNumbers, theme: Theme) -> "go.Scatter":
+    """The 95 % intervals of the confirmed trials, below their markers; hovering is the markers' own."""
+    import plotly.graph_objects as go
+
+    bars = numbers.bars
+
+    def reach(ends: Sequence[tuple[float, float]], centres: Sequence[float]) -> dict[str, Any]:
+        return {
+            "type": "data",
+            "symmetric": False,
+            "array": [high - centre for (_, high), centre in zip(ends, centres, strict=True)],
+            "arrayminus": [centre - low for (low, _), centre in zip(ends, centres, strict=True)],
+            "color": theme.muted,
+            "thickness": 1.2,
+            "width": 4,
+        }
+
+    across, up = [bar.x for bar in bars], [bar.y for bar in bars]
+    wide = any(high > low for low, high in (bar.across for bar in bars))
+    tall = any(high > low for low, high in (bar.up for bar in bars))
+    return go.Scatter(
+        x=across,
+        y=up,
+        error_x=reach([bar.across for bar in bars], across) if wide else None,
+        error_y=reach([bar.up for bar in bars], up) if tall else None,
+        mode="markers",
+        marker={"size": 5, "color": theme.muted},
+        zorder=-1,
+        hoverinfo="skip",
+        showlegend=False,
+        name="95 % intervals",
     )
 
 

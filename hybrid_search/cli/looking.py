@@ -216,20 +216,24 @@ def front(
 def print_front(ledger: "Ledger", record: "SearchRecord", form: Format) -> None:
     """Print the front of one search; JSON is a list of objects with trial, objectives, digest and architecture."""
     from hybrid_search.architecture import Architecture
+    from hybrid_search.cli.certainty import aligned, certainty, confirmed_row
+    from hybrid_search.confidence import read_standings
     from hybrid_search.front import front_rows
     from hybrid_search.objectives import OBJECTIVES
     from hybrid_search.warm import known_names
 
-    points, _ = ledger.points(record.id, sorted({*record.objectives, "accuracy", "flops", "params"}))
+    names = list(dict.fromkeys([*record.objectives, "accuracy", "flops", "params"]))
+    points, _ = ledger.points(record.id, sorted(names))
     complete = {point.number: point for point in points if point.state == "complete"}
     numbers = front_rows([(n, dict(p.values)) for n, p in complete.items()], record.objectives)
     trials = {trial.number: trial for trial in ledger.trials(record.id, numbers)}
-    names = list(dict.fromkeys([*record.objectives, "accuracy", "flops", "params"]))
     known = known_names(record)
+    standings = read_standings(ledger, record, {number: point.values for number, point in complete.items()})
     rows: list[dict[str, Any]] = [
         {
             "trial": number,
             **{name: complete[number].values.get(name) for name in names},
+            **(certainty(standings.get(number), names, form) if standings else {}),
             "digest": trials[number].digest,
             "design": str(Architecture.from_dict(trials[number].architecture)),
             "architecture": dict(trials[number].architecture),
@@ -246,12 +250,16 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format) -> None:
     if not rows and form is Format.table:
         say(f"search {record.name!r} has no finished trial yet: its front is empty")
         return
+    title = f"front of {record.name}: {len(rows)} of {len(complete)} trained networks"
     present = [name for name in names if any(row[name] is not None for row in rows)]
+    if form is Format.table and standings:
+        told = [name for name in present if name != "params" or name in record.objectives]  # the line is long enough
+        lines = [confirmed_row(row, standings.get(row["trial"]), told) for row in rows]
+        print_rows(aligned(lines), form, title=f"{title}, with 95 % intervals")
+        return
     shown = {"trial": str, **{name: OBJECTIVES[name].text for name in present}}
     shown |= {**dict.fromkeys(record.tuned, "{:.3g}".format), "design": str}
-    print_rows(
-        rows, form, title=f"front of {record.name}: {len(rows)} of {len(complete)} trained networks", shown=shown
-    )
+    print_rows(rows, form, title=title, shown=shown)
 
 
 def doctor(

@@ -100,7 +100,7 @@ def run(
         {"data": data, "data_dir": str(data_dir) if data_dir else None, "epochs": epochs, "seed": seed},
         settings,
     )
-    with _stoppable() as stopped, _bar() as watch:
+    with stoppable() as stopped, _bar() as watch:
 
         def begin(search: "Search", plan: "Plan") -> None:
             watch(search, plan)
@@ -180,7 +180,8 @@ class _Stopped:
 
 
 @contextmanager
-def _stoppable() -> Iterator[_Stopped]:
+def stoppable() -> Iterator[_Stopped]:
+    """Signals taken for as long as this lasts: they stop the plan that `plan` is set to."""
     stopped = _Stopped()
     before = {number: signal.signal(number, stopped) for number in SIGNALS}
     try:
@@ -188,6 +189,18 @@ def _stoppable() -> Iterator[_Stopped]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def held_signals() -> Callable[[], None]:
+    """A call that puts the present handlers back: Ray takes SIGTERM for itself when it starts."""
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+
+    def put_back() -> None:
+        for number, handler in handlers.items():
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
+
+    return put_back
 
 
 @contextmanager
@@ -221,13 +234,10 @@ def _bar() -> Iterator[Callable[["Search", "Plan"], None]]:
             if not done:
                 say("the first trials take longest: workers load torch and compile the attention kernel once a machine")
             task = bar.add_task(search.record.name, total=search.record.target, completed=done, state="")
-            # Ray takes SIGTERM for itself when it starts: ours is put back with the first trial.
-            handlers = {number: signal.getsignal(number) for number in SIGNALS}
+            put_back = held_signals()
 
             def event(kind: str, number: int) -> None:
-                for which, handler in handlers.items():
-                    if signal.getsignal(which) is not handler:
-                        signal.signal(which, handler)
+                put_back()
                 if kind in ("complete", "stopped", "failed", "lost"):
                     state = _state(search)
                     bar.update(task, completed=_done(search), state=state)

@@ -19,6 +19,7 @@ from hybrid_search.charts import (
 )
 from hybrid_search.charts.design import Part
 from hybrid_search.charts.diagram import percent
+from hybrid_search.confidence import TEST, Standing
 from hybrid_search.dashboard.page import attributes, graph
 from hybrid_search.dashboard.summary import SYMBOLS
 from hybrid_search.dashboard.watch import Watch
@@ -36,6 +37,7 @@ def detail(watch: Watch, search: SearchRecord | None, pinned: Sequence[int], the
         hint = "Click a point, or a row of the table, to see its architecture. A second one is compared with it."
         return [html.H2("Selection"), html.P(hint, className="note")]
     found, curves = watch.ask(lambda ledger: _read(ledger, search, pinned))
+    known = watch.view(search).standings
     trials = [found[number] for number in pinned if number in found]
     if not trials:
         return [html.H2("Selection"), html.P(f"This search has no trial {pinned[0]}.", className="note")]
@@ -63,7 +65,7 @@ def detail(watch: Watch, search: SearchRecord | None, pinned: Sequence[int], the
             [
                 html.Div([*pictures, _stages(designs, marks)], className="drawings"),
                 html.Div(
-                    [_facts(search, trials), *(_taking(watch.ledger, search, trial) for trial in trials)],
+                    [_facts(search, trials, known), *(_taking(watch.ledger, search, trial) for trial in trials)],
                     className="side",
                 ),
             ],
@@ -109,7 +111,7 @@ def _picture(
     return html.Figure([caption, scroll], **attributes(data_diagram=str(trial.number)))
 
 
-def _facts(search: SearchRecord, trials: Sequence[TrialRecord]) -> html.Table:
+def _facts(search: SearchRecord, trials: Sequence[TrialRecord], known: Mapping[int, Standing]) -> html.Table:
     """Numbers of the trials side by side, with the difference where there are two."""
     names = list(dict.fromkeys([*search.objectives, *(n for n in OBJECTIVES for t in trials if n in t.measurements)]))
     two = len(trials) == 2
@@ -124,20 +126,53 @@ def _facts(search: SearchRecord, trials: Sequence[TrialRecord]) -> html.Table:
     for name in names:
         values = [t.measurements.get(name) for t in trials]
         better = _better(name, values) if two else None
-        rows.append(_fact_row(OBJECTIVES[name].label, [OBJECTIVES[name].text(v) for v in values], two, better))
+        texts = [
+            OBJECTIVES[name].text(v) + _reach(name, known.get(t.number)) for t, v in zip(trials, values, strict=True)
+        ]
+        rows.append(_fact_row(OBJECTIVES[name].label, texts, two, better))
+    rows += _confirmed_rows([known.get(t.number) for t in trials], two)
     rows.append(_fact_row("epochs", [f"{t.rung} of {t.settings.get('epochs', '?')}" for t in trials], two))
     rows.append(_fact_row("took", ["-" if t.seconds is None else f"{t.seconds:.3g} s" for t in trials], two))
     rows.append(_fact_row("seed", [str(t.seed) for t in trials], two))
     for name in search.tuned:
         rows.append(_fact_row(name.replace("_", " "), [f"{t.settings[name]:.3g}" for t in trials], two))
-    known = known_names(search)
-    if any(t.digest in known for t in trials):
-        rows.append(_fact_row("known as", [known.get(t.digest, "-") for t in trials], two))
+    names_of = known_names(search)
+    if any(t.digest in names_of for t in trials):
+        rows.append(_fact_row("known as", [names_of.get(t.digest, "-") for t in trials], two))
     rows.append(_fact_row("attempt", [str(t.attempt) for t in trials], two))
     rows.append(_fact_row("worker", [t.worker or "-" for t in trials], two))
     for name in dict.fromkeys(key for t in trials for key in t.facts if key != "worker"):
         rows.append(_fact_row(name, [str(t.facts.get(name, "-")) for t in trials], two))
     return html.Table([html.Thead(html.Tr(head)), html.Tbody(rows)], className="facts")
+
+
+def _reach(name: str, standing: Standing | None) -> str:
+    """A number's 95 % interval in brackets, empty where there is none."""
+    interval = standing.intervals.get(name) if standing else None
+    if interval is None:
+        return ""
+    low, high = (OBJECTIVES[name].text(end) for end in interval)
+    return f" ({low.removesuffix(' %')} to {high})"
+
+
+def _confirmed_rows(standings: Sequence[Standing | None], two: bool) -> list[html.Tr]:
+    """What a confirmation adds: no row where none of these trials was retrained."""
+    if not any(standing and standing.seeds for standing in standings):
+        return []
+    tests, seeds, chances = [], [], []
+    for standing in standings:
+        retrained = standing if standing and standing.seeds else None
+        test = retrained.intervals.get(TEST) if retrained else None
+        reach = "" if test is None else f" ({100 * test[0]:.2f} to {100 * test[1]:.2f} %)"
+        tests.append(OBJECTIVES["accuracy"].text(retrained.test if retrained else None) + reach)
+        seeds.append(f"mean over {retrained.seeds} fresh" if retrained else "that of the search")
+        chance = standing.probability if standing else 0.0
+        chances.append("-" if chance is None else f"{100 * chance:.0f} %")
+    return [
+        _fact_row("test accuracy", tests, two),
+        _fact_row("probability of the front", chances, two),
+        _fact_row("seeds", seeds, two),
+    ]
 
 
 def _better(name: str, values: Sequence[float | None]) -> int | None:

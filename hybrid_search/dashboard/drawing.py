@@ -58,7 +58,7 @@ def drawn(
     }
     if not same_rows:
         changed["table_rows"] = [_row(view, number) for number in view.points]
-        changed["columns"] = page.columns(view.search)
+        changed["columns"] = page.columns(view.search, confirmed=bool(view.standings))
     elif seen["version"] != view.version:
         new = [number for number, version in view.versions.items() if version > seen["version"]]
         added = [number for number in new if view.born[number] > seen["version"]]
@@ -106,6 +106,7 @@ def _front(
     if seen["version"] != view.version:
         patch["data"][1] = figure["data"][1]
         patch["data"][2] = figure["data"][2]
+        patch["data"][4] = figure["data"][4]
     patch["data"][3] = rings
     return patch
 
@@ -119,6 +120,7 @@ def _numbers(view: View, key: dict[str, Any], dominated: list[int]) -> FrontNumb
         key["y"],
         operators=view.operators,
         front=view.front,
+        standings=view.standings,
     )
     spots = {spot.number: spot for spot in everything.dominated}
     kept = tuple(spots[number] for number in dominated if number in spots)
@@ -139,8 +141,21 @@ def _row(view: View, number: int) -> dict[str, Any]:
         "state": point.state,
         "front": "front" if number in view.front else "",
         **{name: _short(value) for name, value in values.items()},
+        **_certainty(view, number),
         "seconds": _short(point.seconds),
         "operators": ", ".join(runs(view.operators.get(number, ()))),
+    }
+
+
+def _certainty(view: View, number: int) -> dict[str, Any]:
+    """What a confirmation adds to a row: nothing where the search has none."""
+    standing = view.standings.get(number)
+    if not view.standings:
+        return {}
+    return {
+        "seeds": standing.seeds or None if standing else None,
+        "probability": _short(standing.probability) if standing else 0.0,
+        "test": _short(standing.test) if standing else None,
     }
 
 

@@ -188,8 +188,9 @@ def _hypervolume() -> html.Section:
     )
 
 
-def columns(search: SearchRecord) -> list[dict[str, Any]]:
-    """The columns of the table: the objectives first, then the costs that are none of them."""
+def columns(search: SearchRecord, *, confirmed: bool = False) -> list[dict[str, Any]]:
+    """The columns of the table: the objectives first, then the costs that are none of them; where trials were confirmed
+    their seeds, their probability of being on the front and their test accuracy too."""
     names = dict.fromkeys([*search.objectives, "flops", "params"])
     order = {"function": "hsEmptyLast"}
     numeric = {"filter": "agNumberColumnFilter", "type": "rightAligned", "comparator": order}
@@ -209,11 +210,22 @@ def columns(search: SearchRecord) -> list[dict[str, Any]]:
         }
         for name in names
     ]
+    share = {"valueFormatter": {"function": "hsShare(params)"}, **numeric}
+    told = {
+        "probability": ("on front [%]", "probability of being on the front, given the noise between seeds", 112),
+        "test": ("test [%]", "accuracy on the test split, the mean over fresh seeds", 80),
+    }
+    sure = [
+        {"field": name, "headerName": heading, "headerTooltip": tip, "width": width, **share}
+        for name, (heading, tip, width) in told.items()
+    ]
+    sure.append({"field": "seeds", "headerTooltip": "fresh seeds that the mean is over", "width": 70, **numeric})
     return [
         {"field": "trial", "width": 68, **numeric},
         {"field": "state", "width": 98, "valueFormatter": _written("hsState")},
         {"field": "front", "width": 66},
         *measured,
+        *(sure if confirmed else []),
         {
             "field": "seconds",
             "headerName": "took [s]",

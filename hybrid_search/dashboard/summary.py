@@ -45,6 +45,8 @@ def note(numbers: FrontNumbers, view: View) -> str:
         said.append(f"Not drawn: {', '.join(told)}.")
     if numbers.missing:
         said.append(f"{numbers.missing:,} completed without a finite number on an axis.")
+    if numbers.bars:
+        said.append("Bars: 95 % intervals of means over fresh seeds.")
     shown = {numbers.x.name, numbers.y.name}
     if not set(view.search.objectives) <= shown and numbers.x.name != "trial":
         said.append("Filled markers are on the front of all objectives; the line is the front of these two axes.")

@@ -16,6 +16,7 @@ from hybrid_search.bounds import known_worst
 from hybrid_search.charts.front import has_all
 from hybrid_search.charts.hypervolume import HypervolumeNumbers, hypervolume_numbers
 from hybrid_search.charts.mixes import operators_of
+from hybrid_search.confidence import Standing, read_standings
 from hybrid_search.errors import UserError
 from hybrid_search.front import pareto_front
 from hybrid_search.ledger import Ledger, Point
@@ -41,6 +42,7 @@ class View(NamedTuple):
     born: dict[int, int]
     designs: dict[int, str]
     changed: datetime | None
+    standings: dict[int, Standing]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -72,6 +74,7 @@ class _Known:
     born: dict[int, int] = field(default_factory=dict)
     designs: dict[int, str] = field(default_factory=dict)
     hypervolume: tuple[int, HypervolumeNumbers] | None = None
+    standings: dict[int, Standing] = field(default_factory=dict)
 
 
 class Watch:
@@ -135,6 +138,7 @@ class Watch:
             dict(known.born),
             dict(known.designs),
             known.changed,
+            dict(known.standings),
         )
 
     def _hypervolume(self, search: SearchRecord) -> HypervolumeNumbers:
@@ -165,7 +169,19 @@ class Watch:
         first = known.changed is None
         known.changed = max(ended, default=None) if first and ended else datetime.now(UTC)
         self._place(known, fresh)
+        self._judge(known)
         return known
+
+    def _judge(self, known: _Known) -> None:
+        """What confirmations say of the trials; those of whom they say something new have changed."""
+        values = {number: point.values for number, point in known.points.items() if point.state == "complete"}
+        found = read_standings(self.ledger, known.search, values)
+        if found and not known.standings:  # the table gets more columns
+            known.epoch = secrets.token_hex(4)
+        before = known.standings
+        changed = [number for number in found.keys() | before.keys() if found.get(number) != before.get(number)]
+        known.versions |= dict.fromkeys(changed, known.version)
+        known.standings = found
 
     def _place(self, known: _Known, fresh: Sequence[Point]) -> None:
         """Sort the new trials into front and dominated: a new front can only hold old members and new trials."""

@@ -25,7 +25,18 @@ from hybrid_search.data.values import Contents, Dataset, Indices, Part, Pixels, 
 from hybrid_search.errors import DataError, one_of
 from hybrid_search.record import Settings
 
-__all__ = ["DATASETS", "Dataset", "Source", "Split", "datasets", "describe", "load", "open_test", "size_of"]
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "Source",
+    "Split",
+    "datasets",
+    "describe",
+    "fingerprint_of",
+    "load",
+    "open_test",
+    "size_of",
+]
 
 # Adding a data set: its file, and its line here. Other packages add theirs by the entry point group
 # `hybrid_search.datasets`.
@@ -71,6 +82,12 @@ def open_test(settings: Settings, reason: str) -> Split:
         "opened the test split of %s (%d images, fingerprint %s): %s", settings.data, len(test), mark, reason
     )
     return test
+
+
+def fingerprint_of(split: Split, settings: Settings) -> str:
+    """Sixteen hexadecimal digits over one split of these settings and its class names, as an opening is logged with."""
+    contents, _ = _planned(_key(settings))
+    return _fingerprint((split,), contents.classes)
 
 
 def _key(settings: Settings) -> Settings:

@@ -132,6 +132,16 @@ def _same_question(found: SearchRecord, wanted: SearchRecord) -> None:
         )
 
 
+def check_resources(engine: str, workers: int | None, cpus_per_trial: float, gpus_per_trial: float | None) -> None:
+    """UserError for an unknown engine, or for workers and shares that nobody can have."""
+    one_of("engine", engine, ENGINES)
+    if workers is not None:
+        whole("workers", workers, 1, SettingsError)
+    for what, share in (("cpus-per-trial", cpus_per_trial), ("gpus-per-trial", gpus_per_trial)):
+        if share is not None and not (math.isfinite(share) and share >= 0):
+            raise SettingsError(f"{what} must be a number from 0 up; got {share:g}.")
+
+
 def run(
     space: SearchSpace | str | Path,
     *,
@@ -164,12 +174,7 @@ def run(
     more: sampler, pruner, seed, name, max_flops, max_params, tune_recipe of `question`.
     Raises UserError for a mistake in any of them, before anything is written.
     """
-    one_of("engine", engine, ENGINES)
-    if workers is not None:
-        whole("workers", workers, 1, SettingsError)
-    for what, share in (("cpus-per-trial", cpus_per_trial), ("gpus-per-trial", gpus_per_trial)):
-        if share is not None and not (math.isfinite(share) and share >= 0):
-            raise SettingsError(f"{what} must be a number from 0 up; got {share:g}.")
+    check_resources(engine, workers, cpus_per_trial, gpus_per_trial)
     own = "trained" if evaluate is None else f"{evaluate.__module__}.{evaluate.__qualname__}"[:200]
     stopping = Stopping(hours, until_settled)
     more |= {"evaluation": own, "warm_start": warm_start is not False}

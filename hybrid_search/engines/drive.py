@@ -1,15 +1,55 @@
 """What every engine shares: the plan it is given, and what it does with a report."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, Protocol
 
 from hybrid_search.engines.worker import Evaluate, Report
 from hybrid_search.errors import HybridSearchError
-from hybrid_search.search import Outcome, Search, Trial
+from hybrid_search.search import Outcome, Trial
 
 FIRST_FAILURES = 4  # that many failures with no success say that the search itself is broken
+
+
+class Told(Protocol):
+    """What is told how a trial goes: a search, or a confirmation."""
+
+    def report(
+        self,
+        trial: Trial,
+        rung: int,
+        measurements: Mapping[str, float],
+        facts: Mapping[str, str] | None = None,
+        *,
+        last: bool = False,
+    ) -> Literal["keep", "stop"]:
+        """Take the numbers after one rung, the `last` or not; whether the trial goes on."""
+        ...
+
+    def state(self, trial: Trial) -> str:
+        """How a trial that was to stop has ended: stopped or failed."""
+        ...
+
+    def tell(self, trial: Trial, outcome: Outcome) -> bool:
+        """Take how the trial ended; True when its weights are worth keeping."""
+        ...
+
+    def keep_weights(self, trial: Trial, weights: bytes) -> None:
+        """Keep these weights."""
+        ...
+
+
+class Driven(Told, Protocol):
+    """What an engine drives: it is asked for trials until it has none, and told how they go."""
+
+    def ask(self) -> Trial | None:
+        """The next trial to train; None when there is none for now, and none at all once nothing runs."""
+        ...
+
+    def restart(self, trial: Trial) -> None:
+        """A trial begins again, because its worker went away."""
+        ...
 
 
 @dataclass
@@ -28,7 +68,7 @@ class Plan:
 
 
 def finish(
-    search: Search, trial: Trial, report: Report, plan: Plan, fetch: Callable[[Any], bytes | None] = bytes
+    search: Told, trial: Trial, report: Report, plan: Plan, fetch: Callable[[Any], bytes | None] = bytes
 ) -> bool:
     """Hand one report to the search; True when the trial has ended.
 

@@ -1,9 +1,8 @@
 """Engine `local`: trials one after the other in this process. For debugging, notebooks and tiny searches."""
 
-from hybrid_search.engines.drive import Plan, finish
+from hybrid_search.engines.drive import Driven, Plan, finish
 from hybrid_search.engines.worker import Advancing
 from hybrid_search.errors import SettingsError
-from hybrid_search.search import Search
 
 
 def check(plan: Plan) -> None:
@@ -14,7 +13,7 @@ def check(plan: Plan) -> None:
         raise SettingsError(f"engine local has no cluster; got --address {plan.address}. Use --engine ray for one.")
 
 
-def drive(search: Search, plan: Plan) -> None:
+def drive(search: Driven, plan: Plan) -> None:
     """Run the search to its end, or until the plan says stop."""
     while not plan.stop.is_set() and (trial := search.ask()) is not None:
         plan.event("started", trial.number)

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hybrid_search.engines.drive import Plan, finish
+from hybrid_search.engines.drive import Driven, Plan, finish
 from hybrid_search.engines.worker import Advancing, Evaluate, Report
 from hybrid_search.errors import HybridSearchError, SettingsError
-from hybrid_search.search import Search, Trial
+from hybrid_search.search import Trial
 
 ATTEMPTS = 3
 ANSWER_SECONDS = 15.0  # a cluster that has not answered by then is not there
@@ -75,7 +75,7 @@ def _address(plan: Plan) -> str | None:
     return plan.address or os.environ.get("RAY_ADDRESS") or None
 
 
-def drive(search: Search, plan: Plan) -> None:
+def drive(search: Driven, plan: Plan) -> None:
     """Run the search to its end on Ray workers, or until the plan says stop."""
     _prepare(_address(plan))
     import ray
@@ -137,10 +137,10 @@ def _fetched(refs: Any) -> bytes | None:
         return None
 
 
-def _lost(search: Search, plan: Plan, job: _Running, error: Exception, start: Callable[[Trial, int], None]) -> None:
+def _lost(search: Driven, plan: Plan, job: _Running, error: Exception, start: Callable[[Trial, int], None]) -> None:
     """A worker died: start its trial again elsewhere, or give the trial up after the third attempt."""
     if job.attempts < ATTEMPTS:
-        search.ledger.restart_trial(job.trial.id)
+        search.restart(job.trial)
         plan.event("lost", job.trial.number)
         start(job.trial, job.attempts + 1)
         return

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, insert, select, update
 
 from hybrid_search.errors import LedgerError, UnknownName, nearest
 from hybrid_search.ledger.connect import database_url, open_engine
-from hybrid_search.ledger.tables import MeasurementRow, ProposalRow, RungRow, SearchRow, TrialRow
+from hybrid_search.ledger.tables import MeasurementRow, OpeningRow, ProposalRow, RungRow, SearchRow, TrialRow
 from hybrid_search.record import SearchRecord, Settings, State, TrialRecord
 
-__all__ = ["Ledger", "Point", "Proposal"]
+__all__ = ["Ledger", "Opening", "Point", "Proposal", "Repeats"]
 
 
 class Proposal(NamedTuple):
@@ -43,6 +43,22 @@ class Point(NamedTuple):
     seconds: float | None
     finished: datetime | None
     values: Mapping[str, float]
+
+
+class Opening(NamedTuple):
+    """One opening of the test split: the fingerprint of its images, how many there are, and why."""
+
+    fingerprint: str
+    images: int
+    reason: str
+    opened: datetime | None = None
+
+
+class Repeats(NamedTuple):
+    """The final numbers of one completed trial: under the seed it was searched with, and by fresh seed."""
+
+    own: Mapping[str, float]
+    fresh: Mapping[int, Mapping[str, float]]
 
 
 class Ledger:
@@ -260,6 +276,19 @@ class Ledger:
             values = {**proposal._asdict(), "choices": dict(proposal.choices)}
             db.execute(insert(ProposalRow), {"search_id": search_id, "created": datetime.now(UTC), **values})
 
+    def add_measurements(self, trial_id: int, seed: int, measurements: Mapping[str, float]) -> None:
+        """Write the final numbers of a completed trial under one more seed; the same seed again replaces them."""
+        rows = [{"trial_id": trial_id, "name": k, "seed": seed, "value": float(v)} for k, v in measurements.items()]
+        with self._engine.begin() as db:
+            db.execute(delete(MeasurementRow).where(MeasurementRow.trial_id == trial_id, MeasurementRow.seed == seed))
+            db.execute(insert(MeasurementRow), rows)
+            db.execute(update(TrialRow).where(TrialRow.id == trial_id).values(changed=_next_change(db)))
+
+    def add_opening(self, search_id: int, opening: Opening) -> None:
+        """Write that the test split is opened, before it is."""
+        with self._engine.begin() as db:
+            db.execute(insert(OpeningRow), {"search_id": search_id, **opening._asdict(), "opened": datetime.now(UTC)})
+
     # -- trials: reading --
 
     def trials(self, search_id: int, numbers: Iterable[int] | None = None) -> list[TrialRecord]:
@@ -339,6 +368,37 @@ class Ledger:
         with self._engine.begin() as db:
             return [Proposal(*row) for row in db.execute(query)]
 
+    def openings(self, search_id: int) -> list[Opening]:
+        """Every opening of the test split for a search, in order."""
+        columns = (OpeningRow.fingerprint, OpeningRow.images, OpeningRow.reason, OpeningRow.opened)
+        query = select(*columns).where(OpeningRow.search_id == search_id).order_by(OpeningRow.id)
+        with self._engine.begin() as db:
+            return [Opening(*row) for row in db.execute(query)]
+
+    def repeats(self, search_id: int, *, confirmed: bool = False) -> dict[int, Repeats]:
+        """The completed trials by number with their numbers under every seed; `confirmed` asks for those alone that
+        were measured under more than one."""
+        trial, row = TrialRow.__table__.c, MeasurementRow.__table__.c
+        which = [trial.search_id == search_id, trial.state == "complete"]
+        if confirmed:
+            several = select(row.trial_id).join(TrialRow, trial.id == row.trial_id).where(*which)
+            which.append(trial.id.in_(several.group_by(row.trial_id).having(func.min(row.seed) < func.max(row.seed))))
+        query = select(trial.number, trial.seed, row.seed, row.name, row.value).join(
+            MeasurementRow, trial.id == row.trial_id
+        )
+        found: dict[int, Repeats] = {}
+        with self._engine.begin() as db:
+            for number, own, seed, name, value in db.execute(query.where(*which)):
+                repeats = found.setdefault(number, Repeats({}, defaultdict(dict)))
+                values: Any = repeats.own if seed == own else repeats.fresh[seed]
+                values[name] = value
+        return found
+
+    def seeds(self, search_id: int) -> set[int]:
+        """The seeds that the trials of a search were trained under, those of its confirmations left out."""
+        with self._engine.begin() as db:
+            return set(db.execute(select(TrialRow.seed).where(TrialRow.search_id == search_id).distinct()).scalars())
+
     def counts(self, search_id: int) -> dict[str, int]:
         """How many trials are in each state."""
         query = select(TrialRow.state, func.count()).where(TrialRow.search_id == search_id).group_by(TrialRow.state)
@@ -346,10 +406,14 @@ class Ledger:
             return {row[0]: row[1] for row in db.execute(query)}
 
     def _measurements(self, db: Connection, *which: ColumnElement[bool]) -> dict[int, dict[str, float]]:
-        """The mean over seeds of every final number of the trials that fit, by trial."""
+        """Every final number of the trials that fit, by trial: the mean over the fresh seeds, where there are any.
+
+        The seed of the search is left out then: a trial was chosen for what it gave, which flatters it.
+        """
         row = MeasurementRow.__table__.c
+        fresh = func.avg(case((row.seed != TrialRow.seed, row.value)))
         query = (
-            select(row.trial_id, row.name, func.avg(row.value))
+            select(row.trial_id, row.name, func.coalesce(fresh, func.avg(row.value)))
             .join(TrialRow, TrialRow.id == row.trial_id)
             .where(*which)
             .group_by(row.trial_id, row.name)

@@ -1,0 +1,115 @@
+"""`confirm`: the front of a finished search trained again over fresh seeds, in one call."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+from hybrid_search.confirmation import Confirmation
+from hybrid_search.engines import DEFAULT, ENGINES, check_resources
+from hybrid_search.engines.drive import Plan
+from hybrid_search.engines.lock import one_driver
+from hybrid_search.engines.worker import Evaluate
+from hybrid_search.errors import LedgerError, SettingsError
+from hybrid_search.ledger import Ledger, Opening
+from hybrid_search.record import SearchRecord, Settings
+
+
+def confirm(
+    name: str | None = None,
+    *,
+    seeds: int = 3,
+    trials: int | None = None,
+    hours: float | None = None,
+    engine: str = DEFAULT,
+    ledger: Ledger | str | None = None,
+    evaluate: Evaluate | None = None,
+    workers: int | None = None,
+    cpus_per_trial: float = 1.0,
+    gpus_per_trial: float | None = None,
+    address: str | None = None,
+    data_dir: str | Path | None = None,
+    watch: Callable[[Confirmation, Plan], None] | None = None,
+) -> Confirmation:
+    """Train the front of a search again over fresh seeds until it is settled; the same call goes on where it stopped.
+
+    name: a search; default: the newest. seeds, trials, hours: see Confirmation. evaluate: the generator that scored
+    the search, where that was the user's own; there is no test split then. data_dir: where the data set lies now.
+    watch: called with the confirmation and its plan before the first retraining.
+    The test split is opened, and the opening written in the ledger, before the first retraining. Raises UserError for
+    a mistake, and where nothing is left to do, before anything is written.
+    """
+    check_resources(engine, workers, cpus_per_trial, gpus_per_trial)
+    chosen = import_module(ENGINES[engine])
+
+    def opened(held: Ledger) -> Confirmation:
+        record = held.search(name)
+        if data_dir is not None:
+            record = replace(record, settings=record.settings.with_(data_dir=str(data_dir)))
+        confirmation = Confirmation(record, held, seeds=seeds, trials=trials, hours=hours)
+        _same_evaluation(record, evaluate)
+        if why := confirmation.nothing_left():
+            raise SettingsError(f"a confirmation needs something to do; for search {record.name!r}, {why}.")
+        return confirmation
+
+    if isinstance(ledger, Ledger):
+        record, held = opened(ledger).record, ledger
+    else:
+        with Ledger(ledger, read_only=True) as reader:
+            record = opened(reader).record
+        held = Ledger(ledger)
+    if evaluate is None:
+        from hybrid_search.retrain import retrain
+
+        _same_data(record, held)
+        plan = Plan(retrain, workers, cpus_per_trial, gpus_per_trial, address)
+    else:
+        plan = Plan(evaluate, workers, cpus_per_trial, gpus_per_trial, address)
+    chosen.check(plan)
+    with one_driver(held, record.name):
+        confirmation = opened(held)
+        if evaluate is None:
+            _open_test(record, held)
+        if watch:
+            watch(confirmation, plan)
+        chosen.drive(confirmation, plan)
+    return confirmation
+
+
+def _same_evaluation(record: SearchRecord, evaluate: Evaluate | None) -> None:
+    """LedgerError unless the search was scored by this evaluation: numbers of two would not be comparable."""
+    own = "trained" if evaluate is None else f"{evaluate.__module__}.{evaluate.__qualname__}"[:200]
+    if record.evaluation == own:
+        return
+    if evaluate is None:
+        raise LedgerError(
+            f"only trained networks can be retrained from here; search {record.name!r} was scored by "
+            f"{record.evaluation}. From Python, without a test split: hybrid_search.confirm(name, evaluate=...)."
+        )
+    raise LedgerError(
+        f"a search is confirmed by the evaluation that scored it; {record.name!r} has {record.evaluation}; got {own}."
+    )
+
+
+def _same_data(record: SearchRecord, ledger: Ledger) -> None:
+    """LedgerError where the data set is no longer the one that the search saw; DataError where it cannot be read."""
+    from hybrid_search.data import load
+
+    number = next(iter(ledger.repeats(record.id)))
+    was = ledger.trial(record.id, number).facts.get("fingerprint")
+    now = load(record.settings).fingerprint
+    if was not in (None, now):
+        raise LedgerError(
+            f"a search is confirmed on the data that it saw; {record.settings.data} had fingerprint {was}, here it "
+            f"has {now}."
+        )
+
+
+def _open_test(record: SearchRecord, ledger: Ledger) -> None:
+    """Open the test split in this process and write that in the ledger, before any network is scored on it."""
+    from hybrid_search.data import fingerprint_of
+    from hybrid_search.retrain import REASON, opened_test
+
+    settings: Settings = record.settings
+    split = opened_test(settings)
+    ledger.add_opening(record.id, Opening(fingerprint_of(split, settings), len(split), REASON))

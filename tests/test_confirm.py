@@ -1,0 +1,275 @@
+"""Confirming a front: fresh seeds where they are owed and where they help; resumed, bounded, the search unchanged."""
+
+import math
+
+import numpy as np
+import pytest
+from fakes import scored, tiny_space
+
+from hybrid_search.architecture import Architecture
+from hybrid_search.confirmation import Confirmation
+from hybrid_search.costs import cost
+from hybrid_search.engines import open_search, question, run
+from hybrid_search.engines.confirming import confirm
+from hybrid_search.errors import HybridSearchError, LedgerError, SettingsError, UnknownName
+from hybrid_search.ledger import Ledger
+from hybrid_search.record import Settings
+from hybrid_search.search import Outcome
+
+SPACE = tiny_space()
+NOISE = 0.02
+
+
+def truth(architecture):
+    """What a design is worth: more the more it costs, and a little of its digest."""
+    price = cost(architecture, (1, 16, 16), 10).flops
+    return 0.5 + 0.1 * math.log(price / 3e5) + 0.05 * int(architecture.digest[:4], 16) / 65536
+
+
+def noisy(architecture, settings):
+    """The truth with noise that hangs on design and seed alone."""
+    seed = [int(architecture.digest[:8], 16), settings.seed]
+    yield {"accuracy": truth(architecture) + NOISE * np.random.default_rng(seed).standard_normal()}
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger(f"sqlite:///{tmp_path}/l.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def searched(ledger):
+    run(SPACE, trials=12, engine="local", ledger=ledger, evaluate=noisy)
+    return ledger
+
+
+def again(ledger, **more):
+    return confirm(engine="local", ledger=ledger, evaluate=noisy, **more)
+
+
+def seeds_of(ledger):
+    return {n: sorted(found.fresh) for n, found in ledger.repeats(ledger.search().id).items() if found.fresh}
+
+
+def test_every_member_of_the_front_gets_its_seeds_and_no_seed_of_the_search(searched):
+    confirmation = again(searched, seeds=3, trials=50)
+    retrained = seeds_of(searched)
+    assert all(len(retrained[number]) >= 3 for number in confirmation.front())
+    assert all(seed != 0 for seeds in retrained.values() for seed in seeds)
+
+
+def test_it_settles_a_noisy_front_and_stops_by_itself(searched):
+    confirmation = again(searched, seeds=2, trials=2000)
+    assert confirmation.doubtful() == []
+    assert confirmation.done < 2000
+    assert confirmation.nothing_left() == "its front is settled"
+    best = {}
+    for trial in searched.trials(confirmation.record.id):
+        best[trial.number] = truth(Architecture.from_dict(trial.architecture))
+    found = confirmation.values()
+    for number in confirmation.front():
+        assert found[number]["accuracy"] == pytest.approx(best[number], abs=4 * NOISE / math.sqrt(2))
+    with pytest.raises(SettingsError, match="needs something to do; for search 'tiny', its front is settled"):
+        again(searched, seeds=2, trials=2000)
+
+
+def test_a_value_is_the_mean_over_fresh_seeds_everywhere(searched):
+    record = searched.search()
+    before = {trial.number: trial.measurements["accuracy"] for trial in searched.trials(record.id)}
+    again(searched, seeds=2, trials=20)
+    points = {point.number: point for point in searched.points(record.id, ["accuracy"])[0]}
+    for trial in searched.trials(record.id):
+        repeats = searched.repeats(record.id)[trial.number]
+        fresh = [values["accuracy"] for values in repeats.fresh.values()]
+        expected = np.mean(fresh) if fresh else before[trial.number]
+        assert trial.measurements["accuracy"] == pytest.approx(expected)
+        assert points[trial.number].values["accuracy"] == pytest.approx(expected)
+        assert repeats.own["accuracy"] == before[trial.number]
+
+
+def test_the_budget_counts_what_earlier_confirmations_trained(searched):
+    assert again(searched, seeds=2, trials=3).done == 3
+    with pytest.raises(
+        SettingsError, match=r"its budget of 3 retrainings is spent; --trials N or --hours H gives more"
+    ):
+        again(searched, seeds=2, trials=3)
+    assert again(searched, seeds=2, trials=5).done == 5
+
+
+def test_without_a_budget_it_is_twice_what_the_front_is_owed(searched):
+    confirmation = again(searched, seeds=2)
+    assert confirmation.budget == 4 * len(confirmation.before)
+    assert confirmation.done <= confirmation.budget
+
+
+def test_hours_end_it_and_bound_nothing_else(searched):
+    now = [0.0]
+    confirmation = Confirmation(searched.search(), searched, seeds=1, hours=0.5, clock=lambda: now[0])
+    assert confirmation.budget is None
+    assert confirmation.ask() is not None
+    now[0] = 1801.0
+    assert confirmation.ask() is None
+    assert "the hours is spent" in confirmation.nothing_left()
+
+
+def test_what_was_interrupted_is_trained_again_under_the_same_seed(searched):
+    first = Confirmation(searched.search(), searched, seeds=2, trials=40)
+    asked = [first.ask() for _ in range(3)]
+    own = searched.repeats(searched.search().id)[asked[0].number].own
+    first.tell(asked[0], Outcome("complete", own))
+    second = Confirmation(searched.search(), searched, seeds=2, trials=40)
+    assert second.done == 1
+    retaken = [second.ask() for _ in range(2)]
+    assert {(t.number, t.settings.seed) for t in retaken} == {(t.number, t.settings.seed) for t in asked[1:]}
+
+
+def test_workers_beside_each_other_get_different_retrainings(searched):
+    confirmation = Confirmation(searched.search(), searched, seeds=2, trials=40)
+    asked = [confirmation.ask() for _ in range(8)]
+    assert len({(trial.number, trial.settings.seed) for trial in asked if trial}) == len([t for t in asked if t])
+
+
+def test_a_retraining_keeps_the_settings_of_its_trial_and_writes_no_rung(searched):
+    confirmation = Confirmation(searched.search(), searched, trials=5)
+    trial = confirmation.ask()
+    record = searched.trial(searched.search().id, trial.number)
+    curve = searched.curve(record.id)
+    assert trial.settings == Settings.from_dict(record.settings).with_(seed=trial.settings.seed)
+    assert confirmation.report(trial, 1, {"accuracy": 0.5}) == "keep"
+    confirmation.restart(trial)
+    assert searched.curve(record.id) == curve
+    assert searched.trial(searched.search().id, trial.number) == record
+
+
+def test_failures_are_told_and_do_not_stop_it(searched):
+    victim = Confirmation(searched.search(), searched, trials=1).front()[0]
+    digest = searched.trial(searched.search().id, victim).digest
+
+    def breaks(architecture, settings):
+        if architecture.digest == digest:
+            raise RuntimeError("the disk is away")
+        yield from noisy(architecture, settings)
+
+    breaks.__qualname__, breaks.__module__ = noisy.__qualname__, noisy.__module__
+    confirmation = confirm(engine="local", ledger=searched, evaluate=breaks, seeds=2, trials=20)
+    assert [failure.number for failure in confirmation.failures] == [victim, victim]
+    assert "the disk is away" in confirmation.failures[0].text
+    assert victim not in seeds_of(searched)
+    assert len(seeds_of(searched)) > 1
+    assert searched.trial(confirmation.record.id, victim).state == "complete"
+
+
+def test_numbers_that_are_not_finite_or_lack_an_objective_are_failures(searched):
+    confirmation = Confirmation(searched.search(), searched, trials=9)
+    assert confirmation.report(confirmation.ask(), 1, {"accuracy": math.nan}) == "stop"
+    confirmation.tell(confirmation.ask(), Outcome("complete", {"loss": 1.0}))
+    kinds = [(failure.kind, failure.text) for failure in confirmation.failures]
+    assert kinds[0] == ("nan", "accuracy is not finite after rung 1")
+    assert kinds[1] == ("bug", "the evaluation must measure accuracy; it gave loss")
+    assert confirmation.done == 0
+
+
+def test_where_everything_fails_it_stops_and_says_so(searched):
+    def breaks(architecture, settings):
+        raise RuntimeError("no data")
+        yield
+
+    breaks.__qualname__, breaks.__module__ = noisy.__qualname__, noisy.__module__
+    with pytest.raises(HybridSearchError, match="the first 4 trials all failed"):
+        confirm(engine="local", ledger=searched, evaluate=breaks, seeds=2, trials=60)
+
+
+def test_a_search_that_goes_on_after_a_confirmation_proposes_what_it_would_have(tmp_path):
+    def proposed(name, confirmed):
+        with Ledger(f"sqlite:///{tmp_path}/{name}.db") as ledger:
+            run(SPACE, trials=5, engine="local", ledger=ledger, evaluate=noisy)
+            if confirmed:
+                again(ledger, seeds=2, trials=12)
+            run(SPACE, trials=10, engine="local", ledger=ledger, evaluate=noisy)
+            return [trial.digest for trial in ledger.trials(ledger.search().id)]
+
+    assert proposed("confirmed", True) == proposed("plain", False)
+
+
+def test_after_a_confirmation_the_search_counts_its_front_by_the_means(searched):
+    confirmation = again(searched, seeds=3, trials=60)
+    opened = open_search(question(SPACE, trials=12, evaluation=searched.search().evaluation), searched)
+    assert sorted(opened.front()) == sorted(confirmation.front())
+
+
+def test_an_evaluation_of_ones_own_opens_no_test_split(searched, caplog):
+    again(searched, trials=4)
+    assert searched.openings(searched.search().id) == []
+    assert "opened the test split" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        ({"seeds": 0}, SettingsError, "seeds must be a whole number from 1 up; got 0"),
+        ({"trials": 0}, SettingsError, "trials must be a whole number from 1 up; got 0"),
+        ({"hours": 0.0}, SettingsError, "hours must be more than 0; got 0"),
+        ({"hours": math.nan}, SettingsError, "hours must be more than 0; got nan"),
+        ({"name": "tinny"}, UnknownName, "search must be one of tiny; got 'tinny'. Did you mean 'tiny'"),
+        ({"engine": "slurm"}, UnknownName, "engine must be one of local, ray"),
+        ({"workers": 2}, SettingsError, "engine local has one worker"),
+        ({"evaluate": None}, LedgerError, "scored by test_confirm.noisy. From Python, without a test split"),
+        (
+            {"evaluate": scored()},
+            LedgerError,
+            "confirmed by the evaluation that scored it; 'tiny' has test_confirm.noisy",
+        ),
+    ],
+)
+def test_a_wrong_request_trains_nothing(searched, wrong, error, message):
+    with pytest.raises(error, match=message):
+        confirm(**{"engine": "local", "ledger": searched, "evaluate": noisy, **wrong})
+    assert seeds_of(searched) == {}
+    assert searched.openings(searched.search().id) == []
+
+
+def test_a_search_without_a_finished_trial_has_nothing_to_confirm(ledger):
+    open_search(question(SPACE, trials=3), ledger).ask()
+    with pytest.raises(SettingsError, match="a confirmation needs a finished trial; search 'tiny' has none yet"):
+        confirm(engine="local", ledger=ledger)
+
+
+def test_trained_networks_are_scored_on_the_test_split_whose_opening_is_written_first(ledger, caplog, monkeypatch):
+    from hybrid_search import retrain as room
+
+    settings = Settings(image_size=8, train_images=60, validation_images=30, epochs=1)
+    room._opened.cache_clear()
+    run("digits", trials=2, engine="local", ledger=ledger, settings=settings)
+    record = ledger.search()
+    assert ledger.openings(record.id) == []
+    assert "opened the test split" not in caplog.text
+    held = []
+    evaluate = room.evaluate
+
+    def watched(architecture, settings):
+        held.append(len(ledger.openings(record.id)))
+        yield from evaluate(architecture, settings)
+
+    monkeypatch.setattr(room, "evaluate", watched)
+    confirmation = confirm(engine="local", ledger=ledger, seeds=1, trials=2)
+    assert held == [1, 1]
+    (opening,) = ledger.openings(record.id)
+    assert (opening.images, opening.reason) == (359, "confirming a front over fresh seeds")
+    assert caplog.text.count(f"opened the test split of digits (359 images, fingerprint {opening.fingerprint})") == 1
+    (number, seeds), *_ = seeds_of(ledger).items()
+    values = ledger.repeats(record.id)[number].fresh[seeds[0]]
+    assert 0 <= values["test_accuracy"] <= 1
+    assert confirmation.standings()[number].test is not None
+    confirm(engine="local", ledger=ledger, seeds=1, trials=3)
+    assert len(ledger.openings(record.id)) == 2
+
+
+def test_data_that_changed_since_the_search_is_refused(ledger, monkeypatch):
+    settings = Settings(image_size=8, train_images=60, validation_images=30, epochs=1)
+    run("digits", trials=1, engine="local", ledger=ledger, settings=settings)
+    trial = ledger.trial(ledger.search().id, 0)
+    ledger.add_rung(trial.id, 1, {}, {**trial.facts, "fingerprint": "0123456789abcdef"})
+    with pytest.raises(LedgerError, match="on the data that it saw; digits had fingerprint 0123456789abcdef, here"):
+        confirm(engine="local", ledger=ledger, seeds=1)
+    assert ledger.openings(ledger.search().id) == []
