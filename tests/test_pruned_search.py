@@ -160,10 +160,11 @@ def test_an_unknown_pruner_writes_nothing(tmp_path, capsys):
 def test_the_command_line_says_what_was_stopped_and_what_it_may_have_cost(ledger, capsys, generous):
     search = run(SPACE, trials=28, ledger=ledger, **PRUNED)
     count, saved = search.progress().counts["stopped"], search.progress().saved
-    assert f"stopped {count}, saved {saved} epochs" in _state(search)
+    assert f"{count} pruned" in _state(search)
+    assert f"{saved} epochs saved" in _state(search)
     _closing(search, Format.json, None, stopped=False)
     said = capsys.readouterr().err
-    assert f"{count} stopped early" in said
+    assert f"{count} pruned" in said
     assert f"pruning stopped {count} of 28 trials and saved {saved} of 168 epochs" in said
     assert "rank correlation with the full budget, by epoch: 1: 1.00" in said
     assert "that would have been stopped and went on, 0 reached the front: 0 % (95 % interval 0 to" in said

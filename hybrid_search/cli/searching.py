@@ -282,10 +282,10 @@ def _state(search: "Search") -> str:
         f"best {first.name} {first.text(progress.best)}",
         f"hv {progress.hypervolume:.4g}",
     ]
-    if progress.counts["stopped"]:
-        parts.append(f"saved {progress.saved} epochs")
     spent = _spent(progress)
     parts += [f"{count:,} {what}" for what, count in list(spent.items())[1:] if count]
+    if progress.saved:
+        parts.append(f"{progress.saved:,} epochs saved")
     return ", ".join(parts)
 
 
