@@ -41,25 +41,32 @@ def of(ledger, name="wide"):
     return ledger.trials(ledger.search(name).id)
 
 
-def test_a_stopped_trial_says_what_it_was_expected_to_end_with(ledger):
-    search = run(SPACE, trials=24, ledger=ledger, **PRUNED)
-    stopped = [trial for trial in of(ledger) if trial.state == "stopped"]
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """A search of all designs, and its trials."""
+    with Ledger(f"sqlite:///{tmp_path_factory.mktemp('whole')}/l.db") as opened:
+        search = run(SPACE, trials=28, ledger=opened, **PRUNED)
+        yield search, of(opened)
+
+
+def test_a_stopped_trial_says_what_it_was_expected_to_end_with(ended):
+    search, trials = ended
+    stopped = [trial for trial in trials if trial.state == "stopped"]
     assert len(stopped) == search.progress().counts["stopped"] > 4
     for trial in stopped:
         assert float(trial.facts["expected accuracy"]) == pytest.approx(score(trial), abs=0.08)
     assert search.progress().saved == sum(6 - trial.rung for trial in stopped)
 
 
-def test_no_network_of_the_front_is_stopped(ledger):
-    search = run(SPACE, trials=28, ledger=ledger, **PRUNED)
-    trials = of(ledger)
-    rows = [[score(trial), search.price(Architecture.from_dict(trial.architecture))["flops"]] for trial in trials]
+def test_no_network_of_the_front_is_stopped(ended):
+    search, trials = ended
+    rows = [[score(t), search.price(Architecture.from_dict(t.architecture))["flops"]] for t in trials]
     assert {trials[i].state for i in pareto_front(rows, search.directions)} == {"complete"}
 
 
 def test_a_search_without_a_pruner_stops_nothing(ledger):
-    search = run(SPACE, trials=24, ledger=ledger, **{**PRUNED, "pruner": "none"})
-    assert search.progress().counts["complete"] == 24
+    search = run(SPACE, trials=14, ledger=ledger, **{**PRUNED, "pruner": "none"})
+    assert search.progress().counts["complete"] == 14
     assert search.audit().saved == 0
 
 
