@@ -265,11 +265,12 @@ def test_trained_networks_are_scored_on_the_test_split_whose_opening_is_written_
     assert len(ledger.openings(record.id)) == 2
 
 
-def test_data_that_changed_since_the_search_is_refused(ledger, monkeypatch):
+def test_data_that_changed_since_the_search_is_refused(ledger):
     settings = Settings(image_size=8, train_images=60, validation_images=30, epochs=1)
-    run("digits", trials=1, engine="local", ledger=ledger, settings=settings)
-    trial = ledger.trial(ledger.search().id, 0)
-    ledger.add_rung(trial.id, 1, {}, {**trial.facts, "fingerprint": "0123456789abcdef"})
+    search = open_search(question("digits", trials=1, settings=settings), ledger)
+    trial = search.ask()
+    search.report(trial, 1, {"accuracy": 0.5}, {"fingerprint": "0123456789abcdef"})
+    search.tell(trial, Outcome("complete", {"accuracy": 0.5}))
     with pytest.raises(LedgerError, match="on the data that it saw; digits had fingerprint 0123456789abcdef, here"):
         confirm(engine="local", ledger=ledger, seeds=1)
     assert ledger.openings(ledger.search().id) == []

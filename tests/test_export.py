@@ -110,3 +110,19 @@ def test_a_changed_file_is_refused(best, tmp_path):
 def test_the_command_prints_the_proof(ledger, tmp_path, capsys):
     assert cli.run(["export", "taken", str(tmp_path / "net"), "--pick", "knee", "--db", str(ledger.url)]) == 0
     assert "largest difference of a logit 0, equal answers 100 %" in capsys.readouterr().out
+
+
+def test_a_confirmed_network_carries_its_own_numbers_and_the_means_beside_them(ledger, tmp_path):
+    record = ledger.search()
+    best = picked(ledger, record, "best")
+    for seed, accuracy in ((1, 0.93), (2, 0.95)):
+        given = {"accuracy": accuracy, "test_accuracy": accuracy - 0.1}
+        ledger.add_measurements(best.id, seed, {**best.measurements, **given})
+    export_trial(ledger, "taken", tmp_path / "net", str(best.number))
+    origin = json.loads((tmp_path / "net" / "architecture.json").read_text())["origin"]
+    assert origin["measurements"] == best.measurements
+    assert origin["confirmed"]["seeds"] == 2
+    assert origin["confirmed"]["means"]["accuracy"] == pytest.approx(0.94)
+    assert origin["confirmed"]["intervals_95"]["accuracy"][1] <= 1
+    card = (tmp_path / "net" / "README.md").read_text()
+    assert "Means over 2 fresh seeds of this design: accuracy 94.00 %, test accuracy 84.00 %." in card
