@@ -3,7 +3,7 @@
 One recipe suits one operator better than another, and a wrongly chosen one hides it. The steps are few and even in the
 logarithm, so that a space stays finite; the recipe's own value comes first, which is what a chooser that is silent, the
 known designs and the sampler `grid` take. A trial's settings and choices record what it was trained with; its digest is
-that of the network alone (docs/decisions/009).
+that of the network alone (docs/decisions/010).
 """
 
 from collections.abc import Mapping

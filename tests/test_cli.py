@@ -156,10 +156,13 @@ def test_the_front_in_csv_has_a_header_and_a_row_a_network(capsys, searched):
 
 def test_the_front_as_a_table_has_units(capsys, searched):
     assert call("front", "--db", searched) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr()
+    said = printed.out
     assert "front of mine" in said
     assert "FLOPs" in said
     assert "%" in said
+    for known in ("all convolution", "all attention"):  # on the front or not, the known designs are told of
+        assert f"{known}: " in " ".join(said.split()) + printed.err
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
 """The front, its hypervolume and its knee, against plain definitions."""
 
+import math
+
 import numpy as np
 import pytest
 
 from hybrid_search.errors import SettingsError, UnknownName
-from hybrid_search.front import front_rows, hypervolume, knee, pareto_front, reference_point
+from hybrid_search.front import front_box, front_rows, hypervolume, knee, pareto_front, reference_point
 from hybrid_search.objectives import OBJECTIVES, objectives
 
 UP, DOWN = "maximize", "minimize"
@@ -54,6 +56,22 @@ def test_the_reference_is_worse_than_every_point():
     kinds = objectives(("accuracy", "flops"))
     assert reference_point([[0.9, 10.0], [0.8, 20.0]], kinds) == [0.0, 21.0]
     assert reference_point([[0.9, 10.0]], kinds) == [0.0, 11.0]
+
+
+def test_the_reference_is_the_known_bound_or_fixed_by_the_first_eight_points():
+    kinds = objectives(("loss", "flops"))
+    rows = [[1.0 + n % 4, 10.0 + n] for n in range(8)]
+    assert reference_point(rows, kinds, {"flops": 99.0}) == [pytest.approx(4.3), 99.0]
+    assert reference_point([*rows, [50.0, 500.0]], kinds) == reference_point(rows, kinds)
+
+
+def test_the_box_of_a_front_ends_a_tenth_of_its_range_beyond_its_worst():
+    rows = [[0.9, 20.0], [0.5, 10.0], [0.1, 90.0], [math.nan, 1.0]]
+    assert front_box(rows, [UP, DOWN]) == pytest.approx([0.46, 21.0])
+    assert front_box([[0.9, 20.0], [0.8, 40.0]], [UP, DOWN]) == pytest.approx([0.89, 22.0])  # one point: of all rows
+    assert front_box([[0.9, 20.0]], [UP, DOWN]) == pytest.approx([0.8, 20.1])
+    with pytest.raises(SettingsError, match="box needs at least one point with finite numbers; got none"):
+        front_box([], [UP, DOWN])
 
 
 def test_the_knee_is_the_point_that_bends_most():

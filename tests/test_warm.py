@@ -161,3 +161,19 @@ def test_a_search_begun_without_them_goes_on_without_unless_they_are_asked_for(l
     with pytest.raises(LedgerError, match=r"warm_start False \(asked: True\)"):
         run(tiny_space(), trials=6, warm_start=True, **more)
     assert run(tiny_space(), trials=2, name="new", **more).record.warm_start
+
+
+def test_the_page_says_what_a_trial_is_known_as_and_the_recipe_it_was_tuned_to(ledger):
+    pytest.importorskip("dash", reason="the page needs dash: pip install 'hybrid-search[page]'")
+    from hybrid_search.charts import LIGHT
+    from hybrid_search.dashboard.detail import detail
+    from hybrid_search.dashboard.watch import Watch
+
+    more = {"engine": "local", "ledger": ledger, "evaluate": scored()}
+    search = run(tiny_space(), trials=5, tune_recipe=True, **more)
+    watch = Watch(str(ledger.url))
+    shown = [str(detail(watch, search.record, [number], LIGHT)) for number in (0, 4)]
+    watch.close()
+    assert "all convolution" in shown[0]
+    assert "known as" not in shown[1]
+    assert all("learning rate" in text and "weight decay" in text for text in shown)

@@ -11,8 +11,10 @@ from hybrid_search.cli.printing import Database, Format, FormatOption, print_row
 from hybrid_search.errors import ArchitectureError, UnknownName, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from hybrid_search.architecture import Architecture
-    from hybrid_search.ledger import Ledger
+    from hybrid_search.ledger import Ledger, Point
     from hybrid_search.record import SearchRecord
 
 SAMPLED = 400  # random designs that the share within a budget is estimated from
@@ -256,10 +258,30 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format) -> None:
         told = [name for name in present if name != "params" or name in record.objectives]  # the line is long enough
         lines = [confirmed_row(row, standings.get(row["trial"]), told) for row in rows]
         print_rows(aligned(lines), form, title=f"{title}, with 95 % intervals")
+        _known_off_front(ledger, record, known, complete, numbers)
         return
     shown = {"trial": str, **{name: OBJECTIVES[name].text for name in present}}
     shown |= {**dict.fromkeys(record.tuned, "{:.3g}".format), "design": str}
     print_rows(rows, form, title=title, shown=shown)
+    if form is Format.table:
+        _known_off_front(ledger, record, known, complete, numbers)
+
+
+def _known_off_front(
+    ledger: "Ledger",
+    record: "SearchRecord",
+    known: "Mapping[str, str]",
+    complete: "Mapping[int, Point]",
+    front: "Sequence[int]",
+) -> None:
+    """Say how the known designs did that are not on the front."""
+    from hybrid_search.objectives import OBJECTIVES
+
+    off = [number for number in sorted(complete)[: 4 * len(known)] if number not in front]  # they were asked for first
+    for trial in ledger.trials(record.id, off) if known else []:
+        if trial.digest in known:
+            told = ", ".join(OBJECTIVES[name].text(trial.measurements.get(name)) for name in record.objectives)
+            say(f"off the front: trial {trial.number}, {known[trial.digest]}: {told}")
 
 
 def doctor(

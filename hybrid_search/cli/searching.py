@@ -327,5 +327,6 @@ def _closing(search: "Search", form: Format, db: str | None, *, stopped: bool) -
     command = called()
     say("next:")
     say(f"  {command} dashboard {quote(name)}{tail}      # look at it")
+    say(f"  {command} confirm {quote(name)}{tail}      # how sure is it? opens the test split")
     say(f"  {command} export {quote(name)} my-network --pick knee{tail}      # take a model home")
     sys.stdout.flush()
