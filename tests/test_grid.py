@@ -64,6 +64,19 @@ def test_when_nothing_is_left_the_answers_are_still_of_the_space():
     assert {ask(study.ask()) for _ in range(8)} == set(DESIGNS)
 
 
-def test_a_space_too_large_to_list_is_refused():
-    with pytest.raises(SettingsError, match="at most 100,000 designs"):
-        GridSampler(lambda chooser: chooser.suggest_float("x", 0.0, 1.0))
+def test_a_question_with_too_many_answers_is_refused():
+    study = optuna.create_study(sampler=GridSampler(lambda chooser: chooser.suggest_float("x", 0.0, 1.0)))
+    with pytest.raises(SettingsError, match="a range of this space is too long"):
+        study.ask().suggest_float("x", 0.0, 1.0)
+
+
+def test_a_space_far_too_large_to_list_is_begun_all_the_same():
+    study = optuna.create_study(
+        sampler=GridSampler(lambda chooser: [chooser.suggest_categorical(f"q{i}", (0, 1, 2)) for i in range(30)])
+    )
+    asked = []
+    for _ in range(4):
+        trial = study.ask()
+        asked.append(tuple(trial.suggest_categorical(f"q{i}", (0, 1, 2)) for i in range(30))[-3:])
+        study.tell(trial, 1.0)
+    assert asked == [(0, 0, 0), (0, 0, 1), (0, 0, 2), (0, 1, 0)]

@@ -79,14 +79,14 @@ class _Odometer(Chooser):
     def answer(self, name: str, distribution: BaseDistribution) -> Any:
         values = values_of(distribution)
         if values is None:
-            raise _Endless
+            raise Endless
         if self.at == len(self.path):
             self.path.append((0, len(values)))
         self.at += 1
         return values[self.path[self.at - 1][0]]
 
 
-class _Endless(Exception):
+class Endless(Exception):
     """A question with too many answers to list."""
 
 
@@ -190,18 +190,25 @@ def every(space: Space, limit: int) -> list[Chooser] | None:
     if sum(guesses) / len(guesses) > 10 * limit:
         return None
     found: list[Chooser] = []
+    try:
+        for way in ways(space):
+            found.append(way)
+            if len(found) > limit:
+                return None
+    except Endless:
+        return None
+    return found
+
+
+def ways(space: Space) -> Iterator[Chooser]:
+    """Every way through a space, one after the other; Endless at a question with too many answers to list."""
     path: list[tuple[int, int]] = []
     while True:
-        try:
-            found.append(walked(space, _Odometer(path)))
-        except _Endless:
-            return None
-        if len(found) > limit:
-            return None
+        yield walked(space, _Odometer(path))
         while path and path[-1][0] + 1 == path[-1][1]:
             path.pop()
         if not path:
-            return found
+            return
         path[-1] = (path[-1][0] + 1, path[-1][1])
 
 

@@ -1,4 +1,4 @@
-"""What every sampler owes the search: legal proposals, the same ones from the same seed, and another seed's others."""
+"""What every sampler owes the search: legal proposals, the same ones from the same seed."""
 
 import pytest
 from fakes import tiny_space
@@ -8,6 +8,8 @@ from hybrid_search.ledger import Ledger
 from hybrid_search.samplers import SAMPLERS
 from hybrid_search.search import Outcome
 from hybrid_search.space import load_space
+
+ONE_ORDER = {"grid"}  # samplers that propose the same under every seed
 
 
 def asked(tmp_path, sampler, seed, space, trials, mark=""):
@@ -25,7 +27,7 @@ def test_the_same_seed_proposes_the_same(tmp_path, sampler):
     space = load_space("digits")
     first = asked(tmp_path, sampler, 0, space, 14)
     assert first == asked(tmp_path, sampler, 0, space, 14, "again")
-    assert first != asked(tmp_path, sampler, 1, space, 14)
+    assert (first == asked(tmp_path, sampler, 1, space, 14)) == (sampler in ONE_ORDER)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
