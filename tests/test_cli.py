@@ -187,7 +187,8 @@ def test_the_front_of_a_confirmed_search_has_intervals_and_probabilities(capsys,
     assert call("front", "--db", confirmed, "--format", "csv") == 0
     header = capsys.readouterr().out.splitlines()[0]
     assert header == (
-        "trial,accuracy,flops,params,accuracy_low,accuracy_high,seeds,front_probability,test_accuracy,digest,design"
+        "trial,accuracy,flops,params,accuracy_low,accuracy_high,seeds,front_probability,test_accuracy,digest,design,"
+        "known_as"
     )
     assert call("front", "--db", confirmed) == 0
     said = capsys.readouterr().out

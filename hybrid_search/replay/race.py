@@ -138,9 +138,8 @@ class _Run:
             self._study = optuna.create_study(
                 directions=list(landscape.directions), sampler=ENTRANTS[name].make(landscape, seed)
             )
-        first = random.Random(seed)
-        for _ in range(rules.first):
-            self._enqueue(walked(landscape.ask, Dice(first)).params)
+        for params in first_designs(landscape, rules.first, seed):
+            self._enqueue(params)
 
     def designs(self) -> Iterator[tuple[dict[str, Any], bool]]:
         """The answers of each evaluated design, and whether it was trained to the end."""
@@ -197,6 +196,18 @@ class _Run:
         script = Scripted(params, self._ranked)
         self._landscape.ask(script)
         self._study.enqueue_trial(script.said)
+
+
+def first_designs(landscape: Landscape, count: int, seed: int) -> list[dict[str, Any]]:
+    """Different random designs, the same for a seed; fewer where `PATIENCE` draws for each meet no more."""
+    dice = random.Random(seed)
+    drawn = (walked(landscape.ask, Dice(dice)).params for _ in range(PATIENCE * count))
+    found: dict[Hashable, dict[str, Any]] = {}
+    for params in drawn:
+        if len(found) == count:
+            break
+        found.setdefault(landscape.canonical(params), params)
+    return list(found.values())
 
 
 class _quiet:
