@@ -12,7 +12,6 @@ A proposal is a function of the seed, the trial's number and what the study hold
 change it. So a study that is loaded again goes on with the proposals it would have had.
 """
 
-import hashlib
 import math
 import random
 import threading
@@ -21,7 +20,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study, StudyDirection
@@ -29,79 +27,19 @@ from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import threadpool_limits
 
 from hybrid_search.errors import SettingsError
-from hybrid_search.front import front_box, hypervolume, pareto_front
-from hybrid_search.objectives import Direction
-from hybrid_search.samplers.encoding import Encoding, telling
-from hybrid_search.samplers.improvement import Belief, Exact, expected_improvement
-from hybrid_search.samplers.model import Model, Told
-from hybrid_search.samplers.process import Inputs
-from hybrid_search.samplers.walks import (
-    Chooser,
-    Dice,
-    LearnedSpace,
-    Params,
-    Space,
-    draw,
-    every,
-    key_of,
-    moved,
-    values_of,
-    walked,
-)
+from hybrid_search.samplers.candidates import CHILDREN, Candidates
+from hybrid_search.samplers.choice import Choice, first_best
+from hybrid_search.samplers.encoding import Encoding
+from hybrid_search.samplers.points import Array, Encode, History, Point
+from hybrid_search.samplers.spread import spread
+from hybrid_search.samplers.walks import Dice, LearnedSpace, Params, Space, draw, key_of, values_of
 
-Array = NDArray[np.float64]
 Price = Callable[[Params], float]
 PROPOSED = "known_cost:proposed"  # the attribute of a trial that says what was proposed for it
 REACHED = "known_cost:reached"  # the user attribute of a stopped trial with its last unknown values
 FIRST = 8  # trials spread along the cost
-LISTED = 3000  # a space up to this size is looked at as a whole
-SAMPLE = 1000  # random candidates of a larger one
-PARENTS, CHILDREN, ROUNDS = 10, 12, 2
-WEIGHED = 1500  # candidates whose uncertainty is computed where the history is long
-LONG = 400
-FRONT = 24  # points of the front that count where there are three or more objectives
+PARENTS, ROUNDS = 10, 2  # points whose neighbours are looked at, and how often
 STOPPED_DOUBT = 4.0  # how much noisier the last value of a stopped trial is taken to be
-
-
-@dataclass(frozen=True, eq=False)
-class Point:
-    """One set of answers, with all that is known of it before it is evaluated."""
-
-    params: Params
-    offered: Mapping[str, BaseDistribution]
-    name: tuple[tuple[str, str], ...]
-    key: Hashable
-    known: tuple[float, ...]
-    features: tuple[float, ...]
-    excess: float  # how far over what is allowed; 0 or less is within
-    mark: Hashable  # of two points with one mark only one is weighed, of two with one key only one is proposed
-
-    @property
-    def allowed(self) -> bool:
-        """Whether it may be proposed."""
-        return self.excess <= 0
-
-
-@dataclass(frozen=True)
-class _Signed:
-    """A known number of a point, turned so that less is wanted."""
-
-    at: int
-    sign: float
-
-    def __call__(self, point: Point) -> float:
-        return self.sign * point.known[self.at]
-
-
-@dataclass(frozen=True)
-class History:
-    """What a study holds: points told with their values, points being evaluated, and every point met."""
-
-    told: list[tuple[Point, list[float], float]]  # values turned so that less is better; doubt
-    pending: list[Point]
-    seen: set[Hashable]
-    met: list[Point]  # of every trial, in order
-    count: int
 
 
 class KnownCostSampler(BaseSampler):
@@ -158,10 +96,9 @@ class KnownCostSampler(BaseSampler):
         # Everything kept is a function of its key, so that a sampler without it proposes the same.
         self._study_known: tuple[str, int] | None = None
         self._points: dict[tuple[tuple[str, str], ...], Point | None] = {}
-        self._near: dict[tuple[tuple[str, str], ...], list[Point]] = {}
         self._rows: dict[tuple[tuple[str, str], ...], Array] = {}
         self._encoding: tuple[Hashable, Encoding] | None = None
-        self._pool: tuple[Hashable, list[Point], bool] | None = None
+        self._candidates = Candidates(self._point, len(self._known), self._seed, sure=space is not None)
         self._checked: set[int] = set()
         self._proposed: dict[int, dict[str, Any]] = {}
 
@@ -289,10 +226,6 @@ class KnownCostSampler(BaseSampler):
         self._points[name] = found
         return found
 
-    def _chosen(self, space: Space, chooser: Chooser) -> Point | None:
-        walked(space, chooser)
-        return self._point(chooser.params, chooser.offered, sure=self._space is not None)
-
     def _history(self, study: Study, number: int | None) -> History:
         """What the study holds beside the trial of this number."""
         signs = _signs(study)
@@ -353,19 +286,19 @@ class KnownCostSampler(BaseSampler):
             return None
         history = here.history
         if here.learned is not None and history.count < 3 * self._first:
-            fresh = self._untried(here.learned, history, dice)
+            fresh = self._candidates.untried(here.learned, history, dice)
             if fresh is not None:
                 return fresh
         open_ = here.open_
         if not open_ and not here.whole:
-            open_ = self._wander(here.space, history, dice)
+            open_ = self._candidates.wander(here.space, history, dice)
         if not open_:
             return self._again(here.pool, dice)
         if history.count < self._first or len(history.told) < 2:
-            return self._spread(open_, here.pool, history, here.encode, dice)
-        choice = _Choice(self, history, _signs(study), here.pool, here.encode)
+            return spread(self._first, open_, here.pool, history, here.encode, dice)
+        choice = self._choice(study, here)
         points, gains = self._weighed(here, open_, choice, dice)
-        return _first_best(points, gains)
+        return first_best(points, gains)
 
     def _look(self, study: Study, number: int | None, dice: random.Random) -> "_Look | None":
         """What a proposal starts from, for the trial of this number; None where nothing is known of the space yet."""
@@ -379,12 +312,12 @@ class KnownCostSampler(BaseSampler):
                 return None
             space = learned = LearnedSpace(iter(past))
             self._offered = learned.offered
-        pool, whole = self._candidates(space, "" if learned is None else learned.shape)
+        pool, whole = self._candidates.pool(space, "" if learned is None else learned.shape)
         if learned is None:
-            self._offered = self._pool_offers
+            self._offered = self._candidates.offers
         history = self._history(study, number)
         open_ = [point for point in pool if point.allowed and point.key not in history.seen]
-        return _Look(space, learned, pool, whole, history, self._encoder(history), open_)
+        return _Look(space, learned, pool, whole, history, self._encoder(), open_)
 
     def expected_gain(self, study: Study, count: int = 8) -> float:
         """What the best `count` designs still open are expected to add to the hypervolume, as a share of it.
@@ -401,99 +334,12 @@ class KnownCostSampler(BaseSampler):
             here = self._look(study, None, dice)
             if here is None or len(here.history.told) < max(2, self._first):
                 return math.inf
-            open_ = here.open_ if here.open_ or here.whole else self._wander(here.space, here.history, dice)
+            open_ = here.open_ if here.open_ or here.whole else self._candidates.wander(here.space, here.history, dice)
             if not open_:
                 return 0.0
-            choice = _Choice(self, here.history, _signs(study), here.pool, here.encode)
+            choice = self._choice(study, here)
             points, _ = self._weighed(here, open_, choice, dice)
             return choice.expected_share(points, count)
-
-    def _candidates(self, space: Space, shape: str) -> tuple[list[Point], bool]:
-        """Every point of a small space (True), or a sample of a large one with its cheapest and dearest (False)."""
-        if self._pool is not None and self._pool[0] == shape:
-            return self._pool[1], self._pool[2]
-        ways = every(space, LISTED)
-        found: dict[Hashable, Point] = {}
-        if ways is not None:
-            points = [self._point(c.params, c.offered, sure=self._space is not None) for c in ways]
-        else:
-            dice = random.Random(f"{self._seed}/pool")
-            points = [self._chosen(space, Dice(dice)) for _ in range(SAMPLE)]
-            points += self._inside(space, points, dice)
-            for i in range(len(self._known)):
-                for sign in (1.0, -1.0):
-                    points += self._climb(space, points, _Signed(i, sign), dice)
-        for point in points:
-            if point is not None:
-                found.setdefault(point.mark, point)
-        self._near.clear()
-        self._pool_offers = {name: each for point in found.values() for name, each in point.offered.items()}
-        self._pool = (shape, list(found.values()), ways is not None)
-        return self._pool[1], self._pool[2]
-
-    def _inside(self, space: Space, points: Sequence[Point | None], dice: random.Random) -> list[Point]:
-        """More points within a budget that few random ones meet: the way there, and steps that stay inside."""
-        found = [point for point in points if point is not None and point.allowed]
-        if len(found) >= SAMPLE // 4:
-            return []
-        more: list[Point] = []
-        if not found:
-            here = min((point for point in points if point is not None), key=lambda p: p.excess, default=None)
-            for _ in range(SAMPLE):
-                if here is None or here.allowed:
-                    break
-                step = self._changed(space, here, dice)
-                here = step if step is not None and step.excess < here.excess else here
-            if here is None or not here.allowed:
-                return []
-            found, more = [here], [here]
-        for _ in range(SAMPLE):
-            step = self._changed(space, dice.choice(found), dice)
-            if step is not None and step.allowed:
-                found.append(step)
-                more.append(step)
-        return more
-
-    def _climb(
-        self, space: Space, points: Sequence[Point | None], price: Callable[[Point], float], dice: random.Random
-    ) -> list[Point]:
-        """From the least of the points by single changes downhill: the points passed."""
-        passed: list[Point] = []
-        here = min((p for p in points if p is not None and p.allowed), key=price, default=None)
-        misses = 0
-        while here is not None and misses < 30 and len(passed) < 60:
-            step = self._changed(space, here, dice)
-            if step is not None and step.allowed and price(step) < price(here):
-                here, misses = step, 0
-                passed.append(step)
-            else:
-                misses += 1
-        return passed
-
-    def _changed(self, space: Space, point: Point, dice: random.Random) -> Point | None:
-        """The point with one answer changed, at times two; what that opens is answered at random."""
-        given = dict(point.params)
-        names = sorted(name for name, each in point.offered.items() if not each.single())
-        if not names:
-            return point
-        for name in dice.sample(names, min(len(names), 1 if dice.random() < 0.7 else 2)):
-            given[name] = moved(point.offered[name], given[name], dice)
-        return self._chosen(space, Dice(dice, given))
-
-    def _neighbours(self, space: Space, point: Point) -> list[Point]:
-        """Points near one, the same ones for the same point."""
-        if point.name not in self._near:
-            dice = random.Random(f"{self._seed}/{point.name}")
-            near = [self._changed(space, point, dice) for _ in range(CHILDREN)]
-            self._near[point.name] = [each for each in near if each is not None and each.allowed]
-        return self._near[point.name]
-
-    def _wander(self, space: Space, history: History, dice: random.Random) -> list[Point]:
-        """Points never seen, where the sample is used up: by single steps from random points and from those told."""
-        here: list[Point | None] = [self._chosen(space, Dice(dice)) for _ in range(SAMPLE // 4)]
-        here += [self._changed(space, dice.choice(history.told)[0], dice) for _ in range(SAMPLE // 4) if history.told]
-        found = {p.mark: p for p in here if p is not None and p.allowed and p.key not in history.seen}
-        return list(found.values())
 
     def _again(self, pool: Sequence[Point], dice: random.Random) -> Point | None:
         """Any allowed point: all were seen."""
@@ -508,20 +354,7 @@ class KnownCostSampler(BaseSampler):
             f"{nearest.params}."
         )
 
-    def _untried(self, learned: LearnedSpace, history: History, dice: random.Random) -> Point | None:
-        """A point with an answer that nobody gave yet: what it opens must be seen before it can be priced."""
-        for _ in range(30):
-            chooser = walked(learned, Dice(dice))
-            if learned.untried(chooser.params):
-                name = key_of(chooser.params)
-                known = self._point(chooser.params, chooser.offered, sure=False)
-                if known is None:
-                    return Point(chooser.params, chooser.offered, name, name, (), (), 0.0, name)
-                if known.allowed and known.key not in history.seen:
-                    return known
-        return None
-
-    def _encoder(self, history: History) -> Callable[[Sequence[Point]], Array]:
+    def _encoder(self) -> Encode:
         offered = dict(self._offered)
         mark = tuple(sorted((name, repr(each)) for name, each in offered.items()))
         if self._encoding is None or self._encoding[0] != mark:
@@ -540,38 +373,20 @@ class KnownCostSampler(BaseSampler):
         self._groups = encoding.groups
         return encode
 
-    def _spread(
-        self,
-        open_: Sequence[Point],
-        pool: Sequence[Point],
-        history: History,
-        encode: Callable[[Sequence[Point]], Array],
-        dice: random.Random,
-    ) -> Point:
-        """A first trial: at a step of the known cost that is free yet, the point least like those before it."""
-        near = list(open_)
-        if self._known:
-            allowed = [point for point in pool if point.allowed]
-            costs, positive = _cost_columns([point.known for point in allowed])
-            low, high = float(costs[:, 0].min()), float(costs[:, 0].max())
-            spent = [point.known[0] for point in history.met if point.known[0] > 0 or not positive[0]]
-            before = [math.log(cost) if positive[0] else cost for cost in spent]
-            level = _next_level(self._first, [(cost - low) / (high - low or 1.0) for cost in before])
-            place = dict(zip((point.name for point in allowed), costs[:, 0], strict=True))
-            off = [abs(place.get(point.name, math.inf) - (low + level * (high - low))) for point in near]
-            order = sorted(range(len(near)), key=lambda i: off[i])
-            share = 1 if level in (0.0, 1.0) else max(8, len(near) // 30)
-            near = [near[i] for i in order[:share]]
-        near = dice.sample(near, min(len(near), 300))
-        others = [point for point, _, _ in history.told] + history.pending
-        if not others:
-            return near[0]
-        a, b = encode(near), encode(others)
-        apart = ((a[:, None, :] - b[None, :, :]) ** 2).sum(-1).min(1)
-        return near[int(np.argmax(apart))]
+    def _choice(self, study: Study, here: "_Look") -> Choice:
+        return Choice(
+            list(self._known),
+            here.history,
+            _signs(study),
+            here.pool,
+            here.encode,
+            self._groups,
+            reference=self._reference,
+            cost_inputs=self._cost_inputs,
+        )
 
     def _weighed(
-        self, here: "_Look", open_: Sequence[Point], choice: "_Choice", dice: random.Random
+        self, here: "_Look", open_: Sequence[Point], choice: Choice, dice: random.Random
     ) -> tuple[list[Point], Array]:
         """The candidates and what each is expected to gain: all of a small space; of a large one those open, and what
         the front and the best of them lead to by small changes."""
@@ -591,7 +406,8 @@ class KnownCostSampler(BaseSampler):
         parents = choice.front
         if len(parents) > 2 * PARENTS:
             parents = dice.sample(parents, 2 * PARENTS)
-        children: list[Point | None] = [near for parent in parents for near in self._neighbours(space, parent)]
+        near = self._candidates.neighbours
+        children: list[Point | None] = [child for parent in parents for child in near(space, parent)]
         if len(parents) > 1:
             for _ in range(3 * CHILDREN):
                 one, other = dice.sample(parents, 2)
@@ -600,12 +416,12 @@ class KnownCostSampler(BaseSampler):
                     **{name: value for name, value in one.params.items() if dice.random() < 0.5},
                 }
                 missing = {name: value for name, value in one.params.items() if name not in mixed}
-                children.append(self._chosen(space, Dice(dice, {**missing, **mixed})))
+                children.append(self._candidates.chosen(space, Dice(dice, {**missing, **mixed})))
         points = [*open_, *new(children)]
         gains = choice.gain(points)
         for _ in range(ROUNDS):
             top = np.argsort(-gains, kind="stable")[:PARENTS]
-            more = new([near for i in top for near in self._neighbours(space, points[i])])
+            more = new([child for i in top for child in near(space, points[i])])
             if not more:
                 break
             points += more
@@ -622,126 +438,8 @@ class _Look:
     pool: list[Point]
     whole: bool
     history: History
-    encode: Callable[[Sequence[Point]], Array]
+    encode: Encode
     open_: list[Point]
-
-
-class _Choice:
-    """One proposal's models and front, asked what candidates are worth."""
-
-    def __init__(
-        self,
-        sampler: KnownCostSampler,
-        history: History,
-        signs: Sequence[float],
-        pool: Sequence[Point],
-        encode: Callable[[Sequence[Point]], Array],
-    ) -> None:
-        self._encode, self._signs = encode, signs
-        self._known = list(sampler._known)
-        told = sorted(history.told, key=lambda each: (each[0].name, each[1]))  # what, not when
-        points = [point for point, _, _ in told]
-        values = np.array([row for _, row, _ in told], dtype=np.float64)
-        inputs_of = (lambda p: p.known) if sampler._cost_inputs else (lambda p: ())
-        self._cost_of = inputs_of
-        self._costs = _Columns([inputs_of(p) for p in points] + [inputs_of(p) for p in pool])
-        self._extra = _Columns([p.features for p in points] + [p.features for p in pool])
-        rows = np.vstack([encode(points), encode(history.pending)])
-        self._kept = telling(rows) if rows.size else np.zeros(0, dtype=np.intp)
-        groups = np.unique(sampler._groups[self._kept], return_inverse=True)[1] if rows.size else self._kept
-        more = self._costs.count + self._extra.count
-        first = int(groups.max()) + 1 if groups.size else 0
-        self._groups = np.concatenate([groups, first + np.arange(more)]).astype(np.intp)
-        doubt = np.array([each[2] for each in told])
-        order = np.array(sorted(range(len(told)), key=lambda i: _hash(points[i].name, i)), dtype=np.intp)
-        inputs = self._inputs(points)
-        self._models: dict[int, Model] = {}
-        evaluated = [*points, *history.pending]
-        self._pending = history.pending
-        for i in range(len(signs)):
-            if i not in self._known:
-                finite = values[np.isfinite(values[:, i]), i]
-                column = np.clip(values[:, i], finite.min(), finite.max()) if len(finite) else np.zeros(len(values))
-                model = Model(Told(inputs, column, doubt, order))
-                if history.pending:
-                    model.suppose(self._inputs(history.pending))
-                self._models[i] = model
-        self._smooth = smooth = self._typical(evaluated)
-        self._reference = self._from(sampler._reference, values, pool)
-        members = pareto_front(smooth, ["minimize"] * len(signs))
-        self.front = [evaluated[i] for i in members]
-        self._volume_front = smooth[members]
-        if len(signs) > 2 and len(members) > FRONT:  # boxes grow with the square of the front
-            span = np.ptp(self._volume_front, axis=0)
-            self._volume_front = _thinned(self._volume_front / np.where(span > 0, span, 1.0), self._volume_front)
-
-    def _from(self, given: Sequence[float] | None, values: Array, pool: Sequence[Point]) -> Array:
-        """The reference: the given one, or a little beyond the dearest candidate and the worst value told."""
-        if given is not None:
-            return np.array([sign * value for sign, value in zip(self._signs, given, strict=True)])
-        found = np.empty(len(self._signs))
-        for i, sign in enumerate(self._signs):
-            column = values[:, i]
-            if i in self._known:
-                at = self._known.index(i)
-                allowed = [sign * point.known[at] for point in pool if point.allowed]
-                column = np.concatenate([column, allowed])
-            column = column[np.isfinite(column)]
-            low, high = (float(column.min()), float(column.max())) if len(column) else (0.0, 1.0)
-            found[i] = high + 0.02 * (high - low or abs(high) or 1.0)
-        return found
-
-    def _inputs(self, points: Sequence[Point]) -> Inputs:
-        costs = self._costs.scaled([self._cost_of(point) for point in points])
-        extra = self._extra.scaled([point.features for point in points])
-        rows = self._encode(points)[:, self._kept] if len(self._kept) else np.zeros((len(points), 0))
-        basis = np.column_stack([np.ones(len(points)), costs])
-        return Inputs(np.column_stack([rows, costs, extra]), self._groups, basis)
-
-    def _beliefs(self, points: Sequence[Point], inputs: Inputs) -> list[Belief]:
-        found: list[Belief] = []
-        for i, sign in enumerate(self._signs):
-            if i in self._known:
-                at = self._known.index(i)
-                found.append(Exact(np.array([sign * point.known[at] for point in points])))
-            else:
-                found.append(self._models[i].belief(inputs))
-        return found
-
-    def gain(self, points: Sequence[Point]) -> Array:
-        """Expected hypervolume improvement of each point."""
-        return expected_improvement(self._beliefs(points, self._inputs(points)), self._volume_front, self._reference)
-
-    def expected_share(self, points: Sequence[Point], count: int) -> float:
-        """What the best `count` of the points are expected to add to the hypervolume between the front's ends."""
-        front = self._volume_front
-        least: list[Direction] = ["minimize"] * len(self._signs)
-        reference = np.array(front_box(self._smooth, least))
-        volume = hypervolume(front, reference, least)
-        gained, left, supposed = 0.0, list(points), list(self._pending)
-        for _ in range(count):
-            if not left:
-                break
-            inputs = self._inputs(left)
-            gains = expected_improvement(self._beliefs(left, inputs), front, reference)
-            best = _first_best(left, gains)
-            gained += float(gains.max())
-            supposed.append(best)
-            front = np.vstack([front, self._typical([best])])
-            front = front[pareto_front(front, least)]
-            for model in self._models.values():
-                model.suppose(self._inputs(supposed))
-            left = [point for point in left if point.key != best.key]
-        return gained / volume
-
-    def _typical(self, points: Sequence[Point]) -> Array:
-        """The median that is expected of each point, the known objectives as they are."""
-        found = np.empty((len(points), len(self._signs)))
-        for at, i in enumerate(self._known):
-            found[:, i] = [self._signs[i] * point.known[at] for point in points]
-        for i, model in self._models.items():
-            found[:, i] = model.typical(self._inputs(points))
-        return found
 
 
 def _reached(trial: FrozenTrial, unknown: Sequence[int]) -> list[float] | None:
@@ -762,75 +460,3 @@ def _reached(trial: FrozenTrial, unknown: Sequence[int]) -> list[float] | None:
 def _signs(study: Study) -> list[float]:
     """By objective what turns it so that less is better."""
     return [-1.0 if direction == StudyDirection.MAXIMIZE else 1.0 for direction in study.directions]
-
-
-def _first_best(points: Sequence[Point], gains: Array) -> Point:
-    """The best point, of equals the first by name: the order of candidates decides nothing."""
-    best = float(gains.max())
-    return min((points[int(i)] for i in np.flatnonzero(gains >= best)), key=lambda point: point.name)
-
-
-def _hash(name: tuple[tuple[str, str], ...], more: int) -> bytes:
-    return hashlib.sha256(repr((name, more)).encode()).digest()
-
-
-def _levels(count: int) -> list[float]:
-    """Steps from 0 to 1, each far from those before: the ends, the middle, the quarters."""
-    if count == 1:
-        return [0.5]
-    grid = [i / (count - 1) for i in range(count)]
-    found = [0.0, 1.0]
-    while len(found) < count:
-        found.append(max((x for x in grid if x not in found), key=lambda x: min(abs(x - y) for y in found)))
-    return found
-
-
-def _next_level(count: int, before: Sequence[float]) -> float:
-    """The first step that is free. Each trial before took the one nearest to it, be it a proposal or a design that was
-    asked for otherwise: what is known already is not spread over again. An end is taken only by what is next to it."""
-    free: list[float] = []
-    for place in before:
-        free = free or _levels(count)
-        reach = [step for step in free if 0.0 < step < 1.0 or abs(step - place) * (count - 1) <= 0.5]
-        if reach:
-            free.remove(min(reach, key=lambda step: abs(step - place)))
-    return (free or _levels(count))[0]
-
-
-def _cost_columns(rows: Sequence[tuple[float, ...]]) -> tuple[Array, NDArray[np.bool_]]:
-    """Columns of numbers as they should be compared: logarithms where all are above 0."""
-    values = np.array(rows, dtype=np.float64).reshape(len(rows), -1)
-    positive = (values > 0).all(axis=0)
-    found: Array = np.where(positive, np.log(np.where(positive, values, 1.0)), values)
-    return found, np.asarray(positive)
-
-
-class _Columns:
-    """Numbers known of every point, scaled to 0..1 over the points met."""
-
-    def __init__(self, rows: Sequence[tuple[float, ...]]) -> None:
-        values, self._positive = _cost_columns(rows)
-        self._low = values.min(axis=0) if values.size else np.zeros(values.shape[1])
-        span = np.ptp(values, axis=0) if values.size else np.ones(values.shape[1])
-        self._kept = np.flatnonzero(span > 0)
-        self._span = np.where(span > 0, span, 1.0)
-        self.count = len(self._kept)
-
-    def scaled(self, rows: Sequence[tuple[float, ...]]) -> Array:
-        """The columns of these points."""
-        values = np.array(rows, dtype=np.float64).reshape(len(rows), -1)
-        if not self.count:
-            return np.zeros((len(rows), 0))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            values = np.where(self._positive, np.log(np.maximum(values, 1e-300)), values)
-        return np.asarray(((values - self._low) / self._span)[:, self._kept])
-
-
-def _thinned(scaled: Array, front: Array) -> Array:
-    """Some of the front, each far from those kept before."""
-    kept = [int(i) for i in np.unique(np.argmin(scaled, axis=0))]
-    apart = np.min([((scaled - scaled[i]) ** 2).sum(1) for i in kept], axis=0)
-    while len(kept) < FRONT:
-        kept.append(int(np.argmax(apart)))
-        apart = np.minimum(apart, ((scaled - scaled[kept[-1]]) ** 2).sum(1))
-    return np.asarray(front[kept])
