@@ -88,8 +88,11 @@ class Confirmation:
             raise SettingsError(f"a confirmation needs a finished trial; search {record.name!r} has none yet.")
         self.before = self._front({number: found.own for number, found in self._repeats.items()})
         self.failures: list[Failure] = []
-        usual = None if hours is not None else USUAL * seeds * len(self.before)
+        done = sum(len(found.fresh) for found in self._repeats.values())
+        owed = sum(max(0, seeds - len(self._repeats[number].fresh)) for number in self.front())
+        usual = None if hours is not None else max(USUAL * seeds * len(self.before), done + owed)
         self.budget = usual if trials is None else trials
+        self.begin: Callable[[], None] | None = None  # called once, before the first retraining is given out
         self._used = ledger.seeds(record.id)
         self._pending: dict[int, set[int]] = {number: set() for number in self._repeats}
         self._clock = clock
@@ -157,6 +160,9 @@ class Confirmation:
         number = None if self.spent() else self._next()
         if number is None:
             return None
+        if self.begin is not None:
+            self.begin()
+            self.begin = None
         record = self.ledger.trial(self.record.id, number)
         taken = self._used | self._repeats[number].fresh.keys() | self._pending[number]
         taken |= {failure.seed for failure in self.failures if failure.number == number}

@@ -459,7 +459,7 @@ class Search:
     def gains(self) -> tuple[float, float]:
         """What the last NEXT completed trials added to the hypervolume between the ends of the front, and what the
         best NEXT designs still open are expected to add, as shares of it. Whoever proposes, known-cost judges."""
-        rows = [self._row(values) for values in self._values.values()]
+        rows = [self._row(self._first.get(number, values)) for number, values in self._values.items()]
         reference = front_box(rows, self.directions)
         now, before = (hypervolume(some, reference, self.directions) for some in (rows, rows[:-NEXT]))
         return 1.0 - before / now, self._judge.expected_gain(self._study, NEXT)

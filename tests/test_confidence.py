@@ -23,11 +23,29 @@ def test_the_interval_holds_the_true_mean_in_about_95_of_100_repeats(trials, see
     assert 0.92 <= np.mean(held) <= 0.98
 
 
+def test_a_trial_noisier_than_the_others_is_not_far_short_of_its_interval():
+    generator = np.random.default_rng(3)
+    held = []
+    for _ in range(400):
+        noise = np.array([0.01] * 6 + [0.03])
+        low, high = means((0.9 + noise[:, None] * generator.normal(size=(7, 3))).tolist()).interval(6)
+        held.append(low <= 0.9 <= high)
+    assert 0.78 <= np.mean(held) <= 0.93
+
+
+def test_two_seeds_that_agree_are_no_certainty_for_a_share():
+    repeats = {0: Repeats({"accuracy": 0.95, "flops": 1.0}, {1: {"accuracy": 0.95}, 2: {"accuracy": 0.95}})}
+    low, high = standings(repeats, {0: {"accuracy": 0.95, "flops": 1.0}}, ("accuracy", "flops"))[0].intervals[
+        "accuracy"
+    ]
+    assert low < 0.95 < high
+
+
 def test_the_variance_is_the_own_one_and_four_degrees_of_the_others():
     found = means([[0.0, 2.0], [5.0, 5.0, 5.0], [7.0]])
     assert found.mean.tolist() == [1.0, 5.0, 7.0]
     pool = [0.0 / 2, 2.0 / 1, 2.0 / 3]  # sums of squares over degrees, of the other trials
-    expected = [(2 * pool[0] + 2.0) / 3, (1 * pool[1] + 0.0) / 3, pool[2]]
+    expected = [max((2 * pool[0] + 2.0) / 3, 2.0), (1 * pool[1] + 0.0) / 3, pool[2]]
     assert (found.noise**2).tolist() == pytest.approx(expected)
     assert found.degrees[2] == pytest.approx(3)  # all it knows of noise comes from the others
     assert found.error[1] == pytest.approx(found.noise[1] / 3**0.5)

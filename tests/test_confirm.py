@@ -1,11 +1,13 @@
 """Confirming a front: fresh seeds where they are owed and where they help; resumed, bounded, the search unchanged."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 from fakes import scored, tiny_space
 
+from hybrid_search import cli
 from hybrid_search.architecture import Architecture
 from hybrid_search.confirmation import Confirmation
 from hybrid_search.costs import cost
@@ -14,6 +16,7 @@ from hybrid_search.engines.confirming import confirm
 from hybrid_search.errors import HybridSearchError, LedgerError, SettingsError, UnknownName
 from hybrid_search.ledger import Ledger
 from hybrid_search.record import Settings
+from hybrid_search.replay.searches import table_of_searches
 from hybrid_search.search import Outcome
 
 SPACE = tiny_space()
@@ -53,10 +56,56 @@ def seeds_of(ledger):
 
 
 def test_every_member_of_the_front_gets_its_seeds_and_no_seed_of_the_search(searched):
-    confirmation = again(searched, seeds=3, trials=50)
+    confirmation = again(searched, seeds=3, trials=400)
     retrained = seeds_of(searched)
     assert all(len(retrained[number]) >= 3 for number in confirmation.front())
     assert all(seed != 0 for seeds in retrained.values() for seed in seeds)
+
+
+def test_while_no_noise_is_known_no_member_of_the_front_has_a_probability(searched, capsys):
+    confirmation = again(searched, seeds=1, trials=1)
+    standing = confirmation.standings()
+    assert len(confirmation.front()) > 1
+    assert all(standing[number].probability is None for number in confirmation.front())
+    assert cli.run(["front", "--db", str(searched.url), "--format", "json"]) == 0
+    assert [row["front_probability"] for row in json.loads(capsys.readouterr().out)] == [None] * len(
+        standing_front(searched)
+    )
+
+
+def standing_front(ledger):
+    return Confirmation(ledger.search(), ledger).front()
+
+
+def test_new_members_of_the_front_get_their_seeds_though_an_earlier_confirmation_was_long(searched):
+    again(searched, seeds=2, trials=60)
+    run(SPACE, trials=20, engine="local", ledger=searched, evaluate=noisy)
+    later = Confirmation(searched.search(), searched, seeds=2)
+    owed = [number for number in later.front() if len(searched.repeats(later.record.id)[number].fresh) < 2]
+    if owed:
+        assert later.nothing_left() is None
+        assert later.budget >= later.done + len(owed)
+
+
+def test_a_confirmation_that_the_engine_refuses_opens_no_test_split(ledger, monkeypatch):
+    run(SPACE, trials=2, engine="local", ledger=ledger, settings=Settings(epochs=1))
+
+    def refuse(search, plan):
+        raise SettingsError("a trial must fit the cluster.")
+
+    monkeypatch.setattr("hybrid_search.engines.local.drive", refuse)
+    with pytest.raises(SettingsError, match="must fit the cluster"):
+        confirm(engine="local", ledger=ledger)
+    assert ledger.openings(ledger.search().id) == []
+
+
+def test_a_confirmation_leaves_the_table_of_the_search_as_it_was(searched):
+    before = table_of_searches(searched, ["tiny"], curves=True)
+    again(searched, seeds=2, trials=6)
+    after = table_of_searches(searched, ["tiny"], curves=True)
+    for one, other in zip(before.objectives, after.objectives, strict=True):
+        assert one.rungs == other.rungs
+        assert np.array_equal(one.values, other.values)
 
 
 def test_it_settles_a_noisy_front_and_stops_by_itself(searched):

@@ -32,8 +32,10 @@ def certainty(standing: "Standing | None", names: Sequence[str], form: Format) -
     }
 
 
-def confirmed_row(row: Mapping[str, Any], standing: "Standing | None", names: Sequence[str]) -> dict[str, str]:
-    """One line of the table as a person reads it."""
+def confirmed_row(
+    row: Mapping[str, Any], standing: "Standing | None", names: Sequence[str], tuned: Sequence[str] = ()
+) -> dict[str, str]:
+    """One line of the table as a person reads it; `tuned` are settings that differ from trial to trial."""
     found = {"trial": str(row["trial"])}
     for name in names:
         interval = standing.intervals.get(name) if standing else None
@@ -42,7 +44,7 @@ def confirmed_row(row: Mapping[str, Any], standing: "Standing | None", names: Se
             test = row["test_accuracy"]
             found |= {"test": OBJECTIVES[name].text(test), "seeds": str(row["seeds"] or "-")}
             found["on front"] = probability_text(row["front_probability"])
-    return found | {"design": row["design"]}
+    return found | {name: f"{row[name]:.3g}" for name in tuned} | {"design": row["design"]}
 
 
 def aligned(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:

@@ -134,7 +134,7 @@ def _opening(confirmation: "Confirmation") -> str:
 
 def _state(confirmation: "Confirmation") -> str:
     doubtful = confirmation.doubtful()
-    doubt = "doubt unknown yet" if doubtful is None else f"{len(doubtful)} trials in doubt"
+    doubt = "doubt unknown yet" if doubtful is None else f"{len(doubtful)} trials may or may not be on it"
     return f"front {len(confirmation.front())}, {doubt}"
 
 
@@ -154,7 +154,7 @@ def _closing(confirmation: "Confirmation", db: str | None, *, stopped: bool) -> 
     if doubtful == []:
         say("the front is settled: of every trial it is certain to 95 % whether it is on it")
     elif not stopped:
-        which = "no trial has two fresh seeds" if doubtful is None else f"in doubt: {_listed(doubtful)}"
+        which = "no trial has two fresh seeds" if doubtful is None else f"{_listed(doubtful)} may or may not be on it"
         say(f"the front is not settled yet ({which})")
     openings = confirmation.ledger.openings(confirmation.record.id)
     if openings:

@@ -69,7 +69,11 @@ def space(
     def flops(architecture: "Architecture") -> float:
         return price(architecture, size, classes).flops
 
+    def params(architecture: "Architecture") -> float:
+        return price(architecture, size, classes).params
+
     ends = [found.extreme(flops, largest=largest)[0] for largest in (False, True)]
+    most = [found.extreme(params, largest=largest)[0] for largest in (False, True)]
     dice = random.Random(0)
     drawn = [price(found.random_choices(dice)[0], size, classes) for _ in range(SAMPLED)]
     within = [c for c in drawn if c.flops <= (max_flops or c.flops) and c.params <= (max_params or c.params)]
@@ -79,9 +83,9 @@ def space(
         "data": settings.data,
         "epochs": settings.epochs,
     }
-    for word, architecture in zip(("smallest", "largest"), ends, strict=True):
-        facts |= {f"{word}_flops": flops(architecture), f"{word}_params": price(architecture, size, classes).params}
-        facts[f"{word}_design"] = str(architecture)
+    for word, by_flops, by_params in zip(("smallest", "largest"), ends, most, strict=True):
+        facts |= {f"{word}_flops": flops(by_flops), f"{word}_params": params(by_params)}
+        facts[f"{word}_design"] = str(by_flops)  # by FLOPs
     if max_flops or max_params:
         facts["share_within_budget"] = len(within) / SAMPLED
     facts["questions"] = {key: list(choices) for key, choices in _questions(found).items()}
@@ -256,7 +260,7 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format) -> None:
     present = [name for name in names if any(row[name] is not None for row in rows)]
     if form is Format.table and standings:
         told = [name for name in present if name != "params" or name in record.objectives]  # the line is long enough
-        lines = [confirmed_row(row, standings.get(row["trial"]), told) for row in rows]
+        lines = [confirmed_row(row, standings.get(row["trial"]), told, record.tuned) for row in rows]
         print_rows(aligned(lines), form, title=f"{title}, with 95 % intervals")
         _known_off_front(ledger, record, known, complete, numbers)
         return

@@ -70,6 +70,8 @@ def replay(
         raise SettingsError(f"--seeds must be a whole number from 1 up; got {seeds}.")
     if out is not None and out.suffix.lower() != ".html":
         raise SettingsError(f"--out must be an HTML file, such as replay.html; got {out}.")
+    if out is not None and not out.resolve().parent.parent.is_dir():  # one folder is made; a longer path is a mistake
+        raise SettingsError(f"--out must lie in a folder that exists; got {out}.")
     if out is not None and find_spec("plotly") is None:
         raise SettingsError("--out needs plotly, which is not installed. Install it: pip install 'hybrid-search[page]'")
     judges = [name.strip() for name in pruners.split(",") if name.strip()]
@@ -141,7 +143,7 @@ def _draw(curves: "list[Curve]", out: Path, title: str) -> None:
         shares.setdefault(name, []).append(_by_epoch(curve) if pruned else curve.shares)
     x = "epochs" if pruned else "evaluations"
     figure = bands_figure(band_numbers(shares), LIGHT, title=title, goals=GOALS, x=x)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    out.resolve().parent.mkdir(exist_ok=True)
     figure.write_html(out, include_plotlyjs=True)
 
 
@@ -177,4 +179,10 @@ def _bar() -> Iterator[Callable[[int, int], None]]:
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("runs", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+        def watch(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+            if done == 1 and not console.is_terminal:
+                say(f"run 1 of {total} is done")
+
+        yield watch

@@ -51,7 +51,7 @@ def run(
     address: Annotated[
         str | None, typer.Option(help="An existing Ray cluster: auto, or HOST:PORT; default: RAY_ADDRESS, if set.")
     ] = None,
-    sampler: Annotated[str | None, typer.Option(help="Who proposes: known-cost, tpe, nsga2, gp, random, grid.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="Who proposes: known-cost, tpe, nsga2, random, gp, grid.")] = None,
     pruner: Annotated[
         str, typer.Option(help="Who stops trials early: none, or moasha where their curves leave no hope of the front.")
     ] = "none",
@@ -69,7 +69,7 @@ def run(
         float | None,
         typer.Option(
             help="Share of the hypervolume that neither the last 8 trials added nor the next 8 are expected to add; "
-            "asks for --until-settled, whose default is 0.01."
+            "implies --until-settled, whose own share is 0.01."
         ),
     ] = None,
     warm_start: Annotated[
@@ -268,6 +268,12 @@ def _opening(search: "Search", done: int) -> str:
     what = f"{record.settings.data}, {record.settings.epochs} epochs, sampler {record.sampler}"
     if record.tuned:
         what += f", {' and '.join(name.replace('_', ' ') for name in record.tuned)} tuned"
+    if record.pruner != "none":
+        what += f", pruner {record.pruner}"
+    if search.stopping.hours is not None:
+        what += f", at most {search.stopping.hours:g} hours"
+    if search.stopping.until_settled is not None:
+        what += f", until settled within {search.stopping.until_settled:.2%}"
     where = f"{search.space.size():,} designs, {search.ledger.shown}"
     if not done and not search.progress().counts["running"]:
         return f"search {record.name!r} begins: {record.target} trials ({what}; {where})"

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from hybrid_search.confidence.means import Means, means, scale_of
+from hybrid_search.confidence.means import FINEST, Means, means, scale_of
 from hybrid_search.confidence.membership import DOUBT, Belief, front_probability, in_doubt, next_seed, settled
 from hybrid_search.ledger import Ledger, Repeats
 from hybrid_search.objectives import OBJECTIVES
@@ -81,7 +81,11 @@ def believed(repeats: Mapping[int, Repeats], values: Mapping[int, Values], objec
 
 def _means(repeats: Mapping[int, Repeats], values: Mapping[int, Values], name: str) -> Means:
     samples = [samples_of(repeats[n], name) if n in repeats else [row[name]] for n, row in values.items()]
-    return means(samples, partial(scale_of, share=_is_share(name)))
+    return means(samples, partial(scale_of, share=_is_share(name)), _least(name))
+
+
+def _least(name: str) -> float:
+    return FINEST if _is_share(name) else 0.0
 
 
 def _is_share(name: str) -> bool:
@@ -102,7 +106,7 @@ def standings(
     for name in [*(name for name, kind in OBJECTIVES.items() if not kind.known), TEST]:
         samples = {n: samples_of(found, name) for n, found in retrained.items()}
         samples = {n: row for n, row in samples.items() if row}
-        made = means(list(samples.values()), partial(scale_of, share=_is_share(name)))
+        made = means(list(samples.values()), partial(scale_of, share=_is_share(name)), _least(name))
         most = 1.0 if _is_share(name) else np.inf
         for index, number in enumerate(samples):
             if (reach := made.interval(index)) is not None:
@@ -113,7 +117,7 @@ def standings(
             tests = samples_of(retrained[number], TEST)
             test = sum(tests) / len(tests) if tests else None
             found[number] = Standing(number, len(retrained[number].fresh), intervals[number], chance, test)
-        elif chance:
+        elif chance is None or chance:
             found[number] = Standing(number, 0, {}, chance)
     return found
 

@@ -8,7 +8,9 @@ All variances are in units of `scale`, the variance that such a number has by it
 m, as a binomial has, m^2 for any other (noise in per cent). A network at 80 % varies more than one at 99 %.
 
 Two or three seeds say little of their own variance, so the other trials weigh in, but as four degrees of freedom at
-most: noise that differs from trial to trial is its own again after a few seeds.
+most: noise that differs from trial to trial is its own again after a few seeds. Where a trial's own variance is larger
+than s^2 it counts instead. Even so a trial three times as noisy as the others is within its interval in 80, 86, 90 % of
+cases with 2, 3, 4 seeds, not 95.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 BORROWED = 4.0  # what the variance of the other trials weighs at most, in degrees of freedom
 CONFIDENCE = 0.95
+FINEST = 1e-4  # of its scale: the least variance a share is taken to have, that of a share of 10,000 images
 LEAST = 0.001  # a share nearer to 0 or 1 than this is taken to vary as one at this distance
 
 
@@ -58,10 +61,13 @@ def scale_of(mean: Array, share: bool) -> Array:
     return np.maximum(mean**2, 1e-24)
 
 
-def means(samples: Sequence[Sequence[float]], scale: Callable[[Array], ArrayLike] = np.ones_like) -> Means:
+def means(
+    samples: Sequence[Sequence[float]], scale: Callable[[Array], ArrayLike] = np.ones_like, least: float = 0.0
+) -> Means:
     """The values of every trial, one a seed and at least one each, as means with what is known of their noise.
 
-    `scale` gives the variances (n,) by kind of means (n,); as it stands all trials have one noise.
+    `scale` gives the variances (n,) by kind of means (n,); as it stands all trials have one noise. `least` is the
+    smallest variance in units of it: two seeds that give the same number are no certainty.
     """
     count = np.array([len(values) for values in samples], dtype=np.float64)
     mean = np.array([sum(values) / len(values) for values in samples])
@@ -78,6 +84,8 @@ def means(samples: Sequence[Sequence[float]], scale: Callable[[Array], ArrayLike
     borrowed = np.minimum(BORROWED, elsewhere)
     pool = np.maximum(own.sum() - own, 0.0) / np.maximum(elsewhere, 1.0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        noise = np.sqrt((borrowed * pool + own) / (borrowed + degrees))  # 0 / 0 is NaN: nobody has a second seed
+        blend = (borrowed * pool + own) / (borrowed + degrees)  # 0 / 0 is NaN: nobody has a second seed
+        blend = np.where(degrees > 0, np.fmax(blend, own / np.maximum(degrees, 1.0)), blend)
+        noise = np.sqrt(np.maximum(blend, least))
         total = (borrowed + degrees) ** 2 / (borrowed**2 / np.maximum(elsewhere, 1.0) + degrees)
     return Means(mean, count, noise * np.sqrt(units), np.nan_to_num(total))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -36,8 +37,9 @@ def confirm(
     name: a search; default: the newest. seeds, trials, hours: see Confirmation. evaluate: the generator that scored
     the search, where that was the user's own; there is no test split then. data_dir: where the data set lies now.
     watch: called with the confirmation and its plan before the first retraining.
-    The test split is opened, and the opening written in the ledger, before the first retraining. Raises UserError for
-    a mistake, and where nothing is left to do, before anything is written.
+    The test split is opened, and the opening written in the ledger, with the first retraining that is asked for: not
+    where the engine refuses the plan. Raises UserError for a mistake, and where nothing is left to do, before anything
+    is written.
     """
     check_resources(engine, workers, cpus_per_trial, gpus_per_trial)
     chosen = import_module(ENGINES[engine])
@@ -69,7 +71,7 @@ def confirm(
     with one_driver(held, record.name):
         confirmation = opened(held)
         if evaluate is None:
-            _open_test(record, held)
+            confirmation.begin = partial(_open_test, record, held)
         if watch:
             watch(confirmation, plan)
         chosen.drive(confirmation, plan)

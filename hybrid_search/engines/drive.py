@@ -78,17 +78,15 @@ def finish(
     if report.failure_kind is not None:
         search.tell(trial, Outcome("failed", {}, report.failure_kind, report.failure_text))
         plan.event("failed", trial.number)
-        plan.failed += 1
-        if plan.failed >= FIRST_FAILURES and not plan.completed:
-            raise HybridSearchError(
-                f"the first {plan.failed} trials all failed ({report.failure_kind}), so the search stops. "
-                f"The last one said:\n{report.failure_text}"
-            )
+        _failed(plan, report.failure_kind, report.failure_text or "nothing")
         return True
     if report.fresh:
         verdict = search.report(trial, report.rung, report.measurements, report.facts, last=report.ended)
         if verdict == "stop":
-            plan.event(search.state(trial), trial.number)  # stopped, or failed
+            state = search.state(trial)
+            plan.event(state, trial.number)
+            if state == "failed":
+                _failed(plan, "nan", f"a number is not finite after rung {report.rung}")
             return True
     if not report.ended:
         plan.event("report", trial.number)
@@ -100,3 +98,12 @@ def finish(
         search.keep_weights(trial, weights)
     plan.event("complete", trial.number)
     return True
+
+
+def _failed(plan: Plan, kind: str, text: str) -> None:
+    """Count a failure; HybridSearchError when the first trials all failed: more of them would fail as well."""
+    plan.failed += 1
+    if plan.failed >= FIRST_FAILURES and not plan.completed:
+        raise HybridSearchError(
+            f"the first {plan.failed} trials all failed ({kind}), so the search stops. The last one said:\n{text}"
+        )

@@ -48,9 +48,8 @@ def open_engine(url: URL, *, read_only: bool = False) -> Engine:
         if revision != HEAD:
             if read_only:
                 law = "--db must name a ledger of this version"
-                raise LedgerError(
-                    f"{law}; {shown} holds {'no ledger' if revision is None else f'revision {revision}'}."
-                )
+                holds = "no ledger" if revision is None else f"revision {revision}"
+                raise LedgerError(f"{law}; {shown} holds {holds}. hybrid-search run brings an older one up to date.")
             _upgrade(engine, revision, shown)
     except (DBAPIError, sqlite3.Error, OSError) as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]

@@ -1,6 +1,7 @@
 """Tables of finished searches: one search, or several that trained the same designs under different seeds."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def table_of_searches(
     _belong(searches)
     directions = objectives or {name: OBJECTIVES[name].direction for name in searches[0].objectives}
     exact = known_of(directions, known)
-    done = [{_design(t): t for t in ledger.trials(s.id) if t.state == "complete"} for s in searches]
+    done = [{_design(t): t for t in _as_searched(ledger, s) if t.state == "complete"} for s in searches]
     shared = [design for design in done[0] if all(design in trials for trials in done)]
     trials = [[found[design] for design in shared] for found in done]
     title = names[0] if len(names) == 1 else ", ".join(names)
@@ -69,6 +70,12 @@ def table_of_searches(
         digests=tuple(digest for digest, _ in shared),
         signs=tuple(signs) if all(sign.rungs for sign in signs) else (),
     )
+
+
+def _as_searched(ledger: Ledger, search: SearchRecord) -> list[TrialRecord]:
+    """The trials with what they measured in the search itself: a confirmation's means over other seeds left out."""
+    own = {number: found.own for number, found in ledger.repeats(search.id, confirmed=True).items()}
+    return [replace(t, measurements=own.get(t.number, t.measurements)) for t in ledger.trials(search.id)]
 
 
 def _design(trial: TrialRecord) -> tuple[str, str]:

@@ -21,6 +21,7 @@ class Training:
     def run(self, params: Params) -> int:
         """Train a design to the end, or until it is stopped: epochs spent."""
         key = self._landscape.canonical(params)
+        self.stopped.pop(key, None)  # trained again, it may end
         others = [seen for other, seen in self._seen.items() if other != key]
         known = tuple(self._landscape.known[i](params) for i in self._showing.aims.known)
         seen = Seen(str(key), known, {})

@@ -75,6 +75,14 @@ def test_a_search_whose_first_trials_all_fail_stops_and_says_why(engine, ledger)
         run(SPACE, trials=12, engine=engine, ledger=ledger, evaluate=evaluate)
 
 
+def test_a_search_whose_first_trials_all_give_nan_stops_too(ledger):
+    def evaluate(architecture, settings):
+        yield {"accuracy": float("nan")}
+
+    with pytest.raises(HybridSearchError, match=r"the first 4 trials all failed \(nan\)"):
+        run(SPACE, trials=12, engine="local", ledger=ledger, evaluate=evaluate)
+
+
 def test_a_trial_that_the_pruner_stops_counts_and_frees_its_worker(engine, ledger):
     said, plans = [], []
 
