@@ -56,6 +56,7 @@ def test_the_front_is_a_step_line_of_the_trials_that_none_dominates():
     figure = front_figure(numbers, LIGHT)
     assert figure.data[1].line.shape == "hv"
     assert (figure.data[0].type, figure.data[2].type) == ("scattergl", "scatter")
+    assert figure.layout.yaxis.autorangeoptions.clipmin == 0.0  # one trial alone would reach below 0 %
     assert figure.data[0].marker.opacity < 0.5
 
 

@@ -118,10 +118,12 @@ def hypervolume_figure(numbers: HypervolumeNumbers, theme: Theme) -> "go.Figure"
     )
     figure.update_layout(
         **layout(theme, showlegend=False, hovermode="x"),
-        xaxis=axis(theme, "completed trials", rangemode="tozero"),
+        xaxis=axis(theme, "completed trials", rangemode="tozero", **({"dtick": 1} if len(numbers.values) < 6 else {})),
         yaxis=axis(theme, "hypervolume" if numbers.exact else "hypervolume (estimated)", tickformat=ticks),
         uirevision="hypervolume",
     )
+    if numbers.values and min(numbers.values) == max(numbers.values) > 0:  # else all ticks have one text
+        figure.update_yaxes(range=[0.0, 1.2 * numbers.values[0]])
     if not numbers.values:
         figure.update_layout(**nothing_yet("No completed trial to measure.", theme))
     return figure
