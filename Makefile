@@ -20,8 +20,8 @@ page: $(VENV)/.run  ## the live page over the same database
 front: $(VENV)/.run
 	$(BIN)/hybrid-search front
 
-test: $(VENV)/.test  ## every test, two files at a time
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+test: $(VENV)/.test  ## every test, three files at a time
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 check: $(VENV)/.test  ## format, lint, types
 	$(BIN)/ruff format --check .

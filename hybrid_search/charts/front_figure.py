@@ -152,7 +152,7 @@ def front_figure(
     )
     if not numbers.front and not numbers.dominated:
         figure.update_layout(**nothing_yet("No completed trial to draw.", theme))
-    figure.update_layout(legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1, "xanchor": "right"})
+    figure.update_layout(legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left"})
     return figure
 
 
