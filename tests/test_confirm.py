@@ -77,14 +77,19 @@ def standing_front(ledger):
     return Confirmation(ledger.search(), ledger).front()
 
 
-def test_new_members_of_the_front_get_their_seeds_though_an_earlier_confirmation_was_long(searched):
-    again(searched, seeds=2, trials=60)
-    run(SPACE, trials=20, engine="local", ledger=searched, evaluate=noisy)
-    later = Confirmation(searched.search(), searched, seeds=2)
-    owed = [number for number in later.front() if len(searched.repeats(later.record.id)[number].fresh) < 2]
-    if owed:
-        assert later.nothing_left() is None
-        assert later.budget >= later.done + len(owed)
+def test_new_members_of_the_front_get_their_seeds_though_an_earlier_confirmation_was_long(ledger):
+    run(SPACE, trials=4, engine="local", ledger=ledger, evaluate=noisy)
+    again(ledger, seeds=20, trials=60)
+    run(SPACE, trials=12, engine="local", ledger=ledger, evaluate=noisy)
+    later = Confirmation(ledger.search(), ledger, seeds=2)
+    assert later.done > 4 * len(later.before)  # more than a confirmation from the start would be given
+    owed = [number for number in later.front() if len(ledger.repeats(later.record.id)[number].fresh) < 2]
+    assert owed
+    assert later.nothing_left() is None
+    assert later.budget >= later.done + len(owed)
+    again(ledger, seeds=2)
+    retrained = ledger.repeats(later.record.id)
+    assert all(len(retrained[number].fresh) >= 2 for number in owed)
 
 
 def test_a_confirmation_that_the_engine_refuses_opens_no_test_split(ledger, monkeypatch):

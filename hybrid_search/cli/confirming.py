@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hybrid_search.cli.printing import Database, Format, FormatOption, called, say
+from hybrid_search.cli.printing import Database, Format, FormatOption, called, progress_bar, say
 from hybrid_search.cli.searching import SIGNALS, held_signals, stoppable
 
 if TYPE_CHECKING:
@@ -81,18 +81,7 @@ def confirm(
 @contextmanager
 def _bar() -> Iterator[Callable[["Confirmation", "Plan"], None]]:
     """A progress bar on stderr: retrainings, trials in doubt, time. Plain lines where stderr is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("[bold]{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[state]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with progress_bar(left=False) as bar:
 
         def watch(confirmation: "Confirmation", plan: "Plan") -> None:
             say(_opening(confirmation))
@@ -107,7 +96,7 @@ def _bar() -> Iterator[Callable[["Confirmation", "Plan"], None]]:
                 bar.update(task, completed=confirmation.done, state=state)
                 failed = confirmation.failures and kind == "failed"
                 why = f" ({_reason(confirmation.failures[-1].text)})" if failed else ""
-                if why or not console.is_terminal:
+                if why or not bar.console.is_terminal:
                     of = "" if confirmation.budget is None else f"/{confirmation.budget}"
                     said = f"trial {number} again {kind}: {confirmation.done}{of}, {state}{why}"
                     bar.console.print(said, markup=False, highlight=False, soft_wrap=True)

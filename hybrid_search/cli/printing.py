@@ -6,9 +6,12 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 class Format(StrEnum):
@@ -26,6 +29,31 @@ Database = Annotated[
     str | None,
     typer.Option("--db", help="Database URL. Default: $HYBRID_SEARCH_DB, else sqlite:///results/hybrid-search.db."),
 ]
+
+
+def progress_bar(*, state: bool = True, left: bool = True) -> "Progress":
+    """A bar on stderr, drawn where that is a terminal: what, how many of how many, `state` in words, times."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        *([TextColumn("{task.fields[state]}")] if state else []),
+        TimeElapsedColumn(),
+        *([TextColumn("left"), TimeRemainingColumn()] if left else []),
+        console=console,
+        disable=not console.is_terminal,
+    )
 
 
 def called() -> str:

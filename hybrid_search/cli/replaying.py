@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hybrid_search.cli.printing import Database, Format, FormatOption, print_rows, say
+from hybrid_search.cli.printing import Database, Format, FormatOption, print_rows, progress_bar, say
 from hybrid_search.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -158,31 +158,12 @@ def _by_epoch(curve: "Curve") -> tuple[float, ...]:
 @contextmanager
 def _bar() -> Iterator[Callable[[int, int], None]]:
     """A progress bar of runs on stderr, where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("[bold]runs"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with progress_bar(state=False) as bar:
         task = bar.add_task("runs", total=None)
 
         def watch(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
-            if done == 1 and not console.is_terminal:
+            if done == 1 and not bar.console.is_terminal:
                 say(f"run 1 of {total} is done")
 
         yield watch

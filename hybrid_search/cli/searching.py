@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hybrid_search.cli.printing import Database, Format, FormatOption, called, say
+from hybrid_search.cli.printing import Database, Format, FormatOption, called, progress_bar, say
 from hybrid_search.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -206,27 +206,7 @@ def held_signals() -> Callable[[], None]:
 @contextmanager
 def _bar() -> Iterator[Callable[["Search", "Plan"], None]]:
     """A progress bar on stderr: trials, front, hypervolume, time left. Plain lines where stderr is no terminal."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("[bold]{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[state]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with progress_bar() as bar:
 
         def watch(search: "Search", plan: "Plan") -> None:
             done = _done(search)
@@ -242,7 +222,7 @@ def _bar() -> Iterator[Callable[["Search", "Plan"], None]]:
                     state = _state(search)
                     bar.update(task, completed=_done(search), state=state)
                     why = _why(search, number) if kind == "failed" else ""
-                    if why or not console.is_terminal:
+                    if why or not bar.console.is_terminal:
                         said = f"trial {number} {kind}: {_done(search)}/{search.record.target}, {state}{why}"
                         bar.console.print(said, markup=False, highlight=False, soft_wrap=True)
 

@@ -285,7 +285,7 @@ class Ledger:
             db.execute(update(TrialRow).where(TrialRow.id == trial_id).values(changed=_next_change(db)))
 
     def add_opening(self, search_id: int, opening: Opening) -> None:
-        """Write that the test split is opened, before it is."""
+        """Write that the test split was opened; before any network is scored on it."""
         with self._engine.begin() as db:
             db.execute(insert(OpeningRow), {"search_id": search_id, **opening._asdict(), "opened": datetime.now(UTC)})
 

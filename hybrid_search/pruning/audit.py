@@ -3,10 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from hybrid_search.front import pareto_front
 from hybrid_search.pruning.values import Aims, Seen, complete, full_budget
@@ -90,24 +89,16 @@ def _correlation(done: Sequence[Seen], rung: int) -> float | None:
 
 def spearman(first: ArrayLike, second: ArrayLike) -> float | None:
     """The rank correlation of two rows of numbers, equal ones sharing their mean rank; None where one is constant."""
-    a, b = _ranks(np.asarray(first, dtype=np.float64)), _ranks(np.asarray(second, dtype=np.float64))
-    a, b = a - a.mean(), b - b.mean()
-    unit = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / unit if unit > 0 else None
+    from scipy.stats import spearmanr
 
-
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    found: NDArray[np.float64] = (ends - (counts - 1) / 2.0)[place]
-    return found
+    if np.ptp(np.asarray(first)) == 0 or np.ptp(np.asarray(second)) == 0:
+        return None
+    return float(spearmanr(first, second).statistic)
 
 
 def wilson(hits: int, count: int, confidence: float = 0.95) -> tuple[float, float, float]:
     """(low, share, high) of a share seen `hits` times in `count`: the Wilson score interval."""
-    z = NormalDist().inv_cdf(0.5 + confidence / 2.0)
-    share = hits / count
-    middle = share + z * z / (2 * count)
-    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    scale = 1 + z * z / count
-    return max(0.0, (middle - half) / scale), share, min(1.0, (middle + half) / scale)
+    from scipy.stats import binomtest
+
+    interval = binomtest(hits, count).proportion_ci(confidence, method="wilson")
+    return float(interval.low), hits / count, float(interval.high)

@@ -7,10 +7,10 @@ trials did instead. With few of them the spread of the final values themselves c
 """
 
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 Array = NDArray[np.float64]
 SOFT = 0.01  # of the median distance from the best: nearer to it, distances count as equal
@@ -59,9 +59,7 @@ class Forecast:
 
     def hoped(self, confidence: float) -> float:
         """The value that a better one is unlikely beyond: less is better, and one in 1 / (1 - confidence) is less."""
-        z = NormalDist().inv_cdf(confidence)
-        wide = z + (z**3 + z) / (4.0 * max(self.freedom, 1.0))  # Student's quantile, nearly
-        return self.mean - wide * self.doubt
+        return self.mean - float(stdtrit(self.freedom, confidence)) * self.doubt
 
 
 def forecast(inputs: Array, finals: Array, at: Array) -> Forecast:

@@ -36,10 +36,10 @@ from hybrid_search.samplers.walks import Dice, LearnedSpace, Params, Space, draw
 
 Price = Callable[[Params], float]
 PROPOSED = "known_cost:proposed"  # the attribute of a trial that says what was proposed for it
-REACHED = "known_cost:reached"  # the user attribute of a stopped trial with its last unknown values
+REACHED = "known_cost:reached"  # the user attribute of a stopped trial: the unknown values that count for it
 FIRST = 8  # trials spread along the cost
 PARENTS, ROUNDS = 10, 2  # points whose neighbours are looked at, and how often
-STOPPED_DOUBT = 4.0  # how much noisier the last value of a stopped trial is taken to be
+STOPPED_DOUBT = 4.0  # how much noisier what a stopped trial tells is taken to be
 
 
 class KnownCostSampler(BaseSampler):
@@ -443,10 +443,10 @@ class _Look:
 
 
 def _reached(trial: FrozenTrial, unknown: Sequence[int]) -> list[float] | None:
-    """What a stopped trial had reached in the unknown objectives, None where it does not say.
+    """What a stopped trial is taken to be worth in the unknown objectives, None where it does not say.
 
-    Its last intermediate value where one objective is unknown; else, for Optuna reports nothing with several
-    objectives, its user attribute REACHED: a value for each unknown objective.
+    Its user attribute REACHED, a value for each unknown objective: what it had reached, or is expected to have ended
+    with. Without one, where one objective is unknown, its last intermediate value; Optuna reports none with several.
     """
     found = trial.user_attrs.get(REACHED)
     if found is None and trial.intermediate_values and len(unknown) == 1:
