@@ -109,7 +109,7 @@ def test_gpus_of_a_trial_bound_the_workers_and_are_seen_by_them(ledger):
 
 
 def test_a_trial_that_fits_no_machine_says_what_there_is(ledger):
-    with pytest.raises(SettingsError, match="must fit the cluster of 2 CPUs and 2 GPUs; got 1 CPUs and 3 GPUs a trial"):
+    with pytest.raises(SettingsError, match="which has nodes of 2 CPU, 2 GPU; got 1 CPU, 3 GPU a trial"):
         run(SPACE, trials=2, engine="ray", gpus_per_trial=3, ledger=ledger, evaluate=scored())
 
 

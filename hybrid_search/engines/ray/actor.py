@@ -1,0 +1,64 @@
+"""The worker process of engine `ray`: one trial at a time, one rung a call."""
+
+import gc
+import sys
+from dataclasses import replace
+from typing import Any
+
+from hybrid_search.engines.worker import Advancing, Evaluate, Report
+
+PULSE = "pulse"  # the concurrency group that answers while a rung is trained
+
+
+class Actor:
+    """One worker process. It keeps its data set and its Python imports from trial to trial.
+
+    `evaluate`: a reference to the evaluation, in a list so that it is fetched with the first trial only.
+    """
+
+    def __init__(self, evaluate: list[Any]) -> None:
+        self._where = evaluate
+        self._evaluate: Evaluate | None = None
+        self._advancing: Advancing | None = None
+
+    def start(self, architecture: dict[str, Any], settings: dict[str, Any]) -> Report:
+        """Begin a trial and run its first rung."""
+        import ray
+
+        from hybrid_search.architecture import Architecture
+        from hybrid_search.record import Settings
+
+        self.rest()
+        if self._evaluate is None:
+            self._evaluate = ray.get(self._where[0])
+        made = Architecture.from_dict(architecture), Settings.from_dict(settings)
+        self._advancing = Advancing(self._evaluate, *made)
+        return self.advance()
+
+    def advance(self) -> Report:
+        """Run the next rung. Weights stay in this node's object store until the driver asks for them."""
+        import ray
+
+        assert self._advancing is not None
+        report = self._advancing.advance()
+        if isinstance(report.weights, bytes):
+            report = replace(report, weights=[ray.put(report.weights)])
+        if report.ended:
+            self.rest()
+        return report
+
+    def rest(self) -> None:
+        """Let go of the trial and of its memory, that of the GPU too: another worker may share it."""
+        self._advancing = None
+        free_gpu()
+
+    def pulse(self) -> None:
+        """Nothing, from a thread of its own: a process that is stopped or gone does not say it."""
+
+
+def free_gpu() -> None:
+    """Give memory that no tensor holds back to the GPU, in a process that used one. Loads nothing."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        gc.collect()  # networks are full of cycles, and each holds its tensors
+        torch.cuda.empty_cache()
