@@ -13,7 +13,7 @@ from typing import Any
 
 from hybrid_search.engines.drive import Driven, Plan, finish
 from hybrid_search.engines.ray.crew import Crew, Worker
-from hybrid_search.engines.ray.session import ready, session
+from hybrid_search.engines.ray.session import connected, ready
 from hybrid_search.engines.worker import Report
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.search import Trial
@@ -35,7 +35,7 @@ class _Job:
 
 def drive(search: Driven, plan: Plan) -> None:
     """Run the search to its end on Ray workers, or until the plan says stop."""
-    with session(plan):
+    with connected(plan):
         from ray.exceptions import LocalRayletDiedError, RaySystemError, RpcError
 
         try:

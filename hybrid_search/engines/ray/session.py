@@ -31,13 +31,15 @@ def ready(plan: Plan) -> Iterator[None]:
     A cluster is joined here, so that one that does not answer is found before anything is written. A session of this
     machine's own is certain, and left to `drive`, unless GPUs are asked for: those have to be counted.
     """
+    if _joined():
+        _same_cluster(plan)
     address = address_of(plan)
     if address is not None and (reason := _deaf(address)):
         raise _not_there(address, reason)
     if address is None and not plan.gpus_per_trial and not plan.resources and not _joined():
         yield
         return
-    with session(plan):
+    with connected(plan):
         need = need_of(plan)
         if not fits(need):
             raise SettingsError(
@@ -47,13 +49,12 @@ def ready(plan: Plan) -> Iterator[None]:
 
 
 @contextmanager
-def session(plan: Plan) -> Iterator[None]:
+def connected(plan: Plan) -> Iterator[None]:
     """A Ray session; the one that this process has already, where it has one. Stops what it started, and only that."""
     _prepare(address_of(plan))
     import ray
 
     if ray.is_initialized():
-        _same_cluster(plan)
         yield
         return
     with _own_signals():
@@ -139,12 +140,23 @@ def _same_cluster(plan: Plan) -> None:
     """SettingsError where this process has joined another cluster than the plan's."""
     import ray
 
-    here = ray.get_runtime_context().gcs_address
-    if plan.address not in (None, "auto", here):
+    here: str = ray.get_runtime_context().gcs_address
+    if plan.address not in (None, "auto") and _resolved(str(plan.address)) != _resolved(here):
         raise SettingsError(
             f"a process joins one Ray cluster; this one has joined {here}; got --address {plan.address}. Leave the "
             "address away, or call ray.shutdown() first."
         )
+
+
+def _resolved(address: str) -> tuple[str, str]:
+    """Host and port, with one word for all the names of this machine."""
+    host, _, port = address.rpartition(":")
+    try:
+        number = socket.gethostbyname(host)
+        own = {"127.0.0.1", *socket.gethostbyname_ex(socket.gethostname())[2]}
+    except OSError:
+        return host, port
+    return "here" if number in own or number.startswith("127.") else number, port
 
 
 def _connect(plan: Plan) -> None:
