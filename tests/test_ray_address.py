@@ -20,7 +20,7 @@ from hybrid_search.errors import HybridSearchError
 from hybrid_search.ledger import Ledger
 
 PROGRAM = "import sys; from hybrid_search import cli; sys.exit(cli.run(sys.argv[1:]))"
-IMPATIENT = "from hybrid_search.engines.ray import session; session.ANSWER_SECONDS = 2.0; " + PROGRAM
+IMPATIENT = "from hybrid_search.engines.ray import address; address.ANSWER_SECONDS = 2.0; " + PROGRAM
 
 
 @pytest.fixture(scope="module")

@@ -105,7 +105,7 @@ def test_an_address_beside_another_session_is_refused_and_not_ignored(cluster, t
     ray.init(cluster.address, log_to_driver=False)
     try:
         more = {"address": "127.0.0.1:1", "ledger": f"sqlite:///{tmp_path}/none.db"}
-        with pytest.raises(SettingsError, match=r"joined 127.*; got --address 127.0.0.1:1. Leave the address away"):
+        with pytest.raises(SettingsError, match=r"joined .*; got --address 127.0.0.1:1. Leave the address away"):
             run(SPACE, trials=2, engine="ray", evaluate=scored(), **more)
     finally:
         ray.shutdown()

@@ -108,7 +108,7 @@ class Crew:
             if self._stillborn >= STILLBORN:
                 words = str(error).strip().splitlines() or [type(error).__name__]
                 raise HybridSearchError(
-                    f"workers must begin on the cluster's nodes; {STILLBORN} in a row did not: {error} "
+                    f"workers must begin on the cluster's nodes; {STILLBORN} in a row did not: {words[0]} "
                     "(hybrid-search is to be installed on every node, the same version)"
                 )
 
