@@ -20,7 +20,6 @@ from hybrid_search.search import Trial
 
 __all__ = ["drive", "ready"]
 
-ATTEMPTS = 3
 TURN_SECONDS = 0.2  # the longest that the driver waits for a report before it looks after its workers
 FETCH_SECONDS = 60.0
 
@@ -29,8 +28,7 @@ FETCH_SECONDS = 60.0
 class _Job:
     worker: Worker
     trial: Trial
-    attempt: int
-    began: float  # the present rung
+    began: float = 0.0  # the present rung
 
 
 def drive(search: Driven, plan: Plan) -> None:
@@ -54,7 +52,7 @@ class _Drive:
         self._search, self._plan = search, plan
         self._crew = Crew(plan)
         self._jobs: dict[Any, _Job] = {}
-        self._again: deque[tuple[Trial, int]] = deque()  # trials that lost their worker, and the attempt they are at
+        self._again: deque[Trial] = deque()  # trials that lost their worker
 
     def run(self) -> None:
         """Until nothing is left to ask and nothing runs, or the plan says stop."""
@@ -65,7 +63,9 @@ class _Drive:
                 silent = self._crew.tend()
                 for call, job in [(call, job) for call, job in self._jobs.items() if job.worker in silent]:
                     del self._jobs[call]
-                    self._lost(job, f"it was silent for {self._plan.lease:g} s")
+                    self._lost(job, "lost", f"its worker was silent for {self._plan.lease:g} s")
+                doubtful = {job.trial.id for job in self._jobs.values() if job.worker.silence > self._plan.lease / 2}
+                self._plan.silent = doubtful  # a new set: another thread reads it
                 if not self._fill() and not self._jobs:
                     return
                 calls = [*self._jobs, *self._crew.births()]
@@ -84,19 +84,22 @@ class _Drive:
         """Give every idle worker a trial; False when there was a worker and no trial for it."""
         while (worker := self._crew.idle()) is not None and not self._plan.stop.is_set():
             if self._again:
-                trial, attempt = self._again.popleft()
+                trial = self._again.popleft()
             elif (asked := self._search.ask()) is not None:
-                trial, attempt = asked, 1
+                trial = asked
                 self._plan.event("started", trial.number)
             else:
                 return False
-            worker.busy = True
-            call = worker.actor.start.remote(trial.architecture.to_dict(), trial.settings.to_dict())
-            self._jobs[call] = _Job(worker, trial, attempt, time.monotonic())
+            self._start(_Job(worker, trial))
         return True
 
+    def _start(self, job: _Job) -> None:
+        job.worker.busy, job.began = True, time.monotonic()
+        call = job.worker.actor.start.remote(job.trial.architecture.to_dict(), job.trial.settings.to_dict())
+        self._jobs[call] = job
+
     def _take(self, call: Any, job: _Job) -> None:
-        """Hand what a worker reports to the search, and let it go on or rest."""
+        """Hand what a worker reports to the search; it goes on, begins again, or rests."""
         import ray
         from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
@@ -104,21 +107,24 @@ class _Drive:
             report: Report = ray.get(call)
         except OutOfMemoryError as error:  # Ray's monitor killed the worker to save the machine
             self._crew.dismiss(job.worker)
-            self._failed(job, "oom", str(error))
+            self._lost(job, "oom", str(error))
             return
         except RayTaskError as error:  # the actor lives, its call did not
             report = Report(0, {}, {}, True, failure_kind="bug", failure_text=str(error))
         except RayError as error:  # dead, or cut off: either way its answer will not come
             self._crew.dismiss(job.worker)
-            self._lost(job, f"its worker died: {(str(error).strip() or type(error).__name__).splitlines()[0]}")
+            self._lost(job, "lost", f"its worker died: {(str(error).strip() or type(error).__name__).splitlines()[0]}")
             return
-        if not finish(self._search, job.trial, report, self._plan, _fetched):
+        now = finish(self._search, job.trial, report, self._plan, _fetched)
+        if now is None:
+            job.worker.busy = False
+            if not report.ended:  # stopped early: nobody will call it again for this trial
+                job.worker.actor.rest.remote()
+        elif now.attempt != job.trial.attempt:
+            self._start(_Job(job.worker, now))
+        else:
             job.began = time.monotonic()
             self._jobs[job.worker.actor.advance.remote()] = job
-            return
-        job.worker.busy = False
-        if not report.ended:  # stopped early: nobody will call it again for this trial
-            job.worker.actor.rest.remote()
 
     def _end_late(self) -> None:
         """End the trials whose present rung takes longer than the plan allows."""
@@ -128,19 +134,14 @@ class _Drive:
         for call, job in [(c, job) for c, job in self._jobs.items() if time.monotonic() - job.began > most]:
             del self._jobs[call]
             self._crew.dismiss(job.worker)
-            self._failed(job, "timeout", f"a rung must end within {most:g} s; this one had not")
+            self._lost(job, "timeout", f"a rung must end within {most:g} s; this one had not")
 
-    def _lost(self, job: _Job, why: str) -> None:
-        """A worker is gone: its trial begins again elsewhere, or is given up after the third attempt."""
-        if job.attempt < ATTEMPTS:
-            self._search.restart(job.trial)
-            self._plan.event("lost", job.trial.number)
-            self._again.append((job.trial, job.attempt + 1))
-            return
-        self._failed(job, "lost", f"its worker was lost {ATTEMPTS} times; the last time {why}")
-
-    def _failed(self, job: _Job, kind: str, text: str) -> None:
-        finish(self._search, job.trial, Report(0, {}, {}, True, failure_kind=kind, failure_text=text), self._plan)
+    def _lost(self, job: _Job, kind: str, why: str) -> None:
+        """A worker is gone: its trial begins again when another has time, or has failed too often."""
+        report = Report(0, {}, {}, True, failure_kind=kind, failure_text=why)
+        again = finish(self._search, job.trial, report, self._plan)
+        if again is not None:
+            self._again.append(again)
 
 
 def _fetched(refs: Any) -> bytes | None:

@@ -87,7 +87,6 @@ def join(address: str) -> None:
     """Join the cluster; HybridSearchError where it does not answer in time, or refuses."""
     import ray
 
-    _choose_mode(address)
     failure: list[Exception] = []
     given_up = threading.Event()
 
@@ -113,10 +112,11 @@ def join(address: str) -> None:
         raise not_there(address, f"no answer in {ANSWER_SECONDS:g} s. A cluster with a token wants it {wanted}")
 
 
-def _choose_mode(address: str) -> None:
+def choose_mode(address: str) -> None:
     """Whether tokens are sent: as the user says, else as the cluster wants, where there is a token to send.
 
-    `ray start --head` asks for a token as soon as one lies on the machine; a driver sends one only in this mode.
+    `ray start --head` asks for a token as soon as one lies on the machine; a driver sends one only in this mode,
+    which Ray reads when it is imported.
     """
     given = any(os.environ.get(name) for name in TOKENS) or Path.home().joinpath(".ray", "auth_token").exists()
     if MODE in os.environ or not given:

@@ -1,6 +1,5 @@
 """The workers of engine `ray`: as many as the cluster holds, while it grows and shrinks; the silent ones are killed."""
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,8 +14,6 @@ LOOK_SECONDS = 1.0  # between two looks at the cluster's nodes
 AHEAD = 4  # workers asked for beyond what fits, where the user wishes for more: a cluster may grow for them
 STILLBORN = 6  # workers in a row that never began: more of them would not either
 TURN_SECONDS = 1.0  # a turn of the driver counts as this much silence at most: it may have been stopped itself
-
-log = logging.getLogger("hybrid_search.engines")
 
 
 @dataclass
@@ -44,6 +41,7 @@ class Crew:
         self._need = need_of(plan)
         self._wish = plan.workers
         self._lease = plan.lease
+        self._notice = plan.notice
         self._clock = clock
         self._turn = self._looked = clock()
         self._fits = fits(self._need)
@@ -93,7 +91,7 @@ class Crew:
         self._said = self._fits if short else None
         what = f"--workers {self._wish}" if self._wish else "the search"
         now = f"{self._fits} trials of {in_words(self._need)} fit the cluster now"
-        log.warning("%s; %s has %s", now, what, "more workers as nodes join" if short else "all its workers")
+        self._notice(f"{now}; {what} has {'more workers as nodes join' if short else 'all its workers'}")
 
     def _take_in(self) -> None:
         """Workers whose first pulse is answered have a place; those that could not begin are gone."""

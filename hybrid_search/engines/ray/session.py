@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from hybrid_search.engines.drive import Plan
-from hybrid_search.engines.ray.address import SAY_LITTLE, address_of, check_form, check_same, join, quiet
+from hybrid_search.engines.ray.address import SAY_LITTLE, address_of, check_form, check_same, choose_mode, join, quiet
 from hybrid_search.errors import SettingsError
 
 SHAPES = 4  # kinds of nodes that an error names
@@ -48,12 +48,14 @@ def ready(plan: Plan) -> Iterator[None]:
 @contextmanager
 def connected(plan: Plan) -> Iterator[None]:
     """A Ray session; the one that this process has already, where it has one. Stops what it started, and only that."""
-    quiet()
-    import ray
-
-    if ray.is_initialized():
+    if _joined():
         yield
         return
+    quiet()
+    if address := address_of(plan):
+        choose_mode(address)
+    import ray
+
     with _own_signals():
         _connect(plan)
     try:
