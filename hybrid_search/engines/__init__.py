@@ -26,6 +26,7 @@ from hybrid_search.tuning import tunable
 ENGINES: dict[str, str] = {
     "local": "hybrid_search.engines.local",
     "ray": "hybrid_search.engines.ray",
+    "tune": "hybrid_search.engines.tune",
 }
 DEFAULT = "ray"
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hybrid_search.engines.drive import Driven, Plan, finish
+from hybrid_search.engines.ray.actor import fetched
 from hybrid_search.engines.ray.crew import Crew, Worker
 from hybrid_search.engines.ray.session import connected, ready
 from hybrid_search.engines.worker import Report
@@ -21,7 +22,6 @@ from hybrid_search.search import Trial
 __all__ = ["drive", "ready"]
 
 TURN_SECONDS = 0.2  # the longest that the driver waits for a report before it looks after its workers
-FETCH_SECONDS = 60.0
 
 
 @dataclass
@@ -115,7 +115,7 @@ class _Drive:
             self._crew.dismiss(job.worker)
             self._lost(job, "lost", f"its worker died: {(str(error).strip() or type(error).__name__).splitlines()[0]}")
             return
-        now = finish(self._search, job.trial, report, self._plan, _fetched)
+        now = finish(self._search, job.trial, report, self._plan, fetched)
         if now is None:
             job.worker.busy = False
             if not report.ended:  # stopped early: nobody will call it again for this trial
@@ -142,14 +142,3 @@ class _Drive:
         again = finish(self._search, job.trial, report, self._plan)
         if again is not None:
             self._again.append(again)
-
-
-def _fetched(refs: Any) -> bytes | None:
-    """The weights behind a reference; None when the worker that held them is gone (export trains them again)."""
-    import ray
-    from ray.exceptions import RayError
-
-    try:
-        return bytes(ray.get(refs[0], timeout=FETCH_SECONDS))
-    except RayError:
-        return None

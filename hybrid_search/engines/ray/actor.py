@@ -7,6 +7,7 @@ from typing import Any
 
 from hybrid_search.engines.worker import Advancing, Evaluate, Report
 
+FETCH_SECONDS = 60.0
 PULSE = "pulse"  # the concurrency group that answers while a rung is trained
 
 
@@ -36,13 +37,9 @@ class Actor:
         return self.advance()
 
     def advance(self) -> Report:
-        """Run the next rung. Weights stay in this node's object store until the driver asks for them."""
-        import ray
-
+        """Run the next rung."""
         assert self._advancing is not None
-        report = self._advancing.advance()
-        if isinstance(report.weights, bytes):
-            report = replace(report, weights=[ray.put(report.weights)])
+        report = lightened(self._advancing.advance())
         if report.ended:
             self.rest()
         return report
@@ -62,3 +59,21 @@ def free_gpu() -> None:
     if torch is not None and torch.cuda.is_initialized():
         gc.collect()  # networks are full of cycles, and each holds its tensors
         torch.cuda.empty_cache()
+
+
+def lightened(report: Report) -> Report:
+    """The report with its weights left in this node's object store, until the driver asks for them."""
+    import ray
+
+    return replace(report, weights=[ray.put(report.weights)]) if isinstance(report.weights, bytes) else report
+
+
+def fetched(refs: Any) -> bytes | None:
+    """The weights that were left behind; None when the worker that held them is gone (export trains them again)."""
+    import ray
+    from ray.exceptions import RayError
+
+    try:
+        return bytes(ray.get(refs[0], timeout=FETCH_SECONDS))
+    except RayError:
+        return None
