@@ -1,5 +1,6 @@
 """The Tuner of engine `tune`: Tune's own files in a temporary folder, its output off, signals left to the command."""
 
+import logging
 import math
 import os
 import tempfile
@@ -24,6 +25,8 @@ MOST = 100_000  # trials at a time where the plan names no number: what the clus
 ALONE = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",  # whose first table is printed at any verbosity
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 
@@ -65,7 +68,13 @@ def fit(search: Driven, plan: Plan) -> None:
                     trial_name_creator=_name,
                     trial_dirname_creator=_name,
                 ),
-                run_config=tune.RunConfig(storage_path=folder, name="search", verbose=0, stop=_Stop(searcher)),
+                run_config=tune.RunConfig(
+                    storage_path=folder,
+                    name="search",
+                    verbose=0,
+                    stop=_Stop(searcher),
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                ),
             ).fit()
     finally:
         searcher.close()
@@ -92,9 +101,13 @@ def _alone() -> Iterator[None]:
     """Tune as this engine wants it, for as long as this lasts."""
     before = {name: os.environ.get(name) for name in ALONE}
     os.environ.update(ALONE)
+    log = logging.getLogger("ray.tune")
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # a lost worker is an error to Tune; the search says what becomes of its trial
     try:
         yield
     finally:
+        log.setLevel(level)
         for name, value in before.items():
             if value is None:
                 del os.environ[name]
