@@ -69,8 +69,8 @@ def test_a_search_follows_nodes_that_join_and_leave(ledger, cluster):
     assert {trial.facts["node"] for trial in trials} == {cluster.head_node.node_id}
     assert [rung for trial in trials for rung, _ in ledger.curve(trial.id)] == [1, 2, 3] * 6
     assert said[:2] == [
-        "1 trials of 1 CPU fit the cluster now; --workers 2 has more workers as nodes join",
-        "2 trials of 1 CPU fit the cluster now; --workers 2 has all its workers",
+        "of --workers 2 the cluster holds 1 now (1 CPU each); others begin as nodes join",
+        "the cluster holds all 2 workers now",
     ]
 
 

@@ -159,3 +159,33 @@ def test_five_removed_nodes_lose_nothing(tmp_path):
     again = sum(row.attempt > 1 for row in rows)
     print(f"\nsurvived {len(removed)} of {NODES} removed nodes over 40 trials; {again} trials began again")
     assert len(removed) == NODES
+
+
+def test_trials_go_on_while_the_head_is_away(tmp_path):
+    """Ray's head process killed under a running search: it ends its trials, for as long as Ray waits for the head."""
+    from ray.cluster_utils import Cluster
+
+    memory = {"object_store_memory": 80 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **memory})
+    acknowledged, away = [], []
+
+    def watch(search, plan):
+        def event(kind, number):
+            if kind == "complete":
+                acknowledged.append(number)
+            if kind == "report" and not away:
+                (head,) = cluster.head_node.all_processes["gcs_server"]
+                head.process.kill()
+                away.append(time.time())
+
+        plan.event = event
+
+    try:
+        with Ledger(f"sqlite:///{tmp_path}/l.db") as ledger:
+            more = {"trials": 4, "sampler": "random", "ledger": ledger, "watch": watch, "address": cluster.address}
+            run(large_space(), engine="ray", workers=1, evaluate=noting(str(tmp_path), 2.0), warm_start=False, **more)
+            rows = check_nothing_lost(ledger, acknowledged, 4)
+    finally:
+        cluster.shutdown()
+    assert away
+    assert [row.attempt for row in rows] == [1, 1, 1, 1]

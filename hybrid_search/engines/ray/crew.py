@@ -1,7 +1,9 @@
 """The workers of engine `ray`: as many as the cluster holds, while it grows and shrinks; the silent ones are killed."""
 
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,8 +45,12 @@ class Crew:
         self._lease = plan.lease
         self._notice = plan.notice
         self._clock = clock
-        self._turn = self._looked = clock()
+        self._turn = clock()
         self._fits = fits(self._need)
+        self._over = threading.Event()
+        # In a thread: while the cluster's head is away this waits for it, and running trials should not.
+        self._looking = threading.Thread(target=self._look, daemon=True)
+        self._looking.start()
         self._said: int | None = None
         self._stillborn = 0
         self._workers: list[Worker] = []
@@ -61,14 +67,16 @@ class Crew:
         """Make workers for what the cluster holds and take in those that have a place; the busy ones that were silent
         for the lease, which are killed. HybridSearchError where no worker can begin."""
         now = self._clock()
-        if now - self._looked >= LOOK_SECONDS:
-            self._looked = now
-            self._fits = fits(self._need)
         self._man()
         self._take_in()
         silent = self._listen(now)
         self._turn = now
         return silent
+
+    def _look(self) -> None:
+        while not self._over.wait(LOOK_SECONDS):
+            with suppress(Exception):  # the head is away: the last count stands
+                self._fits = fits(self._need)
 
     def _wanted(self) -> int:
         return self._fits if self._wish is None else min(self._wish, self._fits + AHEAD)
@@ -84,14 +92,21 @@ class Crew:
             self._workers.append(Worker(actor, self._ask(actor)))
 
     def _tell(self) -> None:
-        """One line where fewer trials fit than were wished for, and one when that has changed."""
-        short = self._fits < (self._wish or 1)
-        if self._fits == self._said or not (short or self._said is not None):
+        """One line where fewer workers fit than were wished for, and one when that has changed."""
+        wish = self._wish or 1
+        held = min(self._fits, wish)
+        if held == self._said or (self._said is None and held == wish):
             return
-        self._said = self._fits if short else None
-        what = f"--workers {self._wish}" if self._wish else "the search"
-        now = f"{self._fits} trials of {in_words(self._need)} fit the cluster now"
-        self._notice(f"{now}; {what} has {'more workers as nodes join' if short else 'all its workers'}")
+        self._said = held
+        what = (
+            f"of --workers {self._wish} the cluster holds {held} now" if self._wish else "the cluster holds no worker"
+        )
+        if held < wish:
+            self._notice(f"{what} ({in_words(self._need)} each); others begin as nodes join")
+        else:
+            self._notice(
+                f"the cluster holds all {wish} workers now" if self._wish else "the cluster holds workers again"
+            )
 
     def _take_in(self) -> None:
         """Workers whose first pulse is answered have a place; those that could not begin are gone."""
@@ -167,6 +182,8 @@ class Crew:
         ray.kill(worker.actor)
 
     def dismiss_all(self) -> None:
-        """Kill every worker."""
+        """Kill every worker, and look at the cluster no more."""
+        self._over.set()
+        self._looking.join(LOOK_SECONDS)
         for worker in self._workers:
             self.dismiss(worker)
