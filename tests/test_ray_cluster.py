@@ -28,8 +28,8 @@ def ledger(tmp_path):
         yield opened
 
 
-def placed(rungs=1, seconds=0.0):
-    """An evaluation that says on which node it ran."""
+def placed(rungs=1, seconds=0.0, home=None):
+    """An evaluation that says on which node it ran; with a home, it does not get beyond its first rung elsewhere."""
 
     def evaluate(architecture, settings):
         import time
@@ -39,13 +39,13 @@ def placed(rungs=1, seconds=0.0):
         node = ray.get_runtime_context().get_node_id()
         for rung in range(1, rungs + 1):
             yield Evaluation(rung, rungs, {"accuracy": 0.5}, {"node": node})
-            time.sleep(seconds)
+            time.sleep(seconds if home in (None, node) else 60.0)
 
     return evaluate
 
 
 def test_a_search_follows_nodes_that_join_and_leave(ledger, cluster):
-    nodes, seen, said = [], [], []
+    nodes, seen, said, home = [], [], [], cluster.head_node.node_id
 
     def watch(search, plan):
         def event(kind, number):
@@ -61,12 +61,12 @@ def test_a_search_follows_nodes_that_join_and_leave(ledger, cluster):
         plan.event = event
 
     more = {"workers": 2, "address": cluster.address, "trials": 6, "notice": said.append}
-    search = run(SPACE, engine="ray", ledger=ledger, evaluate=placed(3, 0.3), watch=watch, **more)
+    search = run(SPACE, engine="ray", ledger=ledger, evaluate=placed(3, 0.3, home), watch=watch, **more)
     trials = ledger.trials(search.record.id)
     assert nodes == [None], seen
     assert [trial.state for trial in trials] == ["complete"] * 6
     assert sorted(trial.attempt for trial in trials) == [1, 1, 1, 1, 1, 2]
-    assert {trial.facts["node"] for trial in trials} == {cluster.head_node.node_id}
+    assert {trial.facts["node"] for trial in trials} == {home}
     assert [rung for trial in trials for rung, _ in ledger.curve(trial.id)] == [1, 2, 3] * 6
     assert said[:2] == [
         "of --workers 2 the cluster holds 1 now (1 CPU each); others begin as nodes join",
@@ -74,19 +74,27 @@ def test_a_search_follows_nodes_that_join_and_leave(ledger, cluster):
     ]
 
 
-def test_gpus_fractions_and_resources_choose_the_node(ledger, cluster):
+def test_gpus_fractions_and_resources_choose_the_node(ledger, cluster, tmp_path):
+    def evaluate(architecture, settings):
+        import os
+        import time
+
+        import ray
+
+        (tmp_path / f"worker-{os.getpid()}").touch()
+        until = time.monotonic() + 30
+        while len(list(tmp_path.glob("worker-*"))) < 2 and time.monotonic() < until:
+            time.sleep(0.05)  # for the other worker to have its place too
+        yield Evaluation(1, 1, {"accuracy": 0.5}, {"node": ray.get_runtime_context().get_node_id()})
+
     node = cluster.add_node(num_cpus=1, num_gpus=2, resources={"fast": 1}, **MEMORY)
     try:
         more = {"cpus_per_trial": 0.25, "gpus_per_trial": 0.5, "resources": {"fast": 0.5}, "address": cluster.address}
-        workers = []
-
-        def watch(search, plan):
-            plan.event = lambda kind, number: workers.append(number)
-
-        run(SPACE, trials=4, engine="ray", ledger=ledger, evaluate=placed(2, 0.2), watch=watch, **more)
+        run(SPACE, trials=4, engine="ray", ledger=ledger, evaluate=evaluate, **more)
         trials = ledger.trials(ledger.search().id)
+        assert [trial.state for trial in trials] == ["complete"] * 4
         assert {trial.facts["node"] for trial in trials} == {node.node_id}
-        assert len({trial.worker for trial in trials}) == 2  # a half of `fast` each
+        assert len(list(tmp_path.glob("worker-*"))) == 2  # a half of `fast` each
     finally:
         cluster.remove_node(node)
 
