@@ -28,8 +28,8 @@ def ledger(tmp_path):
         yield opened
 
 
-def placed(rungs=1, seconds=0.0, home=None):
-    """An evaluation that says on which node it ran; with a home, it does not get beyond its first rung elsewhere."""
+def at_home(home, mark):
+    """Three rungs on the node `home`, which wait for a trial elsewhere; one that is elsewhere stays at its first."""
 
     def evaluate(architecture, settings):
         import time
@@ -37,14 +37,18 @@ def placed(rungs=1, seconds=0.0, home=None):
         import ray
 
         node = ray.get_runtime_context().get_node_id()
-        for rung in range(1, rungs + 1):
-            yield Evaluation(rung, rungs, {"accuracy": 0.5}, {"node": node})
-            time.sleep(seconds if home in (None, node) else 60.0)
+        if node != home:
+            mark.touch()
+        for rung in (1, 2, 3):
+            yield Evaluation(rung, 3, {"accuracy": 0.5}, {"node": node})
+            until = time.monotonic() + 60
+            while (node != home or not mark.exists()) and time.monotonic() < until:
+                time.sleep(0.05)
 
     return evaluate
 
 
-def test_a_search_follows_nodes_that_join_and_leave(ledger, cluster):
+def test_a_search_follows_nodes_that_join_and_leave(ledger, cluster, tmp_path):
     nodes, seen, said, home = [], [], [], cluster.head_node.node_id
 
     def watch(search, plan):
@@ -61,7 +65,9 @@ def test_a_search_follows_nodes_that_join_and_leave(ledger, cluster):
         plan.event = event
 
     more = {"workers": 2, "address": cluster.address, "trials": 6, "notice": said.append}
-    search = run(SPACE, engine="ray", ledger=ledger, evaluate=placed(3, 0.3, home), watch=watch, **more)
+    search = run(
+        SPACE, engine="ray", ledger=ledger, evaluate=at_home(home, tmp_path / "elsewhere"), watch=watch, **more
+    )
     trials = ledger.trials(search.record.id)
     assert nodes == [None], seen
     assert [trial.state for trial in trials] == ["complete"] * 6
