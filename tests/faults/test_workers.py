@@ -1,4 +1,4 @@
-"""Workers killed and nodes removed at random instants, up to sixty times and five: nothing lost, nothing twice, exact budget.
+"""Workers killed and nodes removed at random instants: nothing lost, nothing counted twice, exact budget.
 
 `pytest -m faults tests/faults/test_workers.py -s` prints how many were survived, and how long recovery took.
 """
