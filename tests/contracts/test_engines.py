@@ -192,4 +192,6 @@ def test_a_trial_whose_worker_is_killed_begins_again_and_nothing_counts_twice(en
     trials = ledger.trials(ledger.search().id)
     assert [(t.state, t.attempt) for t in trials] == [("complete", 2), *[("complete", 1)] * 3]
     assert [[rung for rung, _ in ledger.curve(trial.id)] for trial in trials] == [[1, 2]] * 4
-    assert [(failed.number, failed.kind) for failed in ledger.failures(ledger.search().id)] == [(0, "lost")]
+    (failed,) = ledger.failures(ledger.search().id)
+    assert (failed.number, failed.kind) == (0, "lost")
+    assert failed.text.startswith("its worker died: The actor died unexpectedly")

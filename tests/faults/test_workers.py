@@ -79,15 +79,15 @@ def check_nothing_lost(ledger, acknowledged, trials):
     return rows
 
 
-@pytest.mark.parametrize(("engine", "kills", "trials"), [("ray", 60, 150), ("tune", 20, 50)])
-def test_worker_kills_lose_nothing(engine, kills, trials, tmp_path):
+@pytest.mark.parametrize(("engine", "kills", "trials", "pause"), [("ray", 60, 150, 1.0), ("tune", 20, 100, 8.0)])
+def test_worker_kills_lose_nothing(engine, kills, trials, pause, tmp_path):
     import ray
 
     dice, acknowledged, killed, over = random.Random(5), [], [], threading.Event()
 
     def kill():
         while len(killed) < kills and not over.is_set():
-            time.sleep(dice.uniform(0.2, 1.2))
+            time.sleep(dice.uniform(0.2, 0.2 + pause))
             alive = sorted(tmp_path.glob("at-*"))
             if not alive:
                 continue

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -144,7 +145,7 @@ class TuneSearcher(Searcher):
         if trial is None or self.ended:
             return
         kind, text = self._why.pop(trial_id, ("lost", f"its worker died: {why}"))
-        if "OutOfMemory" in why:  # Ray's monitor killed the worker to save the machine
+        if "low on memory" in why:  # Ray's monitor killed the worker to save the machine
             kind, text = "oom", why
         try:
             self._finish(trial_id, trial, Report(0, {}, {}, True, failure_kind=kind, failure_text=text))
@@ -219,6 +220,14 @@ class TuneScheduler(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
         """A worker is gone, or could not begin."""
-        error = trial.get_pickled_error() or trial.get_error()
-        lines = str(error or "").strip().splitlines() or ["no word of it"]
-        self._searcher.fail(trial.trial_id, f"{type(error).__name__}: {lines[0]}")
+        self._searcher.fail(trial.trial_id, _last_error(trial))
+
+
+def _last_error(trial: TuneTrial) -> str:
+    """The first line of what Tune noted last of this trial's failures, each of which begins with `Failure #`."""
+    try:
+        text = Path(trial.error_file or "").read_text(encoding="utf-8")
+    except OSError:
+        return "Tune noted nothing of it"
+    lines = text.rpartition("Failure #")[2].strip().splitlines()
+    return lines[1] if len(lines) > 1 else "Tune noted nothing of it"
