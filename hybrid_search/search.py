@@ -9,6 +9,7 @@ The ledger is the one truth: Optuna's study lives in memory and is rebuilt from 
 same search again. Over-budget and repeated proposals are answered from what is known and consume no trial.
 """
 
+import logging
 import math
 import random
 from collections import Counter, defaultdict
@@ -27,6 +28,7 @@ from hybrid_search.costs import cost, fitted, price
 from hybrid_search.equivalence import ways_to_write
 from hybrid_search.errors import SettingsError
 from hybrid_search.front import front_box, hypervolume, pareto_front, reference_point
+from hybrid_search.journal import LOG, about
 from hybrid_search.ledger import Ledger, Proposal
 from hybrid_search.objectives import objectives
 from hybrid_search.pruning import SIGNS, Audit, Watch, make_pruner
@@ -261,7 +263,9 @@ class Search:
         self._asked[record.number] = asked
         here = {name: getattr(self.record.settings, name) for name in NOT_IN_DIGEST}
         settings = Settings.from_dict(record.settings).with_(**here)
-        return Trial(record.id, record.number, architecture, record.choices, settings, attempt)
+        trial = Trial(record.id, record.number, architecture, record.choices, settings, attempt)
+        LOG.info("trial taken up again", extra=self._about(trial, digest=record.digest))
+        return trial
 
     def _propose(self, asked: optuna.trial.Trial) -> Trial | None:
         architecture, settings = self._answered(asked)
@@ -292,7 +296,13 @@ class Search:
         self._known[digest] = "running"
         self._counts["running"] += 1
         self._asked[number] = asked
-        return Trial(trial_id, number, architecture, dict(asked.params), settings)
+        trial = Trial(trial_id, number, architecture, dict(asked.params), settings)
+        LOG.info("trial started", extra=self._about(trial, digest=digest, architecture=str(architecture)))
+        return trial
+
+    def _about(self, trial: Trial, **more: Any) -> dict[str, Mapping[str, Any]]:
+        """What an event of a trial is about."""
+        return about(search=self.record.name, trial=trial.number, attempt=trial.attempt, **more)
 
     def _answer_duplicate(self, asked: optuna.trial.Trial, digest: str) -> None:
         """Tell the sampler what is known of a network it proposed again; nothing is trained."""
@@ -354,6 +364,8 @@ class Search:
         if failures[kind] < RETRIES[kind]:
             attempt = self.ledger.fail_attempt(trial.id, trial.attempt, kind, text)
             failures[kind] += 1
+            said = self._about(trial, kind=kind, text=text.strip().splitlines()[-1] if text.strip() else "")
+            LOG.warning("trial begins again", extra=said)
             return replace(trial, attempt=attempt)
         self.tell(trial, Outcome("failed", {}, kind, text))
         return None
@@ -376,6 +388,7 @@ class Search:
             self.tell(trial, Outcome("failed", {}, "nan", f"{wrong[0]} is not finite after rung {rung}"))
             return "stop"
         self.ledger.add_rung(trial.id, rung, measurements, facts, attempt=trial.attempt)
+        LOG.debug("rung", extra=self._about(trial, rung=rung, measurements=dict(measurements)))
         if self.record.pruner == "none":
             return "keep"
         price = self.price(trial.architecture)
@@ -410,6 +423,8 @@ class Search:
             facts={EXPECTED + name: repr(value) for name, value in outcome.expected.items()},
             attempt=trial.attempt,
         )
+        said = self._about(trial, measurements=numbers, kind=outcome.failure_kind, text=outcome.failure_text)
+        LOG.log(logging.WARNING if outcome.state == "failed" else logging.INFO, f"trial {outcome.state}", extra=said)
         asked = self._asked.pop(trial.number)
         self._known[trial.architecture.digest] = outcome.state
         self._counts["running"] -= 1

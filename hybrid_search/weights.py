@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hybrid_search.ledger.connect import beside
+
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
@@ -16,9 +18,7 @@ class WeightsFolder:
     """
 
     def __init__(self, url: "URL", search_id: int) -> None:
-        local = url.get_backend_name() == "sqlite" and url.database
-        base = Path(f"{url.database}.weights") if local else Path("results") / f"{url.database}.weights"
-        self.path = base / str(search_id)
+        self.path = beside(url, ".weights") / str(search_id)
 
     def file(self, number: int) -> Path:
         """The file of one trial, there or not."""

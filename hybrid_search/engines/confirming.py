@@ -12,7 +12,9 @@ from hybrid_search.engines.drive import Plan
 from hybrid_search.engines.lead import leading
 from hybrid_search.engines.worker import Evaluate
 from hybrid_search.errors import LedgerError, SettingsError
+from hybrid_search.journal import kept, level_of
 from hybrid_search.ledger import Ledger, Opening
+from hybrid_search.ledger.connect import beside
 from hybrid_search.record import SearchRecord, Settings
 
 
@@ -32,18 +34,20 @@ def confirm(
     data_dir: str | Path | None = None,
     watch: Callable[[Confirmation, Plan], None] | None = None,
     notice: Callable[[str], None] | None = None,
+    log_level: str = "info",
 ) -> Confirmation:
     """Train the front of a search again over fresh seeds until it is settled; the same call goes on where it stopped.
 
     name: a search; default: the newest. seeds, trials, hours: see Confirmation. evaluate: the generator that scored
     the search, where that was the user's own; there is no test split then. data_dir: where the data set lies now.
     watch: called with the confirmation and its plan before the first retraining. notice: called with lines that the
-    user should read, such as that another process drives the search and is waited for.
+    user should read, such as that another process drives the search and is waited for. log_level: as in `run`.
     The test split is opened, and the opening written in the ledger, with the first retraining that is asked for: not
     where the engine refuses the plan. Raises UserError for a mistake, and where nothing is left to do, before anything
     is written.
     """
     check_resources(engine, workers, cpus_per_trial, gpus_per_trial)
+    level_of(log_level)
     chosen = import_module(ENGINES[engine])
 
     def opened(held: Ledger) -> Confirmation:
@@ -72,7 +76,7 @@ def confirm(
     chosen.check(plan)
     if notice is not None:
         plan.notice = notice
-    with leading(held, record, plan):
+    with kept(beside(held.url, ".log"), log_level), leading(held, record, plan):
         confirmation = opened(held)
         if evaluate is None:
             confirmation.begin = partial(_open_test, record, held)

@@ -1,6 +1,6 @@
 """What every engine shares: the plan it is given, and what it does with a report."""
 
-import logging
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -63,7 +63,7 @@ class Plan:
     stop: threading.Event = field(default_factory=threading.Event)
     completed: int = 0  # trials that ended well, and those that failed, since this driver began
     failed: int = 0
-    notice: Callable[[str], None] = logging.getLogger("hybrid_search").warning  # what the user should read
+    notice: Callable[[str], None] = lambda text: print(text, file=sys.stderr)  # what the user should read
     # Trials (ids) whose worker has not shown a sign of life in time; an engine with workers apart keeps it.
     silent: set[int] = field(default_factory=set)
 

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from hybrid_search.engines.drive import Plan
 from hybrid_search.errors import LostLease
+from hybrid_search.journal import LOG, about
 from hybrid_search.ledger import LEASE_SECONDS, Ledger
 from hybrid_search.ledger.leases import shown
 from hybrid_search.record import SearchRecord
@@ -75,12 +76,14 @@ def leading(ledger: Ledger, search: SearchRecord, plan: Plan, seconds: float = L
     waited = False
     while (lease := ledger.take_lead(search.id, str(driver), seconds, driver.is_gone)) is not None:
         if not waited:
+            LOG.info("waiting", extra=about(search=search.name, driver=shown(lease.driver)))
             plan.notice(
                 f"search {search.name!r} is being run by {shown(lease.driver)}; this command waits, and goes on where "
                 "that one ends"
             )
         waited = True
         time.sleep(WAIT_SECONDS)
+    LOG.info("leading", extra=about(search=search.name, driver=shown(str(driver)), waited=waited))
     ended = threading.Event()
     thread = threading.Thread(target=_renew, args=(ledger, search.id, plan, seconds, ended), daemon=True)
     thread.start()
@@ -97,6 +100,7 @@ def _renew(ledger: Ledger, search_id: int, plan: Plan, seconds: float, ended: th
         try:
             ledger.renew_lead(search_id, seconds, plan.silent)
         except LostLease:
+            LOG.error("lead lost", extra=about(search_id=search_id))
             plan.stop.set()  # the driver's next write says why
             return
         except Exception as error:  # the database is away: what needs it says so; this goes on trying

@@ -34,6 +34,12 @@ def database_url(url: str | None = None) -> URL:
     return parsed
 
 
+def beside(url: URL, ending: str) -> Path:
+    """What lies beside a database: `<file><ending>` for SQLite, `results/<database><ending>` for a server."""
+    local = url.get_backend_name() == "sqlite" and url.database
+    return Path(f"{url.database}{ending}") if local else Path("results") / f"{url.database}{ending}"
+
+
 def open_engine(url: URL, *, read_only: bool = False) -> Engine:
     """An engine whose database answers and has the schema of this version; LedgerError in one line otherwise.
 
