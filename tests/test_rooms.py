@@ -15,8 +15,8 @@ HOUSE = Path(hybrid_search.__file__).parent
 FLOORS = [
     "errors", "objectives", "ops", "stems", "architecture", "record", "space_file", "space", "tuning", "references",
     "front", "costs", "equivalence", "bounds", "warm", "model", "timm_models", "data", "train", "evaluate", "retrain",
-    "ledger", "weights", "confidence", "samplers", "pruning", "stopping", "search", "confirmation", "export", "charts",
-    "dashboard", "health", "engines", "replay", "cli",
+    "checkpoints", "ledger", "weights", "confidence", "samplers", "pruning", "stopping", "search", "confirmation",
+    "export", "charts", "dashboard", "health", "engines", "replay", "cli",
 ]  # fmt: skip
 
 # Which heavy package each room may touch, be it inside a function.
@@ -28,6 +28,7 @@ HEAVY = {
     "sklearn": {"data"},
     "PIL": {"data"},
     "ray": {"engines"},
+    "fsspec": {"checkpoints"},
     "optuna": {"samplers", "search", "replay"},
     "sqlalchemy": {"ledger", "weights"},
     "alembic": {"ledger"},

@@ -10,6 +10,7 @@ from typing import Any
 from hybrid_search import pruning, samplers
 from hybrid_search.data import size_of
 from hybrid_search.engines.drive import Plan
+from hybrid_search.engines.keeping import checkpoints_of, root_of
 from hybrid_search.engines.lock import one_driver
 from hybrid_search.engines.worker import Evaluate
 from hybrid_search.errors import LedgerError, SettingsError, one_of, whole
@@ -159,6 +160,7 @@ def run(
     hours: float | None = None,
     until_settled: float | None = None,
     warm_start: bool | None = None,
+    checkpoints: str | None = None,
     **more: Any,
 ) -> Search:
     """Search a space and return the search, its ledger filled; the same call goes on where it stopped.
@@ -171,6 +173,8 @@ def run(
         nor the next are expected to add this share of the hypervolume; see `stopping.Stopping`.
     warm_start: whether the known designs of the space come first; None is what the search began with, True where it is
         new.
+    checkpoints: where running trials are kept every few epochs, so that they go on when their worker or this process
+        dies: a folder or an fsspec URL that every worker sees, or "none"; see `keeping.root_of` for None.
     more: sampler, pruner, seed, name, max_flops, max_params, tune_recipe of `question`.
     Raises UserError for a mistake in any of them, before anything is written.
     """
@@ -186,10 +190,12 @@ def run(
     plan = Plan(evaluate, workers, cpus_per_trial, gpus_per_trial, address)
     chosen = import_module(ENGINES[engine])
     chosen.check(plan)
+    root = root_of(checkpoints, ledger, engine, address)
     opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
     with one_driver(opened, wanted.name):
         search = open_search(wanted, opened, stopping, ("warm_start",) if warm_start is None else ())
-        if watch:
-            watch(search, plan)
-        chosen.drive(search, plan)
+        with checkpoints_of(root, search.record, opened) as plan.checkpoints:
+            if watch:
+                watch(search, plan)
+            chosen.drive(search, plan)
     return search

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from hybrid_search.checkpoints import Checkpoints, Keeping
 from hybrid_search.engines.worker import Evaluate, Report
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.search import Outcome, Trial
@@ -65,6 +66,13 @@ class Plan:
     stop: threading.Event = field(default_factory=threading.Event)
     completed: int = 0  # trials that ended well, and those that failed, since this driver began
     failed: int = 0
+    checkpoints: Checkpoints | None = None  # None: trials keep none
+
+    def keeping(self, trial: Trial) -> Keeping | None:
+        """Where this trial keeps its checkpoints, for the worker that runs it."""
+        if self.checkpoints is None:
+            return None
+        return self.checkpoints.of(trial.number, trial.architecture, trial.settings)
 
 
 def finish(
@@ -75,6 +83,13 @@ def finish(
     `fetch` turns what the engine carries as weights into bytes; it is called only for trials on the front.
     Raises HybridSearchError when the first trials all fail: more of them would fail as well.
     """
+    ended = _handed(search, trial, report, plan, fetch)
+    if ended and plan.checkpoints is not None:  # what it ended with is in the ledger by now
+        plan.checkpoints.drop(trial.number, trial.settings.seed)
+    return ended
+
+
+def _handed(search: Told, trial: Trial, report: Report, plan: Plan, fetch: Callable[[Any], bytes | None]) -> bool:
     if report.failure_kind is not None:
         search.tell(trial, Outcome("failed", {}, report.failure_kind, report.failure_text))
         plan.event("failed", trial.number)

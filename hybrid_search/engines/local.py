@@ -17,7 +17,7 @@ def drive(search: Driven, plan: Plan) -> None:
     """Run the search to its end, or until the plan says stop."""
     while not plan.stop.is_set() and (trial := search.ask()) is not None:
         plan.event("started", trial.number)
-        advancing = Advancing(plan.evaluate, trial.architecture, trial.settings)
+        advancing = Advancing(plan.evaluate, trial.architecture, trial.settings, plan.keeping(trial))
         while True:
             report = advancing.advance()
             if finish(search, trial, report, plan):
