@@ -1,10 +1,12 @@
-"""Kills a process that writes checkpoints as fast as it can, again and again; prints how often the latest was whole.
+"""Kills a process that writes checkpoints as fast as it can, again and again; prints as JSON how often the latest was
+whole.
 
     python killed_writer.py FOLDER KILLS SEED
 
 One process forks the writers: loading torch for each of them would take most of the time.
 """
 
+import json
 import os
 import random
 import signal
@@ -50,7 +52,7 @@ def main(folder, kills, seed):
         assert found.rung >= promised, f"rung {promised} was written and is lost"
         assert torch.equal(found.state["weight"], written(found.rung).state["weight"]), "not whole"
         rung, survived = found.rung, survived + 1
-    print(survived)
+    print(json.dumps({"kills": kills, "whole": survived}))
 
 
 if __name__ == "__main__":

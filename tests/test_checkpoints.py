@@ -6,14 +6,13 @@ import pickle
 import random
 import resource
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import fsspec
 import pytest
 import torch
+from killing import said_by
 
 from hybrid_search import checkpoints
 from hybrid_search.architecture import Architecture
@@ -256,17 +255,8 @@ def test_a_folder_that_this_machine_does_not_see_is_said_and_not_made(tmp_path):
 
 
 def test_a_writer_killed_at_any_instant_leaves_the_latest_whole(tmp_path):
-    """Short form of tests/faults/test_checkpoints.py."""
-    assert killed_writer(tmp_path, kills=6, seed=0) == 6
-
-
-def killed_writer(folder, kills, seed):
-    """How many of so many kills the latest checkpoint survived."""
-    program = Path(__file__).parent / "killed_writer.py"
-    command = [sys.executable, program, folder, str(kills), str(seed)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return int(done.stdout)
+    """Short form of tests/faults/test_killed_writer.py."""
+    assert said_by("killed_writer.py", tmp_path, 6, 0) == {"kills": 6, "whole": 6}
 
 
 def test_a_root_is_checked_without_leaving_anything(tmp_path, monkeypatch):

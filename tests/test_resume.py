@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 import torch
 from fakes import tiny_space, wide_space
+from killing import said_by
 
 from hybrid_search import cli
 from hybrid_search.architecture import Architecture
@@ -374,3 +375,10 @@ def test_a_search_without_a_place_for_checkpoints_says_so_in_one_line(tmp_path, 
     assert cli.run([*command, "--checkpoints", f"{tmp_path}/kept"]) == 1
     assert cli.run([*command, "--checkpoints", "none"]) == 1
     assert UNKEPT not in capsys.readouterr().err
+
+
+def test_a_search_that_is_killed_ends_with_the_table_of_one_that_is_not(tmp_path):
+    """Short form of tests/faults/test_same_table.py."""
+    found = said_by("killed_search.py", tmp_path, 2, 3, 3, 4, 100)
+    assert found.pop("resumed") >= 0
+    assert found == {"kills": 2, "same": True, "trials": 3}
