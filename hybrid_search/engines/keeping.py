@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from hybrid_search.checkpoints import Checkpoints, check_writable
 from hybrid_search.errors import CheckpointError
@@ -27,9 +28,11 @@ def root_of(given: str | None, ledger: Ledger | str | None, engine: str, address
     if given is None:
         url = ledger.url if isinstance(ledger, Ledger) else database_url(ledger)
         joined = engine != "local" and (address or os.environ.get("RAY_ADDRESS"))
-        if url.get_backend_name() != "sqlite" or joined:
+        if url.get_backend_name() != "sqlite" or not url.database or joined:
             return None
         given = f"{url.database}.checkpoints"
+        if not Path(url.database).exists():
+            return str(Path(given).resolve())  # the database that is made beside it is the better witness
     return None if given == NONE else check_writable(given)
 
 
