@@ -44,11 +44,12 @@ def same(found, rung):
     assert all(torch.equal(found.state[name], value) for name, value in wanted.state.items())
 
 
-@pytest.fixture(params=["folder", "remote"])
+@pytest.fixture(params=["folder", "objects", "folders behind a URL"])
 def root(request, tmp_path):
-    if request.param == "folder":
+    if request.param != "objects":
         (tmp_path / "kept").mkdir()
-        yield check_writable(str(tmp_path / "kept"))
+        behind = "local://" if request.param != "folder" else ""
+        yield check_writable(f"{behind}{tmp_path}/kept")
         return
     yield check_writable("memory://kept")
     fsspec.filesystem("memory").store.clear()
@@ -102,6 +103,11 @@ def test_what_is_dropped_is_gone_and_other_trials_stay(root):
         kept.drop(number, seed)
     kept.end()
     assert kept.held() == set()
+
+
+def test_a_state_that_is_no_mapping_of_tensors_is_named(keeping):
+    with pytest.raises(TypeError, match=r"must be a flat mapping of name to tensor; got 'epoch' = 3\."):
+        keeping.write(Checkpoint(1, {"weight": torch.zeros(2), "epoch": 3}, {}, {}))
 
 
 def test_a_keeping_travels_to_a_worker(keeping):
@@ -276,6 +282,8 @@ def test_a_root_is_checked_without_leaving_anything(tmp_path, monkeypatch):
         ("file.txt/kept", r"/file.txt/kept cannot: Not a directory"),
         ("nosuch://bucket/kept", "nosuch://bucket/kept cannot: Protocol not known: nosuch"),
         ("ftp://me:secret@host/kept", "must hold no password"),
+        ("simplecache::s3://me:secret@bucket", "must hold no password"),
+        ("local:///no/such/folder", "local:///no/such/folder cannot: No such file or directory"),
     ],
 )
 def test_a_root_that_cannot_be_written_is_refused_in_one_line(tmp_path, monkeypatch, root, said):

@@ -271,7 +271,7 @@ def test_a_search_cut_off_in_a_trial_trains_the_epochs_that_are_left_and_ends_th
     assert table(ledger) == wanted
     assert log == whole
     assert kept.held() == set()
-    assert not (tmp_path / "l.db.checkpoints").exists()
+    assert list((tmp_path / "l.db.checkpoints").iterdir()) == []
     assert ledger.trial(ledger.search().id, cut).facts["resumed"] == "rung 2"
 
 

@@ -21,7 +21,18 @@ FLOORS = [
 
 # Which heavy package each room may touch, be it inside a function.
 HEAVY = {
-    "torch": {"ops", "stems", "model", "train", "evaluate", "export", "health", "timm_models", "retrain"},
+    "torch": {
+        "ops",
+        "stems",
+        "model",
+        "train",
+        "evaluate",
+        "export",
+        "health",
+        "timm_models",
+        "retrain",
+        "checkpoints",
+    },
     "triton": {"ops"},
     "timm": {"timm_models"},
     "torchvision": {"timm_models", "data"},

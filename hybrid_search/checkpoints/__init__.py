@@ -52,15 +52,15 @@ class Keeping:
         CheckpointError where there is no place for it; what was kept before is then kept still.
         """
         data, store = pack(self.owner, checkpoint), store_at(self.root)
-        for name in store.names(self.folder):
-            if name.endswith(HALF):  # of a writer that was killed
-                store.drop(name)
+        there = store.names(self.folder)
+        for half in [name for name in there if name.endswith(HALF)]:  # of a writer that was killed
+            store.drop(half)
         name = self._name(checkpoint.rung)
         store.write({name: data, name + BESIDE: checksum(data)})
-        rungs = [rung for rung in self._rungs(store) if rung <= checkpoint.rung]
-        kept = {self._name(rung) for rung in rungs[:KEPT]}
-        for other in store.names(self.folder):
-            if other.removesuffix(BESIDE) not in kept:
+        before = [rung for rung in _rungs(there) if rung < checkpoint.rung]
+        kept = {name, *(self._name(rung) for rung in before[: KEPT - 1])}
+        for other in there:
+            if not other.endswith(HALF) and other.removesuffix(BESIDE) not in kept:
                 store.drop(other)
 
     def latest(self) -> Latest:
@@ -68,12 +68,12 @@ class Keeping:
         said: list[str] = []
         try:
             store = store_at(self.root)
-            rungs = self._rungs(store)
+            names = store.names(self.folder)
         except CheckpointError as error:
             return Latest(None, str(error))
-        for rung in rungs:
+        for rung in _rungs(names):
             try:
-                return Latest(self._read(store, rung), " ".join(said))
+                return Latest(self._read(store, rung, names), " ".join(said))
             except CheckpointError as error:
                 said.append(str(error))
         return Latest(None, " ".join(said))
@@ -82,10 +82,10 @@ class Keeping:
         """Remove them all. CheckpointError where that cannot be done."""
         store_at(self.root).drop(self.folder)
 
-    def _read(self, store: Store, rung: int) -> Checkpoint:
+    def _read(self, store: Store, rung: int, names: list[str]) -> Checkpoint:
         name = self._name(rung)
         where = f"{self.root}/{name}"
-        if name + BESIDE not in store.names(self.folder):
+        if name + BESIDE not in names:
             raise CheckpointError(f"a checkpoint must be whole; {where} has no checksum beside it.")
         data = store.read(name)
         if checksum(data) != store.read(name + BESIDE):
@@ -95,10 +95,11 @@ class Keeping:
     def _name(self, rung: int) -> str:
         return f"{self.folder}/{rung:06d}{SUFFIX}"
 
-    def _rungs(self, store: Store) -> list[int]:
-        """Those that something is kept of, the newest first."""
-        stems = [Path(name).name.removesuffix(SUFFIX) for name in store.names(self.folder) if name.endswith(SUFFIX)]
-        return sorted((int(stem) for stem in stems if stem.isdecimal()), reverse=True)
+
+def _rungs(names: list[str]) -> list[int]:
+    """The rungs that something is kept of, the newest first."""
+    stems = [Path(name).name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX)]
+    return sorted((int(stem) for stem in stems if stem.isdecimal()), reverse=True)
 
 
 @dataclass(frozen=True)
@@ -134,10 +135,8 @@ class Checkpoints:
             store_at(self.root).drop(f"{self.search}/{number}-{seed}")
 
     def end(self) -> None:
-        """Remove the folders of this search and the root where nothing is in them."""
+        """Remove the folder of this search where nothing is in it."""
         store = store_at(self.root)
         if isinstance(store, Folder):
             with suppress(OSError):
                 (store.root / self.search).rmdir()
-            with suppress(OSError):
-                store.root.rmdir()

@@ -36,8 +36,13 @@ class Checkpoint:
 
 
 def pack(owner: Owner, checkpoint: Checkpoint) -> bytes:
-    """The checkpoint of this owner as safetensors bytes; errors of safetensors where the state is no such mapping."""
+    """The checkpoint of this owner as safetensors bytes; TypeError where its state is not a flat mapping of tensors."""
+    import torch
     from safetensors.torch import save
+
+    for name, value in checkpoint.state.items():
+        if not isinstance(value, torch.Tensor):
+            raise TypeError(f"a state to keep must be a flat mapping of name to tensor; got {name!r} = {value!r:.80}.")
 
     about = {
         "format": FORMAT,

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -9,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from hybrid_search.errors import CheckpointError, SettingsError
 
+PASSWORD = re.compile("://[^/@]*:[^/@]*@")
 HALF = ".part"  # ends the name of a file that is being written
 
 
@@ -123,13 +124,23 @@ class Remote:
         """See Store."""
         for name, data in files.items():
             with _told("written", f"{self.url}/{name}", Exception):
-                self.files.makedirs(self._path(name).rpartition("/")[0], exist_ok=True)
-                self.files.pipe_file(self._path(name), data)
+                try:
+                    self.files.pipe_file(self._path(name), data)
+                except FileNotFoundError:  # a store of folders, where an object store has none
+                    self._make(name.rpartition("/")[0])
+                    self.files.pipe_file(self._path(name), data)
 
     def drop(self, name: str) -> None:
         """See Store."""
         with _told("removed", f"{self.url}/{name}", Exception), suppress(FileNotFoundError):
             self.files.rm(self._path(name), recursive=True)
+
+    def _make(self, folder: str) -> None:
+        """Make a folder one step at a time: all at once would also make a bucket whose name was mistyped."""
+        parts = folder.split("/")
+        for deep in range(len(parts) + 1):
+            with suppress(FileExistsError):
+                self.files.mkdir(self._path("/".join(parts[:deep])).rstrip("/"), create_parents=False)
 
     def _path(self, name: str) -> str:
         return f"{self.root.rstrip('/')}/{name}"
@@ -158,7 +169,7 @@ def check_writable(root: str) -> str:
         except OSError as error:
             raise SettingsError(_law(str(folder), error)) from None
         return str(folder)
-    if urlsplit(root).password is not None:
+    if PASSWORD.search(root):
         raise SettingsError(
             "a URL for checkpoints must hold no password, for it is handed to every worker; got one that does (not "
             "shown). Give it where the store looks for it: its environment variables, or its own file."

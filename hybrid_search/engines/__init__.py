@@ -167,7 +167,8 @@ def run(
 
     space: a SearchSpace, a shipped name or a YAML path. trials: how many. ledger: a Ledger or a database URL.
     evaluate: the user's own generator of reports instead of training, so that any problem can be searched; its name
-        is part of the question, so that its numbers never join those of another.
+        is part of the question, so that its numbers never join those of another. One that takes `resume` and `keep`
+        goes on from checkpoints: see `worker.Evaluate`.
     watch: called with the search and its plan before the first trial; it may set `plan.event` and keep `plan.stop`.
     hours, until_settled: stop before `trials` after so many hours of this call, or when neither the last trials added
         nor the next are expected to add this share of the hypervolume; see `stopping.Stopping`.

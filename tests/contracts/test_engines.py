@@ -141,7 +141,7 @@ def test_what_was_stopped_goes_on_from_its_checkpoint(engine, ledger):
             assert int(trial.facts["resumed"].split()[1]) >= 1
         else:
             assert "resumed" not in trial.facts
-    assert not Path(f"{ledger.url.database}.checkpoints").exists()
+    assert list(Path(f"{ledger.url.database}.checkpoints").iterdir()) == []
 
 
 def test_weights_reach_the_ledgers_folder_and_facts_its_rows(engine, ledger):
