@@ -295,6 +295,13 @@ def test_a_root_that_cannot_be_written_is_refused_in_one_line(tmp_path, monkeypa
     assert "secret" not in str(caught.value)
 
 
+def test_a_root_that_can_no_longer_be_made_is_one_line():
+    with pytest.raises(
+        CheckpointError, match=r"checkpoints need a folder; /proc/kept/here cannot be made: No such file"
+    ):
+        Checkpoints("/proc/kept/here", KEY).begin()
+
+
 def test_a_store_that_goes_away_costs_the_checkpoint_alone(tmp_path):
     (tmp_path / "kept").mkdir()
     keeping = Checkpoints(str(tmp_path / "kept"), KEY).of(3, architecture(), SETTINGS)

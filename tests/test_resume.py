@@ -71,6 +71,16 @@ def test_a_trial_that_goes_on_ends_with_the_weights_and_numbers_of_an_uninterrup
     assert {report.facts["resumed"] for report in again} == {f"rung {1 + (ema > 0)}"}
 
 
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_mixed_precision_goes_on_as_well(keep, precision):
+    design, settings = architecture(), SETTINGS.with_(precision=precision)
+    whole = reports_of(Advancing(evaluate, design, settings))
+    reports_of(Advancing(evaluate, design, settings, keep(design, settings)), most=2)
+    again = reports_of(Advancing(evaluate, design, settings, keep(design, settings)))
+    assert [numbers(report) for report in again] == [numbers(report) for report in whole]
+    assert again[-1].weights == whole[-1].weights
+
+
 def test_a_retraining_that_goes_on_has_the_test_accuracy_of_an_uninterrupted_one(keep):
     design = architecture("local_attention")
     whole = reports_of(Advancing(retrain, design, SETTINGS))
@@ -174,7 +184,22 @@ def test_a_spoilt_checkpoint_is_said_and_the_one_before_taken(keep, tmp_path):
     assert [numbers(report) for report in again[:3]] == [numbers(report) for report in cut]
     assert again[0].facts["resumed"] == "rung 2"
     assert "000003.safetensors differs from the checksum beside it" in again[0].facts["checkpoint"]
+    assert sorted(path.name for path in newest.parent.glob("*.safetensors")) == [
+        f"00000{n}.safetensors" for n in (5, 6)
+    ]
     assert [rung for _, _, rung in log] == [1, 2, 3, 3, 4, 5, 6]
+
+
+def test_the_checkpoint_that_was_gone_on_from_outlives_a_spoilt_one(keep, tmp_path):
+    design = architecture()
+    reports_of(Advancing(counting([]), design, SETTINGS, keep(design)), most=3)
+    where = tmp_path / "kept" / keep(design).folder
+    (where / "000003.safetensors").write_bytes(b"")
+    pausing = Advancing(counting([]), design, SETTINGS, keep(design, every=60.0))
+    assert [pausing.advance().rung for _ in range(3)] == [1, 2, 3]
+    pausing._wrote -= 60.0
+    assert pausing.advance().rung == 4
+    assert sorted(path.name for path in where.glob("*.safetensors")) == ["000002.safetensors", "000004.safetensors"]
 
 
 def test_a_trial_is_not_lost_for_want_of_a_checkpoint(keep, tmp_path):

@@ -20,7 +20,6 @@ from hybrid_search.record import Settings
 __all__ = ["EVERY", "Checkpoint", "Checkpoints", "Keeping", "Latest", "check_writable"]
 
 EVERY = 5.0  # seconds between two checkpoints of a trial at least, so that short rungs cost nothing
-KEPT = 2
 SUFFIX, BESIDE = ".safetensors", ".sha256"
 
 
@@ -46,10 +45,11 @@ class Keeping:
         """From the root."""
         return f"{self.owner.search}/{self.owner.trial}-{self.seed}"
 
-    def write(self, checkpoint: Checkpoint) -> None:
+    def write(self, checkpoint: Checkpoint, before: int | None = None) -> None:
         """Keep this checkpoint and the one before it, and no other.
 
-        CheckpointError where there is no place for it; what was kept before is then kept still.
+        before: the rung of that one, where it is known which are good; None is the newest below. CheckpointError where
+        there is no place for it; what was kept before is then kept still.
         """
         data, store = pack(self.owner, checkpoint), store_at(self.root)
         there = store.names(self.folder)
@@ -57,8 +57,9 @@ class Keeping:
             store.drop(half)
         name = self._name(checkpoint.rung)
         store.write({name: data, name + BESIDE: checksum(data)})
-        before = [rung for rung in _rungs(there) if rung < checkpoint.rung]
-        kept = {name, *(self._name(rung) for rung in before[: KEPT - 1])}
+        if before is None:
+            before = next((rung for rung in _rungs(there) if rung < checkpoint.rung), 0)
+        kept = {name, self._name(before)}
         for other in there:
             if not other.endswith(HALF) and other.removesuffix(BESIDE) not in kept:
                 store.drop(other)
@@ -77,10 +78,6 @@ class Keeping:
             except CheckpointError as error:
                 said.append(str(error))
         return Latest(None, " ".join(said))
-
-    def drop(self) -> None:
-        """Remove them all. CheckpointError where that cannot be done."""
-        store_at(self.root).drop(self.folder)
 
     def _read(self, store: Store, rung: int, names: list[str]) -> Checkpoint:
         name = self._name(rung)
@@ -122,7 +119,9 @@ class Checkpoints:
             try:
                 store.root.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise CheckpointError(f"checkpoints need a folder; {self.root} cannot be made: {error}.") from error
+                raise CheckpointError(
+                    f"checkpoints need a folder; {self.root} cannot be made: {error.strerror}."
+                ) from error
 
     def held(self) -> set[tuple[int, int]]:
         """(trial number, seed) of everything that is kept. CheckpointError where that cannot be seen."""

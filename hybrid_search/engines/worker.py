@@ -60,6 +60,7 @@ class Advancing:
         self._rung: int | None = None  # that `keep` was called for, since the last report
         self._state: Mapping[str, Any] | None = None  # that is due to be kept with the next report
         self._wrote = time.monotonic()
+        self._good = 0  # the rung of the newest checkpoint that is known to be good
 
     def advance(self) -> Report:
         """The next rung's report. After the last rung, or a failure, the report says `ended`."""
@@ -90,7 +91,7 @@ class Advancing:
             except CheckpointError as error:  # of the evaluation, which has not begun
                 self._say(str(error))
                 del self._facts["resumed"]
-                self._last = Report(0, {}, {})
+                self._last, self._good = Report(0, {}, {}), 0
                 self._curve.clear()
                 self._ready.clear()
         self._reports = iter(evaluate(architecture, settings, resume=None, keep=self._keep))
@@ -103,6 +104,7 @@ class Advancing:
         facts = {**self._facts, **checkpoint.facts}
         self._ready.extend(Report(rung, row, facts) for rung, row in sorted(checkpoint.curve.items()))
         self._last = self._ready[-1]
+        self._good = checkpoint.rung
         self._reports = iter(evaluate(architecture, settings, resume=checkpoint.state, keep=self._keep))
         self._go_on()
 
@@ -143,7 +145,8 @@ class Advancing:
         """Keep a checkpoint. A trial is not lost for want of one: it goes on, and its facts say why there is none."""
         assert self._keeping is not None
         try:
-            self._keeping.write(Checkpoint(report.rung, state, self._curve, report.facts))
+            self._keeping.write(Checkpoint(report.rung, state, self._curve, report.facts), self._good)
+            self._good = report.rung
         except CheckpointError as error:
             self._say(str(error))
         self._wrote = time.monotonic()
