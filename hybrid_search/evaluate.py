@@ -35,16 +35,16 @@ def evaluate(
     settings: Settings,
     *,
     resume: Mapping[str, Tensor] | None = None,
-    keep: Callable[[int, dict[str, Tensor]], None] | None = None,
+    keep: Callable[[int, Callable[[], dict[str, Tensor]]], None] | None = None,
 ) -> Iterator[Evaluation]:
     """Build and train one network, yielding its numbers after every epoch (a rung is an epoch).
 
     Measurements: `accuracy` 0..1 and `loss` on the validation split, `train_loss`, `flops`, `params`, `train_seconds`
     up to here; with the last rung also `latency_ms` and the scored weights as safetensors bytes. `keep(rung, state)` is
-    called after every epoch with the state (a flat dictionary of tensors, as safetensors writes them) that, given as
-    `resume`, goes on from there bit for bit (on a CPU). Raises NotFinite, TrialError where memory ran out,
-    CheckpointError where `resume` is of another network or of other data, before anything is trained, and UserErrors
-    for data and devices that are not there.
+    called after every epoch; `state()` is then the state (a flat dictionary of tensors, as safetensors writes them)
+    that, given as `resume`, goes on from there bit for bit (on a CPU). Raises NotFinite, TrialError where memory ran
+    out, CheckpointError where `resume` is of another network or of other data, before anything is trained, and
+    UserErrors for data and devices that are not there.
     """
     try:
         yield from _epochs(architecture, settings, resume, keep)
@@ -80,7 +80,7 @@ def _epochs(
     architecture: Architecture,
     settings: Settings,
     resume: Mapping[str, Tensor] | None,
-    keep: Callable[[int, dict[str, Tensor]], None] | None,
+    keep: Callable[[int, Callable[[], dict[str, Tensor]]], None] | None,
 ) -> Iterator[Evaluation]:
     device = device_of(settings)
     dataset = load(settings)
@@ -93,9 +93,13 @@ def _epochs(
         _same_data(resume, dataset)
         trainer.load_state_dict(resume)
     facts = gather_facts(architecture, dataset, settings)
+
+    def state() -> dict[str, Tensor]:
+        return {**trainer.state_dict(), FINGERPRINT: mark}
+
     for epoch in trainer.run():
         if keep is not None:
-            keep(epoch.epoch, {**trainer.state_dict(), FINGERPRINT: mark})
+            keep(epoch.epoch, state)
         measurements = {
             "accuracy": epoch.accuracy,
             "loss": epoch.loss,

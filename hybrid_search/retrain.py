@@ -24,7 +24,7 @@ def retrain(
     settings: Settings,
     *,
     resume: Mapping[str, Tensor] | None = None,
-    keep: Callable[[int, dict[str, Tensor]], None] | None = None,
+    keep: Callable[[int, Callable[[], dict[str, Tensor]]], None] | None = None,
 ) -> Iterator[Evaluation]:
     """Build and train one network as `evaluate` does; its last report also has `test_accuracy` 0..1 and `test_loss`.
 

@@ -49,7 +49,7 @@ def resumable(rungs=4, before=lambda rung, resumed: None):
         for rung in range(begun + 1, rungs + 1):
             before(rung, resume is not None)
             if keep is not None:
-                keep(rung, {"rung": torch.tensor(rung)})
+                keep(rung, lambda rung=rung: {"rung": torch.tensor(rung)})
             yield {"accuracy": int(architecture.digest[:4], 16) / 65536 * rung / rungs}
 
     return evaluate

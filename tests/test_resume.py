@@ -101,7 +101,7 @@ def counting(log, rungs=6):
             log.append((architecture.digest, settings.seed, rung))
             reached = score * (1.0 - 0.5**rung)
             if keep is not None:
-                keep(rung, {"rung": torch.tensor(rung)})
+                keep(rung, lambda rung=rung: {"rung": torch.tensor(rung)})
             yield {"accuracy": reached, "train_loss": 2.0 - reached}
 
     return evaluate
@@ -216,7 +216,7 @@ def test_a_trial_is_not_lost_for_want_of_a_checkpoint(keep, tmp_path):
 def test_a_state_kept_for_another_rung_is_the_evaluations_mistake(keep):
     def late(architecture, settings, *, resume=None, keep=None):
         yield {"accuracy": 0.1}
-        keep(1, {"rung": torch.tensor(1)})
+        keep(1, lambda: {"rung": torch.tensor(1)})
         yield {"accuracy": 0.2}
 
     design = architecture()
@@ -225,10 +225,29 @@ def test_a_state_kept_for_another_rung_is_the_evaluations_mistake(keep):
     assert "must come before the report of its rung; got 1 before 2" in last.failure_text
 
 
+def test_a_state_that_is_not_given_as_a_function_is_named_at_the_first_rung(keep):
+    def eager(architecture, settings, *, resume=None, keep=None):
+        keep(1, {"rung": torch.tensor(1)})
+        yield {"accuracy": 0.1}
+
+    design = architecture()
+    (report,) = reports_of(Advancing(eager, design, SETTINGS, keep(design, every=60.0)))
+    assert "keep(rung, state) wants a function that gives the state; got a dict." in report.failure_text
+
+
+def test_the_state_is_not_even_taken_where_none_is_due(keep):
+    def asked(architecture, settings, *, resume=None, keep=None):
+        keep(1, lambda: 1 / 0)
+        yield {"accuracy": 0.1}
+
+    design = architecture()
+    assert Advancing(asked, design, SETTINGS, keep(design, every=60.0)).advance().failure_kind is None
+
+
 def test_numbers_of_any_kind_come_back_as_they_were(keep):
     def odd(architecture, settings, *, resume=None, keep=None):
         if resume is None:
-            keep(1, {"x": torch.zeros(1, dtype=torch.bfloat16), "none": torch.zeros(0, 3)})
+            keep(1, lambda: {"x": torch.zeros(1, dtype=torch.bfloat16), "none": torch.zeros(0, 3)})
             yield Evaluation(1, 2, {"accuracy": 0.1 + 0.2, "loss": 1e-320, "flops": 1e18}, {"device": "ö"})
         yield Evaluation(2, 2, {"accuracy": 1 / 3})
 

@@ -23,7 +23,9 @@ from hybrid_search.record import Evaluation, Settings
 # The package's own `evaluate`, or the user's: (architecture, settings) -> reports, one a rung. A report is an
 # Evaluation, or a plain mapping of numbers; the last one counts. With keywords `resume` and `keep`, both None by
 # default, it is given the state to go on from, a flat mapping of tensors, or None; and a function `keep(rung, state)`
-# to call before each report. CheckpointError before its first report refuses the state: it is called again without.
+# to call before each report, where `state` is a function that gives the state, such as a module's `state_dict`: it is
+# called where a checkpoint is due. CheckpointError before the first report refuses what was given as `resume`; the
+# evaluation is then called again without.
 Evaluate = Callable[..., Iterator[Evaluation | Mapping[str, float]]]
 
 
@@ -134,12 +136,14 @@ class Advancing:
             raise TypeError(f"an evaluation must yield a mapping of numbers a rung; got {came!r}.")
         return Report(self._last.rung + 1, {name: float(value) for name, value in came.items()}, {})
 
-    def _keep(self, rung: int, state: Mapping[str, Any]) -> None:
+    def _keep(self, rung: int, state: Callable[[], Mapping[str, Any]]) -> None:
         """What the evaluation is given as `keep`. The state is written together with the report that follows."""
         assert self._keeping is not None
+        if not callable(state):
+            raise TypeError(f"keep(rung, state) wants a function that gives the state; got a {type(state).__name__}.")
         self._rung = rung
         if time.monotonic() - self._wrote >= self._keeping.every:
-            self._state = state
+            self._state = state()
 
     def _write(self, report: Report, state: Mapping[str, Any]) -> None:
         """Keep a checkpoint. A trial is not lost for want of one: it goes on, and its facts say why there is none."""
