@@ -15,19 +15,31 @@ HOUSE = Path(hybrid_search.__file__).parent
 FLOORS = [
     "errors", "redaction", "journal", "objectives", "ops", "stems", "architecture", "record", "space_file", "space",
     "tuning", "references", "front", "costs", "equivalence", "bounds", "warm", "model", "timm_models", "data", "train",
-    "evaluate", "retrain", "ledger", "weights", "status", "confidence", "samplers", "pruning", "stopping", "search",
-    "confirmation", "export", "charts", "dashboard", "health", "engines", "replay", "cli",
+    "evaluate", "retrain", "checkpoints", "ledger", "weights", "status", "confidence", "samplers", "pruning",
+    "stopping", "search", "confirmation", "export", "charts", "dashboard", "health", "engines", "replay", "cli",
 ]  # fmt: skip
 
 # Which heavy package each room may touch, be it inside a function.
 HEAVY = {
-    "torch": {"ops", "stems", "model", "train", "evaluate", "export", "health", "timm_models", "retrain"},
+    "torch": {
+        "ops",
+        "stems",
+        "model",
+        "train",
+        "evaluate",
+        "export",
+        "health",
+        "timm_models",
+        "retrain",
+        "checkpoints",
+    },
     "triton": {"ops"},
     "timm": {"timm_models"},
     "torchvision": {"timm_models", "data"},
     "sklearn": {"data"},
     "PIL": {"data"},
     "ray": {"engines"},
+    "fsspec": {"checkpoints"},
     "optuna": {"samplers", "search", "replay"},
     "sqlalchemy": {"ledger", "weights"},
     "alembic": {"ledger"},

@@ -55,17 +55,27 @@ def confirm(
     ] = None,
     quiet: Quiet = False,
     log_level: LogLevel = None,
+    checkpoints: Annotated[
+        str | None,
+        typer.Option(
+            help="Where retrainings are kept every few epochs, to go on from: a folder or URL (s3://...) that all "
+            "workers see, or none; default: beside a database file."
+        ),
+    ] = None,
     db: Database = None,
     form: FormatOption = Format.table,
 ) -> None:
     """Train the front again over fresh seeds until it is settled, and open the test split. Goes on where it stopped."""
     from hybrid_search.cli.looking import print_front
     from hybrid_search.engines.confirming import confirm as confirm_front
+    from hybrid_search.engines.keeping import UNKEPT
 
     with stoppable() as stopped, _bar(quiet, log_level) as (watch, notice):
 
         def begin(confirmation: "Confirmation", plan: "Plan") -> None:
             watch(confirmation, plan)
+            if plan.checkpoints is None and checkpoints is None:
+                say(UNKEPT)
             stopped.plan = plan
 
         confirmation = confirm_front(
@@ -80,6 +90,7 @@ def confirm(
             gpus_per_trial=gpus_per_trial,
             address=address,
             data_dir=data_dir,
+            checkpoints=checkpoints,
             watch=begin,
             notice=notice,
             log_level=log_level or "info",

@@ -99,11 +99,19 @@ def run(
     name: Annotated[str | None, typer.Option(help="Name of the search; default: the space's.")] = None,
     quiet: Quiet = False,
     log_level: LogLevel = None,
+    checkpoints: Annotated[
+        str | None,
+        typer.Option(
+            help="Where running trials are kept every few epochs, to go on from: a folder or URL (s3://...) that all "
+            "workers see, or none; default: beside a database file."
+        ),
+    ] = None,
     db: Database = None,
     form: FormatOption = Format.table,
 ) -> None:
     """Search a space for the accuracy / cost front. The same command goes on where it stopped."""
     from hybrid_search.engines import run as search_space
+    from hybrid_search.engines.keeping import UNKEPT
     from hybrid_search.samplers import DEFAULT
     from hybrid_search.space import load_space
     from hybrid_search.stopping import SHARE
@@ -118,6 +126,8 @@ def run(
 
         def begin(search: "Search", plan: "Plan") -> None:
             watch(search, plan)
+            if plan.checkpoints is None and checkpoints is None:
+                say(UNKEPT)
             stopped.plan = plan
 
         search = search_space(
@@ -144,6 +154,7 @@ def run(
             until_settled=settled_share if settled_share is not None else SHARE if until_settled else None,
             warm_start=warm_start,
             tune_recipe=tune_recipe,
+            checkpoints=checkpoints,
         )
     _closing(search, form, db, stopped=stopped.signal is not None, tell=nothing if quiet else say)
     if stopped.signal is not None:
@@ -192,7 +203,7 @@ class _Stopped:
             os._exit(SIGNALS[signal.Signals(number)])
         self.signal = signal.Signals(number)
         self.plan.stop.set()
-        say("\nstopping: finished trials are kept, running ones start again with the same command (once more: at once)")
+        say("\nstopping: finished trials are kept, running ones go on with the same command (once more: at once)")
 
 
 @contextmanager

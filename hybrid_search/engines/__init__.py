@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from platform import python_version
 from typing import Any
 
 from hybrid_search import __version__, pruning, samplers
 from hybrid_search.data import size_of
 from hybrid_search.engines.drive import Plan
+from hybrid_search.engines.keeping import checkpoints_of, root_of
 from hybrid_search.engines.lead import leading
 from hybrid_search.engines.worker import Evaluate
 from hybrid_search.errors import LedgerError, SettingsError, one_of, whole
@@ -188,13 +188,15 @@ def run(
     warm_start: bool | None = None,
     notice: Callable[[str], None] | None = None,
     log_level: str = "info",
+    checkpoints: str | None = None,
     **more: Any,
 ) -> Search:
     """Search a space and return the search, its ledger filled; the same call goes on where it stopped.
 
     space: a SearchSpace, a shipped name or a YAML path. trials: how many. ledger: a Ledger or a database URL.
     evaluate: the user's own generator of reports instead of training, so that any problem can be searched; its name
-        is part of the question, so that its numbers never join those of another.
+        is part of the question, so that its numbers never join those of another. One that takes `resume` and `keep`
+        goes on from checkpoints: see `worker.Evaluate`.
     watch: called with the search and its plan before the first trial; it may set `plan.event` and keep `plan.stop`.
     hours, until_settled: stop before `trials` after so many hours of this call, or when neither the last trials added
         nor the next are expected to add this share of the hypervolume; see `stopping.Stopping`.
@@ -202,6 +204,8 @@ def run(
         new.
     notice: called with lines that the user should read; default: they are printed on stderr.
     log_level: debug (every rung), info, warning or error: what goes into the log, a file beside the database.
+    checkpoints: where running trials are kept every few epochs, so that they go on when their worker or this process
+        dies: a folder or an fsspec URL that every worker sees, or "none"; see `keeping.root_of` for None.
     more: sampler, pruner, seed, name, max_flops, max_params, tune_recipe of `question`.
     Raises UserError for a mistake in any of them, before anything is written. Waits where another process drives the
     search (a notice says so); LostLease where one took it while this one slept.
@@ -221,17 +225,25 @@ def run(
         plan.notice = notice
     chosen = import_module(ENGINES[engine])
     chosen.check(plan)
+    root = root_of(checkpoints, ledger, engine, address)
     opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
     record = enter(wanted, opened, ("warm_start",) if warm_start is None else ())
     with kept(beside(opened.url, ".log"), log_level), leading(opened, record, plan) as waited:
         search = go_on(wanted, opened, stopping, waited=waited)
-        if watch:
-            watch(search, plan)
-        facts = {"engine": engine, "sampler": search.record.sampler, "version": __version__, "python": python_version()}
-        LOG.info("search goes on", extra=about(search=record.name, **facts, **search.progress().counts))
-        try:
-            chosen.drive(search, plan)
-        finally:
-            counts, why = search.progress().counts, search.stopping.why
-            LOG.info("search stops", extra=about(search=record.name, asked_to=plan.stop.is_set(), why=why, **counts))
+        with checkpoints_of(root, search.record, opened) as plan.checkpoints:
+            if watch:
+                watch(search, plan)
+            _drive(chosen, search, plan)
     return search
+
+
+def _drive(chosen: Any, search: Search, plan: Plan) -> None:
+    """Drive a search with an engine's module; its beginning and its end stand in the log."""
+    record = search.record
+    facts = {"engine": chosen.__name__.rpartition(".")[2], "sampler": record.sampler, "version": __version__}
+    LOG.info("search goes on", extra=about(search=record.name, **facts, **search.progress().counts))
+    try:
+        chosen.drive(search, plan)
+    finally:
+        counts, why = search.progress().counts, search.stopping.why
+        LOG.info("search stops", extra=about(search=record.name, asked_to=plan.stop.is_set(), why=why, **counts))

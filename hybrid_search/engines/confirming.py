@@ -9,6 +9,7 @@ from pathlib import Path
 from hybrid_search.confirmation import Confirmation
 from hybrid_search.engines import DEFAULT, ENGINES, check_resources
 from hybrid_search.engines.drive import Plan
+from hybrid_search.engines.keeping import checkpoints_of, root_of
 from hybrid_search.engines.lead import leading
 from hybrid_search.engines.worker import Evaluate
 from hybrid_search.errors import LedgerError, SettingsError
@@ -32,6 +33,7 @@ def confirm(
     gpus_per_trial: float | None = None,
     address: str | None = None,
     data_dir: str | Path | None = None,
+    checkpoints: str | None = None,
     watch: Callable[[Confirmation, Plan], None] | None = None,
     notice: Callable[[str], None] | None = None,
     log_level: str = "info",
@@ -40,6 +42,7 @@ def confirm(
 
     name: a search; default: the newest. seeds, trials, hours: see Confirmation. evaluate: the generator that scored
     the search, where that was the user's own; there is no test split then. data_dir: where the data set lies now.
+    checkpoints: where a retraining goes on from when its worker or this process dies, as in `run`.
     watch: called with the confirmation and its plan before the first retraining. notice: called with lines that the
     user should read, such as that another process drives the search and is waited for. log_level: as in `run`.
     The test split is opened, and the opening written in the ledger, with the first retraining that is asked for: not
@@ -74,15 +77,17 @@ def confirm(
     else:
         plan = Plan(evaluate, workers, cpus_per_trial, gpus_per_trial, address)
     chosen.check(plan)
+    root = root_of(checkpoints, held, engine, address)
     if notice is not None:
         plan.notice = notice
     with kept(beside(held.url, ".log"), log_level), leading(held, record, plan):
         confirmation = opened(held)
         if evaluate is None:
             confirmation.begin = partial(_open_test, record, held)
-        if watch:
-            watch(confirmation, plan)
-        chosen.drive(confirmation, plan)
+        with checkpoints_of(root, record, held) as plan.checkpoints:
+            if watch:
+                watch(confirmation, plan)
+            chosen.drive(confirmation, plan)
     return confirmation
 
 

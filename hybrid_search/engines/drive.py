@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from hybrid_search.checkpoints import Checkpoints, Keeping
 from hybrid_search.engines.worker import Evaluate, Report
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.search import Outcome, Trial
@@ -66,6 +67,13 @@ class Plan:
     notice: Callable[[str], None] = lambda text: print(text, file=sys.stderr)  # what the user should read
     # Trials (ids) whose worker has not shown a sign of life in time; an engine with workers apart keeps it.
     silent: set[int] = field(default_factory=set)
+    checkpoints: Checkpoints | None = None  # None: trials keep none
+
+    def keeping(self, trial: Trial) -> Keeping | None:
+        """Where this trial keeps its checkpoints, for the worker that runs it."""
+        if self.checkpoints is None:
+            return None
+        return self.checkpoints.of(trial.number, trial.architecture, trial.settings)
 
 
 def finish(
@@ -78,6 +86,15 @@ def finish(
     driver leads the search by now.
     """
     plan.silent.discard(trial.id)
+    goes_on = _handed(search, trial, report, plan, fetch)
+    if goes_on is None and plan.checkpoints is not None:  # what it ended with is in the ledger by now
+        plan.checkpoints.drop(trial.number, trial.settings.seed)
+    return goes_on
+
+
+def _handed(
+    search: Driven, trial: Trial, report: Report, plan: Plan, fetch: Callable[[Any], bytes | None]
+) -> Trial | None:
     if report.failure_kind is not None:
         kind, text = report.failure_kind, report.failure_text or "nothing"
         again = search.fail(trial, kind, text)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hybrid_search.checkpoints import Keeping
 from hybrid_search.engines.drive import Driven, Plan, finish
 from hybrid_search.engines.worker import Advancing, Evaluate, Report
 from hybrid_search.errors import HybridSearchError, SettingsError
@@ -33,13 +34,13 @@ class Actor:
         self._evaluate = evaluate
         self._advancing: Advancing | None = None
 
-    def start(self, architecture: dict[str, Any], settings: dict[str, Any]) -> Report:
-        """Begin a trial and run its first rung."""
+    def start(self, architecture: dict[str, Any], settings: dict[str, Any], keeping: Keeping | None = None) -> Report:
+        """Begin a trial, from its newest checkpoint where it keeps any, and run its first rung."""
         from hybrid_search.architecture import Architecture
         from hybrid_search.record import Settings
 
         made = Architecture.from_dict(architecture), Settings.from_dict(settings)
-        self._advancing = Advancing(self._evaluate, *made)
+        self._advancing = Advancing(self._evaluate, *made, keeping)
         return self.advance()
 
     def advance(self) -> Report:
@@ -89,7 +90,7 @@ def drive(search: Driven, plan: Plan) -> None:
 
         def start(trial: Trial) -> None:
             actor = idle.pop() if idle else make.remote(evaluate)
-            call = actor.start.remote(trial.architecture.to_dict(), trial.settings.to_dict())
+            call = actor.start.remote(trial.architecture.to_dict(), trial.settings.to_dict(), plan.keeping(trial))
             running[call] = _Running(actor, trial)
 
         def fill() -> None:
