@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, insert, select, update
 
 from hybrid_search.errors import LedgerError, UnknownName, nearest
-from hybrid_search.ledger.connect import database_url, open_engine
+from hybrid_search.ledger.connect import database_url, open_engine, patience_with, shown
 from hybrid_search.ledger.tables import MeasurementRow, OpeningRow, ProposalRow, RungRow, SearchRow, TrialRow
 from hybrid_search.record import SearchRecord, Settings, State, TrialRecord
 
@@ -71,12 +71,13 @@ class Ledger:
     def __init__(self, url: str | None = None, *, read_only: bool = False) -> None:
         self.url = database_url(url)
         self.read_only = read_only
+        self.patience = patience_with(self.url, read_only=read_only)
         self._engine = open_engine(self.url, read_only=read_only)
 
     @property
     def shown(self) -> str:
         """The URL as it may be printed: without its password."""
-        return self.url.render_as_string(hide_password=True)
+        return shown(self.url)
 
     def close(self) -> None:
         """Give the connections back."""
