@@ -10,8 +10,9 @@ the front. The ledger is the one truth: opened again it goes on, and what was in
 
 import math
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Literal
 
@@ -33,7 +34,7 @@ from hybrid_search.errors import SettingsError, whole
 from hybrid_search.front import front_rows
 from hybrid_search.ledger import Ledger, Repeats
 from hybrid_search.objectives import objectives
-from hybrid_search.record import NOT_IN_DIGEST, SearchRecord, Settings
+from hybrid_search.record import NOT_IN_DIGEST, RETRIES, SearchRecord, Settings
 from hybrid_search.search import Outcome, Trial
 
 USUAL = 2  # the budget where none is given: that many times the seeds that the front is owed
@@ -88,6 +89,7 @@ class Confirmation:
             raise SettingsError(f"a confirmation needs a finished trial; search {record.name!r} has none yet.")
         self.before = self._front({number: found.own for number, found in self._repeats.items()})
         self.failures: list[Failure] = []
+        self._retried: dict[tuple[int, int], Counter[str]] = defaultdict(Counter)  # (trial, seed) -> kinds of failure
         done = sum(len(found.fresh) for found in self._repeats.values())
         owed = sum(max(0, seeds - len(self._repeats[number].fresh)) for number in self.front())
         usual = None if hours is not None else max(USUAL * seeds * len(self.before), done + owed)
@@ -234,5 +236,11 @@ class Confirmation:
     def keep_weights(self, trial: Trial, weights: bytes) -> None:
         """Never called: `tell` asks for no weights, because those of the search's own seed are the trial's."""
 
-    def restart(self, trial: Trial) -> None:
-        """A retraining begins again: of its first attempt nothing was kept."""
+    def fail(self, trial: Trial, kind: str, text: str) -> Trial | None:
+        """An attempt at a retraining failed: the next attempt, or None where `RETRIES` gives no more."""
+        failures = self._retried[trial.number, trial.settings.seed]
+        if failures[kind] < RETRIES[kind]:
+            failures[kind] += 1
+            return replace(trial, attempt=trial.attempt + 1)
+        self.tell(trial, Outcome("failed", {}, kind, text))
+        return None

@@ -8,6 +8,7 @@
     |   +-- DataError                 a data set that is missing, empty or hopeless
     |   +-- LedgerError               a database that cannot be opened or belongs to something else
     |   +-- UnknownName               a name that no table holds
+    +-- LostLease                     another driver, or a later attempt, holds what was to be written
     +-- TrialError                    one trial went wrong; the search goes on
         +-- NotFinite                 a loss or measurement that is NaN or infinite
 
@@ -49,6 +50,10 @@ class LedgerError(UserError):
 
 class UnknownName(UserError):
     """A name that the table it was looked up in does not hold."""
+
+
+class LostLease(HybridSearchError):
+    """A write by a driver that lost its search to another, or by an attempt that is over; nothing was written."""
 
 
 class TrialError(HybridSearchError):

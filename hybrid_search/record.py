@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
@@ -12,6 +13,12 @@ from hybrid_search.errors import SettingsError, nearest, one_of, whole
 State = Literal["running", "complete", "stopped", "failed"]
 STATES: tuple[State, ...] = ("running", "complete", "stopped", "failed")
 FailureKind = Literal["bug", "nan", "oom", "timeout", "lost", "pre-empted"]
+
+# How many further attempts a trial gets after failures of each kind. What the machine did is tried again (pre-empted:
+# its driver or node went away; lost: its worker died or fell silent); what the network does it would do again.
+RETRIES: Mapping[str, float] = {
+    "pre-empted": math.inf, "lost": 2, "oom": 1, "timeout": 1, "nan": 0, "bug": 0,
+}  # fmt: skip
 
 OPTIMIZERS = ("adamw", "nesterov")
 AUGMENTS = ("none", "shift", "shift+flip")
@@ -138,6 +145,7 @@ class TrialRecord:
     failure_text: str | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
     weights: str | None = None
+    expires: datetime | None = None  # of a running one: when it counts as lost, unless its worker shows itself before
     spared: int | None = None  # the rung after which the pruner would have stopped it, had it not been for the audit
 
     @property
@@ -169,3 +177,4 @@ class SearchRecord:
     pruner: str = "none"
     tuned: tuple[str, ...] = ()  # settings that are sampled with the architecture
     warm_start: bool = False  # whether the reference designs nearest to the space come first
+    uid: str = ""  # the search's own in any database

@@ -2,6 +2,7 @@
 
     trial = search.ask()                      # None when there is nothing left to ask
     search.report(trial, rung, measurements)  # after each epoch: keep or stop
+    search.fail(trial, kind, text)            # an attempt failed: the next one, or None where the trial has
     search.tell(trial, outcome)               # written in the ledger first, then told to the sampler
 
 The ledger is the one truth: Optuna's study lives in memory and is rebuilt from it, so that resuming is opening the
@@ -10,8 +11,9 @@ same search again. Over-budget and repeated proposals are answered from what is 
 
 import math
 import random
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -28,7 +30,7 @@ from hybrid_search.front import front_box, hypervolume, pareto_front, reference_
 from hybrid_search.ledger import Ledger, Proposal
 from hybrid_search.objectives import objectives
 from hybrid_search.pruning import SIGNS, Audit, Watch, make_pruner
-from hybrid_search.record import NOT_IN_DIGEST, SearchRecord, Settings, TrialRecord
+from hybrid_search.record import NOT_IN_DIGEST, RETRIES, SearchRecord, Settings, TrialRecord
 from hybrid_search.samplers import Facts, KnownCostSampler, make_known_cost, make_sampler
 from hybrid_search.samplers.known_cost import REACHED
 from hybrid_search.space import ENUMERABLE, Answers, Chooser, SearchSpace
@@ -44,13 +46,14 @@ PATIENCE = 10  # proposals in a row that could not be trained, before the search
 
 @dataclass(frozen=True)
 class Trial:
-    """One architecture to train under one set of settings."""
+    """One architecture to train under one set of settings; results count for its present attempt alone."""
 
     id: int
     number: int
     architecture: Architecture
     choices: Mapping[str, Any]
     settings: Settings
+    attempt: int = 1
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class Progress:
     reference: Sequence[float]
     best: float | None
     saved: int = 0  # epochs that stopped trials were not given
+    retried: int = 0  # attempts that failed and were followed by another
 
 
 class Search:
@@ -102,6 +106,7 @@ class Search:
         self._states: dict[int, str] = {}  # of ended trials, by number
         self._watch = Watch(make_pruner(record.pruner, self.objectives, record.seed), self.objectives)
         self._recipes: dict[str, tuple[tuple[str, Any], ...]] = {}  # digest -> the recipe it was tried with
+        self._failures: dict[int, Counter[str]] = defaultdict(Counter)  # trial -> its failed attempts by kind
         self._asked: dict[int, optuna.trial.Trial] = {}
         self._interrupted: list[TrialRecord] = []
         self._counts = {"running": 0, "complete": 0, "stopped": 0, "failed": 0}
@@ -125,8 +130,12 @@ class Search:
         optuna.logging.set_verbosity(loud)
         # The sampler goes on from what it was told: a confirmation changes no proposal.
         self._first = {n: found.own for n, found in self.ledger.repeats(self.record.id, confirmed=True).items()}
+        ended = {trial.number: trial.attempt for trial in trials if trial.state == "failed"}
+        for failed in self.ledger.failures(self.record.id):
+            if failed.attempt != ended.get(failed.number):  # another attempt followed
+                self._failures[failed.number][failed.kind] += 1
         if self.record.pruner != "none":
-            self._watch_again([trial for trial in trials if trial.state in ("complete", "stopped")])
+            self._watch_again([trial for trial in trials if trial.state != "failed"])
         for record in trials:
             self._next = max(self._next, record.number + 1)
             if record.state != "failed":  # what failed may have been the machine's fault: another run may ask it again
@@ -145,8 +154,8 @@ class Search:
                 self._remember(study, record.choices, TrialState.PRUNED, user_attrs={REACHED: told})
             else:
                 self._remember(study, record.choices, TrialState.FAIL)
-        ended = [record for record in trials if record.state == "complete" and record.finished is not None]
-        for record in sorted(ended, key=lambda record: (record.finished, record.number)):
+        complete = [record for record in trials if record.state == "complete" and record.finished is not None]
+        for record in sorted(complete, key=lambda record: (record.finished, record.number)):
             self._values[record.number] = dict(record.measurements)
         for proposal in proposals:
             if proposal.reason == "gated":
@@ -158,13 +167,14 @@ class Search:
                 self._duplicates += 1
         return study
 
-    def _watch_again(self, ended: Sequence[TrialRecord]) -> None:
-        """Show the pruner what ended before this driver began."""
+    def _watch_again(self, begun: Sequence[TrialRecord]) -> None:
+        """Show the pruner what began before this driver did."""
         curves = self.ledger.curves(self.record.id, {*self._watch.unknown, *SIGNS})
-        for trial in ended:
+        for trial in begun:
             prices = self.price(Architecture.from_dict(trial.architecture))
             self._watch.restore(trial.number, trial.digest, prices, curves.get(trial.id, {}), trial.spared)
-            self._watch.end(trial.number, trial.state, self._first.get(trial.number, trial.measurements))
+            if trial.state != "running":
+                self._watch.end(trial.number, trial.state, self._first.get(trial.number, trial.measurements))
 
     def _before_training(self, held: int) -> Facts:
         """What a sampler may know of every design: its identity, its price, and whether the budget allows it."""
@@ -245,11 +255,13 @@ class Search:
         self._study.enqueue_trial(dict(record.choices))
         asked = self._study.ask()
         architecture, _ = self._answered(asked)
-        self.ledger.restart_trial(record.id)
+        said = "the driver of its search ended, or lost the search to another"
+        attempt = self.ledger.fail_attempt(record.id, record.attempt, "pre-empted", said)
+        self._failures[record.number]["pre-empted"] += 1
         self._asked[record.number] = asked
         here = {name: getattr(self.record.settings, name) for name in NOT_IN_DIGEST}
         settings = Settings.from_dict(record.settings).with_(**here)
-        return Trial(record.id, record.number, architecture, record.choices, settings)
+        return Trial(record.id, record.number, architecture, record.choices, settings, attempt)
 
     def _propose(self, asked: optuna.trial.Trial) -> Trial | None:
         architecture, settings = self._answered(asked)
@@ -333,9 +345,18 @@ class Search:
 
     # -- report and tell --
 
-    def restart(self, trial: Trial) -> None:
-        """Begin a running trial again whose worker went away."""
-        self.ledger.restart_trial(trial.id)
+    def fail(self, trial: Trial, kind: str, text: str) -> Trial | None:
+        """An attempt at a trial failed: the next attempt, or None where `RETRIES` gives no more and the trial failed.
+
+        Raises LostLease where the attempt is over already.
+        """
+        failures = self._failures[trial.number]
+        if failures[kind] < RETRIES[kind]:
+            attempt = self.ledger.fail_attempt(trial.id, trial.attempt, kind, text)
+            failures[kind] += 1
+            return replace(trial, attempt=attempt)
+        self.tell(trial, Outcome("failed", {}, kind, text))
+        return None
 
     def report(
         self,
@@ -354,7 +375,7 @@ class Search:
         if wrong:
             self.tell(trial, Outcome("failed", {}, "nan", f"{wrong[0]} is not finite after rung {rung}"))
             return "stop"
-        self.ledger.add_rung(trial.id, rung, measurements, facts)
+        self.ledger.add_rung(trial.id, rung, measurements, facts, attempt=trial.attempt)
         if self.record.pruner == "none":
             return "keep"
         price = self.price(trial.architecture)
@@ -387,6 +408,7 @@ class Search:
             failure_kind=outcome.failure_kind,
             failure_text=outcome.failure_text,
             facts={EXPECTED + name: repr(value) for name, value in outcome.expected.items()},
+            attempt=trial.attempt,
         )
         asked = self._asked.pop(trial.number)
         self._known[trial.architecture.digest] = outcome.state
@@ -448,8 +470,9 @@ class Search:
             best = pick(row[0] for row in rows)
         volume = hypervolume(rows, reference, self.directions) if rows else 0.0
         counts, front, saved = dict(self._counts), len(self.front()), self._watch.saved()
+        retried = sum(sum(kinds.values()) for kinds in self._failures.values())
         return Progress(
-            counts, self.record.target, self._gated, self._duplicates, front, volume, reference, best, saved
+            counts, self.record.target, self._gated, self._duplicates, front, volume, reference, best, saved, retried
         )
 
     def audit(self) -> Audit:

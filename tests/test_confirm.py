@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -191,7 +192,7 @@ def test_a_retraining_keeps_the_settings_of_its_trial_and_writes_no_rung(searche
     curve = searched.curve(record.id)
     assert trial.settings == Settings.from_dict(record.settings).with_(seed=trial.settings.seed)
     assert confirmation.report(trial, 1, {"accuracy": 0.5}) == "keep"
-    confirmation.restart(trial)
+    assert confirmation.fail(trial, "lost", "its worker died") == replace(trial, attempt=2)
     assert searched.curve(record.id) == curve
     assert searched.trial(searched.search().id, trial.number) == record
 

@@ -73,20 +73,24 @@ def test_a_trial_that_has_ended_stays_as_it_is(ledger):
     assert ledger.trial(search.id, 0).measurements == {}
 
 
-def test_a_restarted_trial_keeps_its_number_and_drops_its_curve(ledger):
+def test_a_trial_begun_again_keeps_its_number_and_writes_its_curve_again(ledger):
     search = ledger.create_search(ASKED)
     trial = start(ledger, search)
-    ledger.add_rung(trial, 1, {"accuracy": 0.5})
-    ledger.restart_trial(trial)
+    for rung in (1, 2, 3):
+        ledger.add_rung(trial, rung, {"accuracy": rung / 10})
+    assert ledger.fail_attempt(trial, 1, "lost", "its worker died") == 2
     found = ledger.trial(search.id, 0)
-    assert (found.attempt, found.rung, ledger.curve(trial)) == (2, 0, [])
+    assert (found.attempt, found.rung, len(ledger.curve(trial))) == (2, 0, 3)  # it may go on from a checkpoint
+    ledger.add_rung(trial, 2, {"accuracy": 0.25}, attempt=2)
+    assert ledger.curve(trial) == [(1, {"accuracy": 0.1}), (2, {"accuracy": 0.25})]
 
 
 def test_two_trials_cannot_have_one_number(ledger):
     search = ledger.create_search(ASKED)
-    start(ledger, search)
-    with pytest.raises(Exception, match=r"(?i)unique constraint"):
-        start(ledger, search)
+    trial = start(ledger, search)
+    assert start(ledger, search) == trial  # the same one, written again
+    with pytest.raises(LedgerError, match="a trial needs a number of its own; 0 is taken by d0"):
+        ledger.start_trial(search.id, 0, digest="d1", architecture={}, choices={}, settings=Settings())
 
 
 def test_a_seed_of_thirty_two_bits_and_a_text_with_a_nul_are_kept(ledger):

@@ -13,7 +13,8 @@ HOUSE = Path(hybrid_search.__file__).parent
 
 # The floors, in order: a room may import itself and those before it.
 FLOORS = [
-    "errors", "objectives", "ops", "stems", "architecture", "record", "space_file", "space", "tuning", "references",
+    "errors", "redaction", "objectives", "ops", "stems", "architecture", "record", "space_file", "space", "tuning",
+    "references",
     "front", "costs", "equivalence", "bounds", "warm", "model", "timm_models", "data", "train", "evaluate", "retrain",
     "ledger", "weights", "confidence", "samplers", "pruning", "stopping", "search", "confirmation", "export", "charts",
     "dashboard", "health", "engines", "replay", "cli",

@@ -240,17 +240,6 @@ def test_numbers_of_an_evaluation_of_ones_own_never_join_trained_ones(ledger):
         open_search(question(SPACE, trials=1), ledger)
 
 
-def test_the_same_search_cannot_be_driven_twice_at_once(ledger):
-    from hybrid_search.engines.lock import one_driver
-
-    with (
-        one_driver(ledger, "tiny"),
-        pytest.raises(LedgerError, match=r"a search has one driver at a time; 'tiny' of .* is being run"),
-    ):
-        run(SPACE, trials=1, engine="local", ledger=ledger, evaluate=scored())
-    run(SPACE, trials=1, engine="local", ledger=ledger, evaluate=scored())
-
-
 def test_a_moved_data_folder_is_followed_when_a_search_goes_on(ledger):
     first = search(ledger, trials=2, settings=Settings(data_dir="here"))
     first.ask()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hybrid_search.cli.printing import Database, Format, FormatOption, called, progress_bar, say
-from hybrid_search.cli.searching import SIGNALS, held_signals, stoppable
+from hybrid_search.cli.searching import KINDS, SIGNALS, held_signals, stoppable
 
 if TYPE_CHECKING:
     from hybrid_search.confirmation import Confirmation
@@ -68,6 +68,7 @@ def confirm(
             address=address,
             data_dir=data_dir,
             watch=begin,
+            notice=say,
         )
     print_front(confirmation.ledger, confirmation.record, form)
     _closing(confirmation, db, stopped=stopped.signal is not None)
@@ -90,7 +91,7 @@ def _bar() -> Iterator[Callable[["Confirmation", "Plan"], None]]:
 
             def event(kind: str, number: int) -> None:
                 put_back()
-                if kind not in ("complete", "failed", "lost"):
+                if kind not in ("complete", "failed", "again"):
                     return
                 state = _state(confirmation)
                 bar.update(task, completed=confirmation.done, state=state)
@@ -98,7 +99,7 @@ def _bar() -> Iterator[Callable[["Confirmation", "Plan"], None]]:
                 why = f" ({_reason(confirmation.failures[-1].text)})" if failed else ""
                 if why or not bar.console.is_terminal:
                     of = "" if confirmation.budget is None else f"/{confirmation.budget}"
-                    said = f"trial {number} again {kind}: {confirmation.done}{of}, {state}{why}"
+                    said = f"trial {number} {KINDS.get(kind, f'again {kind}')}: {confirmation.done}{of}, {state}{why}"
                     bar.console.print(said, markup=False, highlight=False, soft_wrap=True)
 
             plan.event = event

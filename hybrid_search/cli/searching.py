@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hybrid_search.search import Progress as Standing
     from hybrid_search.search import Search
 
+KINDS = {"again": "begins again"}  # how an event is told, where its name does not say it
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
@@ -118,6 +119,7 @@ def run(
             gpus_per_trial=gpus_per_trial,
             address=address,
             watch=begin,
+            notice=say,
             sampler=sampler or DEFAULT,
             pruner=pruner,
             seed=seed,
@@ -218,12 +220,13 @@ def _bar() -> Iterator[Callable[["Search", "Plan"], None]]:
 
             def event(kind: str, number: int) -> None:
                 put_back()
-                if kind in ("complete", "stopped", "failed", "lost"):
+                if kind in ("complete", "stopped", "failed", "again"):
                     state = _state(search)
                     bar.update(task, completed=_done(search), state=state)
-                    why = _why(search, number) if kind == "failed" else ""
+                    why = _why(search, number) if kind in ("failed", "again") else ""
                     if why or not bar.console.is_terminal:
-                        said = f"trial {number} {kind}: {_done(search)}/{search.record.target}, {state}{why}"
+                        done = f"{_done(search)}/{search.record.target}"
+                        said = f"trial {number} {KINDS.get(kind, kind)}: {done}, {state}{why}"
                         bar.console.print(said, markup=False, highlight=False, soft_wrap=True)
 
             plan.event = event
@@ -237,10 +240,10 @@ def _done(search: "Search") -> int:
 
 
 def _why(search: "Search", number: int) -> str:
-    """The last line of what a failed trial said."""
-    trial = search.ledger.trial(search.record.id, number)
-    lines = (trial.failure_text or "").strip().splitlines()
-    return f" ({trial.failure_kind}: {lines[-1] if lines else 'nothing said'})"
+    """The last line of what the last failed attempt at a trial said."""
+    failed = search.ledger.failures(search.record.id, number)[-1]
+    lines = failed.text.strip().splitlines()
+    return f" ({failed.kind}: {lines[-1] if lines else 'nothing said'})"
 
 
 def _opening(search: "Search", done: int) -> str:
@@ -270,6 +273,8 @@ def _state(search: "Search") -> str:
     ]
     spent = _spent(progress)
     parts += [f"{count:,} {what}" for what, count in list(spent.items())[1:] if count]
+    if progress.retried:
+        parts.append(f"{progress.retried:,} begun again")
     if progress.saved:
         parts.append(f"{progress.saved:,} epochs saved")
     return ", ".join(parts)

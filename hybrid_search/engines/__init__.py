@@ -10,7 +10,7 @@ from typing import Any
 from hybrid_search import pruning, samplers
 from hybrid_search.data import size_of
 from hybrid_search.engines.drive import Plan
-from hybrid_search.engines.lock import one_driver
+from hybrid_search.engines.lead import leading
 from hybrid_search.engines.worker import Evaluate
 from hybrid_search.errors import LedgerError, SettingsError, one_of, whole
 from hybrid_search.ledger import Ledger
@@ -88,26 +88,50 @@ def _seed(seed: int) -> int:
     return seed
 
 
-def open_search(
-    wanted: SearchRecord, ledger: Ledger, stopping: Stopping | None = None, as_begun: Sequence[str] = ()
-) -> Search:
-    """The search that asks this question, new or gone on with; LedgerError where its name asks another.
+def enter(wanted: SearchRecord, ledger: Ledger, as_begun: Sequence[str] = ()) -> SearchRecord:
+    """The search that asks this question, made where it is new; LedgerError where its name asks another.
 
-    A search that was interrupted goes on to its target; one that reached it goes on to `wanted.target` trials, or by
-    that many more where it already holds as many. Of what `as_begun` names a search keeps what it began with.
+    Of what `as_begun` names a search keeps what it began with.
     """
     found = ledger.find_search(wanted.name)
     if found is None:
-        return Search(ledger.create_search(wanted), ledger, stopping)
+        try:
+            return ledger.create_search(wanted)
+        except LedgerError:  # another process may have made it since
+            found = ledger.find_search(wanted.name)
+            if found is None:
+                raise
     _same_question(found, replace(wanted, **{name: getattr(found, name) for name in as_begun}))
+    return found
+
+
+def go_on(wanted: SearchRecord, ledger: Ledger, stopping: Stopping | None = None, *, waited: bool = False) -> Search:
+    """The search of this name, ready to be driven further.
+
+    A search that was interrupted goes on to its target; one that reached it goes on to `wanted.target` trials, or by
+    that many more where it already holds as many; not so after having waited for the driver that brought it there.
+    """
+    found = ledger.search(wanted.name)
     done = sum(count for state, count in ledger.counts(found.id).items() if state != "running")
-    if done < found.target:
+    if waited or done < found.target:
         target = max(found.target, wanted.target)
     else:
         target = wanted.target if wanted.target > done else done + wanted.target
-    ledger.set_target(found.id, target)
+    if target != found.target:
+        ledger.set_target(found.id, target)
     here = {name: getattr(wanted.settings, name) for name in NOT_IN_DIGEST}
     return Search(replace(found, target=target, settings=found.settings.with_(**here)), ledger, stopping)
+
+
+def open_search(
+    wanted: SearchRecord, ledger: Ledger, stopping: Stopping | None = None, as_begun: Sequence[str] = ()
+) -> Search:
+    """The search that asks this question, new or gone on with, to be asked and told by hand; see `enter`, `go_on`.
+
+    It takes no lead: where several processes may drive the search, `engines.lead.leading` is to be held around it.
+    """
+    enter(wanted, ledger, as_begun)
+    return go_on(wanted, ledger, stopping)
 
 
 def _same_question(found: SearchRecord, wanted: SearchRecord) -> None:
@@ -159,6 +183,7 @@ def run(
     hours: float | None = None,
     until_settled: float | None = None,
     warm_start: bool | None = None,
+    notice: Callable[[str], None] | None = None,
     **more: Any,
 ) -> Search:
     """Search a space and return the search, its ledger filled; the same call goes on where it stopped.
@@ -171,8 +196,10 @@ def run(
         nor the next are expected to add this share of the hypervolume; see `stopping.Stopping`.
     warm_start: whether the known designs of the space come first; None is what the search began with, True where it is
         new.
+    notice: called with lines that the user should read; default: a warning of the log `hybrid_search`.
     more: sampler, pruner, seed, name, max_flops, max_params, tune_recipe of `question`.
-    Raises UserError for a mistake in any of them, before anything is written.
+    Raises UserError for a mistake in any of them, before anything is written. Waits where another process drives the
+    search (a line on the log says so); LostLease where one took it while this one slept.
     """
     check_resources(engine, workers, cpus_per_trial, gpus_per_trial)
     own = "trained" if evaluate is None else f"{evaluate.__module__}.{evaluate.__qualname__}"[:200]
@@ -184,11 +211,14 @@ def run(
 
         evaluate = trained
     plan = Plan(evaluate, workers, cpus_per_trial, gpus_per_trial, address)
+    if notice is not None:
+        plan.notice = notice
     chosen = import_module(ENGINES[engine])
     chosen.check(plan)
     opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
-    with one_driver(opened, wanted.name):
-        search = open_search(wanted, opened, stopping, ("warm_start",) if warm_start is None else ())
+    record = enter(wanted, opened, ("warm_start",) if warm_start is None else ())
+    with leading(opened, record, plan) as waited:
+        search = go_on(wanted, opened, stopping, waited=waited)
         if watch:
             watch(search, plan)
         chosen.drive(search, plan)

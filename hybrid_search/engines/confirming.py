@@ -9,7 +9,7 @@ from pathlib import Path
 from hybrid_search.confirmation import Confirmation
 from hybrid_search.engines import DEFAULT, ENGINES, check_resources
 from hybrid_search.engines.drive import Plan
-from hybrid_search.engines.lock import one_driver
+from hybrid_search.engines.lead import leading
 from hybrid_search.engines.worker import Evaluate
 from hybrid_search.errors import LedgerError, SettingsError
 from hybrid_search.ledger import Ledger, Opening
@@ -31,12 +31,14 @@ def confirm(
     address: str | None = None,
     data_dir: str | Path | None = None,
     watch: Callable[[Confirmation, Plan], None] | None = None,
+    notice: Callable[[str], None] | None = None,
 ) -> Confirmation:
     """Train the front of a search again over fresh seeds until it is settled; the same call goes on where it stopped.
 
     name: a search; default: the newest. seeds, trials, hours: see Confirmation. evaluate: the generator that scored
     the search, where that was the user's own; there is no test split then. data_dir: where the data set lies now.
-    watch: called with the confirmation and its plan before the first retraining.
+    watch: called with the confirmation and its plan before the first retraining. notice: called with lines that the
+    user should read, such as that another process drives the search and is waited for.
     The test split is opened, and the opening written in the ledger, with the first retraining that is asked for: not
     where the engine refuses the plan. Raises UserError for a mistake, and where nothing is left to do, before anything
     is written.
@@ -68,7 +70,9 @@ def confirm(
     else:
         plan = Plan(evaluate, workers, cpus_per_trial, gpus_per_trial, address)
     chosen.check(plan)
-    with one_driver(held, record.name):
+    if notice is not None:
+        plan.notice = notice
+    with leading(held, record, plan):
         confirmation = opened(held)
         if evaluate is None:
             confirmation.begin = partial(_open_test, record, held)

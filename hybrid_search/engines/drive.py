@@ -1,5 +1,6 @@
 """What every engine shares: the plan it is given, and what it does with a report."""
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,8 +13,17 @@ from hybrid_search.search import Outcome, Trial
 FIRST_FAILURES = 4  # that many failures with no success say that the search itself is broken
 
 
-class Told(Protocol):
-    """What is told how a trial goes: a search, or a confirmation."""
+class Driven(Protocol):
+    """What an engine drives, a search or a confirmation: it is asked for trials until it has none, and told how they
+    go."""
+
+    def ask(self) -> Trial | None:
+        """The next trial to train; None when there is none for now, and none at all once nothing runs."""
+        ...
+
+    def fail(self, trial: Trial, kind: str, text: str) -> Trial | None:
+        """An attempt failed: the trial as it begins again, or None where it has ended as failed."""
+        ...
 
     def report(
         self,
@@ -40,18 +50,6 @@ class Told(Protocol):
         ...
 
 
-class Driven(Told, Protocol):
-    """What an engine drives: it is asked for trials until it has none, and told how they go."""
-
-    def ask(self) -> Trial | None:
-        """The next trial to train; None when there is none for now, and none at all once nothing runs."""
-        ...
-
-    def restart(self, trial: Trial) -> None:
-        """A trial begins again, because its worker went away."""
-        ...
-
-
 @dataclass
 class Plan:
     """How to run a search: the evaluation, the resources, and what stops it."""
@@ -65,21 +63,30 @@ class Plan:
     stop: threading.Event = field(default_factory=threading.Event)
     completed: int = 0  # trials that ended well, and those that failed, since this driver began
     failed: int = 0
+    notice: Callable[[str], None] = logging.getLogger("hybrid_search").warning  # what the user should read
+    # Trials (ids) whose worker has not shown a sign of life in time; an engine with workers apart keeps it.
+    silent: set[int] = field(default_factory=set)
 
 
 def finish(
-    search: Told, trial: Trial, report: Report, plan: Plan, fetch: Callable[[Any], bytes | None] = bytes
-) -> bool:
-    """Hand one report to the search; True when the trial has ended.
+    search: Driven, trial: Trial, report: Report, plan: Plan, fetch: Callable[[Any], bytes | None] = bytes
+) -> Trial | None:
+    """Hand one report to the search; the trial as it goes on: itself, its next attempt, or None where it has ended.
 
     `fetch` turns what the engine carries as weights into bytes; it is called only for trials on the front.
-    Raises HybridSearchError when the first trials all fail: more of them would fail as well.
+    Raises HybridSearchError when the first trials all fail: more of them would fail as well. LostLease where another
+    driver leads the search by now.
     """
+    plan.silent.discard(trial.id)
     if report.failure_kind is not None:
-        search.tell(trial, Outcome("failed", {}, report.failure_kind, report.failure_text))
+        kind, text = report.failure_kind, report.failure_text or "nothing"
+        again = search.fail(trial, kind, text)
+        if again is not None:
+            plan.event("again", trial.number)
+            return again
         plan.event("failed", trial.number)
-        _failed(plan, report.failure_kind, report.failure_text or "nothing")
-        return True
+        _failed(plan, kind, text)
+        return None
     if report.fresh:
         verdict = search.report(trial, report.rung, report.measurements, report.facts, last=report.ended)
         if verdict == "stop":
@@ -87,17 +94,17 @@ def finish(
             plan.event(state, trial.number)
             if state == "failed":
                 _failed(plan, "nan", f"a number is not finite after rung {report.rung}")
-            return True
+            return None
     if not report.ended:
         plan.event("report", trial.number)
-        return False
+        return trial
     keep = search.tell(trial, Outcome("complete", report.measurements))
     plan.completed += 1
     weights = fetch(report.weights) if keep and report.weights is not None else None
     if weights is not None:
         search.keep_weights(trial, weights)
     plan.event("complete", trial.number)
-    return True
+    return None
 
 
 def _failed(plan: Plan, kind: str, text: str) -> None:

@@ -3,6 +3,7 @@
 from hybrid_search.engines.drive import Driven, Plan, finish
 from hybrid_search.engines.worker import Advancing
 from hybrid_search.errors import SettingsError
+from hybrid_search.search import Trial
 
 
 def check(plan: Plan) -> None:
@@ -17,10 +18,11 @@ def drive(search: Driven, plan: Plan) -> None:
     """Run the search to its end, or until the plan says stop."""
     while not plan.stop.is_set() and (trial := search.ask()) is not None:
         plan.event("started", trial.number)
-        advancing = Advancing(plan.evaluate, trial.architecture, trial.settings)
-        while True:
-            report = advancing.advance()
-            if finish(search, trial, report, plan):
-                break
-            if plan.stop.is_set():
-                return  # left running in the ledger: the same command takes it up again
+        now: Trial | None = trial
+        while now is not None:
+            advancing = Advancing(plan.evaluate, now.architecture, now.settings)
+            attempt = now.attempt
+            while now is not None and now.attempt == attempt:
+                now = finish(search, now, advancing.advance(), plan)
+                if plan.stop.is_set() and now is not None:
+                    return  # left running in the ledger: the same command takes it up again

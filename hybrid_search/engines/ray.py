@@ -1,14 +1,14 @@
 """Engine `ray`: long-lived Ray actors, one trial each at a time; on this machine, or on a cluster by its address.
 
 The driver asks, an actor runs one rung a call, the driver reports and calls again. An actor that dies takes its call
-with it and nothing else: the trial is started again on a fresh actor, three times at most.
+with it and nothing else: the trial begins again on another, as often as its kind of failure allows.
 """
 
 import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,6 @@ from hybrid_search.engines.worker import Advancing, Evaluate, Report
 from hybrid_search.errors import HybridSearchError, SettingsError
 from hybrid_search.search import Trial
 
-ATTEMPTS = 3
 ANSWER_SECONDS = 15.0  # a cluster that has not answered by then is not there
 
 # Read by Ray when it starts: no report of usage leaves the machine.
@@ -60,7 +59,6 @@ class Actor:
 class _Running:
     actor: Any
     trial: Trial
-    attempts: int = 1
 
 
 def check(plan: Plan) -> None:
@@ -89,10 +87,10 @@ def drive(search: Driven, plan: Plan) -> None:
         idle: list[Any] = []
         running: dict[Any, _Running] = {}
 
-        def start(trial: Trial, attempts: int = 1) -> None:
+        def start(trial: Trial) -> None:
             actor = idle.pop() if idle else make.remote(evaluate)
             call = actor.start.remote(trial.architecture.to_dict(), trial.settings.to_dict())
-            running[call] = _Running(actor, trial, attempts)
+            running[call] = _Running(actor, trial)
 
         def fill() -> None:
             while len(running) < workers and not plan.stop.is_set() and (trial := search.ask()) is not None:
@@ -104,21 +102,24 @@ def drive(search: Driven, plan: Plan) -> None:
             done, _ = ray.wait(list(running), num_returns=1, timeout=0.2)
             for call in done:
                 job = running.pop(call)
+                lives = True
                 try:
                     report: Report = ray.get(call)
                 except OutOfMemoryError as error:  # Ray's monitor killed the worker to save the machine
-                    report = Report(0, {}, {}, True, failure_kind="oom", failure_text=str(error))
-                    finish(search, job.trial, report, plan)
-                    continue
+                    report, lives = Report(0, {}, {}, True, failure_kind="oom", failure_text=str(error)), False
                 except RayTaskError as error:  # the actor lives, its call did not
                     report = Report(0, {}, {}, True, failure_kind="bug", failure_text=str(error))
                 except RayError as error:
-                    _lost(search, plan, job, error, start)
-                    continue
-                if finish(search, job.trial, report, plan, _fetched):
-                    idle.append(job.actor)
-                else:
+                    text = f"its worker died: {str(error).splitlines()[0]}"
+                    report, lives = Report(0, {}, {}, True, failure_kind="lost", failure_text=text), False
+                now = finish(search, job.trial, report, plan, _fetched)
+                if now is job.trial:
                     running[job.actor.advance.remote()] = job
+                    continue
+                if lives:
+                    idle.append(job.actor)
+                if now is not None:
+                    start(now)
             if done:
                 fill()
         # What still runs is left running in the ledger: the same command takes it up again.
@@ -135,17 +136,6 @@ def _fetched(refs: Any) -> bytes | None:
         return bytes(ray.get(refs[0]))
     except RayError:
         return None
-
-
-def _lost(search: Driven, plan: Plan, job: _Running, error: Exception, start: Callable[[Trial, int], None]) -> None:
-    """A worker died: start its trial again elsewhere, or give the trial up after the third attempt."""
-    if job.attempts < ATTEMPTS:
-        search.restart(job.trial)
-        plan.event("lost", job.trial.number)
-        start(job.trial, job.attempts + 1)
-        return
-    text = f"its worker died {ATTEMPTS} times: {str(error).splitlines()[0]}"
-    finish(search, job.trial, Report(0, {}, {}, True, failure_kind="lost", failure_text=text), plan)
 
 
 @contextmanager

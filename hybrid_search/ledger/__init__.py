@@ -4,75 +4,51 @@ Only the driver writes. Every public write is one transaction, committed before 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, NamedTuple, Self
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self, TypeVar
+from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Executable, Row, case, delete, func, insert, select, update
 
 from hybrid_search.errors import LedgerError, UnknownName, nearest
+from hybrid_search.ledger import leases
 from hybrid_search.ledger.connect import database_url, open_engine, patience_with, shown
-from hybrid_search.ledger.tables import MeasurementRow, OpeningRow, ProposalRow, RungRow, SearchRow, TrialRow
+from hybrid_search.ledger.patience import patiently, repeated
+from hybrid_search.ledger.tables import (
+    FailureRow,
+    MeasurementRow,
+    OpeningRow,
+    ProposalRow,
+    RungRow,
+    SearchRow,
+    TrialRow,
+)
+from hybrid_search.ledger.values import FailedAttempt, Kept, Lease, Opening, Point, Proposal, Repeats
 from hybrid_search.record import SearchRecord, Settings, State, TrialRecord
+from hybrid_search.redaction import redacted
 
-__all__ = ["Ledger", "Opening", "Point", "Proposal", "Repeats"]
+__all__ = ["FailedAttempt", "Kept", "Lease", "Ledger", "Opening", "Point", "Proposal", "Repeats"]
 
+LEASE_SECONDS = 30.0  # of a running trial that shows no sign of life, and of a driver
 
-class Proposal(NamedTuple):
-    """A proposal that was not trained, and why."""
-
-    reason: str
-    digest: str
-    choices: Mapping[str, Any]
-    excess: float
-
-
-class Kept(NamedTuple):
-    """A trial whose weights are kept."""
-
-    id: int
-    number: int
-
-
-class Point(NamedTuple):
-    """The little of a trial that a chart needs: its final values by name, without architecture or curve."""
-
-    id: int
-    number: int
-    state: str
-    seconds: float | None
-    finished: datetime | None
-    values: Mapping[str, float]
-
-
-class Opening(NamedTuple):
-    """One opening of the test split: the fingerprint of its images, how many there are, and why."""
-
-    fingerprint: str
-    images: int
-    reason: str
-    opened: datetime | None = None
-
-
-class Repeats(NamedTuple):
-    """The final numbers of one completed trial: under the seed it was searched with, and by fresh seed."""
-
-    own: Mapping[str, float]
-    fresh: Mapping[int, Mapping[str, float]]
+T = TypeVar("T")
 
 
 class Ledger:
     """The results database at a URL (default: HYBRID_SEARCH_DB, else sqlite:///results/hybrid-search.db).
 
     Raises LedgerError where the database cannot be opened, or is not a ledger of this version. Read-only ledgers take
-    no lock and create nothing.
+    no lock and create nothing. Writes to a search that another driver leads raise LostLease: see `take_lead`.
     """
 
     def __init__(self, url: str | None = None, *, read_only: bool = False) -> None:
         self.url = database_url(url)
         self.read_only = read_only
         self.patience = patience_with(self.url, read_only=read_only)
+        self.lease_seconds = LEASE_SECONDS
         self._engine = open_engine(self.url, read_only=read_only)
+        self._leads: dict[int, str] = {}  # search id -> this ledger's own driver of it
 
     @property
     def shown(self) -> str:
@@ -89,34 +65,37 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _transact(self, work: Callable[[Connection], T]) -> T:
+        """Do this work in one transaction, committed before its result is returned; again where the database went away
+        meanwhile, as long as patience lasts. Such work may have been done already: see `repeated`."""
+        return patiently(self._engine, work, self.patience, self.shown)
+
+    def _rows(self, query: Executable) -> Sequence[Any]:
+        return self._transact(lambda db: db.execute(query).all())
+
     # -- searches --
 
     def searches(self) -> list[SearchRecord]:
         """Every search, the newest first."""
-        with self._engine.begin() as db:
-            rows = db.execute(select(SearchRow.__table__).order_by(SearchRow.id.desc())).all()
-        return [_search(row) for row in rows]
+        return [_search(row) for row in self._rows(select(SearchRow.__table__).order_by(SearchRow.id.desc()))]
 
     def search(self, name: str | None = None) -> SearchRecord:
         """The search of this name, or the newest; UnknownName lists those there are."""
         query = select(SearchRow.__table__).order_by(SearchRow.id.desc()).limit(1)
-        with self._engine.begin() as db:
-            row = db.execute(query if name is None else query.where(SearchRow.name == name)).first()
-            names = [] if row else list(db.execute(select(SearchRow.name).order_by(SearchRow.id)).scalars())
-        if row is None and not names:
+        for row in self._rows(query if name is None else query.where(SearchRow.name == name)):
+            return _search(row)
+        names = [row.name for row in self._rows(select(SearchRow.name).order_by(SearchRow.id))]
+        if not names:
             raise UnknownName(f"{self.shown} holds no search yet. Start one with: hybrid-search run")
-        if row is None:
-            raise UnknownName(f"search must be one of {', '.join(names)}; got {name!r}.{nearest(name, names)}")
-        return _search(row)
+        raise UnknownName(f"search must be one of {', '.join(names)}; got {name!r}.{nearest(name, names)}")
 
     def find_search(self, name: str) -> SearchRecord | None:
         """The search of this name, or None."""
-        with self._engine.begin() as db:
-            row = db.execute(select(SearchRow.__table__).where(SearchRow.name == name)).first()
-        return _search(row) if row else None
+        rows = self._rows(select(SearchRow.__table__).where(SearchRow.name == name))
+        return _search(rows[0]) if rows else None
 
     def create_search(self, search: SearchRecord) -> SearchRecord:
-        """Write a new search; returned with its id and time. LedgerError if the name is taken."""
+        """Write a new search; returned with its id, uid and time. LedgerError if the name is taken."""
         values = {
             "name": search.name,
             "space": dict(search.space),
@@ -133,18 +112,87 @@ class Ledger:
             "pruner": search.pruner,
             "tuned": list(search.tuned),
             "warm_start": search.warm_start,
+            "uid": uuid4().hex,
             "created": datetime.now(UTC),
         }
-        with self._engine.begin() as db:
-            if db.execute(select(SearchRow.id).where(SearchRow.name == search.name)).first():
+
+        def work(db: Connection) -> None:
+            same = select(SearchRow.uid).where(SearchRow.name == search.name)
+            if found := db.execute(same).scalar_one_or_none():
+                if found == values["uid"]:
+                    return  # written before, in a transaction whose answer was lost
                 raise LedgerError(f"a new search needs a new name; {search.name!r} is taken in {self.shown}.")
             db.execute(insert(SearchRow), values)
+
+        self._transact(work)
         return self.search(search.name)
 
     def set_target(self, search_id: int, target: int) -> None:
         """Write how many trials the search goes on to."""
-        with self._engine.begin() as db:
+
+        def work(db: Connection) -> None:
+            self._own_search(db, search_id)
             db.execute(update(SearchRow).where(SearchRow.id == search_id).values(target=target))
+
+        self._transact(work)
+
+    # -- leases --
+
+    def take_lead(
+        self, search_id: int, driver: str, seconds: float, gone: Callable[[str], bool] = lambda driver: False
+    ) -> Lease | None:
+        """Make this driver the one that may write a search, for so many seconds unless renewed; None when it is now.
+
+        Else the lease of the driver that leads it. One whose lease ran out, or which is `gone`, is replaced.
+        """
+
+        def work(db: Connection) -> Lease | None:
+            lease = leases.held(db, search_id)
+            if lease.live and lease.driver != driver and not gone(lease.driver or ""):
+                return lease
+            leases.set_driver(db, search_id, driver, lease.now + timedelta(seconds=seconds))
+            return None
+
+        lease = self._transact(work)
+        if lease is None:
+            self._leads[search_id] = driver
+        return lease
+
+    def renew_lead(self, search_id: int, seconds: float, silent: Iterable[int] = ()) -> None:
+        """Put off the end of this ledger's lead, and of the leases of its running trials (ids) but the silent ones.
+
+        LostLease where another driver leads the search by now.
+        """
+        driver, without = self._leads[search_id], set(silent)
+        self._transact(lambda db: leases.renew(db, search_id, driver, seconds, without))
+
+    def give_lead(self, search_id: int) -> None:
+        """Let another driver lead the search; nothing where this one lost it before."""
+        driver = self._leads.pop(search_id, None)
+
+        def work(db: Connection) -> None:
+            if driver is not None and leases.held(db, search_id).driver == driver:
+                leases.set_driver(db, search_id, None, None)
+
+        self._transact(work)
+
+    def lead(self, search_id: int) -> Lease:
+        """Who drives a search at the moment."""
+        query = select(SearchRow.driver, SearchRow.driver_until).where(SearchRow.id == search_id)
+
+        def work(db: Connection) -> Lease:
+            return Lease(*db.execute(query).one(), leases.clock(db))
+
+        return self._transact(work)
+
+    def _own_search(self, db: Connection, search_id: int) -> None:
+        leases.own_search(db, search_id, self._leads.get(search_id))
+
+    def _own_trial(self, db: Connection, trial_id: int, attempt: int | None = None) -> Any:
+        return leases.own_trial(db, trial_id, self._leads, attempt)
+
+    def _expiry(self, db: Connection) -> datetime:
+        return leases.clock(db) + timedelta(seconds=self.lease_seconds)
 
     # -- trials: writing --
 
@@ -159,60 +207,101 @@ class Ledger:
         settings: Settings,
         worker: str = "",
     ) -> int:
-        """Write a trial that is about to run; its id is returned."""
-        with self._engine.begin() as db:
-            row = db.execute(
-                insert(TrialRow)
-                .values(
-                    search_id=search_id,
-                    number=number,
-                    state="running",
-                    digest=digest,
-                    architecture=dict(architecture),
-                    choices=dict(choices),
-                    settings=settings.to_dict(),
-                    seed=settings.seed,
-                    attempt=1,
-                    rung=0,
-                    started=datetime.now(UTC),
-                    changed=_next_change(db),
-                    worker=worker,
-                    facts={},
-                )
-                .returning(TrialRow.id)
-            ).scalar_one()
-        return int(row)
+        """Write a trial that is about to run; its id is returned. Written again, it is the same trial.
 
-    def restart_trial(self, trial_id: int) -> None:
-        """Start a trial again whose worker or driver went away: its curve is dropped, its number kept."""
-        with self._engine.begin() as db:
-            db.execute(delete(RungRow).where(RungRow.trial_id == trial_id))
-            db.execute(
-                update(TrialRow)
-                .where(TrialRow.id == trial_id)
-                .values(
-                    attempt=TrialRow.attempt + 1,
-                    rung=0,
-                    spared=None,
-                    started=datetime.now(UTC),
-                    changed=_next_change(db),
-                    worker="",
-                )
-            )
+        LedgerError where another design has its number.
+        """
+
+        def work(db: Connection) -> int:
+            self._own_search(db, search_id)
+            numbered = (TrialRow.search_id == search_id, TrialRow.number == number)
+            found = db.execute(select(TrialRow.id, TrialRow.digest, TrialRow.state).where(*numbered)).first()
+            if found is not None:
+                if (found.digest, found.state) == (digest, "running"):
+                    return int(found.id)
+                raise LedgerError(f"a trial needs a number of its own; {number} is taken by {found.digest}.")
+            values = {
+                "search_id": search_id,
+                "number": number,
+                "state": "running",
+                "digest": digest,
+                "architecture": dict(architecture),
+                "choices": dict(choices),
+                "settings": settings.to_dict(),
+                "seed": settings.seed,
+                "attempt": 1,
+                "rung": 0,
+                "started": datetime.now(UTC),
+                "changed": _next_change(db),
+                "worker": worker,
+                "facts": {},
+                "driver": self._leads.get(search_id),
+                "expires": self._expiry(db),
+            }
+            return int(db.execute(insert(TrialRow).values(values).returning(TrialRow.id)).scalar_one())
+
+        return self._transact(work)
+
+    def fail_attempt(self, trial_id: int, attempt: int, kind: str, text: str) -> int:
+        """Write that an attempt at a running trial failed; the number of the next attempt, which begins.
+
+        Its curve stays: an attempt that goes on from a checkpoint adds to it, another one writes it again.
+        """
+        said = self._without_secrets(text)
+
+        def work(db: Connection) -> int:
+            written = select(FailureRow.kind).where(FailureRow.trial_id == trial_id, FailureRow.attempt == attempt)
+            if db.execute(written).scalar_one_or_none() is not None:
+                return attempt + 1  # written before, in a transaction whose answer was lost
+            row = self._own_trial(db, trial_id, attempt)
+            if row.state != "running":
+                raise LedgerError(f"only a running trial can begin again; trial row {trial_id} is {row.state}.")
+            self._add_failure(db, trial_id, row, kind, said)
+            values = {
+                "attempt": attempt + 1,
+                "rung": 0,
+                "started": datetime.now(UTC),
+                "changed": _next_change(db),
+                "worker": "",
+                "driver": self._leads.get(row.search_id),
+                "expires": self._expiry(db),
+            }
+            db.execute(update(TrialRow).where(TrialRow.id == trial_id).values(values))
+            return attempt + 1
+
+        return self._transact(work)
+
+    def _add_failure(self, db: Connection, trial_id: int, row: Row[Any], kind: str, text: str) -> None:
+        said = {"kind": kind, "text": text, "rung": row.rung, "worker": row.worker, "failed": datetime.now(UTC)}
+        db.execute(insert(FailureRow).values(trial_id=trial_id, attempt=row.attempt, **said))
+
+    def _without_secrets(self, text: str) -> str:
+        return redacted(text, [str(self.url.password)] if self.url.password else [])
 
     def add_rung(
-        self, trial_id: int, rung: int, measurements: Mapping[str, float], facts: Mapping[str, str] | None = None
+        self,
+        trial_id: int,
+        rung: int,
+        measurements: Mapping[str, float],
+        facts: Mapping[str, str] | None = None,
+        *,
+        attempt: int | None = None,
     ) -> None:
-        """Write one point of a learning curve; writing the same rung again replaces it."""
-        with self._engine.begin() as db:
-            db.execute(delete(RungRow).where(RungRow.trial_id == trial_id, RungRow.rung == rung))
+        """Write one point of a learning curve; the same rung and later ones, of an earlier attempt, are replaced."""
+
+        def work(db: Connection) -> None:
+            self._own_trial(db, trial_id, attempt)
+            db.execute(delete(RungRow).where(RungRow.trial_id == trial_id, RungRow.rung >= rung))
             rows = [{"trial_id": trial_id, "rung": rung, "name": k, "value": float(v)} for k, v in measurements.items()]
             if rows:
                 db.execute(insert(RungRow), rows)
-            values: dict[str, Any] = {"rung": rung, "changed": _next_change(db)}
+            values: dict[str, Any] = {"rung": rung, "changed": _next_change(db), "expires": self._expiry(db)}
+            values["spared"] = case((TrialRow.spared >= rung, None), else_=TrialRow.spared)
             if facts:
                 values |= {"facts": dict(facts), "worker": facts.get("worker", "")}
             db.execute(update(TrialRow).where(TrialRow.id == trial_id).values(**values))
+
+        self._transact(work)
 
     def finish_trial(
         self,
@@ -224,71 +313,101 @@ class Ledger:
         failure_kind: str | None = None,
         failure_text: str | None = None,
         facts: Mapping[str, str] | None = None,
+        attempt: int | None = None,
     ) -> None:
         """Write how a trial ended, with its final numbers, and more facts beside those it has.
 
-        Once ended, a trial stays as it is: LedgerError.
+        Once ended, a trial stays as it is: LedgerError. The same end of the same attempt, written again, changes
+        nothing.
         """
-        with self._engine.begin() as db:
-            changed = db.execute(
-                update(TrialRow)
-                .where(TrialRow.id == trial_id, TrialRow.state == "running")
-                .values(
-                    state=state,
-                    finished=datetime.now(UTC),
-                    changed=_next_change(db),
-                    failure_kind=failure_kind,
-                    failure_text=failure_text,
-                )
-            ).rowcount
-            if not changed:
-                raise LedgerError(f"only a running trial can end; trial row {trial_id} is not running.")
+        text = None if failure_text is None else self._without_secrets(failure_text)
+
+        def work(db: Connection) -> None:
+            row = self._own_trial(db, trial_id, attempt)
+            if row.state == state and (attempt is not None or repeated(db)):
+                return  # written before, in a transaction whose answer was lost
+            if row.state != "running":
+                raise LedgerError(f"only a running trial can end; trial row {trial_id} is {row.state}.")
+            values: dict[str, Any] = {
+                "state": state,
+                "finished": datetime.now(UTC),
+                "changed": _next_change(db),
+                "failure_kind": failure_kind,
+                "failure_text": text,
+                "driver": None,
+                "expires": None,
+            }
+            if facts:
+                had = db.execute(select(TrialRow.facts).where(TrialRow.id == trial_id)).scalar_one()
+                values["facts"] = {**had, **facts}
+            db.execute(update(TrialRow).where(TrialRow.id == trial_id).values(values))
+            if state == "failed":
+                self._add_failure(db, trial_id, row, failure_kind or "bug", text or "")
             rows = [
                 {"trial_id": trial_id, "name": name, "seed": seed, "value": float(value)}
                 for name, value in (measurements or {}).items()
             ]
             if rows:
                 db.execute(insert(MeasurementRow), rows)
-            if facts:
-                had = db.execute(select(TrialRow.facts).where(TrialRow.id == trial_id)).scalar_one()
-                db.execute(update(TrialRow).where(TrialRow.id == trial_id).values(facts={**had, **facts}))
+
+        self._transact(work)
 
     def spare_trial(self, trial_id: int, rung: int) -> None:
         """Write that a running trial would have been stopped after this rung, and goes on for the audit."""
-        with self._engine.begin() as db:
-            db.execute(update(TrialRow).where(TrialRow.id == trial_id).values(spared=rung, changed=_next_change(db)))
+        self._change_trial(trial_id, spared=rung)
 
     def set_weights(self, trial_id: int, path: str | None) -> None:
         """Write where a trial's weights are kept, or that they are kept no longer."""
-        with self._engine.begin() as db:
-            db.execute(update(TrialRow).where(TrialRow.id == trial_id).values(weights=path, changed=_next_change(db)))
+        self._change_trial(trial_id, weights=path)
+
+    def _change_trial(self, trial_id: int, **values: Any) -> None:
+        def work(db: Connection) -> None:
+            self._own_trial(db, trial_id)
+            db.execute(update(TrialRow).where(TrialRow.id == trial_id).values(changed=_next_change(db), **values))
+
+        self._transact(work)
 
     def kept_weights(self, search_id: int) -> list[Kept]:
         """The trials of a search whose weights are kept."""
-        query = select(TrialRow.id, TrialRow.number).where(
-            TrialRow.search_id == search_id, TrialRow.weights.is_not(None)
-        )
-        with self._engine.begin() as db:
-            return [Kept(*row) for row in db.execute(query)]
+        which = (TrialRow.search_id == search_id, TrialRow.weights.is_not(None))
+        return [Kept(*row) for row in self._rows(select(TrialRow.id, TrialRow.number).where(*which))]
 
     def add_proposal(self, search_id: int, proposal: Proposal) -> None:
         """Write a proposal that was not trained."""
-        with self._engine.begin() as db:
-            values = {**proposal._asdict(), "choices": dict(proposal.choices)}
-            db.execute(insert(ProposalRow), {"search_id": search_id, "created": datetime.now(UTC), **values})
+        values = {**proposal._asdict(), "choices": dict(proposal.choices), "created": datetime.now(UTC)}
+
+        def work(db: Connection) -> None:
+            self._own_search(db, search_id)
+            same = (ProposalRow.search_id == search_id, ProposalRow.created == values["created"])
+            if not (repeated(db) and db.execute(select(ProposalRow.id).where(*same)).first()):
+                db.execute(insert(ProposalRow), {"search_id": search_id, **values})
+
+        self._transact(work)
 
     def add_measurements(self, trial_id: int, seed: int, measurements: Mapping[str, float]) -> None:
         """Write the final numbers of a completed trial under one more seed; the same seed again replaces them."""
         rows = [{"trial_id": trial_id, "name": k, "seed": seed, "value": float(v)} for k, v in measurements.items()]
-        with self._engine.begin() as db:
-            db.execute(delete(MeasurementRow).where(MeasurementRow.trial_id == trial_id, MeasurementRow.seed == seed))
+
+        def work(db: Connection) -> None:
+            self._own_trial(db, trial_id)
+            same = (MeasurementRow.trial_id == trial_id, MeasurementRow.seed == seed)
+            db.execute(delete(MeasurementRow).where(*same))
             db.execute(insert(MeasurementRow), rows)
             db.execute(update(TrialRow).where(TrialRow.id == trial_id).values(changed=_next_change(db)))
 
+        self._transact(work)
+
     def add_opening(self, search_id: int, opening: Opening) -> None:
         """Write that the test split was opened; before any network is scored on it."""
-        with self._engine.begin() as db:
-            db.execute(insert(OpeningRow), {"search_id": search_id, **opening._asdict(), "opened": datetime.now(UTC)})
+        values = {"search_id": search_id, **opening._asdict(), "opened": datetime.now(UTC)}
+
+        def work(db: Connection) -> None:
+            self._own_search(db, search_id)
+            same = (OpeningRow.search_id == search_id, OpeningRow.opened == values["opened"])
+            if not (repeated(db) and db.execute(select(OpeningRow.id).where(*same)).first()):
+                db.execute(insert(OpeningRow), values)
+
+        self._transact(work)
 
     # -- trials: reading --
 
@@ -297,9 +416,8 @@ class Ledger:
         which = [TrialRow.search_id == search_id]
         if numbers is not None:
             which.append(TrialRow.number.in_(list(numbers)))
-        with self._engine.begin() as db:
-            rows = db.execute(select(TrialRow.__table__).where(*which).order_by(TrialRow.number)).all()
-            values = self._measurements(db, *which)
+        query = select(TrialRow.__table__).where(*which).order_by(TrialRow.number)
+        rows, values = self._transact(lambda db: (db.execute(query).all(), _measurements(db, *which)))
         return [_trial(row, values.get(row.id, {})) for row in rows]
 
     def trial(self, search_id: int, number: int) -> TrialRecord:
@@ -317,17 +435,20 @@ class Ledger:
         query = select(TrialRow.number, TrialRow.architecture).where(TrialRow.search_id == search_id)
         if numbers is not None:
             query = query.where(TrialRow.number.in_(list(numbers)))
-        with self._engine.begin() as db:
-            return {row[0]: row[1] for row in db.execute(query)}
+        return {row[0]: row[1] for row in self._rows(query)}
 
     def points(self, search_id: int, names: Sequence[str], after: int = 0) -> tuple[list[Point], int]:
         """The trials changed after `after` with their values of these names, and the newest change: for live charts."""
         table = TrialRow.__table__.c
         columns = (table.id, table.number, table.state, table.started, table.finished, table.changed)
         which = (table.search_id == search_id, table.changed > after)
-        with self._engine.begin() as db:
-            rows = db.execute(select(*columns).where(*which).order_by(table.number)).all()
-            values = self._measurements(db, *which, MeasurementRow.name.in_(list(names))) if rows else {}
+        query = select(*columns).where(*which).order_by(table.number)
+
+        def work(db: Connection) -> tuple[Sequence[Any], dict[int, dict[str, float]]]:
+            rows = db.execute(query).all()
+            return rows, _measurements(db, *which, MeasurementRow.name.in_(list(names))) if rows else {}
+
+        rows, values = self._transact(work)
         points = [
             Point(
                 row.id,
@@ -344,11 +465,11 @@ class Ledger:
     def curve(self, trial_id: int) -> list[tuple[int, dict[str, float]]]:
         """The learning curve of a trial: (epoch, numbers by name), in order."""
         columns = (RungRow.rung, RungRow.name, RungRow.value)
-        query = select(*columns).where(RungRow.trial_id == trial_id).order_by(RungRow.rung)
         rungs: dict[int, dict[str, float]] = defaultdict(dict)
-        with self._engine.begin() as db:
-            for rung, name, value in db.execute(query):
-                rungs[rung][name] = value
+        for rung, name, value in self._rows(
+            select(*columns).where(RungRow.trial_id == trial_id).order_by(RungRow.rung)
+        ):
+            rungs[rung][name] = value
         return list(rungs.items())
 
     def curves(self, search_id: int, names: Iterable[str]) -> dict[int, dict[int, dict[str, float]]]:
@@ -357,24 +478,30 @@ class Ledger:
         query = select(*columns).join(TrialRow, TrialRow.id == RungRow.trial_id)
         query = query.where(TrialRow.search_id == search_id, RungRow.name.in_(list(names)))
         found: dict[int, dict[int, dict[str, float]]] = defaultdict(dict)
-        with self._engine.begin() as db:
-            for trial_id, rung, name, value in db.execute(query.order_by(RungRow.trial_id, RungRow.rung)):
-                found[trial_id].setdefault(rung, {})[name] = value
+        for trial_id, rung, name, value in self._rows(query.order_by(RungRow.trial_id, RungRow.rung)):
+            found[trial_id].setdefault(rung, {})[name] = value
         return dict(found)
 
     def proposals(self, search_id: int) -> list[Proposal]:
         """What was proposed and not trained, in order."""
         columns = (ProposalRow.reason, ProposalRow.digest, ProposalRow.choices, ProposalRow.excess)
         query = select(*columns).where(ProposalRow.search_id == search_id).order_by(ProposalRow.id)
-        with self._engine.begin() as db:
-            return [Proposal(*row) for row in db.execute(query)]
+        return [Proposal(*row) for row in self._rows(query)]
 
     def openings(self, search_id: int) -> list[Opening]:
         """Every opening of the test split for a search, in order."""
         columns = (OpeningRow.fingerprint, OpeningRow.images, OpeningRow.reason, OpeningRow.opened)
         query = select(*columns).where(OpeningRow.search_id == search_id).order_by(OpeningRow.id)
-        with self._engine.begin() as db:
-            return [Opening(*row) for row in db.execute(query)]
+        return [Opening(*row) for row in self._rows(query)]
+
+    def failures(self, search_id: int, number: int | None = None) -> list[FailedAttempt]:
+        """Every attempt at a trial of a search that failed, by trial and attempt; `number` asks for one trial's."""
+        row = FailureRow.__table__.c
+        columns = (TrialRow.number, row.attempt, row.kind, row.text, row.rung, row.worker, row.failed)
+        query = select(*columns).join(TrialRow, TrialRow.id == row.trial_id).where(TrialRow.search_id == search_id)
+        if number is not None:
+            query = query.where(TrialRow.number == number)
+        return [FailedAttempt(*found) for found in self._rows(query.order_by(TrialRow.number, row.attempt))]
 
     def repeats(self, search_id: int, *, confirmed: bool = False) -> dict[int, Repeats]:
         """The completed trials by number with their numbers under every seed; `confirmed` asks for those alone that
@@ -388,59 +515,59 @@ class Ledger:
             MeasurementRow, trial.id == row.trial_id
         )
         found: dict[int, Repeats] = {}
-        with self._engine.begin() as db:
-            for number, own, seed, name, value in db.execute(query.where(*which)):
-                repeats = found.setdefault(number, Repeats({}, defaultdict(dict)))
-                values: Any = repeats.own if seed == own else repeats.fresh[seed]
-                values[name] = value
+        for number, own, seed, name, value in self._rows(query.where(*which)):
+            repeats = found.setdefault(number, Repeats({}, defaultdict(dict)))
+            values: Any = repeats.own if seed == own else repeats.fresh[seed]
+            values[name] = value
         return found
 
     def seeds(self, search_id: int) -> set[int]:
         """The seeds that the trials of a search were trained under, those of its confirmations left out."""
-        with self._engine.begin() as db:
-            return set(db.execute(select(TrialRow.seed).where(TrialRow.search_id == search_id).distinct()).scalars())
+        query = select(TrialRow.seed).where(TrialRow.search_id == search_id).distinct()
+        return {row.seed for row in self._rows(query)}
 
     def counts(self, search_id: int) -> dict[str, int]:
         """How many trials are in each state."""
         query = select(TrialRow.state, func.count()).where(TrialRow.search_id == search_id).group_by(TrialRow.state)
-        with self._engine.begin() as db:
-            return {row[0]: row[1] for row in db.execute(query)}
+        return {row[0]: row[1] for row in self._rows(query)}
 
-    def _measurements(self, db: Connection, *which: ColumnElement[bool]) -> dict[int, dict[str, float]]:
-        """Every final number of the trials that fit, by trial: the mean over the fresh seeds, where there are any.
 
-        The seed of the search is left out then: a trial was chosen for what it gave, which flatters it.
-        """
-        row = MeasurementRow.__table__.c
-        fresh = func.avg(case((row.seed != TrialRow.seed, row.value)))
-        query = (
-            select(row.trial_id, row.name, func.coalesce(fresh, func.avg(row.value)))
-            .join(TrialRow, TrialRow.id == row.trial_id)
-            .where(*which)
-            .group_by(row.trial_id, row.name)
-        )
-        values: dict[int, dict[str, float]] = defaultdict(dict)
-        for trial_id, name, value in db.execute(query):
-            values[trial_id][name] = value
-        return values
+def _measurements(db: Connection, *which: ColumnElement[bool]) -> dict[int, dict[str, float]]:
+    """Every final number of the trials that fit, by trial: the mean over the fresh seeds, where there are any.
+
+    The seed of the search is left out then: a trial was chosen for what it gave, which flatters it.
+    """
+    row = MeasurementRow.__table__.c
+    fresh = func.avg(case((row.seed != TrialRow.seed, row.value)))
+    query = (
+        select(row.trial_id, row.name, func.coalesce(fresh, func.avg(row.value)))
+        .join(TrialRow, TrialRow.id == row.trial_id)
+        .where(*which)
+        .group_by(row.trial_id, row.name)
+    )
+    values: dict[int, dict[str, float]] = defaultdict(dict)
+    for trial_id, name, value in db.execute(query):
+        values[trial_id][name] = value
+    return values
 
 
 def _next_change(db: Connection) -> int:
-    """One more than any change so far: writers are serialised by their transaction."""
+    """One more than any change so far: the writers of one search are serialised by the lock on its row."""
     return int(db.execute(select(func.coalesce(func.max(TrialRow.changed), 0))).scalar_one()) + 1
 
 
 def _search(row: Row[Any]) -> SearchRecord:
     fields = dict(row._mapping)
-    fields["objectives"] = tuple(fields["objectives"])
-    fields["input_size"] = tuple(fields["input_size"])
-    fields["tuned"] = tuple(fields["tuned"])
+    for name in ("driver", "driver_until"):
+        del fields[name]
+    for name in ("objectives", "input_size", "tuned"):
+        fields[name] = tuple(fields[name])
     fields["settings"] = Settings.from_dict(fields["settings"])
     return SearchRecord(**fields)
 
 
 def _trial(row: Row[Any], measurements: Mapping[str, float]) -> TrialRecord:
     fields = dict(row._mapping)
-    for name in ("search_id", "changed"):
+    for name in ("search_id", "changed", "driver"):
         del fields[name]
     return TrialRecord(**fields, measurements=measurements)

@@ -8,9 +8,10 @@ import logging
 import math
 import os
 import random
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -37,6 +38,33 @@ def _say(line: str) -> None:
     LOG.warning("%s", line)
 
 
+class Outage:
+    """When the database went away, as all threads of a ledger see it: they wait for one time, and it is told once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.began: float | None = None
+
+    def begin(self) -> bool:
+        """Whether this is the first that is seen of it."""
+        with self._lock:
+            first = self.began is None
+            if first:
+                self.began = time.monotonic()
+        return first
+
+    def lasted(self) -> float:
+        """Seconds so far."""
+        began = self.began
+        return 0.0 if began is None else time.monotonic() - began
+
+    def end(self) -> float | None:
+        """Seconds it lasted; None where there was none, or another thread saw its end."""
+        with self._lock:
+            began, self.began = self.began, None
+        return None if began is None else time.monotonic() - began
+
+
 @dataclass(frozen=True)
 class Patience:
     """How long an outage is borne, who is told of its begin and end, and who may say that it is enough."""
@@ -45,35 +73,35 @@ class Patience:
     notice: Callable[[str], None] = _say
     given_up: Callable[[], bool] = lambda: False
     hide: Callable[[str], str] = str  # strikes secrets out of a driver's message
+    outage: Outage = field(default_factory=Outage)
 
     def wait_for(self, work: Callable[[], T], is_passing: Callable[[Exception], bool], shown: str) -> T:
         """The answer of `work`, which is called again while it raises what passes; else what it raised.
 
         LedgerError, in one line, where patience ends first.
         """
-        began, tries = math.inf, 0
+        tries = 0
         while True:
             try:
                 answer = work()
             except DBAPIError as error:
                 if not is_passing(error):
                     raise
-                reason, now = self.hide(first_line(error)), time.monotonic()
+                reason = self.hide(first_line(error))
             else:
-                if tries:
-                    self.notice(f"{shown} answers again after {time.monotonic() - began:.1f} s")
+                if self.outage.began is not None and (lasted := self.outage.end()) is not None:
+                    self.notice(f"{shown} answers again after {lasted:.1f} s")
                 return answer
-            if not tries:
-                began = now
+            if self.outage.begin():
                 self.notice(f"{shown} does not answer ({reason}); trying again for up to {self.seconds:g} s")
-            left = began + self.seconds - now
-            if left <= 0 or self.given_up():
+            lasted = self.outage.lasted()
+            if lasted >= self.seconds or self.given_up():
                 raise LedgerError(
-                    f"the database must answer; {shown} has not for {now - began:.0f} s: {reason}. What it "
-                    "acknowledged is kept, and the same command goes on."
+                    f"the database must answer; {shown} has not for {lasted:.0f} s: {reason}. What it acknowledged is "
+                    "kept, and the same command goes on."
                 )
             tries += 1
-            self._sleep(min(left, MOST, LEAST * 2.0 ** min(tries, 16)) * random.uniform(0.5, 1.0))
+            self._sleep(min(self.seconds - lasted, MOST, LEAST * 2.0 ** min(tries, 16)) * random.uniform(0.5, 1.0))
 
     def _sleep(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -106,7 +134,8 @@ def patiently(engine: Engine, work: Callable[[Connection], T], patience: Patienc
         nonlocal tries
         tries += 1
         with engine.connect() as connection:
-            connection = connection.execution_options(repeated=tries > 1)
+            if tries > 1:
+                connection = connection.execution_options(repeated=True)
             with connection.begin():
                 return work(connection)
 

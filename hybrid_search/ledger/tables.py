@@ -2,9 +2,12 @@
 
 search --< trial --< measurement      one row a number: a new objective needs no migration
              |   --< rung             the learning curve, one row a number and epoch
+             |   --< failure          an attempt at it that failed, of which kind, and what was said
              `-- weights              where the trained weights of a front member are kept
 search --< proposal                   what was proposed and not trained: over budget, or known already
 search --< opening                    when and why the test split was opened
+
+A search names the one driver that may write it, until when; a running trial is leased to a driver and an attempt.
 """
 
 from datetime import UTC, datetime
@@ -27,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-HEAD = "0002"  # the newest Alembic revision; a test holds it equal to the scripts
+HEAD = "0003"  # the newest Alembic revision; a test holds it equal to the scripts
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -75,6 +78,9 @@ class SearchRow(Base):
     pruner: Mapped[str] = mapped_column(String(100), server_default="none")
     tuned: Mapped[list[str]] = mapped_column(JSON, server_default="[]")
     warm_start: Mapped[bool] = mapped_column(server_default=false())
+    uid: Mapped[str] = mapped_column(String(32), server_default="")  # the search's own in any database
+    driver: Mapped[str | None] = mapped_column(String(200))  # who may write, until `driver_until` unless renewed
+    driver_until: Mapped[datetime | None] = mapped_column(UtcTime)
 
 
 class TrialRow(Base):
@@ -105,6 +111,8 @@ class TrialRow(Base):
     failure_text: Mapped[str | None] = mapped_column(Text)
     facts: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
     weights: Mapped[str | None] = mapped_column(String(500))
+    driver: Mapped[str | None] = mapped_column(String(200))  # who holds this attempt, while it runs
+    expires: Mapped[datetime | None] = mapped_column(UtcTime)  # unless its worker shows a sign of life before
     spared: Mapped[int | None]  # the rung after which the pruner would have stopped it, had it not been for the audit
 
 
@@ -126,6 +134,19 @@ class RungRow(Base):
     rung: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(100), primary_key=True)
     value: Mapped[float] = mapped_column(Float)
+
+
+class FailureRow(Base):
+    """One attempt at a trial that failed: its kind, what was said, after which rung, on which worker."""
+
+    __tablename__ = "failure"
+    trial_id: Mapped[int] = mapped_column(ForeignKey("trial.id", ondelete="CASCADE"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    text: Mapped[str] = mapped_column(Text)
+    rung: Mapped[int]
+    worker: Mapped[str] = mapped_column(String(200))
+    failed: Mapped[datetime] = mapped_column(UtcTime)
 
 
 class ProposalRow(Base):

@@ -1,0 +1,214 @@
+"""One driver a search, one attempt a trial: who is late is refused, who is dead is followed, nothing counts twice."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+from fakes import scored, tiny_space
+from ledgers import a_search
+
+from hybrid_search.engines import open_search, question, run
+from hybrid_search.engines.drive import Plan
+from hybrid_search.engines.lead import Driver, leading
+from hybrid_search.errors import LostLease
+from hybrid_search.ledger import Ledger
+from hybrid_search.record import Settings
+from hybrid_search.search import Outcome
+
+SPACE = tiny_space()
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path}/l.db"
+
+
+@pytest.fixture
+def ledger(url):
+    with Ledger(url) as opened:
+        yield opened
+
+
+def start(ledger, search, number=0):
+    return ledger.start_trial(search.id, number, digest="d", architecture={}, choices={}, settings=Settings())
+
+
+def test_a_driver_that_lost_its_search_writes_nothing_however_late_it_wakes_up(ledger, url):
+    search = a_search(ledger, "taken over")
+    with Ledger(url) as other:
+        assert ledger.take_lead(search.id, "a:1/m/0/x", 0.05) is None
+        trial = start(ledger, search)
+        assert other.take_lead(search.id, "b:2/m/0/y", 30).driver == "a:1/m/0/x"
+        time.sleep(0.06)
+        assert other.take_lead(search.id, "b:2/m/0/y", 30) is None
+        late = [
+            lambda: ledger.add_rung(trial, 1, {"accuracy": 0.5}),
+            lambda: ledger.finish_trial(trial, "complete", {"accuracy": 0.5}),
+            lambda: ledger.fail_attempt(trial, 1, "lost", ""),
+            lambda: ledger.set_target(search.id, 99),
+            lambda: ledger.renew_lead(search.id, 30),
+            lambda: start(ledger, search, 1),
+        ]
+        for write in late:
+            with pytest.raises(LostLease, match=r"the driver that leads it, b:2; this one \(a:1\) does not"):
+                write()
+        found = other.trial(search.id, 0)
+        assert (found.state, found.rung, other.counts(search.id)) == ("running", 0, {"running": 1})
+        ledger.give_lead(search.id)  # what it no longer has
+        assert other.lead(search.id).driver == "b:2/m/0/y"
+
+
+def test_the_result_of_an_attempt_that_is_over_is_refused(ledger):
+    search = a_search(ledger, "silent")
+    trial = start(ledger, search)
+    assert ledger.fail_attempt(trial, 1, "lost", "no pulse") == 2
+    message = "must come from the attempt that holds the trial; trial row 1 is at attempt 2; got one of attempt 1"
+    with pytest.raises(LostLease, match=message):
+        ledger.add_rung(trial, 1, {"accuracy": 0.9}, attempt=1)
+    with pytest.raises(LostLease, match=message):
+        ledger.finish_trial(trial, "complete", {"accuracy": 0.9}, attempt=1)
+    ledger.finish_trial(trial, "complete", {"accuracy": 0.8}, attempt=2)
+    assert ledger.trial(search.id, 0).measurements["accuracy"] == 0.8
+
+
+def test_a_write_whose_answer_was_lost_may_be_repeated(ledger):
+    search = a_search(ledger, "repeated")
+    trial = start(ledger, search)
+    assert [ledger.fail_attempt(trial, 1, "oom", "too large") for _ in range(2)] == [2, 2]
+    for _ in range(2):
+        ledger.finish_trial(trial, "complete", {"accuracy": 0.8}, attempt=2)
+    assert [(failed.attempt, failed.kind) for failed in ledger.failures(search.id)] == [(1, "oom")]
+    assert ledger.trial(search.id, 0).attempt == 2
+
+
+def test_a_running_trial_is_leased_until_its_worker_falls_silent(ledger):
+    search = a_search(ledger, "leased")
+    ledger.take_lead(search.id, "a:1/m/0/x", 30)
+    first, second = start(ledger, search, 0), start(ledger, search, 1)
+    before = [trial.expires for trial in ledger.trials(search.id)]
+    assert all(abs(until - ledger.lead(search.id).now - timedelta(seconds=30)).seconds < 5 for until in before)
+    ledger.renew_lead(search.id, 60, silent=[first])
+    after = [trial.expires for trial in ledger.trials(search.id)]
+    assert after[0] == before[0]
+    assert after[1] > before[1]
+    ledger.finish_trial(second, "complete", {})
+    assert ledger.trials(search.id)[1].expires is None
+
+
+def test_every_failed_attempt_is_kept_with_what_was_said_and_without_secrets(ledger, monkeypatch):
+    monkeypatch.setenv("CLOUD_ACCESS_KEY", "AKIA-very-secret")
+    search = open_search(question(SPACE, trials=1), ledger)
+    trial = search.ask()
+    said = "cannot reach postgresql://me:hunter22@host/db with AKIA-very-secret"
+    again = search.fail(trial, "oom", said)
+    assert again.attempt == 2
+    assert search.fail(again, "oom", said) is None  # one more attempt after memory ran out, and no third
+    found = ledger.failures(search.record.id)
+    assert [(failed.number, failed.attempt, failed.kind) for failed in found] == [(0, 1, "oom"), (0, 2, "oom")]
+    assert {failed.text for failed in found} == {"cannot reach postgresql://me:***@host/db with ***"}
+    assert ledger.trial(search.record.id, 0).failure_text == found[1].text
+    assert search.progress().retried == open_search(question(SPACE, trials=1), ledger).progress().retried == 1
+
+
+@pytest.mark.parametrize(("kind", "attempts"), [("lost", 3), ("oom", 2), ("timeout", 2), ("nan", 1), ("bug", 1)])
+def test_each_kind_of_failure_has_its_number_of_attempts(ledger, kind, attempts):
+    search = open_search(question(SPACE, trials=4), ledger)
+    trial, tried = search.ask(), 0
+    while trial is not None:
+        search = open_search(question(SPACE, trials=4), ledger) if tried == 1 else search  # kinds outlive a driver
+        trial = search.ask() if tried == 1 else trial
+        tried += 1
+        trial = search.fail(trial, kind, "again")
+    assert tried == attempts
+    assert ledger.trial(search.record.id, 0).failure_kind == kind
+
+
+def test_a_second_driver_waits_says_so_and_does_not_train_more(url):
+    begun, said = threading.Event(), []
+
+    def slow(architecture, settings):
+        begun.set()
+        time.sleep(0.3)
+        yield {"accuracy": 0.5}
+
+    def first():
+        with Ledger(url) as own:
+            run(SPACE, trials=4, engine="local", ledger=own, evaluate=slow)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    begun.wait(30)
+    with Ledger(url) as second:
+        run(SPACE, trials=4, engine="local", ledger=second, evaluate=slow, notice=said.append)
+        trials = second.trials(second.search().id)
+        lead = second.lead(second.search().id)
+    thread.join()
+    assert [(trial.number, trial.state, trial.attempt) for trial in trials] == [(n, "complete", 1) for n in range(4)]
+    assert len(said) == 1
+    assert f"'tiny' is being run by {Driver().host}:{os.getpid()}; this command waits" in said[0]
+    assert (lead.driver, lead.live) == (None, False)
+
+
+def test_a_driver_that_was_killed_is_followed_at_once_on_its_machine(ledger, url):
+    search = a_search(ledger, "killed")
+    code = (
+        "import sys, os, signal; from hybrid_search.ledger import Ledger\n"
+        "from hybrid_search.engines.lead import Driver\n"
+        "assert Ledger(sys.argv[1]).take_lead(1, str(Driver()), 3600) is None\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, url], check=False, timeout=60)
+    assert done.returncode == -9
+    assert ledger.lead(search.id).live
+    begun = time.monotonic()
+    with leading(ledger, search, Plan(scored())) as waited:
+        assert not waited
+    assert time.monotonic() - begun < 2.0
+
+
+def test_a_driver_knows_who_is_gone_and_whom_it_cannot_see():
+    here = Driver()
+    assert not here.is_gone(str(here))
+    assert not here.is_gone(str(Driver(token="another call of this process")))
+    assert here.is_gone(str(Driver(pid=2**22 + 1)))
+    assert here.is_gone(str(Driver(began="1")))  # another process has its number by now
+    assert not here.is_gone(str(Driver(machine="elsewhere", pid=2**22 + 1)))
+    assert not here.is_gone("what no driver of ours wrote")
+
+
+def test_a_search_that_was_taken_away_stops_its_driver_with_a_message(ledger, url):
+    def evaluate(architecture, settings):
+        with Ledger(url) as thief:
+            assert thief.take_lead(1, "thief:1/m/0/x", 30, gone=lambda driver: True) is None
+        yield {"accuracy": 0.5}
+
+    with pytest.raises(LostLease, match="the driver that leads it, thief:1; this one"):
+        run(SPACE, trials=4, engine="local", ledger=ledger, evaluate=evaluate)
+    assert ledger.counts(1) == {"running": 1}
+    assert ledger.lead(1).driver == "thief:1/m/0/x"
+
+
+def test_a_lease_is_renewed_for_as_long_as_its_driver_lives(ledger, url):
+    search = a_search(ledger, "long")
+    with leading(ledger, search, Plan(scored()), seconds=0.3), Ledger(url) as other:
+        for _ in range(8):
+            time.sleep(0.1)
+            assert other.take_lead(search.id, "b:2/m/0/y", 30) is not None
+    assert other.take_lead(search.id, "b:2/m/0/y", 30) is None
+
+
+def test_a_trial_that_its_driver_left_is_told_apart_from_one_that_failed(ledger):
+    first = open_search(question(SPACE, trials=2), ledger)
+    trial = first.ask()
+    second = open_search(question(SPACE, trials=2), ledger)
+    again = second.ask()
+    assert (again.number, again.attempt) == (0, 2)
+    assert [(failed.attempt, failed.kind) for failed in ledger.failures(first.record.id)] == [(1, "pre-empted")]
+    with pytest.raises(LostLease, match="at attempt 2; got one of attempt 1"):
+        first.tell(trial, Outcome("complete", {"accuracy": 0.9}))
+    second.tell(again, Outcome("complete", {"accuracy": 0.8}))
+    assert ledger.trial(first.record.id, 0).measurements["accuracy"] == 0.8
