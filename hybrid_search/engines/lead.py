@@ -74,7 +74,7 @@ def leading(ledger: Ledger, search: SearchRecord, plan: Plan, seconds: float = L
     driver = Driver()
     waited = False
     # An outage of the database is told where the rest is told, and a search that is to stop does not wait for its end.
-    ledger.patience = replace(ledger.patience, notice=plan.notice, given_up=plan.stop.is_set)
+    ledger.patience = replace(ledger.patience, notice=lambda line: plan.notice(line), given_up=plan.stop.is_set)
     while (lease := ledger.take_lead(search.id, str(driver), seconds, driver.is_gone)) is not None:
         if not waited:
             plan.notice(

@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from urllib.parse import quote, quote_plus
@@ -78,6 +80,31 @@ def open_engine(url: URL, *, read_only: bool = False) -> Engine:
     A database that does not exist yet is created where it is a file, except when it is opened read-only. A server that
     is just starting is waited for, as long as patience lasts.
     """
+    with _opening(url, read_only) as (engine, revision):
+        if revision != HEAD and read_only:
+            holds = "no ledger" if revision is None else f"revision {revision}"
+            law = "--db must name a ledger of this version"
+            raise LedgerError(
+                f"{law}; {shown(url)} holds {holds}. hybrid-search db upgrade brings an older one up to date."
+            )
+        if revision != HEAD:
+            upgrade(engine, url, revision, shown(url))
+        return engine
+
+
+def held_revision(url: str | None = None) -> str:
+    """The revision that the ledger at a URL has; LedgerError where there is no ledger."""
+    parsed = database_url(url)
+    with _opening(parsed, read_only=True) as (engine, revision):
+        engine.dispose()
+        if revision is None:
+            raise LedgerError(f"--db must name a ledger; {shown(parsed)} holds none.")
+        return revision
+
+
+@contextmanager
+def _opening(url: URL, read_only: bool) -> Iterator[tuple[Engine, str | None]]:
+    """An engine and the revision its database holds; whatever a driver raises meanwhile is a LedgerError."""
     try:
         engine = (sqlite_engine if url.get_backend_name() == "sqlite" else postgres_engine)(url, read_only)
     except (NoSuchModuleError, ImportError) as error:
@@ -88,24 +115,14 @@ def open_engine(url: URL, *, read_only: bool = False) -> Engine:
     except OSError as error:
         raise _closed(url, error) from None
     try:
-        revision = patience_with(url, read_only=read_only).wait_for(
-            lambda: revision_of(engine), is_starting, shown(url)
-        )
-        if revision != HEAD and read_only:
-            holds = "no ledger" if revision is None else f"revision {revision}"
-            law = "--db must name a ledger of this version"
-            raise LedgerError(
-                f"{law}; {shown(url)} holds {holds}. hybrid-search db upgrade brings an older one up to date."
-            )
-        if revision != HEAD:
-            upgrade(engine, url, revision, shown(url))
+        waiting = patience_with(url, read_only=read_only)
+        yield engine, waiting.wait_for(lambda: revision_of(engine), is_starting, shown(url))
     except (DBAPIError, sqlite3.Error, OSError) as error:
         engine.dispose()
         raise _closed(url, error) from None
     except LedgerError:
         engine.dispose()
         raise
-    return engine
 
 
 def _closed(url: URL, error: Exception) -> LedgerError:
