@@ -132,6 +132,7 @@ def run(
             tune_recipe=tune_recipe,
         )
     _closing(search, form, db, stopped=stopped.signal is not None)
+    search.ledger.close()
     if stopped.signal is not None:
         raise typer.Exit(SIGNALS[stopped.signal])
     if not search.progress().counts["complete"] and search.stopping.why is None:
@@ -314,7 +315,7 @@ def _closing(search: "Search", form: Format, db: str | None, *, stopped: bool) -
 
     if not progress.counts["complete"]:
         return
-    tail = f" --db {quote(db)}" if db else ""
+    tail = f" --db {quote(search.ledger.typed)}" if db else ""
     command = called()
     say("next:")
     say(f"  {command} dashboard {quote(name)}{tail}      # look at it")

@@ -87,11 +87,22 @@ def leading(ledger: Ledger, search: SearchRecord, plan: Plan, seconds: float = L
     thread = threading.Thread(target=_renew, args=(ledger, search.id, plan, seconds, ended), daemon=True)
     thread.start()
     try:
-        yield waited
+        with _without_credentials():
+            yield waited
     finally:
         ended.set()
         thread.join()
         ledger.give_lead(search.id)
+
+
+@contextmanager
+def _without_credentials() -> Iterator[None]:
+    """Workers inherit the driver's environment, and need no database: what opens it is taken out meanwhile."""
+    held = {name: os.environ.pop(name) for name in ("HYBRID_SEARCH_DB", "PGPASSWORD") if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(held)
 
 
 def _renew(ledger: Ledger, search_id: int, plan: Plan, seconds: float, ended: threading.Event) -> None:

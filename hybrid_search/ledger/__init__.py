@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Executable, Row, case, delete,
 
 from hybrid_search.errors import LedgerError, UnknownName, nearest
 from hybrid_search.ledger import leases
-from hybrid_search.ledger.connect import database_url, open_engine, patience_with, shown
+from hybrid_search.ledger.connect import database_url, open_engine, patience_with, shown, without_password
 from hybrid_search.ledger.patience import patiently, repeated
 from hybrid_search.ledger.tables import (
     FailureRow,
@@ -54,6 +54,11 @@ class Ledger:
     def shown(self) -> str:
         """The URL as it may be printed: without its password."""
         return shown(self.url)
+
+    @property
+    def typed(self) -> str:
+        """The URL as a command to type next names it: without its password, which PGPASSWORD or ~/.pgpass give."""
+        return shown(without_password(self.url))
 
     def close(self) -> None:
         """Give the connections back."""

@@ -45,12 +45,10 @@ def _postgres_url(url: URL) -> URL:
         raise LedgerError("--db must be a URL whose user and password write @ as %40; got one with a second @.")
     if not url.database:
         raise LedgerError(f"--db must name a database, as in postgresql://USER@HOST/DATABASE; got {shown(url)}.")
-    # A password may stand in the query as well: it is moved to where it is hidden.
-    password = url.query.get("password")
-    password = password[-1] if isinstance(password, tuple) else password
-    return url.difference_update_query(["password"]).set(
-        drivername="postgresql+psycopg", password=url.password if password is None else password
-    )
+    # A password may stand in the query or the environment as well: it is taken to where it is hidden.
+    given = url.query.get("password")
+    password = url.password or (given[-1] if isinstance(given, tuple) else given) or os.environ.get("PGPASSWORD")
+    return url.difference_update_query(["password"]).set(drivername="postgresql+psycopg", password=password)
 
 
 def shown(url: URL) -> str:
@@ -58,6 +56,11 @@ def shown(url: URL) -> str:
     query = {name: "***" if name in SECRETS else value for name, value in url.query.items()}
     plain = url.set(drivername=url.get_backend_name(), query=query)
     return plain.render_as_string(hide_password=True)
+
+
+def without_password(url: URL) -> URL:
+    """The URL of the same database, to be opened with a password from elsewhere."""
+    return URL.create(url.drivername, url.username, None, url.host, url.port, url.database, url.query)
 
 
 def without_secrets(text: str, url: URL) -> str:
