@@ -442,6 +442,13 @@ class Ledger:
             query = query.where(TrialRow.number.in_(list(numbers)))
         return {row[0]: row[1] for row in self._rows(query)}
 
+    def digests(self, search_id: int) -> dict[int, str]:
+        """The networks of a search by trial number, as their digests."""
+        query = (
+            select(TrialRow.number, TrialRow.digest).where(TrialRow.search_id == search_id).order_by(TrialRow.number)
+        )
+        return {row.number: row.digest for row in self._rows(query)}
+
     def points(self, search_id: int, names: Sequence[str], after: int = 0) -> tuple[list[Point], int]:
         """The trials changed after `after` with their values of these names, and the newest change: for live charts."""
         table = TrialRow.__table__.c
@@ -477,11 +484,16 @@ class Ledger:
             rungs[rung][name] = value
         return list(rungs.items())
 
-    def curves(self, search_id: int, names: Iterable[str]) -> dict[int, dict[int, dict[str, float]]]:
-        """Every learning curve of a search: trial id -> epoch -> the numbers of these names."""
+    def curves(
+        self, search_id: int, names: Iterable[str], numbers: Iterable[int] | None = None
+    ) -> dict[int, dict[int, dict[str, float]]]:
+        """Every learning curve of a search: trial id -> epoch -> the numbers of these names; `numbers` asks for the
+        curves of some trials."""
         columns = (RungRow.trial_id, RungRow.rung, RungRow.name, RungRow.value)
         query = select(*columns).join(TrialRow, TrialRow.id == RungRow.trial_id)
         query = query.where(TrialRow.search_id == search_id, RungRow.name.in_(list(names)))
+        if numbers is not None:
+            query = query.where(TrialRow.number.in_(list(numbers)))
         found: dict[int, dict[int, dict[str, float]]] = defaultdict(dict)
         for trial_id, rung, name, value in self._rows(query.order_by(RungRow.trial_id, RungRow.rung)):
             found[trial_id].setdefault(rung, {})[name] = value
