@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from ledgers import a_search, write_trial
+from ledgers import a_search, fill, write_trial
 from sqlalchemy import URL, text
 
 from hybrid_search.errors import LedgerError, UnknownName
@@ -114,6 +114,16 @@ def test_readers_ask_only_for_what_is_new(ledger):
     points, later = ledger.points(search.id, ["accuracy"], after=seen)
     assert [(p.number, p.state) for p in points] == [(1, "running")]
     assert ledger.points(search.id, ["accuracy"], after=later) == ([], later)
+
+
+def test_the_values_of_completed_trials_are_those_of_their_points(ledger):
+    search, other = a_search(ledger, "asked"), a_search(ledger, "other")
+    fill(ledger, search, 40)
+    fill(ledger, other, 5)
+    points, _ = ledger.points(search.id, ["accuracy", "flops", "nothing"])
+    values = ledger.values(search.id, ["accuracy", "flops", "nothing"])
+    assert list(values.items()) == [(point.number, point.values) for point in points if point.state == "complete"]
+    assert len(values) > 30
 
 
 def test_proposals_that_were_not_trained_are_kept(ledger):
@@ -277,6 +287,10 @@ def test_fresh_seeds_take_the_place_of_the_one_that_a_trial_was_chosen_for(ledge
     assert found["flops"] > 0  # measured under the own seed alone
     (changed,), newest = ledger.points(search.id, ["accuracy"], before)
     assert (changed.number, newest > before) == (5, True)
+    assert ledger.values(search.id, ["accuracy", "flops"])[5] == {
+        "accuracy": found["accuracy"],
+        "flops": found["flops"],
+    }
     repeats = ledger.repeats(search.id, confirmed=True)[5]
     assert (repeats.own["accuracy"], sorted(repeats.fresh)) == (0.9, [1, 2])
     write_trial(ledger, search, 6)

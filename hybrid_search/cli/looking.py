@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hybrid_search.architecture import Architecture
-    from hybrid_search.ledger import Ledger, Point
+    from hybrid_search.ledger import Ledger
     from hybrid_search.record import SearchRecord
 
 SAMPLED = 400  # random designs that the share within a budget is estimated from
@@ -229,16 +229,15 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format) -> None:
     from hybrid_search.warm import known_names
 
     names = list(dict.fromkeys([*record.objectives, "accuracy", "flops", "params"]))
-    points, _ = ledger.points(record.id, sorted(names))
-    complete = {point.number: point for point in points if point.state == "complete"}
-    numbers = front_rows([(n, dict(p.values)) for n, p in complete.items()], record.objectives)
+    complete = ledger.values(record.id, sorted(names))
+    numbers = front_rows(list(complete.items()), record.objectives)
     trials = {trial.number: trial for trial in ledger.trials(record.id, numbers)}
     known = known_names(record)
-    standings = read_standings(ledger, record, {number: point.values for number, point in complete.items()})
+    standings = read_standings(ledger, record, complete)
     rows: list[dict[str, Any]] = [
         {
             "trial": number,
-            **{name: complete[number].values.get(name) for name in names},
+            **{name: complete[number].get(name) for name in names},
             **(certainty(standings.get(number), names, form) if standings else {}),
             "digest": trials[number].digest,
             "design": str(Architecture.from_dict(trials[number].architecture)),
@@ -275,7 +274,7 @@ def _known_off_front(
     ledger: "Ledger",
     record: "SearchRecord",
     known: "Mapping[str, str]",
-    complete: "Mapping[int, Point]",
+    complete: "Mapping[int, Mapping[str, float]]",
     front: "Sequence[int]",
 ) -> None:
     """Say how the known designs did that are not on the front."""
