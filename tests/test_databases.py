@@ -1,11 +1,14 @@
 """One ledger on two databases: the same search, resumed and read, ends alike; a URL that leads nowhere is refused."""
 
 import json
+import signal
 
 import pytest
+import typer
 from fakes import scored, tiny_space
 
 from hybrid_search import cli
+from hybrid_search.cli.searching import stoppable
 from hybrid_search.engines import run
 from hybrid_search.errors import LedgerError
 from hybrid_search.ledger import Ledger
@@ -92,3 +95,18 @@ def test_patience_can_be_set(tmp_path, monkeypatch):
     monkeypatch.setenv("HYBRID_SEARCH_DB_PATIENCE", "7.5")
     with Ledger(f"sqlite:///{tmp_path}/l.db") as ledger:
         assert ledger.patience.seconds == 7.5
+
+
+def lose_the_database(number):
+    with stoppable() as stopped:
+        stopped.signal = number
+        raise LedgerError("the database must answer; it has not.")
+
+
+def test_a_search_that_is_stopped_while_its_database_is_away_ends_as_stopped(capsys):
+    with pytest.raises(typer.Exit) as ended:
+        lose_the_database(signal.SIGTERM)
+    assert ended.value.exit_code == 143
+    assert capsys.readouterr().err == "hybrid-search: the database must answer; it has not.\n"
+    with pytest.raises(LedgerError, match="must answer"):
+        lose_the_database(None)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hybrid_search.cli.printing import Database, Format, FormatOption, called, progress_bar, say
-from hybrid_search.errors import SettingsError
+from hybrid_search.errors import LedgerError, SettingsError
 
 if TYPE_CHECKING:
     from hybrid_search.engines.drive import Plan
@@ -189,6 +189,11 @@ def stoppable() -> Iterator[_Stopped]:
     before = {number: signal.signal(number, stopped) for number in SIGNALS}
     try:
         yield stopped
+    except LedgerError as error:
+        if stopped.signal is None:
+            raise
+        say(f"hybrid-search: {error}")  # the database was away when the search was to stop
+        raise typer.Exit(SIGNALS[stopped.signal]) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
