@@ -3,6 +3,7 @@
 Points are rows of objective values; `directions` says for each column whether more or less is better.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -190,7 +191,7 @@ def front_rows(trials: Sequence[tuple[int, dict[str, float]]], names: Sequence[s
     `trials` are (number, values by name) of completed trials; those that lack an objective are left out.
     """
     kinds = [OBJECTIVES[name] for name in names]
-    whole = [(number, [values[name] for name in names]) for number, values in trials if all(n in values for n in names)]
-    indices = pareto_front([row for _, row in whole], [kind.direction for kind in kinds]) if whole else []
+    rows = [[values.get(name, math.nan) for name in names] for _, values in trials]
+    indices = pareto_front(rows, [kind.direction for kind in kinds]) if rows else []
     first = -1.0 if kinds[0].direction == "maximize" else 1.0
-    return [whole[i][0] for i in sorted(indices, key=lambda i: (first * whole[i][1][0], whole[i][1]))]
+    return [trials[i][0] for i in sorted(indices, key=lambda i: (first * rows[i][0], rows[i]))]

@@ -2,13 +2,17 @@
 
 import json
 import signal
+import sys
+import time
 
 import pytest
 import typer
 from fakes import scored, tiny_space
+from ledgers import a_search, write_trial
 
 from hybrid_search import cli
 from hybrid_search.cli.searching import stoppable
+from hybrid_search.dashboard.watch import FRESH, Watch
 from hybrid_search.engines import run
 from hybrid_search.errors import LedgerError
 from hybrid_search.ledger import Ledger
@@ -82,6 +86,27 @@ def test_a_server_says_who_is_connected_and_what_the_url_sets_holds(server):
     for query, name in (("", "hybrid-search"), ("?application_name=mine", "mine")):
         with Ledger(server.database() + query) as ledger, ledger._engine.connect() as connection:
             assert connection.exec_driver_sql("SHOW application_name").scalar_one() == name
+
+
+def test_a_driver_that_is_not_installed_is_named_with_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(LedgerError, match=r"needs a driver that is not there.*pip install 'hybrid-search\[postgres\]'"):
+        Ledger("postgresql://u:geheim@127.0.0.1:1/d")
+
+
+@pytest.mark.server
+def test_the_page_follows_a_search_on_a_server(server):
+    url = server.database()
+    with Ledger(url) as ledger:
+        search = a_search(ledger, "mine")
+        write_trial(ledger, search, 0)
+        watch = Watch(url)
+        seen = [len(watch.view(search).points)]
+        write_trial(ledger, search, 1)
+        time.sleep(FRESH)
+        seen.append(len(watch.view(search).points))
+        watch.close()
+    assert seen == [1, 2]
 
 
 @pytest.mark.parametrize("given", ["soon", "-1", "inf"])

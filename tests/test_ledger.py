@@ -234,13 +234,13 @@ def test_a_ledger_of_the_first_schema_is_brought_up_to_date_and_keeps_its_search
 def test_processes_that_make_a_ledger_together_both_get_it(url):
     code = "import sys; from hybrid_search import Ledger; input(); Ledger(sys.argv[1]).close()"
     command = [sys.executable, "-c", code, url]
-    together = [subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    together = [subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     time.sleep(1.0)  # all have imported what they need
     for process in together:
         process.stdin.write("\n")
         process.stdin.flush()
     ends = [process.communicate(timeout=60)[1] for process in together]
-    assert [process.returncode for process in together] == [0, 0, 0], ends
+    assert [process.returncode for process in together] == [0, 0], ends
 
 
 def test_the_url_comes_from_the_flag_then_the_environment_then_the_default(monkeypatch):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar
 from uuid import uuid4
+from weakref import finalize
 
 from sqlalchemy import ColumnElement, Connection, Executable, Row, case, delete, func, insert, select, update
 
@@ -48,6 +49,8 @@ class Ledger:
         self.patience = patience_with(self.url, read_only=read_only)
         self.lease_seconds = LEASE_SECONDS
         self._engine = open_engine(self.url, read_only=read_only)
+        # A ledger that is forgotten gives its connections back too; not at exit, which forked children share.
+        finalize(self, self._engine.dispose).atexit = False
         self._leads: dict[int, str] = {}  # search id -> this ledger's own driver of it
 
     @property
@@ -487,10 +490,12 @@ class Ledger:
         def work(db: Connection) -> dict[int, dict[str, float]]:
             found: dict[int, dict[str, float]] = {}
             several = []
-            for trial, seeds, *values in db.execute(pivot).all():
-                found[trial] = {name: value for name, value in zip(names, values, strict=True) if value is not None}
-                if seeds:  # more than one: their mean counts
-                    several.append(trial)
+            for measured in db.execute(pivot).all():
+                values = dict(zip(names, measured[2:], strict=True))
+                lacking = None in values.values()
+                found[measured[0]] = {k: v for k, v in values.items() if v is not None} if lacking else values
+                if measured[1]:  # more than one seed: the mean counts
+                    several.append(measured[0])
             if several:
                 found |= _measurements(db, TrialRow.id.in_(several), row.name.in_(names))
             return {number: found[trial] for trial, number in db.execute(numbers).all() if trial in found}
