@@ -4,6 +4,7 @@ import json
 import signal
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import typer
@@ -16,6 +17,7 @@ from hybrid_search.dashboard.watch import FRESH, Watch
 from hybrid_search.engines import run
 from hybrid_search.errors import LedgerError
 from hybrid_search.ledger import Ledger
+from hybrid_search.ledger.checking import check
 from hybrid_search.ledger.connect import database_url, shown, without_secrets
 
 
@@ -107,6 +109,28 @@ def test_the_page_follows_a_search_on_a_server(server):
         seen.append(len(watch.view(search).points))
         watch.close()
     assert seen == [1, 2]
+
+
+def test_a_full_disk_is_waited_out_and_the_file_stays_whole(tmp_path):
+    with Ledger(f"sqlite:///{tmp_path}/l.db") as ledger:
+        search, said = a_search(ledger), []
+
+        def limit(pages):
+            with ledger._engine.connect() as connection:
+                return connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}").scalar_one()
+
+        def make_room(line):
+            said.append(line)
+            limit(100_000)
+
+        ledger.patience = replace(ledger.patience, notice=make_room)
+        assert limit(1) > 1  # as many as there are
+        for number in range(20):
+            write_trial(ledger, search, number)
+        assert ledger.counts(search.id) == {"complete": 20}
+        assert [row for row in check(ledger) if row.broken] == []
+    assert f"sqlite:///{tmp_path}/l.db does not answer (database or disk is full)" in said[0]
+    assert "answers again" in said[1]
 
 
 @pytest.mark.parametrize("given", ["soon", "-1", "inf"])
