@@ -12,6 +12,7 @@ from ledgers import a_search, fill, write_trial
 from sqlalchemy import URL, text
 
 from hybrid_search.errors import LedgerError, UnknownName
+from hybrid_search.front import front_rows
 from hybrid_search.ledger import Ledger, Opening, Proposal
 from hybrid_search.ledger.connect import database_url
 from hybrid_search.ledger.schema import MIGRATIONS
@@ -124,6 +125,24 @@ def test_the_values_of_completed_trials_are_those_of_their_points(ledger):
     values = ledger.values(search.id, ["accuracy", "flops", "nothing"])
     assert list(values.items()) == [(point.number, point.values) for point in points if point.state == "complete"]
     assert len(values) > 30
+
+
+@pytest.mark.parametrize("objectives", [("accuracy", "flops"), ("flops", "accuracy"), ("accuracy", "flops", "params")])
+def test_the_contenders_for_a_front_hold_all_of_it(ledger, objectives):
+    search, other = a_search(ledger, "asked", objectives), a_search(ledger, "other")
+    fill(ledger, search, 300, states="complete")
+    fill(ledger, other, 5, seed=1)
+    for number in (3, 30):  # retrained, one for the better and one for the worse
+        trial = ledger.trial(search.id, number)
+        ledger.add_measurements(trial.id, 5, {**trial.measurements, "accuracy": 0.9 + number / 400})
+        ledger.add_measurements(trial.id, 6, {**trial.measurements, "accuracy": 0.1})
+    values = ledger.values(search.id, ["params", *objectives])
+    found = ledger.contenders(search.id, ["params", *objectives], objectives)
+    assert len(values) == 300
+    assert found.items() <= values.items()
+    front = front_rows(list(values.items()), objectives)
+    assert front_rows(list(found.items()), objectives) == front
+    assert len(found) <= (len(front) + 5 if len(objectives) == 2 else 300)
 
 
 def test_proposals_that_were_not_trained_are_kept(ledger):

@@ -10,7 +10,20 @@ from typing import Any, Self, TypeVar
 from uuid import uuid4
 from weakref import finalize
 
-from sqlalchemy import ColumnElement, Connection, Executable, Row, case, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Executable,
+    Row,
+    Select,
+    case,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from hybrid_search.errors import LedgerError, UnknownName, nearest
 from hybrid_search.ledger import leases
@@ -26,6 +39,7 @@ from hybrid_search.ledger.tables import (
     TrialRow,
 )
 from hybrid_search.ledger.values import FailedAttempt, Kept, Lease, Opening, Point, Proposal, Repeats
+from hybrid_search.objectives import OBJECTIVES
 from hybrid_search.record import SearchRecord, Settings, State, TrialRecord
 from hybrid_search.redaction import redacted
 
@@ -33,6 +47,7 @@ __all__ = ["FailedAttempt", "Kept", "Lease", "Ledger", "Opening", "Point", "Prop
 
 LEASE_SECONDS = 30.0  # of a running trial that shows no sign of life, and of a driver
 
+FEW = 1000  # trials that are asked for by their ids
 T = TypeVar("T")
 
 
@@ -480,25 +495,39 @@ class Ledger:
     def values(self, search_id: int, names: Sequence[str]) -> dict[int, dict[str, float]]:
         """The present values of these names of the completed trials, by number: as in `points`, in a fraction of its
         time where there are many trials."""
-        row = MeasurementRow.__table__.c
-        complete = select(TrialRow.id).where(TrialRow.search_id == search_id, TrialRow.state == "complete")
-        columns = [func.max(case((row.name == name, row.value))) for name in names]
-        pivot = select(row.trial_id, func.min(row.seed) < func.max(row.seed), *columns).group_by(row.trial_id)
-        pivot = pivot.where(row.name.in_(names), row.trial_id.in_(complete))
+        return self._values(search_id, names, _pivot(search_id, names))
+
+    def contenders(
+        self, search_id: int, names: Sequence[str], objectives: Sequence[str]
+    ) -> dict[int, dict[str, float]]:
+        """Those of `values` that may be on the front: all that are, and of two objectives hardly another."""
+        names = list(dict.fromkeys([*objectives, *names]))
+        pivot = _pivot(search_id, names)
+        if len(objectives) == 2:
+            each = pivot.subquery()
+            signs = [-1 if OBJECTIVES[name].direction == "maximize" else 1 for name in objectives]
+            least = [each.c[f"value{i}"] * sign for i, sign in enumerate(signs)]
+            counted = case((each.c.several, None), else_=least[1])  # what `_pivot` says of these is not their value
+            before = func.min(counted).over(order_by=least, rows=(None, -1))  # of those no worse in the first
+            swept = select(each, least[1].label("cost"), before.label("before")).subquery()
+            stays = or_(swept.c.several, swept.c.before.is_(None), swept.c.cost <= swept.c.before)
+            pivot = select(*(swept.c[column.name] for column in each.c)).where(stays)
+        return self._values(search_id, names, pivot)
+
+    def _values(self, search_id: int, names: Sequence[str], pivot: Select[Any]) -> dict[int, dict[str, float]]:
         numbers = select(TrialRow.id, TrialRow.number).where(TrialRow.search_id == search_id).order_by(TrialRow.number)
 
         def work(db: Connection) -> dict[int, dict[str, float]]:
             found: dict[int, dict[str, float]] = {}
             several = []
-            for measured in db.execute(pivot).all():
-                values = dict(zip(names, measured[2:], strict=True))
-                lacking = None in values.values()
-                found[measured[0]] = {k: v for k, v in values.items() if v is not None} if lacking else values
-                if measured[1]:  # more than one seed: the mean counts
-                    several.append(measured[0])
-            if several:
-                found |= _measurements(db, TrialRow.id.in_(several), row.name.in_(names))
-            return {number: found[trial] for trial, number in db.execute(numbers).all() if trial in found}
+            for trial, seeds, *row in db.execute(pivot).all():
+                found[trial] = {name: value for name, value in zip(names, row, strict=True) if value is not None}
+                if seeds:
+                    several.append(trial)
+            if several:  # measured under more than one seed: the mean counts
+                found |= _measurements(db, TrialRow.id.in_(several), MeasurementRow.name.in_(names))
+            which = numbers if len(found) > FEW else numbers.where(TrialRow.id.in_(list(found)))
+            return {number: found[trial] for trial, number in db.execute(which).all() if trial in found}
 
         return self._transact(work)
 
@@ -575,6 +604,16 @@ class Ledger:
         """How many trials are in each state."""
         query = select(TrialRow.state, func.count()).where(TrialRow.search_id == search_id).group_by(TrialRow.state)
         return {row[0]: row[1] for row in self._rows(query)}
+
+
+def _pivot(search_id: int, names: Sequence[str]) -> Select[Any]:
+    """A row for every completed trial: its id, whether several seeds were measured, and its values of these names."""
+    row = MeasurementRow.__table__.c
+    complete = select(TrialRow.id).where(TrialRow.search_id == search_id, TrialRow.state == "complete")
+    columns = [func.max(case((row.name == name, row.value))).label(f"value{i}") for i, name in enumerate(names)]
+    several = (func.min(row.seed) < func.max(row.seed)).label("several")
+    query: Select[Any] = select(row.trial_id, several, *columns).group_by(row.trial_id)
+    return query.where(row.name.in_(names), row.trial_id.in_(complete))
 
 
 def _measurements(db: Connection, *which: ColumnElement[bool]) -> dict[int, dict[str, float]]:
