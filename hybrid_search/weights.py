@@ -2,9 +2,11 @@
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hybrid_search.errors import LedgerError
 from hybrid_search.ledger.connect import beside
 
 if TYPE_CHECKING:
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 class WeightsFolder:
     """Where the weights of one search are kept: `<database>.weights/<search id>/<trial number>.safetensors`.
 
-    A database that is not a file keeps them under results/.
+    A database that is not a file keeps them under results/, in a folder named after its host and itself.
     """
 
     def __init__(self, url: "URL", search_id: int) -> None:
@@ -45,3 +47,19 @@ class WeightsFolder:
     def drop(self, number: int) -> None:
         """Remove a trial's weights, if there."""
         self.file(number).unlink(missing_ok=True)
+
+
+def copy_weights(source: WeightsFolder, target: WeightsFolder, kept: Mapping[int, str]) -> int:
+    """Copy the weights kept by trial number into another folder; how many were not there yet.
+
+    What is gone from the source is left out: whoever wants it trains it again. LedgerError where it cannot be written.
+    """
+    written = 0
+    for number, name in kept.items():
+        if target.read(number, name) is None and (weights := source.read(number, name)) is not None:
+            try:
+                target.write(number, weights)
+            except OSError as error:
+                raise LedgerError(f"weights are copied with their search; {target.file(number)}: {error}.") from None
+            written += 1
+    return written

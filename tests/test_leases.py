@@ -23,8 +23,8 @@ SPACE = tiny_space()
 
 
 @pytest.fixture
-def url(tmp_path):
-    return f"sqlite:///{tmp_path}/l.db"
+def url(database):
+    return database
 
 
 @pytest.fixture

@@ -43,6 +43,7 @@ HEAVY = {
     "optuna": {"samplers", "search", "replay"},
     "sqlalchemy": {"ledger", "weights"},
     "alembic": {"ledger"},
+    "psycopg": {"ledger"},
     "plotly": {"charts", "dashboard"},
     "dash": {"dashboard"},
     "dash_ag_grid": {"dashboard"},

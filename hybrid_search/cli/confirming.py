@@ -97,6 +97,7 @@ def confirm(
         )
     print_front(confirmation.ledger, confirmation.record, form)
     _closing(confirmation, db, stopped=stopped.signal is not None, tell=nothing if quiet else say)
+    confirmation.ledger.close()
     sys.stdout.flush()
     if stopped.signal is not None:
         raise typer.Exit(SIGNALS[signal.Signals(stopped.signal)])
@@ -172,7 +173,7 @@ def _closing(confirmation: "Confirmation", db: str | None, *, stopped: bool, tel
     tell(f"\n{confirmation.done} retrainings; {'; '.join(changes) or 'the front has the members that it had'}")
     for failure in confirmation.failures:
         tell(f"trial {failure.number} failed with seed {failure.seed} ({failure.kind}: {_reason(failure.text)})")
-    tail = f" --db {quote(db)}" if db else ""
+    tail = f" --db {quote(confirmation.ledger.typed)}" if db else ""
     again = f"  {called()} confirm {quote(name)} --seeds {confirmation.seeds}"
     doubtful = confirmation.doubtful()
     if doubtful == []:

@@ -23,7 +23,7 @@ from hybrid_search.cli.printing import (
     say,
     shown_log,
 )
-from hybrid_search.errors import SettingsError
+from hybrid_search.errors import LedgerError, SettingsError
 
 if TYPE_CHECKING:
     from hybrid_search.engines.drive import Plan
@@ -157,6 +157,7 @@ def run(
             checkpoints=checkpoints,
         )
     _closing(search, form, db, stopped=stopped.signal is not None, tell=nothing if quiet else say)
+    search.ledger.close()
     if stopped.signal is not None:
         raise typer.Exit(SIGNALS[stopped.signal])
     if not search.progress().counts["complete"] and search.stopping.why is None:
@@ -213,6 +214,11 @@ def stoppable() -> Iterator[_Stopped]:
     before = {number: signal.signal(number, stopped) for number in SIGNALS}
     try:
         yield stopped
+    except LedgerError as error:
+        if stopped.signal is None:
+            raise
+        say(f"hybrid-search: {error}")  # the database was away when the search was to stop
+        raise typer.Exit(SIGNALS[stopped.signal]) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -349,7 +355,7 @@ def _closing(search: "Search", form: Format, db: str | None, *, stopped: bool, t
 
     if not progress.counts["complete"]:
         return
-    tail = f" --db {quote(db)}" if db else ""
+    tail = f" --db {quote(search.ledger.typed)}" if db else ""
     command = called()
     tell("next:")
     tell(f"  {command} dashboard {quote(name)}{tail}      # look at it")

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -74,6 +74,8 @@ def leading(ledger: Ledger, search: SearchRecord, plan: Plan, seconds: float = L
     """
     driver = Driver()
     waited = False
+    # An outage of the database is told where the rest is told, and a search that is to stop does not wait for its end.
+    ledger.patience = replace(ledger.patience, notice=lambda line: plan.notice(line), given_up=plan.stop.is_set)
     while (lease := ledger.take_lead(search.id, str(driver), seconds, driver.is_gone)) is not None:
         if not waited:
             LOG.info("waiting", extra=about(search=search.name, driver=shown(lease.driver)))
@@ -88,11 +90,22 @@ def leading(ledger: Ledger, search: SearchRecord, plan: Plan, seconds: float = L
     thread = threading.Thread(target=_renew, args=(ledger, search.id, plan, seconds, ended), daemon=True)
     thread.start()
     try:
-        yield waited
+        with _without_credentials():
+            yield waited
     finally:
         ended.set()
         thread.join()
         ledger.give_lead(search.id)
+
+
+@contextmanager
+def _without_credentials() -> Iterator[None]:
+    """Workers inherit the driver's environment, and need no database: what opens it is taken out meanwhile."""
+    held = {name: os.environ.pop(name) for name in ("HYBRID_SEARCH_DB", "PGPASSWORD") if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(held)
 
 
 def _renew(ledger: Ledger, search_id: int, plan: Plan, seconds: float, ended: threading.Event) -> None:
