@@ -65,7 +65,7 @@ def test_writes_wait_out_a_server_that_is_gone_and_say_so_twice(ledger, server):
     assert len(set(trials)) == 3
     began, ended = said
     assert re.fullmatch(r"postgresql://hybrid:\*\*\*@\S+ does not answer \(.+\); trying again for up to 300 s", began)
-    assert re.fullmatch(r"postgresql://hybrid:\*\*\*@\S+ answers again after [1-9]\.\d s", ended)
+    assert re.fullmatch(r"postgresql://hybrid:\*\*\*@\S+ answers again after \d+\.\d s", ended)
 
 
 def test_threads_that_wait_for_the_same_server_tell_of_it_once(ledger, server):
