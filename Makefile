@@ -9,7 +9,7 @@ TRIALS ?= 32
 # process would compile torch again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check page front pictures wheel clean
+.PHONY: run test faults check page front pictures wheel clean
 
 run: $(VENV)/.run  ## search the digits space, 32 trials on Ray workers, and print the front; again: go on
 	$(BIN)/hybrid-search run digits --trials $(TRIALS)
@@ -20,8 +20,11 @@ page: $(VENV)/.run  ## the live page over the same database
 front: $(VENV)/.run
 	$(BIN)/hybrid-search front
 
-test: $(VENV)/.test  ## every test, three files at a time
+test: $(VENV)/.test  ## every test but the long ones of faults, three files at a time
 	$(BIN)/python -m pytest -n 3 --dist loadfile
+
+faults: $(VENV)/.test  ## kills, full disks, corrupt files: the long proofs that nothing is lost
+	$(BIN)/python -m pytest -m faults tests/faults
 
 check: $(VENV)/.test  ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -32,6 +32,7 @@ from hybrid_search.confidence import (
 from hybrid_search.costs import price
 from hybrid_search.errors import SettingsError, whole
 from hybrid_search.front import front_rows
+from hybrid_search.journal import LOG, about
 from hybrid_search.ledger import Ledger, Repeats
 from hybrid_search.objectives import objectives
 from hybrid_search.record import NOT_IN_DIGEST, RETRIES, SearchRecord, Settings
@@ -170,6 +171,7 @@ class Confirmation:
         taken |= {failure.seed for failure in self.failures if failure.number == number}
         seed = next(seed for seed in count() if seed not in taken)
         self._pending[number].add(seed)
+        LOG.info("retraining started", extra=about(search=self.record.name, trial=number, seed=seed))
         here = {name: getattr(self.record.settings, name) for name in NOT_IN_DIGEST}
         settings = Settings.from_dict(record.settings).with_(**here, seed=seed)
         return Trial(record.id, number, Architecture.from_dict(record.architecture), record.choices, settings)
@@ -221,16 +223,21 @@ class Confirmation:
         flops, params = price(trial.architecture, self.record.input_size, self.record.classes)
         numbers = {"flops": float(flops), "params": float(params), **outcome.measurements}
         lacking = [o.name for o in self.objectives if not math.isfinite(numbers.get(o.name, math.nan))]
+        why = None
         if outcome.state != "complete":
             why = (outcome.failure_kind or "bug", outcome.failure_text or f"it was {outcome.state}")
-            self.failures.append(Failure(trial.number, seed, *why))
         elif lacking:
             text = f"the evaluation must measure {lacking[0]}; it gave {', '.join(outcome.measurements) or 'nothing'}"
-            self.failures.append(Failure(trial.number, seed, "bug", text))
-        else:
-            self.ledger.add_measurements(trial.id, seed, numbers)
-            fresh = self._repeats[trial.number].fresh
-            self._repeats[trial.number] = Repeats(self._repeats[trial.number].own, {**fresh, seed: numbers})
+            why = ("bug", text)
+        said = {"search": self.record.name, "trial": trial.number, "seed": seed}
+        if why is not None:
+            self.failures.append(Failure(trial.number, seed, *why))
+            LOG.warning("retraining failed", extra=about(**said, kind=why[0], text=why[1]))
+            return False
+        self.ledger.add_measurements(trial.id, seed, numbers)
+        fresh = self._repeats[trial.number].fresh
+        self._repeats[trial.number] = Repeats(self._repeats[trial.number].own, {**fresh, seed: numbers})
+        LOG.info("retraining complete", extra=about(**said, measurements=numbers))
         return False
 
     def keep_weights(self, trial: Trial, weights: bytes) -> None:

@@ -11,6 +11,7 @@
     +-- LostLease                     another driver, or a later attempt, holds what was to be written
     +-- TrialError                    one trial went wrong; the search goes on
         +-- NotFinite                 a loss or measurement that is NaN or infinite
+        +-- CheckpointError           a checkpoint that cannot be kept, or is not of the trial that is to go on from it
 
 Messages state the law, then what came, then what is possible:
 `extent must be an odd number from 1 up; got 4.`
@@ -62,6 +63,10 @@ class TrialError(HybridSearchError):
 
 class NotFinite(TrialError):
     """A loss or measurement that is NaN or infinite."""
+
+
+class CheckpointError(TrialError):
+    """A checkpoint that cannot be kept or read, or that is not of the trial which is to go on from it."""
 
 
 def nearest(value: object, choices: Iterable[object]) -> str:

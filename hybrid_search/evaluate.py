@@ -19,13 +19,14 @@ from hybrid_search import __version__
 from hybrid_search.architecture import Architecture
 from hybrid_search.costs import cost
 from hybrid_search.data import Dataset, load
-from hybrid_search.errors import NotFinite, TrialError
+from hybrid_search.errors import CheckpointError, NotFinite, TrialError
 from hybrid_search.model import build_model
 from hybrid_search.ops.local_attention import which_backend
 from hybrid_search.record import Evaluation, FailureKind, Settings
 from hybrid_search.train import Trainer, device_of, precision_of, seed_for, steady
 
 LATENCY_RUNS = 25
+FINGERPRINT = "fingerprint"  # of the data, in a state that is kept: the bytes of the word, as a tensor
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")
 
 
@@ -34,14 +35,15 @@ def evaluate(
     settings: Settings,
     *,
     resume: Mapping[str, Tensor] | None = None,
-    keep: Callable[[int, dict[str, Tensor]], None] | None = None,
+    keep: Callable[[int, Callable[[], dict[str, Tensor]]], None] | None = None,
 ) -> Iterator[Evaluation]:
     """Build and train one network, yielding its numbers after every epoch (a rung is an epoch).
 
     Measurements: `accuracy` 0..1 and `loss` on the validation split, `train_loss`, `flops`, `params`, `train_seconds`
     up to here; with the last rung also `latency_ms` and the scored weights as safetensors bytes. `keep(rung, state)` is
-    called after every epoch with the state (a flat dictionary of tensors, as safetensors writes them) that, given as
-    `resume`, goes on from there bit for bit (on a CPU). Raises NotFinite, TrialError where memory ran out, and
+    called after every epoch; `state()` is then the state (a flat dictionary of tensors, as safetensors writes them)
+    that, given as `resume`, goes on from there bit for bit (on a CPU). Raises NotFinite, TrialError where memory ran
+    out, CheckpointError where `resume` is of another network or of other data, before anything is trained, and
     UserErrors for data and devices that are not there.
     """
     try:
@@ -78,7 +80,7 @@ def _epochs(
     architecture: Architecture,
     settings: Settings,
     resume: Mapping[str, Tensor] | None,
-    keep: Callable[[int, dict[str, Tensor]], None] | None,
+    keep: Callable[[int, Callable[[], dict[str, Tensor]]], None] | None,
 ) -> Iterator[Evaluation]:
     device = device_of(settings)
     dataset = load(settings)
@@ -86,12 +88,18 @@ def _epochs(
     price = cost(architecture, dataset.input_size, classes)
     with steady(device, settings.threads, seed_for("weights", settings.seed)):
         trainer = Trainer(build_model(architecture, channels, classes), dataset, settings)
+    mark = torch.frombuffer(bytearray(dataset.fingerprint.encode()), dtype=torch.uint8)
     if resume is not None:
+        _same_data(resume, dataset)
         trainer.load_state_dict(resume)
     facts = gather_facts(architecture, dataset, settings)
+
+    def state() -> dict[str, Tensor]:
+        return {**trainer.state_dict(), FINGERPRINT: mark}
+
     for epoch in trainer.run():
         if keep is not None:
-            keep(epoch.epoch, trainer.state_dict())
+            keep(epoch.epoch, state)
         measurements = {
             "accuracy": epoch.accuracy,
             "loss": epoch.loss,
@@ -105,6 +113,16 @@ def _epochs(
             measurements["latency_ms"] = latency_ms(trainer.scored, dataset.input_size, settings)
             weights = weights_of(trainer.scored, architecture)
         yield Evaluation(epoch.epoch, settings.epochs, measurements, facts, weights)
+
+
+def _same_data(state: Mapping[str, Tensor], dataset: Dataset) -> None:
+    """CheckpointError unless the state was reached on these images."""
+    was = bytes(state[FINGERPRINT].tolist()).decode() if FINGERPRINT in state else "no fingerprint"
+    if was != dataset.fingerprint:
+        raise CheckpointError(
+            f"a checkpoint must be of the data it goes on with; it has {was}, {dataset.name} here has fingerprint "
+            f"{dataset.fingerprint}."
+        )
 
 
 def latency_ms(model: nn.Module, input_size: tuple[int, int, int], settings: Settings) -> float:

@@ -3,6 +3,7 @@
 Points are rows of objective values; `directions` says for each column whether more or less is better.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -41,15 +42,60 @@ def pareto_front(points: ArrayLike, directions: Sequence[Direction]) -> list[int
     costs = as_costs(points, directions)
     finite = np.flatnonzero(~np.isnan(costs).any(axis=1))
     order = finite[np.lexsort(costs[finite].T[::-1])]  # by the first objective: a dominator comes before its victims
-    kept: list[int] = []
-    front = np.empty((0, costs.shape[1]))
-    for index in order:
-        point = costs[index]
-        no_worse = (front <= point).all(axis=1)
-        if not (no_worse & (front < point).any(axis=1)).any():
-            kept.append(int(index))
-            front = np.vstack([front, point])
-    return sorted(kept)
+    rows = costs[order]
+    if not len(order) or rows.shape[1] == 1:
+        return sorted(order[rows[:, 0] == rows[0, 0]].tolist()) if len(order) else []
+    return sorted(order[_swept(rows) if rows.shape[1] == 2 else _sieved(rows)].tolist())
+
+
+def _swept(rows: Array) -> NDArray[np.intp]:
+    """Which of some sorted rows of two costs are dominated by none: those of least second cost among their equals in
+    the first, and of less than all before."""
+    first, second = rows.T
+    starts = np.append(True, first[1:] != first[:-1])
+    group = np.cumsum(starts) - 1
+    least = second[starts]
+    before = np.append(np.inf, np.minimum.accumulate(least)[:-1])
+    kept: NDArray[np.intp] = np.flatnonzero((second == least[group]) & ((group == 0) | (second < before[group])))
+    return kept
+
+
+def _sieved(rows: Array) -> NDArray[np.intp]:
+    """Which of some sorted rows are dominated by none: the first of what is left is, and what it dominates falls."""
+    kept, left = [], np.arange(len(rows))
+    while len(left):
+        best, left = left[0], left[1:]
+        kept.append(best)
+        others = rows[left]
+        left = left[~((rows[best] <= others).all(axis=1) & (rows[best] < others).any(axis=1))]
+    return np.array(kept, dtype=np.intp)
+
+
+class RunningFront:
+    """The front of numbered points that come one at a time: each costs what the front is long, not what came before."""
+
+    def __init__(self, directions: Sequence[Direction]) -> None:
+        self._directions = directions
+        self._costs: dict[int, Array] = {}
+
+    def add(self, number: int, row: Sequence[float]) -> bool:
+        """Take a point; whether it is on the front. Those that it dominates are so no longer."""
+        cost = as_costs([row], self._directions)[0]
+        if np.isnan(cost).any():
+            return False
+        front = np.array(list(self._costs.values())).reshape(-1, len(cost))
+        if ((front <= cost).all(axis=1) & (front < cost).any(axis=1)).any():
+            return False
+        fallen = (cost <= front).all(axis=1) & (cost < front).any(axis=1)
+        for other in [other for other, falls in zip(self._costs, fallen, strict=True) if falls]:
+            del self._costs[other]
+        self._costs[number] = cost
+        return True
+
+    @property
+    def numbers(self) -> list[int]:
+        """The points on the front, in the order in which they came."""
+        return list(self._costs)
 
 
 def hypervolume(points: ArrayLike, reference: ArrayLike, directions: Sequence[Direction]) -> float:
@@ -145,7 +191,7 @@ def front_rows(trials: Sequence[tuple[int, dict[str, float]]], names: Sequence[s
     `trials` are (number, values by name) of completed trials; those that lack an objective are left out.
     """
     kinds = [OBJECTIVES[name] for name in names]
-    whole = [(number, [values[name] for name in names]) for number, values in trials if all(n in values for n in names)]
-    indices = pareto_front([row for _, row in whole], [kind.direction for kind in kinds]) if whole else []
+    rows = [[values.get(name, math.nan) for name in names] for _, values in trials]
+    indices = pareto_front(rows, [kind.direction for kind in kinds]) if rows else []
     first = -1.0 if kinds[0].direction == "maximize" else 1.0
-    return [whole[i][0] for i in sorted(indices, key=lambda i: (first * whole[i][1][0], whole[i][1]))]
+    return [trials[i][0] for i in sorted(indices, key=lambda i: (first * rows[i][0], rows[i]))]

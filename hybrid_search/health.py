@@ -7,9 +7,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 from hybrid_search.errors import HybridSearchError, LedgerError
 from hybrid_search.ledger import Ledger
-from hybrid_search.ledger.connect import database_url
+from hybrid_search.ledger.connect import database_url, shown
 
-PACKAGES = ("torch", "optuna", "ray", "sqlalchemy", "timm", "dash", "plotly", "torchvision")
+PACKAGES = ("torch", "optuna", "ray", "sqlalchemy", "psycopg", "timm", "dash", "plotly", "torchvision")
 
 
 def build_kernels() -> list[tuple[str, str]]:
@@ -50,7 +50,7 @@ def findings(db: str | None = None) -> list[tuple[str, str]]:
         state = f"{len(names)} searches: {', '.join(names[:8])}" if names else "no search yet"
     except LedgerError as error:
         state = str(error)
-    found.append(("database", f"{url.render_as_string(hide_password=True)}: {state}"))
+    found.append(("database", f"{shown(url)}: {state}"))
     return found
 
 

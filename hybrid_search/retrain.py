@@ -3,9 +3,11 @@
 The test split is opened once a process, for its first network, and the opening is logged.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
+
+from torch import Tensor
 
 from hybrid_search.architecture import Architecture
 from hybrid_search.data import Split, load, open_test
@@ -17,14 +19,20 @@ from hybrid_search.train import device_of, score
 REASON = "confirming a front over fresh seeds"
 
 
-def retrain(architecture: Architecture, settings: Settings) -> Iterator[Evaluation]:
+def retrain(
+    architecture: Architecture,
+    settings: Settings,
+    *,
+    resume: Mapping[str, Tensor] | None = None,
+    keep: Callable[[int, Callable[[], dict[str, Tensor]]], None] | None = None,
+) -> Iterator[Evaluation]:
     """Build and train one network as `evaluate` does; its last report also has `test_accuracy` 0..1 and `test_loss`.
 
-    No weights are given: a retrained network is measured, not kept.
+    `resume` and `keep` are those of `evaluate`. No weights are given: a retrained network is measured, not kept.
     """
     from safetensors.torch import load as load_weights
 
-    for report in evaluate(architecture, settings):
+    for report in evaluate(architecture, settings, resume=resume, keep=keep):
         if not report.last:
             yield report
             continue

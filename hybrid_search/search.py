@@ -9,12 +9,14 @@ The ledger is the one truth: Optuna's study lives in memory and is rebuilt from 
 same search again. Over-budget and repeated proposals are answered from what is known and consume no trial.
 """
 
+import logging
 import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from typing import Any, Literal
 
 import optuna
@@ -26,8 +28,9 @@ from hybrid_search.bounds import known_worst, over_budget
 from hybrid_search.costs import cost, fitted, price
 from hybrid_search.equivalence import ways_to_write
 from hybrid_search.errors import SettingsError
-from hybrid_search.front import front_box, hypervolume, pareto_front, reference_point
-from hybrid_search.ledger import Ledger, Proposal
+from hybrid_search.front import FROZEN, RunningFront, front_box, hypervolume, pareto_front, reference_point
+from hybrid_search.journal import LOG, about
+from hybrid_search.ledger import Ledger, Point, Proposal
 from hybrid_search.objectives import objectives
 from hybrid_search.pruning import SIGNS, Audit, Watch, make_pruner
 from hybrid_search.record import NOT_IN_DIGEST, RETRIES, SearchRecord, Settings, TrialRecord
@@ -41,6 +44,7 @@ from hybrid_search.weights import WeightsFolder
 
 EXPECTED = "expected "  # begins the facts of a stopped trial that say what it would have ended with
 COUNTED = 500  # networks whose other ways of writing are counted: some milliseconds each
+HELD = 2000  # trials of a longer search that the sampler is told of when it is opened: more would take it minutes
 PATIENCE = 10  # proposals in a row that could not be trained, before the search looks for an unseen design itself
 
 
@@ -99,8 +103,10 @@ class Search:
         self.weights = WeightsFolder(ledger.url, record.id)
         self._facts: dict[tuple[tuple[str, Any], ...], tuple[Architecture, dict[str, float]]] = {}
         self._known: dict[str, str] = {}  # digest -> state of the trial that has it
+        self._unheld: set[str] = set()  # of these, those that the sampler is not told of
         self._values: dict[int, dict[str, float]] = {}  # completed trial -> its numbers, in the order of completion
         self._first: dict[int, Mapping[str, float]] = {}  # what a retrained trial measured in the search itself
+        self._front = RunningFront(self.directions)
         self._worst = known_worst(record)
         self._digests: dict[str, int] = {}  # digest of a completed trial -> its number
         self._states: dict[int, str] = {}  # of ended trials, by number
@@ -120,8 +126,17 @@ class Search:
     # -- the study, from the ledger --
 
     def _rebuild(self) -> optuna.Study:
-        trials, proposals = self.ledger.trials(self.record.id), self.ledger.proposals(self.record.id)
-        facts = self._before_training(len(trials) + len(proposals))
+        points, _ = self.ledger.points(self.record.id, self.record.objectives)
+        digests, proposals = self.ledger.digests(self.record.id), self.ledger.proposals(self.record.id)
+        self._count(points, digests)
+        gated = [proposal for proposal in proposals if proposal.reason == "gated"]
+        self._known |= dict.fromkeys((proposal.digest for proposal in gated), "gated")
+        self._gated, self._duplicates = len(gated), len(proposals) - len(gated)
+        held = self._held(points)
+        trials = self.ledger.trials(self.record.id, held)
+        self._unheld = set(self._known) - {digests[trial.number] for trial in trials}
+        self._unheld -= {proposal.digest for proposal in gated[-HELD:]}
+        facts = self._before_training(len(points) + len(proposals))
         sampler = make_sampler(self.record.sampler, self.record.seed, facts)
         self._judge = sampler if isinstance(sampler, KnownCostSampler) else make_known_cost(self.record.seed, facts)
         loud = optuna.logging.get_verbosity()
@@ -130,22 +145,12 @@ class Search:
         optuna.logging.set_verbosity(loud)
         # The sampler goes on from what it was told: a confirmation changes no proposal.
         self._first = {n: found.own for n, found in self.ledger.repeats(self.record.id, confirmed=True).items()}
-        ended = {trial.number: trial.attempt for trial in trials if trial.state == "failed"}
-        for failed in self.ledger.failures(self.record.id):
-            if failed.attempt != ended.get(failed.number):  # another attempt followed
-                self._failures[failed.number][failed.kind] += 1
         if self.record.pruner != "none":
             self._watch_again([trial for trial in trials if trial.state != "failed"])
         for record in trials:
-            self._next = max(self._next, record.number + 1)
-            if record.state != "failed":  # what failed may have been the machine's fault: another run may ask it again
-                self._known[record.digest] = record.state
-            self._counts[record.state] += 1
-            self._states[record.number] = record.state
             if record.state == "running":
                 self._interrupted.append(record)
             elif record.state == "complete":
-                self._digests[record.digest] = record.number
                 self._recipes[record.digest] = recipe_of(record.choices)
                 told = self._row(self._first.get(record.number, record.measurements))
                 self._remember(study, record.choices, TrialState.COMPLETE, values=told)
@@ -154,22 +159,53 @@ class Search:
                 self._remember(study, record.choices, TrialState.PRUNED, user_attrs={REACHED: told})
             else:
                 self._remember(study, record.choices, TrialState.FAIL)
-        complete = [record for record in trials if record.state == "complete" and record.finished is not None]
-        for record in sorted(complete, key=lambda record: (record.finished, record.number)):
-            self._values[record.number] = dict(record.measurements)
-        for proposal in proposals:
-            if proposal.reason == "gated":
-                self._gated += 1
-                self._known[proposal.digest] = "gated"
-                over = {"budget": proposal.excess}
-                self._remember(study, proposal.choices, TrialState.PRUNED, constraints=over)
-            else:
-                self._duplicates += 1
+        for proposal in gated[-HELD:]:
+            over = {"budget": proposal.excess}
+            self._remember(study, proposal.choices, TrialState.PRUNED, constraints=over)
         return study
+
+    def _count(self, points: Sequence[Point], digests: Mapping[int, str]) -> None:
+        """Take in what is known of every trial, the little that is held of it."""
+        for point in points:
+            digest = digests[point.number]
+            self._next = max(self._next, point.number + 1)
+            if point.state != "failed":  # what failed may have been the machine's fault: another run may ask it again
+                self._known[digest] = point.state
+            self._counts[point.state] += 1
+            self._states[point.number] = point.state
+            if point.state == "complete":
+                self._digests[digest] = point.number
+        complete = [point for point in points if point.state == "complete" and point.finished is not None]
+        for point in sorted(complete, key=lambda point: (point.finished, point.number)):
+            self._values[point.number] = dict(point.values)
+        rows = [self._row(values) for values in self._values.values()]
+        numbers = list(self._values)
+        for i in pareto_front(rows, self.directions):
+            self._front.add(numbers[i], rows[i])
+        failures = self.ledger.failures(self.record.id)
+        last = {failed.number: failed.attempt for failed in failures if self._states[failed.number] == "failed"}
+        for failed in failures:
+            if failed.attempt != last.get(failed.number):  # another attempt followed
+                self._failures[failed.number][failed.kind] += 1
+
+    def _held(self, points: Sequence[Point]) -> list[int] | None:
+        """The trials that the sampler is told of, by number; None where it is told of all.
+
+        Of more than HELD: those that run, those on the front, the newest, and as many of the others by lot.
+        """
+        if len(points) <= HELD:
+            return None
+        numbers = [point.number for point in points]
+        held = {*self._front.numbers, *numbers[-HELD // 2 :]}
+        others = [number for number in numbers if number not in held]
+        dice = random.Random(f"{self.record.seed}/held")
+        held |= set(dice.sample(others, max(0, min(len(others), HELD - len(held)))))
+        return sorted(held | {point.number for point in points if point.state == "running"})
 
     def _watch_again(self, begun: Sequence[TrialRecord]) -> None:
         """Show the pruner what began before this driver did."""
-        curves = self.ledger.curves(self.record.id, {*self._watch.unknown, *SIGNS})
+        numbers = [trial.number for trial in begun]
+        curves = self.ledger.curves(self.record.id, {*self._watch.unknown, *SIGNS}, numbers)
         for trial in begun:
             prices = self.price(Architecture.from_dict(trial.architecture))
             self._watch.restore(trial.number, trial.digest, prices, curves.get(trial.id, {}), trial.spared)
@@ -198,10 +234,14 @@ class Search:
             features=lambda choices: [math.log(found(choices)[1][name]) for name in prices if name not in names],
             canonical=lambda choices: found(choices)[0].digest,
             variant=recipe_of if self.record.tuned else None,
-            excess=lambda choices: self.excess(found(choices)[0]),
+            excess=lambda choices: self._closed(found(choices)[0]),
             space=walk,
             held=held,
         )
+
+    def _closed(self, architecture: Architecture) -> float:
+        """How far a design is over what may be proposed: the budget, and what is known and the sampler not told of."""
+        return 1.0 if architecture.digest in self._unheld else self.excess(architecture)
 
     def _chosen(self, chooser: Chooser) -> Architecture:
         """The design that is chosen, without what has no effect on this search's images: networks that are the same
@@ -261,7 +301,9 @@ class Search:
         self._asked[record.number] = asked
         here = {name: getattr(self.record.settings, name) for name in NOT_IN_DIGEST}
         settings = Settings.from_dict(record.settings).with_(**here)
-        return Trial(record.id, record.number, architecture, record.choices, settings, attempt)
+        trial = Trial(record.id, record.number, architecture, record.choices, settings, attempt)
+        LOG.info("trial taken up again", extra=self._about(trial, digest=record.digest))
+        return trial
 
     def _propose(self, asked: optuna.trial.Trial) -> Trial | None:
         architecture, settings = self._answered(asked)
@@ -292,13 +334,19 @@ class Search:
         self._known[digest] = "running"
         self._counts["running"] += 1
         self._asked[number] = asked
-        return Trial(trial_id, number, architecture, dict(asked.params), settings)
+        trial = Trial(trial_id, number, architecture, dict(asked.params), settings)
+        LOG.info("trial started", extra=self._about(trial, digest=digest, architecture=str(architecture)))
+        return trial
+
+    def _about(self, trial: Trial, **more: Any) -> dict[str, Mapping[str, Any]]:
+        """What an event of a trial is about."""
+        return about(search=self.record.name, trial=trial.number, attempt=trial.attempt, **more)
 
     def _answer_duplicate(self, asked: optuna.trial.Trial, digest: str) -> None:
         """Tell the sampler what is known of a network it proposed again; nothing is trained."""
         self._duplicates += 1
         self.ledger.add_proposal(self.record.id, Proposal("duplicate", digest, asked.params, 0.0))
-        if digest in self._digests and self._recipes[digest] == recipe_of(asked.params):
+        if digest in self._digests and self._recipes.get(digest, ()) == recipe_of(asked.params):
             number = self._digests[digest]
             self._study.tell(asked, self._row(self._first.get(number, self._values[number])))
         else:
@@ -354,6 +402,8 @@ class Search:
         if failures[kind] < RETRIES[kind]:
             attempt = self.ledger.fail_attempt(trial.id, trial.attempt, kind, text)
             failures[kind] += 1
+            said = self._about(trial, kind=kind, text=text.strip().splitlines()[-1] if text.strip() else "")
+            LOG.warning("trial begins again", extra=said)
             return replace(trial, attempt=attempt)
         self.tell(trial, Outcome("failed", {}, kind, text))
         return None
@@ -376,6 +426,7 @@ class Search:
             self.tell(trial, Outcome("failed", {}, "nan", f"{wrong[0]} is not finite after rung {rung}"))
             return "stop"
         self.ledger.add_rung(trial.id, rung, measurements, facts, attempt=trial.attempt)
+        LOG.debug("rung", extra=self._about(trial, rung=rung, measurements=dict(measurements)))
         if self.record.pruner == "none":
             return "keep"
         price = self.price(trial.architecture)
@@ -410,6 +461,8 @@ class Search:
             facts={EXPECTED + name: repr(value) for name, value in outcome.expected.items()},
             attempt=trial.attempt,
         )
+        said = self._about(trial, measurements=numbers, kind=outcome.failure_kind, text=outcome.failure_text)
+        LOG.log(logging.WARNING if outcome.state == "failed" else logging.INFO, f"trial {outcome.state}", extra=said)
         asked = self._asked.pop(trial.number)
         self._known[trial.architecture.digest] = outcome.state
         self._counts["running"] -= 1
@@ -425,10 +478,11 @@ class Search:
             self._study.tell(asked, state=TrialState.FAIL)
             return False
         self._values[trial.number] = numbers
+        on_front = self._front.add(trial.number, self._row(numbers))
         self._digests[trial.architecture.digest] = trial.number
         self._recipes[trial.architecture.digest] = recipe_of(trial.choices)
         self._study.tell(asked, self._row(numbers))
-        return trial.number in self.front()
+        return on_front
 
     def _judged(self, trial: Trial, outcome: Outcome) -> Outcome:
         if outcome.state != "complete":
@@ -457,13 +511,14 @@ class Search:
 
     def front(self) -> list[int]:
         """The numbers of the completed trials on the Pareto front."""
-        numbers = list(self._values)
-        return [numbers[i] for i in pareto_front([self._row(self._values[n]) for n in numbers], self.directions)]
+        return self._front.numbers
 
     def progress(self) -> Progress:
         """Counts, front size and hypervolume, from a reference that stands still: see `front.reference_point`."""
-        rows = [self._row(values) for values in self._values.values()]
-        reference = reference_point(rows, self.objectives, self._worst)
+        reference = reference_point(
+            [self._row(values) for values in islice(self._values.values(), FROZEN)], self.objectives, self._worst
+        )
+        rows = [self._row(self._values[number]) for number in self.front()]  # the others add nothing
         best = None
         if rows:
             pick = max if self.directions[0] == "maximize" else min

@@ -2,8 +2,12 @@
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from hybrid_search.errors import LedgerError
+from hybrid_search.ledger.connect import beside
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -12,13 +16,11 @@ if TYPE_CHECKING:
 class WeightsFolder:
     """Where the weights of one search are kept: `<database>.weights/<search id>/<trial number>.safetensors`.
 
-    A database that is not a file keeps them under results/.
+    A database that is not a file keeps them under results/, in a folder named after its host and itself.
     """
 
     def __init__(self, url: "URL", search_id: int) -> None:
-        local = url.get_backend_name() == "sqlite" and url.database
-        base = Path(f"{url.database}.weights") if local else Path("results") / f"{url.database}.weights"
-        self.path = base / str(search_id)
+        self.path = beside(url, ".weights") / str(search_id)
 
     def file(self, number: int) -> Path:
         """The file of one trial, there or not."""
@@ -45,3 +47,19 @@ class WeightsFolder:
     def drop(self, number: int) -> None:
         """Remove a trial's weights, if there."""
         self.file(number).unlink(missing_ok=True)
+
+
+def copy_weights(source: WeightsFolder, target: WeightsFolder, kept: Mapping[int, str]) -> int:
+    """Copy the weights kept by trial number into another folder; how many were not there yet.
+
+    What is gone from the source is left out: whoever wants it trains it again. LedgerError where it cannot be written.
+    """
+    written = 0
+    for number, name in kept.items():
+        if target.read(number, name) is None and (weights := source.read(number, name)) is not None:
+            try:
+                target.write(number, weights)
+            except OSError as error:
+                raise LedgerError(f"weights are copied with their search; {target.file(number)}: {error}.") from None
+            written += 1
+    return written

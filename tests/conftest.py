@@ -6,6 +6,8 @@ from importlib import import_module
 
 import pytest
 
+pytest_plugins = ["postgres"]
+
 # Triton reads this when it is imported, which torch does somewhere. From here on its own functions, and the kernels of
 # this project, run as Python: there may be no GPU (tests/test_triton_kernel.py).
 with pytest.MonkeyPatch.context() as environment, suppress(ImportError):
@@ -17,6 +19,7 @@ with pytest.MonkeyPatch.context() as environment, suppress(ImportError):
 def _in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HYBRID_SEARCH_DB", raising=False)
+    monkeypatch.delenv("HYBRID_SEARCH_DB_PATIENCE", raising=False)
     monkeypatch.delenv("HYBRID_SEARCH_TOKEN", raising=False)
 
 

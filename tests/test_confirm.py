@@ -302,9 +302,9 @@ def test_trained_networks_are_scored_on_the_test_split_whose_opening_is_written_
     held = []
     evaluate = room.evaluate
 
-    def watched(architecture, settings):
+    def watched(architecture, settings, **hooks):
         held.append(len(ledger.openings(record.id)))
-        yield from evaluate(architecture, settings)
+        yield from evaluate(architecture, settings, **hooks)
 
     monkeypatch.setattr(room, "evaluate", watched)
     confirmation = confirm(engine="local", ledger=ledger, seeds=1, trials=2)

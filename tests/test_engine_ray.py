@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from fakes import scored, tiny_space
+from fakes import kept_every_rung, resumable, scored, tiny_space
 
 from hybrid_search.engines import run
 from hybrid_search.engines.confirming import confirm
@@ -51,6 +51,27 @@ def test_a_trial_whose_worker_dies_is_run_again_elsewhere(ledger, tmp_path):
     trials = ledger.trials(ledger.search().id)
     assert [(t.state, t.attempt) for t in trials] == [("complete", 2), *[("complete", 1)] * 3]
     assert [rung for rung, _ in ledger.curve(trials[0].id)] == [1, 2]
+
+
+def test_a_trial_whose_worker_dies_goes_on_from_its_checkpoint(ledger, tmp_path):
+    mark = tmp_path / "died"
+
+    def before(rung, resumed):
+        import os
+
+        assert not (resumed and rung < 3)
+        if rung == 3 and not mark.exists():
+            mark.touch()
+            os._exit(9)
+
+    asked = {"engine": "ray", "workers": 1, "ledger": ledger, "gpus_per_trial": 0, "watch": kept_every_rung}
+    run(SPACE, trials=2, evaluate=resumable(before=before), **asked)
+    first, second = ledger.trials(ledger.search().id)
+    assert [(t.state, t.attempt, t.facts.get("resumed")) for t in (first, second)] == [
+        ("complete", 2, "rung 2"),
+        ("complete", 1, None),
+    ]
+    assert [rung for rung, _ in ledger.curve(first.id)] == [1, 2, 3, 4]
 
 
 def test_a_confirmation_runs_here_too_and_survives_a_dying_worker(ledger, tmp_path):

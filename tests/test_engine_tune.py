@@ -4,7 +4,7 @@ import os
 import signal
 
 import pytest
-from fakes import scored, tiny_space
+from fakes import kept_every_rung, resumable, scored, tiny_space
 from ray import tune
 
 from hybrid_search.engines import open_search, question, run
@@ -93,6 +93,27 @@ def test_a_worker_that_hangs_under_tune_is_killed_and_its_trial_begins_again(led
     assert [(trial.state, trial.attempt) for trial in trials] == [("complete", 2), ("complete", 1)]
     assert hung[0] not in [trial.measurements["train_seconds"] for trial in trials]
     assert [failed.text for failed in ledger.failures(ledger.search().id)] == ["its worker was silent for 1.5 s"]
+
+
+def test_a_trial_whose_worker_dies_under_tune_goes_on_from_its_checkpoint(ledger, tmp_path):
+    mark = tmp_path / "died"
+
+    def before(rung, resumed):
+        import os
+
+        assert not (resumed and rung < 3)
+        if rung == 3 and not mark.exists():
+            mark.touch()
+            os._exit(9)
+
+    asked = {"engine": "tune", "workers": 1, "ledger": ledger, "watch": kept_every_rung}
+    run(SPACE, trials=2, evaluate=resumable(before=before), **asked)
+    first, second = ledger.trials(ledger.search().id)
+    assert [(t.state, t.attempt, t.facts.get("resumed")) for t in (first, second)] == [
+        ("complete", 2, "rung 2"),
+        ("complete", 1, None),
+    ]
+    assert [rung for rung, _ in ledger.curve(first.id)] == [1, 2, 3, 4]
 
 
 def test_a_search_is_not_restored_from_tunes_files(ledger):

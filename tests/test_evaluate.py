@@ -77,7 +77,7 @@ def test_the_same_seed_gives_the_same_numbers_and_weights_and_another_does_not()
 def test_going_on_from_a_kept_state_is_the_uninterrupted_evaluation():
     kept = {}
     whole = list(
-        evaluate(ARCHITECTURE, SETTINGS, keep=lambda rung, state: kept.update({rung: safetensors.torch.save(state)}))
+        evaluate(ARCHITECTURE, SETTINGS, keep=lambda rung, state: kept.update({rung: safetensors.torch.save(state())}))
     )
     assert sorted(kept) == [1, 2]
     (rest,) = evaluate(ARCHITECTURE, SETTINGS, resume=safetensors.torch.load(kept[1]))

@@ -1,12 +1,21 @@
 """The front, its hypervolume and its knee, against plain definitions."""
 
 import math
+import time
 
 import numpy as np
 import pytest
 
 from hybrid_search.errors import SettingsError, UnknownName
-from hybrid_search.front import front_box, front_rows, hypervolume, knee, pareto_front, reference_point
+from hybrid_search.front import (
+    RunningFront,
+    front_box,
+    front_rows,
+    hypervolume,
+    knee,
+    pareto_front,
+    reference_point,
+)
 from hybrid_search.objectives import OBJECTIVES, objectives
 
 UP, DOWN = "maximize", "minimize"
@@ -21,6 +30,27 @@ def test_the_front_is_what_the_definition_says(columns):
     points = np.random.default_rng(columns).integers(0, 6, (80, columns)).astype(float)
     expected = [i for i, a in enumerate(points) if not any(dominated(a, b) for b in points)]
     assert pareto_front(points, [DOWN] * columns) == expected
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 4])
+def test_a_front_that_grows_point_by_point_is_always_that_of_all_points(columns):
+    points = np.random.default_rng(columns).integers(0, 6, (60, columns)).astype(float)
+    points[7, 0] = math.nan
+    front = RunningFront([UP] * columns)
+    for number, point in enumerate(points):
+        stands = front.add(number, list(point))
+        expected = pareto_front(points[: number + 1], [UP] * columns)
+        assert front.numbers == expected
+        assert stands == (number in expected)
+
+
+def test_a_front_of_a_hundred_thousand_points_takes_a_moment():
+    points = np.random.default_rng(0).random((100_000, 2))
+    points[0] = [0.5, math.inf]
+    began = time.process_time()
+    front = pareto_front(points, [DOWN, DOWN])
+    assert time.process_time() - began < 1
+    assert 2 < len(front) < 60
 
 
 def test_directions_turn_a_column():

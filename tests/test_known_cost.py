@@ -14,6 +14,7 @@ from optuna.trial import TrialState, create_trial
 from hybrid_search.errors import SettingsError
 from hybrid_search.front import hypervolume
 from hybrid_search.samplers import KnownCostSampler
+from hybrid_search.samplers.choice import MODELLED, modelled
 from hybrid_search.samplers.encoding import Encoding
 from hybrid_search.samplers.improvement import Exact, Gaussian, expected_improvement, open_boxes
 from hybrid_search.samplers.known_cost import PROPOSED, REACHED
@@ -487,6 +488,19 @@ def test_boxes_fill_what_no_front_point_dominates():
     lows, highs = open_boxes(front, reference)
     sides = np.prod(highs - np.maximum(lows, 0.0), axis=1)
     assert sides.sum() == pytest.approx(1 - hypervolume(front, reference, ["minimize"] * 3))
+
+
+def test_of_many_trials_the_front_the_newest_and_an_even_share_of_the_others_are_modelled():
+    rows = np.random.default_rng(0).random((3 * MODELLED, 2)).tolist()
+    rows[5] = [-1.0, -1.0]
+    told = [(number, row, 1.0) for number, row in enumerate(rows)]
+    kept = [number for number, _, _ in modelled(told)]
+    assert len(kept) == len(set(kept)) == MODELLED
+    assert 5 in kept
+    assert kept == sorted(kept)
+    assert set(range(2 * MODELLED + MODELLED // 2, 3 * MODELLED)) <= set(kept)
+    assert max(np.diff(kept)) <= 8
+    assert modelled(told[:MODELLED]) == told[:MODELLED]
 
 
 def test_a_learned_space_knows_what_opens_a_question():

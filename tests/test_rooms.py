@@ -13,25 +13,37 @@ HOUSE = Path(hybrid_search.__file__).parent
 
 # The floors, in order: a room may import itself and those before it.
 FLOORS = [
-    "errors", "redaction", "objectives", "ops", "stems", "architecture", "record", "space_file", "space", "tuning",
-    "references",
-    "front", "costs", "equivalence", "bounds", "warm", "model", "timm_models", "data", "train", "evaluate", "retrain",
-    "ledger", "weights", "confidence", "samplers", "pruning", "stopping", "search", "confirmation", "export", "charts",
-    "dashboard", "health", "engines", "replay", "cli",
+    "errors", "redaction", "journal", "objectives", "ops", "stems", "architecture", "record", "space_file", "space",
+    "tuning", "references", "front", "costs", "equivalence", "bounds", "warm", "model", "timm_models", "data", "train",
+    "evaluate", "retrain", "checkpoints", "ledger", "weights", "status", "confidence", "samplers", "pruning",
+    "stopping", "search", "confirmation", "export", "charts", "dashboard", "health", "engines", "replay", "cli",
 ]  # fmt: skip
 
 # Which heavy package each room may touch, be it inside a function.
 HEAVY = {
-    "torch": {"ops", "stems", "model", "train", "evaluate", "export", "health", "timm_models", "retrain"},
+    "torch": {
+        "ops",
+        "stems",
+        "model",
+        "train",
+        "evaluate",
+        "export",
+        "health",
+        "timm_models",
+        "retrain",
+        "checkpoints",
+    },
     "triton": {"ops"},
     "timm": {"timm_models"},
     "torchvision": {"timm_models", "data"},
     "sklearn": {"data"},
     "PIL": {"data"},
     "ray": {"engines"},
+    "fsspec": {"checkpoints"},
     "optuna": {"samplers", "search", "replay"},
     "sqlalchemy": {"ledger", "weights"},
     "alembic": {"ledger"},
+    "psycopg": {"ledger"},
     "plotly": {"charts", "dashboard"},
     "dash": {"dashboard"},
     "dash_ag_grid": {"dashboard"},

@@ -1,7 +1,7 @@
 """The search: nothing trained twice, nothing over budget, nothing lost when it is opened again."""
 
 import pytest
-from fakes import scored, tiny_space
+from fakes import scored, tiny_space, wide_space
 
 from hybrid_search.costs import cost
 from hybrid_search.engines import open_search, question, run
@@ -266,3 +266,23 @@ def test_two_budgets_that_only_exclude_together_are_refused():
     question(space, trials=1, max_params=least["params"])
     with pytest.raises(SettingsError, match="at least one design of digits together"):
         question(space, trials=1, max_flops=least["flops"], max_params=least["params"])
+
+
+@pytest.mark.parametrize("sampler", ["known-cost", "random", "grid"])
+def test_a_search_too_long_for_its_sampler_is_still_whole_and_asks_nothing_twice(ledger, monkeypatch, sampler):
+    whole = open_search(question(wide_space(), trials=28, sampler=sampler), ledger)
+    for _ in range(20):
+        trial = whole.ask()
+        complete(whole, trial, int(trial.architecture.digest[:4], 16) / 65536)
+    left = whole.ask()  # its driver ends here
+    monkeypatch.setattr("hybrid_search.search.HELD", 8)
+    again = open_search(question(wide_space(), trials=28, sampler=sampler), ledger)
+    assert sorted(again.front()) == sorted(whole.front())
+    assert again.progress() == whole.progress()
+    held = [trial for trial in again._study.trials if trial.state.is_finished()]
+    assert 7 <= len(held) < 16
+    resumed = again.ask()
+    assert resumed.number == left.number
+    complete(again, resumed)
+    drain(again)
+    assert len(set(digests(ledger, "wide"))) == len(digests(ledger, "wide")) == 28

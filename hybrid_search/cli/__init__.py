@@ -8,7 +8,8 @@ from typing import Any
 
 import typer
 
-from hybrid_search.cli import confirming, looking, replaying, searching, taking
+from hybrid_search.cli import confirming, following, keeping, looking, replaying, searching, taking
+from hybrid_search.cli.unseen import hide_password
 from hybrid_search.errors import HybridSearchError, UserError
 
 # Typer carries a click of its own in newer versions and uses the installed one in older ones: ask it which.
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
-for room in (searching, confirming, looking, taking, replaying):
+for room in (searching, following, confirming, looking, taking, replaying, keeping):
     room.add_to(app)
 
 
@@ -43,6 +44,7 @@ def _root(
 
 def main() -> None:
     """The console script."""
+    hide_password()
     sys.exit(run(sys.argv[1:]))
 
 

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hybrid_search.cli.printing import Database, Format, FormatOption, called, progress_bar, say
+from hybrid_search.cli.printing import (
+    Database,
+    Format,
+    FormatOption,
+    LogLevel,
+    Quiet,
+    called,
+    nothing,
+    progress_bar,
+    say,
+    shown_log,
+)
 from hybrid_search.cli.searching import KINDS, SIGNALS, amounts, held_signals, stoppable
 
 if TYPE_CHECKING:
@@ -48,17 +59,29 @@ def confirm(
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder of the data set, where it lies elsewhere by now.")
     ] = None,
+    quiet: Quiet = False,
+    log_level: LogLevel = None,
+    checkpoints: Annotated[
+        str | None,
+        typer.Option(
+            help="Where retrainings are kept every few epochs, to go on from: a folder or URL (s3://...) that all "
+            "workers see, or none; default: beside a database file."
+        ),
+    ] = None,
     db: Database = None,
     form: FormatOption = Format.table,
 ) -> None:
     """Train the front again over fresh seeds until it is settled, and open the test split. Goes on where it stopped."""
     from hybrid_search.cli.looking import print_front
     from hybrid_search.engines.confirming import confirm as confirm_front
+    from hybrid_search.engines.keeping import UNKEPT
 
-    with stoppable() as stopped, _bar() as watch:
+    with stoppable() as stopped, _bar(quiet, log_level) as (watch, notice):
 
         def begin(confirmation: "Confirmation", plan: "Plan") -> None:
             watch(confirmation, plan)
+            if plan.checkpoints is None and checkpoints is None:
+                say(UNKEPT)
             stopped.plan = plan
 
         confirmation = confirm_front(
@@ -76,11 +99,14 @@ def confirm(
             lease=lease,
             timeout=timeout,
             data_dir=data_dir,
+            checkpoints=checkpoints,
             watch=begin,
-            notice=say,
+            notice=notice,
+            log_level=log_level or "info",
         )
     print_front(confirmation.ledger, confirmation.record, form)
-    _closing(confirmation, db, stopped=stopped.signal is not None)
+    _closing(confirmation, db, stopped=stopped.signal is not None, tell=nothing if quiet else say)
+    confirmation.ledger.close()
     sys.stdout.flush()
     if stopped.signal is not None:
         raise typer.Exit(SIGNALS[signal.Signals(stopped.signal)])
@@ -89,12 +115,21 @@ def confirm(
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[["Confirmation", "Plan"], None]]:
-    """A progress bar on stderr: retrainings, trials in doubt, time. Plain lines where stderr is no terminal."""
-    with progress_bar(left=False) as bar:
+def _bar(
+    quiet: bool, log_level: str | None
+) -> Iterator[tuple[Callable[["Confirmation", "Plan"], None], Callable[[str], None]]]:
+    """A progress bar on stderr: retrainings, trials in doubt, time; plain lines where stderr is no terminal.
+
+    What watches the confirmation, and what tells the user a line beside the bar.
+    """
+    with progress_bar(left=False, quiet=quiet) as bar, shown_log(log_level, bar.console):
+
+        def tell(text: str) -> None:
+            if not quiet:
+                bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
         def watch(confirmation: "Confirmation", plan: "Plan") -> None:
-            say(_opening(confirmation))
+            tell(_opening(confirmation))
             task = bar.add_task("retrained", total=confirmation.budget, completed=confirmation.done, state="")
             put_back = held_signals()
 
@@ -108,12 +143,12 @@ def _bar() -> Iterator[Callable[["Confirmation", "Plan"], None]]:
                 why = f" ({_reason(confirmation.failures[-1].text)})" if failed else ""
                 if why or not bar.console.is_terminal:
                     of = "" if confirmation.budget is None else f"/{confirmation.budget}"
-                    said = f"trial {number} {KINDS.get(kind, f'again {kind}')}: {confirmation.done}{of}, {state}{why}"
-                    bar.console.print(said, markup=False, highlight=False, soft_wrap=True)
+                    begun = KINDS.get(kind, f"again {kind}")
+                    tell(f"trial {number} {begun}: {confirmation.done}{of}, {state}{why}")
 
             plan.event = event
 
-        yield watch
+        yield watch, tell
 
 
 def _reason(text: str) -> str:
@@ -137,37 +172,37 @@ def _state(confirmation: "Confirmation") -> str:
     return f"front {len(confirmation.front())}, {doubt}"
 
 
-def _closing(confirmation: "Confirmation", db: str | None, *, stopped: bool) -> None:
+def _closing(confirmation: "Confirmation", db: str | None, *, stopped: bool, tell: Callable[[str], None]) -> None:
     """What the confirmation changed, whether the front is settled, the test split, and what to type next."""
     from shlex import quote
 
     name, before, now = confirmation.record.name, set(confirmation.before), confirmation.front()
     left, entered = sorted(before - set(now)), sorted(set(now) - before)
     changes = [f"{word} {_listed(numbers)}" for word, numbers in (("left:", left), ("entered:", entered)) if numbers]
-    say(f"\n{confirmation.done} retrainings; {'; '.join(changes) or 'the front has the members that it had'}")
+    tell(f"\n{confirmation.done} retrainings; {'; '.join(changes) or 'the front has the members that it had'}")
     for failure in confirmation.failures:
-        say(f"trial {failure.number} failed with seed {failure.seed} ({failure.kind}: {_reason(failure.text)})")
-    tail = f" --db {quote(db)}" if db else ""
+        tell(f"trial {failure.number} failed with seed {failure.seed} ({failure.kind}: {_reason(failure.text)})")
+    tail = f" --db {quote(confirmation.ledger.typed)}" if db else ""
     again = f"  {called()} confirm {quote(name)} --seeds {confirmation.seeds}"
     doubtful = confirmation.doubtful()
     if doubtful == []:
-        say("the front is settled: of every trial it is certain to 95 % whether it is on it")
+        tell("the front is settled: of every trial it is certain to 95 % whether it is on it")
     elif not stopped:
         which = "no trial has two fresh seeds" if doubtful is None else f"{_listed(doubtful)} may or may not be on it"
-        say(f"the front is not settled yet ({which})")
+        tell(f"the front is not settled yet ({which})")
     openings = confirmation.ledger.openings(confirmation.record.id)
     if openings:
         last = openings[-1]
         times = "once" if len(openings) == 1 else f"{len(openings)} times"
-        say(
+        tell(
             f"the test split ({last.images:,} images, fingerprint {last.fingerprint}) was opened to score retrained "
             f"networks; it has been opened {times} for this search, which the ledger records"
         )
-    say("next:")
+    tell("next:")
     if doubtful != []:
         more = f" --trials {2 * max(confirmation.done, confirmation.budget or 0)}" if not stopped else ""
-        say(f"{again}{more}{tail}      # go on")
-    say(f"  {called()} dashboard {quote(name)}{tail}      # look at it, with intervals")
+        tell(f"{again}{more}{tail}      # go on")
+    tell(f"  {called()} dashboard {quote(name)}{tail}      # look at it, with intervals")
 
 
 def _listed(numbers: list[int]) -> str:

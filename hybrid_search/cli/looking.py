@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hybrid_search.architecture import Architecture
-    from hybrid_search.ledger import Ledger, Point
+    from hybrid_search.ledger import Ledger
     from hybrid_search.record import SearchRecord
 
 SAMPLED = 400  # random designs that the share within a budget is estimated from
@@ -229,16 +229,15 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format) -> None:
     from hybrid_search.warm import known_names
 
     names = list(dict.fromkeys([*record.objectives, "accuracy", "flops", "params"]))
-    points, _ = ledger.points(record.id, sorted(names))
-    complete = {point.number: point for point in points if point.state == "complete"}
-    numbers = front_rows([(n, dict(p.values)) for n, p in complete.items()], record.objectives)
+    found = ledger.contenders(record.id, sorted(names), record.objectives)
+    numbers = front_rows(list(found.items()), record.objectives)
     trials = {trial.number: trial for trial in ledger.trials(record.id, numbers)}
     known = known_names(record)
-    standings = read_standings(ledger, record, {number: point.values for number, point in complete.items()})
+    standings = read_standings(ledger, record)
     rows: list[dict[str, Any]] = [
         {
             "trial": number,
-            **{name: complete[number].values.get(name) for name in names},
+            **{name: found[number].get(name) for name in names},
             **(certainty(standings.get(number), names, form) if standings else {}),
             "digest": trials[number].digest,
             "design": str(Architecture.from_dict(trials[number].architecture)),
@@ -256,34 +255,33 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format) -> None:
     if not rows and form is Format.table:
         say(f"search {record.name!r} has no finished trial yet: its front is empty")
         return
-    title = f"front of {record.name}: {len(rows)} of {len(complete)} trained networks"
+    title = f"front of {record.name}: {len(rows)} of {ledger.counts(record.id).get('complete', 0)} trained networks"
     present = [name for name in names if any(row[name] is not None for row in rows)]
     if form is Format.table and standings:
         told = [name for name in present if name != "params" or name in record.objectives]  # the line is long enough
         lines = [confirmed_row(row, standings.get(row["trial"]), told, record.tuned) for row in rows]
         print_rows(aligned(lines), form, title=f"{title}, with 95 % intervals")
-        _known_off_front(ledger, record, known, complete, numbers)
+        _known_off_front(ledger, record, known, numbers)
         return
     shown = {"trial": str, **{name: OBJECTIVES[name].text for name in present}}
     shown |= {**dict.fromkeys(record.tuned, "{:.3g}".format), "design": str}
     print_rows(rows, form, title=title, shown=shown)
     if form is Format.table:
-        _known_off_front(ledger, record, known, complete, numbers)
+        _known_off_front(ledger, record, known, numbers)
 
 
 def _known_off_front(
     ledger: "Ledger",
     record: "SearchRecord",
     known: "Mapping[str, str]",
-    complete: "Mapping[int, Point]",
     front: "Sequence[int]",
 ) -> None:
     """Say how the known designs did that are not on the front."""
     from hybrid_search.objectives import OBJECTIVES
 
-    off = [number for number in sorted(complete)[: 4 * len(known)] if number not in front]  # they were asked for first
+    off = [number for number in range(4 * len(known)) if number not in front]  # they were asked for first
     for trial in ledger.trials(record.id, off) if known else []:
-        if trial.digest in known:
+        if trial.state == "complete" and trial.digest in known:
             told = ", ".join(OBJECTIVES[name].text(trial.measurements.get(name)) for name in record.objectives)
             say(f"off the front: trial {trial.number}, {known[trial.digest]}: {told}")
 

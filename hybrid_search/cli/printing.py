@@ -4,13 +4,15 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress
 
 
@@ -31,7 +33,42 @@ Database = Annotated[
 ]
 
 
-def progress_bar(*, state: bool = True, left: bool = True) -> "Progress":
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no advice: the table alone, and errors.")]
+LogLevel = Annotated[
+    str | None,
+    typer.Option(
+        help="debug (every rung), info, warning or error: events of this level and above are shown here as well as in "
+        "the log beside the database, which has info and above unless this says otherwise.",
+        show_default=False,
+    ),
+]
+
+
+def nothing(text: str) -> None:
+    """What `say` is when it is to be quiet."""
+
+
+@contextmanager
+def shown_log(level: str | None, console: "Console") -> Iterator[None]:
+    """Show the events of the log of this level and above on a terminal, for as long as this lasts."""
+    if level is None:
+        yield
+        return
+    from rich.highlighter import NullHighlighter
+    from rich.logging import RichHandler
+
+    from hybrid_search.journal import LOG, AsText, level_of
+
+    handler = RichHandler(level_of(level), console, show_path=False, markup=False, highlighter=NullHighlighter())
+    handler.setFormatter(AsText())
+    LOG.addHandler(handler)
+    try:
+        yield
+    finally:
+        LOG.removeHandler(handler)
+
+
+def progress_bar(*, state: bool = True, left: bool = True, quiet: bool = False) -> "Progress":
     """A bar on stderr, drawn where that is a terminal: what, how many of how many, `state` in words, times."""
     from rich.console import Console
     from rich.progress import (
@@ -52,7 +89,7 @@ def progress_bar(*, state: bool = True, left: bool = True) -> "Progress":
         TimeElapsedColumn(),
         *([TextColumn("left"), TimeRemainingColumn()] if left else []),
         console=console,
-        disable=not console.is_terminal,
+        disable=quiet or not console.is_terminal,
     )
 
 

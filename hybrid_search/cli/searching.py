@@ -11,8 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hybrid_search.cli.printing import Database, Format, FormatOption, called, progress_bar, say
-from hybrid_search.errors import SettingsError
+from hybrid_search.cli.printing import (
+    Database,
+    Format,
+    FormatOption,
+    LogLevel,
+    Quiet,
+    called,
+    nothing,
+    progress_bar,
+    say,
+    shown_log,
+)
+from hybrid_search.errors import LedgerError, SettingsError
 
 if TYPE_CHECKING:
     from hybrid_search.engines.drive import Plan
@@ -92,11 +103,21 @@ def run(
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the proposals, weights and order of images.")] = 0,
     name: Annotated[str | None, typer.Option(help="Name of the search; default: the space's.")] = None,
+    quiet: Quiet = False,
+    log_level: LogLevel = None,
+    checkpoints: Annotated[
+        str | None,
+        typer.Option(
+            help="Where running trials are kept every few epochs, to go on from: a folder or URL (s3://...) that all "
+            "workers see, or none; default: beside a database file."
+        ),
+    ] = None,
     db: Database = None,
     form: FormatOption = Format.table,
 ) -> None:
     """Search a space for the accuracy / cost front. The same command goes on where it stopped."""
     from hybrid_search.engines import run as search_space
+    from hybrid_search.engines.keeping import UNKEPT
     from hybrid_search.samplers import DEFAULT
     from hybrid_search.space import load_space
     from hybrid_search.stopping import SHARE
@@ -107,10 +128,12 @@ def run(
         {"data": data, "data_dir": str(data_dir) if data_dir else None, "epochs": epochs, "seed": seed},
         settings,
     )
-    with stoppable() as stopped, _bar() as watch:
+    with stoppable() as stopped, _bar(quiet, log_level) as (watch, notice):
 
         def begin(search: "Search", plan: "Plan") -> None:
             watch(search, plan)
+            if plan.checkpoints is None and checkpoints is None:
+                say(UNKEPT)
             stopped.plan = plan
 
         search = search_space(
@@ -128,7 +151,8 @@ def run(
             lease=lease,
             timeout=timeout,
             watch=begin,
-            notice=say,
+            notice=notice,
+            log_level=log_level or "info",
             sampler=sampler or DEFAULT,
             pruner=pruner,
             seed=seed,
@@ -139,8 +163,10 @@ def run(
             until_settled=settled_share if settled_share is not None else SHARE if until_settled else None,
             warm_start=warm_start,
             tune_recipe=tune_recipe,
+            checkpoints=checkpoints,
         )
-    _closing(search, form, db, stopped=stopped.signal is not None)
+    _closing(search, form, db, stopped=stopped.signal is not None, tell=nothing if quiet else say)
+    search.ledger.close()
     if stopped.signal is not None:
         raise typer.Exit(SIGNALS[stopped.signal])
     if not search.progress().counts["complete"] and search.stopping.why is None:
@@ -199,7 +225,7 @@ class _Stopped:
             os._exit(SIGNALS[signal.Signals(number)])
         self.signal = signal.Signals(number)
         self.plan.stop.set()
-        say("\nstopping: finished trials are kept, running ones start again with the same command (once more: at once)")
+        say("\nstopping: finished trials are kept, running ones go on with the same command (once more: at once)")
 
 
 @contextmanager
@@ -209,6 +235,11 @@ def stoppable() -> Iterator[_Stopped]:
     before = {number: signal.signal(number, stopped) for number in SIGNALS}
     try:
         yield stopped
+    except LedgerError as error:
+        if stopped.signal is None:
+            raise
+        say(f"hybrid-search: {error}")  # the database was away when the search was to stop
+        raise typer.Exit(SIGNALS[stopped.signal]) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -227,15 +258,26 @@ def held_signals() -> Callable[[], None]:
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[["Search", "Plan"], None]]:
-    """A progress bar on stderr: trials, front, hypervolume, time left. Plain lines where stderr is no terminal."""
-    with progress_bar() as bar:
+def _bar(
+    quiet: bool, log_level: str | None
+) -> Iterator[tuple[Callable[["Search", "Plan"], None], Callable[[str], None]]]:
+    """A progress bar on stderr: trials, front, hypervolume, time left; plain lines where stderr is no terminal.
+
+    What watches the search, and what tells the user a line beside the bar.
+    """
+    with progress_bar(quiet=quiet) as bar, shown_log(log_level, bar.console):
+
+        def tell(text: str) -> None:
+            if not quiet:
+                bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
         def watch(search: "Search", plan: "Plan") -> None:
             done = _done(search)
-            say(_opening(search, done))
+            tell(_opening(search, done))
             if not done:
-                say("the first trials take longest: workers load torch and compile the attention kernel once a machine")
+                tell(
+                    "the first trials take longest: workers load torch and compile the attention kernel once a machine"
+                )
             task = bar.add_task(search.record.name, total=search.record.target, completed=done, state="")
             put_back = held_signals()
 
@@ -247,12 +289,11 @@ def _bar() -> Iterator[Callable[["Search", "Plan"], None]]:
                     why = _why(search, number) if kind in ("failed", "again") else ""
                     if why or not bar.console.is_terminal:
                         done = f"{_done(search)}/{search.record.target}"
-                        said = f"trial {number} {KINDS.get(kind, kind)}: {done}, {state}{why}"
-                        bar.console.print(said, markup=False, highlight=False, soft_wrap=True)
+                        tell(f"trial {number} {KINDS.get(kind, kind)}: {done}, {state}{why}")
 
             plan.event = event
 
-        yield watch
+        yield watch, tell
 
 
 def _done(search: "Search") -> int:
@@ -312,7 +353,7 @@ def _spent(progress: "Standing") -> dict[str, int]:
     }
 
 
-def _closing(search: "Search", form: Format, db: str | None, *, stopped: bool) -> None:
+def _closing(search: "Search", form: Format, db: str | None, *, stopped: bool, tell: Callable[[str], None]) -> None:
     """The front, what it cost to find, and the next commands to type."""
     from hybrid_search.cli.looking import print_front
 
@@ -321,24 +362,24 @@ def _closing(search: "Search", form: Format, db: str | None, *, stopped: bool) -
         print_front(search.ledger, search.record, form)
     spent = ", ".join(f"{count:,} {what}" for what, count in _spent(progress).items())
     reference = ", ".join(o.text(value) for o, value in zip(search.objectives, progress.reference, strict=True))
-    say(f"\ntrials: {spent}; hypervolume {progress.hypervolume:.4g} against ({reference})")
+    tell(f"\ntrials: {spent}; hypervolume {progress.hypervolume:.4g} against ({reference})")
     if saved := search.saved():
-        say(f"{saved:,} more designs of the space are networks among these, written otherwise: none was trained again")
+        tell(f"{saved:,} more designs of the space are networks among these, written otherwise: none was trained again")
     if search.record.pruner != "none":
         for line in search.audit().lines():
-            say(line)
+            tell(line)
     if search.stopping.why is not None:
-        say(f"the search stops: {search.stopping.why}. The same command goes on to {search.record.target} trials")
+        tell(f"the search stops: {search.stopping.why}. The same command goes on to {search.record.target} trials")
     elif not stopped and _done(search) < search.record.target and progress.counts["running"] == 0:
-        say("every design of the space within the budget has been tried: there is nothing left to ask")
+        tell("every design of the space within the budget has been tried: there is nothing left to ask")
     from shlex import quote
 
     if not progress.counts["complete"]:
         return
-    tail = f" --db {quote(db)}" if db else ""
+    tail = f" --db {quote(search.ledger.typed)}" if db else ""
     command = called()
-    say("next:")
-    say(f"  {command} dashboard {quote(name)}{tail}      # look at it")
-    say(f"  {command} confirm {quote(name)}{tail}      # how sure is it? opens the test split")
-    say(f"  {command} export {quote(name)} my-network --pick knee{tail}      # take a model home")
+    tell("next:")
+    tell(f"  {command} dashboard {quote(name)}{tail}      # look at it")
+    tell(f"  {command} confirm {quote(name)}{tail}      # how sure is it? opens the test split")
+    tell(f"  {command} export {quote(name)} my-network --pick knee{tail}      # take a model home")
     sys.stdout.flush()

@@ -130,8 +130,7 @@ def read_standings(
     if not repeats:
         return {}
     if values is None:
-        points, _ = ledger.points(search.id, search.objectives)
-        values = {point.number: point.values for point in points if point.state == "complete"}
+        values = ledger.values(search.id, search.objectives)
     whole = {
         n: row for n, row in values.items() if all(np.isfinite(row.get(name, np.nan)) for name in search.objectives)
     }

@@ -7,6 +7,7 @@ from dash import html
 from hybrid_search.charts.front import FrontNumbers
 from hybrid_search.charts.hypervolume import HypervolumeNumbers, volume_text
 from hybrid_search.dashboard.watch import View
+from hybrid_search.ledger.leases import shown
 from hybrid_search.objectives import OBJECTIVES
 
 SYMBOLS = {"complete": "●", "running": "◌", "stopped": "■", "failed": "✕"}  # AGREES with hsState in page.js
@@ -29,9 +30,17 @@ def summary(view: View, volume: HypervolumeNumbers) -> list[Any]:
         _fact(f"best {first.label}", first.text(best), "" if holder is None else f"trial {holder}"),
         _fact("on the front", f"{len(view.front):,}", "trials"),
         _fact("hypervolume", "-" if volume.last is None else about + volume_text(volume.last), ""),
+        _fact("driver", *_driver(view)),
         _fact("sampler", view.search.sampler, f"seed {view.search.seed}"),
         _fact("data", view.search.settings.data, f"{view.search.settings.epochs} epochs"),
     ]
+
+
+def _driver(view: View) -> tuple[str, str]:
+    """Who runs the search at the moment, in a word and its host; of one that nobody runs, whether it was cut."""
+    if view.lease.live:
+        return "running", f"on {shown(view.lease.driver)}"
+    return ("interrupted", "run it again to go on") if view.counts["running"] else ("none", "")
 
 
 def note(numbers: FrontNumbers, view: View) -> str:

@@ -19,7 +19,7 @@ from hybrid_search.charts.mixes import operators_of
 from hybrid_search.confidence import Standing, read_standings
 from hybrid_search.errors import UserError
 from hybrid_search.front import pareto_front
-from hybrid_search.ledger import Ledger, Point
+from hybrid_search.ledger import Lease, Ledger, Point
 from hybrid_search.objectives import OBJECTIVES
 from hybrid_search.record import STATES, SearchRecord
 
@@ -43,6 +43,7 @@ class View(NamedTuple):
     designs: dict[int, str]
     changed: datetime | None
     standings: dict[int, Standing]
+    lease: Lease
 
     @property
     def counts(self) -> dict[str, int]:
@@ -139,6 +140,7 @@ class Watch:
             dict(known.designs),
             known.changed,
             dict(known.standings),
+            self.ledger.lead(search.id),
         )
 
     def _hypervolume(self, search: SearchRecord) -> HypervolumeNumbers:

@@ -7,13 +7,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from hybrid_search import pruning, samplers
+from hybrid_search import __version__, pruning, samplers
 from hybrid_search.data import size_of
 from hybrid_search.engines.drive import LEASE, Plan
+from hybrid_search.engines.keeping import checkpoints_of, root_of
 from hybrid_search.engines.lead import leading
 from hybrid_search.engines.worker import Evaluate
 from hybrid_search.errors import LedgerError, SettingsError, one_of, whole
+from hybrid_search.journal import LOG, about, kept, level_of
 from hybrid_search.ledger import Ledger
+from hybrid_search.ledger.connect import beside
 from hybrid_search.objectives import objectives as check_objectives
 from hybrid_search.record import NOT_IN_DIGEST, SearchRecord, Settings
 from hybrid_search.search import Search, check_budget
@@ -207,13 +210,16 @@ def run(
     until_settled: float | None = None,
     warm_start: bool | None = None,
     notice: Callable[[str], None] | None = None,
+    log_level: str = "info",
+    checkpoints: str | None = None,
     **more: Any,
 ) -> Search:
     """Search a space and return the search, its ledger filled; the same call goes on where it stopped.
 
     space: a SearchSpace, a shipped name or a YAML path. trials: how many. ledger: a Ledger or a database URL.
     evaluate: the user's own generator of reports instead of training, so that any problem can be searched; its name
-        is part of the question, so that its numbers never join those of another.
+        is part of the question, so that its numbers never join those of another. One that takes `resume` and `keep`
+        goes on from checkpoints: see `worker.Evaluate`.
     workers: trials at a time; default: as many as the cluster holds, which may change while the search runs.
     resources: what a trial takes of its node besides CPUs and GPUs, by the names that the cluster's nodes declare.
     lease: seconds of silence after which a worker counts as lost, and its trial begins again. timeout: seconds after
@@ -223,12 +229,16 @@ def run(
         nor the next are expected to add this share of the hypervolume; see `stopping.Stopping`.
     warm_start: whether the known designs of the space come first; None is what the search began with, True where it is
         new.
-    notice: called with lines that the user should read; default: a warning of the log `hybrid_search`.
+    notice: called with lines that the user should read; default: they are printed on stderr.
+    log_level: debug (every rung), info, warning or error: what goes into the log, a file beside the database.
+    checkpoints: where running trials are kept every few epochs, so that they go on when their worker or this process
+        dies: a folder or an fsspec URL that every worker sees, or "none"; see `keeping.root_of` for None.
     more: sampler, pruner, seed, name, max_flops, max_params, tune_recipe of `question`.
     Raises UserError for a mistake in any of them, before anything is written. Waits where another process drives the
-    search (a line on the log says so); LostLease where one took it while this one slept.
+    search (a notice says so); LostLease where one took it while this one slept.
     """
     check_resources(engine, workers, cpus_per_trial, gpus_per_trial, resources, lease, timeout)
+    level_of(log_level)
     own = "trained" if evaluate is None else f"{evaluate.__module__}.{evaluate.__qualname__}"[:200]
     stopping = Stopping(hours, until_settled)
     more |= {"evaluation": own, "warm_start": warm_start is not False}
@@ -243,11 +253,25 @@ def run(
         plan.notice = notice
     chosen = import_module(ENGINES[engine])
     with chosen.ready(plan):
+        root = root_of(checkpoints, ledger, engine, address)
         opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
         record = enter(wanted, opened, ("warm_start",) if warm_start is None else ())
-        with leading(opened, record, plan) as waited:
+        with kept(beside(opened.url, ".log"), log_level), leading(opened, record, plan) as waited:
             search = go_on(wanted, opened, stopping, waited=waited)
-            if watch:
-                watch(search, plan)
-            chosen.drive(search, plan)
+            with checkpoints_of(root, search.record, opened) as plan.checkpoints:
+                if watch:
+                    watch(search, plan)
+                _drive(chosen, search, plan)
     return search
+
+
+def _drive(chosen: Any, search: Search, plan: Plan) -> None:
+    """Drive a search with an engine's module; its beginning and its end stand in the log."""
+    record = search.record
+    facts = {"engine": chosen.__name__.rpartition(".")[2], "sampler": record.sampler, "version": __version__}
+    LOG.info("search goes on", extra=about(search=record.name, **facts, **search.progress().counts))
+    try:
+        chosen.drive(search, plan)
+    finally:
+        counts, why = search.progress().counts, search.stopping.why
+        LOG.info("search stops", extra=about(search=record.name, asked_to=plan.stop.is_set(), why=why, **counts))

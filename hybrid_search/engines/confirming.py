@@ -9,10 +9,13 @@ from pathlib import Path
 from hybrid_search.confirmation import Confirmation
 from hybrid_search.engines import DEFAULT, ENGINES, check_resources
 from hybrid_search.engines.drive import LEASE, Plan
+from hybrid_search.engines.keeping import checkpoints_of, root_of
 from hybrid_search.engines.lead import leading
 from hybrid_search.engines.worker import Evaluate
 from hybrid_search.errors import LedgerError, SettingsError
+from hybrid_search.journal import kept, level_of
 from hybrid_search.ledger import Ledger, Opening
+from hybrid_search.ledger.connect import beside
 from hybrid_search.record import SearchRecord, Settings
 
 
@@ -33,21 +36,25 @@ def confirm(
     lease: float = LEASE,
     timeout: float | None = None,
     data_dir: str | Path | None = None,
+    checkpoints: str | None = None,
     watch: Callable[[Confirmation, Plan], None] | None = None,
     notice: Callable[[str], None] | None = None,
+    log_level: str = "info",
 ) -> Confirmation:
     """Train the front of a search again over fresh seeds until it is settled; the same call goes on where it stopped.
 
     name: a search; default: the newest. seeds, trials, hours: see Confirmation. evaluate: the generator that scored
     the search, where that was the user's own; there is no test split then. data_dir: where the data set lies now.
-    engine, workers and so on to timeout: see `run`. watch: called with the confirmation and its plan before the first
-    retraining. notice: called with lines that the user should read, such as that another process drives the search and
-    is waited for.
+    engine, workers and so on to timeout: see `run`. checkpoints: where a retraining goes on from when its worker or
+    this process dies, as in `run`.
+    watch: called with the confirmation and its plan before the first retraining. notice: called with lines that the
+    user should read, such as that another process drives the search and is waited for. log_level: as in `run`.
     The test split is opened, and the opening written in the ledger, with the first retraining that is asked for: not
     where the engine refuses the plan. Raises UserError for a mistake, and where nothing is left to do, before anything
     is written.
     """
     check_resources(engine, workers, cpus_per_trial, gpus_per_trial, resources, lease, timeout)
+    level_of(log_level)
     chosen = import_module(ENGINES[engine])
 
     def opened(held: Ledger) -> Confirmation:
@@ -74,15 +81,17 @@ def confirm(
         plan = Plan(retrain, *placed, lease=lease, timeout=timeout)
     else:
         plan = Plan(evaluate, *placed, lease=lease, timeout=timeout)
+    root = root_of(checkpoints, held, engine, address)
     if notice is not None:
         plan.notice = notice
-    with chosen.ready(plan), leading(held, record, plan):
+    with chosen.ready(plan), kept(beside(held.url, ".log"), log_level), leading(held, record, plan):
         confirmation = opened(held)
         if evaluate is None:
             confirmation.begin = partial(_open_test, record, held)
-        if watch:
-            watch(confirmation, plan)
-        chosen.drive(confirmation, plan)
+        with checkpoints_of(root, record, held) as plan.checkpoints:
+            if watch:
+                watch(confirmation, plan)
+            chosen.drive(confirmation, plan)
     return confirmation
 
 

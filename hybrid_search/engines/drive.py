@@ -1,11 +1,12 @@
 """What every engine shares: the plan it is given, and what it does with a report."""
 
-import logging
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from hybrid_search.checkpoints import Checkpoints, Keeping
 from hybrid_search.engines.worker import Evaluate, Report
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.search import Outcome, Trial
@@ -67,9 +68,16 @@ class Plan:
     stop: threading.Event = field(default_factory=threading.Event)
     completed: int = 0  # trials that ended well, and those that failed, since this driver began
     failed: int = 0
-    notice: Callable[[str], None] = logging.getLogger("hybrid_search").warning  # what the user should read
+    notice: Callable[[str], None] = lambda text: print(text, file=sys.stderr)  # what the user should read
     # Trials (ids) whose worker has not shown a sign of life in time; an engine with workers apart keeps it.
     silent: set[int] = field(default_factory=set)
+    checkpoints: Checkpoints | None = None  # None: trials keep none
+
+    def keeping(self, trial: Trial) -> Keeping | None:
+        """Where this trial keeps its checkpoints, for the worker that runs it."""
+        if self.checkpoints is None:
+            return None
+        return self.checkpoints.of(trial.number, trial.architecture, trial.settings)
 
 
 def finish(
@@ -82,6 +90,15 @@ def finish(
     driver leads the search by now.
     """
     plan.silent.discard(trial.id)
+    goes_on = _handed(search, trial, report, plan, fetch)
+    if goes_on is None and plan.checkpoints is not None:  # what it ended with is in the ledger by now
+        plan.checkpoints.drop(trial.number, trial.settings.seed)
+    return goes_on
+
+
+def _handed(
+    search: Driven, trial: Trial, report: Report, plan: Plan, fetch: Callable[[Any], bytes | None]
+) -> Trial | None:
     if report.failure_kind is not None:
         kind, text = report.failure_kind, report.failure_text or "nothing"
         again = search.fail(trial, kind, text)

@@ -10,12 +10,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import uuid4
 
 from hybrid_search.engines.drive import Plan
 from hybrid_search.errors import LostLease
+from hybrid_search.journal import LOG, about
 from hybrid_search.ledger import LEASE_SECONDS, Ledger
 from hybrid_search.ledger.leases import shown
 from hybrid_search.record import SearchRecord
@@ -73,23 +74,38 @@ def leading(ledger: Ledger, search: SearchRecord, plan: Plan, seconds: float = L
     """
     driver = Driver()
     waited = False
+    # An outage of the database is told where the rest is told, and a search that is to stop does not wait for its end.
+    ledger.patience = replace(ledger.patience, notice=lambda line: plan.notice(line), given_up=plan.stop.is_set)
     while (lease := ledger.take_lead(search.id, str(driver), seconds, driver.is_gone)) is not None:
         if not waited:
+            LOG.info("waiting", extra=about(search=search.name, driver=shown(lease.driver)))
             plan.notice(
                 f"search {search.name!r} is being run by {shown(lease.driver)}; this command waits, and goes on where "
                 "that one ends"
             )
         waited = True
         time.sleep(WAIT_SECONDS)
+    LOG.info("leading", extra=about(search=search.name, driver=shown(str(driver)), waited=waited))
     ended = threading.Event()
     thread = threading.Thread(target=_renew, args=(ledger, search.id, plan, seconds, ended), daemon=True)
     thread.start()
     try:
-        yield waited
+        with _without_credentials():
+            yield waited
     finally:
         ended.set()
         thread.join()
         ledger.give_lead(search.id)
+
+
+@contextmanager
+def _without_credentials() -> Iterator[None]:
+    """Workers inherit the driver's environment, and need no database: what opens it is taken out meanwhile."""
+    held = {name: os.environ.pop(name) for name in ("HYBRID_SEARCH_DB", "PGPASSWORD") if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(held)
 
 
 def _renew(ledger: Ledger, search_id: int, plan: Plan, seconds: float, ended: threading.Event) -> None:
@@ -97,6 +113,7 @@ def _renew(ledger: Ledger, search_id: int, plan: Plan, seconds: float, ended: th
         try:
             ledger.renew_lead(search_id, seconds, plan.silent)
         except LostLease:
+            LOG.error("lead lost", extra=about(search_id=search_id))
             plan.stop.set()  # the driver's next write says why
             return
         except Exception as error:  # the database is away: what needs it says so; this goes on trying

@@ -31,7 +31,7 @@ def drive(search: Driven, plan: Plan) -> None:
         plan.event("started", trial.number)
         now: Trial | None = trial
         while now is not None:
-            advancing = Advancing(plan.evaluate, now.architecture, now.settings)
+            advancing = Advancing(plan.evaluate, now.architecture, now.settings, plan.keeping(now))
             attempt = now.attempt
             while now is not None and now.attempt == attempt:
                 now = finish(search, now, advancing.advance(), plan)

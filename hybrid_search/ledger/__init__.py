@@ -8,12 +8,27 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar
 from uuid import uuid4
+from weakref import finalize
 
-from sqlalchemy import ColumnElement, Connection, Executable, Row, case, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Executable,
+    Row,
+    Select,
+    case,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from hybrid_search.errors import LedgerError, UnknownName, nearest
 from hybrid_search.ledger import leases
-from hybrid_search.ledger.connect import database_url, open_engine
+from hybrid_search.ledger.connect import database_url, open_engine, patience_with, shown, without_password
+from hybrid_search.ledger.patience import patiently, repeated
 from hybrid_search.ledger.tables import (
     FailureRow,
     MeasurementRow,
@@ -24,6 +39,7 @@ from hybrid_search.ledger.tables import (
     TrialRow,
 )
 from hybrid_search.ledger.values import FailedAttempt, Kept, Lease, Opening, Point, Proposal, Repeats
+from hybrid_search.objectives import OBJECTIVES
 from hybrid_search.record import SearchRecord, Settings, State, TrialRecord
 from hybrid_search.redaction import redacted
 
@@ -31,6 +47,7 @@ __all__ = ["FailedAttempt", "Kept", "Lease", "Ledger", "Opening", "Point", "Prop
 
 LEASE_SECONDS = 30.0  # of a running trial that shows no sign of life, and of a driver
 
+FEW = 1000  # trials that are asked for by their ids
 T = TypeVar("T")
 
 
@@ -44,14 +61,22 @@ class Ledger:
     def __init__(self, url: str | None = None, *, read_only: bool = False) -> None:
         self.url = database_url(url)
         self.read_only = read_only
+        self.patience = patience_with(self.url, read_only=read_only)
         self.lease_seconds = LEASE_SECONDS
         self._engine = open_engine(self.url, read_only=read_only)
+        # A ledger that is forgotten gives its connections back too; not at exit, which forked children share.
+        finalize(self, self._engine.dispose).atexit = False
         self._leads: dict[int, str] = {}  # search id -> this ledger's own driver of it
 
     @property
     def shown(self) -> str:
         """The URL as it may be printed: without its password."""
-        return self.url.render_as_string(hide_password=True)
+        return shown(self.url)
+
+    @property
+    def typed(self) -> str:
+        """The URL as a command to type next names it: without its password, which PGPASSWORD or ~/.pgpass give."""
+        return shown(without_password(self.url))
 
     def close(self) -> None:
         """Give the connections back."""
@@ -64,9 +89,9 @@ class Ledger:
         self.close()
 
     def _transact(self, work: Callable[[Connection], T]) -> T:
-        """Do this work in one transaction, committed before its result is returned."""
-        with self._engine.begin() as db:
-            return work(db)
+        """Do this work in one transaction, committed before its result is returned; again where the database went away
+        meanwhile, as long as patience lasts. Such work may have been done already: see `repeated`."""
+        return patiently(self._engine, work, self.patience, self.shown)
 
     def _rows(self, query: Executable) -> Sequence[Any]:
         return self._transact(lambda db: db.execute(query).all())
@@ -322,7 +347,7 @@ class Ledger:
 
         def work(db: Connection) -> None:
             row = self._own_trial(db, trial_id, attempt)
-            if row.state == state and attempt is not None:
+            if row.state == state and (attempt is not None or repeated(db)):
                 return  # written before, in a transaction whose answer was lost
             if row.state != "running":
                 raise LedgerError(f"only a running trial can end; trial row {trial_id} is {row.state}.")
@@ -376,7 +401,9 @@ class Ledger:
 
         def work(db: Connection) -> None:
             self._own_search(db, search_id)
-            db.execute(insert(ProposalRow), {"search_id": search_id, **values})
+            same = (ProposalRow.search_id == search_id, ProposalRow.created == values["created"])
+            if not (repeated(db) and db.execute(select(ProposalRow.id).where(*same)).first()):
+                db.execute(insert(ProposalRow), {"search_id": search_id, **values})
 
         self._transact(work)
 
@@ -399,7 +426,9 @@ class Ledger:
 
         def work(db: Connection) -> None:
             self._own_search(db, search_id)
-            db.execute(insert(OpeningRow), values)
+            same = (OpeningRow.search_id == search_id, OpeningRow.opened == values["opened"])
+            if not (repeated(db) and db.execute(select(OpeningRow.id).where(*same)).first()):
+                db.execute(insert(OpeningRow), values)
 
         self._transact(work)
 
@@ -431,6 +460,13 @@ class Ledger:
             query = query.where(TrialRow.number.in_(list(numbers)))
         return {row[0]: row[1] for row in self._rows(query)}
 
+    def digests(self, search_id: int) -> dict[int, str]:
+        """The networks of a search by trial number, as their digests."""
+        query = (
+            select(TrialRow.number, TrialRow.digest).where(TrialRow.search_id == search_id).order_by(TrialRow.number)
+        )
+        return {row.number: row.digest for row in self._rows(query)}
+
     def points(self, search_id: int, names: Sequence[str], after: int = 0) -> tuple[list[Point], int]:
         """The trials changed after `after` with their values of these names, and the newest change: for live charts."""
         table = TrialRow.__table__.c
@@ -456,6 +492,45 @@ class Ledger:
         ]
         return points, max((row.changed for row in rows), default=after)
 
+    def values(self, search_id: int, names: Sequence[str]) -> dict[int, dict[str, float]]:
+        """The present values of these names of the completed trials, by number: as in `points`, in a fraction of its
+        time where there are many trials."""
+        return self._values(search_id, names, _pivot(search_id, names))
+
+    def contenders(
+        self, search_id: int, names: Sequence[str], objectives: Sequence[str]
+    ) -> dict[int, dict[str, float]]:
+        """Those of `values` that may be on the front: all that are, and of two objectives hardly another."""
+        names = list(dict.fromkeys([*objectives, *names]))
+        pivot = _pivot(search_id, names)
+        if len(objectives) == 2:
+            each = pivot.subquery()
+            signs = [-1 if OBJECTIVES[name].direction == "maximize" else 1 for name in objectives]
+            least = [each.c[f"value{i}"] * sign for i, sign in enumerate(signs)]
+            counted = case((each.c.several, None), else_=least[1])  # what `_pivot` says of these is not their value
+            before = func.min(counted).over(order_by=least, rows=(None, -1))  # of those no worse in the first
+            swept = select(each, least[1].label("cost"), before.label("before")).subquery()
+            stays = or_(swept.c.several, swept.c.before.is_(None), swept.c.cost <= swept.c.before)
+            pivot = select(*(swept.c[column.name] for column in each.c)).where(stays)
+        return self._values(search_id, names, pivot)
+
+    def _values(self, search_id: int, names: Sequence[str], pivot: Select[Any]) -> dict[int, dict[str, float]]:
+        numbers = select(TrialRow.id, TrialRow.number).where(TrialRow.search_id == search_id).order_by(TrialRow.number)
+
+        def work(db: Connection) -> dict[int, dict[str, float]]:
+            found: dict[int, dict[str, float]] = {}
+            several = []
+            for trial, seeds, *row in db.execute(pivot).all():
+                found[trial] = {name: value for name, value in zip(names, row, strict=True) if value is not None}
+                if seeds:
+                    several.append(trial)
+            if several:  # measured under more than one seed: the mean counts
+                found |= _measurements(db, TrialRow.id.in_(several), MeasurementRow.name.in_(names))
+            which = numbers if len(found) > FEW else numbers.where(TrialRow.id.in_(list(found)))
+            return {number: found[trial] for trial, number in db.execute(which).all() if trial in found}
+
+        return self._transact(work)
+
     def curve(self, trial_id: int) -> list[tuple[int, dict[str, float]]]:
         """The learning curve of a trial: (epoch, numbers by name), in order."""
         columns = (RungRow.rung, RungRow.name, RungRow.value)
@@ -466,11 +541,16 @@ class Ledger:
             rungs[rung][name] = value
         return list(rungs.items())
 
-    def curves(self, search_id: int, names: Iterable[str]) -> dict[int, dict[int, dict[str, float]]]:
-        """Every learning curve of a search: trial id -> epoch -> the numbers of these names."""
+    def curves(
+        self, search_id: int, names: Iterable[str], numbers: Iterable[int] | None = None
+    ) -> dict[int, dict[int, dict[str, float]]]:
+        """Every learning curve of a search: trial id -> epoch -> the numbers of these names; `numbers` asks for the
+        curves of some trials."""
         columns = (RungRow.trial_id, RungRow.rung, RungRow.name, RungRow.value)
         query = select(*columns).join(TrialRow, TrialRow.id == RungRow.trial_id)
         query = query.where(TrialRow.search_id == search_id, RungRow.name.in_(list(names)))
+        if numbers is not None:
+            query = query.where(TrialRow.number.in_(list(numbers)))
         found: dict[int, dict[int, dict[str, float]]] = defaultdict(dict)
         for trial_id, rung, name, value in self._rows(query.order_by(RungRow.trial_id, RungRow.rung)):
             found[trial_id].setdefault(rung, {})[name] = value
@@ -503,8 +583,8 @@ class Ledger:
         trial, row = TrialRow.__table__.c, MeasurementRow.__table__.c
         which = [trial.search_id == search_id, trial.state == "complete"]
         if confirmed:
-            several = select(row.trial_id).join(TrialRow, trial.id == row.trial_id).where(*which)
-            which.append(trial.id.in_(several.group_by(row.trial_id).having(func.min(row.seed) < func.max(row.seed))))
+            several = select(row.trial_id).group_by(row.trial_id).having(func.min(row.seed) < func.max(row.seed))
+            which.append(trial.id.in_(several))  # of all searches: a walk over the index alone
         query = select(trial.number, trial.seed, row.seed, row.name, row.value).join(
             MeasurementRow, trial.id == row.trial_id
         )
@@ -524,6 +604,16 @@ class Ledger:
         """How many trials are in each state."""
         query = select(TrialRow.state, func.count()).where(TrialRow.search_id == search_id).group_by(TrialRow.state)
         return {row[0]: row[1] for row in self._rows(query)}
+
+
+def _pivot(search_id: int, names: Sequence[str]) -> Select[Any]:
+    """A row for every completed trial: its id, whether several seeds were measured, and its values of these names."""
+    row = MeasurementRow.__table__.c
+    complete = select(TrialRow.id).where(TrialRow.search_id == search_id, TrialRow.state == "complete")
+    columns = [func.max(case((row.name == name, row.value))).label(f"value{i}") for i, name in enumerate(names)]
+    several = (func.min(row.seed) < func.max(row.seed)).label("several")
+    query: Select[Any] = select(row.trial_id, several, *columns).group_by(row.trial_id)
+    return query.where(row.name.in_(names), row.trial_id.in_(complete))
 
 
 def _measurements(db: Connection, *which: ColumnElement[bool]) -> dict[int, dict[str, float]]:

@@ -1,20 +1,27 @@
-"""Opening a database: URLs, pragmas, schema. Passwords never leave this file."""
+"""Opening a database by its URL, and what may be said of it. Passwords never leave this file."""
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
-from sqlalchemy import Engine, QueuePool, create_engine, event, inspect, text
+from sqlalchemy import Engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from hybrid_search.errors import LedgerError
-from hybrid_search.ledger.tables import HEAD
+from hybrid_search.ledger.patience import Patience, first_line, usual_patience
+from hybrid_search.ledger.postgres import is_starting, postgres_engine
+from hybrid_search.ledger.schema import HEAD, revision_of, upgrade
+from hybrid_search.ledger.sqlite import sqlite_engine
 
 DEFAULT_URL = "sqlite:///results/hybrid-search.db"
-MIGRATIONS = Path(__file__).parent / "migrations"
+POSTGRES = ("postgres", "postgresql", "postgresql+psycopg")  # one driver under the names that people write
+SECRETS = ("password", "sslpassword", "passfile")  # of a URL's query
 
 
 def database_url(url: str | None = None) -> URL:
@@ -22,102 +29,114 @@ def database_url(url: str | None = None) -> URL:
     given = url or os.environ.get("HYBRID_SEARCH_DB") or DEFAULT_URL
     try:
         parsed = make_url(given)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise LedgerError(
             f"--db must be a database URL such as {DEFAULT_URL}; a file is sqlite:///PATH. Got one that does not parse "
             "(not shown: it may hold a password)."
         ) from None
-    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-        raise LedgerError(
-            f"--db must be a sqlite or postgresql URL; got {parsed.render_as_string(hide_password=True)}."
-        )
-    return parsed
+    if parsed.get_backend_name() not in ("sqlite", *POSTGRES):
+        raise LedgerError(f"--db must be a sqlite or postgresql URL; got {shown(parsed)}.")
+    return parsed if parsed.get_backend_name() == "sqlite" else _postgres_url(parsed)
+
+
+def _postgres_url(url: URL) -> URL:
+    if url.drivername not in POSTGRES:
+        raise LedgerError(f"--db reaches PostgreSQL by postgresql://..., with psycopg; got {url.drivername}.")
+    if url.host and "@" in url.host:
+        raise LedgerError("--db must be a URL whose user and password write @ as %40; got one with a second @.")
+    if not url.database:
+        raise LedgerError(f"--db must name a database, as in postgresql://USER@HOST/DATABASE; got {shown(url)}.")
+    # A password may stand in the query or the environment as well: it is taken to where it is hidden.
+    given = url.query.get("password")
+    password = url.password or (given[-1] if isinstance(given, tuple) else given) or os.environ.get("PGPASSWORD")
+    return url.difference_update_query(["password"]).set(drivername="postgresql+psycopg", password=password)
+
+
+def shown(url: URL) -> str:
+    """The URL as it may be printed: without what is secret in it."""
+    query = {name: "***" if name in SECRETS else value for name, value in url.query.items()}
+    plain = url.set(drivername=url.get_backend_name(), query=query)
+    return plain.render_as_string(hide_password=True)
+
+
+def without_password(url: URL) -> URL:
+    """The URL of the same database, to be opened with a password from elsewhere."""
+    return URL.create(url.drivername, url.username, None, url.host, url.port, url.database, url.query)
+
+
+def without_secrets(text: str, url: URL) -> str:
+    """A driver's message with the URL's secrets struck out, as they stand there or as a URL writes them."""
+    secrets = [url.password, *(url.query.get(name) for name in SECRETS)]
+    for secret in {str(secret) for secret in secrets if secret}:
+        for written in (secret, quote(secret, safe=""), quote_plus(secret)):
+            text = text.replace(written, "***")
+    return text
+
+
+def patience_with(url: URL, *, read_only: bool = False) -> Patience:
+    """How long a ledger at this URL bears an outage; what it says of it holds no secret."""
+    return replace(usual_patience(read_only), hide=partial(without_secrets, url=url))
+
+
+def beside(url: URL, ending: str) -> Path:
+    """What lies beside a database: `<file><ending>`, or `results/<host>-<port>-<database><ending>` for a server's."""
+    if url.get_backend_name() == "sqlite" and url.database:
+        return Path(f"{url.database}{ending}")
+    served = "-".join(str(part) for part in (url.host or "local", url.port or "", url.database) if part)
+    return Path("results") / f"{served.replace('/', '_')}{ending}"
 
 
 def open_engine(url: URL, *, read_only: bool = False) -> Engine:
     """An engine whose database answers and has the schema of this version; LedgerError in one line otherwise.
 
-    A database that does not exist yet is created, except when it is opened read-only.
+    A database that does not exist yet is created where it is a file, except when it is opened read-only. A server that
+    is just starting is waited for, as long as patience lasts.
     """
-    shown = url.render_as_string(hide_password=True)
-    try:
-        engine = (
-            _sqlite(url, read_only) if url.get_backend_name() == "sqlite" else create_engine(url, pool_pre_ping=True)
-        )
-        revision = _revision(engine)
+    with _opening(url, read_only) as (engine, revision):
+        if revision != HEAD and read_only:
+            holds = "no ledger" if revision is None else f"revision {revision}"
+            law = "--db must name a ledger of this version"
+            raise LedgerError(
+                f"{law}; {shown(url)} holds {holds}. hybrid-search db upgrade brings an older one up to date."
+            )
         if revision != HEAD:
-            if read_only:
-                law = "--db must name a ledger of this version"
-                holds = "no ledger" if revision is None else f"revision {revision}"
-                raise LedgerError(f"{law}; {shown} holds {holds}. hybrid-search run brings an older one up to date.")
-            _upgrade(engine, revision, shown)
-    except (DBAPIError, sqlite3.Error, OSError) as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise LedgerError(f"--db must name a database that can be opened; {shown} cannot: {reason}.") from None
-    except (NoSuchModuleError, ModuleNotFoundError) as error:
-        raise LedgerError(f"--db {shown} needs a driver that is not installed: {error}.") from None
-    return engine
+            upgrade(engine, url, revision, shown(url))
+        return engine
 
 
-def _sqlite(url: URL, read_only: bool) -> Engine:
-    path = url.database
-    if not path or path == ":memory:":
-        raise LedgerError("--db must name a file: a ledger in memory would be lost; got sqlite without a path.")
-    if read_only:
-        if not Path(path).exists():
-            raise LedgerError(f"--db must name a ledger that exists; got {path}, which does not. Start a search first.")
-        uri = f"file:{quote(Path(path).resolve().as_posix())}?mode=ro"
-        engine = create_engine(
-            "sqlite://",
-            creator=lambda: sqlite3.connect(uri, uri=True, timeout=30.0, check_same_thread=False),
-            poolclass=QueuePool,  # a URL without a path would get a pool that closes other threads' connections
-        )
-    else:
-        Path(path).parent.mkdir(exist_ok=True)  # one folder, such as results/; a longer missing path is a typing error
-        engine = create_engine(url, connect_args={"timeout": 30.0})
-
-    @event.listens_for(engine, "connect")
-    def pragmas(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # transactions are begun below, not by the driver's guess
-        if not read_only:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")  # a committed trial survives a power cut
-            connection.execute("PRAGMA foreign_keys=ON")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Any) -> None:
-        # A writer takes its lock at once: upgrading a reader's lock later fails instead of waiting.
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
-
-    return engine
+def held_revision(url: str | None = None) -> str:
+    """The revision that the ledger at a URL has; LedgerError where there is no ledger."""
+    parsed = database_url(url)
+    with _opening(parsed, read_only=True) as (engine, revision):
+        engine.dispose()
+        if revision is None:
+            raise LedgerError(f"--db must name a ledger; {shown(parsed)} holds none.")
+        return revision
 
 
-def _revision(engine: Engine) -> str | None:
-    with engine.connect() as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            return None
-        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
-        return None if found is None else str(found)
-
-
-def _upgrade(engine: Engine, revision: str | None, shown: str) -> None:
-    """Bring the schema to HEAD with Alembic; an unknown revision was written by a newer version and is refused."""
-    from alembic import command
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
-
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if revision is not None and revision not in known:
+@contextmanager
+def _opening(url: URL, read_only: bool) -> Iterator[tuple[Engine, str | None]]:
+    """An engine and the revision its database holds; whatever a driver raises meanwhile is a LedgerError."""
+    try:
+        engine = (sqlite_engine if url.get_backend_name() == "sqlite" else postgres_engine)(url, read_only)
+    except (NoSuchModuleError, ImportError) as error:
+        install = "pip install 'hybrid-search[postgres]'"
         raise LedgerError(
-            f"--db must name a ledger of this version or an older one; {shown} holds revision {revision}, newer than "
-            f"{HEAD}. Upgrade hybrid-search."
-        )
-    with engine.begin() as connection:
-        # Looked at again under the write lock: another process may be making the same ledger.
-        tables = inspect(connection).get_table_names()
-        if tables and "alembic_version" not in tables:
-            raise LedgerError(f"--db must name a ledger or an empty database; {shown} holds other tables.")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+            f"--db {shown(url)} needs a driver that is not there: {error}. Install it: {install}"
+        ) from None
+    except OSError as error:
+        raise _closed(url, error) from None
+    try:
+        waiting = patience_with(url, read_only=read_only)
+        yield engine, waiting.wait_for(lambda: revision_of(engine), is_starting, shown(url))
+    except (DBAPIError, sqlite3.Error, OSError) as error:
+        engine.dispose()
+        raise _closed(url, error) from None
+    except LedgerError:
+        engine.dispose()
+        raise
+
+
+def _closed(url: URL, error: Exception) -> LedgerError:
+    reason = without_secrets(first_line(error), url)
+    return LedgerError(f"--db must name a database that can be opened; {shown(url)} cannot: {reason}.")

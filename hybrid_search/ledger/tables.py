@@ -15,11 +15,13 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     DateTime,
     Dialect,
     Float,
     ForeignKey,
     Index,
+    Integer,
     String,
     Text,
     TypeDecorator,
@@ -46,6 +48,11 @@ class UtcTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 
+SEED = BigInteger().with_variant(
+    Integer, "sqlite"
+)  # up to 2^32, which SQLite's INTEGER holds and PostgreSQL's does not
+
+
 class Base(DeclarativeBase):
     """The root of the models."""
 
@@ -60,7 +67,7 @@ class SearchRow(Base):
     objectives: Mapped[list[str]] = mapped_column(JSON)
     settings: Mapped[dict[str, Any]] = mapped_column(JSON)
     sampler: Mapped[str] = mapped_column(String(100))
-    seed: Mapped[int]
+    seed: Mapped[int] = mapped_column(SEED)
     target: Mapped[int]
     max_flops: Mapped[float | None] = mapped_column(Float)
     max_params: Mapped[float | None] = mapped_column(Float)
@@ -93,7 +100,7 @@ class TrialRow(Base):
     architecture: Mapped[dict[str, Any]] = mapped_column(JSON)
     choices: Mapped[dict[str, Any]] = mapped_column(JSON)
     settings: Mapped[dict[str, Any]] = mapped_column(JSON)
-    seed: Mapped[int]
+    seed: Mapped[int] = mapped_column(SEED)
     attempt: Mapped[int] = mapped_column(default=1)
     rung: Mapped[int] = mapped_column(default=0)
     started: Mapped[datetime] = mapped_column(UtcTime)
@@ -115,7 +122,7 @@ class MeasurementRow(Base):
     __tablename__ = "measurement"
     trial_id: Mapped[int] = mapped_column(ForeignKey("trial.id", ondelete="CASCADE"), primary_key=True)
     name: Mapped[str] = mapped_column(String(100), primary_key=True)
-    seed: Mapped[int] = mapped_column(primary_key=True)
+    seed: Mapped[int] = mapped_column(SEED, primary_key=True)
     value: Mapped[float] = mapped_column(Float)
 
 

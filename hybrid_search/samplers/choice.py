@@ -11,10 +11,11 @@ from hybrid_search.objectives import Direction
 from hybrid_search.samplers.encoding import telling
 from hybrid_search.samplers.improvement import Belief, Exact, expected_improvement
 from hybrid_search.samplers.model import Model, Told
-from hybrid_search.samplers.points import Array, Columns, Encode, History, Point
+from hybrid_search.samplers.points import Array, Columns, Encode, History, Point, Tale
 from hybrid_search.samplers.process import Inputs
 
 FRONT = 24  # points of the front that count where there are three or more objectives
+MODELLED = 2000  # trials that a model is made of at most: its time grows with their third power
 
 
 class Choice:
@@ -38,7 +39,7 @@ class Choice:
     ) -> None:
         self._encode, self._signs = encode, signs
         self._known = list(known)
-        told = sorted(history.told, key=lambda each: (each[0].name, each[1]))  # what, not when
+        told = sorted(modelled(history.told), key=lambda each: (each[0].name, each[1]))  # what, not when
         points = [point for point, _, _ in told]
         values = np.array([row for _, row, _ in told], dtype=np.float64)
         inputs_of = (lambda p: p.known) if cost_inputs else (lambda p: ())
@@ -141,6 +142,18 @@ class Choice:
         for i, model in self._models.items():
             found[:, i] = model.typical(self._inputs(points))
         return found
+
+
+def modelled(told: Sequence[Tale]) -> list[Tale]:
+    """At most MODELLED of the trials told: those on the front, the newest, and of the others every so-many-th."""
+    if len(told) <= MODELLED:
+        return list(told)
+    front = pareto_front([row for _, row, _ in told], ["minimize"] * len(told[0][1]))
+    kept = {*front[:MODELLED], *range(len(told) - MODELLED // 2, len(told))}
+    others = [i for i in range(len(told)) if i not in kept]
+    room = max(0, MODELLED - len(kept))
+    kept |= {others[i * len(others) // room] for i in range(room)}
+    return [told[i] for i in sorted(kept)]
 
 
 def first_best(points: Sequence[Point], gains: Array) -> Point:

@@ -31,11 +31,14 @@ class Point:
         return self.excess <= 0
 
 
+Tale = tuple[Point, list[float], float]  # a point that was told, its values turned so that less is better, and doubt
+
+
 @dataclass(frozen=True)
 class History:
     """What a study holds: points told with their values, points being evaluated, and every point met."""
 
-    told: list[tuple[Point, list[float], float]]  # values turned so that less is better; doubt
+    told: list[Tale]
     pending: list[Point]
     seen: set[Hashable]
     met: list[Point]  # of every trial, in order

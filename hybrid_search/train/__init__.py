@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hybrid_search.data import Dataset, Split
-from hybrid_search.errors import NotFinite, SettingsError, TrialError
+from hybrid_search.errors import CheckpointError, NotFinite, SettingsError
 from hybrid_search.record import Settings
 from hybrid_search.train.batches import Images, Plan, edges
 from hybrid_search.train.recipe import (
@@ -159,7 +159,7 @@ class Trainer:
         return {name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in state.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state_dict` gave; TrialError where it is not this network's, and nothing is changed then."""
+        """Go on from what `state_dict` gave; CheckpointError where it is another network's: nothing is changed then."""
         networks = {"model": self.model} | ({} if self.average is None else {"average": self.average.model})
         wanted = {
             f"{part}.{name}": value.shape for part, net in networks.items() for name, value in net.state_dict().items()
@@ -167,7 +167,7 @@ class Trainer:
         given = {name: value.shape for name, value in state.items() if name.split(".")[0] in ("model", "average")}
         if given != wanted or "epoch" not in state or "seconds" not in state:
             odd = sorted(name for name in given.keys() | wanted.keys() if given.get(name) != wanted.get(name))
-            raise TrialError(
+            raise CheckpointError(
                 f"a checkpoint must be of the network it resumes; differs at {', '.join(odd[:3]) or 'epoch'}."
             )
         for part, net in networks.items():

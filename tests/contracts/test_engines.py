@@ -1,7 +1,9 @@
 """What every engine owes: every trial ends, once, with its numbers; failures stay with their trial."""
 
+from pathlib import Path
+
 import pytest
-from fakes import broken, graded, scored, tiny_space, wide_space
+from fakes import broken, graded, kept_every_rung, resumable, scored, tiny_space, wide_space
 
 from hybrid_search.engines import ENGINES, run
 from hybrid_search.errors import HybridSearchError
@@ -119,6 +121,27 @@ def test_stopping_leaves_what_runs_to_the_next_run(engine, ledger):
     assert "running" in states(ledger).values()
     run(SPACE, trials=6, engine=engine, ledger=ledger, evaluate=scored(rungs=4))
     assert states(ledger) == dict.fromkeys(range(6), "complete")
+
+
+def test_what_was_stopped_goes_on_from_its_checkpoint(engine, ledger):
+    def watch(search, plan):
+        kept_every_rung(search, plan)
+        plan.event = lambda kind, number: kind == "report" and number == 2 and plan.stop.set()
+
+    asked = {"trials": 4, "engine": engine, "ledger": ledger, "evaluate": resumable(), "workers": 1}
+    run(SPACE, watch=watch, **asked)
+    cut = [trial for trial in ledger.trials(ledger.search().id) if trial.state == "running" and trial.rung]
+    assert 2 in [trial.number for trial in cut]
+    search = run(SPACE, watch=kept_every_rung, **asked)
+    for trial in ledger.trials(search.record.id):
+        assert trial.state == "complete"
+        assert [rung for rung, _ in ledger.curve(trial.id)] == [1, 2, 3, 4]
+        assert trial.measurements["accuracy"] == int(trial.digest[:4], 16) / 65536
+        if trial.number in [other.number for other in cut]:
+            assert int(trial.facts["resumed"].split()[1]) >= 1
+        else:
+            assert "resumed" not in trial.facts
+    assert list(Path(f"{ledger.url.database}.checkpoints").iterdir()) == []
 
 
 def test_weights_reach_the_ledgers_folder_and_facts_its_rows(engine, ledger):

@@ -95,7 +95,9 @@ class _Drive:
 
     def _start(self, job: _Job) -> None:
         job.worker.busy, job.began = True, time.monotonic()
-        call = job.worker.actor.start.remote(job.trial.architecture.to_dict(), job.trial.settings.to_dict())
+        trial = job.trial
+        made = trial.architecture.to_dict(), trial.settings.to_dict(), self._plan.keeping(trial)
+        call = job.worker.actor.start.remote(*made)
         self._jobs[call] = job
 
     def _take(self, call: Any, job: _Job) -> None:

@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
+from hybrid_search.checkpoints import Keeping
 from hybrid_search.engines.worker import Advancing, Evaluate, Report
 
 FETCH_SECONDS = 60.0
@@ -22,8 +23,8 @@ class Actor:
         self._evaluate: Evaluate | None = None
         self._advancing: Advancing | None = None
 
-    def start(self, architecture: dict[str, Any], settings: dict[str, Any]) -> Report:
-        """Begin a trial and run its first rung."""
+    def start(self, architecture: dict[str, Any], settings: dict[str, Any], keeping: Keeping | None = None) -> Report:
+        """Begin a trial, from its newest checkpoint where it keeps any, and run its first rung."""
         import ray
 
         from hybrid_search.architecture import Architecture
@@ -33,7 +34,7 @@ class Actor:
         if self._evaluate is None:
             self._evaluate = ray.get(self._where[0])
         made = Architecture.from_dict(architecture), Settings.from_dict(settings)
-        self._advancing = Advancing(self._evaluate, *made)
+        self._advancing = Advancing(self._evaluate, *made, keeping)
         return self.advance()
 
     def advance(self) -> Report:

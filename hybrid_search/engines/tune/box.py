@@ -1,7 +1,8 @@
-"""The actor through which Tune's workers speak to the driver: reports, each taken once, and signs of life."""
+"""The actor between the driver and Tune's workers: where checkpoints go, reports, each taken once, signs of life."""
 
 import time
 
+from hybrid_search.checkpoints import Keeping
 from hybrid_search.engines.worker import Report
 
 
@@ -10,7 +11,16 @@ class Box:
 
     def __init__(self) -> None:
         self._reports: dict[str, Report] = {}
+        self._keeping: dict[str, Keeping | None] = {}
         self._heard: dict[str, tuple[float, float]] = {}
+
+    def keep(self, key: str, keeping: Keeping | None) -> None:
+        """Say where a trial keeps its checkpoints, before its worker asks."""
+        self._keeping[key] = keeping
+
+    def keeping(self, key: str) -> Keeping | None:
+        """Where this trial keeps its checkpoints; None for nowhere. Asked for once."""
+        return self._keeping.pop(key)
 
     def put(self, key: str, report: Report) -> None:
         """Leave a report for the driver; it counts as a sign of life."""

@@ -97,6 +97,7 @@ class TuneSearcher(Searcher):
             return None if self._live else Searcher.FINISHED
         if trial.attempt == 1:
             self._plan.event("started", trial.number)
+        ray.get(self.box.keep.remote(trial_id, self._plan.keeping(trial)))
         self._live[trial_id] = trial
         design, settings = trial.architecture.to_dict(), trial.settings.to_dict()
         plain = {"key": trial_id, "trial": trial.number, "attempt": trial.attempt}

@@ -12,6 +12,7 @@ branch_labels = None
 depends_on = None
 
 TIME = sa.DateTime(timezone=True)
+SEED = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # up to 2^32
 
 
 def upgrade() -> None:
@@ -23,7 +24,7 @@ def upgrade() -> None:
         sa.Column("objectives", sa.JSON, nullable=False),
         sa.Column("settings", sa.JSON, nullable=False),
         sa.Column("sampler", sa.String(100), nullable=False),
-        sa.Column("seed", sa.Integer, nullable=False),
+        sa.Column("seed", SEED, nullable=False),
         sa.Column("target", sa.Integer, nullable=False),
         sa.Column("max_flops", sa.Float),
         sa.Column("max_params", sa.Float),
@@ -42,7 +43,7 @@ def upgrade() -> None:
         sa.Column("architecture", sa.JSON, nullable=False),
         sa.Column("choices", sa.JSON, nullable=False),
         sa.Column("settings", sa.JSON, nullable=False),
-        sa.Column("seed", sa.Integer, nullable=False),
+        sa.Column("seed", SEED, nullable=False),
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("rung", sa.Integer, nullable=False),
         sa.Column("started", TIME, nullable=False),
@@ -62,7 +63,7 @@ def upgrade() -> None:
         "measurement",
         sa.Column("trial_id", sa.Integer, sa.ForeignKey("trial.id", ondelete="CASCADE"), primary_key=True),
         sa.Column("name", sa.String(100), primary_key=True),
-        sa.Column("seed", sa.Integer, primary_key=True),
+        sa.Column("seed", SEED, primary_key=True),
         sa.Column("value", sa.Float, nullable=False),
     )
     op.create_table(

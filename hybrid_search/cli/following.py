@@ -1,0 +1,134 @@
+"""`hybrid-search status`: where a search stands, from any machine that sees its database."""
+
+import json
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hybrid_search.cli.printing import Database, Format, FormatOption, print_rows
+from hybrid_search.errors import SettingsError
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from hybrid_search.ledger import Ledger
+    from hybrid_search.status import SearchStatus
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put this room's commands on the command line."""
+    app.command()(status)
+
+
+def status(
+    name: Annotated[str | None, typer.Argument(help="A search; default: the newest.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Draw it again until the search ends, or Ctrl-C.")] = False,
+    every: Annotated[float, typer.Option(help="Seconds between two looks of --watch.")] = 2.0,
+    db: Database = None,
+    form: FormatOption = Format.table,
+) -> None:
+    """Where a search stands: running trials and where, failures by kind, hypervolume, time left. Reads alone."""
+    from hybrid_search.ledger import Ledger
+    from hybrid_search.status import status_of
+
+    if not every > 0:
+        raise SettingsError(f"--every must be more than 0 seconds; got {every:g}.")
+    if watch and form is Format.csv:
+        raise SettingsError("--watch prints a table, or JSON a line a look; got --format csv.")
+    with Ledger(db, read_only=True) as ledger:
+        search = ledger.search(name)
+        if watch:
+            _watch(ledger, search.name, every, form)
+            return
+        found = status_of(ledger, search)
+        if form is Format.json:
+            typer.echo(json.dumps(found.to_dict(), indent=2))
+        elif form is Format.csv:
+            facts = found.to_dict()
+            flat = {key: value for key, value in facts.items() if not isinstance(value, dict | list)}
+            print_rows([flat | {f"{state}": count for state, count in facts["counts"].items()}], form)
+        else:
+            from rich.console import Console
+
+            Console().print(_drawn(found))
+
+
+def _watch(ledger: "Ledger", name: str, every: float, form: Format) -> None:
+    """Look again and again; ends with the search's own end."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from hybrid_search.status import status_of
+
+    if form is Format.json:
+        while True:
+            found = status_of(ledger, ledger.search(name))
+            print(json.dumps(found.to_dict()), flush=True)
+            if found.course == "finished":
+                return
+            time.sleep(every)
+    with Live(console=Console(), auto_refresh=False) as live:
+        while True:
+            found = status_of(ledger, ledger.search(name))
+            live.update(_drawn(found), refresh=True)
+            if found.course == "finished":
+                return
+            time.sleep(every)
+
+
+def _drawn(found: "SearchStatus") -> "Group":
+    """The status as a person reads it: some lines, then the running trials."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    from hybrid_search.objectives import OBJECTIVES
+
+    lines = [_headline(found), _counts(found)]
+    first = OBJECTIVES[found.search.objectives[0]]
+    lines.append(f"front {found.front}, best {first.name} {first.text(found.best)}, hv {found.hypervolume:.4g}")
+    if found.failures:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in found.failures.items())
+        lines.append(f"failed attempts: {kinds}")
+    if found.an_hour is not None:
+        pace = f"{found.an_hour:,.1f} trials an hour of late"
+        lines.append(pace if found.left is None else f"{pace}, {_span(found.left)} left at that pace")
+    parts: list[Any] = [Text(line) for line in lines]
+    if found.running:
+        table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold", title_justify="left")
+        for column in ("trial", "attempt", "rung", "for", "worker"):
+            table.add_column(column, justify="right" if column != "worker" else "left", no_wrap=column != "worker")
+        table.add_column("architecture", overflow="fold")
+        for trial in found.running:
+            where = trial.worker or "-"
+            table.add_row(
+                str(trial.number),
+                str(trial.attempt),
+                f"{trial.rung}/{trial.rungs}" if trial.rungs else str(trial.rung),
+                _span(timedelta(seconds=trial.seconds)),
+                Text(f"{where} (silent)" if trial.silent else where),
+                Text(trial.architecture),
+            )
+        parts += [Text(""), table]
+    return Group(*parts)
+
+
+def _headline(found: "SearchStatus") -> str:
+    said = {
+        "running": f"is being run by {found.driver}",
+        "interrupted": "was interrupted: the command that began it goes on with it",
+        "finished": "has reached its target",
+        "idle": "is not being run",
+    }[found.course]
+    return f"search {found.search.name!r} {said}: {found.ended:,} of {found.search.target:,} trials have ended"
+
+
+def _counts(found: "SearchStatus") -> str:
+    return ", ".join(f"{count:,} {state}" for state, count in found.counts.items())
+
+
+def _span(span: timedelta) -> str:
+    """A time as h:mm:ss, without the fractions."""
+    return str(timedelta(seconds=round(span.total_seconds())))

@@ -1,0 +1,97 @@
+"""The log of a search: one line an event, as JSON in a file beside the database, for people on a terminal.
+
+Rooms say what happens through the logger `hybrid_search`, as any library does:
+
+    LOG.info("trial complete", extra=about(search="digits", trial=3))
+
+and who runs a search decides where that goes: `kept` writes the file for as long as it lasts.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hybrid_search.errors import SettingsError, one_of
+from hybrid_search.redaction import redacted
+
+LOG = logging.getLogger("hybrid_search")
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+LOG.addHandler(logging.NullHandler())  # a library's events are nobody's news unless asked for
+FIELDS = "hybrid_search_fields"  # under which a record carries what it is about
+
+
+def about(**fields: Any) -> dict[str, Mapping[str, Any]]:
+    """What an event is about, as the `extra` of a logging call: plain values by name."""
+    return {FIELDS: fields}
+
+
+def fields_of(record: logging.LogRecord) -> Mapping[str, Any]:
+    """What an event is about; empty for a line that some other code logged."""
+    found: Mapping[str, Any] = record.__dict__.get(FIELDS, {})
+    return found
+
+
+def level_of(name: str) -> int:
+    """The level of this name; SettingsError names those there are."""
+    one_of("log-level", name, LEVELS, SettingsError)
+    return LEVELS[name]
+
+
+class AsJson(logging.Formatter):
+    """One line of JSON an event: time (UTC), level, event, what it is about; no secret in any of it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line = {"time": when, "level": record.levelname.lower(), "event": record.getMessage(), **fields_of(record)}
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps({name: _plain(value) for name, value in line.items()}, ensure_ascii=False)
+
+
+class AsText(logging.Formatter):
+    """An event as a person reads it: what happened, then what it is about."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        told = [f"{name}={_plain(value)}" for name, value in fields_of(record).items() if value not in (None, "")]
+        return " ".join([redacted(record.getMessage()), *told])
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON has, without secrets."""
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
+    return value if isinstance(value, int | float | bool | None) else redacted(str(value))
+
+
+@contextmanager
+def kept(path: Path, level: str = "info") -> Iterator[None]:
+    """Write the events of this level and above into a file for as long as this lasts; the file grows.
+
+    A file that cannot be written is told once, on the log itself, and loses nothing but the log.
+    """
+    before = LOG.level
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = logging.FileHandler(path, encoding="utf-8", delay=False)
+    except OSError as error:
+        LOG.warning(f"the log of this search is not written: {path}: {error.strerror or error}")
+        yield
+        return
+    file.setFormatter(AsJson())
+    file.setLevel(level_of(level))
+    LOG.addHandler(file)
+    LOG.setLevel(min(file.level, before or logging.WARNING))
+    try:
+        yield
+    finally:
+        LOG.removeHandler(file)
+        LOG.setLevel(before)
+        file.close()

@@ -1,0 +1,50 @@
+"""Checkpoints whose writer is killed, and a disk that is really full. Long forms; the short ones are in
+tests/test_checkpoints.py."""
+
+import os
+import subprocess
+
+import pytest
+import torch
+from killing import said_by
+
+from hybrid_search.checkpoints import Checkpoint, Keeping
+from hybrid_search.checkpoints.packing import Owner
+from hybrid_search.errors import CheckpointError
+
+pytestmark = pytest.mark.faults
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_writer_killed_at_thirty_instants_leaves_the_latest_whole(tmp_path, seed):
+    assert said_by("killed_writer.py", tmp_path, 30, seed) == {"kills": 30, "whole": 30}
+
+
+def test_a_disk_that_is_full_is_named_and_once_it_has_room_checkpoints_are_kept_again(tmp_path):
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", tmp_path], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting a small file system is for root alone")
+    try:
+        keeping = Keeping(str(tmp_path), Owner("ab" * 16, 0, "a", "s"), 0)
+
+        def write(rung):
+            keeping.write(Checkpoint(rung, {"weight": torch.full((60_000,), float(rung))}, {rung: {}}, {}))
+
+        for rung in (1, 2, 3):
+            write(rung)
+        filler = tmp_path / "filler"
+        with pytest.raises(OSError, match="No space left"):
+            filler.write_bytes(bytes(2**20))
+        before = sorted(os.listdir(tmp_path / keeping.folder))
+        for rung in (4, 5):
+            with pytest.raises(
+                CheckpointError, match=rf"{tmp_path}/.*00000{rung}.safetensors cannot be .*: No space left"
+            ):
+                write(rung)
+            assert sorted(os.listdir(tmp_path / keeping.folder)) == before
+            assert keeping.latest().checkpoint.rung == 3
+        filler.unlink()
+        write(6)
+        assert keeping.latest().checkpoint.rung == 6
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)

@@ -1,0 +1,114 @@
+"""A PostgreSQL server that is killed under a running search: nothing acknowledged is lost, nothing is there twice.
+
+pytest -m faults tests/faults/test_postgres.py
+"""
+
+import random
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+
+import pytest
+import ray
+from fakes import wide_space
+
+from hybrid_search.engines import run
+from hybrid_search.ledger import Ledger
+
+pytestmark = [pytest.mark.faults, pytest.mark.server]
+RUNGS = 4
+
+
+def sleeping(seconds):
+    """An evaluation that takes its time and scores a design by its digest."""
+
+    def evaluate(architecture, settings):
+        for rung in range(1, RUNGS + 1):
+            time.sleep(seconds)
+            yield {"accuracy": int(architecture.digest[:4], 16) / 65536 * rung / RUNGS}
+
+    return evaluate
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=128 * 2**20)
+    yield
+    ray.shutdown()
+
+
+@dataclass
+class Told:
+    """What the driver was told was written, and what it said."""
+
+    complete: list = field(default_factory=list)
+    notices: list = field(default_factory=list)
+
+    def watch(self, search, plan):
+        plan.event = lambda kind, number: self.complete.append(number) if kind == "complete" else None
+        plan.notice = self.notices.append
+
+
+def check(search, trials, told):
+    """Every trial is complete, once, with the numbers and the curve of its design, and so are those acknowledged."""
+    ledger = search.ledger
+    found = ledger.trials(1)
+    assert [(trial.number, trial.state) for trial in found] == [(n, "complete") for n in range(trials)]
+    assert len({trial.digest for trial in found}) == trials
+    assert sorted(told.complete) == list(range(trials))
+    for trial in found:
+        score = int(trial.digest[:4], 16) / 65536
+        assert trial.measurements["accuracy"] == pytest.approx(score)
+        assert trial.attempt == 1
+        assert [(rung, v["accuracy"]) for rung, v in ledger.curve(trial.id)] == [
+            (rung, pytest.approx(score * rung / RUNGS)) for rung in range(1, RUNGS + 1)
+        ]
+    assert len(ledger.proposals(1)) == search.progress().duplicates
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_ten_kills_of_the_server_lose_nothing(cluster, server, seed):
+    dice, told, over, kills = random.Random(seed), Told(), threading.Event(), []
+
+    def kill():
+        while len(kills) < 10 and not over.wait(dice.uniform(0.2, 1.5)):
+            server.stop(dice.choice([signal.SIGKILL, signal.SIGQUIT]))
+            time.sleep(dice.uniform(0.0, 1.0))
+            server.start()
+            kills.append(time.monotonic())
+
+    with Ledger(server.database()) as ledger:
+        killer = threading.Thread(target=kill)
+        killer.start()
+        try:
+            more = {"engine": "ray", "workers": 2, "ledger": ledger, "sampler": "random", "watch": told.watch}
+            search = run(wide_space(), trials=26, evaluate=sleeping(0.3), **more)
+        finally:
+            over.set()
+            killer.join()
+        check(search, 26, told)
+    print(f"{len(kills)} kills of the server survived; {len(told.notices)} notices")
+    assert len(kills) == 10
+
+
+def test_an_outage_of_thirty_seconds_is_waited_out_while_workers_go_on(cluster, server):
+    told, began = Told(), time.monotonic()
+    with Ledger(server.database()) as ledger:
+
+        def cut():
+            time.sleep(4)
+            server.stop(signal.SIGKILL)
+            time.sleep(30)
+            server.start()
+
+        outage = threading.Thread(target=cut)
+        outage.start()
+        more = {"engine": "ray", "workers": 2, "ledger": ledger, "watch": told.watch}
+        search = run(wide_space(), trials=10, evaluate=sleeping(0.5), **more)
+        outage.join()
+        check(search, 10, told)
+    took = time.monotonic() - began
+    print(f"took {took:.0f} s with an outage of 30 s: {told.notices}")
+    assert [line.split(" does ")[0].split(" answers ")[0] for line in told.notices] == [ledger.shown] * 2
+    assert took < 90

@@ -1,0 +1,93 @@
+"""Kills a search with one worker at random instants and runs it again each time; prints, as JSON, how it compares with
+the search that nobody killed.
+
+    python killed_search.py FOLDER KILLS SEED TRIALS EPOCHS IMAGES
+
+One process forks the searches: loading torch for each of them would take most of the time. A search of engine `local`
+is one process, so that a kill takes all of it.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+
+import alembic.command  # noqa: F401  # loaded here once, not in every fork
+import torch
+from fakes import kept_every_rung
+
+import hybrid_search.engines.local  # noqa: F401
+from hybrid_search.engines import run
+from hybrid_search.evaluate import evaluate
+from hybrid_search.ledger import Ledger
+from hybrid_search.record import Settings
+from hybrid_search.space import load_space
+
+CLOCKS = ("train_seconds", "latency_ms")
+
+
+def forked(url, trials, settings):
+    """A process that runs the search to its end."""
+    child = os.fork()
+    if child == 0:
+        try:
+            run("digits", trials=trials, engine="local", ledger=url, settings=settings, watch=kept_every_rung)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    return child
+
+
+def ended(child):
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def table(url):
+    """Digest, seed, values and curve of every trial, without the clocks; how many trials went on from a checkpoint."""
+
+    def timeless(numbers):
+        return {name: value for name, value in numbers.items() if name not in CLOCKS}
+
+    with Ledger(url, read_only=True) as ledger:
+        trials = ledger.trials(ledger.search().id)
+        rows = [
+            (
+                t.number,
+                t.state,
+                t.digest,
+                t.seed,
+                timeless(t.measurements),
+                [timeless(row) for _, row in ledger.curve(t.id)],
+            )
+            for t in trials
+        ]
+    return rows, sum("resumed" in trial.facts for trial in trials)
+
+
+def main(folder, kills, seed, trials, epochs, images):
+    torch.set_num_threads(1)  # threads do not live through a fork
+    settings = Settings(epochs=epochs, train_images=images, validation_images=100, device="cpu")
+    list(evaluate(load_space("digits").extreme(lambda design: 0.0)[0], settings.with_(epochs=1)))  # what torch puts off
+    dice = random.Random(seed)
+    whole, cut = f"sqlite:///{folder}/whole.db", f"sqlite:///{folder}/cut.db"
+    begun = time.monotonic()
+    assert ended(forked(whole, trials, settings)) == 0
+    longest = (time.monotonic() - begun) / kills  # so that the search has not ended before the last kill
+    done = 0
+    for _ in range(kills):
+        child = forked(cut, trials, settings)
+        time.sleep(dice.uniform(0, longest))
+        os.kill(child, signal.SIGKILL)
+        done += ended(child) == -signal.SIGKILL
+    assert ended(forked(cut, trials, settings)) == 0
+    (wanted, _), (found, resumed) = table(whole), table(cut)
+    print(json.dumps({"kills": done, "same": found == wanted, "trials": len(found), "resumed": resumed}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], *map(int, sys.argv[2:]))

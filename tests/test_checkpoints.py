@@ -1,0 +1,314 @@
+"""Checkpoints on a disk and in a store: only a whole one of the same trial is ever given out."""
+
+import errno
+import os
+import pickle
+import random
+import resource
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import fsspec
+import pytest
+import torch
+from killing import said_by
+
+from hybrid_search import checkpoints
+from hybrid_search.architecture import Architecture
+from hybrid_search.checkpoints import Checkpoint, Checkpoints, check_writable, packing
+from hybrid_search.checkpoints.packing import pack
+from hybrid_search.errors import CheckpointError, SettingsError
+from hybrid_search.record import Settings
+
+SETTINGS = Settings()
+KEY = "0f" * 16
+
+
+def architecture(width=8):
+    stage = {"operator": "conv", "depth": 1, "width": width}
+    return Architecture.from_dict({"stem": {"kind": "conv3x3", "width": 8}, "stages": [stage]})
+
+
+def at(rung):
+    """A checkpoint whose every part says which rung it is of."""
+    state = {"weight": torch.full((5, 7), float(rung)), "rung": torch.tensor(rung)}
+    curve = {passed: {"accuracy": passed / 10, "loss": 1 / 3} for passed in range(1, rung + 1)}
+    return Checkpoint(rung, state, curve, {"device": "cpu"})
+
+
+def same(found, rung):
+    wanted = at(rung)
+    assert (found.rung, found.curve, found.facts) == (wanted.rung, wanted.curve, wanted.facts)
+    assert found.state.keys() == wanted.state.keys()
+    assert all(torch.equal(found.state[name], value) for name, value in wanted.state.items())
+
+
+@pytest.fixture(params=["folder", "objects", "folders behind a URL"])
+def root(request, tmp_path):
+    if request.param != "objects":
+        (tmp_path / "kept").mkdir()
+        behind = "local://" if request.param != "folder" else ""
+        yield check_writable(f"{behind}{tmp_path}/kept")
+        return
+    yield check_writable("memory://kept")
+    fsspec.filesystem("memory").store.clear()
+
+
+@pytest.fixture
+def keeping(root):
+    return Checkpoints(root, KEY).of(3, architecture(), SETTINGS)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A trial that keeps two rungs in a folder of this machine, and that folder."""
+    (tmp_path / "kept").mkdir()
+    keeping = Checkpoints(str(tmp_path / "kept"), KEY).of(3, architecture(), SETTINGS)
+    for rung in (1, 2):
+        keeping.write(at(rung))
+    return keeping, tmp_path / "kept" / keeping.folder
+
+
+def test_the_newest_comes_back_as_it_was_and_two_are_kept(keeping):
+    assert keeping.latest() == checkpoints.Latest(None)
+    for rung in (1, 2, 5):
+        keeping.write(at(rung))
+        same(keeping.latest().checkpoint, rung)
+    names = [Path(name).name for name in checkpoints.store_at(keeping.root).names(keeping.folder)]
+    assert names == [f"00000{rung}.safetensors{beside}" for rung in (2, 5) for beside in ("", ".sha256")]
+    assert keeping.latest().said == ""
+
+
+def test_a_rung_that_is_reached_again_replaces_those_that_were_ahead(keeping):
+    for rung in (4, 5, 2):
+        keeping.write(at(rung))
+    same(keeping.latest().checkpoint, 2)
+    keeping.write(at(2))
+    keeping.write(at(3))
+    same(keeping.latest().checkpoint, 3)
+
+
+def test_what_is_dropped_is_gone_and_other_trials_stay(root):
+    kept = Checkpoints(root, KEY)
+    for number, seed in ((3, 0), (3, 7), (4, 0)):
+        kept.of(number, architecture(), SETTINGS.with_(seed=seed)).write(at(1))
+    assert kept.held() == {(3, 0), (3, 7), (4, 0)}
+    assert Checkpoints(root, "another").held() == set()
+    kept.drop(3, 0)
+    kept.drop(9, 0)
+    assert kept.held() == {(3, 7), (4, 0)}
+    same(kept.of(3, architecture(), SETTINGS.with_(seed=7)).latest().checkpoint, 1)
+    for number, seed in kept.held():
+        kept.drop(number, seed)
+    kept.end()
+    assert kept.held() == set()
+
+
+def test_a_state_that_is_no_mapping_of_tensors_is_named(keeping):
+    with pytest.raises(TypeError, match=r"must be a flat mapping of name to tensor; got 'epoch' = 3\."):
+        keeping.write(Checkpoint(1, {"weight": torch.zeros(2), "epoch": 3}, {}, {}))
+
+
+def test_a_keeping_travels_to_a_worker(keeping):
+    assert pickle.loads(pickle.dumps(keeping)) == keeping  # noqa: S301
+
+
+def damages():
+    """(name, what it does to the bytes) for each way in which a file can be spoilt."""
+    dice = random.Random(5)
+    for _ in range(20):
+        place, bit = dice.random(), 1 << dice.randrange(8)
+
+        def flip(data, place=place, bit=bit):
+            where = int(place * len(data))
+            return data[:where] + bytes([data[where] ^ bit]) + data[where + 1 :]
+
+        yield f"bit {bit} flipped at {place:.3f}", flip
+    for _ in range(20):
+        share = dice.random()
+        yield f"cut at {share:.3f}", lambda data, share=share: data[: int(share * len(data))]
+    yield "empty", lambda data: b""
+    yield "longer", lambda data: data + b"\0"
+
+
+def test_every_damage_is_found_and_the_one_before_is_taken(folder):
+    keeping, where = folder
+    whole = (where / "000002.safetensors").read_bytes()
+    found = []
+    for name, damage in damages():
+        (where / "000002.safetensors").write_bytes(damage(whole))
+        latest = keeping.latest()
+        same(latest.checkpoint, 1)
+        assert "000002.safetensors differs from the checksum beside it." in latest.said, name
+        found.append(name)
+    assert len(found) == 42
+    (where / "000002.safetensors").write_bytes(whole)
+    same(keeping.latest().checkpoint, 2)
+
+
+def test_a_checkpoint_without_a_checksum_or_with_a_spoilt_one_is_none(folder):
+    keeping, where = folder
+    beside = where / "000002.safetensors.sha256"
+    was = beside.read_bytes()
+    for spoilt in (b"", was[:-2], was.upper(), (where / "000001.safetensors.sha256").read_bytes()):
+        beside.write_bytes(spoilt)
+        same(keeping.latest().checkpoint, 1)
+    beside.unlink()
+    assert "000002.safetensors has no checksum beside it" in keeping.latest().said
+    (where / "000001.safetensors").write_bytes(b"")
+    latest = keeping.latest()
+    assert latest.checkpoint is None
+    assert "000002" in latest.said
+    assert "000001" in latest.said
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"search": "ab" * 16}, f"is of search {'ab' * 16}, not {KEY}"),
+        ({"trial": 4}, "is of trial 4, not 3"),
+        ({"architecture": "beef"}, f"is of architecture beef, not {architecture().digest}"),
+        ({"settings": "beef"}, f"is of settings beef, not {SETTINGS.digest}"),
+        ({"trial": 4, "settings": "beef"}, "is of trial 4, not 3, of settings beef, not "),
+    ],
+)
+def test_one_that_belongs_elsewhere_is_refused_by_name(folder, other, said):
+    keeping, where = folder
+    theirs = replace(keeping, owner=replace(keeping.owner, **other))
+    path = where / "000002.safetensors"
+    path.write_bytes(pack(theirs.owner, at(2)))
+    Path(f"{path}.sha256").write_bytes(packing.checksum(path.read_bytes()))
+    latest = keeping.latest()
+    same(latest.checkpoint, 1)
+    assert f"{path} {said}" in latest.said
+    assert "must be of the trial it resumes" in latest.said
+
+
+def test_two_trials_whose_folders_were_swapped_both_start_from_scratch(tmp_path):
+    kept = Checkpoints(str(tmp_path), KEY)
+    both = [kept.of(number, architecture(8 * number), SETTINGS) for number in (1, 2)]
+    for keeping in both:
+        keeping.write(at(1))
+    one, two = (tmp_path / keeping.folder for keeping in both)
+    one.rename(tmp_path / "aside")
+    two.rename(one)
+    (tmp_path / "aside").rename(two)
+    for keeping in both:
+        assert keeping.latest().checkpoint is None
+        assert "must be of the trial it resumes" in keeping.latest().said
+
+
+def test_a_newer_format_and_what_is_no_checkpoint_are_refused(folder, monkeypatch):
+    keeping, where = folder
+    monkeypatch.setattr(packing, "FORMAT", 2)
+    keeping.write(at(2))
+    monkeypatch.undo()
+    assert "a version that is known here, 1 at most; " in keeping.latest().said
+    assert "000002.safetensors is of 2" in keeping.latest().said
+    for nonsense in (b"", b"\0" * 100, b"[]", pack(keeping.owner, at(2))[:40]):
+        (where / "000002.safetensors").write_bytes(nonsense)
+        (where / "000002.safetensors.sha256").write_bytes(packing.checksum(nonsense))
+        assert "must be one that this package wrote" in keeping.latest().said
+        same(keeping.latest().checkpoint, 1)
+
+
+def test_a_full_disk_is_named_and_costs_neither_the_old_ones_nor_room(folder, monkeypatch):
+    keeping, where = folder
+    before = sorted(os.listdir(where))
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(CheckpointError, match=rf"{where}/000003.safetensors cannot be written: No space left on dev"):
+        keeping.write(at(3))
+    assert sorted(os.listdir(where)) == before
+    monkeypatch.undo()
+    keeping.write(at(3))
+    same(keeping.latest().checkpoint, 3)
+
+
+def test_a_file_that_may_not_grow_leaves_no_half_behind(folder):
+    """The kernel's own limit: the write fails half way, as on a disk that fills up."""
+    keeping, where = folder
+    before, limits = sorted(os.listdir(where)), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (256, limits[1]))
+    try:
+        with pytest.raises(CheckpointError, match=r"000003.safetensors cannot be written: File too large"):
+            keeping.write(at(3))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert sorted(os.listdir(where)) == before
+    same(keeping.latest().checkpoint, 2)
+
+
+def test_the_halves_of_a_killed_writer_go_with_the_next_checkpoint(folder):
+    keeping, where = folder
+    (where / ".000003.safetensors.0123456789abcdef.part").write_bytes(b"half")
+    same(keeping.latest().checkpoint, 2)
+    keeping.write(at(3))
+    assert not list(where.glob("*.part"))
+    assert not list(where.glob(".*"))
+
+
+def test_a_folder_that_this_machine_does_not_see_is_said_and_not_made(tmp_path):
+    keeping = Checkpoints(str(tmp_path / "elsewhere"), KEY).of(3, architecture(), SETTINGS)
+    assert keeping.latest().checkpoint is None
+    with pytest.raises(CheckpointError, match="cannot be written: this machine does not see that folder"):
+        keeping.write(at(1))
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_writer_killed_at_any_instant_leaves_the_latest_whole(tmp_path):
+    """Short form of tests/faults/test_killed_writer.py."""
+    assert said_by("killed_writer.py", tmp_path, 6, 0) == {"kills": 6, "whole": 6}
+
+
+def test_a_root_is_checked_without_leaving_anything(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert check_writable("kept/here") == str(tmp_path / "kept" / "here")
+    assert check_writable(f"file://{tmp_path}/kept") == str(tmp_path / "kept")
+    assert check_writable("memory://kept/") == "memory://kept"
+    assert list(tmp_path.iterdir()) == []
+    assert fsspec.filesystem("memory").find("/kept") == []
+
+
+@pytest.mark.parametrize(
+    ("root", "said"),
+    [
+        (" ", "must be a folder or a URL; got an empty one"),
+        ("/proc/kept", r"need a place that can be written; /proc/kept cannot: .*\. --checkpoints none goes on without"),
+        ("file.txt/kept", r"/file.txt/kept cannot: Not a directory"),
+        ("nosuch://bucket/kept", "nosuch://bucket/kept cannot: Protocol not known: nosuch"),
+        ("ftp://me:secret@host/kept", "must hold no password"),
+        ("simplecache::s3://me:secret@bucket", "must hold no password"),
+        ("local:///no/such/folder", "local:///no/such/folder cannot: No such file or directory"),
+    ],
+)
+def test_a_root_that_cannot_be_written_is_refused_in_one_line(tmp_path, monkeypatch, root, said):
+    monkeypatch.chdir(tmp_path)
+    Path("file.txt").touch()
+    with pytest.raises(SettingsError, match=said) as caught:
+        check_writable(root)
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_root_that_can_no_longer_be_made_is_one_line():
+    with pytest.raises(
+        CheckpointError, match=r"checkpoints need a folder; /proc/kept/here cannot be made: No such file"
+    ):
+        Checkpoints("/proc/kept/here", KEY).begin()
+
+
+def test_a_store_that_goes_away_costs_the_checkpoint_alone(tmp_path):
+    (tmp_path / "kept").mkdir()
+    keeping = Checkpoints(str(tmp_path / "kept"), KEY).of(3, architecture(), SETTINGS)
+    keeping.write(at(1))
+    shutil.rmtree(tmp_path / "kept")
+    (tmp_path / "kept").write_text("not a folder")
+    assert keeping.latest().checkpoint is None
+    with pytest.raises(CheckpointError, match="cannot be written"):
+        keeping.write(at(2))
+    Checkpoints(str(tmp_path / "kept"), KEY).drop(3, 0)

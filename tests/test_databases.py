@@ -1,0 +1,161 @@
+"""One ledger on two databases: the same search, resumed and read, ends alike; a URL that leads nowhere is refused."""
+
+import json
+import signal
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import typer
+from fakes import scored, tiny_space
+from ledgers import a_search, write_trial
+
+from hybrid_search import cli
+from hybrid_search.cli.searching import stoppable
+from hybrid_search.dashboard.watch import FRESH, Watch
+from hybrid_search.engines import run
+from hybrid_search.errors import LedgerError
+from hybrid_search.ledger import Ledger
+from hybrid_search.ledger.checking import check
+from hybrid_search.ledger.connect import database_url, shown, without_secrets
+
+
+def searched(url, trials):
+    with Ledger(url) as ledger:
+        return run(tiny_space(), trials=trials, engine="local", ledger=ledger, evaluate=scored(), name="mine")
+
+
+@pytest.mark.server
+def test_a_search_that_is_resumed_ends_alike_on_both_databases(tmp_path, server, capsys):
+    fronts = []
+    for url in (f"sqlite:///{tmp_path}/l.db", server.database()):
+        searched(url, 4)
+        searched(url, 9)
+        assert cli.run(["front", "mine", "--format", "json", "--db", url]) == 0
+        front = json.loads(capsys.readouterr().out)
+        with Ledger(url, read_only=True) as ledger:
+            points, _ = ledger.points(1, ["accuracy"])
+            trials = [(t.number, t.state, t.digest, t.measurements, ledger.curve(t.id)) for t in ledger.trials(1)]
+        fronts.append((front, [point.values for point in points], trials))
+    assert len(fronts[0][2]) == 9
+    assert fronts[0] == fronts[1]
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("postgresql://u:p@ss@host/d", "must be a URL whose user and password write @ as %40"),
+        ("postgresql://u:geheim@host", r"must name a database, as in postgresql://USER@HOST/DATABASE; got .*\*\*\*"),
+        ("postgresql+asyncpg://u:geheim@host/d", "reaches PostgreSQL by postgresql://..., with psycopg"),
+        ("postgresql://host:geheim/d", "must be a database URL"),
+        ("mysql://u@h/d?password=geheim", r"must be a sqlite or postgresql URL; got mysql://u@h/d\?password=%2A%2A%2A"),
+    ],
+)
+def test_a_url_that_cannot_be_reached_is_refused_without_its_password(url, message):
+    with pytest.raises(LedgerError, match=message) as raised:
+        database_url(url)
+    assert "geheim" not in str(raised.value)
+    assert "ss@" not in str(raised.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_the_names_people_write_mean_one_driver(scheme):
+    url = database_url(f"{scheme}://u@h/d?password=geheim&connect_timeout=3")
+    assert (url.drivername, url.password, dict(url.query)) == ("postgresql+psycopg", "geheim", {"connect_timeout": "3"})
+    assert shown(url) == "postgresql://u:***@h/d?connect_timeout=3"
+
+
+def test_a_drivers_message_is_shown_without_the_secrets_of_the_url():
+    url = database_url("postgresql://u:a%40b@h/d?sslpassword=other")
+    assert without_secrets("no a@b, no a%40b, no other", url) == "no ***, no ***, no ***"
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("wrong", ["password", "database", "port"])
+def test_a_server_that_cannot_be_entered_is_an_error_of_one_line(server, wrong):
+    url = database_url(server.url("postgres"))
+    change = {"password": {"password": "falsch"}, "database": {"database": "nowhere"}, "port": {"port": 1}}[wrong]
+    reason = {"password": "authentication failed", "database": '"nowhere" does not exist', "port": "refused"}[wrong]
+    with pytest.raises(LedgerError, match=reason) as raised:
+        Ledger(url.set(**change).render_as_string(hide_password=False))
+    assert "\n" not in str(raised.value)
+    assert "falsch" not in str(raised.value)
+
+
+@pytest.mark.server
+def test_a_server_says_who_is_connected_and_what_the_url_sets_holds(server):
+    for query, name in (("", "hybrid-search"), ("?application_name=mine", "mine")):
+        with Ledger(server.database() + query) as ledger, ledger._engine.connect() as connection:
+            assert connection.exec_driver_sql("SHOW application_name").scalar_one() == name
+
+
+def test_a_driver_that_is_not_installed_is_named_with_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(LedgerError, match=r"needs a driver that is not there.*pip install 'hybrid-search\[postgres\]'"):
+        Ledger("postgresql://u:geheim@127.0.0.1:1/d")
+
+
+@pytest.mark.server
+def test_the_page_follows_a_search_on_a_server(server):
+    url = server.database()
+    with Ledger(url) as ledger:
+        search = a_search(ledger, "mine")
+        write_trial(ledger, search, 0)
+        watch = Watch(url)
+        seen = [len(watch.view(search).points)]
+        write_trial(ledger, search, 1)
+        time.sleep(FRESH)
+        seen.append(len(watch.view(search).points))
+        watch.close()
+    assert seen == [1, 2]
+
+
+def test_a_full_disk_is_waited_out_and_the_file_stays_whole(tmp_path):
+    with Ledger(f"sqlite:///{tmp_path}/l.db") as ledger:
+        search, said = a_search(ledger), []
+
+        def limit(pages):
+            with ledger._engine.connect() as connection:
+                return connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}").scalar_one()
+
+        def make_room(line):
+            said.append(line)
+            limit(100_000)
+
+        ledger.patience = replace(ledger.patience, notice=make_room)
+        assert limit(1) > 1  # as many as there are
+        for number in range(20):
+            write_trial(ledger, search, number)
+        assert ledger.counts(search.id) == {"complete": 20}
+        assert [row for row in check(ledger) if row.broken] == []
+    assert f"sqlite:///{tmp_path}/l.db does not answer (database or disk is full)" in said[0]
+    assert "answers again" in said[1]
+
+
+@pytest.mark.parametrize("given", ["soon", "-1", "inf"])
+def test_a_patience_that_is_no_number_of_seconds_is_refused(tmp_path, monkeypatch, given):
+    monkeypatch.setenv("HYBRID_SEARCH_DB_PATIENCE", given)
+    with pytest.raises(LedgerError, match=f"must be a number of seconds from 0 up; got '{given}'"):
+        Ledger(f"sqlite:///{tmp_path}/l.db")
+
+
+def test_patience_can_be_set(tmp_path, monkeypatch):
+    monkeypatch.setenv("HYBRID_SEARCH_DB_PATIENCE", "7.5")
+    with Ledger(f"sqlite:///{tmp_path}/l.db") as ledger:
+        assert ledger.patience.seconds == 7.5
+
+
+def lose_the_database(number):
+    with stoppable() as stopped:
+        stopped.signal = number
+        raise LedgerError("the database must answer; it has not.")
+
+
+def test_a_search_that_is_stopped_while_its_database_is_away_ends_as_stopped(capsys):
+    with pytest.raises(typer.Exit) as ended:
+        lose_the_database(signal.SIGTERM)
+    assert ended.value.exit_code == 143
+    assert capsys.readouterr().err == "hybrid-search: the database must answer; it has not.\n"
+    with pytest.raises(LedgerError, match="must answer"):
+        lose_the_database(None)

@@ -1,0 +1,328 @@
+"""`hybrid-search db`: an older ledger is brought up to date with a backup, a broken one is found, a search copied."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+from fakes import scored, tiny_space
+from ledgers import a_search, fill, write_trial
+from sqlalchemy import create_engine, text
+
+from hybrid_search import cli
+from hybrid_search.engines import run
+from hybrid_search.ledger import Ledger, Opening, Proposal
+from hybrid_search.ledger.checking import check
+from hybrid_search.ledger.connect import database_url
+from hybrid_search.ledger.copying import OF_A_SEARCH, OF_A_TRIAL, SEARCH, TRIAL
+from hybrid_search.ledger.schema import MIGRATIONS
+from hybrid_search.ledger.tables import HEAD, Base
+from hybrid_search.weights import WeightsFolder
+
+
+def call(capsys, *words):
+    """The exit code, what went to stdout, and the lines for the person."""
+    code = cli.run([str(word) for word in words])
+    said = capsys.readouterr()
+    return code, said.out, said.err.splitlines()
+
+
+def older(url, revision="0001"):
+    """A ledger of an older version, with one search."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    engine = create_engine(database_url(url))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        connection.execute(
+            text(
+                "INSERT INTO search (name, space, objectives, settings, sampler, seed, target, input_size, classes, "
+                "evaluation, created) VALUES ('old', '{}', '[\"accuracy\"]', '{}', 'tpe', 0, 4, '[1, 16, 16]', 10, "
+                "'trained', '2026-01-01 00:00:00')"
+            )
+        )
+    engine.dispose()
+    return url
+
+
+# -- upgrade --
+
+
+def test_an_older_file_is_copied_before_it_is_brought_up_to_date(tmp_path, capsys, caplog):
+    url = older(f"sqlite:///{tmp_path}/l.db")
+    assert call(capsys, "db", "upgrade", "--db", url)[0] == 0
+    (backup,) = tmp_path.glob("l.db.0001.*.backup")
+    assert caplog.messages == [f"the ledger {url} was brought from revision 0001 to {HEAD}; as it was: {backup}"]
+    with sqlite3.connect(backup) as db:
+        assert db.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+        assert db.execute("SELECT name FROM search").fetchone() == ("old",)
+    db.close()
+    with Ledger(url, read_only=True) as ledger:
+        assert ledger.search().name == "old"
+    assert list(tmp_path.glob("*.part*")) == []
+
+
+def test_a_run_that_meets_an_older_file_copies_it_too(tmp_path, caplog):
+    url = older(f"sqlite:///{tmp_path}/l.db", "0002")
+    with Ledger(url) as ledger:
+        assert ledger.search().name == "old"
+    assert len(list(tmp_path.glob("l.db.0002.*.backup"))) == 1
+    assert len(caplog.messages) == 1
+
+
+def test_a_backup_that_cannot_be_written_leaves_the_ledger_as_it_was(tmp_path, monkeypatch, capsys):
+    url = older(f"sqlite:///{tmp_path}/l.db")
+    monkeypatch.setattr("hybrid_search.ledger.sqlite.os.fsync", lambda file: (_ for _ in ()).throw(OSError("no space")))
+    code, out, (line,) = call(capsys, "db", "upgrade", "--db", url)
+    assert (code, out) == (2, "")
+    assert "an older ledger is copied before it is changed" in line
+    assert "cannot be written: no space" in line
+    assert [path.name for path in tmp_path.iterdir()] == ["l.db"]
+    with sqlite3.connect(tmp_path / "l.db") as db:
+        assert db.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+    db.close()
+
+
+def test_upgrade_says_when_nothing_is_to_be_done_and_makes_no_ledger(database, capsys):
+    code, _, (line,) = call(capsys, "db", "upgrade", "--db", database)
+    assert code == 2
+    assert "must name a ledger" in line
+    Ledger(database).close()
+    code, _, (line,) = call(capsys, "db", "upgrade", "--db", database)
+    assert (code, f"is at revision {HEAD} already" in line) == (0, True)
+
+
+@pytest.mark.server
+def test_an_older_ledger_on_a_server_is_brought_up_to_date(server, capsys, caplog):
+    url = older(server.database())
+    assert call(capsys, "db", "upgrade", "--db", url)[0] == 0
+    assert caplog.messages[0].endswith(f"was brought from revision 0001 to {HEAD}")
+    with Ledger(url, read_only=True) as ledger:
+        assert ledger.search().name == "old"
+
+
+# -- check --
+
+
+def broken_laws(capsys, url):
+    code, out, _ = call(capsys, "db", "check", "--format", "json", "--db", url)
+    return code, {row["law"]: row["found"] for row in json.loads(out) if row["broken"]}
+
+
+def test_a_ledger_that_is_whole_passes_and_says_what_it_holds(database, capsys):
+    with Ledger(database) as ledger:
+        run(tiny_space(), trials=4, engine="local", ledger=ledger, evaluate=scored(), name="mine")
+        rows = check(ledger)
+    assert call(capsys, "db", "check", "--db", database)[0] == 0
+    assert [row for row in rows if row.broken] == []
+    assert len(rows) >= 10
+    assert "trial 4 (4 complete)" in rows[-1].found
+
+
+BREAKS = {
+    "UPDATE trial SET state = 'gone' WHERE number = 1": {
+        "a trial is running, complete, stopped or failed": "mine/1",
+        "only a complete trial has weights": None,
+    },
+    "UPDATE trial SET number = 9 WHERE number = 2": {"the trials of a search are numbered from 0, each once": "mine"},
+    "DELETE FROM measurement WHERE name = 'flops'": {
+        "a complete trial has every objective under its own seed": "mine/0 (flops), mine/1 (flops), mine/2 (flops)"
+    },
+    "UPDATE trial SET finished = NULL WHERE number = 0": {
+        "a trial has the time of its end when it has ended, and not before": "mine/0"
+    },
+    "UPDATE trial SET state = 'failed' WHERE number = 0": {
+        "a failed trial says how, as do its failed attempts": "mine/0"
+    },
+    "UPDATE trial SET expires = finished": {"only a running trial is leased": "mine/0, mine/1, mine/2"},
+    "UPDATE measurement SET value = 9e999 WHERE name = 'loss'": {"no number is NaN or infinite": None},
+}
+
+
+@pytest.mark.parametrize("wrong", sorted(BREAKS))
+def test_each_broken_law_is_named_with_what_breaks_it(tmp_path, capsys, wrong):
+    url = f"sqlite:///{tmp_path}/l.db"
+    with Ledger(url) as ledger:
+        search = a_search(ledger, "mine")
+        for number in range(3):
+            write_trial(ledger, search, number)
+        with ledger._engine.begin() as db:
+            db.execute(text(wrong))
+    code, broken = broken_laws(capsys, url)
+    assert code == 1
+    for law, found in BREAKS[wrong].items():
+        if found is not None:
+            assert broken[law] == found
+    assert broken
+    assert set(broken) <= set(BREAKS[wrong])
+
+
+@pytest.mark.server
+def test_a_number_that_is_nan_is_found_on_a_server(server, capsys):
+    url = server.database()
+    with Ledger(url) as ledger:
+        write_trial(ledger, a_search(ledger, "mine"), 0)
+        with ledger._engine.begin() as db:
+            db.execute(text("UPDATE measurement SET value = 'NaN' WHERE name = 'loss'"))
+    assert broken_laws(capsys, url) == (1, {"no number is NaN or infinite": "mine/0"})
+
+
+def test_rows_without_their_trial_and_a_damaged_file_are_found(tmp_path, capsys):
+    url = f"sqlite:///{tmp_path}/l.db"
+    with Ledger(url) as ledger:
+        fill(ledger, a_search(ledger, "mine"), 300, states="complete")
+    with sqlite3.connect(tmp_path / "l.db") as db:
+        db.execute("PRAGMA foreign_keys=OFF")
+        db.execute("DELETE FROM trial WHERE number = 299")
+    db.close()
+    code, broken = broken_laws(capsys, url)
+    assert code == 1
+    assert set(broken) == {
+        "every row has the row it belongs to (foreign keys)",
+        "every row has the row it belongs to",
+    }
+    with (tmp_path / "l.db").open("r+b") as file:
+        file.seek(40 * 4096)
+        file.write(b"\xff" * 4096)
+    code, broken = broken_laws(capsys, url)
+    assert code == 1
+    assert "the file is whole" in broken
+
+
+# -- copy --
+
+
+def everything(url, name):
+    """All of a search that a copy has to have, whatever its ids."""
+    with Ledger(url, read_only=True) as ledger:
+        search = ledger.search(name)
+        trials = [
+            (
+                t.number,
+                t.state,
+                t.digest,
+                t.settings,
+                t.choices,
+                t.measurements,
+                t.attempt,
+                t.finished,
+                t.facts,
+                t.weights,
+            )
+            for t in ledger.trials(search.id)
+        ]
+        curves = [ledger.curve(t.id) for t in ledger.trials(search.id)]
+        more = (ledger.proposals(search.id), ledger.openings(search.id), ledger.failures(search.id))
+        return search.settings, search.created, search.target, trials, curves, ledger.repeats(search.id), more
+
+
+@pytest.fixture
+def original(tmp_path):
+    """A search with trials of every state, fresh seeds, weights, proposals and an opening."""
+    url = f"sqlite:///{tmp_path}/from.db"
+    with Ledger(url) as ledger:
+        a_search(ledger, "other")
+        search = a_search(ledger, "mine")
+        for number in range(4):
+            write_trial(ledger, search, number)
+        for number, state in ((4, "failed"), (5, "stopped"), (6, "running")):
+            trial = ledger.start_trial(
+                search.id, number, digest=f"{number}", architecture={}, choices={}, settings=search.settings
+            )
+            ledger.add_rung(trial, 1, {"accuracy": 0.25})
+            if state != "running":
+                ledger.finish_trial(trial, state, failure_kind="nan" if state == "failed" else None, attempt=1)
+        first = ledger.trial(search.id, 0).id
+        ledger.add_measurements(first, 77, {"accuracy": 0.5, "test_accuracy": 0.25})
+        ledger.set_weights(first, WeightsFolder(ledger.url, search.id).write(0, b"the weights"))
+        ledger.add_proposal(search.id, Proposal("gated", "d", {"q": 1}, 0.25))
+        ledger.add_opening(search.id, Opening("f", 9, "why"))
+    return url
+
+
+def test_a_search_is_copied_with_all_its_rows_and_weights_and_again_only_what_changed(
+    original, database, tmp_path, capsys
+):
+    target = database.replace("ledger.db", "to.db")
+    words = ("db", "copy", "mine", "--db", original, "--to", target)
+    code, _, (line,) = call(capsys, *words)
+    assert code == 0
+    assert line.endswith("7 trials written, 0 there already; 1 files of weights")
+    assert everything(target, "mine") == everything(original, "mine")
+    with Ledger(target, read_only=True) as ledger:
+        copied = ledger.search("mine")
+        folder = WeightsFolder(ledger.url, copied.id)
+        assert folder.read(0, ledger.trial(copied.id, 0).weights) == b"the weights"
+        assert [row for row in check(ledger) if row.broken] == []
+        seen = ledger.points(copied.id, ["accuracy"])[1]
+
+    assert call(capsys, *words)[2][0].endswith("0 trials written, 7 there already; 0 files of weights")
+    with Ledger(original) as ledger:
+        search = ledger.search("mine")
+        ledger.finish_trial(ledger.trial(search.id, 6).id, "complete", {"accuracy": 0.5, "flops": 1.0}, attempt=1)
+        write_trial(ledger, search, 7)
+        ledger.add_proposal(search.id, Proposal("gated", "e", {"q": 2}, 0.5))
+    assert call(capsys, *words)[2][0].endswith("2 trials written, 6 there already; 0 files of weights")
+    assert everything(target, "mine") == everything(original, "mine")
+    with Ledger(target, read_only=True) as ledger:
+        assert [point.number for point in ledger.points(copied.id, ["accuracy"], seen)[0]] == [6, 7]
+
+
+def test_another_search_of_that_name_is_refused_and_a_name_can_be_given(original, tmp_path, capsys):
+    target = f"sqlite:///{tmp_path}/to.db"
+    with Ledger(target) as ledger:
+        a_search(ledger, "mine")
+    words = ("db", "copy", "mine", "--db", original, "--to", target)
+    code, _, (line,) = call(capsys, *words)
+    assert code == 2
+    assert "'mine' in" in line
+    assert "is another search" in line
+    assert call(capsys, *words, "--as", "ours")[0] == 0
+    assert call(capsys, *words, "--as", "ours")[2][0].endswith("0 trials written, 7 there already; 0 files of weights")
+    assert everything(target, "ours") == everything(original, "mine")
+
+
+@pytest.mark.parametrize("further", ["a trial", "a retraining", "an end", "a proposal"])
+def test_a_copy_that_has_gone_on_by_itself_is_left_alone(original, tmp_path, capsys, further):
+    target = f"sqlite:///{tmp_path}/to.db"
+    words = ("db", "copy", "mine", "--db", original, "--to", target)
+    assert call(capsys, *words)[0] == 0
+    with Ledger(target) as ledger:
+        search = ledger.search("mine")
+        if further == "a trial":
+            write_trial(ledger, search, 7)
+        elif further == "a retraining":
+            ledger.add_measurements(ledger.trial(search.id, 1).id, 5, {"accuracy": 0.1})
+        elif further == "an end":
+            ledger.finish_trial(ledger.trial(search.id, 6).id, "stopped", attempt=1)
+        else:
+            ledger.add_proposal(search.id, Proposal("duplicate", "e", {}, 0.0))
+    before = everything(target, "mine")
+    code, _, (line,) = call(capsys, *words)
+    assert (code, "the copy has gone on by itself" in line) == (2, True)
+    assert everything(target, "mine") == before
+
+
+def test_a_copy_that_is_being_run_is_refused(original, tmp_path, capsys):
+    target = f"sqlite:///{tmp_path}/to.db"
+    words = ("db", "copy", "mine", "--db", original, "--to", target)
+    assert call(capsys, *words)[0] == 0
+    with Ledger(target) as ledger:
+        ledger.take_lead(ledger.search("mine").id, "host:1/m/0/t", 30)
+        code, _, (line,) = call(capsys, *words)
+    assert (code, line.endswith("is run by host:1.")) == (2, True)
+
+
+@pytest.mark.parametrize(("words", "message"), [((), "--to URL"), (("--to", "sqlite:///to.db"), "got 'nothing'")])
+def test_a_copy_that_cannot_be_writes_nothing(original, capsys, words, message):
+    code, _, (line,) = call(capsys, "db", "copy", "nothing", "--db", original, *words)
+    assert (code, message in line) == (2, True)
+    assert list(Path().glob("to.db*")) == []
+
+
+def test_every_table_belongs_to_a_search_or_a_trial_so_that_a_copy_has_it():
+    assert {*OF_A_TRIAL, *OF_A_SEARCH, SEARCH, TRIAL} == set(Base.metadata.tables.values())

@@ -1,0 +1,109 @@
+"""A database's password is in no message, no row, no worker, no command line, and none of Ray's files."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from fakes import scored, tiny_space
+from postgres import PASSWORD
+from sqlalchemy import select
+from sqlalchemy.engine import make_url
+
+from hybrid_search import cli
+from hybrid_search.cli.unseen import hide_password, without_passwords
+from hybrid_search.engines import run
+from hybrid_search.ledger import Ledger
+from hybrid_search.ledger.tables import Base
+
+URL = "postgresql://u:a%40b@h/d"
+
+
+def test_a_password_is_taken_out_of_the_command_line_wherever_it_stands():
+    for words in (["run", "--db", URL], ["run", f"--db={URL}"], ["db", "copy", "--to", URL, "x"]):
+        shown, passwords = without_passwords(words)
+        assert [word.replace(":a%40b", "") for word in words] == shown
+        assert passwords == {"a@b"}
+    for words in (["run", "--db", "postgresql://u@h/d"], ["run", "--name", URL], ["front", "--db", "sqlite:///a:b@c"]):
+        assert without_passwords(words) == (words, set())
+
+
+def test_a_command_with_a_password_begins_again_without_it(monkeypatch):
+    begun = []
+    monkeypatch.setattr(sys, "orig_argv", ["python", "hybrid-search", "run", "--db", URL])
+    monkeypatch.setattr(os, "execv", lambda path, words: begun.append((path, words, os.environ["PGPASSWORD"])))
+    monkeypatch.setenv("PGPASSWORD", "older")
+    hide_password()
+    words = [sys.executable, "hybrid-search", "run", "--db", "postgresql://u@h/d"]
+    assert begun == [(sys.executable, words, "a@b")]
+    monkeypatch.setattr(sys, "orig_argv", words)
+    hide_password()
+    assert len(begun) == 1
+
+
+@pytest.mark.server
+def test_the_console_script_opens_the_database_by_the_password_it_was_given(server):
+    url = server.database()
+    with Ledger(url) as ledger:
+        run(tiny_space(), trials=1, engine="local", ledger=ledger, evaluate=scored(), name="mine")
+    code = "from hybrid_search.cli import main; main()"
+    words = [sys.executable, "-c", code, "front", "--format", "csv", "--db", url]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.count("\n")) == (0, 2), done.stderr
+
+
+@pytest.mark.server
+def test_commands_to_type_next_name_the_database_without_its_password(server, monkeypatch, capsys):
+    url = server.database()
+    monkeypatch.setattr("hybrid_search.evaluate.evaluate", scored())
+    words = ["run", "digits", "--trials", "1", "--engine", "local", "--no-warm-start", "--db", url]
+    assert cli.run(words) == 0
+    said = capsys.readouterr()
+    assert f"--db {url[: url.index(':', 12)]}{url[url.index('@') :]}" in said.err
+    for text in (PASSWORD, make_url(url).password, url):
+        assert text not in said.out + said.err
+
+
+SCRIPT = """
+import os
+from hybrid_search.engines import run
+from fakes import tiny_space
+
+def evaluate(architecture, settings):
+    seen = [name for name, value in os.environ.items() if {secret!r} [::-1] in value or {quoted!r} [::-1] in value]
+    yield {{"accuracy": 0.5, "seen": float(len(seen))}}
+
+search = run(tiny_space(), trials=1, engine="ray", workers=1, evaluate=evaluate)
+print(search.ledger.shown, os.environ["HYBRID_SEARCH_DB"] != "")
+raise ValueError("the end")
+"""
+
+
+@pytest.mark.server
+def test_neither_ray_nor_the_ledger_nor_a_traceback_holds_the_password(server, tmp_path):
+    url = server.database()
+    quoted = url.split(":")[2].split("@")[0]
+    script = tmp_path / "script.py"  # holds the password backwards, so that it may itself be found
+    script.write_text(SCRIPT.format(secret=PASSWORD[::-1], quoted=quoted[::-1]))
+    scratch = Path(tempfile.mkdtemp(prefix="ray-"))  # sockets want a short path
+    try:
+        environment = {"HYBRID_SEARCH_DB": url, "RAY_TMPDIR": str(scratch), "PGPASSWORD": PASSWORD}
+        environment |= {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+        words = [sys.executable, str(script)]
+        done = subprocess.run(words, env=os.environ | environment, capture_output=True, text=True, timeout=120)
+        files = {path: path.read_bytes() for path in scratch.rglob("*") if path.is_file()}
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    assert "postgresql://hybrid:***@" in done.stdout, done.stderr
+    assert "ValueError: the end" in done.stderr
+    assert len(files) > 5
+    with Ledger(url) as ledger, ledger._engine.connect() as db:
+        rows = [str(row) for table in Base.metadata.sorted_tables for row in db.execute(select(table))]
+        assert [trial.measurements["seen"] for trial in ledger.trials(1)] == [0.0]
+    for secret in (PASSWORD, quoted):
+        assert secret not in done.stdout + done.stderr
+        assert [path for path, content in files.items() if secret.encode() in content] == []
+        assert [row for row in rows if secret in row] == []

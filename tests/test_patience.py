@@ -1,0 +1,192 @@
+"""Outages: a ledger whose database goes away waits, says so twice, and writes nothing twice."""
+
+import re
+import signal
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+from fakes import scored, tiny_space
+from ledgers import a_search
+from sqlalchemy import event
+
+from hybrid_search.engines import run
+from hybrid_search.errors import LedgerError
+from hybrid_search.ledger import Ledger, Opening, Proposal
+from hybrid_search.record import Settings
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def url(server):
+    """A database whose server runs again when the test is over."""
+    yield server.database()
+    server.start()
+
+
+@pytest.fixture
+def ledger(url):
+    with Ledger(url) as opened:
+        yield opened
+
+
+def hearing(ledger, **more):
+    """What the ledger says of outages from now on."""
+    said = []
+    ledger.patience = replace(ledger.patience, notice=said.append, **more)
+    return said
+
+
+def start(ledger, search, number):
+    return ledger.start_trial(search.id, number, digest=f"d{number}", architecture={}, choices={}, settings=Settings())
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL])
+def test_a_server_that_is_stopped_and_started_again_between_writes_goes_unnoticed(ledger, server, how):
+    search, said = a_search(ledger), hearing(ledger)
+    trial = start(ledger, search, 0)
+    server.stop(how)
+    server.start()
+    ledger.finish_trial(trial, "complete", {"accuracy": 0.5, "flops": 1.0}, attempt=1)
+    assert ledger.trial(search.id, 0).state == "complete"
+    assert said == []
+
+
+def test_writes_wait_out_a_server_that_is_gone_and_say_so_twice(ledger, server):
+    search, said = a_search(ledger), hearing(ledger)
+    server.stop(signal.SIGQUIT)
+    back = threading.Timer(1.2, server.start)
+    back.start()
+    trials = [start(ledger, search, number) for number in range(3)]
+    back.join()
+    assert ledger.counts(search.id) == {"running": 3}
+    assert len(set(trials)) == 3
+    began, ended = said
+    assert re.fullmatch(r"postgresql://hybrid:\*\*\*@\S+ does not answer \(.+\); trying again for up to 300 s", began)
+    assert re.fullmatch(r"postgresql://hybrid:\*\*\*@\S+ answers again after \d+\.\d s", ended)
+
+
+def test_threads_that_wait_for_the_same_server_tell_of_it_once(ledger, server):
+    search, said = a_search(ledger), hearing(ledger)
+    server.stop(signal.SIGQUIT)
+    readers = [threading.Thread(target=ledger.counts, args=(search.id,)) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    time.sleep(0.5)
+    server.start()
+    for reader in readers:
+        reader.join()
+    assert len(said) == 2
+
+
+def test_patience_ends_in_one_line_without_the_password_and_later_writes_wait_no_more(ledger, server):
+    from postgres import PASSWORD
+
+    search, said = a_search(ledger), hearing(ledger, seconds=0.5)
+    server.stop()
+    with pytest.raises(
+        LedgerError, match=r"the database must answer; postgresql://hybrid:\*\*\*@.* has not for"
+    ) as raised:
+        ledger.set_target(search.id, 9)
+    began = time.monotonic()
+    with pytest.raises(LedgerError, match="the database must answer"):
+        ledger.counts(search.id)
+    assert time.monotonic() - began < 0.5
+    assert "\n" not in str(raised.value)
+    assert PASSWORD not in str(raised.value) + "".join(said)
+    server.start()
+    ledger.set_target(search.id, 9)
+    assert ledger.search().target == 9
+
+
+def test_who_stops_a_search_does_not_wait_for_its_database(ledger, server):
+    search, stop = a_search(ledger), threading.Event()
+    hearing(ledger, given_up=stop.is_set)
+    server.stop()
+    threading.Timer(0.4, stop.set).start()
+    began = time.monotonic()
+    with pytest.raises(LedgerError, match="the database must answer"):
+        ledger.set_target(search.id, 9)
+    assert time.monotonic() - began < 3
+
+
+WRITES = {
+    "start_trial": lambda ledger, search, trial: start(ledger, search, 1),
+    "add_rung": lambda ledger, search, trial: ledger.add_rung(trial, 1, {"accuracy": 0.5}, attempt=1),
+    "fail_attempt": lambda ledger, search, trial: ledger.fail_attempt(trial, 1, "lost", "gone"),
+    "finish_trial": lambda ledger, search, trial: ledger.finish_trial(trial, "complete", {"accuracy": 0.5}),
+    "set_target": lambda ledger, search, trial: ledger.set_target(search.id, 99),
+    "set_weights": lambda ledger, search, trial: ledger.set_weights(trial, "0.safetensors:0"),
+    "spare_trial": lambda ledger, search, trial: ledger.spare_trial(trial, 1),
+    "add_measurements": lambda ledger, search, trial: ledger.add_measurements(trial, 5, {"accuracy": 0.5}),
+    "add_proposal": lambda ledger, search, trial: ledger.add_proposal(search.id, Proposal("gated", "d", {}, 0.1)),
+    "add_opening": lambda ledger, search, trial: ledger.add_opening(search.id, Opening("f", 9, "why")),
+    "create_search": lambda ledger, search, trial: a_search(ledger, f"beside {search.name}"),
+    "take_lead": lambda ledger, search, trial: ledger.take_lead(search.id, "h:1/m/0/t", 30),
+}
+
+
+def contents(ledger, search):
+    """Everything of a search that a write may change, but the times and the count of changes."""
+    trials = [
+        (t.number, t.state, t.attempt, t.rung, t.measurements, t.weights, t.spared) for t in ledger.trials(search.id)
+    ]
+    curves = [ledger.curve(t.id) for t in ledger.trials(search.id)]
+    failures = [failed[:4] for failed in ledger.failures(search.id)]
+    openings = [opening[:3] for opening in ledger.openings(search.id)]
+    beside = ledger.find_search(f"beside {search.name}") is not None
+    target, driver = ledger.search(search.name).target, ledger.lead(search.id).driver
+    return trials, curves, failures, openings, beside, target, driver, ledger.proposals(search.id)
+
+
+@pytest.fixture(scope="module")
+def lossy(server):
+    """A ledger, and a switch: the server dies after the next commit, before it answers."""
+    with Ledger(server.database()) as ledger:
+        switch = threading.Event()
+
+        @event.listens_for(ledger._engine, "commit")
+        def commit_and_lose(connection):
+            if switch.is_set():
+                switch.clear()
+                connection.connection.dbapi_connection.commit()
+                connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+
+        yield ledger, switch
+
+
+@pytest.mark.parametrize("write", sorted(WRITES))
+def test_a_commit_whose_answer_was_lost_is_not_made_twice(lossy, write):
+    ledger, switch = lossy
+    seen = []
+    for lost in (False, True):
+        search, said = a_search(ledger, f"{write} {lost}"), hearing(ledger)
+        trial = start(ledger, search, 0)
+        if lost:
+            switch.set()
+        WRITES[write](ledger, search, trial)
+        seen.append(contents(ledger, search))
+        assert len(said) == (2 if lost else 0)
+    assert seen[0] == seen[1]
+
+
+def test_a_search_whose_server_is_killed_again_and_again_ends_as_an_undisturbed_one(url, server):
+    space, numbers = tiny_space(), {}
+    with Ledger(server.database()) as quiet:
+        run(space, trials=10, engine="local", ledger=quiet, evaluate=scored())
+        numbers["quiet"] = [(t.number, t.digest, t.state, t.measurements) for t in quiet.trials(1)]
+    with Ledger(url) as ledger:
+
+        def watch(search, plan):
+            def event(kind, number):
+                if kind == "complete" and number in (2, 5, 7):
+                    server.stop(signal.SIGQUIT)
+                    threading.Timer(0.2, server.start).start()
+
+            plan.event, plan.notice = event, lambda line: None
+
+        run(space, trials=10, engine="local", ledger=ledger, evaluate=scored(), watch=watch)
+        numbers["killed"] = [(t.number, t.digest, t.state, t.measurements) for t in ledger.trials(1)]
+    assert numbers["killed"] == numbers["quiet"]

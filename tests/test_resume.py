@@ -1,0 +1,428 @@
+"""A trial that was cut off goes on from its checkpoint: the same numbers, the epochs that are left and no other."""
+
+import sys
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+from fakes import tiny_space, wide_space
+from killing import said_by
+
+from hybrid_search import cli
+from hybrid_search.architecture import Architecture
+from hybrid_search.checkpoints import Checkpoints
+from hybrid_search.engines import ENGINES, run
+from hybrid_search.engines.confirming import confirm
+from hybrid_search.engines.keeping import UNKEPT, key_of, root_of
+from hybrid_search.engines.worker import Advancing, takes_checkpoints
+from hybrid_search.errors import SettingsError
+from hybrid_search.evaluate import evaluate
+from hybrid_search.ledger import Ledger
+from hybrid_search.record import Evaluation, Settings
+from hybrid_search.retrain import retrain
+
+SETTINGS = Settings(image_size=8, train_images=64, validation_images=30, epochs=3, augment="shift", device="cpu")
+KEY = "ab" * 16
+CLOCKS = ("train_seconds", "latency_ms")
+
+
+def architecture(operator="conv"):
+    options = {"extent": 3, "heads": 2} if operator == "local_attention" else {}
+    stage = {"operator": operator, "depth": 1, "width": 8, "stride": 2, **options}
+    return Architecture.from_dict({"stem": {"kind": "conv3x3", "width": 8}, "stages": [stage], "expansion": 2})
+
+
+@pytest.fixture
+def keep(tmp_path):
+    """Where a trial of these settings keeps a checkpoint every rung."""
+    (tmp_path / "kept").mkdir()
+
+    def keeping(design, settings=SETTINGS, number=0, every=0.0):
+        return Checkpoints(str(tmp_path / "kept"), KEY, every).of(number, design, settings)
+
+    return keeping
+
+
+def reports_of(advancing, most=99):
+    """The reports of a trial to its end, or so many of them."""
+    found = []
+    while len(found) < most and not (found and found[-1].ended):
+        found.append(advancing.advance())
+    return found
+
+
+def numbers(report):
+    return report.rung, {name: value for name, value in report.measurements.items() if name not in CLOCKS}
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "nesterov"])
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+@pytest.mark.parametrize("operator", ["conv", "local_attention"])
+def test_a_trial_that_goes_on_ends_with_the_weights_and_numbers_of_an_uninterrupted_one(keep, operator, ema, optimizer):
+    design, settings = architecture(operator), SETTINGS.with_(ema=ema, optimizer=optimizer)
+    whole = reports_of(Advancing(evaluate, design, settings))
+    reports_of(Advancing(evaluate, design, settings, keep(design, settings)), most=1 + (ema > 0))
+    again = reports_of(Advancing(evaluate, design, settings, keep(design, settings)))
+    assert [numbers(report) for report in again] == [numbers(report) for report in whole]
+    assert again[-1].weights == whole[-1].weights
+    assert again[-1].weights is not None
+    assert {report.facts["resumed"] for report in again} == {f"rung {1 + (ema > 0)}"}
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_mixed_precision_goes_on_as_well(keep, precision):
+    design, settings = architecture(), SETTINGS.with_(precision=precision)
+    whole = reports_of(Advancing(evaluate, design, settings))
+    reports_of(Advancing(evaluate, design, settings, keep(design, settings)), most=2)
+    again = reports_of(Advancing(evaluate, design, settings, keep(design, settings)))
+    assert [numbers(report) for report in again] == [numbers(report) for report in whole]
+    assert again[-1].weights == whole[-1].weights
+
+
+def test_a_retraining_that_goes_on_has_the_test_accuracy_of_an_uninterrupted_one(keep):
+    design = architecture("local_attention")
+    whole = reports_of(Advancing(retrain, design, SETTINGS))
+    reports_of(Advancing(retrain, design, SETTINGS, keep(design)), most=2)
+    again = reports_of(Advancing(retrain, design, SETTINGS, keep(design)))
+    assert [numbers(report) for report in again] == [numbers(report) for report in whole]
+    assert "test_accuracy" in again[-1].measurements
+    assert again[0].facts["resumed"] == "rung 2"
+
+
+def counting(log, rungs=6):
+    """An evaluation that can go on, notes every epoch it trains, and whose early numbers foretell the end."""
+
+    def evaluate(architecture, settings, *, resume=None, keep=None):
+        score = 0.5 + 0.45 * int(architecture.digest[:4], 16) / 65536 + settings.seed / 1000
+        begun = 0 if resume is None else int(resume["rung"])
+        for rung in range(begun + 1, rungs + 1):
+            log.append((architecture.digest, settings.seed, rung))
+            reached = score * (1.0 - 0.5**rung)
+            if keep is not None:
+                keep(rung, lambda rung=rung: {"rung": torch.tensor(rung)})
+            yield {"accuracy": reached, "train_loss": 2.0 - reached}
+
+    return evaluate
+
+
+def test_short_rungs_keep_nothing(keep):
+    design, log = architecture(), []
+    reports_of(Advancing(counting(log), design, SETTINGS, keep(design, every=60.0)), most=4)
+    assert keep(design).latest().checkpoint is None
+    reports_of(Advancing(counting(log), design, SETTINGS, keep(design)), most=4)
+    assert keep(design).latest().checkpoint.rung == 4
+
+
+def test_the_last_rung_keeps_nothing_more(keep):
+    design = architecture()
+    reports_of(Advancing(evaluate, design, SETTINGS, keep(design)))
+    assert keep(design).latest().checkpoint.rung == SETTINGS.epochs - 1
+
+
+def test_a_trial_cut_off_after_its_last_rung_ends_at_once(keep):
+    design, log = architecture(), []
+    cut = reports_of(Advancing(counting(log), design, SETTINGS, keep(design)), most=6)
+    again = reports_of(Advancing(counting(log), design, SETTINGS, keep(design)))
+    assert len(log) == 6
+    assert [numbers(report) for report in again[:-1]] == [numbers(report) for report in cut]
+    assert (again[-1].ended, again[-1].fresh, again[-1].measurements) == (True, False, cut[-1].measurements)
+
+
+def test_an_evaluation_without_the_keywords_starts_again(keep):
+    def plain(architecture, settings, resume=None):
+        yield {"accuracy": 0.1}
+        yield {"accuracy": 0.2}
+
+    design = architecture()
+    for _ in range(2):
+        reports = reports_of(Advancing(plain, design, SETTINGS, keep(design)), most=2)
+        assert [report.rung for report in reports] == [1, 2]
+        assert "resumed" not in reports[0].facts
+    found = [plain, counting([]), partial(counting([])), evaluate, retrain, print, 3]
+    assert [takes_checkpoints(one) for one in found] == [False, True, True, True, True, False, False]
+
+
+def test_other_data_is_refused_by_its_fingerprint_and_the_trial_starts_from_scratch(keep, tmp_path):
+    import numpy as np
+
+    def write(seed):
+        dice = np.random.default_rng(seed)
+        np.savez(
+            tmp_path / "x.npz", x_train=dice.integers(0, 256, (60, 1, 8, 9), dtype=np.uint8), y_train=np.arange(60) % 2
+        )
+
+    def reports(most=99):
+        from hybrid_search import data
+
+        data._planned.cache_clear()
+        data._loaded.cache_clear()
+        return reports_of(Advancing(evaluate, design, settings, keep(design, settings)), most)
+
+    design = architecture()
+    settings = Settings(data="npz", data_dir=str(tmp_path / "x.npz"), epochs=3, device="cpu")
+    write(0)
+    was = reports(most=2)[0].facts["fingerprint"]
+    write(1)
+    again = reports()
+    assert [report.rung for report in again] == [1, 2, 3]
+    assert "resumed" not in again[0].facts
+    now = again[0].facts["fingerprint"]
+    assert now != was
+    assert again[0].facts["checkpoint"] == (
+        f"a checkpoint must be of the data it goes on with; it has {was}, npz here has fingerprint {now}."
+    )
+
+
+def test_a_spoilt_checkpoint_is_said_and_the_one_before_taken(keep, tmp_path):
+    design, log = architecture(), []
+    cut = reports_of(Advancing(counting(log), design, SETTINGS, keep(design)), most=3)
+    newest = tmp_path / "kept" / keep(design).folder / "000003.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-1])
+    again = reports_of(Advancing(counting(log), design, SETTINGS, keep(design)))
+    assert [numbers(report) for report in again[:3]] == [numbers(report) for report in cut]
+    assert again[0].facts["resumed"] == "rung 2"
+    assert "000003.safetensors differs from the checksum beside it" in again[0].facts["checkpoint"]
+    assert sorted(path.name for path in newest.parent.glob("*.safetensors")) == [
+        f"00000{n}.safetensors" for n in (5, 6)
+    ]
+    assert [rung for _, _, rung in log] == [1, 2, 3, 3, 4, 5, 6]
+
+
+def test_the_checkpoint_that_was_gone_on_from_outlives_a_spoilt_one(keep, tmp_path):
+    design = architecture()
+    reports_of(Advancing(counting([]), design, SETTINGS, keep(design)), most=3)
+    where = tmp_path / "kept" / keep(design).folder
+    (where / "000003.safetensors").write_bytes(b"")
+    pausing = Advancing(counting([]), design, SETTINGS, keep(design, every=60.0))
+    assert [pausing.advance().rung for _ in range(3)] == [1, 2, 3]
+    pausing._wrote -= 60.0
+    assert pausing.advance().rung == 4
+    assert sorted(path.name for path in where.glob("*.safetensors")) == ["000002.safetensors", "000004.safetensors"]
+
+
+def test_a_trial_is_not_lost_for_want_of_a_checkpoint(keep, tmp_path):
+    design, log = architecture(), []
+    advancing = Advancing(counting(log), design, SETTINGS, keep(design))
+    assert "checkpoint" not in advancing.advance().facts
+    (tmp_path / "kept").rename(tmp_path / "elsewhere")
+    rest = reports_of(advancing)
+    assert [report.failure_kind for report in rest] == [None] * 6
+    assert "000002.safetensors cannot be written: this machine does not see" in rest[0].facts["checkpoint"]
+    assert rest[-1].measurements["accuracy"] > 0.4
+
+
+def test_a_state_kept_for_another_rung_is_the_evaluations_mistake(keep):
+    def late(architecture, settings, *, resume=None, keep=None):
+        yield {"accuracy": 0.1}
+        keep(1, lambda: {"rung": torch.tensor(1)})
+        yield {"accuracy": 0.2}
+
+    design = architecture()
+    *_, last = reports_of(Advancing(late, design, SETTINGS, keep(design)))
+    assert last.failure_kind == "bug"
+    assert "must come before the report of its rung; got 1 before 2" in last.failure_text
+
+
+def test_a_state_that_is_not_given_as_a_function_is_named_at_the_first_rung(keep):
+    def eager(architecture, settings, *, resume=None, keep=None):
+        keep(1, {"rung": torch.tensor(1)})
+        yield {"accuracy": 0.1}
+
+    design = architecture()
+    (report,) = reports_of(Advancing(eager, design, SETTINGS, keep(design, every=60.0)))
+    assert "keep(rung, state) wants a function that gives the state; got a dict." in report.failure_text
+
+
+def test_the_state_is_not_even_taken_where_none_is_due(keep):
+    def asked(architecture, settings, *, resume=None, keep=None):
+        keep(1, lambda: 1 / 0)
+        yield {"accuracy": 0.1}
+
+    design = architecture()
+    assert Advancing(asked, design, SETTINGS, keep(design, every=60.0)).advance().failure_kind is None
+
+
+def test_numbers_of_any_kind_come_back_as_they_were(keep):
+    def odd(architecture, settings, *, resume=None, keep=None):
+        if resume is None:
+            keep(1, lambda: {"x": torch.zeros(1, dtype=torch.bfloat16), "none": torch.zeros(0, 3)})
+            yield Evaluation(1, 2, {"accuracy": 0.1 + 0.2, "loss": 1e-320, "flops": 1e18}, {"device": "ö"})
+        yield Evaluation(2, 2, {"accuracy": 1 / 3})
+
+    design = architecture()
+    (cut,) = reports_of(Advancing(odd, design, SETTINGS, keep(design)), most=1)
+    first, last = reports_of(Advancing(odd, design, SETTINGS, keep(design)))
+    assert first.measurements == cut.measurements
+    assert first.facts == {**cut.facts, "resumed": "rung 1"}
+    assert last.ended
+
+
+# -- a whole search --
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger(f"sqlite:///{tmp_path}/l.db") as opened:
+        yield opened
+
+
+@contextmanager
+def stopping_at(number, rung):
+    """A `watch` that lets a search keep every rung, and stops it when a trial has reached one."""
+    seen = []
+
+    def watch(search, plan):
+        plan.checkpoints = replace(plan.checkpoints, every=0.0)
+
+        def event(kind, which):
+            seen.append((kind, which))
+            if seen.count(("report", number)) == rung:
+                plan.stop.set()
+
+        plan.event = event
+
+    yield watch
+
+
+def table(ledger):
+    """What a search came to: state, digest, seed, values and curve of every trial."""
+    return [
+        (t.number, t.state, t.digest, t.seed, t.measurements, t.spared, ledger.curve(t.id))
+        for t in ledger.trials(ledger.search().id)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("space", "trials", "cut", "more"),
+    [(tiny_space(), 5, 2, {}), (wide_space(), 20, 15, {"pruner": "moasha"})],
+)
+def test_a_search_cut_off_in_a_trial_trains_the_epochs_that_are_left_and_ends_the_same(
+    ledger, tmp_path, space, trials, cut, more
+):
+    whole, log = [], []
+    asked = {"trials": trials, "engine": "local", "name": "mine", **more}
+    with Ledger(f"sqlite:///{tmp_path}/whole.db") as other:
+        run(space, ledger=other, evaluate=counting(whole), **asked)
+        wanted = table(other)
+    with stopping_at(cut, rung=2) as watch:
+        run(space, ledger=ledger, evaluate=counting(log), watch=watch, **asked)
+    assert ledger.trials(ledger.search().id)[-1].state == "running"
+    kept = Checkpoints(f"{tmp_path}/l.db.checkpoints", key_of(ledger.search()))
+    assert kept.held() == {(cut, 0)}
+    run(space, ledger=ledger, evaluate=counting(log), **asked)
+    assert table(ledger) == wanted
+    assert log == whole
+    assert kept.held() == set()
+    assert list((tmp_path / "l.db.checkpoints").iterdir()) == []
+    assert ledger.trial(ledger.search().id, cut).facts["resumed"] == "rung 2"
+
+
+def test_no_checkpoints_where_none_are_wanted(ledger, tmp_path):
+    log = []
+
+    def watch(search, plan):
+        assert plan.checkpoints is None
+        plan.event = lambda kind, number: kind == "report" and plan.stop.set()
+
+    for _ in range(2):
+        run(
+            tiny_space(),
+            trials=1,
+            engine="local",
+            ledger=ledger,
+            evaluate=counting(log),
+            checkpoints="none",
+            watch=watch,
+        )
+    assert [rung for _, _, rung in log] == [1, 1]
+    assert not (tmp_path / "l.db.checkpoints").exists()
+
+
+def test_what_ended_trials_left_goes_when_a_driver_begins(ledger, tmp_path):
+    asked = {"engine": "local", "ledger": ledger, "evaluate": counting([]), "checkpoints": f"{tmp_path}/kept"}
+    with stopping_at(2, rung=1) as watch:
+        run(tiny_space(), trials=3, watch=watch, **asked)
+    kept = Checkpoints(f"{tmp_path}/kept", key_of(ledger.search()), every=0.0)
+    settings = ledger.search().settings
+    for number, seed in ((0, settings.seed), (1, 77), (40, 0)):
+        leftover = kept.of(number, architecture(), settings.with_(seed=seed))
+        reports_of(Advancing(counting([]), architecture(), settings, leftover), most=1)
+    assert kept.held() == {(0, 0), (1, 77), (2, 0), (40, 0)}
+
+    def watch(search, plan):
+        assert plan.checkpoints.held() == {(1, 77), (2, 0)}  # a retraining may be gone on with
+
+    run(tiny_space(), trials=3, watch=watch, **asked)
+    assert kept.held() == {(1, 77)}
+    assert ledger.trial(ledger.search().id, 2).facts["resumed"] == "rung 1"
+
+
+def test_a_confirmation_goes_on_with_the_seed_it_was_cut_off_at(ledger, tmp_path):
+    asked = {"engine": "local", "ledger": ledger, "evaluate": counting(log := [])}
+    run(tiny_space(), trials=3, **asked)
+    member = max(ledger.trials(ledger.search().id), key=lambda trial: trial.measurements["accuracy"]).number
+    log.clear()
+    with stopping_at(member, rung=4) as watch:
+        confirm(seeds=1, trials=1, watch=watch, **asked)
+    kept = Checkpoints(f"{tmp_path}/l.db.checkpoints", key_of(ledger.search()))
+    assert kept.held() == {(member, 1)}
+    confirm(seeds=1, trials=1, **asked)
+    assert [(seed, rung) for _, seed, rung in log] == [(1, rung) for rung in range(1, 7)]
+    assert kept.held() == set()
+
+
+def test_where_checkpoints_lie_by_default(ledger, tmp_path, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    beside = f"{tmp_path}/l.db.checkpoints"
+    assert root_of(None, ledger, "local", None) == beside
+    assert root_of(None, f"sqlite:///{tmp_path}/l.db", "ray", None) == beside
+    assert root_of(None, "postgresql://host/db", "ray", None) is None
+    assert root_of(None, ledger, "ray", "host:6379") is None
+    assert root_of("none", ledger, "local", None) is None
+    assert root_of("memory://x", ledger, "ray", "host:6379") == "memory://x"
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    assert root_of(None, ledger, "ray", None) is None
+    assert root_of(None, ledger, "local", None) == beside
+
+
+def test_a_root_that_cannot_be_written_is_found_before_anything_is(tmp_path, capsys):
+    assert cli.run(["run", "digits", "--db", "sqlite:///x.db", "--checkpoints", "/proc/kept"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("hybrid-search: checkpoints need a place that can be written; /proc/kept cannot: ")
+    assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_confirmation_checks_its_root_before_anything_is_written(ledger):
+    asked = {"engine": "local", "ledger": ledger, "evaluate": counting(log := [])}
+    run(tiny_space(), trials=2, **asked)
+    log.clear()
+    with pytest.raises(SettingsError, match="need a place that can be written; /proc/kept cannot"):
+        confirm(checkpoints="/proc/kept", **asked)
+    assert log == []
+
+
+def test_a_search_without_a_place_for_checkpoints_says_so_in_one_line(tmp_path, monkeypatch, capsys):
+    """On a cluster that was there before nothing says which folder all machines see."""
+
+    class Idle:
+        check = staticmethod(lambda plan: None)
+        drive = staticmethod(lambda search, plan: None)
+
+    monkeypatch.setitem(ENGINES, "idle", "idle")
+    monkeypatch.setitem(sys.modules, "idle", Idle)
+    command = ["run", "digits", "--engine", "idle", "--db", f"sqlite:///{tmp_path}/x.db", "--address", "host:6379"]
+    assert cli.run(command) == 1
+    assert capsys.readouterr().err.splitlines().count(UNKEPT) == 1
+    assert cli.run([*command, "--checkpoints", f"{tmp_path}/kept"]) == 1
+    assert cli.run([*command, "--checkpoints", "none"]) == 1
+    assert UNKEPT not in capsys.readouterr().err
+
+
+def test_a_search_that_is_killed_ends_with_the_table_of_one_that_is_not(tmp_path):
+    """Short form of tests/faults/test_same_table.py."""
+    found = said_by("killed_search.py", tmp_path, 2, 3, 3, 4, 100)
+    assert found.pop("resumed") >= 0
+    assert found == {"kills": 2, "same": True, "trials": 3}

@@ -1,0 +1,112 @@
+"""Where a search stands, read from the ledger alone while others drive it."""
+
+import json
+
+import pytest
+from fakes import tiny_space
+from ledgers import a_search, fill
+
+from hybrid_search import cli
+from hybrid_search.engines import open_search, question
+from hybrid_search.ledger import Ledger
+from hybrid_search.search import Outcome
+from hybrid_search.status import status_of
+
+SPACE = tiny_space()
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path}/l.db"
+
+
+@pytest.fixture
+def ledger(url):
+    with Ledger(url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def driven(ledger):
+    """A search whose driver has ended one trial, begun one twice and another once."""
+    search = open_search(question(SPACE, trials=5), ledger)
+    ledger.take_lead(search.record.id, "gpu-box:42/m/0/x", 30)
+    search.tell(search.ask(), Outcome("complete", {"accuracy": 0.75}))
+    again = search.fail(search.ask(), "oom", "too large")
+    search.report(again, 3, {"accuracy": 0.5}, {"worker": "node-7:99"})
+    search.ask()
+    return search
+
+
+def test_a_search_that_is_driven_says_by_whom_and_what_runs_where(ledger, driven):
+    found = status_of(ledger, driven.record)
+    assert (found.course, found.driver, found.ended) == ("running", "gpu-box:42", 1)
+    assert (found.counts["complete"], found.counts["running"]) == (1, 2)
+    assert found.failures == {"oom": 1}
+    assert [(trial.number, trial.attempt, trial.rung, trial.worker) for trial in found.running] == [
+        (1, 2, 3, "node-7:99"),
+        (2, 1, 0, ""),
+    ]
+    assert not any(trial.silent for trial in found.running)
+    progress = driven.progress()
+    assert (found.front, found.best) == (progress.front, progress.best) == (1, 0.75)
+    assert found.hypervolume == pytest.approx(progress.hypervolume)
+
+
+def test_a_worker_whose_lease_ran_out_is_silent_and_a_search_without_driver_was_interrupted(ledger, driven):
+    ledger.renew_lead(driven.record.id, 0.0)
+    found = status_of(ledger, driven.record)
+    assert (found.course, found.driver, found.left) == ("interrupted", None, None)
+    assert all(trial.silent for trial in found.running)
+    for _ in range(2):
+        ledger.give_lead(driven.record.id)
+    for trial in ledger.trials(driven.record.id):
+        if trial.state == "running":
+            ledger.finish_trial(trial.id, "failed", failure_kind="bug", failure_text="x")
+    assert status_of(ledger, driven.record).course == "idle"
+
+
+def test_the_pace_of_late_gives_the_time_left(ledger):
+    search = a_search(ledger, target=80)
+    fill(ledger, search, 40, states="complete")
+    ledger.take_lead(search.id, "a:1/m/0/x", 30)
+    found = status_of(ledger, search)
+    assert found.an_hour > 0
+    assert found.left.total_seconds() == pytest.approx(40 / found.an_hour * 3600)
+
+
+def test_the_command_prints_it_for_people_and_programs(driven, url, capsys):
+    assert cli.run(["status", "--db", url]) == 0
+    text = capsys.readouterr().out
+    assert "search 'tiny' is being run by gpu-box:42: 1 of 5 trials have ended" in text
+    assert "failed attempts: 1 oom" in text
+    assert "node-7:99" in text
+    assert cli.run(["status", "tiny", "--db", url, "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["course"], found["counts"]["running"], found["running"][0]["worker"]) == ("running", 2, "node-7:99")
+    assert cli.run(["status", "tiny", "--db", url, "--format", "csv"]) == 0
+    assert capsys.readouterr().out.splitlines()[0].startswith("search,course,driver,ended,target")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nobody"], "search must be one of tiny; got 'nobody'"),
+        (["--every", "0"], "--every must be more than 0 seconds; got 0"),
+        (["--watch", "--format", "csv"], "--watch prints a table, or JSON a line a look"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(driven, url, capsys, arguments, message):
+    assert cli.run(["status", *arguments, "--db", url]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_watching_ends_with_the_search(ledger, url, capsys):
+    search = a_search(ledger, target=3)
+    fill(ledger, search, 3, states="complete")
+    assert cli.run(["status", "--watch", "--db", url]) == 0
+    assert "has reached its target: 3 of 3 trials have ended" in capsys.readouterr().out
+    assert cli.run(["status", "--watch", "--format", "json", "--db", url]) == 0
+    assert json.loads(capsys.readouterr().out)["ended"] == 3
