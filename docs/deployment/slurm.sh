@@ -32,7 +32,8 @@ done
 
 # The nodes join while the search begins: its workers follow them.
 hybrid-search run cifar --name cifar --trials 500 --data-dir "$data" --address "$address:$port" \
-    --workers 32 --cpus-per-trial 2 --gpus-per-trial 0.5 --lease 120 &
+    --workers 32 --cpus-per-trial 2 --gpus-per-trial 0.5 --lease 120 \
+    --checkpoints "$HOME/hybrid-search/checkpoints" &
 search=$!
 trap 'kill -TERM $search' TERM
 wait $search || wait $search # the first wait ends with the signal, the second with the command
