@@ -75,7 +75,7 @@ def stage(**options):
             "sampler must be one of known-cost, tpe, nsga2, random, gp, grid; got 'tpee'. Did you mean 'tpe'?",
         ),
         (["run", "--data", "mnist"], "data must be one of digits, fashion-mnist"),
-        (["run", "--engine", "slurm"], "engine must be one of local, ray; got 'slurm'"),
+        (["run", "--engine", "slurm"], "engine must be one of local, ray, tune; got 'slurm'"),
         (["run", "--objectives", "accuracy,flop"], "got 'flop'. Did you mean 'flops'?"),
         (["run", "--data", "imagefolder", "--data-dir", "nowhere"], "nowhere"),
         (["run", "--max-flops", "1000"], "must leave at least one design of digits, whose smallest has"),

@@ -219,7 +219,7 @@ def test_a_budget_below_the_smallest_design_names_its_cost():
     [
         ({"trials": 0}, SettingsError, "trials must be a whole number from 1 up; got 0"),
         ({"sampler": "tpee"}, UnknownName, r"sampler must be one of .*; got 'tpee'. Did you mean 'tpe'"),
-        ({"engine": "slurm"}, UnknownName, "engine must be one of local, ray; got 'slurm'"),
+        ({"engine": "slurm"}, UnknownName, "engine must be one of local, ray, tune; got 'slurm'"),
         ({"workers": 0}, SettingsError, "workers must be a whole number from 1 up; got 0"),
         ({"engine": "local", "workers": 2}, SettingsError, "engine local has one worker; got --workers 2"),
         ({"settings": Settings(data="mnist")}, Exception, "data must be one of .*fashion-mnist"),
