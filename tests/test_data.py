@@ -3,6 +3,8 @@ import logging
 import struct
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
@@ -377,6 +379,22 @@ def test_an_image_folder_is_decoded_once_and_mapped_from_the_cache(pictures, mon
     data._loaded.cache_clear()
     monkeypatch.setattr(data.folder, "decode", None)  # calling it again would fail
     assert load(pictures).fingerprint == dataset.fingerprint
+
+
+def test_workers_that_want_the_same_images_at_once_decode_them_once(pictures, monkeypatch):
+    plain, decoded = data.folder.decode, []
+
+    def slow(path, size):
+        decoded.append(path)
+        time.sleep(0.01)
+        return plain(path, size)
+
+    monkeypatch.setattr(data.folder, "decode", slow)
+    paths = sorted(Path(pictures.data_dir, "train").rglob("*.png"))
+    with ThreadPoolExecutor(4) as workers:
+        took = list(workers.map(lambda _: data.folder.take(paths, 12, np.arange(len(paths))), range(4)))
+    assert sorted(decoded) == paths
+    assert all((one == took[0]).all() for one in took)
 
 
 def test_an_image_that_changes_is_decoded_anew(pictures):

@@ -1,6 +1,11 @@
-"""What only engine `ray` does: survives a dying worker, places by resources, refuses an address without a cluster."""
+"""What only engine `ray` does: survives dying and silent workers, places by resources, leaves no process behind."""
 
+import os
+import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from fakes import kept_every_rung, resumable, scored, tiny_space
@@ -109,6 +114,103 @@ def test_a_trial_that_kills_every_worker_is_given_up_as_lost(ledger):
     assert all(t.state == "complete" for t in trials if t not in lost)
 
 
+def test_a_worker_that_hangs_is_killed_and_its_late_result_is_never_taken(ledger):
+    def evaluate(architecture, settings):
+        import os
+        import time
+
+        yield {"accuracy": 0.1, "train_seconds": float(os.getpid())}
+        time.sleep(0.5)
+        yield {"accuracy": 0.5, "train_seconds": float(os.getpid())}
+
+    hung = []
+
+    def watch(search, plan):
+        def event(kind, number):
+            if kind == "report" and not hung:
+                trial = ledger.trial(search.record.id, number)
+                hung.append(dict(ledger.curve(trial.id))[1]["train_seconds"])
+                os.kill(int(hung[0]), signal.SIGSTOP)
+
+        plan.event = event
+
+    more = {"workers": 1, "gpus_per_trial": 0, "lease": 1.5}
+    run(SPACE, trials=2, engine="ray", ledger=ledger, evaluate=evaluate, watch=watch, **more)
+    trials = ledger.trials(ledger.search().id)
+    assert [(trial.state, trial.attempt) for trial in trials] == [("complete", 2), ("complete", 1)]
+    assert hung[0] not in [trial.measurements["train_seconds"] for trial in trials]
+    assert [failed.text for failed in ledger.failures(ledger.search().id)] == ["its worker was silent for 1.5 s"]
+
+
+def test_a_rung_that_takes_too_long_fails_its_trial_and_not_the_search(ledger):
+    def evaluate(architecture, settings):
+        import time
+
+        time.sleep(60.0 if architecture.stages[0].operator == "conv" else 0.0)
+        yield {"accuracy": 0.5}
+
+    more = {"workers": 2, "gpus_per_trial": 0, "timeout": 1, "sampler": "random", "seed": 4}
+    run(SPACE, trials=4, engine="ray", ledger=ledger, evaluate=evaluate, **more)
+    trials = ledger.trials(ledger.search().id)
+    late = [trial for trial in trials if trial.architecture["stages"][0]["operator"] == "conv"]
+    assert late
+    assert {(t.state, t.failure_kind, t.failure_text) for t in late} == {
+        ("failed", "timeout", "a rung must end within 1 s; this one had not")
+    }
+    assert all(trial.state == "complete" for trial in trials if trial not in late)
+
+
+DRIVER = """
+import sys
+from fakes import tiny_space
+from hybrid_search.engines import run
+
+folder = sys.argv[1]
+
+def evaluate(architecture, settings):
+    import time
+    yield {"accuracy": 0.1}
+    open(folder + "/began", "w").close()
+    while True:
+        time.sleep(0.01)
+
+run(tiny_space(), trials=2, workers=2, engine="ray", ledger=f"sqlite:///{folder}/l.db", evaluate=evaluate)
+"""
+
+
+def marked(mark):
+    """The processes, by id, whose environment has this mark: whatever a marked one started, and what those did."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark.encode() in (folder / "environ").read_bytes():
+                found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:  # it ended meanwhile, or is not ours
+            continue
+    return found
+
+
+def test_no_process_is_left_ten_seconds_after_the_driver_is_killed(tmp_path):
+    mark = f"HYBRID_SEARCH_TEST_MARK={tmp_path}"
+    place = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": place, **dict([mark.split("=")])}
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(tmp_path)], env=environment, stderr=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 60
+        while not (tmp_path / "began").exists():
+            assert driver.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        assert len(marked(mark)) > 3  # the driver, Ray's own processes, the workers
+    finally:
+        driver.kill()
+        driver.wait()
+    until = time.monotonic() + 10
+    while (left := marked(mark)) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert left == {}
+
+
 def test_two_workers_train_beside_each_other(ledger):
     def evaluate(architecture, settings):
         time.sleep(0.6)
@@ -130,7 +232,7 @@ def test_gpus_of_a_trial_bound_the_workers_and_are_seen_by_them(ledger):
 
 
 def test_a_trial_that_fits_no_machine_says_what_there_is(ledger):
-    with pytest.raises(SettingsError, match="must fit the cluster of 2 CPUs and 2 GPUs; got 1 CPUs and 3 GPUs a trial"):
+    with pytest.raises(SettingsError, match="which has nodes of 2 CPU, 2 GPU; got 1 CPU, 3 GPU a trial"):
         run(SPACE, trials=2, engine="ray", gpus_per_trial=3, ledger=ledger, evaluate=scored())
 
 

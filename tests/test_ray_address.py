@@ -20,7 +20,7 @@ from hybrid_search.errors import HybridSearchError
 from hybrid_search.ledger import Ledger
 
 PROGRAM = "import sys; from hybrid_search import cli; sys.exit(cli.run(sys.argv[1:]))"
-IMPATIENT = "from hybrid_search.engines import ray; ray.ANSWER_SECONDS = 2.0; " + PROGRAM
+IMPATIENT = "from hybrid_search.engines.ray import address; address.ANSWER_SECONDS = 2.0; " + PROGRAM
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +106,7 @@ def test_a_search_without_an_address_leaves_a_cluster_of_this_machine_alone(tmp_
 def test_a_cluster_that_refuses_the_token_says_where_it_is_looked_for(tmp_path, address, home):
     code, words, trials = search(tmp_path, address, home, IMPATIENT, RAY_AUTH_TOKEN="0bad" * 16)
     assert (code, trials) == (1, [])
+    assert not (tmp_path / "l.db").exists()
     assert (
         f"hybrid-search: --address must be that of a running Ray cluster; {address} is not: no answer in 2 s. "
         "A cluster with a token wants it in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, or in ~/.ray/auth_token, and "
@@ -122,19 +123,24 @@ def test_an_address_where_nothing_listens_is_refused_at_once_and_nothing_is_writ
     assert not (tmp_path / "l.db").exists()
 
 
+def refuse(engine, plan):
+    with engine.ready(plan):
+        pass
+
+
 @pytest.mark.parametrize("address", ["nohost", "ray://127.0.0.1:10001", "http://127.0.0.1:8265", "127.0.0.1:\u00b2"])
 def test_an_address_of_another_form_is_refused_in_one_line(address):
     with pytest.raises(HybridSearchError, match=r"is not: it must be auto or HOST:PORT$"):
-        ray_engine.check(Plan(print, address=address))
+        refuse(ray_engine, Plan(print, address=address))
 
 
 def test_a_host_that_cannot_be_is_refused_in_one_line():
     with pytest.raises(HybridSearchError, match="must be that of a running Ray cluster"):
-        ray_engine.check(Plan(print, address="host..name:6379"))
+        refuse(ray_engine, Plan(print, address="host..name:6379"))
 
 
 def test_the_address_of_the_environment_counts_for_engine_ray_alone(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "nohost")
-    local_engine.check(Plan(print))
+    refuse(local_engine, Plan(print))
     with pytest.raises(HybridSearchError, match="nohost is not"):
-        ray_engine.check(Plan(print))
+        refuse(ray_engine, Plan(print))

@@ -21,7 +21,7 @@ from hybrid_search.cli.printing import (
     say,
     shown_log,
 )
-from hybrid_search.cli.searching import KINDS, SIGNALS, held_signals, stoppable
+from hybrid_search.cli.searching import KINDS, SIGNALS, amounts, held_signals, stoppable
 
 if TYPE_CHECKING:
     from hybrid_search.confirmation import Confirmation
@@ -41,7 +41,7 @@ def confirm(
         typer.Option(help="Retrainings at most, earlier ones among them; default: twice what the front is owed."),
     ] = None,
     hours: Annotated[float | None, typer.Option(help="Begin no retraining after that long.")] = None,
-    engine: Annotated[str, typer.Option(help="Who trains: ray or local.")] = "ray",
+    engine: Annotated[str, typer.Option(help="Who trains: ray, tune or local.")] = "ray",
     workers: Annotated[int | None, typer.Option(help="Retrainings at a time; default: as many as fit.")] = None,
     cpus_per_trial: Annotated[float, typer.Option(help="CPUs of a retraining.")] = 1.0,
     gpus_per_trial: Annotated[
@@ -50,6 +50,12 @@ def confirm(
     address: Annotated[
         str | None, typer.Option(help="An existing Ray cluster: auto, or HOST:PORT; default: RAY_ADDRESS, if set.")
     ] = None,
+    resources: Annotated[
+        list[str] | None,
+        typer.Option(help="Of a retraining, NAME=AMOUNT by the cluster's own names; may be given several times."),
+    ] = None,
+    lease: Annotated[float, typer.Option(help="Seconds of silence after which a worker is lost.")] = 60.0,
+    timeout: Annotated[float | None, typer.Option(help="Seconds that an epoch may take; default: any.")] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder of the data set, where it lies elsewhere by now.")
     ] = None,
@@ -89,6 +95,9 @@ def confirm(
             cpus_per_trial=cpus_per_trial,
             gpus_per_trial=gpus_per_trial,
             address=address,
+            resources=amounts(resources),
+            lease=lease,
+            timeout=timeout,
             data_dir=data_dir,
             checkpoints=checkpoints,
             watch=begin,

@@ -54,7 +54,7 @@ def run(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Any other setting, NAME=VALUE; may be given several times.")
     ] = None,
-    engine: Annotated[str, typer.Option(help="Who runs trials: ray or local.")] = "ray",
+    engine: Annotated[str, typer.Option(help="Who runs trials: ray, tune or local.")] = "ray",
     workers: Annotated[int | None, typer.Option(help="Trials at a time; default: as many as fit.")] = None,
     cpus_per_trial: Annotated[float, typer.Option(help="CPUs of a trial.")] = 1.0,
     gpus_per_trial: Annotated[
@@ -63,6 +63,12 @@ def run(
     address: Annotated[
         str | None, typer.Option(help="An existing Ray cluster: auto, or HOST:PORT; default: RAY_ADDRESS, if set.")
     ] = None,
+    resources: Annotated[
+        list[str] | None,
+        typer.Option(help="Of a trial, NAME=AMOUNT by the cluster's own names; may be given several times."),
+    ] = None,
+    lease: Annotated[float, typer.Option(help="Seconds of silence after which a worker is lost.")] = 60.0,
+    timeout: Annotated[float | None, typer.Option(help="Seconds that an epoch may take; default: any.")] = None,
     sampler: Annotated[str | None, typer.Option(help="Who proposes: known-cost, tpe, nsga2, random, gp, grid.")] = None,
     pruner: Annotated[
         str, typer.Option(help="Who stops trials early: none, or moasha where their curves leave no hope of the front.")
@@ -141,6 +147,9 @@ def run(
             cpus_per_trial=cpus_per_trial,
             gpus_per_trial=gpus_per_trial,
             address=address,
+            resources=amounts(resources),
+            lease=lease,
+            timeout=timeout,
             watch=begin,
             notice=notice,
             log_level=log_level or "info",
@@ -181,6 +190,18 @@ def _settings(base: "Settings", named: dict[str, Any], pairs: list[str] | None) 
         except yaml.YAMLError:
             raise SettingsError(f"--set must be NAME=VALUE, with a number or a word; got {pair!r}.") from None
     return Settings.from_dict({**base.to_dict(), **changes})
+
+
+def amounts(pairs: list[str] | None) -> dict[str, float]:
+    """NAME=AMOUNT pairs as a dictionary; SettingsError for one that does not parse."""
+    found = {}
+    for pair in pairs or []:
+        key, _, value = pair.partition("=")
+        amount = _number(value)
+        if not key.strip() or amount is None:
+            raise SettingsError(f"--resources must be NAME=AMOUNT, such as --resources fast_disk=1; got {pair!r}.")
+        found[key.strip()] = float(amount)
+    return found
 
 
 def _number(text: str) -> int | float | None:

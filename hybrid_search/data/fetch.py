@@ -1,8 +1,19 @@
-"""Downloads as the last resort: through torchvision, checked by MD5, kept in the user's cache folder."""
+"""Downloads as the last resort: through torchvision, checked by MD5, kept in the user's cache folder.
 
+The workers of one machine all look for their images at once: one fetches or decodes them, the others wait at a lock.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hybrid_search.errors import DataError
+
+try:
+    import fcntl
+except ImportError:  # Windows: no lock; each worker does the work, and the last one's files stay
+    fcntl = None  # type: ignore[assignment]
 
 
 def cache_folder(name: str) -> Path:
@@ -10,6 +21,16 @@ def cache_folder(name: str) -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("hybrid-search") / name
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file of this path, whose folder is made; another process of this machine waits for it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as file:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)  # released when the process ends, however it ends
+        yield
 
 
 def fetch(url: str, folder: Path, md5: str, name: str, advice: str, unpack: bool = False) -> None:
@@ -24,11 +45,15 @@ def fetch(url: str, folder: Path, md5: str, name: str, advice: str, unpack: bool
             download_url,
         )
 
-        folder.mkdir(parents=True, exist_ok=True)
-        if unpack:
-            download_and_extract_archive(url, str(folder), filename=filename, md5=md5)
-        else:
-            download_url(url, str(folder), filename=filename, md5=md5)
+        download = download_and_extract_archive if unpack else download_url
+        with locked(folder / filename):
+            if (folder / filename).exists():  # left from before, or by another worker just now: only checked
+                download(url, str(folder), filename=filename, md5=md5)
+                return
+            with tempfile.TemporaryDirectory(dir=folder) as fresh:
+                download(url, fresh, filename=filename, md5=md5)
+                for made in Path(fresh).iterdir():
+                    made.replace(folder / made.name)  # nobody sees half a file
     except Exception as error:  # torchvision fails in many ways: absent, built for another torch, no network
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(

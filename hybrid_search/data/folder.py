@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from hybrid_search.data.fetch import cache_folder
+from hybrid_search.data.fetch import cache_folder, locked
 from hybrid_search.data.values import Contents, Indices, Part, Pixels, Source
 from hybrid_search.errors import DataError
 from hybrid_search.record import Settings
@@ -64,19 +64,24 @@ def take(paths: Sequence[Path], size: int, indices: Indices) -> Pixels:
     folder = cache_folder("imagefolder")
     cached = folder / f"{key_of(chosen, size)}.npy"
     if not cached.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder, suffix=".part")
-        os.close(handle)
-        try:
-            images = open_memmap(name, "w+", np.uint8, (len(chosen), 3, size, size))
-            for row, path in enumerate(chosen):
-                images[row] = decode(path, size)
-            images.flush()
-            os.replace(name, cached)  # whole or not at all, even with several workers at it
-        finally:
-            Path(name).unlink(missing_ok=True)
+        with locked(cached):
+            if not cached.is_file():  # another worker of this machine may have been faster
+                _decode_all(chosen, size, cached)
     mapped: Pixels = np.load(cached, mmap_mode="c")  # shared pages; torch warns about read-only ones
     return mapped
+
+
+def _decode_all(paths: Sequence[Path], size: int, cached: Path) -> None:
+    handle, name = tempfile.mkstemp(dir=cached.parent, suffix=".part")
+    os.close(handle)
+    try:
+        images = open_memmap(name, "w+", np.uint8, (len(paths), 3, size, size))
+        for row, path in enumerate(paths):
+            images[row] = decode(path, size)
+        images.flush()
+        os.replace(name, cached)  # whole or not at all, also where there is no lock
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def read_part(folder: Path, classes: Sequence[str], size: int) -> Part:

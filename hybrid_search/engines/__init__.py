@@ -1,7 +1,7 @@
 """The table of engines, and `run`: a whole search in one call."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 
 from hybrid_search import __version__, pruning, samplers
 from hybrid_search.data import size_of
-from hybrid_search.engines.drive import Plan
+from hybrid_search.engines.drive import LEASE, Plan
 from hybrid_search.engines.keeping import checkpoints_of, root_of
 from hybrid_search.engines.lead import leading
 from hybrid_search.engines.worker import Evaluate
@@ -24,10 +24,12 @@ from hybrid_search.space import SearchSpace, load_space
 from hybrid_search.stopping import Stopping
 from hybrid_search.tuning import tunable
 
-# name -> the module whose `check(plan)` refuses a plan and whose `drive(search, plan)` runs trials; imported on demand.
+# name -> the module whose `ready(plan)` refuses a plan, or holds what it needs for as long as it lasts, and whose
+# `drive(search, plan)` runs trials meanwhile; imported on demand.
 ENGINES: dict[str, str] = {
     "local": "hybrid_search.engines.local",
     "ray": "hybrid_search.engines.ray",
+    "tune": "hybrid_search.engines.tune",
 }
 DEFAULT = "ray"
 
@@ -159,11 +161,29 @@ def _same_question(found: SearchRecord, wanted: SearchRecord) -> None:
         )
 
 
-def check_resources(engine: str, workers: int | None, cpus_per_trial: float, gpus_per_trial: float | None) -> None:
-    """UserError for an unknown engine, or for workers and shares that nobody can have."""
+def check_resources(
+    engine: str,
+    workers: int | None,
+    cpus_per_trial: float,
+    gpus_per_trial: float | None,
+    resources: Mapping[str, float] | None = None,
+    lease: float = LEASE,
+    timeout: float | None = None,
+) -> None:
+    """UserError for an unknown engine, or for workers, shares and seconds that nobody can have."""
     one_of("engine", engine, ENGINES)
     if workers is not None:
         whole("workers", workers, 1, SettingsError)
+    for name, amount in (resources or {}).items():
+        if name in ("CPU", "GPU"):
+            raise SettingsError(
+                f"--resources are those besides CPU and GPU; got {name}. Use --{name.lower()}s-per-trial."
+            )
+        if not (math.isfinite(amount) and amount > 0):
+            raise SettingsError(f"--resources {name} must be a number above 0; got {amount:g}.")
+    for what, seconds in (("lease", lease), ("timeout", timeout)):
+        if seconds is not None and not (math.isfinite(seconds) and seconds >= 1):
+            raise SettingsError(f"{what} must be at least 1 second; got {seconds:g}.")
     for what, share in (("cpus-per-trial", cpus_per_trial), ("gpus-per-trial", gpus_per_trial)):
         if share is not None and not (math.isfinite(share) and share >= 0):
             raise SettingsError(f"{what} must be a number from 0 up; got {share:g}.")
@@ -182,6 +202,9 @@ def run(
     cpus_per_trial: float = 1.0,
     gpus_per_trial: float | None = None,
     address: str | None = None,
+    resources: Mapping[str, float] | None = None,
+    lease: float = LEASE,
+    timeout: float | None = None,
     watch: Callable[[Search, Plan], None] | None = None,
     hours: float | None = None,
     until_settled: float | None = None,
@@ -197,6 +220,10 @@ def run(
     evaluate: the user's own generator of reports instead of training, so that any problem can be searched; its name
         is part of the question, so that its numbers never join those of another. One that takes `resume` and `keep`
         goes on from checkpoints: see `worker.Evaluate`.
+    workers: trials at a time; default: as many as the cluster holds, which may change while the search runs.
+    resources: what a trial takes of its node besides CPUs and GPUs, by the names that the cluster's nodes declare.
+    lease: seconds of silence after which a worker counts as lost, and its trial begins again. timeout: seconds after
+        which a rung is ended, its trial failed.
     watch: called with the search and its plan before the first trial; it may set `plan.event` and keep `plan.stop`.
     hours, until_settled: stop before `trials` after so many hours of this call, or when neither the last trials added
         nor the next are expected to add this share of the hypervolume; see `stopping.Stopping`.
@@ -210,7 +237,7 @@ def run(
     Raises UserError for a mistake in any of them, before anything is written. Waits where another process drives the
     search (a notice says so); LostLease where one took it while this one slept.
     """
-    check_resources(engine, workers, cpus_per_trial, gpus_per_trial)
+    check_resources(engine, workers, cpus_per_trial, gpus_per_trial, resources, lease, timeout)
     level_of(log_level)
     own = "trained" if evaluate is None else f"{evaluate.__module__}.{evaluate.__qualname__}"[:200]
     stopping = Stopping(hours, until_settled)
@@ -220,20 +247,21 @@ def run(
         from hybrid_search.evaluate import evaluate as trained
 
         evaluate = trained
-    plan = Plan(evaluate, workers, cpus_per_trial, gpus_per_trial, address)
+    placed = (workers, cpus_per_trial, gpus_per_trial, address, resources or {})
+    plan = Plan(evaluate, *placed, lease=lease, timeout=timeout)
     if notice is not None:
         plan.notice = notice
     chosen = import_module(ENGINES[engine])
-    chosen.check(plan)
     root = root_of(checkpoints, ledger, engine, address)
-    opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
-    record = enter(wanted, opened, ("warm_start",) if warm_start is None else ())
-    with kept(beside(opened.url, ".log"), log_level), leading(opened, record, plan) as waited:
-        search = go_on(wanted, opened, stopping, waited=waited)
-        with checkpoints_of(root, search.record, opened) as plan.checkpoints:
-            if watch:
-                watch(search, plan)
-            _drive(chosen, search, plan)
+    with chosen.ready(plan):
+        opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
+        record = enter(wanted, opened, ("warm_start",) if warm_start is None else ())
+        with kept(beside(opened.url, ".log"), log_level), leading(opened, record, plan) as waited:
+            search = go_on(wanted, opened, stopping, waited=waited)
+            with checkpoints_of(root, search.record, opened) as plan.checkpoints:
+                if watch:
+                    watch(search, plan)
+                _drive(chosen, search, plan)
     return search
 
 

@@ -1,6 +1,6 @@
 """`confirm`: the front of a finished search trained again over fresh seeds, in one call."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hybrid_search.confirmation import Confirmation
 from hybrid_search.engines import DEFAULT, ENGINES, check_resources
-from hybrid_search.engines.drive import Plan
+from hybrid_search.engines.drive import LEASE, Plan
 from hybrid_search.engines.keeping import checkpoints_of, root_of
 from hybrid_search.engines.lead import leading
 from hybrid_search.engines.worker import Evaluate
@@ -32,6 +32,9 @@ def confirm(
     cpus_per_trial: float = 1.0,
     gpus_per_trial: float | None = None,
     address: str | None = None,
+    resources: Mapping[str, float] | None = None,
+    lease: float = LEASE,
+    timeout: float | None = None,
     data_dir: str | Path | None = None,
     checkpoints: str | None = None,
     watch: Callable[[Confirmation, Plan], None] | None = None,
@@ -42,14 +45,15 @@ def confirm(
 
     name: a search; default: the newest. seeds, trials, hours: see Confirmation. evaluate: the generator that scored
     the search, where that was the user's own; there is no test split then. data_dir: where the data set lies now.
-    checkpoints: where a retraining goes on from when its worker or this process dies, as in `run`.
-    watch: called with the confirmation and its plan before the first retraining. notice: called with lines that the
-    user should read, such as that another process drives the search and is waited for. log_level: as in `run`.
+    engine, workers and so on to timeout: see `run`. checkpoints: where a retraining goes on from when its worker or
+    this process dies, as in `run`. watch: called with the confirmation and its plan before the first retraining.
+    notice: called with lines that the user should read, such as that another process drives the search and is waited
+    for. log_level: as in `run`.
     The test split is opened, and the opening written in the ledger, with the first retraining that is asked for: not
     where the engine refuses the plan. Raises UserError for a mistake, and where nothing is left to do, before anything
     is written.
     """
-    check_resources(engine, workers, cpus_per_trial, gpus_per_trial)
+    check_resources(engine, workers, cpus_per_trial, gpus_per_trial, resources, lease, timeout)
     level_of(log_level)
     chosen = import_module(ENGINES[engine])
 
@@ -69,18 +73,18 @@ def confirm(
         with Ledger(ledger, read_only=True) as reader:
             record = opened(reader).record
         held = Ledger(ledger)
+    placed = (workers, cpus_per_trial, gpus_per_trial, address, resources or {})
     if evaluate is None:
         from hybrid_search.retrain import retrain
 
         _same_data(record, held)
-        plan = Plan(retrain, workers, cpus_per_trial, gpus_per_trial, address)
+        plan = Plan(retrain, *placed, lease=lease, timeout=timeout)
     else:
-        plan = Plan(evaluate, workers, cpus_per_trial, gpus_per_trial, address)
-    chosen.check(plan)
+        plan = Plan(evaluate, *placed, lease=lease, timeout=timeout)
     root = root_of(checkpoints, held, engine, address)
     if notice is not None:
         plan.notice = notice
-    with kept(beside(held.url, ".log"), log_level), leading(held, record, plan):
+    with chosen.ready(plan), kept(beside(held.url, ".log"), log_level), leading(held, record, plan):
         confirmation = opened(held)
         if evaluate is None:
             confirmation.begin = partial(_open_test, record, held)

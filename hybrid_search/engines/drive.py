@@ -11,6 +11,7 @@ from hybrid_search.engines.worker import Evaluate, Report
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.search import Outcome, Trial
 
+LEASE = 60.0  # seconds of silence after which a worker counts as lost
 FIRST_FAILURES = 4  # that many failures with no success say that the search itself is broken
 
 
@@ -60,6 +61,9 @@ class Plan:
     cpus_per_trial: float = 1.0
     gpus_per_trial: float | None = None
     address: str | None = None
+    resources: Mapping[str, float] = field(default_factory=dict)  # of a trial, by the names that a cluster's nodes have
+    lease: float = LEASE
+    timeout: float | None = None  # seconds after which a rung is ended
     event: Callable[[str, int], None] = lambda kind, number: None
     stop: threading.Event = field(default_factory=threading.Event)
     completed: int = 0  # trials that ended well, and those that failed, since this driver began

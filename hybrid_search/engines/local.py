@@ -1,17 +1,28 @@
 """Engine `local`: trials one after the other in this process. For debugging, notebooks and tiny searches."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from hybrid_search.engines.drive import Driven, Plan, finish
 from hybrid_search.engines.worker import Advancing
 from hybrid_search.errors import SettingsError
 from hybrid_search.search import Trial
 
 
-def check(plan: Plan) -> None:
+@contextmanager
+def ready(plan: Plan) -> Iterator[None]:
     """SettingsError where the plan wants what one process cannot give."""
     if plan.workers not in (None, 1):
         raise SettingsError(f"engine local has one worker; got --workers {plan.workers}. Use --engine ray for more.")
     if plan.address is not None:
         raise SettingsError(f"engine local has no cluster; got --address {plan.address}. Use --engine ray for one.")
+    if plan.resources:
+        raise SettingsError(
+            f"engine local has no nodes; got --resources {next(iter(plan.resources))}. Use --engine ray."
+        )
+    if plan.timeout is not None:
+        raise SettingsError(f"engine local cannot end a rung; got --timeout {plan.timeout:g}. Use --engine ray.")
+    yield
 
 
 def drive(search: Driven, plan: Plan) -> None:

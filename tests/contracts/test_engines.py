@@ -15,14 +15,14 @@ SPACE = tiny_space()
 
 @pytest.fixture(scope="module", params=sorted(ENGINES))
 def engine(request):
-    """Each engine in turn; Ray is started once for all its tests."""
-    if request.param != "ray":
+    """Each engine in turn; Ray is started once for all the tests of each that needs it."""
+    if request.param == "local":
         yield request.param
         return
     import ray
 
     ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=128 * 2**20)
-    yield "ray"
+    yield request.param
     ray.shutdown()
 
 
@@ -194,3 +194,27 @@ def test_a_tuned_recipe_reaches_the_worker(engine, ledger):
     trials = ledger.trials(ledger.search().id)
     assert [t.measurements["accuracy"] for t in trials] == [t.settings["learning_rate"] for t in trials]
     assert len({t.settings["learning_rate"] for t in trials}) > 1
+
+
+def test_a_trial_whose_worker_is_killed_begins_again_and_nothing_counts_twice(engine, ledger, tmp_path):
+    if engine == "local":
+        return  # its worker is the driver: killing it is what tests of the ledger do
+    mark = tmp_path / "died"
+
+    def evaluate(architecture, settings):
+        import os
+        import signal
+
+        yield {"accuracy": 0.1}
+        if not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield {"accuracy": 0.5}
+
+    run(SPACE, trials=4, engine=engine, workers=1, ledger=ledger, evaluate=evaluate)
+    trials = ledger.trials(ledger.search().id)
+    assert [(t.state, t.attempt) for t in trials] == [("complete", 2), *[("complete", 1)] * 3]
+    assert [[rung for rung, _ in ledger.curve(trial.id)] for trial in trials] == [[1, 2]] * 4
+    (failed,) = ledger.failures(ledger.search().id)
+    assert (failed.number, failed.kind) == (0, "lost")
+    assert failed.text.startswith("its worker died: The actor died unexpectedly")

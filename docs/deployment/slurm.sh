@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# A search on a SLURM allocation: `sbatch slurm.sh`. The same again goes on where this one ended.
+#SBATCH --job-name=hybrid-search
+#SBATCH --nodes=4
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=16
+#SBATCH --gpus-per-node=4
+#SBATCH --time=24:00:00
+#SBATCH --signal=B:TERM@60
+set -euo pipefail
+
+# What all nodes see: the environment with hybrid-search in it, the data set, and the ledger's folder (or a database URL).
+source "$HOME/hybrid-search/.venv/bin/activate"
+export HYBRID_SEARCH_DB="sqlite:///$HOME/hybrid-search/results/hybrid-search.db"
+data="$HOME/data/cifar10"
+port=6379
+
+mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
+head=${nodes[0]}
+address=$(srun --nodes=1 --ntasks=1 --nodelist="$head" hostname --ip-address | awk '{print $1}')
+
+# --block: `srun` holds each Ray node for as long as the allocation lasts, and takes it along when it ends.
+srun --nodes=1 --ntasks=1 --nodelist="$head" --overlap \
+    ray start --head --node-ip-address="$address" --port=$port --block &
+for _ in $(seq 60); do
+    if srun --nodes=1 --ntasks=1 --nodelist="$head" --overlap ray health-check --address "$address:$port"; then break; fi
+    sleep 2
+done
+for node in "${nodes[@]:1}"; do
+    srun --nodes=1 --ntasks=1 --nodelist="$node" --overlap ray start --address="$address:$port" --block &
+done
+
+# The nodes join while the search begins: its workers follow them.
+hybrid-search run cifar --name cifar --trials 500 --data-dir "$data" --address "$address:$port" \
+    --workers 32 --cpus-per-trial 2 --gpus-per-trial 0.5 --lease 120 &
+search=$!
+trap 'kill -TERM $search' TERM
+wait $search || wait $search # the first wait ends with the signal, the second with the command

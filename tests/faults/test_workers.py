@@ -1,0 +1,191 @@
+"""Workers killed and nodes removed at random instants: nothing lost, nothing counted twice, exact budget.
+
+`pytest -m faults tests/faults/test_workers.py -s` prints how many were survived, and how long recovery took.
+"""
+
+import os
+import random
+import signal
+import statistics
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from fakes import tiny_space
+
+from hybrid_search.engines import run
+from hybrid_search.ledger import Ledger
+
+pytestmark = pytest.mark.faults
+
+NODES = 5
+RECOVERY_SECONDS = 10.0
+RUNGS = 4
+
+
+def large_space():
+    """Two stages of eighteen choices each."""
+    operator = {"conv": {"kernel_size": [3, 5]}, "local_attention": {"extent": [3, 5], "heads": [2, 4]}}
+    stages = [{"depth": 1, "width": [8, 16, 24], "operator": operator}] * 2
+    return tiny_space(name="large", stages=stages)
+
+
+def noting(folder, seconds):
+    """An evaluation that notes when it begins which design, and which process is at it, in files of that folder."""
+
+    def evaluate(architecture, settings):
+        import os
+        import time
+        from pathlib import Path
+
+        begun = Path(folder) / f"begun-{os.getpid()}"
+        with begun.open("a") as file:
+            file.write(f"{architecture.digest} {time.time()}\n")
+        at = Path(folder) / f"at-{os.getpid()}"
+        at.write_text(architecture.digest)
+        for rung in range(1, RUNGS + 1):
+            time.sleep(seconds / RUNGS)
+            yield {"accuracy": int(architecture.digest[:4], 16) / 65536 * rung / RUNGS}
+        at.unlink()
+
+    return evaluate
+
+
+def begins(folder):
+    """When each design was begun, by digest, in order."""
+    found = {}
+    for path in Path(folder).glob("begun-*"):
+        for line in path.read_text().splitlines():
+            digest, when = line.split()
+            found.setdefault(digest, []).append(float(when))
+    return {digest: sorted(times) for digest, times in found.items()}
+
+
+def check_nothing_lost(ledger, acknowledged, trials):
+    """Every trial ended once, none is missing, and what was acknowledged is what the ledger holds."""
+    search = ledger.search()
+    rows = ledger.trials(search.id)
+    assert [row.number for row in rows] == list(range(trials))
+    assert Counter(row.digest for row in rows).most_common(1)[0][1] == 1
+    assert {row.state for row in rows} <= {"complete", "failed"}
+    assert {row.failure_kind for row in rows if row.state == "failed"} <= {"lost"}
+    complete = [row for row in rows if row.state == "complete"]
+    assert sorted(acknowledged) == [row.number for row in complete]
+    for row in complete:
+        assert [rung for rung, _ in ledger.curve(row.id)] == list(range(1, RUNGS + 1))
+        assert row.measurements["accuracy"] == pytest.approx(int(row.digest[:4], 16) / 65536)
+    return rows
+
+
+@pytest.mark.parametrize(("engine", "kills", "trials", "pause"), [("ray", 60, 150, 1.0), ("tune", 20, 100, 8.0)])
+def test_worker_kills_lose_nothing(engine, kills, trials, pause, tmp_path):
+    import ray
+
+    dice, acknowledged, killed, over = random.Random(5), [], [], threading.Event()
+
+    def kill():
+        while len(killed) < kills and not over.is_set():
+            time.sleep(dice.uniform(0.2, 0.2 + pause))
+            alive = sorted(tmp_path.glob("at-*"))
+            if not alive:
+                continue
+            chosen = dice.choice(alive)
+            try:
+                digest = chosen.read_text()
+                os.kill(int(chosen.name.removeprefix("at-")), signal.SIGKILL)
+            except OSError:  # it had just ended
+                continue
+            chosen.unlink(missing_ok=True)
+            killed.append((digest, time.time()))
+
+    def watch(search, plan):
+        plan.event = lambda kind, number: acknowledged.append(number) if kind == "complete" else None
+        threading.Thread(target=kill, daemon=True).start()
+
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=128 * 2**20)
+    try:
+        with Ledger(f"sqlite:///{tmp_path}/l.db") as ledger:
+            more = {"trials": trials, "sampler": "random", "ledger": ledger, "watch": watch, "workers": 2}
+            run(large_space(), engine=engine, evaluate=noting(str(tmp_path), 1.2), warm_start=False, **more)
+            over.set()
+            rows = check_nothing_lost(ledger, acknowledged, trials)
+    finally:
+        ray.shutdown()
+    again = begins(tmp_path)
+    failed = {row.digest for row in rows if row.state == "failed"}
+    waits = [next((t - when for t in again[digest] if t > when), None) for digest, when in killed]
+    recovered = [wait for wait in waits if wait is not None]
+    unanswered = [digest for (digest, _), wait in zip(killed, waits, strict=True) if wait is None]
+    assert set(unanswered) <= failed | {row.digest for row in rows if row.state == "complete"}
+    late = sum(wait > RECOVERY_SECONDS for wait in recovered)
+    print(
+        f"\n{engine}: survived {len(killed)} of {kills} worker kills over {trials} trials; recovery began after "
+        f"{statistics.median(recovered):.1f} s (median), {max(recovered):.1f} s (longest), {late} after more than "
+        f"{RECOVERY_SECONDS:g} s; {len(failed)} trials given up as lost"
+    )
+    assert len(killed) == kills
+    assert engine == "tune" or late == 0
+
+
+def test_five_removed_nodes_lose_nothing(tmp_path):
+    from ray.cluster_utils import Cluster
+
+    memory = {"object_store_memory": 80 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **memory})
+    dice, acknowledged, removed = random.Random(6), [], []
+    nodes, next_at = [cluster.add_node(num_cpus=1, **memory)], [time.monotonic() + 5.0]
+
+    def watch(search, plan):
+        def event(kind, number):
+            if kind == "complete":
+                acknowledged.append(number)
+            if len(removed) < NODES and time.monotonic() > next_at[0]:
+                cluster.remove_node(nodes.pop(), allow_graceful=False)
+                removed.append(time.time())
+                nodes.append(cluster.add_node(num_cpus=1, **memory))
+                next_at[0] = time.monotonic() + dice.uniform(3.0, 6.0)
+
+        plan.event = event
+
+    try:
+        with Ledger(f"sqlite:///{tmp_path}/l.db") as ledger:
+            more = {"trials": 40, "sampler": "random", "ledger": ledger, "watch": watch, "address": cluster.address}
+            run(large_space(), engine="ray", workers=2, evaluate=noting(str(tmp_path), 2.0), warm_start=False, **more)
+            rows = check_nothing_lost(ledger, acknowledged, 40)
+    finally:
+        cluster.shutdown()
+    again = sum(row.attempt > 1 for row in rows)
+    print(f"\nsurvived {len(removed)} of {NODES} removed nodes over 40 trials; {again} trials began again")
+    assert len(removed) == NODES
+
+
+def test_trials_go_on_while_the_head_is_away(tmp_path):
+    """Ray's head process killed under a running search: it ends its trials, for as long as Ray waits for the head."""
+    from ray.cluster_utils import Cluster
+
+    memory = {"object_store_memory": 80 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **memory})
+    acknowledged, away = [], []
+
+    def watch(search, plan):
+        def event(kind, number):
+            if kind == "complete":
+                acknowledged.append(number)
+            if kind == "report" and not away:
+                (head,) = cluster.head_node.all_processes["gcs_server"]
+                head.process.kill()
+                away.append(time.time())
+
+        plan.event = event
+
+    try:
+        with Ledger(f"sqlite:///{tmp_path}/l.db") as ledger:
+            more = {"trials": 4, "sampler": "random", "ledger": ledger, "watch": watch, "address": cluster.address}
+            run(large_space(), engine="ray", workers=1, evaluate=noting(str(tmp_path), 2.0), warm_start=False, **more)
+            rows = check_nothing_lost(ledger, acknowledged, 4)
+    finally:
+        cluster.shutdown()
+    assert away
+    assert [row.attempt for row in rows] == [1, 1, 1, 1]

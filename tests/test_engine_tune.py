@@ -1,0 +1,103 @@
+"""What only engine `tune` does: a search in a user's own Tuner, with callbacks, and nothing of it in Tune's files."""
+
+import os
+import signal
+
+import pytest
+from fakes import scored, tiny_space
+from ray import tune
+
+from hybrid_search.engines import open_search, question, run
+from hybrid_search.engines.tune import TuneScheduler, TuneSearcher, trainable
+from hybrid_search.ledger import Ledger
+
+SPACE = tiny_space()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cluster():
+    import ray
+
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=128 * 2**20)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger(f"sqlite:///{tmp_path}/secret-name.db") as opened:
+        yield opened
+
+
+class Seen(tune.Callback):
+    """A user's callback: what it was shown."""
+
+    def __init__(self):
+        self.results, self.ended = [], []
+
+    def on_trial_result(self, iteration, trials, trial, result, **info):
+        self.results.append((trial.config["trial"], result["rung"], result["accuracy"]))
+
+    def on_trial_complete(self, iteration, trials, trial, **info):
+        self.ended.append(trial.config["trial"])
+
+
+def test_a_search_runs_in_a_tuner_of_the_users_own(ledger, tmp_path):
+    search = open_search(question(SPACE, trials=4), ledger)
+    searcher, seen = TuneSearcher(search), Seen()
+    tuner = tune.Tuner(
+        tune.with_resources(trainable(scored(rungs=2), searcher), {"cpu": 1}),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=TuneScheduler(searcher),
+            num_samples=-1,
+            max_concurrent_trials=2,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(storage_path=str(tmp_path / "tune"), name="mine", verbose=0, callbacks=[seen]),
+    )
+    tuner.fit()
+    searcher.close()
+    trials = ledger.trials(search.record.id)
+    assert [trial.state for trial in trials] == ["complete"] * 4
+    assert sorted(seen.ended) == [0, 1, 2, 3]
+    curves = {(t.number, rung, numbers["accuracy"]) for t in trials for rung, numbers in ledger.curve(t.id)}
+    assert set(seen.results) == curves
+    written = [path for path in (tmp_path / "tune").rglob("*") if path.is_file()]
+    assert written
+    assert not [path for path in written if b"secret-name" in path.read_bytes()]
+
+
+def test_a_worker_that_hangs_under_tune_is_killed_and_its_trial_begins_again(ledger):
+    def evaluate(architecture, settings):
+        import os
+        import time
+
+        yield {"accuracy": 0.1, "train_seconds": float(os.getpid())}
+        time.sleep(0.5)
+        yield {"accuracy": 0.5, "train_seconds": float(os.getpid())}
+
+    hung = []
+
+    def watch(search, plan):
+        def event(kind, number):
+            if kind == "report" and not hung:
+                trial = ledger.trial(search.record.id, number)
+                hung.append(dict(ledger.curve(trial.id))[1]["train_seconds"])
+                os.kill(int(hung[0]), signal.SIGSTOP)
+
+        plan.event = event
+
+    run(SPACE, trials=2, engine="tune", workers=1, ledger=ledger, evaluate=evaluate, watch=watch, lease=1.5)
+    trials = ledger.trials(ledger.search().id)
+    assert [(trial.state, trial.attempt) for trial in trials] == [("complete", 2), ("complete", 1)]
+    assert hung[0] not in [trial.measurements["train_seconds"] for trial in trials]
+    assert [failed.text for failed in ledger.failures(ledger.search().id)] == ["its worker was silent for 1.5 s"]
+
+
+def test_a_search_is_not_restored_from_tunes_files(ledger):
+    searcher = TuneSearcher(open_search(question(SPACE, trials=2), ledger))
+    searcher.save("/nowhere/at/all")
+    with pytest.raises(NotImplementedError, match="a search goes on from its ledger"):
+        searcher.restore("/nowhere/at/all")
+    assert searcher.__getstate__() == TuneScheduler(searcher).__getstate__() == {}
