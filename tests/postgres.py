@@ -38,7 +38,7 @@ class Server:
         self._bin = bin_folder
         # PostgreSQL refuses to run as root; its folder must then belong to somebody else, where all may pass.
         self._user = next(name for name in ("postgres", "nobody") if _known(name)) if os.getuid() == 0 else None
-        self.folder = Path(tempfile.mkdtemp(prefix="hybrid-postgres-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="hybrid-postgres-", dir=_memory()))
         secret = self.folder / "password"
         secret.write_text(PASSWORD)
         if self._user:
@@ -65,6 +65,7 @@ class Server:
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": self.folder,
             "fsync": "off",  # for speed: a killed server loses nothing by it, a killed machine would
+            "dynamic_shared_memory_type": "mmap",  # in its folder, so that a killed one leaves nothing elsewhere
             "max_connections": 40,
             "shared_buffers": "32MB",
         }
@@ -109,6 +110,12 @@ class Server:
         """Stop, and leave nothing behind."""
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _memory() -> str | None:
+    """A folder in memory where there is room: a test's database is three hundred files, and a session has a hundred."""
+    memory = "/dev/shm"
+    return memory if os.path.isdir(memory) and shutil.disk_usage(memory).free > 4 * 2**30 else None
 
 
 def _known(user: str) -> bool:

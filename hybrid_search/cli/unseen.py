@@ -1,6 +1,6 @@
 """A database password on the command line, moved to where it is not seen.
 
-Every user of a machine can read command lines (`ps`), and Ray writes that of its driver into the cluster's records.
+Every user of a machine can read command lines (`ps`), and Ray keeps that of its driver in the cluster's records.
 """
 
 import os

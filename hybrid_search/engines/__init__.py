@@ -252,8 +252,8 @@ def run(
     if notice is not None:
         plan.notice = notice
     chosen = import_module(ENGINES[engine])
+    root = root_of(checkpoints, ledger, engine, address)
     with chosen.ready(plan):
-        root = root_of(checkpoints, ledger, engine, address)
         opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
         record = enter(wanted, opened, ("warm_start",) if warm_start is None else ())
         with kept(beside(opened.url, ".log"), log_level), leading(opened, record, plan) as waited:

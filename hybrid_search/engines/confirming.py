@@ -46,9 +46,9 @@ def confirm(
     name: a search; default: the newest. seeds, trials, hours: see Confirmation. evaluate: the generator that scored
     the search, where that was the user's own; there is no test split then. data_dir: where the data set lies now.
     engine, workers and so on to timeout: see `run`. checkpoints: where a retraining goes on from when its worker or
-    this process dies, as in `run`.
-    watch: called with the confirmation and its plan before the first retraining. notice: called with lines that the
-    user should read, such as that another process drives the search and is waited for. log_level: as in `run`.
+    this process dies, as in `run`. watch: called with the confirmation and its plan before the first retraining.
+    notice: called with lines that the user should read, such as that another process drives the search and is waited
+    for. log_level: as in `run`.
     The test split is opened, and the opening written in the ledger, with the first retraining that is asked for: not
     where the engine refuses the plan. Raises UserError for a mistake, and where nothing is left to do, before anything
     is written.

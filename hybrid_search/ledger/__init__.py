@@ -47,7 +47,7 @@ __all__ = ["FailedAttempt", "Kept", "Lease", "Ledger", "Opening", "Point", "Prop
 
 LEASE_SECONDS = 30.0  # of a running trial that shows no sign of life, and of a driver
 
-FEW = 1000  # trials that are asked for by their ids
+MANY = 10_000  # trials that are asked for by their ids, at most
 T = TypeVar("T")
 
 
@@ -495,41 +495,44 @@ class Ledger:
     def values(self, search_id: int, names: Sequence[str]) -> dict[int, dict[str, float]]:
         """The present values of these names of the completed trials, by number: as in `points`, in a fraction of its
         time where there are many trials."""
-        return self._values(search_id, names, _pivot(search_id, names))
-
-    def contenders(
-        self, search_id: int, names: Sequence[str], objectives: Sequence[str]
-    ) -> dict[int, dict[str, float]]:
-        """Those of `values` that may be on the front: all that are, and of two objectives hardly another."""
-        names = list(dict.fromkeys([*objectives, *names]))
-        pivot = _pivot(search_id, names)
-        if len(objectives) == 2:
-            each = pivot.subquery()
-            signs = [-1 if OBJECTIVES[name].direction == "maximize" else 1 for name in objectives]
-            least = [each.c[f"value{i}"] * sign for i, sign in enumerate(signs)]
-            counted = case((each.c.several, None), else_=least[1])  # what `_pivot` says of these is not their value
-            before = func.min(counted).over(order_by=least, rows=(None, -1))  # of those no worse in the first
-            swept = select(each, least[1].label("cost"), before.label("before")).subquery()
-            stays = or_(swept.c.several, swept.c.before.is_(None), swept.c.cost <= swept.c.before)
-            pivot = select(*(swept.c[column.name] for column in each.c)).where(stays)
-        return self._values(search_id, names, pivot)
-
-    def _values(self, search_id: int, names: Sequence[str], pivot: Select[Any]) -> dict[int, dict[str, float]]:
         numbers = select(TrialRow.id, TrialRow.number).where(TrialRow.search_id == search_id).order_by(TrialRow.number)
 
         def work(db: Connection) -> dict[int, dict[str, float]]:
             found: dict[int, dict[str, float]] = {}
             several = []
-            for trial, seeds, *row in db.execute(pivot).all():
+            for trial, seeds, *row in db.execute(_pivot(search_id, names)).all():
                 found[trial] = {name: value for name, value in zip(names, row, strict=True) if value is not None}
                 if seeds:
                     several.append(trial)
             if several:  # measured under more than one seed: the mean counts
                 found |= _measurements(db, TrialRow.id.in_(several), MeasurementRow.name.in_(names))
-            which = numbers if len(found) > FEW else numbers.where(TrialRow.id.in_(list(found)))
-            return {number: found[trial] for trial, number in db.execute(which).all() if trial in found}
+            return {number: found[trial] for trial, number in db.execute(numbers).all() if trial in found}
 
         return self._transact(work)
+
+    def contenders(
+        self, search_id: int, names: Sequence[str], objectives: Sequence[str]
+    ) -> dict[int, dict[str, float]]:
+        """Those of `values` that may be on the front of the objectives: all that are, and of two objectives hardly
+        another, for the database itself sweeps over them."""
+        if len(objectives) != 2:
+            return self.values(search_id, names)
+        each = _pivot(search_id, objectives).subquery()
+        signs = [-1 if OBJECTIVES[name].direction == "maximize" else 1 for name in objectives]
+        least = [each.c[f"value{i}"] * sign for i, sign in enumerate(signs)]
+        counted = case((each.c.several, None), else_=least[1])  # what `_pivot` says of these is not their value
+        before = func.min(counted).over(order_by=least, rows=(None, -1))  # of those no worse in the first
+        swept = select(each, least[1].label("cost"), before.label("before")).subquery()
+        stays = or_(swept.c.several, swept.c.before.is_(None), swept.c.cost <= swept.c.before)
+
+        def work(db: Connection) -> dict[int, dict[str, float]]:
+            ids = list(db.execute(select(swept.c.trial_id).where(stays)).scalars())
+            which = (TrialRow.id.in_(ids[:MANY]),)
+            found = _measurements(db, *which, MeasurementRow.name.in_(names))
+            numbers = select(TrialRow.id, TrialRow.number).where(*which).order_by(TrialRow.number)
+            return {row.number: found[row.id] for row in db.execute(numbers)} if len(ids) <= MANY else {}
+
+        return self._transact(work) or self.values(search_id, names)
 
     def curve(self, trial_id: int) -> list[tuple[int, dict[str, float]]]:
         """The learning curve of a trial: (epoch, numbers by name), in order."""

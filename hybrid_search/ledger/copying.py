@@ -117,17 +117,20 @@ class _Copy:
     def trials(self) -> tuple[int, int]:
         """Every trial with what belongs to it: how many were written, how many stayed as they were."""
         highest = [
-            db.execute(select(func.max(TRIAL.c.number)).where(TRIAL.c.search_id == search)).scalar_one()
+            db.execute(
+                select(func.coalesce(func.max(TRIAL.c.number), -1)).where(TRIAL.c.search_id == search)
+            ).scalar_one()
             for db, search in ((self._here, self._source_id), (self._there, self._id))
         ]
-        if highest[1] is not None and (highest[0] is None or highest[1] > highest[0]):
+        if highest[1] > highest[0]:
             raise self._forked(f"trial {highest[1]}")
         changed = self._there.execute(select(func.coalesce(func.max(TRIAL.c.changed), 0))).scalar_one()
         written = unchanged = 0
         numbers = select(TRIAL.c.number).where(TRIAL.c.search_id == self._source_id).order_by(TRIAL.c.number)
         every = self._here.execute(numbers).scalars().all()
         for some in (every[i : i + AT_ONCE] for i in range(0, len(every), AT_ONCE)):
-            here, there = self._whole(self._here, self._source_id, some), self._whole(self._there, self._id, some)
+            here = self._whole(self._here, self._source_id, some)
+            there = self._whole(self._there, self._id, some) if some[0] <= highest[1] else {}
             new = [number for number in some if here[number] != there.get(number)]
             for number in new:
                 self._check(number, here[number], there.get(number))
@@ -189,10 +192,12 @@ class _Copy:
 
 
 def _plain(db: Connection, table: Table, *which: Any) -> Rows:
-    """Rows without what is a database's own: ids, who holds them, the count of changes. In the order of their keys."""
+    """Rows without what is a database's own: ids, who holds them, the count of changes."""
     own = {"id", "search_id", "changed", *LEASES}
     columns = [column for column in table.c if column.name not in own]
-    query = select(*columns).where(*which).order_by(*table.primary_key.columns)
+    query = select(*columns).where(*which)
+    if "id" in table.c and table is not TRIAL:
+        query = query.order_by(table.c.id)  # of trials it would make a server walk through all of them
     return [dict(row._mapping) for row in db.execute(query)]
 
 

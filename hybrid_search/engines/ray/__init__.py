@@ -96,9 +96,8 @@ class _Drive:
     def _start(self, job: _Job) -> None:
         job.worker.busy, job.began = True, time.monotonic()
         trial = job.trial
-        made = trial.architecture.to_dict(), trial.settings.to_dict(), self._plan.keeping(trial)
-        call = job.worker.actor.start.remote(*made)
-        self._jobs[call] = job
+        asked = trial.architecture.to_dict(), trial.settings.to_dict(), self._plan.keeping(trial)
+        self._jobs[job.worker.actor.start.remote(*asked)] = job
 
     def _take(self, call: Any, job: _Job) -> None:
         """Hand what a worker reports to the search; it goes on, begins again, or rests."""

@@ -1,4 +1,4 @@
-"""The actor between the driver and Tune's workers: where checkpoints go, reports, each taken once, signs of life."""
+"""The actor through which Tune's workers speak to the driver: reports, each taken once, and signs of life."""
 
 import time
 
@@ -11,16 +11,16 @@ class Box:
 
     def __init__(self) -> None:
         self._reports: dict[str, Report] = {}
-        self._keeping: dict[str, Keeping | None] = {}
         self._heard: dict[str, tuple[float, float]] = {}
+        self._keeping: dict[str, Keeping] = {}
 
-    def keep(self, key: str, keeping: Keeping | None) -> None:
-        """Say where a trial keeps its checkpoints, before its worker asks."""
+    def keep(self, key: str, keeping: Keeping) -> None:
+        """Say where a trial keeps its checkpoints: not in Tune's config, which its callbacks write down."""
         self._keeping[key] = keeping
 
     def keeping(self, key: str) -> Keeping | None:
-        """Where this trial keeps its checkpoints; None for nowhere. Asked for once."""
-        return self._keeping.pop(key)
+        """Where this trial keeps its checkpoints, for the worker that begins it."""
+        return self._keeping.pop(key, None)
 
     def put(self, key: str, report: Report) -> None:
         """Leave a report for the driver; it counts as a sign of life."""

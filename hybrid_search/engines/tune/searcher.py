@@ -97,8 +97,10 @@ class TuneSearcher(Searcher):
             return None if self._live else Searcher.FINISHED
         if trial.attempt == 1:
             self._plan.event("started", trial.number)
-        ray.get(self.box.keep.remote(trial_id, self._plan.keeping(trial)))
         self._live[trial_id] = trial
+        keeping = self._plan.keeping(trial)
+        if keeping is not None:
+            ray.get(self.box.keep.remote(trial_id, keeping))
         design, settings = trial.architecture.to_dict(), trial.settings.to_dict()
         plain = {"key": trial_id, "trial": trial.number, "attempt": trial.attempt}
         return {**plain, "architecture": design, "settings": settings}

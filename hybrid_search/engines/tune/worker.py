@@ -1,7 +1,7 @@
 """What runs on a worker of Ray Tune: one trial, a rung a step; and the box through which it speaks to the driver.
 
 Tune carries the numbers, for its callbacks. The report itself, with texts and weights, goes through the box, so that
-neither lies in Tune's files; so does where checkpoints are kept, and signs of life do, which Tune does not ask for.
+neither lies in Tune's files; and signs of life do, which Tune does not ask for.
 """
 
 import threading
@@ -43,8 +43,7 @@ class TrialTrainable(tune.Trainable):
         free_gpu()
         self.config, self._key = new_config, new_config["key"]
         made = Architecture.from_dict(new_config["architecture"]), Settings.from_dict(new_config["settings"])
-        keeping = ray.get(self._box.keeping.remote(self._key))
-        self._advancing = Advancing(self._evaluate, *made, keeping)
+        self._advancing = Advancing(self._evaluate, *made, ray.get(self._box.keeping.remote(self._key)))
         return True
 
     def step(self) -> dict[str, Any]:
