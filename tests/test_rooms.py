@@ -15,7 +15,7 @@ HOUSE = Path(hybrid_search.__file__).parent
 FLOORS = [
     "errors", "redaction", "journal", "objectives", "ops", "stems", "architecture", "record", "space_file", "space",
     "tuning", "references", "front", "costs", "equivalence", "bounds", "warm", "model", "timm_models", "data", "train",
-    "evaluate", "retrain", "checkpoints", "ledger", "weights", "status", "confidence", "samplers", "pruning",
+    "evaluate", "retrain", "checkpoints", "worker", "ledger", "weights", "status", "confidence", "samplers", "pruning",
     "stopping", "search", "confirmation", "export", "charts", "dashboard", "health", "engines", "replay", "cli",
 ]  # fmt: skip
 
@@ -38,7 +38,7 @@ HEAVY = {
     "torchvision": {"timm_models", "data"},
     "sklearn": {"data"},
     "PIL": {"data"},
-    "ray": {"engines"},
+    "ray": {"engines", "worker"},
     "fsspec": {"checkpoints"},
     "optuna": {"samplers", "search", "replay"},
     "sqlalchemy": {"ledger", "weights"},
@@ -104,6 +104,7 @@ def test_heavy_packages_stay_in_their_rooms(path):
         ("from hybrid_search import Ledger, pareto_front", "torch ray optuna plotly dash alembic"),
         ("import hybrid_search.dashboard, hybrid_search.charts, hybrid_search.ops", "torch ray optuna"),
         ("import hybrid_search.engines", "torch ray plotly dash"),
+        ("import hybrid_search.worker.actor", "torch ray optuna sqlalchemy scipy numpy plotly dash"),
     ],
 )
 def test_a_fresh_process_loads_no_heavy_package_before_it_needs_it(code, absent):

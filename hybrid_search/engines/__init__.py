@@ -12,7 +12,6 @@ from hybrid_search.data import size_of
 from hybrid_search.engines.drive import LEASE, Plan
 from hybrid_search.engines.keeping import checkpoints_of, root_of
 from hybrid_search.engines.lead import leading
-from hybrid_search.engines.worker import Evaluate
 from hybrid_search.errors import LedgerError, SettingsError, one_of, whole
 from hybrid_search.journal import LOG, about, kept, level_of
 from hybrid_search.ledger import Ledger
@@ -23,6 +22,7 @@ from hybrid_search.search import Search, check_budget
 from hybrid_search.space import SearchSpace, load_space
 from hybrid_search.stopping import Stopping
 from hybrid_search.tuning import tunable
+from hybrid_search.worker import Evaluate
 
 # name -> the module whose `ready(plan)` refuses a plan, or holds what it needs for as long as it lasts, and whose
 # `drive(search, plan)` runs trials meanwhile; imported on demand.
@@ -219,7 +219,7 @@ def run(
     space: a SearchSpace, a shipped name or a YAML path. trials: how many. ledger: a Ledger or a database URL.
     evaluate: the user's own generator of reports instead of training, so that any problem can be searched; its name
         is part of the question, so that its numbers never join those of another. One that takes `resume` and `keep`
-        goes on from checkpoints: see `worker.Evaluate`.
+        goes on from checkpoints: see `hybrid_search.worker`.
     workers: trials at a time; default: as many as the cluster holds, which may change while the search runs.
     resources: what a trial takes of its node besides CPUs and GPUs, by the names that the cluster's nodes declare.
     lease: seconds of silence after which a worker counts as lost, and its trial begins again. timeout: seconds after

@@ -11,12 +11,12 @@ from hybrid_search.engines import DEFAULT, ENGINES, check_resources
 from hybrid_search.engines.drive import LEASE, Plan
 from hybrid_search.engines.keeping import checkpoints_of, root_of
 from hybrid_search.engines.lead import leading
-from hybrid_search.engines.worker import Evaluate
 from hybrid_search.errors import LedgerError, SettingsError
 from hybrid_search.journal import kept, level_of
 from hybrid_search.ledger import Ledger, Opening
 from hybrid_search.ledger.connect import beside
 from hybrid_search.record import SearchRecord, Settings
+from hybrid_search.worker import Evaluate
 
 
 def confirm(

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from hybrid_search.checkpoints import Checkpoints, Keeping
-from hybrid_search.engines.worker import Evaluate, Report
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.search import Outcome, Trial
+from hybrid_search.worker import Evaluate, Report
 
 LEASE = 60.0  # seconds of silence after which a worker counts as lost
 FIRST_FAILURES = 4  # that many failures with no success say that the search itself is broken

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from hybrid_search.engines.drive import Driven, Plan, finish
-from hybrid_search.engines.ray.actor import fetched
 from hybrid_search.engines.ray.crew import Crew, Worker
 from hybrid_search.engines.ray.session import connected, ready
-from hybrid_search.engines.worker import Report
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.search import Trial
+from hybrid_search.worker import Report
+from hybrid_search.worker.actor import fetched
 
 __all__ = ["drive", "ready"]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hybrid_search.engines.drive import Plan
-from hybrid_search.engines.ray.actor import PULSE, Actor
 from hybrid_search.engines.ray.session import fits, in_words, need_of
 from hybrid_search.errors import HybridSearchError
+from hybrid_search.worker.actor import PULSE, Actor
 
 LOOK_SECONDS = 1.0  # between two looks at the cluster's nodes
 AHEAD = 4  # workers asked for beyond what fits, where the user wishes for more: a cluster may grow for them

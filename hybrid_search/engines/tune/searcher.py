@@ -18,10 +18,10 @@ from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hybrid_search.engines.drive import Driven, Plan, finish
-from hybrid_search.engines.ray.actor import fetched
-from hybrid_search.engines.tune.box import Box
-from hybrid_search.engines.worker import Report
 from hybrid_search.search import Trial
+from hybrid_search.worker import Report
+from hybrid_search.worker.actor import fetched
+from hybrid_search.worker.box import Box
 
 
 def _never(architecture: Any, settings: Any) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from hybrid_search.checkpoints import Keeping
-from hybrid_search.engines.worker import Advancing, Evaluate, Report
+from hybrid_search.worker import Advancing, Evaluate, Report
 
 FETCH_SECONDS = 60.0
 PULSE = "pulse"  # the concurrency group that answers while a rung is trained

@@ -3,7 +3,7 @@
 import time
 
 from hybrid_search.checkpoints import Keeping
-from hybrid_search.engines.worker import Report
+from hybrid_search.worker import Report
 
 
 class Box:
