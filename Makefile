@@ -21,10 +21,10 @@ front: $(VENV)/.run
 	$(BIN)/hybrid-search front
 
 test: $(VENV)/.test  ## every test but the long ones of faults, three files at a time
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 faults: $(VENV)/.test  ## kills, full disks, corrupt files: the long proofs that nothing is lost
-	$(BIN)/python -m pytest -m faults tests/faults
+	$(BIN)/python -m pytest -m faults
 
 check: $(VENV)/.test  ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -15,6 +15,24 @@ with pytest.MonkeyPatch.context() as environment, suppress(ImportError):
     import_module("triton.language")
 
 
+# Files that wait longest for Ray, the browser or a server. Begun first, they do not leave one process to end alone.
+SLOW = (
+    "test_engines.py",
+    "test_engine_tune.py",
+    "test_engine_ray.py",
+    "test_ray_address.py",
+    "test_ray_cluster.py",
+    "test_cli.py",
+    "test_resume.py",
+    "test_page_in_browser.py",
+    "test_cpu_kernel.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: SLOW.index(item.path.name) if item.path.name in SLOW else len(SLOW))
+
+
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

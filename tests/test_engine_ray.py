@@ -35,6 +35,7 @@ def ledger(tmp_path):
         yield opened
 
 
+@pytest.mark.faults
 def test_a_trial_whose_worker_dies_is_run_again_elsewhere(ledger, tmp_path):
     mark = tmp_path / "died"
 
@@ -99,6 +100,7 @@ def test_a_confirmation_runs_here_too_and_survives_a_dying_worker(ledger, tmp_pa
     assert {trial.number: ledger.curve(trial.id) for trial in trials} == before
 
 
+@pytest.mark.faults
 def test_a_trial_that_kills_every_worker_is_given_up_as_lost(ledger):
     def evaluate(architecture, settings):
         import os

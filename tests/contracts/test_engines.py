@@ -26,6 +26,15 @@ def engine(request):
     ray.shutdown()
 
 
+# Ray Tune takes ten times as long as the others for a trial: what it shares with them is proven by `make faults`.
+TUNE_LONG = pytest.mark.parametrize(
+    "engine",
+    [pytest.param(name, marks=pytest.mark.faults if name == "tune" else ()) for name in sorted(ENGINES)],
+    indirect=True,
+    scope="module",
+)
+
+
 @pytest.fixture
 def ledger(tmp_path):
     with Ledger(f"sqlite:///{tmp_path}/l.db") as opened:
@@ -48,6 +57,7 @@ def test_every_trial_ends_with_its_numbers_and_its_curve(engine, ledger):
         ]
 
 
+@TUNE_LONG
 def test_running_it_again_goes_on(engine, ledger):
     run(SPACE, trials=3, engine=engine, ledger=ledger, evaluate=scored())
     run(SPACE, trials=3, engine=engine, ledger=ledger, evaluate=scored())
@@ -55,6 +65,7 @@ def test_running_it_again_goes_on(engine, ledger):
     assert len({trial.digest for trial in ledger.trials(ledger.search().id)}) == 6
 
 
+@TUNE_LONG
 @pytest.mark.parametrize(("kind", "failed"), [("raises", "bug"), ("nan", "nan")])
 def test_a_trial_that_goes_wrong_leaves_the_others_alone(engine, ledger, kind, failed):
     run(SPACE, trials=12, engine=engine, ledger=ledger, evaluate=broken(kind), sampler="random", seed=3)
@@ -68,6 +79,7 @@ def test_a_trial_that_goes_wrong_leaves_the_others_alone(engine, ledger, kind, f
         assert "a bug in the user's code" in wrong[0].failure_text
 
 
+@TUNE_LONG
 def test_a_search_whose_first_trials_all_fail_stops_and_says_why(engine, ledger):
     def evaluate(architecture, settings):
         raise ValueError("no such file: images")
@@ -109,6 +121,7 @@ def test_a_trial_that_the_pruner_stops_counts_and_frees_its_worker(engine, ledge
         assert trial.facts["worker"] == trial.worker != ""
 
 
+@TUNE_LONG
 def test_stopping_leaves_what_runs_to_the_next_run(engine, ledger):
     def watch(search, plan):
         def event(kind, number):
@@ -144,6 +157,7 @@ def test_what_was_stopped_goes_on_from_its_checkpoint(engine, ledger):
     assert list(Path(f"{ledger.url.database}.checkpoints").iterdir()) == []
 
 
+@TUNE_LONG
 def test_weights_reach_the_ledgers_folder_and_facts_its_rows(engine, ledger):
     def evaluate(architecture, settings):
         facts = {"device": "cpu", "worker": "w"}
@@ -159,6 +173,7 @@ def test_weights_reach_the_ledgers_folder_and_facts_its_rows(engine, ledger):
         assert (trial.facts["device"], trial.worker) == ("cpu", "w")
 
 
+@TUNE_LONG
 @pytest.mark.parametrize("kind", ["a word", "no generator", "a list"])
 def test_an_evaluation_that_gives_no_numbers_fails_its_trial_and_not_the_search(engine, ledger, kind):
     def evaluate(architecture, settings):
@@ -173,6 +188,7 @@ def test_an_evaluation_that_gives_no_numbers_fails_its_trial_and_not_the_search(
     assert found == {"conv": ("complete", None), "local_attention": ("failed", "bug")}
 
 
+@TUNE_LONG
 def test_the_end_of_the_hours_lets_what_runs_finish(engine, ledger):
     def evaluate(architecture, settings):
         import time
@@ -186,6 +202,7 @@ def test_the_end_of_the_hours_lets_what_runs_finish(engine, ledger):
     assert search.stopping.why.endswith("hours are over")
 
 
+@TUNE_LONG
 def test_a_tuned_recipe_reaches_the_worker(engine, ledger):
     def evaluate(architecture, settings):
         yield {"accuracy": settings.learning_rate}
