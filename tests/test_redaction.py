@@ -3,6 +3,7 @@
 import pytest
 
 from hybrid_search.redaction import redacted
+from hybrid_search.worker import Advancing
 
 
 @pytest.mark.parametrize(
@@ -23,3 +24,14 @@ def test_passwords_and_tokens_are_hidden_and_nothing_else(text, shown):
 
 def test_a_short_secret_does_not_eat_ordinary_words():
     assert redacted("accuracy is 0.5", environ={"A_TOKEN": "is"}) == "accuracy is 0.5"
+
+
+def test_a_worker_takes_the_secrets_of_its_own_machine_out_of_a_traceback(monkeypatch):
+    def evaluate(architecture, settings):
+        raise RuntimeError("403 from the store with key wJalrXUtnFEMI")
+        yield {}
+
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")
+    report = Advancing(evaluate, None, None).advance()
+    assert report.failure_kind == "bug"
+    assert "403 from the store with key ***" in report.failure_text

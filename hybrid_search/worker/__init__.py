@@ -19,6 +19,7 @@ from hybrid_search.architecture import Architecture
 from hybrid_search.checkpoints import Checkpoint, Keeping
 from hybrid_search.errors import CheckpointError
 from hybrid_search.record import Evaluation, Settings
+from hybrid_search.redaction import redacted
 
 # The package's own `evaluate`, or the user's: (architecture, settings) -> reports, one a rung. A report is an
 # Evaluation, or a plain mapping of numbers; the last one counts. With keywords `resume` and `keep`, both None by
@@ -169,5 +170,6 @@ def takes_checkpoints(evaluate: Evaluate) -> bool:
 
 
 def failure_text(error: BaseException) -> str:
-    """The exception and where it came from, as it is kept in the ledger: the last frames only."""
-    return "".join(traceback.format_exception(error, limit=-4)).strip()
+    """The exception and where it came from, as it is kept in the ledger: the last frames only, without the secrets
+    that this worker's machine knows and the driver's may not."""
+    return redacted("".join(traceback.format_exception(error, limit=-4)).strip())
