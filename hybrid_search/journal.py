@@ -9,7 +9,7 @@ and who runs a search decides where that goes: `kept` writes the file for as lon
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,17 +72,17 @@ def _plain(value: Any) -> Any:
 
 
 @contextmanager
-def kept(path: Path, level: str = "info") -> Iterator[None]:
+def kept(path: Path, notice: Callable[[str], None], level: str = "info") -> Iterator[None]:
     """Write the events of this level and above into a file for as long as this lasts; the file grows.
 
-    A file that cannot be written is told once, on the log itself, and loses nothing but the log.
+    A file that cannot be written is told to `notice`, once, and loses nothing but the log.
     """
     before = LOG.level
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = logging.FileHandler(path, encoding="utf-8", delay=False)
     except OSError as error:
-        LOG.warning(f"the log of this search is not written: {path}: {error.strerror or error}")
+        notice(f"the log of this search is not written: {path}: {error.strerror or error}")
         yield
         return
     file.setFormatter(AsJson())

@@ -74,14 +74,11 @@ def confirm(
     """Train the front again over fresh seeds until it is settled, and open the test split. Goes on where it stopped."""
     from hybrid_search.cli.looking import print_front
     from hybrid_search.engines.confirming import confirm as confirm_front
-    from hybrid_search.engines.keeping import UNKEPT
 
     with stoppable() as stopped, _bar(quiet, log_level) as (watch, notice):
 
         def begin(confirmation: "Confirmation", plan: "Plan") -> None:
             watch(confirmation, plan)
-            if plan.checkpoints is None and checkpoints is None:
-                say(UNKEPT)
             stopped.plan = plan
 
         confirmation = confirm_front(

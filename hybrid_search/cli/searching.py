@@ -117,7 +117,6 @@ def run(
 ) -> None:
     """Search a space for the accuracy / cost front. The same command goes on where it stopped."""
     from hybrid_search.engines import run as search_space
-    from hybrid_search.engines.keeping import UNKEPT
     from hybrid_search.samplers import DEFAULT
     from hybrid_search.space import load_space
     from hybrid_search.stopping import SHARE
@@ -132,8 +131,6 @@ def run(
 
         def begin(search: "Search", plan: "Plan") -> None:
             watch(search, plan)
-            if plan.checkpoints is None and checkpoints is None:
-                say(UNKEPT)
             stopped.plan = plan
 
         search = search_space(

@@ -10,7 +10,7 @@ from typing import Any
 from hybrid_search import __version__, pruning, samplers
 from hybrid_search.data import size_of
 from hybrid_search.engines.drive import LEASE, Plan
-from hybrid_search.engines.keeping import checkpoints_of, root_of
+from hybrid_search.engines.keeping import UNKEPT, checkpoints_of, root_of
 from hybrid_search.engines.lead import leading
 from hybrid_search.errors import LedgerError, SettingsError, one_of, whole
 from hybrid_search.journal import LOG, about, kept, level_of
@@ -256,11 +256,13 @@ def run(
     with chosen.ready(plan):
         opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
         record = enter(wanted, opened, ("warm_start",) if warm_start is None else ())
-        with kept(beside(opened.url, ".log"), log_level), leading(opened, record, plan) as waited:
+        with kept(beside(opened.url, ".log"), plan.notice, log_level), leading(opened, record, plan) as waited:
             search = go_on(wanted, opened, stopping, waited=waited)
             with checkpoints_of(root, search.record, opened) as plan.checkpoints:
                 if watch:
                     watch(search, plan)
+                if root is None and checkpoints is None:
+                    plan.notice(UNKEPT)
                 _drive(chosen, search, plan)
     return search
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from hybrid_search.confirmation import Confirmation
 from hybrid_search.engines import DEFAULT, ENGINES, check_resources
 from hybrid_search.engines.drive import LEASE, Plan
-from hybrid_search.engines.keeping import checkpoints_of, root_of
+from hybrid_search.engines.keeping import UNKEPT, checkpoints_of, root_of
 from hybrid_search.engines.lead import leading
 from hybrid_search.errors import LedgerError, SettingsError
 from hybrid_search.journal import kept, level_of
@@ -84,13 +84,15 @@ def confirm(
     root = root_of(checkpoints, held, engine, address)
     if notice is not None:
         plan.notice = notice
-    with chosen.ready(plan), kept(beside(held.url, ".log"), log_level), leading(held, record, plan):
+    with chosen.ready(plan), kept(beside(held.url, ".log"), plan.notice, log_level), leading(held, record, plan):
         confirmation = opened(held)
         if evaluate is None:
             confirmation.begin = partial(_open_test, record, held)
         with checkpoints_of(root, record, held) as plan.checkpoints:
             if watch:
                 watch(confirmation, plan)
+            if root is None and checkpoints is None:
+                plan.notice(UNKEPT)
             chosen.drive(confirmation, plan)
     return confirmation
 
