@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fakes import kept_every_rung, resumable, scored, tiny_space
+from killing import marked
 
 from hybrid_search.engines import run
 from hybrid_search.engines.confirming import confirm
@@ -178,18 +179,6 @@ def evaluate(architecture, settings):
 
 run(tiny_space(), trials=2, workers=2, engine="ray", ledger=f"sqlite:///{folder}/l.db", evaluate=evaluate)
 """
-
-
-def marked(mark):
-    """The processes, by id, whose environment has this mark: whatever a marked one started, and what those did."""
-    found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark.encode() in (folder / "environ").read_bytes():
-                found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:  # it ended meanwhile, or is not ours
-            continue
-    return found
 
 
 def test_no_process_is_left_soon_after_the_driver_is_killed(tmp_path):

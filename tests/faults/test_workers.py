@@ -9,11 +9,10 @@ import signal
 import statistics
 import threading
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
-from fakes import tiny_space
+from noted import RUNGS, check_nothing_lost, large_space
 
 from hybrid_search.engines import run
 from hybrid_search.ledger import Ledger
@@ -22,14 +21,6 @@ pytestmark = pytest.mark.faults
 
 NODES = 5
 RECOVERY_SECONDS = 10.0
-RUNGS = 4
-
-
-def large_space():
-    """Two stages of eighteen choices each."""
-    operator = {"conv": {"kernel_size": [3, 5]}, "local_attention": {"extent": [3, 5], "heads": [2, 4]}}
-    stages = [{"depth": 1, "width": [8, 16, 24], "operator": operator}] * 2
-    return tiny_space(name="large", stages=stages)
 
 
 def noting(folder, seconds):
@@ -61,22 +52,6 @@ def begins(folder):
             digest, when = line.split()
             found.setdefault(digest, []).append(float(when))
     return {digest: sorted(times) for digest, times in found.items()}
-
-
-def check_nothing_lost(ledger, acknowledged, trials):
-    """Every trial ended once, none is missing, and what was acknowledged is what the ledger holds."""
-    search = ledger.search()
-    rows = ledger.trials(search.id)
-    assert [row.number for row in rows] == list(range(trials))
-    assert Counter(row.digest for row in rows).most_common(1)[0][1] == 1
-    assert {row.state for row in rows} <= {"complete", "failed"}
-    assert {row.failure_kind for row in rows if row.state == "failed"} <= {"lost"}
-    complete = [row for row in rows if row.state == "complete"]
-    assert sorted(acknowledged) == [row.number for row in complete]
-    for row in complete:
-        assert [rung for rung, _ in ledger.curve(row.id)] == list(range(1, RUNGS + 1))
-        assert row.measurements["accuracy"] == pytest.approx(int(row.digest[:4], 16) / 65536)
-    return rows
 
 
 @pytest.mark.parametrize(("engine", "kills", "trials", "pause"), [("ray", 60, 150, 1.0), ("tune", 20, 100, 8.0)])

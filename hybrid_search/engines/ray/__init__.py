@@ -13,6 +13,7 @@ from typing import Any
 
 from hybrid_search.engines.drive import Driven, Plan, finish
 from hybrid_search.engines.ray.crew import Crew, Worker
+from hybrid_search.engines.ray.memory import out_of_memory
 from hybrid_search.engines.ray.session import connected, ready
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.search import Trial
@@ -108,7 +109,7 @@ class _Drive:
             report: Report = ray.get(call)
         except OutOfMemoryError as error:  # Ray's monitor killed the worker to save the machine
             self._crew.dismiss(job.worker)
-            self._lost(job, "oom", str(error))
+            self._lost(job, "oom", out_of_memory(str(error)) or str(error))
             return
         except RayTaskError as error:  # the actor lives, its call did not
             report = Report(0, {}, {}, True, failure_kind="bug", failure_text=str(error))

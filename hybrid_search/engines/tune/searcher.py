@@ -18,6 +18,7 @@ from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hybrid_search.engines.drive import Driven, Plan, finish
+from hybrid_search.engines.ray.memory import out_of_memory
 from hybrid_search.search import Trial
 from hybrid_search.worker import Report
 from hybrid_search.worker.actor import fetched
@@ -148,8 +149,8 @@ class TuneSearcher(Searcher):
         if trial is None or self.ended:
             return
         kind, text = self._why.pop(trial_id, ("lost", f"its worker died: {why}"))
-        if "low on memory" in why:  # Ray's monitor killed the worker to save the machine
-            kind, text = "oom", why
+        if (memory := out_of_memory(why)) is not None:  # Ray's monitor killed the worker to save the machine
+            kind, text = "oom", memory
         try:
             self._finish(trial_id, trial, Report(0, {}, {}, True, failure_kind=kind, failure_text=text))
         except Exception as error:

@@ -1,0 +1,73 @@
+"""Memory that really runs out under a search: its trial fails as oom and says what it held, the others go on.
+
+`pytest -m faults tests/faults/test_memory.py -s` prints what was said.
+"""
+
+from pathlib import Path
+
+import pytest
+from noted import large_space
+
+from hybrid_search.engines import run
+from hybrid_search.ledger import Ledger
+
+pytestmark = pytest.mark.faults
+
+ROOM = 2 * 2**30  # bytes between what the machine holds now and where Ray's monitor steps in
+MOST = 5 * 2**30  # bytes that a greedy trial takes at most, should nobody stop it
+
+
+def memory():
+    """Bytes of this machine in all, and those that are free for programs."""
+    lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    return tuple(1024 * int(lines[name].split()[0]) for name in ("MemTotal", "MemAvailable"))
+
+
+def greedy(most):
+    """An evaluation in which attention in the first stage takes memory until somebody stops it, or it has so much."""
+
+    def evaluate(architecture, settings):
+        import time
+
+        held = []
+        yield {"accuracy": 0.1}
+        if architecture.stages[0].operator == "local_attention":
+            while sum(map(len, held)) < most:
+                held.append(b"\1" * 100_000_000)
+                time.sleep(0.05)
+        time.sleep(0.5)
+        yield {"accuracy": 0.5}
+
+    return evaluate
+
+
+@pytest.mark.parametrize("engine", ["ray", "tune"])
+def test_a_worker_that_takes_the_machines_memory_fails_its_trial_as_oom_and_no_other(tmp_path, engine):
+    import ray
+
+    whole, free = memory()
+    assert free > MOST + 2**30, "this machine has too little memory left to run out of some"
+    share = (whole - free + ROOM) / whole
+    monitor = {"memory_usage_threshold": share, "memory_monitor_refresh_ms": 100}
+    ray.init(
+        "local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        object_store_memory=128 * 2**20,
+        _system_config=monitor,
+    )
+    try:
+        with Ledger(f"sqlite:///{tmp_path}/l.db") as ledger:
+            more = {"sampler": "random", "ledger": ledger, "workers": 2, "warm_start": False}
+            run(large_space(), trials=8, engine=engine, evaluate=greedy(MOST), **more)
+            rows = ledger.trials(ledger.search().id)
+            texts = {row.number: row.failure_text for row in rows}
+    finally:
+        ray.shutdown()
+    taking = {row.number for row in rows if row.architecture["stages"][0]["operator"] == "local_attention"}
+    print(f"\n{engine}: {len(taking)} of 8 trials took all memory; the last said: {texts[max(taking)]}")
+    assert taking
+    assert {row.number for row in rows if row.state == "complete"} == set(range(8)) - taking
+    assert {row.failure_kind for row in rows if row.number in taking} == {"oom"}
+    assert all("ran low on memory" in texts[number] and "held" in texts[number] for number in taking)

@@ -1,0 +1,36 @@
+"""A search of a few hundred cheap designs, and what must hold of its ledger however often it was cut."""
+
+from collections import Counter
+
+import pytest
+from fakes import tiny_space
+
+RUNGS = 4
+
+
+def large_space():
+    """Two stages of eighteen choices each."""
+    operator = {"conv": {"kernel_size": [3, 5]}, "local_attention": {"extent": [3, 5], "heads": [2, 4]}}
+    stages = [{"depth": 1, "width": [8, 16, 24], "operator": operator}] * 2
+    return tiny_space(name="large", stages=stages)
+
+
+def score(digest):
+    """The accuracy of a design at the end."""
+    return int(digest[:4], 16) / 65536
+
+
+def check_nothing_lost(ledger, acknowledged, trials):
+    """Every trial ended once, none is missing, and what was acknowledged is what the ledger holds; its rows."""
+    search = ledger.search()
+    rows = ledger.trials(search.id)
+    assert [row.number for row in rows] == list(range(trials))
+    assert Counter(row.digest for row in rows).most_common(1)[0][1] == 1
+    assert {row.state for row in rows} <= {"complete", "failed"}
+    assert {row.failure_kind for row in rows if row.state == "failed"} <= {"lost"}
+    complete = [row for row in rows if row.state == "complete"]
+    assert sorted(acknowledged) == [row.number for row in complete]
+    for row in complete:
+        assert [rung for rung, _ in ledger.curve(row.id)] == list(range(1, RUNGS + 1))
+        assert row.measurements["accuracy"] == pytest.approx(score(row.digest))
+    return rows

@@ -1,0 +1,54 @@
+"""Runs a search on two Ray workers and notes, in files of a folder, each rung that is paid for and each trial that is
+acknowledged as complete, so that whoever kills it can say what it owes.
+
+    python noted_search.py FOLDER TRIALS SECONDS
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from fakes import kept_every_rung
+from noted import RUNGS, large_space
+
+from hybrid_search.engines import run
+
+
+def noting(folder, seconds):
+    """An evaluation that goes on from its checkpoints, and notes design and rung once it has paid for it."""
+
+    def evaluate(architecture, settings, *, resume=None, keep=None):
+        import time
+
+        import torch
+
+        begun = 0 if resume is None else int(resume["rung"])
+        for rung in range(begun + 1, RUNGS + 1):
+            time.sleep(seconds / RUNGS)
+            with (Path(folder) / f"paid-{os.getpid()}").open("a") as file:
+                file.write(f"{architecture.digest} {rung}\n")
+            if keep is not None:
+                keep(rung, lambda rung=rung: {"rung": torch.tensor(rung)})
+            yield {"accuracy": int(architecture.digest[:4], 16) / 65536 * rung / RUNGS}
+
+    return evaluate
+
+
+def main(folder, trials, seconds):
+    acknowledged = os.open(f"{folder}/acknowledged", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def watch(search, plan):
+        kept_every_rung(search, plan)
+
+        def event(kind, number):
+            if kind == "complete":
+                os.write(acknowledged, f"{number}\n".encode())
+
+        plan.event = event
+
+    more = {"sampler": "random", "ledger": f"sqlite:///{folder}/l.db", "watch": watch, "workers": 2}
+    run(large_space(), trials=trials, engine="ray", evaluate=noting(folder, seconds), warm_start=False, **more)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))
