@@ -198,8 +198,12 @@ class Comparison:
             f"{self.name}: convolution 3^2 x {d}^2 x {self.out_rows}x{self.out_cols} = {self.convolution_macs:,} MACs; "
             f"attention ({' + '.join(terms)}) x {self.rows}x{self.cols} = {self.attention_macs:,} MACs; "
             f"ratio {self.ratio:.2f}, without q.r {self.ratio_without_position:.2f}; "
-            f"break-even extent {self.break_even:.1f}, without q.r {self.break_even_without_position:.1f}"
+            f"break-even extent {_extent(self.break_even)}, without q.r {_extent(self.break_even_without_position)}"
         )
+
+
+def _extent(value: float) -> str:
+    return f"{value:.1f}" if value >= 1 else "none"  # projections alone cost more than the convolution
 
 
 def explain(architecture: Architecture, input_size: tuple[int, int, int] = (3, 224, 224)) -> list[Comparison]:

@@ -8,6 +8,7 @@
     |   +-- DataError                 a data set that is missing, empty or hopeless
     |   +-- LedgerError               a database that cannot be opened or belongs to something else
     |   +-- UnknownName               a name that no table holds
+    +-- LedgerAway                    a database that was there, and did not answer for as long as one waits for it
     +-- LostLease                     another driver, or a later attempt, holds what was to be written
     +-- TrialError                    one trial went wrong; the search goes on
         +-- NotFinite                 a loss or measurement that is NaN or infinite
@@ -51,6 +52,10 @@ class LedgerError(UserError):
 
 class UnknownName(UserError):
     """A name that the table it was looked up in does not hold."""
+
+
+class LedgerAway(HybridSearchError):
+    """A database that was there, and has not answered for as long as one waits: nobody's mistake, exit code 1."""
 
 
 class LostLease(HybridSearchError):

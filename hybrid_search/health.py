@@ -5,7 +5,7 @@ import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-from hybrid_search.errors import HybridSearchError, LedgerError
+from hybrid_search.errors import HybridSearchError, LedgerAway, LedgerError
 from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.connect import database_url, shown
 
@@ -48,7 +48,7 @@ def findings(db: str | None = None) -> list[tuple[str, str]]:
         with Ledger(db, read_only=True) as ledger:
             names = [search.name for search in ledger.searches()]
         state = f"{len(names)} searches: {', '.join(names[:8])}" if names else "no search yet"
-    except LedgerError as error:
+    except (LedgerAway, LedgerError) as error:
         state = str(error)
     found.append(("database", f"{shown(url)}: {state}"))
     return found

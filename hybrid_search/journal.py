@@ -9,8 +9,10 @@ and who runs a search decides where that goes: `kept` writes the file for as lon
 
 import json
 import logging
+import math
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,14 @@ LOG = logging.getLogger("hybrid_search")
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 LOG.addHandler(logging.NullHandler())  # a library's events are nobody's news unless asked for
 FIELDS = "hybrid_search_fields"  # under which a record carries what it is about
+
+
+UNWRITTEN = "the log of this search is not written: {}: {}"
+
+
+def tell(line: str) -> None:
+    """A line that the user should read, where nobody asked for it elsewhere: on stderr."""
+    print(line, file=sys.stderr)
 
 
 def about(**fields: Any) -> dict[str, Mapping[str, Any]]:
@@ -50,7 +60,7 @@ class AsJson(logging.Formatter):
         line = {"time": when, "level": record.levelname.lower(), "event": record.getMessage(), **fields_of(record)}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps({name: _plain(value) for name, value in line.items()}, ensure_ascii=False)
+        return json.dumps({name: _plain(value) for name, value in line.items()}, ensure_ascii=False, allow_nan=False)
 
 
 class AsText(logging.Formatter):
@@ -68,7 +78,28 @@ def _plain(value: Any) -> Any:
         return redacted(value)
     if isinstance(value, Mapping):
         return {str(name): _plain(one) for name, one in value.items()}
-    return value if isinstance(value, int | float | bool | None) else redacted(str(value))
+    plain = isinstance(value, int | bool | None) or (isinstance(value, float) and math.isfinite(value))
+    return value if plain else redacted(str(value))  # JSON has no nan
+
+
+class _File(logging.FileHandler):
+    """A log file whose first line that cannot be written is told; later ones are tried, and lost in silence."""
+
+    def __init__(self, path: Path, notice: Callable[[str], None]) -> None:
+        super().__init__(path, encoding="utf-8", delay=False)
+        self._notice: Callable[[str], None] | None = notice
+
+    def handleError(self, record: logging.LogRecord) -> None:  # logging's name
+        """Tell the first time why."""
+        error, notice = sys.exc_info()[1], self._notice
+        self._notice = None
+        if notice is not None:
+            notice(UNWRITTEN.format(self.baseFilename, getattr(error, "strerror", None) or error))
+
+    def close(self) -> None:
+        """Close the file; what it could not hold is lost."""
+        with suppress(OSError):
+            super().close()
 
 
 @contextmanager
@@ -80,9 +111,9 @@ def kept(path: Path, notice: Callable[[str], None], level: str = "info") -> Iter
     before = LOG.level
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = logging.FileHandler(path, encoding="utf-8", delay=False)
+        file = _File(path, notice)
     except OSError as error:
-        notice(f"the log of this search is not written: {path}: {error.strerror or error}")
+        notice(UNWRITTEN.format(path, error.strerror or error))
         yield
         return
     file.setFormatter(AsJson())

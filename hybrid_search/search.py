@@ -2,7 +2,7 @@
 
     trial = search.ask()                      # None when there is nothing left to ask
     search.report(trial, rung, measurements)  # after each epoch: keep or stop
-    search.fail(trial, kind, text)            # an attempt failed: the next one, or None where the trial has
+    search.fail(trial, kind, text)            # an attempt failed: the next one, or None where its trial failed with it
     search.tell(trial, outcome)               # written in the ledger first, then told to the sampler
 
 The ledger is the one truth: Optuna's study lives in memory and is rebuilt from it, so that resuming is opening the
@@ -45,6 +45,8 @@ from hybrid_search.weights import WeightsFolder
 EXPECTED = "expected "  # begins the facts of a stopped trial that say what it would have ended with
 COUNTED = 500  # networks whose other ways of writing are counted: some milliseconds each
 HELD = 2000  # trials of a longer search that the sampler is told of when it is opened: more would take it minutes
+# Pre-emptions in a row without a further rung, after which a trial comes last, and after which it has failed.
+FEARED, FRUITLESS = 3, 10
 PATIENCE = 10  # proposals in a row that could not be trained, before the search looks for an unseen design itself
 
 
@@ -115,6 +117,9 @@ class Search:
         self._failures: dict[int, Counter[str]] = defaultdict(Counter)  # trial -> its failed attempts by kind
         self._asked: dict[int, optuna.trial.Trial] = {}
         self._interrupted: list[TrialRecord] = []
+        self._feared: list[TrialRecord] = []  # of those, the ones that may have been what ended their drivers
+        self._preempted: defaultdict[int, list[int]] = defaultdict(list)  # trial -> rungs at which it was pre-empted
+        self._rungs: dict[int, int] = {}  # running trial -> the rung it has reported
         self._counts = {"running": 0, "complete": 0, "stopped": 0, "failed": 0}
         self._gated = self._duplicates = 0
         self._next = 0
@@ -149,7 +154,8 @@ class Search:
             self._watch_again([trial for trial in trials if trial.state != "failed"])
         for record in trials:
             if record.state == "running":
-                self._interrupted.append(record)
+                feared = fruitless(self._preempted[record.number]) >= FEARED
+                (self._feared if feared else self._interrupted).append(record)
             elif record.state == "complete":
                 self._recipes[record.digest] = recipe_of(record.choices)
                 told = self._row(self._first.get(record.number, record.measurements))
@@ -187,6 +193,8 @@ class Search:
         for failed in failures:
             if failed.attempt != last.get(failed.number):  # another attempt followed
                 self._failures[failed.number][failed.kind] += 1
+                if failed.kind == "pre-empted":
+                    self._preempted[failed.number].append(failed.rung)
 
     def _held(self, points: Sequence[Point]) -> list[int] | None:
         """The trials that the sampler is told of, by number; None where it is told of all.
@@ -271,12 +279,27 @@ class Search:
         the stop rule says so.
 
         Trials that an earlier driver left running come first, under their old numbers; then the known designs that
-        are not tried yet; then what the sampler proposes.
+        are not tried yet; then what the sampler proposes. A trial that was running whenever some drivers in a row died
+        comes last of all: it may be what kills them.
         """
         if self.stopping.out_of_time():
             return None
-        if self._interrupted:
-            return self._restart(self._interrupted.pop(0))
+        while self._interrupted:
+            if (trial := self._restart(self._interrupted.pop(0))) is not None:
+                return trial
+        if (trial := self._fresh()) is not None:
+            return trial
+        while self._feared:
+            if (trial := self._restart(self._feared.pop(0))) is not None:
+                return trial
+        return None
+
+    def over(self) -> bool:
+        """Whether the target is reached and nothing is left to take up."""
+        return self._next >= self.record.target and not self._interrupted and not self._feared
+
+    def _fresh(self) -> Trial | None:
+        """A trial that is not begun yet; None where there is to be none."""
         if self._next >= self.record.target or self.stopping.settled(self._counts["complete"], self.gains):
             return None
         while self._warm:
@@ -291,19 +314,20 @@ class Search:
                 return trial
         return self._unseen()
 
-    def _restart(self, record: TrialRecord) -> Trial:
+    def _restart(self, record: TrialRecord) -> Trial | None:
+        """The next attempt at a trial that a driver left running; None where it has had too many."""
         self._study.enqueue_trial(dict(record.choices))
         asked = self._study.ask()
         architecture, _ = self._answered(asked)
-        said = "the driver of its search ended, or lost the search to another"
-        attempt = self.ledger.fail_attempt(record.id, record.attempt, "pre-empted", said)
-        self._failures[record.number]["pre-empted"] += 1
         self._asked[record.number] = asked
         here = {name: getattr(self.record.settings, name) for name in NOT_IN_DIGEST}
         settings = Settings.from_dict(record.settings).with_(**here)
-        trial = Trial(record.id, record.number, architecture, record.choices, settings, attempt)
-        LOG.info("trial taken up again", extra=self._about(trial, digest=record.digest))
-        return trial
+        trial = Trial(record.id, record.number, architecture, record.choices, settings, record.attempt)
+        self._rungs[record.number] = record.rung
+        again = self.fail(trial, "pre-empted", "the driver of its search ended, or lost the search to another")
+        if again is not None:
+            LOG.info("trial taken up again", extra=self._about(again, digest=record.digest))
+        return again
 
     def _propose(self, asked: optuna.trial.Trial) -> Trial | None:
         architecture, settings = self._answered(asked)
@@ -398,8 +422,13 @@ class Search:
 
         Raises LostLease where the attempt is over already.
         """
-        failures = self._failures[trial.number]
-        if failures[kind] < RETRIES[kind]:
+        failures, rungs = self._failures[trial.number], self._preempted[trial.number]
+        if kind == "pre-empted":
+            rungs.append(self._rungs.get(trial.number, 0))
+            if fruitless(rungs) >= FRUITLESS:
+                kind, text = "lost", f"pre-empted {FRUITLESS} times without a further rung; the last time: {text}"
+        if failures[kind] < RETRIES[kind] and fruitless(rungs) < FRUITLESS:
+            self._rungs.pop(trial.number, None)
             attempt = self.ledger.fail_attempt(trial.id, trial.attempt, kind, text)
             failures[kind] += 1
             said = self._about(trial, kind=kind, text=text.strip().splitlines()[-1] if text.strip() else "")
@@ -426,6 +455,10 @@ class Search:
             self.tell(trial, Outcome("failed", {}, "nan", f"{wrong[0]} is not finite after rung {rung}"))
             return "stop"
         self.ledger.add_rung(trial.id, rung, measurements, facts, attempt=trial.attempt)
+        resumed = (facts or {}).get("resumed")
+        if resumed and trial.number not in self._rungs:
+            LOG.info("trial goes on from its checkpoint", extra=self._about(trial, resumed=resumed))
+        self._rungs[trial.number] = rung
         LOG.debug("rung", extra=self._about(trial, rung=rung, measurements=dict(measurements)))
         if self.record.pruner == "none":
             return "keep"
@@ -548,6 +581,15 @@ class Search:
         numbers = sorted(self._values)[:COUNTED]
         trained = self.ledger.trials(self.record.id, numbers)
         return sum(ways_to_write(self.space, untuned(t.choices), self.record.input_size) - 1 for t in trained)
+
+
+def fruitless(rungs: Sequence[int]) -> int:
+    """How many of the last pre-emptions in a row found a trial no further than it had been before; rungs: where each
+    of them found it."""
+    count = 0
+    while count < len(rungs) and rungs[-1 - count] <= max(rungs[: len(rungs) - 1 - count], default=0):
+        count += 1
+    return count
 
 
 def _number(

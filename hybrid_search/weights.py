@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,15 +28,27 @@ class WeightsFolder:
         return self.path / f"{number}.safetensors"
 
     def write(self, number: int, weights: bytes) -> str:
-        """Write a trial's weights so that a reader sees the whole file or none; `name:sha256` is returned."""
+        """Write a trial's weights so that a reader sees the whole file or none; `name:sha256` is returned.
+
+        OSError where it cannot be written; nothing is left of it then.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         half = self.path / f".{number}.{os.getpid()}.part"
-        with half.open("wb") as file:
-            file.write(weights)
-            file.flush()
-            os.fsync(file.fileno())
-        half.replace(self.file(number))
+        try:
+            with half.open("wb") as file:
+                file.write(weights)
+                file.flush()
+                os.fsync(file.fileno())
+            half.replace(self.file(number))
+        finally:
+            half.unlink(missing_ok=True)  # a full disk wants its room back
         return f"{number}.safetensors:{hashlib.sha256(weights).hexdigest()}"
+
+    def sweep(self) -> None:
+        """Remove the halves that a writer left when it was killed. Only for the one that drives the search."""
+        for half in self.path.glob(".*.part"):
+            with suppress(OSError):
+                half.unlink()
 
     def read(self, number: int, kept: str | None) -> bytes | None:
         """The weights that the ledger says were kept; None where they are gone or not what was written."""

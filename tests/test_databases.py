@@ -10,15 +10,18 @@ import pytest
 import typer
 from fakes import scored, tiny_space
 from ledgers import a_search, write_trial
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from hybrid_search import cli
 from hybrid_search.cli.searching import stoppable
 from hybrid_search.dashboard.watch import FRESH, Watch
 from hybrid_search.engines import run
-from hybrid_search.errors import LedgerError
-from hybrid_search.ledger import Ledger
+from hybrid_search.errors import LedgerAway, LedgerError, LostLease
+from hybrid_search.ledger import Ledger, leases, postgres
 from hybrid_search.ledger.checking import check
 from hybrid_search.ledger.connect import database_url, shown, without_secrets
+from hybrid_search.ledger.patience import is_outage
 
 
 def searched(url, trials):
@@ -92,7 +95,7 @@ def test_a_server_says_who_is_connected_and_what_the_url_sets_holds(server):
 
 def test_a_driver_that_is_not_installed_is_named_with_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(LedgerError, match=r"needs a driver that is not there.*pip install 'hybrid-search\[postgres\]'"):
+    with pytest.raises(LedgerError, match=r"needs a driver that is not there.*pip install 'psycopg\[binary\]'"):
         Ledger("postgresql://u:geheim@127.0.0.1:1/d")
 
 
@@ -149,7 +152,7 @@ def test_patience_can_be_set(tmp_path, monkeypatch):
 def lose_the_database(number):
     with stoppable() as stopped:
         stopped.signal = number
-        raise LedgerError("the database must answer; it has not.")
+        raise LedgerAway("the database must answer; it has not.")
 
 
 def test_a_search_that_is_stopped_while_its_database_is_away_ends_as_stopped(capsys):
@@ -157,5 +160,35 @@ def test_a_search_that_is_stopped_while_its_database_is_away_ends_as_stopped(cap
         lose_the_database(signal.SIGTERM)
     assert ended.value.exit_code == 143
     assert capsys.readouterr().err == "hybrid-search: the database must answer; it has not.\n"
-    with pytest.raises(LedgerError, match="must answer"):
+    with pytest.raises(LedgerAway, match="must answer"):
         lose_the_database(None)
+
+
+@pytest.mark.server
+def test_a_driver_that_freezes_in_a_transaction_does_not_hold_up_the_next_one(server, monkeypatch):
+    monkeypatch.setitem(postgres.SESSION, "idle_in_transaction_session_timeout", "1s")
+    url = server.database()
+    with Ledger(url) as frozen, Ledger(url) as other:
+        search = a_search(frozen)
+        assert frozen.take_lead(search.id, "a:1/m/0/x", 0.1) is None
+        with frozen._engine.connect() as connection:
+            leases.held(connection, search.id)  # its row is locked, and nothing more is done
+            time.sleep(0.2)
+            began = time.monotonic()
+            assert other.take_lead(search.id, "b:2/m/0/y", 30) is None
+            assert 0.5 < time.monotonic() - began < 10
+            with pytest.raises(DBAPIError) as ended:
+                connection.execute(text("SELECT 1"))
+        assert is_outage(ended.value)  # what it was at is tried again when it wakes up, and refused
+        with pytest.raises(LostLease):
+            frozen.set_target(search.id, 9)
+
+
+def test_a_database_that_went_away_is_nobodys_mistake(monkeypatch, capsys, tmp_path):
+    def away(self, work):
+        raise LedgerAway("the database must answer; it has not.")
+
+    Ledger(f"sqlite:///{tmp_path}/l.db").close()
+    monkeypatch.setattr(Ledger, "_transact", away)
+    assert cli.run(["front", "--db", f"sqlite:///{tmp_path}/l.db"]) == 1
+    assert capsys.readouterr().err == "hybrid-search: the database must answer; it has not.\n"

@@ -145,6 +145,35 @@ def test_a_worker_that_hangs_is_killed_and_its_late_result_is_never_taken(ledger
     assert [failed.text for failed in ledger.failures(ledger.search().id)] == ["its worker was silent for 1.5 s"]
 
 
+def test_a_driver_that_is_held_up_does_not_count_its_own_time_against_its_workers(ledger):
+    def evaluate(architecture, settings):
+        for _ in range(2):
+            time.sleep(0.1)
+            yield {"accuracy": 0.5}
+
+    def watch(search, plan):
+        plan.event = lambda kind, number: time.sleep(1.5) if kind == "report" else None
+
+    more = {"workers": 2, "gpus_per_trial": 0, "timeout": 1.0, "watch": watch}
+    run(SPACE, trials=4, engine="ray", ledger=ledger, evaluate=evaluate, **more)
+    assert [(t.state, t.attempt) for t in ledger.trials(ledger.search().id)] == [("complete", 1)] * 4
+
+
+def test_workers_that_need_nothing_are_as_many_as_are_wished_for(ledger):
+    def watch(search, plan):
+        plan.notice = said.append
+
+    def evaluate(architecture, settings):
+        time.sleep(0.5)
+        yield {"accuracy": 0.5, "train_seconds": float(os.getpid())}
+
+    said = []
+    more = {"workers": 3, "cpus_per_trial": 0, "gpus_per_trial": 0, "watch": watch}
+    run(SPACE, trials=6, engine="ray", ledger=ledger, evaluate=evaluate, **more)
+    assert len({trial.measurements["train_seconds"] for trial in ledger.trials(ledger.search().id)}) == 3
+    assert not [line for line in said if "the cluster holds" in line]
+
+
 def test_a_rung_that_takes_too_long_fails_its_trial_and_not_the_search(ledger):
     def evaluate(architecture, settings):
         import time

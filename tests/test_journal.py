@@ -1,6 +1,7 @@
 """The log beside the database: one line of JSON an event, no secret in it, and no trial without its events."""
 
 import json
+from pathlib import Path
 
 import pytest
 from fakes import broken, scored, tiny_space
@@ -32,7 +33,7 @@ def test_every_trial_has_its_beginning_and_its_end_in_the_log(ledger, tmp_path):
     failed = next(line for line in found if line["event"] == "trial failed")
     assert (failed["level"], failed["kind"]) == ("warning", "bug")
     assert "a bug in the user's code" in failed["text"]
-    assert [line["event"] for line in found][:2] == ["leading", "search goes on"]
+    assert [line["event"] for line in found][:2] == ["leading", "search begins"]
     assert found[-1]["event"] == "search stops"
     assert found[-1]["complete"] == sum(trial.state == "complete" for trial in trials)
 
@@ -77,6 +78,25 @@ def test_a_log_that_cannot_be_written_is_told_and_loses_nothing_else(tmp_path):
         LOG.info("goes on")
     assert len(said) == 1
     assert "the log of this search is not written" in said[0]
+
+
+def test_a_full_disk_costs_the_log_and_nothing_else(tmp_path, capsys):
+    said = []
+    with kept(Path("/dev/full"), said.append):
+        for _ in range(3):
+            LOG.info("goes on")
+    assert said == ["the log of this search is not written: /dev/full: No space left on device"]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_number_that_is_not_finite_leaves_a_line_of_json(tmp_path):
+    def refuse(word):
+        raise AssertionError(f"{word} is no JSON")
+
+    with kept(tmp_path / "x.log", print):
+        LOG.info("odd", extra=about(nan=float("nan"), inside={"inf": float("inf")}))
+    found = json.loads((tmp_path / "x.log").read_text(), parse_constant=refuse)
+    assert (found["nan"], found["inside"]) == ("nan", {"inf": "inf"})
 
 
 def test_a_person_reads_what_happened_then_what_it_is_about():

@@ -11,6 +11,7 @@ from sqlalchemy import create_engine, text
 
 from hybrid_search import cli
 from hybrid_search.engines import run
+from hybrid_search.errors import LedgerError
 from hybrid_search.ledger import Ledger, Opening, Proposal
 from hybrid_search.ledger.checking import check
 from hybrid_search.ledger.connect import database_url
@@ -52,11 +53,12 @@ def older(url, revision="0001"):
 # -- upgrade --
 
 
-def test_an_older_file_is_copied_before_it_is_brought_up_to_date(tmp_path, capsys, caplog):
+def test_an_older_file_is_copied_before_it_is_brought_up_to_date(tmp_path, capsys):
     url = older(f"sqlite:///{tmp_path}/l.db")
-    assert call(capsys, "db", "upgrade", "--db", url)[0] == 0
+    code, _, said = call(capsys, "db", "upgrade", "--db", url)
+    assert code == 0
     (backup,) = tmp_path.glob("l.db.0001.*.backup")
-    assert caplog.messages == [f"the ledger {url} was brought from revision 0001 to {HEAD}; as it was: {backup}"]
+    assert said == [f"the ledger {url} was brought from revision 0001 to {HEAD}; as it was: {backup}"]
     with sqlite3.connect(backup) as db:
         assert db.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
         assert db.execute("SELECT name FROM search").fetchone() == ("old",)
@@ -66,12 +68,13 @@ def test_an_older_file_is_copied_before_it_is_brought_up_to_date(tmp_path, capsy
     assert list(tmp_path.glob("*.part*")) == []
 
 
-def test_a_run_that_meets_an_older_file_copies_it_too(tmp_path, caplog):
+def test_a_run_that_meets_an_older_file_copies_it_too_and_says_so(tmp_path):
     url = older(f"sqlite:///{tmp_path}/l.db", "0002")
-    with Ledger(url) as ledger:
-        assert ledger.search().name == "old"
+    said = []
+    with pytest.raises(LedgerError, match="a search goes on with the question it began with"):
+        run(tiny_space(), trials=1, engine="local", evaluate=scored(), name="old", ledger=url, notice=said.append)
     assert len(list(tmp_path.glob("l.db.0002.*.backup"))) == 1
-    assert len(caplog.messages) == 1
+    assert len([line for line in said if "was brought from revision 0002" in line]) == 1
 
 
 def test_a_backup_that_cannot_be_written_leaves_the_ledger_as_it_was(tmp_path, monkeypatch, capsys):
@@ -97,10 +100,11 @@ def test_upgrade_says_when_nothing_is_to_be_done_and_makes_no_ledger(database, c
 
 
 @pytest.mark.server
-def test_an_older_ledger_on_a_server_is_brought_up_to_date(server, capsys, caplog):
+def test_an_older_ledger_on_a_server_is_brought_up_to_date(server, capsys):
     url = older(server.database())
-    assert call(capsys, "db", "upgrade", "--db", url)[0] == 0
-    assert caplog.messages[0].endswith(f"was brought from revision 0001 to {HEAD}")
+    code, _, said = call(capsys, "db", "upgrade", "--db", url)
+    assert code == 0
+    assert said[0].endswith(f"was brought from revision 0001 to {HEAD}")
     with Ledger(url, read_only=True) as ledger:
         assert ledger.search().name == "old"
 

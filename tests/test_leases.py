@@ -13,11 +13,12 @@ from ledgers import a_search
 
 from hybrid_search.engines import open_search, question, run
 from hybrid_search.engines.drive import Plan
-from hybrid_search.engines.lead import Driver, leading
+from hybrid_search.engines.lead import leading
 from hybrid_search.errors import LostLease
 from hybrid_search.ledger import Ledger
+from hybrid_search.ledger.driver import Driver
 from hybrid_search.record import Settings
-from hybrid_search.search import Outcome
+from hybrid_search.search import Outcome, fruitless
 
 SPACE = tiny_space()
 
@@ -75,10 +76,14 @@ def test_the_result_of_an_attempt_that_is_over_is_refused(ledger):
     assert ledger.trial(search.id, 0).measurements["accuracy"] == 0.8
 
 
-def test_a_write_whose_answer_was_lost_may_be_repeated(ledger):
+def test_a_write_whose_answer_was_lost_may_be_repeated(ledger, monkeypatch):
     search = a_search(ledger, "repeated")
     trial = start(ledger, search)
-    assert [ledger.fail_attempt(trial, 1, "oom", "too large") for _ in range(2)] == [2, 2]
+    assert ledger.fail_attempt(trial, 1, "oom", "too large") == 2
+    with pytest.raises(LostLease, match="at attempt 2; got one of attempt 1"):  # not the same write: nothing was lost
+        ledger.fail_attempt(trial, 1, "oom", "too large")
+    monkeypatch.setattr("hybrid_search.ledger.repeated", lambda connection: True)
+    assert ledger.fail_attempt(trial, 1, "oom", "too large") == 2
     for _ in range(2):
         ledger.finish_trial(trial, "complete", {"accuracy": 0.8}, attempt=2)
     assert [(failed.attempt, failed.kind) for failed in ledger.failures(search.id)] == [(1, "oom")]
@@ -157,17 +162,81 @@ def test_a_driver_that_was_killed_is_followed_at_once_on_its_machine(ledger, url
     search = a_search(ledger, "killed")
     code = (
         "import sys, os, signal; from hybrid_search.ledger import Ledger\n"
-        "from hybrid_search.engines.lead import Driver\n"
+        "from hybrid_search.ledger.driver import Driver\n"
         "assert Ledger(sys.argv[1]).take_lead(1, str(Driver()), 3600) is None\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", code, url], check=False, timeout=60)
     assert done.returncode == -9
-    assert ledger.lead(search.id).live
+    lease = ledger.lead(search.id)
+    assert lease.driver is not None
+    assert not lease.live  # this machine can see that it is gone
     begun = time.monotonic()
-    with leading(ledger, search, Plan(scored())) as waited:
-        assert not waited
+    with leading(ledger, search, Plan(scored())) as taken_over:
+        assert taken_over
     assert time.monotonic() - begun < 2.0
+    with leading(ledger, search, Plan(scored())) as taken_over:
+        assert not taken_over
+
+
+def test_a_driver_killed_after_its_last_commit_has_nothing_done_again(ledger):
+    run(SPACE, trials=3, engine="local", ledger=ledger, evaluate=scored())
+    killed = str(Driver(pid=2**22 + 1))
+    assert ledger.take_lead(1, killed, 3600) is None
+    del ledger._leads[1]
+    run(SPACE, trials=3, engine="local", ledger=ledger, evaluate=scored())
+    assert ledger.counts(1) == {"complete": 3}
+    run(SPACE, trials=3, engine="local", ledger=ledger, evaluate=scored())  # now it is asked for once more
+    assert ledger.counts(1) == {"complete": 6}
+
+
+def test_a_driver_that_finds_its_lead_lost_ends_with_it_even_where_it_writes_no_more(ledger, url):
+    search, plan = a_search(ledger, "lost"), Plan(scored())
+
+    def lose():
+        with leading(ledger, search, plan, seconds=0.6), Ledger(url) as thief:
+            assert thief.take_lead(search.id, "thief:1/m/0/x", 30, gone=lambda driver: True) is None
+            assert plan.stop.wait(10)
+
+    with pytest.raises(LostLease, match="the driver that leads it, thief:1"):
+        lose()
+    assert ledger.lead(search.id).driver == "thief:1/m/0/x"
+
+
+@pytest.mark.parametrize(
+    ("rungs", "count"), [([], 0), ([0], 1), ([2], 0), ([0, 0, 0], 3), ([0, 2, 2, 1], 2), ([1, 2, 3], 0), ([3, 1, 4], 0)]
+)
+def test_pre_emptions_are_fruitless_that_find_a_trial_no_further_than_before(rungs, count):
+    assert fruitless(rungs) == count
+
+
+def test_a_trial_that_was_running_whenever_its_drivers_died_comes_last_and_ends_as_lost(ledger):
+    first = open_search(question(SPACE, trials=3), ledger)
+    feared = first.ask()
+    for _ in range(3):
+        search = open_search(question(SPACE, trials=3), ledger)
+        assert search.ask().number == feared.number
+    begun = []
+    for attempt in range(5, 11):
+        search = open_search(question(SPACE, trials=3), ledger)
+        while (trial := search.ask()) is not None and trial.number != feared.number:
+            begun.append(trial.number)
+            search.tell(trial, Outcome("complete", {"accuracy": 0.5}))
+        assert trial.attempt == attempt
+    assert begun == [1, 2]
+    assert open_search(question(SPACE, trials=3), ledger).ask() is None
+    found = ledger.trial(1, feared.number)
+    assert (found.state, found.failure_kind) == ("failed", "lost")
+    assert found.failure_text.startswith("pre-empted 10 times without a further rung")
+
+
+def test_a_trial_that_gets_further_may_be_pre_empted_for_ever(ledger):
+    search = open_search(question(SPACE, trials=1), ledger)
+    trial = search.ask()
+    for rung in range(1, 30):
+        search.report(trial, rung, {"accuracy": 0.1})
+        trial = search.fail(trial, "pre-empted", "the node of its worker went away")
+        assert trial.attempt == rung + 1
 
 
 def test_a_driver_knows_who_is_gone_and_whom_it_cannot_see():

@@ -6,6 +6,7 @@ import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from ledgers import a_search, fill, write_trial
@@ -16,6 +17,7 @@ from hybrid_search.front import front_rows
 from hybrid_search.ledger import Ledger, Opening, Proposal
 from hybrid_search.ledger.connect import database_url
 from hybrid_search.ledger.schema import MIGRATIONS
+from hybrid_search.ledger.sqlite import network_of
 from hybrid_search.ledger.tables import HEAD, Base
 from hybrid_search.record import SearchRecord, Settings
 
@@ -204,6 +206,28 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
     with pytest.raises(LedgerError, match="file is not a database"):
         Ledger(f"sqlite:///{path}")
     assert path.read_bytes() == before
+
+
+def test_the_ledger_of_another_program_is_not_called_newer(url):
+    with Ledger(url) as ledger, ledger._engine.begin() as db:
+        db.execute(text("UPDATE alembic_version SET version_num = 'a1b2c3d4e5f6'"))
+    with pytest.raises(LedgerError, match=r"is of another program \(a1b2c3d4e5f6\)"):
+        Ledger(url)
+
+
+def test_a_file_on_a_network_file_system_is_told(tmp_path, monkeypatch):
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"disk / ext4 rw 0 0\nserver:/home {tmp_path} nfs4 rw 0 0\n")
+    assert network_of(tmp_path / "l.db", mounts) == "nfs4"
+    assert network_of(Path("/l.db"), mounts) is None
+    assert network_of(tmp_path / "l.db", tmp_path / "no such file") is None
+    monkeypatch.setattr("hybrid_search.ledger.connect.network_of", lambda path: "nfs4")
+    said = []
+    Ledger(f"sqlite:///{tmp_path}/l.db", notice=said.append).close()
+    assert len(said) == 1
+    assert "lies on a network file system (nfs4)" in said[0]
+    Ledger(f"sqlite:///{tmp_path}/l.db", read_only=True, notice=said.append).close()
+    assert len(said) == 1
 
 
 def test_a_newer_schema_is_refused(url):

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import make_url
 
 from hybrid_search import cli
-from hybrid_search.cli.unseen import hide_password, without_passwords
+from hybrid_search.cli.unseen import KEPT, without_passwords, words_of_command
 from hybrid_search.engines import run
 from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.tables import Base
@@ -24,23 +24,43 @@ URL = "postgresql://u:a%40b@h/d"
 
 def test_a_password_is_taken_out_of_the_command_line_wherever_it_stands():
     for words in (["run", "--db", URL], ["run", f"--db={URL}"], ["db", "copy", "--to", URL, "x"]):
-        shown, passwords = without_passwords(words)
-        assert [word.replace(":a%40b", "") for word in words] == shown
-        assert passwords == {"a@b"}
+        assert [word.replace(":a%40b", "") for word in words] == without_passwords(words)
     for words in (["run", "--db", "postgresql://u@h/d"], ["run", "--name", URL], ["front", "--db", "sqlite:///a:b@c"]):
-        assert without_passwords(words) == (words, set())
+        assert without_passwords(words) == words
+    two = ["db", "copy", "--db", URL, "--to", "postgresql://v:other@g/d"]
+    assert without_passwords(two) == ["db", "copy", "--db", "postgresql://u@h/d", "--to", "postgresql://v@g/d"]
+
+
+@pytest.mark.parametrize(
+    ("query", "left"),
+    [
+        ("?password=x%26y", ""),
+        ("?sslmode=require&password=x", "?sslmode=require"),
+        ("?password=x&sslmode=require", "?sslmode=require"),
+        ("?sslpassword=x&password=y&connect_timeout=3", "?connect_timeout=3"),
+        ("?passfile=here", "?passfile=here"),
+    ],
+)
+def test_a_password_in_the_query_is_taken_out_as_well(query, left):
+    assert without_passwords(["run", f"--db=postgresql://u@h/d{query}"]) == ["run", f"--db=postgresql://u@h/d{left}"]
 
 
 def test_a_command_with_a_password_begins_again_without_it(monkeypatch):
     begun = []
-    monkeypatch.setattr(sys, "orig_argv", ["python", "hybrid-search", "run", "--db", URL])
-    monkeypatch.setattr(os, "execv", lambda path, words: begun.append((path, words, os.environ["PGPASSWORD"])))
-    monkeypatch.setenv("PGPASSWORD", "older")
-    hide_password()
-    words = [sys.executable, "hybrid-search", "run", "--db", "postgresql://u@h/d"]
-    assert begun == [(sys.executable, words, "a@b")]
-    monkeypatch.setattr(sys, "orig_argv", words)
-    hide_password()
+    given = ["db", "copy", "--db", URL, "--to", "postgresql://v:other@g/d"]
+    monkeypatch.setattr(sys, "orig_argv", ["python", "hybrid-search", *given])
+    monkeypatch.setattr(sys, "argv", ["hybrid-search", *given])
+    monkeypatch.setattr(os, "execv", lambda path, words: begun.append((path, words)))
+    monkeypatch.setenv(KEPT, "")
+    monkeypatch.delenv(KEPT)
+    words_of_command()
+    shown = ["db", "copy", "--db", "postgresql://u@h/d", "--to", "postgresql://v@g/d"]
+    assert begun == [(sys.executable, [sys.executable, "hybrid-search", *shown])]
+    monkeypatch.setattr(sys, "orig_argv", begun[0][1])
+    monkeypatch.setattr(sys, "argv", ["hybrid-search", *shown])
+    assert words_of_command() == given
+    assert KEPT not in os.environ
+    assert words_of_command() == shown
     assert len(begun) == 1
 
 
@@ -76,21 +96,23 @@ def evaluate(architecture, settings):
     seen = [name for name, value in os.environ.items() if {secret!r} [::-1] in value or {quoted!r} [::-1] in value]
     yield {{"accuracy": 0.5, "seen": float(len(seen))}}
 
-search = run(tiny_space(), trials=1, engine="ray", workers=1, evaluate=evaluate)
+search = run(tiny_space(), trials=1, engine="ray", workers=1, evaluate=evaluate, gpus_per_trial={gpus})
 print(search.ledger.shown, os.environ["HYBRID_SEARCH_DB"] != "")
 raise ValueError("the end")
 """
 
 
 @pytest.mark.server
-def test_neither_ray_nor_the_ledger_nor_a_traceback_holds_the_password(server, tmp_path):
+@pytest.mark.parametrize("gpus", [None, 1])  # where GPUs are asked for, Ray starts before the ledger is opened
+def test_neither_ray_nor_the_ledger_nor_a_traceback_holds_the_password(server, tmp_path, gpus):
     url = server.database()
     quoted = url.split(":")[2].split("@")[0]
     script = tmp_path / "script.py"  # holds the password backwards, so that it may itself be found
-    script.write_text(SCRIPT.format(secret=PASSWORD[::-1], quoted=quoted[::-1]))
+    script.write_text(SCRIPT.format(secret=PASSWORD[::-1], quoted=quoted[::-1], gpus=gpus))
     scratch = Path(tempfile.mkdtemp(prefix="ray-"))  # sockets want a short path
     try:
         environment = {"HYBRID_SEARCH_DB": url, "RAY_TMPDIR": str(scratch), "PGPASSWORD": PASSWORD}
+        environment |= {"RAY_OVERRIDE_RESOURCES": '{"GPU": 1}'} if gpus else {}
         environment |= {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
         words = [sys.executable, str(script)]
         done = subprocess.run(words, env=os.environ | environment, capture_output=True, text=True, timeout=120)

@@ -12,7 +12,7 @@ from ledgers import a_search
 from sqlalchemy import event
 
 from hybrid_search.engines import run
-from hybrid_search.errors import LedgerError
+from hybrid_search.errors import LedgerAway
 from hybrid_search.ledger import Ledger, Opening, Proposal
 from hybrid_search.record import Settings
 
@@ -87,11 +87,11 @@ def test_patience_ends_in_one_line_without_the_password_and_later_writes_wait_no
     search, said = a_search(ledger), hearing(ledger, seconds=0.5)
     server.stop()
     with pytest.raises(
-        LedgerError, match=r"the database must answer; postgresql://hybrid:\*\*\*@.* has not for"
+        LedgerAway, match=r"the database must answer; postgresql://hybrid:\*\*\*@.* has not for"
     ) as raised:
         ledger.set_target(search.id, 9)
     began = time.monotonic()
-    with pytest.raises(LedgerError, match="the database must answer"):
+    with pytest.raises(LedgerAway, match="the database must answer"):
         ledger.counts(search.id)
     assert time.monotonic() - began < 0.5
     assert "\n" not in str(raised.value)
@@ -107,7 +107,7 @@ def test_who_stops_a_search_does_not_wait_for_its_database(ledger, server):
     server.stop()
     threading.Timer(0.4, stop.set).start()
     began = time.monotonic()
-    with pytest.raises(LedgerError, match="the database must answer"):
+    with pytest.raises(LedgerAway, match="the database must answer"):
         ledger.set_target(search.id, 9)
     assert time.monotonic() - began < 3
 

@@ -144,6 +144,27 @@ def test_an_evaluation_without_the_keywords_starts_again(keep):
     assert [takes_checkpoints(one) for one in found] == [False, True, True, True, True, False, False]
 
 
+def test_a_state_that_no_longer_fits_the_network_is_left_and_the_trial_starts_from_scratch(keep):
+    def of_width(width):
+        def evaluate(architecture, settings, *, resume=None, keep=None):
+            model = torch.nn.Linear(2, width)
+            if resume is not None:
+                model.load_state_dict(resume)
+            for rung in range(1, 4):
+                keep(rung, model.state_dict)
+                yield {"accuracy": rung / 10}
+
+        return evaluate
+
+    design = architecture()
+    reports_of(Advancing(of_width(3), design, SETTINGS, keep(design)), most=2)
+    again = reports_of(Advancing(of_width(4), design, SETTINGS, keep(design)))
+    assert [report.rung for report in again] == [1, 2, 3, 3]
+    assert [report.failure_kind for report in again] == [None] * 4
+    assert "size mismatch" in again[0].facts["checkpoint"] or "Error(s) in loading" in again[0].facts["checkpoint"]
+    assert "resumed" not in again[0].facts
+
+
 def test_other_data_is_refused_by_its_fingerprint_and_the_trial_starts_from_scratch(keep, tmp_path):
     import numpy as np
 

@@ -9,9 +9,11 @@
 #SBATCH --signal=B:TERM@60
 set -euo pipefail
 
-# What all nodes see: the environment with hybrid-search in it, the data set, and the ledger's folder (or a database URL).
+# What all nodes see: the environment with hybrid-search in it, and the data set. The ledger is a PostgreSQL database,
+# its password in ~/.pgpass: home folders are network file systems, where SQLite's locks do not hold between machines.
 source "$HOME/hybrid-search/.venv/bin/activate"
-export HYBRID_SEARCH_DB="sqlite:///$HOME/hybrid-search/results/hybrid-search.db"
+cd "$HOME/hybrid-search" # results/ there gets the log and the weights of the front
+export HYBRID_SEARCH_DB="postgresql://$USER@db.example.com/hybrid_search"
 data="$HOME/data/cifar10"
 port=6379
 

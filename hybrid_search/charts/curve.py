@@ -67,7 +67,7 @@ def curve_figure(numbers: CurveNumbers, theme: Theme) -> "go.Figure":
         )
     figure = go.Figure(traces)
     longest = max((max(epochs, default=0) for epochs, _ in numbers.curves.values()), default=0)
-    share = {"tickformat": ".0%"} if objective.unit == "share" else {}
+    share = {"tickformat": "~%"} if objective.unit == "share" else {}
     unit = f" [{'%' if objective.unit == 'share' else objective.unit}]" if objective.unit else ""
     figure.update_layout(
         **layout(theme, showlegend=len(traces) > 1, hovermode="closest"),

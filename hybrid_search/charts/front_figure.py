@@ -262,7 +262,7 @@ def title(objective: Objective) -> str:
 def _scale(objective: Objective, log: bool) -> dict[str, Any]:
     if objective.unit == "share":
         # One trial alone would get an axis from below 0 to far above 1.
-        return {"tickformat": ".0%", "hoverformat": ".2%", "autorangeoptions": {"clipmin": 0.0, "clipmax": 1.03}}
+        return {"tickformat": "~%", "hoverformat": ".2%", "autorangeoptions": {"clipmin": 0.0, "clipmax": 1.03}}
     if log and objective.name in LOGARITHMIC:
         return {"type": "log", "tickformat": "~s", "dtick": "D2"}
     return {"tickformat": "~s"} if objective.name in LOGARITHMIC else {}

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from hybrid_search.cli import confirming, following, keeping, looking, replaying, searching, taking
-from hybrid_search.cli.unseen import hide_password
+from hybrid_search.cli.unseen import words_of_command
 from hybrid_search.errors import HybridSearchError, UserError
 
 # Typer carries a click of its own in newer versions and uses the installed one in older ones: ask it which.
@@ -44,8 +44,7 @@ def _root(
 
 def main() -> None:
     """The console script."""
-    hide_password()
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(run(words_of_command()))
 
 
 def run(arguments: list[str]) -> int:

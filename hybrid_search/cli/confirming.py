@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,7 +75,8 @@ def confirm(
     from hybrid_search.cli.looking import print_front
     from hybrid_search.engines.confirming import confirm as confirm_front
 
-    with stoppable() as stopped, _bar(quiet, log_level) as (watch, notice):
+    # What Ray prints of its own accord goes to stderr: stdout is for the table.
+    with redirect_stdout(sys.stderr), stoppable() as stopped, _bar(quiet, log_level) as (watch, notice):
 
         def begin(confirmation: "Confirmation", plan: "Plan") -> None:
             watch(confirmation, plan)
@@ -101,8 +102,9 @@ def confirm(
             notice=notice,
             log_level=log_level or "info",
         )
-    print_front(confirmation.ledger, confirmation.record, form)
-    _closing(confirmation, db, stopped=stopped.signal is not None, tell=nothing if quiet else say)
+    tell = nothing if quiet else say
+    print_front(confirmation.ledger, confirmation.record, form, tell)
+    _closing(confirmation, db, stopped=stopped.signal is not None, tell=tell)
     confirmation.ledger.close()
     sys.stdout.flush()
     if stopped.signal is not None:
@@ -117,13 +119,15 @@ def _bar(
 ) -> Iterator[tuple[Callable[["Confirmation", "Plan"], None], Callable[[str], None]]]:
     """A progress bar on stderr: retrainings, trials in doubt, time; plain lines where stderr is no terminal.
 
-    What watches the confirmation, and what tells the user a line beside the bar.
+    What watches the confirmation, and what tells the user a line beside the bar; `quiet` leaves out how it goes, not
+    what is to be read.
     """
     with progress_bar(left=False, quiet=quiet) as bar, shown_log(log_level, bar.console):
 
-        def tell(text: str) -> None:
-            if not quiet:
-                bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        def notice(text: str) -> None:
+            bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+        tell = nothing if quiet else notice
 
         def watch(confirmation: "Confirmation", plan: "Plan") -> None:
             tell(_opening(confirmation))
@@ -145,7 +149,7 @@ def _bar(
 
             plan.event = event
 
-        yield watch, tell
+        yield watch, notice
 
 
 def _reason(text: str) -> str:

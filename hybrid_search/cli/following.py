@@ -2,13 +2,14 @@
 
 import json
 import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hybrid_search.cli.printing import Database, Format, FormatOption, print_rows
-from hybrid_search.errors import SettingsError
+from hybrid_search.cli.printing import Database, Format, FormatOption, print_rows, say
+from hybrid_search.errors import LedgerAway, SettingsError
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -56,26 +57,35 @@ def status(
 
 
 def _watch(ledger: "Ledger", name: str, every: float, form: Format) -> None:
-    """Look again and again; ends with the search's own end."""
+    """Look again and again; ends with the search's own end, be it short of its target."""
     from rich.console import Console
     from rich.live import Live
 
+    if form is Format.json:
+        for found in _looks(ledger, name, every, say):
+            print(json.dumps(found.to_dict()), flush=True)
+        return
+    with Live(console=Console(), auto_refresh=False) as live:
+        for found in _looks(ledger, name, every, live.console.print):
+            live.update(_drawn(found), refresh=True)
+
+
+def _looks(ledger: "Ledger", name: str, every: float, tell: Callable[[str], None]) -> Iterator["SearchStatus"]:
+    """How the search stands, until it is finished or its driver has ended in order; an outage is waited out."""
     from hybrid_search.status import status_of
 
-    if form is Format.json:
-        while True:
+    driven = False
+    while True:
+        try:
             found = status_of(ledger, ledger.search(name))
-            print(json.dumps(found.to_dict()), flush=True)
-            if found.course == "finished":
+        except LedgerAway as error:
+            tell(str(error))
+        else:
+            yield found
+            if found.course == "finished" or (driven and found.course == "idle"):
                 return
-            time.sleep(every)
-    with Live(console=Console(), auto_refresh=False) as live:
-        while True:
-            found = status_of(ledger, ledger.search(name))
-            live.update(_drawn(found), refresh=True)
-            if found.course == "finished":
-                return
-            time.sleep(every)
+            driven = found.course == "running"
+        time.sleep(every)
 
 
 def _drawn(found: "SearchStatus") -> "Group":

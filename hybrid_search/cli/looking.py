@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -219,7 +220,7 @@ def front(
         print_front(ledger, ledger.search(name), form)
 
 
-def print_front(ledger: "Ledger", record: "SearchRecord", form: Format) -> None:
+def print_front(ledger: "Ledger", record: "SearchRecord", form: Format, tell: Callable[[str], None] = say) -> None:
     """Print the front of one search; JSON is a list of objects with trial, objectives, digest and architecture."""
     from hybrid_search.architecture import Architecture
     from hybrid_search.cli.certainty import aligned, certainty, confirmed_row
@@ -260,14 +261,17 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format) -> None:
     if form is Format.table and standings:
         told = [name for name in present if name != "params" or name in record.objectives]  # the line is long enough
         lines = [confirmed_row(row, standings.get(row["trial"]), told, record.tuned) for row in rows]
-        print_rows(aligned(lines), form, title=f"{title}, with 95 % intervals")
-        _known_off_front(ledger, record, known, numbers)
+        sure = any(standing.intervals for standing in standings.values())
+        print_rows(
+            aligned(lines), form, title=f"{title}, {'with 95 % intervals' if sure else 'intervals need two seeds'}"
+        )
+        _known_off_front(ledger, record, known, numbers, tell)
         return
     shown = {"trial": str, **{name: OBJECTIVES[name].text for name in present}}
     shown |= {**dict.fromkeys(record.tuned, "{:.3g}".format), "design": str}
     print_rows(rows, form, title=title, shown=shown)
     if form is Format.table:
-        _known_off_front(ledger, record, known, numbers)
+        _known_off_front(ledger, record, known, numbers, tell)
 
 
 def _known_off_front(
@@ -275,6 +279,7 @@ def _known_off_front(
     record: "SearchRecord",
     known: "Mapping[str, str]",
     front: "Sequence[int]",
+    tell: Callable[[str], None],
 ) -> None:
     """Say how the known designs did that are not on the front."""
     from hybrid_search.objectives import OBJECTIVES
@@ -283,7 +288,7 @@ def _known_off_front(
     for trial in ledger.trials(record.id, off) if known else []:
         if trial.state == "complete" and trial.digest in known:
             told = ", ".join(OBJECTIVES[name].text(trial.measurements.get(name)) for name in record.objectives)
-            say(f"off the front: trial {trial.number}, {known[trial.digest]}: {told}")
+            tell(f"off the front: trial {trial.number}, {known[trial.digest]}: {told}")
 
 
 def doctor(

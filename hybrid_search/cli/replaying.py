@@ -73,7 +73,7 @@ def replay(
     if out is not None and not out.resolve().parent.parent.is_dir():  # one folder is made; a longer path is a mistake
         raise SettingsError(f"--out must lie in a folder that exists; got {out}.")
     if out is not None and find_spec("plotly") is None:
-        raise SettingsError("--out needs plotly, which is not installed. Install it: pip install 'hybrid-search[page]'")
+        raise SettingsError("--out needs plotly, which is not installed. Install it: pip install plotly")
     judges = [name.strip() for name in pruners.split(",") if name.strip()]
     table = _table(source, objectives, known, db, curves=judges != ["none"])
     limit = min(100, len(table.designs)) if evaluations is None else evaluations

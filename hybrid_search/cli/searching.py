@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,7 +23,7 @@ from hybrid_search.cli.printing import (
     say,
     shown_log,
 )
-from hybrid_search.errors import LedgerError, SettingsError
+from hybrid_search.errors import LedgerAway, SettingsError
 
 if TYPE_CHECKING:
     from hybrid_search.engines.drive import Plan
@@ -127,7 +127,8 @@ def run(
         {"data": data, "data_dir": str(data_dir) if data_dir else None, "epochs": epochs, "seed": seed},
         settings,
     )
-    with stoppable() as stopped, _bar(quiet, log_level) as (watch, notice):
+    # What Ray prints of its own accord goes to stderr: stdout is for the table.
+    with redirect_stdout(sys.stderr), stoppable() as stopped, _bar(quiet, log_level) as (watch, notice):
 
         def begin(search: "Search", plan: "Plan") -> None:
             watch(search, plan)
@@ -232,7 +233,7 @@ def stoppable() -> Iterator[_Stopped]:
     before = {number: signal.signal(number, stopped) for number in SIGNALS}
     try:
         yield stopped
-    except LedgerError as error:
+    except LedgerAway as error:
         if stopped.signal is None:
             raise
         say(f"hybrid-search: {error}")  # the database was away when the search was to stop
@@ -260,13 +261,15 @@ def _bar(
 ) -> Iterator[tuple[Callable[["Search", "Plan"], None], Callable[[str], None]]]:
     """A progress bar on stderr: trials, front, hypervolume, time left; plain lines where stderr is no terminal.
 
-    What watches the search, and what tells the user a line beside the bar.
+    What watches the search, and what tells the user a line beside the bar; `quiet` leaves out how it goes, and not
+    what is to be read.
     """
     with progress_bar(quiet=quiet) as bar, shown_log(log_level, bar.console):
 
-        def tell(text: str) -> None:
-            if not quiet:
-                bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        def notice(text: str) -> None:
+            bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+        tell = nothing if quiet else notice
 
         def watch(search: "Search", plan: "Plan") -> None:
             done = _done(search)
@@ -290,7 +293,7 @@ def _bar(
 
             plan.event = event
 
-        yield watch, tell
+        yield watch, notice
 
 
 def _done(search: "Search") -> int:
@@ -319,6 +322,8 @@ def _opening(search: "Search", done: int) -> str:
     where = f"{search.space.size():,} designs, {search.ledger.shown}"
     if not done and not search.progress().counts["running"]:
         return f"search {record.name!r} begins: {record.target} trials ({what}; {where})"
+    if search.over():
+        return f"search {record.name!r} has its {record.target} trials ({what}; {where})"
     return f"search {record.name!r} goes on from {done} to {record.target} trials ({what}; {where})"
 
 
@@ -356,7 +361,7 @@ def _closing(search: "Search", form: Format, db: str | None, *, stopped: bool, t
 
     progress, name = search.progress(), search.record.name
     if progress.counts["complete"]:
-        print_front(search.ledger, search.record, form)
+        print_front(search.ledger, search.record, form, tell)
     spent = ", ".join(f"{count:,} {what}" for what, count in _spent(progress).items())
     reference = ", ".join(o.text(value) for o, value in zip(search.objectives, progress.reference, strict=True))
     tell(f"\ntrials: {spent}; hypervolume {progress.hypervolume:.4g} against ({reference})")

@@ -1,37 +1,38 @@
-"""A database password on the command line, moved to where it is not seen.
+"""Passwords on the command line, moved to where they are not seen.
 
 Every user of a machine can read command lines (`ps`), and Ray keeps that of its driver in the cluster's records.
 """
 
+import json
 import os
 import re
 import sys
 from collections.abc import Sequence
-from urllib.parse import unquote
 
-PASSWORD = re.compile(r"(?<=://)([^:/@]*):([^@]*)@")
+FLAGS = ("--db", "--to")
+BEFORE_HOST = re.compile(r"(?<=://)([^:/?#]*):([^/?#]*)@")  # user:password@
+IN_QUERY = re.compile(r"(?<=[?&])(?:ssl)?password=[^&#]*&?")
+KEPT = "HYBRID_SEARCH_COMMAND_LINE"  # of this process alone, from its start to its first line
 
 
-def hide_password() -> None:
-    """Start this process again where a --db on its command line holds a password: without it there, and with it in
-    PGPASSWORD, where the ledger and libpq look. Elsewhere, and where two passwords came, nothing is done."""
-    shown, passwords = without_passwords(sys.orig_argv)
-    if len(passwords) == 1 and os.name == "posix":
-        os.environ["PGPASSWORD"] = passwords.pop()
+def words_of_command() -> list[str]:
+    """The words after the command's name. Where the URL of a --db or --to among them holds a password, this process
+    starts again without it on its command line, and takes the words as they were from its environment."""
+    kept = os.environ.pop(KEPT, None)
+    if kept is not None:
+        found: list[str] = json.loads(kept)
+        return found
+    shown = without_passwords(sys.orig_argv)
+    if shown != sys.orig_argv and os.name == "posix":
+        os.environ[KEPT] = json.dumps(sys.argv[1:])
         os.execv(sys.executable, [sys.executable, *shown[1:]])
+    return sys.argv[1:]
 
 
-def without_passwords(words: Sequence[str]) -> tuple[list[str], set[str]]:
-    """A command line without the passwords of its database URLs, and those passwords as they are, unquoted."""
-    passwords: set[str] = set()
-
-    def strip(match: re.Match[str]) -> str:
-        passwords.add(unquote(match[2]))
-        return f"{match[1]}@"
-
-    flags = ("--db", "--to")
+def without_passwords(words: Sequence[str]) -> list[str]:
+    """A command line without the passwords of its database URLs."""
     shown = []
     for before, word in zip(["", *words], words, strict=False):
-        is_url = before in flags or word.startswith(tuple(f"{flag}=" for flag in flags))
-        shown.append(PASSWORD.sub(strip, word, count=1) if is_url else word)
-    return shown, passwords
+        is_url = before in FLAGS or word.startswith(tuple(f"{flag}=" for flag in FLAGS))
+        shown.append(IN_QUERY.sub("", BEFORE_HOST.sub(r"\1@", word, count=1)).rstrip("?&") if is_url else word)
+    return shown

@@ -107,5 +107,5 @@ def _check_installed() -> None:
     if missing:
         raise UserError(
             f"the dashboard needs {', '.join(NEEDED)}; {', '.join(missing)} is not installed. "
-            "Install them: pip install 'hybrid-search[page]'"
+            f"Install them: pip install {' '.join(missing)}"
         )

@@ -1,7 +1,8 @@
 """The table of engines, and `run`: a whole search in one call."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -110,15 +111,18 @@ def enter(wanted: SearchRecord, ledger: Ledger, as_begun: Sequence[str] = ()) ->
     return found
 
 
-def go_on(wanted: SearchRecord, ledger: Ledger, stopping: Stopping | None = None, *, waited: bool = False) -> Search:
+def go_on(
+    wanted: SearchRecord, ledger: Ledger, stopping: Stopping | None = None, *, taken_over: bool = False
+) -> Search:
     """The search of this name, ready to be driven further.
 
     A search that was interrupted goes on to its target; one that reached it goes on to `wanted.target` trials, or by
-    that many more where it already holds as many; not so after having waited for the driver that brought it there.
+    that many more where it already holds as many; not so where it was `taken_over` from a driver that had not ended in
+    order, as by a kill just after the last trial: nobody has asked for more since.
     """
     found = ledger.search(wanted.name)
     done = sum(count for state, count in ledger.counts(found.id).items() if state != "running")
-    if waited or done < found.target:
+    if taken_over or done < found.target:
         target = max(found.target, wanted.target)
     else:
         target = wanted.target if wanted.target > done else done + wanted.target
@@ -133,10 +137,22 @@ def open_search(
 ) -> Search:
     """The search that asks this question, new or gone on with, to be asked and told by hand; see `enter`, `go_on`.
 
-    It takes no lead: where several processes may drive the search, `engines.lead.leading` is to be held around it.
+    It takes no lead: where several processes may drive the search, use `led_search`.
     """
     enter(wanted, ledger, as_begun)
     return go_on(wanted, ledger, stopping)
+
+
+@contextmanager
+def led_search(
+    wanted: SearchRecord, ledger: Ledger, plan: Plan, stopping: Stopping | None = None, as_begun: Sequence[str] = ()
+) -> Iterator[Search]:
+    """The search that asks this question, led by this process for as long as this lasts: see `lead.leading`."""
+    record = enter(wanted, ledger, as_begun)
+    with leading(ledger, record, plan) as taken:
+        search = go_on(wanted, ledger, stopping, taken_over=taken)
+        search.weights.sweep()
+        yield search
 
 
 def _same_question(found: SearchRecord, wanted: SearchRecord) -> None:
@@ -254,16 +270,18 @@ def run(
     chosen = import_module(ENGINES[engine])
     root = root_of(checkpoints, ledger, engine, address)
     with chosen.ready(plan):
-        opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
-        record = enter(wanted, opened, ("warm_start",) if warm_start is None else ())
-        with kept(beside(opened.url, ".log"), plan.notice, log_level), leading(opened, record, plan) as waited:
-            search = go_on(wanted, opened, stopping, waited=waited)
-            with checkpoints_of(root, search.record, opened) as plan.checkpoints:
-                if watch:
-                    watch(search, plan)
-                if root is None and checkpoints is None:
-                    plan.notice(UNKEPT)
-                _drive(chosen, search, plan)
+        opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger, notice=plan.notice)
+        as_begun = ("warm_start",) if warm_start is None else ()
+        with (
+            kept(beside(opened.url, ".log"), plan.notice, log_level),
+            led_search(wanted, opened, plan, stopping, as_begun) as search,
+            checkpoints_of(root, search.record, opened) as plan.checkpoints,
+        ):
+            if watch:
+                watch(search, plan)
+            if root is None and checkpoints is None:
+                plan.notice(UNKEPT)
+            _drive(chosen, search, plan)
     return search
 
 
@@ -271,9 +289,13 @@ def _drive(chosen: Any, search: Search, plan: Plan) -> None:
     """Drive a search with an engine's module; its beginning and its end stand in the log."""
     record = search.record
     facts = {"engine": chosen.__name__.rpartition(".")[2], "sampler": record.sampler, "version": __version__}
-    LOG.info("search goes on", extra=about(search=record.name, **facts, **search.progress().counts))
+    counts = search.progress().counts
+    LOG.info(
+        f"search {'goes on' if any(counts.values()) else 'begins'}", extra=about(search=record.name, **facts, **counts)
+    )
     try:
-        chosen.drive(search, plan)
+        if not search.over():
+            chosen.drive(search, plan)
     finally:
         counts, why = search.progress().counts, search.stopping.why
         LOG.info("search stops", extra=about(search=record.name, asked_to=plan.stop.is_set(), why=why, **counts))

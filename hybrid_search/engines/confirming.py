@@ -12,7 +12,7 @@ from hybrid_search.engines.drive import LEASE, Plan
 from hybrid_search.engines.keeping import UNKEPT, checkpoints_of, root_of
 from hybrid_search.engines.lead import leading
 from hybrid_search.errors import LedgerError, SettingsError
-from hybrid_search.journal import kept, level_of
+from hybrid_search.journal import kept, level_of, tell
 from hybrid_search.ledger import Ledger, Opening
 from hybrid_search.ledger.connect import beside
 from hybrid_search.record import SearchRecord, Settings
@@ -72,7 +72,7 @@ def confirm(
     else:
         with Ledger(ledger, read_only=True) as reader:
             record = opened(reader).record
-        held = Ledger(ledger)
+        held = Ledger(ledger, notice=notice or tell)
     placed = (workers, cpus_per_trial, gpus_per_trial, address, resources or {})
     if evaluate is None:
         from hybrid_search.retrain import retrain

@@ -1,6 +1,5 @@
 """What every engine shares: the plan it is given, and what it does with a report."""
 
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from typing import Any, Literal, Protocol
 
 from hybrid_search.checkpoints import Checkpoints, Keeping
 from hybrid_search.errors import HybridSearchError
+from hybrid_search.journal import tell
 from hybrid_search.search import Outcome, Trial
 from hybrid_search.worker import Evaluate, Report
 
@@ -68,10 +68,11 @@ class Plan:
     stop: threading.Event = field(default_factory=threading.Event)
     completed: int = 0  # trials that ended well, and those that failed, since this driver began
     failed: int = 0
-    notice: Callable[[str], None] = lambda text: print(text, file=sys.stderr)  # what the user should read
+    notice: Callable[[str], None] = tell  # what the user should read
     # Trials (ids) whose worker has not shown a sign of life in time; an engine with workers apart keeps it.
     silent: set[int] = field(default_factory=set)
     checkpoints: Checkpoints | None = None  # None: trials keep none
+    told: set[tuple[int, str]] = field(default_factory=set)  # what was said of checkpoints, by trial
 
     def keeping(self, trial: Trial) -> Keeping | None:
         """Where this trial keeps its checkpoints, for the worker that runs it."""
@@ -108,6 +109,10 @@ def _handed(
         plan.event("failed", trial.number)
         _failed(plan, kind, text)
         return None
+    said = (trial.number, report.facts.get("checkpoint", ""))
+    if said[1] and said not in plan.told:
+        plan.told.add(said)
+        plan.notice(f"trial {trial.number}: {said[1]}")
     if report.fresh:
         verdict = search.report(trial, report.rung, report.measurements, report.facts, last=report.ended)
         if verdict == "stop":
@@ -123,7 +128,10 @@ def _handed(
     plan.completed += 1
     weights = fetch(report.weights) if keep and report.weights is not None else None
     if weights is not None:
-        search.keep_weights(trial, weights)
+        try:
+            search.keep_weights(trial, weights)
+        except OSError as error:  # its numbers are safe: who wants its weights trains it again
+            plan.notice(f"the weights of trial {trial.number} are not kept: {error}")
     plan.event("complete", trial.number)
     return None
 

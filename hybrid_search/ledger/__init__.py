@@ -5,6 +5,7 @@ Only the driver writes. Every public write is one transaction, committed before 
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar
 from uuid import uuid4
@@ -26,8 +27,10 @@ from sqlalchemy import (
 )
 
 from hybrid_search.errors import LedgerError, UnknownName, nearest
+from hybrid_search.journal import tell
 from hybrid_search.ledger import leases
 from hybrid_search.ledger.connect import database_url, open_engine, patience_with, shown, without_password
+from hybrid_search.ledger.driver import Driver
 from hybrid_search.ledger.patience import patiently, repeated
 from hybrid_search.ledger.tables import (
     FailureRow,
@@ -55,15 +58,19 @@ class Ledger:
     """The results database at a URL (default: HYBRID_SEARCH_DB, else sqlite:///results/hybrid-search.db).
 
     Raises LedgerError where the database cannot be opened, or is not a ledger of this version. Read-only ledgers take
-    no lock and create nothing. Writes to a search that another driver leads raise LostLease: see `take_lead`.
+    no lock and create nothing. Writes to a search that another driver leads raise LostLease: see `take_lead`;
+    LedgerAway where the database goes away for longer than patience lasts. `notice` is told of that, and of an
+    upgraded ledger.
     """
 
-    def __init__(self, url: str | None = None, *, read_only: bool = False) -> None:
+    def __init__(
+        self, url: str | None = None, *, read_only: bool = False, notice: Callable[[str], None] = tell
+    ) -> None:
         self.url = database_url(url)
         self.read_only = read_only
-        self.patience = patience_with(self.url, read_only=read_only)
+        self.patience = replace(patience_with(self.url, read_only=read_only), notice=notice)
         self.lease_seconds = LEASE_SECONDS
-        self._engine = open_engine(self.url, read_only=read_only)
+        self._engine = open_engine(self.url, read_only=read_only, notice=notice)
         # A ledger that is forgotten gives its connections back too; not at exit, which forked children share.
         finalize(self, self._engine.dispose).atexit = False
         self._leads: dict[int, str] = {}  # search id -> this ledger's own driver of it
@@ -200,13 +207,15 @@ class Ledger:
         self._transact(work)
 
     def lead(self, search_id: int) -> Lease:
-        """Who drives a search at the moment."""
+        """Who drives a search at the moment; a driver of this machine that is gone holds no lease."""
         query = select(SearchRow.driver, SearchRow.driver_until).where(SearchRow.id == search_id)
 
         def work(db: Connection) -> Lease:
             return Lease(*db.execute(query).one(), leases.clock(db))
 
-        return self._transact(work)
+        lease = self._transact(work)
+        gone = lease.live and Driver().is_gone(lease.driver or "")
+        return lease._replace(until=None) if gone else lease
 
     def _own_search(self, db: Connection, search_id: int) -> None:
         leases.own_search(db, search_id, self._leads.get(search_id))
@@ -274,7 +283,7 @@ class Ledger:
 
         def work(db: Connection) -> int:
             written = select(FailureRow.kind).where(FailureRow.trial_id == trial_id, FailureRow.attempt == attempt)
-            if db.execute(written).scalar_one_or_none() is not None:
+            if repeated(db) and db.execute(written).scalar_one_or_none() is not None:
                 return attempt + 1  # written before, in a transaction whose answer was lost
             row = self._own_trial(db, trial_id, attempt)
             if row.state != "running":
@@ -321,7 +330,8 @@ class Ledger:
             values: dict[str, Any] = {"rung": rung, "changed": _next_change(db), "expires": self._expiry(db)}
             values["spared"] = case((TrialRow.spared >= rung, None), else_=TrialRow.spared)
             if facts:
-                values |= {"facts": dict(facts), "worker": facts.get("worker", "")}
+                said = {name: self._without_secrets(value) for name, value in facts.items()}
+                values |= {"facts": said, "worker": said.get("worker", "")}
             db.execute(update(TrialRow).where(TrialRow.id == trial_id).values(**values))
 
         self._transact(work)

@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -13,11 +13,12 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from hybrid_search.errors import LedgerError
+from hybrid_search.errors import HybridSearchError, LedgerError
+from hybrid_search.journal import tell
 from hybrid_search.ledger.patience import Patience, first_line, usual_patience
 from hybrid_search.ledger.postgres import is_starting, postgres_engine
 from hybrid_search.ledger.schema import HEAD, revision_of, upgrade
-from hybrid_search.ledger.sqlite import sqlite_engine
+from hybrid_search.ledger.sqlite import network_of, sqlite_engine
 
 DEFAULT_URL = "sqlite:///results/hybrid-search.db"
 POSTGRES = ("postgres", "postgresql", "postgresql+psycopg")  # one driver under the names that people write
@@ -86,11 +87,11 @@ def beside(url: URL, ending: str) -> Path:
     return Path("results") / f"{served.replace('/', '_')}{ending}"
 
 
-def open_engine(url: URL, *, read_only: bool = False) -> Engine:
+def open_engine(url: URL, *, read_only: bool = False, notice: Callable[[str], None] = tell) -> Engine:
     """An engine whose database answers and has the schema of this version; LedgerError in one line otherwise.
 
     A database that does not exist yet is created where it is a file, except when it is opened read-only. A server that
-    is just starting is waited for, as long as patience lasts.
+    is just starting is waited for, as long as patience lasts. `notice` is told of an older ledger that was upgraded.
     """
     with _opening(url, read_only) as (engine, revision):
         if revision != HEAD and read_only:
@@ -99,8 +100,13 @@ def open_engine(url: URL, *, read_only: bool = False) -> Engine:
             raise LedgerError(
                 f"{law}; {shown(url)} holds {holds}. hybrid-search db upgrade brings an older one up to date."
             )
+        if url.get_backend_name() == "sqlite" and not read_only and (kind := network_of(Path(str(url.database)))):
+            notice(
+                f"{shown(url)} lies on a network file system ({kind}), where SQLite is safe for one machine at a time: "
+                "use status, dashboard and a second command on this machine alone, or PostgreSQL"
+            )
         if revision != HEAD:
-            upgrade(engine, url, revision, shown(url))
+            upgrade(engine, url, revision, shown(url), notice)
         return engine
 
 
@@ -120,7 +126,7 @@ def _opening(url: URL, read_only: bool) -> Iterator[tuple[Engine, str | None]]:
     try:
         engine = (sqlite_engine if url.get_backend_name() == "sqlite" else postgres_engine)(url, read_only)
     except (NoSuchModuleError, ImportError) as error:
-        install = "pip install 'hybrid-search[postgres]'"
+        install = "pip install 'psycopg[binary]'"
         raise LedgerError(
             f"--db {shown(url)} needs a driver that is not there: {error}. Install it: {install}"
         ) from None
@@ -132,7 +138,7 @@ def _opening(url: URL, read_only: bool) -> Iterator[tuple[Engine, str | None]]:
     except (DBAPIError, sqlite3.Error, OSError) as error:
         engine.dispose()
         raise _closed(url, error) from None
-    except LedgerError:
+    except HybridSearchError:
         engine.dispose()
         raise
 

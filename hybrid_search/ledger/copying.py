@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import NAMESPACE_OID, uuid5
 
-from sqlalchemy import Connection, Table, delete, func, insert, select, update
+from sqlalchemy import Connection, Table, delete, func, insert, select, text, update
 
 from hybrid_search.errors import LedgerError
 from hybrid_search.ledger import leases
@@ -54,6 +54,8 @@ def copy_search(
     uid = found.uid if wanted == found.name else uuid5(NAMESPACE_OID, f"{found.uid}/{wanted}").hex
 
     def work(here: Connection, there: Connection) -> Copied:
+        if there.dialect.name == "postgresql":  # it waits while the other side is read and weights are written
+            there.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         copy = _Copy(here, there, found.id, wanted, uid, target.shown)
         search_id = copy.search()
         copy.of_the_search()

@@ -4,7 +4,6 @@ A commit whose answer was lost may have been made. Work that is tried again is t
 writes nothing twice.
 """
 
-import logging
 import math
 import os
 import random
@@ -17,10 +16,10 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from hybrid_search.errors import LedgerError
+from hybrid_search.errors import LedgerAway, LedgerError
+from hybrid_search.journal import tell
 
 T = TypeVar("T")
-LOG = logging.getLogger(__name__)
 
 SECONDS = 300.0  # a writer's
 READER_SECONDS = 5.0  # somebody is looking at the screen meanwhile
@@ -32,10 +31,6 @@ SLICE = 0.25  # seconds within which a wait notices that it was given up
 PASSING = ("08", "57P01", "57P02", "57P03", "53300", "53100", "40001", "40P01")
 # SQLite's extended result codes: no room on the disk, and another process that holds the file.
 PASSING_SQLITE = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")
-
-
-def _say(line: str) -> None:
-    LOG.warning("%s", line)
 
 
 class Outage:
@@ -70,7 +65,7 @@ class Patience:
     """How long an outage is borne, who is told of its begin and end, and who may say that it is enough."""
 
     seconds: float = SECONDS
-    notice: Callable[[str], None] = _say
+    notice: Callable[[str], None] = tell
     given_up: Callable[[], bool] = lambda: False
     hide: Callable[[str], str] = str  # strikes secrets out of a driver's message
     outage: Outage = field(default_factory=Outage)
@@ -78,7 +73,7 @@ class Patience:
     def wait_for(self, work: Callable[[], T], is_passing: Callable[[Exception], bool], shown: str) -> T:
         """The answer of `work`, which is called again while it raises what passes; else what it raised.
 
-        LedgerError, in one line, where patience ends first.
+        LedgerAway, in one line, where patience ends first.
         """
         tries = 0
         while True:
@@ -96,7 +91,7 @@ class Patience:
                 self.notice(f"{shown} does not answer ({reason}); trying again for up to {self.seconds:g} s")
             lasted = self.outage.lasted()
             if lasted >= self.seconds or self.given_up():
-                raise LedgerError(
+                raise LedgerAway(
                     f"the database must answer; {shown} has not for {lasted:.0f} s: {reason}. What it acknowledged is "
                     "kept, and the same command goes on."
                 )

@@ -15,6 +15,14 @@ CONNECT = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,  # milliseconds
 }
+# What the server is told of each connection. A driver that froze in a transaction, or whose machine lost its power,
+# holds the row of its search locked: the server ends its session then, and the next driver waits no longer.
+SESSION = {
+    "idle_in_transaction_session_timeout": "30s",
+    "tcp_keepalives_idle": "15s",
+    "tcp_keepalives_interval": "5s",
+    "tcp_keepalives_count": "3",
+}
 STARTING = ("starting up", "shutting down", "not yet accepting connections", "recovery mode")
 
 
@@ -33,8 +41,11 @@ def postgres_engine(url: URL, read_only: bool) -> Engine:
     )
 
     @event.listens_for(engine, "connect")
-    def text_of_any_kind(connection: Any, _record: Any) -> None:
+    def prepare(connection: Any, _record: Any) -> None:
         connection.adapters.register_dumper(str, _dumper())
+        for name, value in SESSION.items():
+            connection.execute(f"SET {name} = '{value}'")
+        connection.commit()
 
     if read_only:
         return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)

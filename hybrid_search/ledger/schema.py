@@ -1,7 +1,7 @@
 """The schema's revisions: which one a database holds, and bringing it to this version's."""
 
-import logging
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
@@ -15,7 +15,6 @@ __all__ = ["HEAD", "MIGRATIONS", "revision_of", "upgrade"]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK = zlib.crc32(b"hybrid-search schema")  # PostgreSQL's advisory locks go by number
-LOG = logging.getLogger(__name__)
 
 
 def revision_of(engine: Engine) -> str | None:
@@ -31,10 +30,11 @@ def _revision(connection: Connection) -> str | None:
     return None if found is None else str(found)
 
 
-def upgrade(engine: Engine, url: URL, revision: str | None, shown: str) -> Path | None:
+def upgrade(engine: Engine, url: URL, revision: str | None, shown: str, notice: Callable[[str], None]) -> Path | None:
     """Bring the schema to HEAD with Alembic; an unknown revision was written by a newer version and is refused.
 
-    A file that holds an older ledger is copied first; the copy is returned. Processes that come together take turns.
+    A file that holds an older ledger is copied first; the copy is returned, and `notice` told of both. Processes
+    that come together take turns.
     """
     from alembic import command
     from alembic.config import Config
@@ -43,6 +43,8 @@ def upgrade(engine: Engine, url: URL, revision: str | None, shown: str) -> Path 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if revision is not None and not (revision.isdecimal() and len(revision) == len(HEAD)):
+        raise LedgerError(f"--db must name a ledger or an empty database; {shown} is of another program ({revision}).")
     if revision is not None and revision not in known:
         raise LedgerError(
             f"--db must name a ledger of this version or an older one; {shown} holds revision {revision}, newer than "
@@ -62,5 +64,5 @@ def upgrade(engine: Engine, url: URL, revision: str | None, shown: str) -> Path 
         command.upgrade(config, "head")
     if revision not in (None, HEAD):
         kept = f"; as it was: {copied}" if copied else ""
-        LOG.warning("the ledger %s was brought from revision %s to %s%s", shown, revision, HEAD, kept)
+        notice(f"the ledger {shown} was brought from revision {revision} to {HEAD}{kept}")
     return copied

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,22 @@ def sqlite_engine(url: URL, read_only: bool) -> Engine:
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "lustre", "gpfs", "beegfs", "ceph", "fuse.sshfs", "afs")
+
+
+def network_of(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str | None:
+    """The kind of network file system that a path lies on; None where it lies on none, or that cannot be told."""
+    found: tuple[int, str] = (0, "")
+    with suppress(OSError):
+        where = path.resolve()
+        for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
+            _, folder, kind, *_ = line.split(" ")
+            folder = folder.replace("\\040", " ")
+            if where.is_relative_to(folder):
+                found = max(found, (len(folder), kind))
+    return found[1] if found[1] in NETWORK else None
 
 
 def backup(path: Path, revision: str) -> Path:

@@ -25,8 +25,8 @@ from hybrid_search.redaction import redacted
 # Evaluation, or a plain mapping of numbers; the last one counts. With keywords `resume` and `keep`, both None by
 # default, it is given the state to go on from, a flat mapping of tensors, or None; and a function `keep(rung, state)`
 # to call before each report, where `state` is a function that gives the state, such as a module's `state_dict`: it is
-# called where a checkpoint is due. CheckpointError before the first report refuses what was given as `resume`; the
-# evaluation is then called again without.
+# called where a checkpoint is due. An error of the code before the first report, CheckpointError above all, refuses
+# what was given as `resume`; the evaluation is then called again without.
 Evaluate = Callable[..., Iterator[Evaluation | Mapping[str, float]]]
 
 
@@ -91,8 +91,11 @@ class Advancing:
             try:
                 self._resume(found.checkpoint)
                 return
-            except CheckpointError as error:  # of the evaluation, which has not begun
-                self._say(str(error))
+            except Exception as error:  # what it does without the checkpoint says whether that is at fault
+                if not isinstance(error, CheckpointError) and not _is_bug(error):
+                    raise
+                words = str(error).strip().splitlines() or [type(error).__name__]
+                self._say(words[0])
                 del self._facts["resumed"]
                 self._last, self._good = Report(0, {}, {}), 0
                 self._curve.clear()
@@ -158,7 +161,14 @@ class Advancing:
 
     def _say(self, what: str) -> None:
         if what:
-            self._facts["checkpoint"] = what
+            self._facts["checkpoint"] = redacted(what)
+
+
+def _is_bug(error: Exception) -> bool:
+    """Whether an error may come of a state that does not fit, as of a network that was changed meanwhile."""
+    from hybrid_search.evaluate import classify_failure
+
+    return classify_failure(error) == "bug"
 
 
 def takes_checkpoints(evaluate: Evaluate) -> bool:

@@ -19,7 +19,8 @@ class Box:
         self._keeping[key] = keeping
 
     def keeping(self, key: str) -> Keeping | None:
-        """Where this trial keeps its checkpoints, for the worker that begins it."""
+        """Where this trial keeps its checkpoints, for the worker that begins it: its first sign of life."""
+        self.live(key, 0.0)
         return self._keeping.pop(key, None)
 
     def put(self, key: str, report: Report) -> None:
@@ -34,6 +35,11 @@ class Box:
     def live(self, key: str, rung: float) -> None:
         """A sign of life of a worker whose rung has taken that many seconds."""
         self._heard[key] = time.monotonic(), rung
+
+    def forget(self, key: str) -> None:
+        """Let go of a trial that is over."""
+        for held in (self._heard, self._reports, self._keeping):
+            held.pop(key, None)
 
     def lives(self) -> dict[str, tuple[float, float]]:
         """By trial: seconds since its worker was heard, and seconds that its rung has taken."""

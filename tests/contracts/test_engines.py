@@ -173,6 +173,21 @@ def test_weights_reach_the_ledgers_folder_and_facts_its_rows(engine, ledger):
         assert (trial.facts["device"], trial.worker) == ("cpu", "w")
 
 
+def test_weights_that_cannot_be_written_cost_the_search_nothing_else(ledger):
+    def evaluate(architecture, settings):
+        yield Evaluation(1, 1, {"accuracy": 0.5}, {}, weights=b"weights")
+
+    def watch(search, plan):
+        plan.notice = said.append
+
+    said = []
+    Path(f"{ledger.url.database}.weights").write_text("in the way")
+    run(SPACE, trials=3, engine="local", ledger=ledger, evaluate=evaluate, watch=watch)
+    assert ledger.counts(1) == {"complete": 3}
+    assert ledger.kept_weights(1) == []
+    assert any(line.startswith("the weights of trial 0 are not kept: ") for line in said)
+
+
 @TUNE_LONG
 @pytest.mark.parametrize("kind", ["a word", "no generator", "a list"])
 def test_an_evaluation_that_gives_no_numbers_fails_its_trial_and_not_the_search(engine, ledger, kind):

@@ -25,9 +25,9 @@ def asked(tmp_path, sampler, seed, space, trials, mark=""):
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_the_same_seed_proposes_the_same(tmp_path, sampler):
     space = load_space("digits")
-    first = asked(tmp_path, sampler, 0, space, 14)
-    assert first == asked(tmp_path, sampler, 0, space, 14, "again")
-    assert (first == asked(tmp_path, sampler, 1, space, 14)) == (sampler in ONE_ORDER)
+    first = asked(tmp_path, sampler, 0, space, 13)
+    assert first == asked(tmp_path, sampler, 0, space, 13, "again")
+    assert (first[:8] == asked(tmp_path, sampler, 1, space, 8)) == (sampler in ONE_ORDER)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

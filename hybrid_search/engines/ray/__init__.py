@@ -13,7 +13,7 @@ from typing import Any
 
 from hybrid_search.engines.drive import Driven, Plan, finish
 from hybrid_search.engines.ray.crew import Crew, Worker
-from hybrid_search.engines.ray.memory import out_of_memory
+from hybrid_search.engines.ray.deaths import why_gone
 from hybrid_search.engines.ray.session import connected, ready
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.search import Trial
@@ -73,7 +73,8 @@ class _Drive:
                 if not calls:
                     time.sleep(TURN_SECONDS)  # no node has room for a worker
                     continue
-                for call in ray.wait(calls, num_returns=1, timeout=TURN_SECONDS)[0]:
+                ray.wait(calls, num_returns=1, timeout=TURN_SECONDS)
+                for call in _ready(calls):
                     if call in self._jobs:
                         self._take(call, self._jobs.pop(call))
                 self._end_late()
@@ -103,19 +104,15 @@ class _Drive:
     def _take(self, call: Any, job: _Job) -> None:
         """Hand what a worker reports to the search; it goes on, begins again, or rests."""
         import ray
-        from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
+        from ray.exceptions import RayError, RayTaskError
 
         try:
             report: Report = ray.get(call)
-        except OutOfMemoryError as error:  # Ray's monitor killed the worker to save the machine
-            self._crew.dismiss(job.worker)
-            self._lost(job, "oom", out_of_memory(str(error)) or str(error))
-            return
         except RayTaskError as error:  # the actor lives, its call did not
             report = Report(0, {}, {}, True, failure_kind="bug", failure_text=str(error))
         except RayError as error:  # dead, or cut off: either way its answer will not come
             self._crew.dismiss(job.worker)
-            self._lost(job, "lost", f"its worker died: {(str(error).strip() or type(error).__name__).splitlines()[0]}")
+            self._lost(job, *why_gone(str(error) or type(error).__name__))
             return
         now = finish(self._search, job.trial, report, self._plan, fetched)
         if now is None:
@@ -133,7 +130,10 @@ class _Drive:
         most = self._plan.timeout
         if most is None:
             return
-        for call, job in [(c, job) for c, job in self._jobs.items() if time.monotonic() - job.began > most]:
+        late = {call: job for call, job in self._jobs.items() if time.monotonic() - job.began > most}
+        for call in _ready(list(late)):  # its worker was in time; this driver was held up, as by its database
+            del late[call]
+        for call, job in late.items():
             del self._jobs[call]
             self._crew.dismiss(job.worker)
             self._lost(job, "timeout", f"a rung must end within {most:g} s; this one had not")
@@ -144,3 +144,11 @@ class _Drive:
         again = finish(self._search, job.trial, report, self._plan)
         if again is not None:
             self._again.append(again)
+
+
+def _ready(calls: list[Any]) -> list[Any]:
+    """The calls that are answered."""
+    import ray
+
+    ready: list[Any] = ray.wait(calls, num_returns=len(calls), timeout=0)[0] if calls else []
+    return ready

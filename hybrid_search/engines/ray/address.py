@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid_search.engines.drive import Plan
-from hybrid_search.errors import HybridSearchError, SettingsError
+from hybrid_search.errors import SettingsError
 
 LISTEN_SECONDS = 3.0  # an address where nothing listens by then, and a cluster that has not
 ANSWER_SECONDS = 12.0  # answered that long after, are not there
@@ -141,6 +141,6 @@ def choose_mode(address: str) -> None:
     os.environ[MODE] = "token" if asking.returncode == 3 else "disabled"
 
 
-def not_there(address: str, reason: str) -> HybridSearchError:
+def not_there(address: str, reason: str) -> SettingsError:
     """The error that names the address and what came of trying it."""
-    return HybridSearchError(f"--address must be that of a running Ray cluster; {address} is not: {reason}")
+    return SettingsError(f"--address must be that of a running Ray cluster; {address} is not: {reason}")

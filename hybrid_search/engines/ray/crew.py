@@ -46,11 +46,8 @@ class Crew:
         self._notice = plan.notice
         self._clock = clock
         self._turn = clock()
-        self._fits = fits(self._need)
+        self._fits = self._count()
         self._over = threading.Event()
-        # In a thread: while the cluster's head is away this waits for it, and running trials should not.
-        self._looking = threading.Thread(target=self._look, daemon=True)
-        self._looking.start()
         self._said: int | None = None
         self._stillborn = 0
         self._workers: list[Worker] = []
@@ -60,6 +57,9 @@ class Crew:
         made = remote(concurrency_groups={PULSE: 1}, max_restarts=0, resources=more, **options)(Actor)
         self._make = made.remote
         self._evaluate = [ray.put(plan.evaluate)]
+        # In a thread: while the cluster's head is away this waits for it, and running trials should not.
+        self._looking = threading.Thread(target=self._look, daemon=True)
+        self._looking.start()
 
     # -- at every turn --
 
@@ -76,7 +76,11 @@ class Crew:
     def _look(self) -> None:
         while not self._over.wait(LOOK_SECONDS):
             with suppress(Exception):  # the head is away: the last count stands
-                self._fits = fits(self._need)
+                self._fits = self._count()
+
+    def _count(self) -> int:
+        """How many workers the nodes hold; of those that need nothing, as many as are wished for."""
+        return fits(self._need) if self._need else self._wish or 1
 
     def _wanted(self) -> int:
         return self._fits if self._wish is None else min(self._wish, self._fits + AHEAD)

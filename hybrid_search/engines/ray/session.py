@@ -33,6 +33,11 @@ def ready(plan: Plan) -> Iterator[None]:
             f"--resources are those that the nodes of a cluster declare; got {in_words(plan.resources)} on this "
             "machine alone. Give the cluster's --address."
         )
+    elif plan.cpus_per_trial > (os.cpu_count() or 1):
+        raise SettingsError(
+            f"a trial must fit this machine, which has {os.cpu_count()} CPUs; got --cpus-per-trial "
+            f"{plan.cpus_per_trial:g}."
+        )
     elif not plan.gpus_per_trial:
         yield
         return
@@ -56,7 +61,7 @@ def connected(plan: Plan) -> Iterator[None]:
         choose_mode(address)
     import ray
 
-    with _own_signals():
+    with _own_signals(), _without_credentials():
         _connect(plan)
     try:
         yield
@@ -92,6 +97,17 @@ def _own_signals() -> Iterator[None]:
     finally:
         if mine and callable(before):
             signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _without_credentials() -> Iterator[None]:
+    """Ray's processes, and the workers that they start, take over the environment of this one as it is now, and need
+    no database: what opens it is taken out meanwhile."""
+    held = {name: os.environ.pop(name) for name in ("HYBRID_SEARCH_DB", "PGPASSWORD") if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(held)
 
 
 # -- what a trial takes, and what there is --

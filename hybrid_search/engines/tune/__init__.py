@@ -6,25 +6,26 @@ With callbacks (Weights & Biases, MLflow, TensorBoard) and a storage of your own
 
     from ray import tune
     from hybrid_search import Ledger, load_space
-    from hybrid_search.engines import open_search, question
+    from hybrid_search.engines import Plan, led_search, question
     from hybrid_search.engines.tune import TuneScheduler, TuneSearcher, trainable
     from hybrid_search.evaluate import evaluate
 
-    search = open_search(question(load_space("digits"), trials=50), Ledger())
-    searcher = TuneSearcher(search)
-    tuner = tune.Tuner(
-        tune.with_resources(trainable(evaluate, searcher), {"cpu": 1}),
-        tune_config=tune.TuneConfig(
-            search_alg=searcher,
-            scheduler=TuneScheduler(searcher),  # stops what the search says to stop
-            num_samples=-1,  # the search knows how many
-            max_concurrent_trials=8,  # without it Tune prepares one trial at a time
-            reuse_actors=True,  # without it every trial starts a process
-        ),
-        run_config=tune.RunConfig(storage_path="/shared/tune", callbacks=[...]),
-    )
-    tuner.fit()
-    searcher.close()  # raises what ended the search, if anything did
+    plan = Plan(evaluate)
+    with led_search(question(load_space("digits"), trials=50), Ledger(), plan) as search:  # one driver at a time
+        searcher = TuneSearcher(search, plan)
+        tuner = tune.Tuner(
+            tune.with_resources(trainable(evaluate, searcher), {"cpu": 1}),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=TuneScheduler(searcher),  # stops what the search says to stop
+                num_samples=-1,  # the search knows how many
+                max_concurrent_trials=8,  # without it Tune prepares one trial at a time
+                reuse_actors=True,  # without it every trial starts a process
+            ),
+            run_config=tune.RunConfig(storage_path="/shared/tune", callbacks=[...]),
+        )
+        tuner.fit()
+        searcher.close()  # raises what ended the search, if anything did
     print(search.front())
 
 Each result that Tune's callbacks see has the measurements of one rung by their names, and `rung`; each Tune trial's

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hybrid_search.engines.drive import Driven, Plan, finish
-from hybrid_search.engines.ray.memory import out_of_memory
+from hybrid_search.engines.ray.deaths import why_gone
+from hybrid_search.errors import HybridSearchError
 from hybrid_search.search import Trial
 from hybrid_search.worker import Report
 from hybrid_search.worker.actor import fetched
@@ -110,6 +112,8 @@ class TuneSearcher(Searcher):
         """A Tune trial is over. One that is over without the search's doing (a stop rule of the user's Tuner) stays
         running in the ledger: whoever opens the search again takes it up."""
         self._live.pop(trial_id, None)
+        if "box" in self.__dict__:
+            self.box.forget.remote(trial_id)
         self._shown.pop(trial_id, None)
         self._why.pop(trial_id, None)
 
@@ -148,9 +152,7 @@ class TuneSearcher(Searcher):
         trial = self._live.get(trial_id)
         if trial is None or self.ended:
             return
-        kind, text = self._why.pop(trial_id, ("lost", f"its worker died: {why}"))
-        if (memory := out_of_memory(why)) is not None:  # Ray's monitor killed the worker to save the machine
-            kind, text = "oom", memory
+        kind, text = self._why.pop(trial_id) if trial_id in self._why else why_gone(why)
         try:
             self._finish(trial_id, trial, Report(0, {}, {}, True, failure_kind=kind, failure_text=text))
         except Exception as error:
@@ -171,6 +173,11 @@ class TuneSearcher(Searcher):
         return False
 
     def _end(self, error: Exception) -> str:
+        if isinstance(error, RayError):  # the box is gone, or the cluster
+            error = HybridSearchError(
+                f"a search under Tune needs its cluster, and its Box there, to the end: {why_gone(str(error))[1]}. The "
+                "same command goes on."
+            )
         self._error = self._error or error
         return Searcher.FINISHED
 
@@ -228,10 +235,10 @@ class TuneScheduler(FIFOScheduler):
 
 
 def _last_error(trial: TuneTrial) -> str:
-    """The first line of what Tune noted last of this trial's failures, each of which begins with `Failure #`."""
+    """What Tune noted last of this trial's failures, each of which begins with `Failure #` and has its lines below."""
     try:
         text = Path(trial.error_file or "").read_text(encoding="utf-8")
     except OSError:
         return "Tune noted nothing of it"
-    lines = text.rpartition("Failure #")[2].strip().splitlines()
-    return lines[1] if len(lines) > 1 else "Tune noted nothing of it"
+    _, _, said = text.rpartition("Failure #")[2].strip().partition("\n")
+    return said or "Tune noted nothing of it"
