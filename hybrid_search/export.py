@@ -184,7 +184,9 @@ def export_trial(
             f"{record.evaluation}, which gave no weights."
         )
     if weights is None:
-        say(f"trial {trial.number}: weights not kept; training again ({settings.epochs} epochs, seed {trial.seed})")
+        kept = WeightsFolder(ledger.url, record.id).file(trial.number)
+        why = f"its weights were kept, but not in {kept}" if trial.weights else "its weights were not kept"
+        say(f"trial {trial.number}: {why}; training again ({settings.epochs} epochs, seed {trial.seed})")
         weights, measured = _train_again(architecture, settings, say)
         recorded = (repeats.own if repeats else trial.measurements).get("accuracy")
         if recorded != measured["accuracy"]:

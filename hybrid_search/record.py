@@ -15,7 +15,8 @@ STATES: tuple[State, ...] = ("running", "complete", "stopped", "failed")
 FailureKind = Literal["bug", "nan", "oom", "timeout", "lost", "pre-empted"]
 
 # How many further attempts a trial gets after failures of each kind. What the machine did is tried again (pre-empted:
-# its driver or node went away; lost: its worker died or fell silent); what the network does it would do again.
+# its driver or node went away; lost: its worker died or fell silent); what the network does it would do again. A trial
+# that is pre-empted again and again without getting further has failed as well: `search.FRUITLESS`.
 RETRIES: Mapping[str, float] = {
     "pre-empted": math.inf, "lost": 2, "oom": 1, "timeout": 1, "nan": 0, "bug": 0,
 }  # fmt: skip

@@ -418,7 +418,8 @@ class Search:
     # -- report and tell --
 
     def fail(self, trial: Trial, kind: str, text: str) -> Trial | None:
-        """An attempt at a trial failed: the next attempt, or None where `RETRIES` gives no more and the trial failed.
+        """An attempt at a trial failed: the next attempt, or None where there is none and the trial failed: `RETRIES`
+        gives no more, or it was pre-empted FRUITLESS times in a row without getting further.
 
         Raises LostLease where the attempt is over already.
         """

@@ -104,6 +104,15 @@ def test_a_running_trial_is_leased_until_its_worker_falls_silent(ledger):
     assert ledger.trials(search.id)[1].expires is None
 
 
+def test_what_a_worker_says_of_itself_is_kept_without_secrets(ledger, monkeypatch):
+    monkeypatch.setenv("CLOUD_ACCESS_KEY", "AKIA-very-secret")
+    search = open_search(question(SPACE, trials=1), ledger)
+    facts = {"worker": "w", "checkpoint": "s3://me:hunter22@bucket/x with AKIA-very-secret is away"}
+    search.report(search.ask(), 1, {"accuracy": 0.5}, facts)
+    kept = ledger.trial(search.record.id, 0).facts
+    assert kept == {"worker": "w", "checkpoint": "s3://me:***@bucket/x with *** is away"}
+
+
 def test_every_failed_attempt_is_kept_with_what_was_said_and_without_secrets(ledger, monkeypatch):
     monkeypatch.setenv("CLOUD_ACCESS_KEY", "AKIA-very-secret")
     search = open_search(question(SPACE, trials=1), ledger)
