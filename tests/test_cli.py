@@ -15,7 +15,9 @@ from hybrid_search import cli
 from hybrid_search.cli.printing import Format, say
 from hybrid_search.cli.searching import _closing as closing
 from hybrid_search.engines import run as run_search
+from hybrid_search.engines.keeping import UNKEPT
 from hybrid_search.ledger import Ledger
+from hybrid_search.ledger.driver import Driver
 from hybrid_search.references import references
 
 BAD_SPACE = {"name": "bad", "stem": "conv3x3", "stages": [{"depth": 1, "width": 16, "operator": "conv"}]}
@@ -147,6 +149,41 @@ def test_the_front_is_a_list_of_objects_in_json(capsys, searched):
     accuracies = [row["accuracy"] for row in rows]
     assert accuracies == sorted(accuracies, reverse=True)
     assert rows[0]["architecture"]["stages"][0]["operator"] in ("conv", "local_attention")
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_what_a_library_prints_while_a_search_runs_is_not_among_the_json(capsys, monkeypatch, quiet):
+    def noisy(architecture, settings):
+        print("(raylet) a line of Ray's own")
+        yield {"accuracy": 0.5}
+
+    monkeypatch.setattr("hybrid_search.evaluate.evaluate", noisy)
+    monkeypatch.setattr("hybrid_search.engines.UNKEPT", "this is to be read")
+    words = ["run", "digits", "--trials", "2", "--engine", "local", "--format", "json", "--db", "sqlite:///l.db"]
+    assert call(*words, *(["--quiet"] if quiet else [])) == 0
+    said = capsys.readouterr()
+    assert len(json.loads(said.out)) >= 1
+    assert "(raylet) a line of Ray's own" in said.err
+    assert ("search 'digits' begins" in said.err) == (not quiet)
+    assert "off the front" not in said.err or not quiet
+
+
+def test_a_quiet_run_still_says_what_is_to_be_read(capsys, monkeypatch):
+    monkeypatch.setattr("hybrid_search.evaluate.evaluate", scored())
+    monkeypatch.setattr("hybrid_search.engines.root_of", lambda *_: None)
+    assert call("run", "digits", "--trials", "1", "--engine", "local", "--quiet", "--db", "sqlite:///l.db") == 0
+    assert capsys.readouterr().err.splitlines() == [UNKEPT]
+
+
+def test_a_search_that_has_its_trials_says_so(capsys, monkeypatch):
+    monkeypatch.setattr("hybrid_search.evaluate.evaluate", scored())
+    with Ledger("sqlite:///l.db") as ledger:
+        words = ["run", "digits", "--trials", "2", "--engine", "local", "--db", "sqlite:///l.db"]
+        assert call(*words) == 0
+        assert ledger.take_lead(1, str(Driver(pid=2**22 + 1)), 3600) is None  # killed after its last commit
+    capsys.readouterr()
+    assert call(*words) == 0
+    assert "search 'digits' has its 2 trials" in capsys.readouterr().err
 
 
 def test_the_front_in_csv_has_a_header_and_a_row_a_network(capsys, searched):

@@ -7,8 +7,9 @@ import pytest
 from fakes import kept_every_rung, resumable, scored, tiny_space
 from ray import tune
 
-from hybrid_search.engines import open_search, question, run
+from hybrid_search.engines import Plan, led_search, open_search, question, run
 from hybrid_search.engines.tune import TuneScheduler, TuneSearcher, trainable
+from hybrid_search.errors import HybridSearchError
 from hybrid_search.ledger import Ledger
 
 SPACE = tiny_space()
@@ -43,21 +44,24 @@ class Seen(tune.Callback):
 
 
 def test_a_search_runs_in_a_tuner_of_the_users_own(ledger, tmp_path):
-    search = open_search(question(SPACE, trials=4), ledger)
-    searcher, seen = TuneSearcher(search), Seen()
-    tuner = tune.Tuner(
-        tune.with_resources(trainable(scored(rungs=2), searcher), {"cpu": 1}),
-        tune_config=tune.TuneConfig(
-            search_alg=searcher,
-            scheduler=TuneScheduler(searcher),
-            num_samples=-1,
-            max_concurrent_trials=2,
-            reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(storage_path=str(tmp_path / "tune"), name="mine", verbose=0, callbacks=[seen]),
-    )
-    tuner.fit()
-    searcher.close()
+    plan, seen = Plan(scored(rungs=2)), Seen()
+    with led_search(question(SPACE, trials=4), ledger, plan) as search:
+        searcher = TuneSearcher(search, plan)
+        tuner = tune.Tuner(
+            tune.with_resources(trainable(plan.evaluate, searcher), {"cpu": 1}),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=TuneScheduler(searcher),
+                num_samples=-1,
+                max_concurrent_trials=2,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(storage_path=str(tmp_path / "tune"), name="mine", verbose=0, callbacks=[seen]),
+        )
+        assert ledger.lead(search.record.id).live
+        tuner.fit()
+        searcher.close()
+    assert not ledger.lead(search.record.id).live
     trials = ledger.trials(search.record.id)
     assert [trial.state for trial in trials] == ["complete"] * 4
     assert sorted(seen.ended) == [0, 1, 2, 3]
@@ -114,6 +118,17 @@ def test_a_trial_whose_worker_dies_under_tune_goes_on_from_its_checkpoint(ledger
         ("complete", 1, None),
     ]
     assert [rung for rung, _ in ledger.curve(first.id)] == [1, 2, 3, 4]
+
+
+def test_a_box_that_is_gone_ends_the_search_in_one_line(ledger):
+    import ray
+
+    searcher = TuneSearcher(open_search(question(SPACE, trials=2), ledger))
+    ray.kill(searcher.box)
+    searcher._plan.keeping = lambda trial: "somewhere"
+    assert searcher.suggest("a") == searcher.FINISHED
+    with pytest.raises(HybridSearchError, match=r"^a search under Tune needs its cluster.*The same command goes on\.$"):
+        searcher.close()
 
 
 def test_a_search_is_not_restored_from_tunes_files(ledger):

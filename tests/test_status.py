@@ -1,13 +1,16 @@
 """Where a search stands, read from the ledger alone while others drive it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from fakes import tiny_space
 from ledgers import a_search, fill
 
 from hybrid_search import cli
+from hybrid_search.cli import following
 from hybrid_search.engines import open_search, question
+from hybrid_search.errors import LedgerAway
 from hybrid_search.ledger import Ledger
 from hybrid_search.search import Outcome
 from hybrid_search.status import status_of
@@ -110,3 +113,22 @@ def test_watching_ends_with_the_search(ledger, url, capsys):
     assert "has reached its target: 3 of 3 trials have ended" in capsys.readouterr().out
     assert cli.run(["status", "--watch", "--format", "json", "--db", url]) == 0
     assert json.loads(capsys.readouterr().out)["ended"] == 3
+
+
+def test_watching_ends_with_a_driver_that_ended_in_order_and_waits_out_an_outage(ledger, driven, monkeypatch):
+    looks = iter(
+        ["idle", "running", LedgerAway("the database must answer"), "running", "interrupted", "running", "idle"]
+    )
+
+    def look(ledger, search):
+        seen = next(looks)
+        if isinstance(seen, Exception):
+            raise seen
+        return replace(status_of(ledger, search), course=seen)
+
+    monkeypatch.setattr("hybrid_search.status.status_of", look)
+    said = []
+    found = list(following._looks(ledger, ledger.search().name, 0.0, said.append))
+    assert [one.course for one in found] == ["idle", "running", "running", "interrupted", "running", "idle"]
+    assert said == ["the database must answer"]
+    assert next(looks, None) is None
