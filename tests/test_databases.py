@@ -189,6 +189,6 @@ def test_a_database_that_went_away_is_nobodys_mistake(monkeypatch, capsys, tmp_p
         raise LedgerAway("the database must answer; it has not.")
 
     Ledger(f"sqlite:///{tmp_path}/l.db").close()
-    monkeypatch.setattr(Ledger, "_transact", away)
+    monkeypatch.setattr(Ledger, "transact", away)
     assert cli.run(["front", "--db", f"sqlite:///{tmp_path}/l.db"]) == 1
     assert capsys.readouterr().err == "hybrid-search: the database must answer; it has not.\n"

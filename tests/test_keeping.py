@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -324,6 +325,32 @@ def test_a_copy_that_cannot_be_writes_nothing(original, capsys, words, message):
     code, _, (line,) = call(capsys, "db", "copy", "nothing", "--db", original, *words)
     assert (code, message in line) == (2, True)
     assert list(Path().glob("to.db*")) == []
+
+
+@pytest.mark.server
+def test_a_copy_is_whole_although_its_source_went_away_meanwhile(server, tmp_path):
+    from hybrid_search.ledger.copying import copy_search
+
+    url = server.database()
+    with Ledger(url) as ledger:
+        run(tiny_space(), trials=3, engine="local", ledger=ledger, evaluate=scored(), name="mine")
+    cuts = []
+
+    def weights(here, there, kept):
+        if not cuts:
+            cuts.append(True)
+            server.stop()
+            server.start()
+        return 0
+
+    with Ledger(url, read_only=True) as source, Ledger(f"sqlite:///{tmp_path}/copy.db") as target:
+        said = []
+        target.patience = replace(target.patience, notice=said.append)
+        copy_search(source, target, "mine", None, weights)
+        assert target.counts(target.search("mine").id) == {"complete": 3}
+        assert [trial.measurements for trial in target.trials(1)] == [t.measurements for t in source.trials(1)]
+    assert cuts
+    assert said[0].startswith(f"{source.shown} or {target.shown} does not answer")
 
 
 def test_every_table_belongs_to_a_search_or_a_trial_so_that_a_copy_has_it():

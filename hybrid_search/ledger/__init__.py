@@ -4,7 +4,8 @@ Only the driver writes. Every public write is one transaction, committed before 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar
@@ -95,13 +96,19 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _transact(self, work: Callable[[Connection], T]) -> T:
+    def transact(self, work: Callable[[Connection], T]) -> T:
         """Do this work in one transaction, committed before its result is returned; again where the database went away
         meanwhile, as long as patience lasts. Such work may have been done already: see `repeated`."""
         return patiently(self._engine, work, self.patience, self.shown)
 
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One transaction, tried once and committed at its end, for who waits for more than this database."""
+        with self._engine.connect() as connection, connection.begin():
+            yield connection
+
     def _rows(self, query: Executable) -> Sequence[Any]:
-        return self._transact(lambda db: db.execute(query).all())
+        return self.transact(lambda db: db.execute(query).all())
 
     # -- searches --
 
@@ -154,7 +161,7 @@ class Ledger:
                 raise LedgerError(f"a new search needs a new name; {search.name!r} is taken in {self.shown}.")
             db.execute(insert(SearchRow), values)
 
-        self._transact(work)
+        self.transact(work)
         return self.search(search.name)
 
     def set_target(self, search_id: int, target: int) -> None:
@@ -164,7 +171,7 @@ class Ledger:
             self._own_search(db, search_id)
             db.execute(update(SearchRow).where(SearchRow.id == search_id).values(target=target))
 
-        self._transact(work)
+        self.transact(work)
 
     # -- leases --
 
@@ -183,7 +190,7 @@ class Ledger:
             leases.set_driver(db, search_id, driver, lease.now + timedelta(seconds=seconds))
             return None
 
-        lease = self._transact(work)
+        lease = self.transact(work)
         if lease is None:
             self._leads[search_id] = driver
         return lease
@@ -194,7 +201,7 @@ class Ledger:
         LostLease where another driver leads the search by now.
         """
         driver, without = self._leads[search_id], set(silent)
-        self._transact(lambda db: leases.renew(db, search_id, driver, seconds, without))
+        self.transact(lambda db: leases.renew(db, search_id, driver, seconds, without))
 
     def give_lead(self, search_id: int) -> None:
         """Let another driver lead the search; nothing where this one lost it before."""
@@ -204,7 +211,7 @@ class Ledger:
             if driver is not None and leases.held(db, search_id).driver == driver:
                 leases.set_driver(db, search_id, None, None)
 
-        self._transact(work)
+        self.transact(work)
 
     def lead(self, search_id: int) -> Lease:
         """Who drives a search at the moment; a driver of this machine that is gone holds no lease."""
@@ -213,7 +220,7 @@ class Ledger:
         def work(db: Connection) -> Lease:
             return Lease(*db.execute(query).one(), leases.clock(db))
 
-        lease = self._transact(work)
+        lease = self.transact(work)
         gone = lease.live and Driver().is_gone(lease.driver or "")
         return lease._replace(until=None) if gone else lease
 
@@ -272,7 +279,7 @@ class Ledger:
             }
             return int(db.execute(insert(TrialRow).values(values).returning(TrialRow.id)).scalar_one())
 
-        return self._transact(work)
+        return self.transact(work)
 
     def fail_attempt(self, trial_id: int, attempt: int, kind: str, text: str) -> int:
         """Write that an attempt at a running trial failed; the number of the next attempt, which begins.
@@ -301,7 +308,7 @@ class Ledger:
             db.execute(update(TrialRow).where(TrialRow.id == trial_id).values(values))
             return attempt + 1
 
-        return self._transact(work)
+        return self.transact(work)
 
     def _add_failure(self, db: Connection, trial_id: int, row: Row[Any], kind: str, text: str) -> None:
         said = {"kind": kind, "text": text, "rung": row.rung, "worker": row.worker, "failed": datetime.now(UTC)}
@@ -334,7 +341,7 @@ class Ledger:
                 values |= {"facts": said, "worker": said.get("worker", "")}
             db.execute(update(TrialRow).where(TrialRow.id == trial_id).values(**values))
 
-        self._transact(work)
+        self.transact(work)
 
     def finish_trial(
         self,
@@ -383,7 +390,7 @@ class Ledger:
             if rows:
                 db.execute(insert(MeasurementRow), rows)
 
-        self._transact(work)
+        self.transact(work)
 
     def spare_trial(self, trial_id: int, rung: int) -> None:
         """Write that a running trial would have been stopped after this rung, and goes on for the audit."""
@@ -398,7 +405,7 @@ class Ledger:
             self._own_trial(db, trial_id)
             db.execute(update(TrialRow).where(TrialRow.id == trial_id).values(changed=_next_change(db), **values))
 
-        self._transact(work)
+        self.transact(work)
 
     def kept_weights(self, search_id: int) -> list[Kept]:
         """The trials of a search whose weights are kept."""
@@ -415,7 +422,7 @@ class Ledger:
             if not (repeated(db) and db.execute(select(ProposalRow.id).where(*same)).first()):
                 db.execute(insert(ProposalRow), {"search_id": search_id, **values})
 
-        self._transact(work)
+        self.transact(work)
 
     def add_measurements(self, trial_id: int, seed: int, measurements: Mapping[str, float]) -> None:
         """Write the final numbers of a completed trial under one more seed; the same seed again replaces them."""
@@ -428,7 +435,7 @@ class Ledger:
             db.execute(insert(MeasurementRow), rows)
             db.execute(update(TrialRow).where(TrialRow.id == trial_id).values(changed=_next_change(db)))
 
-        self._transact(work)
+        self.transact(work)
 
     def add_opening(self, search_id: int, opening: Opening) -> None:
         """Write that the test split was opened; before any network is scored on it."""
@@ -440,7 +447,7 @@ class Ledger:
             if not (repeated(db) and db.execute(select(OpeningRow.id).where(*same)).first()):
                 db.execute(insert(OpeningRow), values)
 
-        self._transact(work)
+        self.transact(work)
 
     # -- trials: reading --
 
@@ -450,7 +457,7 @@ class Ledger:
         if numbers is not None:
             which.append(TrialRow.number.in_(list(numbers)))
         query = select(TrialRow.__table__).where(*which).order_by(TrialRow.number)
-        rows, values = self._transact(lambda db: (db.execute(query).all(), _measurements(db, *which)))
+        rows, values = self.transact(lambda db: (db.execute(query).all(), _measurements(db, *which)))
         return [_trial(row, values.get(row.id, {})) for row in rows]
 
     def trial(self, search_id: int, number: int) -> TrialRecord:
@@ -488,7 +495,7 @@ class Ledger:
             rows = db.execute(query).all()
             return rows, _measurements(db, *which, MeasurementRow.name.in_(list(names))) if rows else {}
 
-        rows, values = self._transact(work)
+        rows, values = self.transact(work)
         points = [
             Point(
                 row.id,
@@ -518,7 +525,7 @@ class Ledger:
                 found |= _measurements(db, TrialRow.id.in_(several), MeasurementRow.name.in_(names))
             return {number: found[trial] for trial, number in db.execute(numbers).all() if trial in found}
 
-        return self._transact(work)
+        return self.transact(work)
 
     def contenders(
         self, search_id: int, names: Sequence[str], objectives: Sequence[str]
@@ -542,7 +549,7 @@ class Ledger:
             numbers = select(TrialRow.id, TrialRow.number).where(*which).order_by(TrialRow.number)
             return {row.number: found[row.id] for row in db.execute(numbers)} if len(ids) <= MANY else {}
 
-        return self._transact(work) or self.values(search_id, names)
+        return self.transact(work) or self.values(search_id, names)
 
     def curve(self, trial_id: int) -> list[tuple[int, dict[str, float]]]:
         """The learning curve of a trial: (epoch, numbers by name), in order."""

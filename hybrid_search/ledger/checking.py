@@ -35,7 +35,7 @@ def check(ledger: "Ledger") -> list[Finding]:
 
 def _finding(ledger: "Ledger", law: str, broken: Callable[[Connection], Sequence[str]]) -> Finding:
     try:
-        found = ledger._transact(broken)
+        found = ledger.transact(broken)
     except DBAPIError as error:
         if is_outage(error):
             raise
@@ -114,7 +114,7 @@ def _counts(ledger: "Ledger") -> Finding:
         states = ", ".join(f"{count:,} {state}" for state, count in db.execute(by_state))
         return "; ".join(f"{name} {n:,}{f' ({states})' if name == 'trial' and n else ''}" for name, n in rows.items())
 
-    return Finding("rows", 0, ledger._transact(count))
+    return Finding("rows", 0, ledger.transact(count))
 
 
 _ENDED = TrialRow.state != "running"

@@ -6,6 +6,7 @@ Copied again, only what is new or changed is written. A copy that has gone on by
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import NAMESPACE_OID, uuid5
 
@@ -13,6 +14,7 @@ from sqlalchemy import Connection, Table, delete, func, insert, select, text, up
 
 from hybrid_search.errors import LedgerError
 from hybrid_search.ledger import leases
+from hybrid_search.ledger.patience import is_outage
 from hybrid_search.ledger.tables import Base, MeasurementRow, SearchRow, TrialRow
 
 if TYPE_CHECKING:
@@ -66,7 +68,16 @@ def copy_search(
         weights = copy_weights(found.id, search_id, {row.number: row.weights for row in here.execute(kept)})
         return Copied(search_id, written, unchanged, weights)
 
-    return source._transact(lambda here: target._transact(lambda there: work(here, there)))
+    def once() -> Copied:
+        with source.transaction() as here, target.transaction() as there:
+            return work(here, there)
+
+    def hide(text: str) -> str:
+        return source.patience.hide(target.patience.hide(text))
+
+    # Both from the start where either went away: which of them did, an error does not say.
+    patience = replace(target.patience, hide=hide)
+    return patience.wait_for(once, is_outage, f"{source.shown} or {target.shown}")
 
 
 class _Copy:
