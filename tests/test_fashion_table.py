@@ -1,0 +1,42 @@
+"""The committed table of trained networks is whole, is of its space, and costs what this version says it costs."""
+
+from pathlib import Path
+
+import pytest
+
+from hybrid_search.costs import fitted, price
+from hybrid_search.data import size_of
+from hybrid_search.replay import read_table, wanted
+from hybrid_search.replay.noise import noise_of
+from hybrid_search.space import Answers, load_space
+
+TABLE = Path(__file__).parent.parent / "results" / "fashion-table.csv"
+
+
+@pytest.fixture(scope="module")
+def table():
+    return read_table(TABLE, wanted("accuracy,flops"), None)
+
+
+def test_it_has_six_hundred_networks_two_seeds_and_every_rung(table):
+    accuracy, flops = table.objectives
+    assert len(table.designs) >= 600
+    assert len(set(table.digests)) == len(table.designs)
+    assert (accuracy.seeds, accuracy.rungs, accuracy.known) == (("0", "1"), (1, 2, 3, 4, 5, 6), False)
+    assert flops.known
+    assert ((accuracy.values > 0.1) & (accuracy.values < 1.0)).all()
+
+
+def test_every_row_is_the_design_of_its_answers_at_its_price(table):
+    space = load_space("fashion-table")
+    input_size, classes = size_of(space.settings)
+    for i, answers in enumerate(table.designs):
+        architecture = fitted(space.choose(Answers(answers)), input_size)
+        assert architecture.digest == table.digests[i]
+        assert price(architecture, input_size, classes)[0] == table.objectives[1].scored[i]
+
+
+def test_its_networks_differ_by_more_than_their_noise(table):
+    found = noise_of(table.objectives[0])
+    assert found.spread > 2 * found.deviation
+    assert found.between_seeds > 0.5
