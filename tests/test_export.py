@@ -69,7 +69,7 @@ def test_a_network_off_the_front_is_trained_again_to_the_same_weights(ledger, tm
     said = []
     export_trial(ledger, "taken", tmp_path / "net", str(number), say=said.append)
     accuracy = ledger.trial(ledger.search().id, number).measurements["accuracy"]
-    assert f"trial {number}: weights not kept; training again (1 epochs, seed 0)" in said
+    assert f"trial {number}: its weights were not kept; training again (1 epochs, seed 0)" in said
     assert f"accuracy {accuracy:.4f}" in said[1]
 
 

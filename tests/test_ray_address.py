@@ -105,7 +105,7 @@ def test_a_search_without_an_address_leaves_a_cluster_of_this_machine_alone(tmp_
 
 def test_a_cluster_that_refuses_the_token_says_where_it_is_looked_for(tmp_path, address, home):
     code, words, trials = search(tmp_path, address, home, IMPATIENT, RAY_AUTH_TOKEN="0bad" * 16)
-    assert (code, trials) == (1, [])
+    assert (code, trials) == (2, [])
     assert not (tmp_path / "l.db").exists()
     assert (
         f"hybrid-search: --address must be that of a running Ray cluster; {address} is not: no answer in 2 s. "
@@ -117,7 +117,7 @@ def test_a_cluster_that_refuses_the_token_says_where_it_is_looked_for(tmp_path, 
 def test_an_address_where_nothing_listens_is_refused_at_once_and_nothing_is_written(tmp_path, home):
     nowhere = f"127.0.0.1:{free_port()}"
     code, words, _ = search(tmp_path, nowhere, home)
-    assert code == 1
+    assert code == 2
     refused = f"hybrid-search: --address must be that of a running Ray cluster; {nowhere} is not: "
     assert words == [refused + "[Errno 111] Connection refused"]
     assert not (tmp_path / "l.db").exists()

@@ -34,6 +34,7 @@ def test_other_words_of_the_monitor_are_still_about_memory(said):
     [
         "The actor died unexpectedly.\n\tpid: 1\nthe actor's node was terminated unexpectedly: missed heartbeats",
         "the actor's node was preempted: spot",
+        "The actor 1 is unavailable: The actor is temporarily unavailable: RpcError: RPC error: Socket closed",
         "Task failed because the node it was running on is dead or unavailable.",
     ],
 )

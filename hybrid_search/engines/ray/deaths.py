@@ -4,7 +4,11 @@ import re
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 MEMORY = "running low on memory"  # Ray's memory monitor ended it to save its machine
-NODE = re.compile(r"node (was (preempted|terminated)|has died|it was running on is dead)")
+# Of a node that goes in order Ray says so. Of one that is cut off it learns some ten seconds later; until then nobody
+# answers there, while the death of a mere process is told by the node it was on.
+NODE = re.compile(
+    r"node (was (preempted|terminated)|has died|it was running on is dead)|actor is temporarily unavailable"
+)
 USED = re.compile(r"was ([\d.]+ ?GB used / [\d.]+ ?GB) limit")
 HELD = re.compile(r"Selected to kill: .*?actual memory used=([\d.]+)GB")
 
