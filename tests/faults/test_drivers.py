@@ -73,7 +73,7 @@ def test_twenty_five_kills_of_the_driver_lose_nothing(tmp_path):
         rows = check_nothing_lost(ledger, [*acknowledged(), *untold], TRIALS)
     paid = Counter(line for path in tmp_path.glob("paid-*") for line in path.read_text().splitlines())
     again = sum(paid.values()) - len(paid)
-    events = [json.loads(line) for line in (tmp_path / "l.log").read_text().splitlines()]
+    events = [json.loads(line) for line in (tmp_path / "l.db.log").read_text().splitlines()]
     print(
         f"\nsurvived {sum(kinds.values())} of {KILLS} kills ({dict(kinds)}) over {TRIALS} trials, {done[-1]} of them "
         f"acknowledged before the last kill, {len(untold)} complete and untold; {again} rungs paid for "
