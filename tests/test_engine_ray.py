@@ -225,7 +225,8 @@ def test_no_process_is_left_soon_after_the_driver_is_killed(tmp_path):
     finally:
         driver.kill()
         driver.wait()
-    until = time.monotonic() + 90  # ten on a machine with nothing else to do; Ray's agents first finish starting
+    # Ten on a machine with nothing else to do (tests/faults/test_drivers.py holds to it); Ray's agents finish starting.
+    until = time.monotonic() + 240
     while (left := marked(mark)) and time.monotonic() < until:
         time.sleep(0.2)
     assert left == {}
