@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-pytest.importorskip("plotly", reason="charts need plotly: pip install 'hybrid-search[page]'")
+pytest.importorskip("plotly", reason="charts need plotly: pip install -e '.[page]'")
 
 from ledgers import CLASSES, INPUT, a_search, fill, url_of, write_trial
 

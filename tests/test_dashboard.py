@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("dash", reason="the page needs dash: pip install 'hybrid-search[page]'")
-pytest.importorskip("waitress", reason="the page needs waitress: pip install 'hybrid-search[page]'")
+pytest.importorskip("dash", reason="the page needs dash: pip install -e '.[page]'")
+pytest.importorskip("waitress", reason="the page needs waitress: pip install -e '.[page]'")
 
 from ledgers import a_search, an_architecture, fill, url_of, write_trial
 from served import served

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-pytest.importorskip("dash", reason="the page needs dash: pip install 'hybrid-search[page]'")
+pytest.importorskip("dash", reason="the page needs dash: pip install -e '.[page]'")
 pytest.importorskip("playwright.sync_api", reason="browser tests need playwright: pip install 'hybrid-search[test]'")
 
 from ledgers import a_search, fill, url_of, write_trial

@@ -514,7 +514,7 @@ def test_a_file_that_is_not_there_is_one_line(capsys):
 
 
 def test_a_figure_has_a_line_and_a_band_a_sampler():
-    pytest.importorskip("plotly", reason="charts need plotly: pip install 'hybrid-search[page]'")
+    pytest.importorskip("plotly", reason="charts need plotly: pip install -e '.[page]'")
     from hybrid_search.charts import LIGHT, band_numbers, bands_figure
 
     bands = band_numbers({"a": [(0.0, 0.4), (0.1, 0.5), (0.2, 0.6), (0.3, 0.7), (0.4, 0.8)], "b": [(0.5,), (0.5, 1.0)]})

@@ -166,7 +166,7 @@ def test_a_search_begun_without_them_goes_on_without_unless_they_are_asked_for(l
 
 
 def test_the_page_says_what_a_trial_is_known_as_and_the_recipe_it_was_tuned_to(ledger):
-    pytest.importorskip("dash", reason="the page needs dash: pip install 'hybrid-search[page]'")
+    pytest.importorskip("dash", reason="the page needs dash: pip install -e '.[page]'")
     from hybrid_search.charts import LIGHT
     from hybrid_search.dashboard.detail import detail
     from hybrid_search.dashboard.watch import Watch
