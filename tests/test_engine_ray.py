@@ -225,7 +225,7 @@ def test_no_process_is_left_soon_after_the_driver_is_killed(tmp_path):
     finally:
         driver.kill()
         driver.wait()
-    # What trains, and what serves it, ends soon. Ray's two agents tell a head that is gone sixty times, once a second;
+    # What trains, and what serves it, ends soon. Ray's two agents try for a minute to tell a head that is gone;
     # tests/faults/test_drivers.py holds them to ten seconds all the same, and fails.
     until = time.monotonic() + 60
     while (left := [name for name in marked(mark).values() if "Agent" not in name]) and time.monotonic() < until:
