@@ -146,17 +146,15 @@ def fma_peak():
     """FLOPs a second of one core that does nothing but fused multiply-adds, twelve chains of them."""
     target = build.instructions()
     pin = "v" if target.vector_bytes > 16 else "x"
+    # Each chain is a variable of its own: GCC keeps an array of them in memory.
+    chains = [f"a{n}" for n in range(12)]
+    steps = "".join(f'{a} = {a} * b + c; asm volatile("" : "+{pin}"({a}));\n' for a in chains)
     source = f"""
         typedef float V __attribute__((vector_size({target.vector_bytes})));
         extern "C" float run(long n) {{
-            V a[12] = {{}}, b = V{{}} + 0.999f, c = V{{}} + 0.001f, sum = {{}};
-            for (; n--;)
-                _Pragma("GCC unroll 12") for (int i = 0; i < 12; i++) {{
-                    a[i] = a[i] * b + c;
-                    asm volatile("" : "+{pin}"(a[i]));
-                }}
-            for (int i = 0; i < 12; i++) sum += a[i];
-            return sum[0];
+            V {" = V{}, ".join(chains)} = V{{}}, b = V{{}} + 0.999f, c = V{{}} + 0.001f;
+            for (; n--;) {{ {steps} }}
+            return ({" + ".join(chains)})[0];
         }}"""
     rounds = 20_000_000
     with tempfile.TemporaryDirectory() as folder:
