@@ -35,8 +35,8 @@ from optuna.trial import TrialState
 
 from hybrid_search.costs import fitted, price
 from hybrid_search.front import hypervolume, pareto_front
-from hybrid_search.ledger import Ledger
-from hybrid_search.pruning import SIGNS, Aims, Moasha, Seen
+from hybrid_search.pruning import Aims, Moasha, Seen
+from hybrid_search.replay import read_table, wanted
 from hybrid_search.samplers import Facts, make_sampler
 from hybrid_search.samplers.known_cost import REACHED
 from hybrid_search.space import Answers, SearchSpace, load_space
@@ -44,7 +44,7 @@ from hybrid_search.space import Answers, SearchSpace, load_space
 AIMS = Aims(("maximize", "minimize"), (1,), (1.0, None))
 DIRECTIONS = list(AIMS.directions)
 SHARE = 0.98
-CLASSES = 10
+CLASSES, SIZE = 10, (1, 14, 14)
 LOSS = (0.08, 0.04, 0.03, 0.02, 0.02, 0.02)  # how far the logarithm of the training loss is off the network's quality
 # after each epoch but the last: level, slope and residual of -log(1 - accuracy) against the final one
 LAG = ((0.75, 0.55, 0.09), (1.19, 0.75, 0.10), (1.37, 0.95, 0.08), (1.57, 0.90, 0.03), (1.64, 0.97, 0.017))
@@ -194,28 +194,22 @@ def replay(table: Table, told: int, seed: int, pruner: Moasha | None, way: Way) 
     return run
 
 
-def of_ledger(path: Path) -> Table:
-    """The networks that all searches of the newest space have trained in full. An older ledger is migrated."""
-    with Ledger(f"sqlite:///{path}") as ledger:
-        searches = ledger.searches()
-        searches = [s for s in searches if s.space == searches[0].space]
-        trials = [{t.digest: t for t in ledger.trials(s.id) if t.state == "complete"} for s in searches]
-        rows = {}
-        for digest in trials[0]:
-            if all(digest in found for found in trials):
-                each = [found[digest] for found in trials]
-                curves = tuple(tuple(values["accuracy"] for _, values in ledger.curve(t.id)) for t in each)
-                signs = tuple(
-                    tuple(tuple(values[name] for name in SIGNS) for _, values in ledger.curve(t.id)) for t in each
-                )
-                rows[digest] = Row(each[0].choices, each[0].measurements["flops"], curves, signs)
-        space = SearchSpace.from_dict(searches[0].space)
-        return Table(space, searches[0].input_size, rows)
+def of_csv(path: Path) -> Table:
+    """The networks of a table that was trained on the space `fashion-table`, each under several seeds."""
+    table = read_table(path, wanted("accuracy,flops"))
+    accuracy, flops = table.objectives
+    curves = accuracy.values.tolist()
+    signs = np.stack([sign.values for sign in table.signs], axis=-1).tolist()
+    rows = {}
+    for i, digest in enumerate(table.digests):
+        shown = tuple(tuple(map(tuple, epochs)) for epochs in signs[i])
+        rows[digest] = Row(table.designs[i], float(flops.scored[i]), tuple(map(tuple, curves[i])), shown)
+    return Table(load_space("fashion-table"), SIZE, rows)
 
 
 def made_up(count: int, seed: int = 0) -> Table:
     """A table of made-up curves on the space of the real one: see the head of this file."""
-    space, size = load_space("fashion-table"), (1, 14, 14)
+    space, size = load_space("fashion-table"), SIZE
     dice = np.random.default_rng(seed)
     effects: dict[tuple[str, Any], float] = {}
     rows: dict[str, Row] = {}
@@ -244,7 +238,7 @@ def made_up(count: int, seed: int = 0) -> Table:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("ledger", nargs="?", type=Path)
+    parser.add_argument("table", nargs="?", type=Path)
     parser.add_argument("--made-up", type=int, default=600)
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 4])
     parser.add_argument("--seeds", type=int, default=10)
@@ -256,7 +250,7 @@ def main() -> None:
     parser.add_argument("--without", action=argparse.BooleanOptionalAction, default=True)
     asked = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    table = of_ledger(asked.ledger) if asked.ledger else made_up(asked.made_up)
+    table = of_csv(asked.table) if asked.table else made_up(asked.made_up)
     settings = {name: float(value) for name, value in (pair.split("=") for pair in asked.set)}
     if "first" in settings:
         settings["first"] = int(settings["first"])
