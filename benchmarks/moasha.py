@@ -1,8 +1,9 @@
 """Epochs until a search has found 98 % of the true hypervolume, with the pruner `moasha` and without, on a table.
 
-    python benchmarks/moasha.py copy.db                    # searches of the same designs that differ in their seed
+    python benchmarks/moasha.py results/fashion-table.csv  # networks that were trained, each under two seeds
     python benchmarks/moasha.py --made-up 600              # a table made up on the space of the real one
-    python benchmarks/moasha.py copy.db --workers 1 4 --seeds 10 --set confidence=0.9
+    python benchmarks/moasha.py results/fashion-table.csv --workers 1 4 --seeds 10 --set confidence=0.9
+    python benchmarks/moasha.py results/fashion-table.csv --knows ends --sampler random
 
 Every network of the table was trained in full, with every epoch recorded. A search is replayed on it: the sampler
 proposes, each worker takes the recorded epochs of its network one after the other, the pruner judges. What one seed of
@@ -26,6 +27,7 @@ import random
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,7 @@ AIMS = Aims(("maximize", "minimize"), (1,), (1.0, None))
 DIRECTIONS = list(AIMS.directions)
 SHARE = 0.98
 CLASSES, SIZE = 10, (1, 14, 14)
+PATIENCE = 10  # proposals in a row that are known, before a random one
 LOSS = (0.08, 0.04, 0.03, 0.02, 0.02, 0.02)  # how far the logarithm of the training loss is off the network's quality
 # after each epoch but the last: level, slope and residual of -log(1 - accuracy) against the final one
 LAG = ((0.75, 0.55, 0.09), (1.19, 0.75, 0.10), (1.37, 0.95, 0.08), (1.57, 0.90, 0.03), (1.64, 0.97, 0.017))
@@ -142,7 +145,9 @@ def replay(table: Table, told: int, seed: int, pruner: Moasha | None, way: Way) 
     def start(now: float) -> None:
         if len(run.proposed) == min(len(table.rows), way.limit):
             return
-        while True:
+        for again in count(1):
+            if again % PATIENCE == 0:  # as a search does
+                study.enqueue_trial(dice.choice([r.params for i, r in enumerate(table.rows) if i not in seen]))
             trial = study.ask()
             table.space.choose(trial)
             row = table.by_digest.get(table.about(trial.params)[0], -1)
@@ -151,7 +156,10 @@ def replay(table: Table, told: int, seed: int, pruner: Moasha | None, way: Way) 
             study.tell(trial, state=TrialState.FAIL)  # not of the table, or known already
         run.proposed.append(row)
         asked[row] = trial
-        seen[row] = Seen(table.names[row], (table.rows[row].flops,), {})
+        params = table.rows[row].params
+        seen[row] = Seen(
+            table.names[row], (table.rows[row].flops,), {}, features=(table.about(params)[2],), answers=params
+        )
         heapq.heappush(queue, (now + 1.0 + 0.1 * dice.random(), row))
 
     for _ in range(way.workers):
@@ -177,7 +185,7 @@ def replay(table: Table, told: int, seed: int, pruner: Moasha | None, way: Way) 
             others = [other for at, other in seen.items() if at != row]
             verdict = pruner.judge(seen[row], rung, others)
             if verdict == "stop":
-                run.stopped[row] = rung
+                run.stopped[row], seen[row] = rung, replace(seen[row], stopped=True)
                 trial = asked.pop(row)
                 if way.teach != "nothing":
                     value = seen[row].reached[rung]
