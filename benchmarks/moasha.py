@@ -11,6 +11,8 @@ the training measured is told; the mean of all seeds is the truth that is scored
 tenth of its range beyond. Seeds take turns in being told. A network counts from its last epoch on, and every epoch
 counts, of stopped networks too.
 
+With `--knows` the pruner is one that knows, after the first epoch, what there is to forecast: the limit of any.
+
 `stopped` are members of the front that the pruner stopped, as a share of those proposed: of the front of the mean
 (true), and of the front that the told seed alone would show (told). Noise alone puts a member of the one off the other:
 `noise` is the share of the true front that lies off the told front.
@@ -25,7 +27,7 @@ import heapq
 import math
 import random
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -38,6 +40,8 @@ from optuna.trial import TrialState
 from hybrid_search.costs import fitted, price
 from hybrid_search.front import hypervolume, pareto_front
 from hybrid_search.pruning import Aims, Moasha, Seen
+from hybrid_search.pruning.answers import columns
+from hybrid_search.pruning.worth import worth
 from hybrid_search.replay import read_table, wanted
 from hybrid_search.samplers import Facts, make_sampler
 from hybrid_search.samplers.known_cost import REACHED
@@ -97,6 +101,22 @@ class Table:
             self._found[key] = architecture.digest, float(flops), float(weights)
         return self._found[key]
 
+    def chances(self, told: int, draws: int = 1000) -> list[float]:
+        """For each design how probably it is on the front of the means of two seeds, where one seed's ends are known of
+        all designs, and from them what each design is worth."""
+        costs = np.log([[row.flops, self.about(row.params)[2]] for row in self.rows])
+        answers = columns([row.params for row in self.rows])
+        ends = np.array([math.log(1.0 - row.curves[told][-1]) for row in self.rows])
+        found = worth(costs[[*range(len(ends)), 0]], answers[[*range(len(ends)), 0]], ends).complete
+        luck = float((ends - found).std())
+        dice, order = np.random.default_rng(0), np.argsort([row.flops for row in self.rows], kind="stable")
+        means = (ends + found + luck * dice.normal(size=(draws, len(ends)))) / 2.0
+        sorted_ = means[:, order]
+        ahead = np.minimum.accumulate(np.hstack([np.full((draws, 1), math.inf), sorted_[:, :-1]]), axis=1)
+        shares = np.empty(len(ends))
+        shares[order] = (sorted_ < ahead).mean(axis=0)
+        return [float(share) for share in shares]
+
     def sampler(self, name: str, seed: int) -> optuna.samplers.BaseSampler:
         """A sampler of the table: told the space, its costs, and that only the table's designs are allowed."""
         facts = Facts(
@@ -107,6 +127,36 @@ class Table:
             space=self.space.choose,
         )
         return make_sampler(name, seed, facts)
+
+
+@dataclass(frozen=True)
+class Knowing:
+    """A pruner that knows after the first epoch what others can only forecast: the most that a forecast can reach.
+
+    `front`: it stops all but the members of the true front. `ends`: it knows how every design of the table, proposed or
+    not, ends under the told seed, and stops what is on the front of the means with a chance below `chance`.
+    """
+
+    kept: frozenset[str]
+    ends: Mapping[str, float]
+
+    @classmethod
+    def of(cls, table: Table, told: int, what: str, chance: float) -> "Knowing":
+        """The one that knows `what` of this table."""
+        ends = {name: row.curves[told][-1] for name, row in zip(table.names, table.rows, strict=True)}
+        kept = table.front
+        if what == "ends":
+            shares = table.chances(told)
+            kept = {i for i, share in enumerate(shares) if share >= chance}
+        return cls(frozenset(table.names[i] for i in kept), ends)
+
+    def judge(self, trial: Seen, rung: int, others: Sequence[Seen]) -> str:
+        """Keep or stop."""
+        return "keep" if trial.digest in self.kept else "stop"
+
+    def expected(self, trial: Seen, rung: int, others: Sequence[Seen]) -> tuple[float, ...]:
+        """Its end."""
+        return (self.ends[trial.digest],)
 
 
 @dataclass
@@ -132,7 +182,7 @@ class Way:
     limit: int = 600
 
 
-def replay(table: Table, told: int, seed: int, pruner: Moasha | None, way: Way) -> Run:
+def replay(table: Table, told: int, seed: int, pruner: Moasha | Knowing | None, way: Way) -> Run:
     """A search on the table until it has the share, or has asked for every network or `limit` of them."""
     study = optuna.create_study(directions=DIRECTIONS, sampler=table.sampler(way.sampler, seed))
     run = Run()
@@ -254,6 +304,8 @@ def main() -> None:
     parser.add_argument("--sampler", default="known-cost")
     parser.add_argument("--limit", type=int, default=600, help="trials, after which a search counts as never there")
     parser.add_argument("--signs", action=argparse.BooleanOptionalAction, default=True, help="losses are seen")
+    parser.add_argument("--knows", choices=("ends", "front"), help="instead of Moasha one that knows this")
+    parser.add_argument("--chance", type=float, default=0.01, help="of the front, below which `--knows ends` stops")
     parser.add_argument("--teach", default="expected", choices=("expected", "reached", "nothing"))
     parser.add_argument("--without", action=argparse.BooleanOptionalAction, default=True)
     asked = parser.parse_args()
@@ -264,20 +316,24 @@ def main() -> None:
         settings["first"] = int(settings["first"])
     noise = statistics.mean(len(table.front - told) / len(table.front) for told in table.told_fronts)
     print(f"{len(table.rows)} networks, a front of {len(table.front)}, noise {100 * noise:.0f} %; Moasha {settings}")
+    pairs = [(seed % table.seeds, seed) for seed in range(asked.seeds)]
+    judges: dict[str, list[Moasha | Knowing | None]] = {"without": [None for _ in pairs]} if asked.without else {}
+    if asked.knows:
+        knowing = [Knowing.of(table, told, asked.knows, asked.chance) for told in range(table.seeds)]
+        judges[f"knowing the {asked.knows}"] = [knowing[told] for told, _ in pairs]
+    else:
+        judges["moasha"] = [Moasha(AIMS, seed, **settings) for _, seed in pairs]
     for workers in asked.workers:
-        pairs = [(seed % table.seeds, seed) for seed in range(asked.seeds)]
-        make = {"without": lambda seed: None} if asked.without else {}
-        make["moasha"] = lambda seed: Moasha(AIMS, seed, **settings)
         medians = {}
-        for name, pruner in make.items():
+        for name, pruners in judges.items():
             way = Way(asked.sampler, workers, asked.teach, asked.signs, asked.limit)
-            runs = [replay(table, told, seed, pruner(seed), way) for told, seed in pairs]
+            runs = [replay(table, *pair, pruner, way) for pair, pruner in zip(pairs, pruners, strict=True)]
             epochs = [run.epochs or math.inf for run in runs]
             trials = [run.trials or math.inf for run in runs]
             medians[name] = statistics.median(epochs)
             line = f"{asked.sampler}, {workers} workers, {name}: {medians[name]:g} epochs "
             line += f"(mean {statistics.mean(epochs):.0f}, worst {max(epochs):g}), {statistics.median(trials):g} trials"
-            if name == "moasha":
+            if name != "without":
                 true = [len(table.front & set(run.proposed)) for run in runs]
                 lost = [len(table.front & set(run.stopped)) for run in runs]
                 fronts = [table.told_fronts[told] for told, _ in pairs]
@@ -288,7 +344,7 @@ def main() -> None:
                 rungs = [rung for run in runs for rung in run.stopped.values()]
                 line += ", ".join(f"{r}: {rungs.count(r)}" for r in sorted(set(rungs)))
                 if "without" in medians:
-                    line += f"; ratio {medians['without'] / medians['moasha']:.2f}"
+                    line += f"; ratio {medians['without'] / medians[name]:.2f}"
             print(line, flush=True)
 
 
