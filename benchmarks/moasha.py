@@ -1,14 +1,17 @@
 """Epochs until a search has found 98 % of the true hypervolume, with the pruner `moasha` and without, on a table.
 
-    python benchmarks/moasha.py copy.db                    # searches of the same designs that differ in their seed
+    python benchmarks/moasha.py results/fashion-table.csv  # networks that were trained, each under two seeds
     python benchmarks/moasha.py --made-up 600              # a table made up on the space of the real one
-    python benchmarks/moasha.py copy.db --workers 1 4 --seeds 10 --set confidence=0.9
+    python benchmarks/moasha.py results/fashion-table.csv --workers 1 4 --seeds 10 --set confidence=0.9
+    python benchmarks/moasha.py results/fashion-table.csv --knows ends --sampler random
 
 Every network of the table was trained in full, with every epoch recorded. A search is replayed on it: the sampler
 proposes, each worker takes the recorded epochs of its network one after the other, the pruner judges. What one seed of
 the training measured is told; the mean of all seeds is the truth that is scored, from the worst of the true front and a
 tenth of its range beyond. Seeds take turns in being told. A network counts from its last epoch on, and every epoch
 counts, of stopped networks too.
+
+With `--knows` the pruner is one that knows, after the first epoch, what there is to forecast: the limit of any.
 
 `stopped` are members of the front that the pruner stopped, as a share of those proposed: of the front of the mean
 (true), and of the front that the told seed alone would show (told). Noise alone puts a member of the one off the other:
@@ -24,8 +27,9 @@ import heapq
 import math
 import random
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +39,10 @@ from optuna.trial import TrialState
 
 from hybrid_search.costs import fitted, price
 from hybrid_search.front import hypervolume, pareto_front
-from hybrid_search.ledger import Ledger
-from hybrid_search.pruning import SIGNS, Aims, Moasha, Seen
+from hybrid_search.pruning import Aims, Moasha, Seen
+from hybrid_search.pruning.answers import columns
+from hybrid_search.pruning.worth import worth
+from hybrid_search.replay import read_table, wanted
 from hybrid_search.samplers import Facts, make_sampler
 from hybrid_search.samplers.known_cost import REACHED
 from hybrid_search.space import Answers, SearchSpace, load_space
@@ -44,7 +50,8 @@ from hybrid_search.space import Answers, SearchSpace, load_space
 AIMS = Aims(("maximize", "minimize"), (1,), (1.0, None))
 DIRECTIONS = list(AIMS.directions)
 SHARE = 0.98
-CLASSES = 10
+CLASSES, SIZE = 10, (1, 14, 14)
+PATIENCE = 10  # proposals in a row that are known, before a random one
 LOSS = (0.08, 0.04, 0.03, 0.02, 0.02, 0.02)  # how far the logarithm of the training loss is off the network's quality
 # after each epoch but the last: level, slope and residual of -log(1 - accuracy) against the final one
 LAG = ((0.75, 0.55, 0.09), (1.19, 0.75, 0.10), (1.37, 0.95, 0.08), (1.57, 0.90, 0.03), (1.64, 0.97, 0.017))
@@ -94,6 +101,22 @@ class Table:
             self._found[key] = architecture.digest, float(flops), float(weights)
         return self._found[key]
 
+    def chances(self, told: int, draws: int = 1000) -> list[float]:
+        """For each design how probably it is on the front of the means of two seeds, where one seed's ends are known of
+        all designs, and from them what each design is worth."""
+        costs = np.log([[row.flops, self.about(row.params)[2]] for row in self.rows])
+        answers = columns([row.params for row in self.rows])
+        ends = np.array([math.log(1.0 - row.curves[told][-1]) for row in self.rows])
+        found = worth(costs[[*range(len(ends)), 0]], answers[[*range(len(ends)), 0]], ends).complete
+        luck = float((ends - found).std())
+        dice, order = np.random.default_rng(0), np.argsort([row.flops for row in self.rows], kind="stable")
+        means = (ends + found + luck * dice.normal(size=(draws, len(ends)))) / 2.0
+        sorted_ = means[:, order]
+        ahead = np.minimum.accumulate(np.hstack([np.full((draws, 1), math.inf), sorted_[:, :-1]]), axis=1)
+        shares = np.empty(len(ends))
+        shares[order] = (sorted_ < ahead).mean(axis=0)
+        return [float(share) for share in shares]
+
     def sampler(self, name: str, seed: int) -> optuna.samplers.BaseSampler:
         """A sampler of the table: told the space, its costs, and that only the table's designs are allowed."""
         facts = Facts(
@@ -104,6 +127,36 @@ class Table:
             space=self.space.choose,
         )
         return make_sampler(name, seed, facts)
+
+
+@dataclass(frozen=True)
+class Knowing:
+    """A pruner that knows after the first epoch what others can only forecast: the most that a forecast can reach.
+
+    `front`: it stops all but the members of the true front. `ends`: it knows how every design of the table, proposed or
+    not, ends under the told seed, and stops what is on the front of the means with a chance below `chance`.
+    """
+
+    kept: frozenset[str]
+    ends: Mapping[str, float]
+
+    @classmethod
+    def of(cls, table: Table, told: int, what: str, chance: float) -> "Knowing":
+        """The one that knows `what` of this table."""
+        ends = {name: row.curves[told][-1] for name, row in zip(table.names, table.rows, strict=True)}
+        kept = table.front
+        if what == "ends":
+            shares = table.chances(told)
+            kept = {i for i, share in enumerate(shares) if share >= chance}
+        return cls(frozenset(table.names[i] for i in kept), ends)
+
+    def judge(self, trial: Seen, rung: int, others: Sequence[Seen]) -> str:
+        """Keep or stop."""
+        return "keep" if trial.digest in self.kept else "stop"
+
+    def expected(self, trial: Seen, rung: int, others: Sequence[Seen]) -> tuple[float, ...]:
+        """Its end."""
+        return (self.ends[trial.digest],)
 
 
 @dataclass
@@ -129,7 +182,7 @@ class Way:
     limit: int = 600
 
 
-def replay(table: Table, told: int, seed: int, pruner: Moasha | None, way: Way) -> Run:
+def replay(table: Table, told: int, seed: int, pruner: Moasha | Knowing | None, way: Way) -> Run:
     """A search on the table until it has the share, or has asked for every network or `limit` of them."""
     study = optuna.create_study(directions=DIRECTIONS, sampler=table.sampler(way.sampler, seed))
     run = Run()
@@ -142,7 +195,9 @@ def replay(table: Table, told: int, seed: int, pruner: Moasha | None, way: Way) 
     def start(now: float) -> None:
         if len(run.proposed) == min(len(table.rows), way.limit):
             return
-        while True:
+        for again in count(1):
+            if again % PATIENCE == 0:  # as a search does
+                study.enqueue_trial(dice.choice([r.params for i, r in enumerate(table.rows) if i not in seen]))
             trial = study.ask()
             table.space.choose(trial)
             row = table.by_digest.get(table.about(trial.params)[0], -1)
@@ -151,7 +206,10 @@ def replay(table: Table, told: int, seed: int, pruner: Moasha | None, way: Way) 
             study.tell(trial, state=TrialState.FAIL)  # not of the table, or known already
         run.proposed.append(row)
         asked[row] = trial
-        seen[row] = Seen(table.names[row], (table.rows[row].flops,), {})
+        params = table.rows[row].params
+        seen[row] = Seen(
+            table.names[row], (table.rows[row].flops,), {}, features=(table.about(params)[2],), answers=params
+        )
         heapq.heappush(queue, (now + 1.0 + 0.1 * dice.random(), row))
 
     for _ in range(way.workers):
@@ -177,7 +235,7 @@ def replay(table: Table, told: int, seed: int, pruner: Moasha | None, way: Way) 
             others = [other for at, other in seen.items() if at != row]
             verdict = pruner.judge(seen[row], rung, others)
             if verdict == "stop":
-                run.stopped[row] = rung
+                run.stopped[row], seen[row] = rung, replace(seen[row], stopped=True)
                 trial = asked.pop(row)
                 if way.teach != "nothing":
                     value = seen[row].reached[rung]
@@ -194,28 +252,22 @@ def replay(table: Table, told: int, seed: int, pruner: Moasha | None, way: Way) 
     return run
 
 
-def of_ledger(path: Path) -> Table:
-    """The networks that all searches of the newest space have trained in full. An older ledger is migrated."""
-    with Ledger(f"sqlite:///{path}") as ledger:
-        searches = ledger.searches()
-        searches = [s for s in searches if s.space == searches[0].space]
-        trials = [{t.digest: t for t in ledger.trials(s.id) if t.state == "complete"} for s in searches]
-        rows = {}
-        for digest in trials[0]:
-            if all(digest in found for found in trials):
-                each = [found[digest] for found in trials]
-                curves = tuple(tuple(values["accuracy"] for _, values in ledger.curve(t.id)) for t in each)
-                signs = tuple(
-                    tuple(tuple(values[name] for name in SIGNS) for _, values in ledger.curve(t.id)) for t in each
-                )
-                rows[digest] = Row(each[0].choices, each[0].measurements["flops"], curves, signs)
-        space = SearchSpace.from_dict(searches[0].space)
-        return Table(space, searches[0].input_size, rows)
+def of_csv(path: Path) -> Table:
+    """The networks of a table that was trained on the space `fashion-table`, each under several seeds."""
+    table = read_table(path, wanted("accuracy,flops"))
+    accuracy, flops = table.objectives
+    curves = accuracy.values.tolist()
+    signs = np.stack([sign.values for sign in table.signs], axis=-1).tolist()
+    rows = {}
+    for i, digest in enumerate(table.digests):
+        shown = tuple(tuple(map(tuple, epochs)) for epochs in signs[i])
+        rows[digest] = Row(table.designs[i], float(flops.scored[i]), tuple(map(tuple, curves[i])), shown)
+    return Table(load_space("fashion-table"), SIZE, rows)
 
 
 def made_up(count: int, seed: int = 0) -> Table:
     """A table of made-up curves on the space of the real one: see the head of this file."""
-    space, size = load_space("fashion-table"), (1, 14, 14)
+    space, size = load_space("fashion-table"), SIZE
     dice = np.random.default_rng(seed)
     effects: dict[tuple[str, Any], float] = {}
     rows: dict[str, Row] = {}
@@ -244,7 +296,7 @@ def made_up(count: int, seed: int = 0) -> Table:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("ledger", nargs="?", type=Path)
+    parser.add_argument("table", nargs="?", type=Path)
     parser.add_argument("--made-up", type=int, default=600)
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 4])
     parser.add_argument("--seeds", type=int, default=10)
@@ -252,30 +304,36 @@ def main() -> None:
     parser.add_argument("--sampler", default="known-cost")
     parser.add_argument("--limit", type=int, default=600, help="trials, after which a search counts as never there")
     parser.add_argument("--signs", action=argparse.BooleanOptionalAction, default=True, help="losses are seen")
+    parser.add_argument("--knows", choices=("ends", "front"), help="instead of Moasha one that knows this")
+    parser.add_argument("--chance", type=float, default=0.01, help="of the front, below which `--knows ends` stops")
     parser.add_argument("--teach", default="expected", choices=("expected", "reached", "nothing"))
     parser.add_argument("--without", action=argparse.BooleanOptionalAction, default=True)
     asked = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    table = of_ledger(asked.ledger) if asked.ledger else made_up(asked.made_up)
+    table = of_csv(asked.table) if asked.table else made_up(asked.made_up)
     settings = {name: float(value) for name, value in (pair.split("=") for pair in asked.set)}
     if "first" in settings:
         settings["first"] = int(settings["first"])
     noise = statistics.mean(len(table.front - told) / len(table.front) for told in table.told_fronts)
     print(f"{len(table.rows)} networks, a front of {len(table.front)}, noise {100 * noise:.0f} %; Moasha {settings}")
+    pairs = [(seed % table.seeds, seed) for seed in range(asked.seeds)]
+    judges: dict[str, list[Moasha | Knowing | None]] = {"without": [None for _ in pairs]} if asked.without else {}
+    if asked.knows:
+        knowing = [Knowing.of(table, told, asked.knows, asked.chance) for told in range(table.seeds)]
+        judges[f"knowing the {asked.knows}"] = [knowing[told] for told, _ in pairs]
+    else:
+        judges["moasha"] = [Moasha(AIMS, seed, **settings) for _, seed in pairs]
     for workers in asked.workers:
-        pairs = [(seed % table.seeds, seed) for seed in range(asked.seeds)]
-        make = {"without": lambda seed: None} if asked.without else {}
-        make["moasha"] = lambda seed: Moasha(AIMS, seed, **settings)
         medians = {}
-        for name, pruner in make.items():
+        for name, pruners in judges.items():
             way = Way(asked.sampler, workers, asked.teach, asked.signs, asked.limit)
-            runs = [replay(table, told, seed, pruner(seed), way) for told, seed in pairs]
+            runs = [replay(table, *pair, pruner, way) for pair, pruner in zip(pairs, pruners, strict=True)]
             epochs = [run.epochs or math.inf for run in runs]
             trials = [run.trials or math.inf for run in runs]
             medians[name] = statistics.median(epochs)
             line = f"{asked.sampler}, {workers} workers, {name}: {medians[name]:g} epochs "
             line += f"(mean {statistics.mean(epochs):.0f}, worst {max(epochs):g}), {statistics.median(trials):g} trials"
-            if name == "moasha":
+            if name != "without":
                 true = [len(table.front & set(run.proposed)) for run in runs]
                 lost = [len(table.front & set(run.stopped)) for run in runs]
                 fronts = [table.told_fronts[told] for told, _ in pairs]
@@ -286,7 +344,7 @@ def main() -> None:
                 rungs = [rung for run in runs for rung in run.stopped.values()]
                 line += ", ".join(f"{r}: {rungs.count(r)}" for r in sorted(set(rungs)))
                 if "without" in medians:
-                    line += f"; ratio {medians['without'] / medians['moasha']:.2f}"
+                    line += f"; ratio {medians['without'] / medians[name]:.2f}"
             print(line, flush=True)
 
 

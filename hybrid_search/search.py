@@ -215,8 +215,11 @@ class Search:
         numbers = [trial.number for trial in begun]
         curves = self.ledger.curves(self.record.id, {*self._watch.unknown, *SIGNS}, numbers)
         for trial in begun:
+            if trial.id not in curves:
+                continue
             prices = self.price(Architecture.from_dict(trial.architecture))
-            self._watch.restore(trial.number, trial.digest, prices, curves.get(trial.id, {}), trial.spared)
+            self._watch.begin(trial.number, trial.digest, prices, trial.choices)
+            self._watch.restore(trial.number, curves[trial.id], trial.spared)
             if trial.state != "running":
                 self._watch.end(trial.number, trial.state, self._first.get(trial.number, trial.measurements))
 
@@ -464,7 +467,8 @@ class Search:
         if self.record.pruner == "none":
             return "keep"
         price = self.price(trial.architecture)
-        self._watch.show(trial.number, trial.architecture.digest, price, rung, measurements)
+        self._watch.begin(trial.number, trial.architecture.digest, price, trial.choices)
+        self._watch.show(trial.number, rung, measurements)
         verdict = "keep" if last else self._watch.judge(trial.number, rung)
         if verdict == "spare":
             self.ledger.spare_trial(trial.id, rung)

@@ -82,6 +82,9 @@ def test_what_a_stopped_trial_teaches_is_the_same_when_the_search_is_opened_agai
     assert taught[0] == taught[1] != {}
     assert again._watch.seen == search._watch.seen
     assert {len(signs) for seen in again._watch.seen.values() for signs in seen.signs.values()} == {1}
+    choices = {trial.number: trial.choices for trial in of(ledger)}
+    assert all(seen.answers == choices[number] for number, seen in again._watch.seen.items())
+    assert {len(seen.features) for seen in again._watch.seen.values()} == {1}  # the parameters
     assert again.audit() == search.audit()
 
 

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 from hybrid_search.errors import SettingsError, UnknownName
+from hybrid_search.front import pareto_front
 from hybrid_search.objectives import objectives
 from hybrid_search.pruning import Aims, Moasha, Seen, audited, make_pruner
+from hybrid_search.pruning.answers import columns
 from hybrid_search.pruning.audit import spearman, wilson
 from hybrid_search.pruning.forecast import Warp, forecast
-from hybrid_search.pruning.moasha import better_ranked
+from hybrid_search.pruning.moasha import HELD, better_ranked
+from hybrid_search.pruning.worth import worth
 
 TWO = Aims.of(objectives(("accuracy", "flops")))
 EPOCHS = 6
@@ -137,6 +140,73 @@ def test_a_forecast_from_few_is_wide():
     x, y = np.array([[0.0], [1.0], [2.0]]), np.array([0.0, 1.0, 2.0])
     few, more = forecast(x, y, np.array([1.5])), forecast(np.tile(x, (8, 1)), np.tile(y, 8), np.array([1.5]))
     assert few.doubt > 3 * more.doubt > 0
+
+
+def test_a_design_is_worth_what_its_answers_say_of_the_others():
+    dice = np.random.default_rng(2)
+    answers = dice.integers(2, size=(41, 3)).astype(float)
+    costs, true = dice.normal(size=(41, 1)), answers @ [1.0, -0.5, 0.2]
+    finals = true[:-1] + 0.1 * dice.normal(size=40)
+    found = worth(costs, answers, finals)
+    assert found.other == pytest.approx(true[-1], abs=0.1)
+    assert np.std(found.complete - true[:-1]) < 0.6 * np.std(finals - true[:-1])  # the luck is taken off
+    moved = finals + np.where(np.arange(40) == 7, 0.5, 0.0)
+    assert abs(worth(costs, answers, moved).unseen[7] - found.unseen[7]) < 0.05  # but for the shared level and shares
+    assert worth(costs, answers, moved).complete[7] > found.complete[7] + 0.02
+
+
+def test_designs_that_all_ended_alike_are_worth_that():
+    found = worth(np.zeros((6, 1)), np.eye(6), np.full(5, 0.7))
+    assert (found.complete.tolist(), found.unseen.tolist(), found.other) == ([0.7] * 5, [0.7] * 5, pytest.approx(0.7))
+
+
+def test_answers_are_columns_by_rank_and_by_word():
+    three = [{"width": 16, "kind": "conv"}, {"width": 4, "kind": "attention", "extent": 3}, {"width": 8, "kind": "x"}]
+    found = columns([*three, {"kind": "x", "width": 4, "extent": 5}])
+    half = 0.5**0.5
+    assert found.shape == (4, 5)  # extent, three kinds, width: in the order of their names
+    assert found[0] == pytest.approx([0.5, 0.0, half, 0.0, 1.0])
+    assert found[1] == pytest.approx([0.0, half, 0.0, 0.0, 0.0])
+    assert found[2] == pytest.approx([0.5, 0.0, 0.0, half, 0.5])
+    assert columns([{"one": 1}, {"one": 1}]).shape == (2, 0)
+
+
+def designed(trial, wide, dice):
+    """A trial whose curve foretells nothing, with an answer."""
+    reached = {r: (v[0] if r == EPOCHS else dice.uniform(0.3, 0.7),) for r, v in trial.reached.items()}
+    return replace(trial, reached=reached, answers={"wide": wide})
+
+
+def test_answers_that_foretell_a_poor_end_stop_a_trial_that_its_curve_would_not():
+    dice = random.Random(2)
+    good = many(20)
+    poor = [whole(100 + i, trial.final[0] - 0.08, trial.known[0]) for i, trial in enumerate(good)]
+    others = [designed(t, wide, dice) for group, wide in ((good, "yes"), (poor, "no")) for t in group]
+    told = [replace(begun(999, 0.8, 2e5, 1), answers={"wide": wide}) for wide in ("yes", "no")]
+    pruner = Moasha(TWO, audit=0.0, reduction=1000.0)
+    assert [pruner.judge(trial, 1, others) for trial in told] == ["keep", "stop"]
+    unsaid = [replace(other, answers={}) for other in others]
+    assert [pruner.judge(replace(trial, answers={}), 1, unsaid) for trial in told] == ["keep", "keep"]
+
+
+def test_a_lucky_complete_trial_does_not_end_one_that_is_as_good():
+    dice = random.Random(4)
+    flat = [whole(i, 0.8 + 0.02 * dice.gauss(0.0, 1.0), 1e5 + i) for i in range(30)]
+    lucky = whole(30, 0.86, 9e4)
+    others = [replace(t, answers={"wide": t.known[0] % 2}) for t in [*flat, lucky]]
+    trial = replace(begun(99, 0.82, 2e5, 4), answers={"wide": 0.0})
+    plain = [replace(t, answers={}) for t in others]
+    pruner = Moasha(TWO, audit=0.0, reduction=1000.0)
+    assert pruner.judge(replace(trial, answers={}), 4, plain) == "stop"
+    assert pruner.judge(trial, 4, others) == "keep"
+
+
+def test_of_many_complete_trials_the_front_and_some_others_are_learned_from():
+    done = many(HELD + 80, spread=0.3)
+    found = Moasha(TWO)._held(done)
+    front = pareto_front([[trial.final[0], trial.known[0]] for trial in done], TWO.directions)
+    assert len(found) == HELD
+    assert {done[i].digest for i in front} <= {trial.digest for trial in found}
 
 
 @pytest.mark.parametrize(("maximize", "best"), [(True, 1.0), (False, 0.0), (True, None), (False, None)])

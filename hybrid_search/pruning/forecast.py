@@ -1,9 +1,10 @@
 """What a value after some epochs foretells of the final one, learned from complete trials.
 
 Values are warped, the logarithm of their distance from the natural best (accuracy 1, a loss 0), in which a step early
-in training means as much for a good network as for a poor one. The final value is a line in the one at the rung and in
-the logarithms of the known costs, fitted by least squares a little damped; its doubt is the spread of what complete
-trials did instead. With few of them the spread of the final values themselves counts too, so that a forecast is wide.
+in training means as much for a good network as for a poor one. The final value is a line in the one at the rung, in the
+logarithms of the known costs, and in what worth.py says of its design, fitted by least squares a little damped; its
+doubt is the spread of what complete trials did instead. With few of them the spread of the final values themselves
+counts too, so that a forecast is wide.
 """
 
 from dataclasses import dataclass

@@ -7,8 +7,9 @@ judged among the cheap; and a veto by the learning curve.
 A trial is stopped at a rung when both say so:
 
 * its rank there: of all trials that reached the rung, at least one in `reduction` lies on better non-dominated fronts;
-* its forecast: even the best end that is likely (`confidence`), at its exact cost, would be dominated by a complete
-  trial. See forecast.py.
+* its forecast: even the best end that is likely (`confidence`), at its exact cost, would be dominated by what a
+  complete trial is worth. See forecast.py, and worth.py: after the first epoch the answers that chose a design
+  foretell more than its curve does, and a complete trial that was lucky must not end what is as good.
 
 Nothing is stopped before `first` trials are complete. Of those to be stopped, `audit` of all designs, picked by digest,
 go on instead (spared), and tell in the end how often a stop was wrong.
@@ -22,9 +23,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from hybrid_search.errors import SettingsError, whole
-from hybrid_search.front import as_costs, pareto_front
+from hybrid_search.front import pareto_front
+from hybrid_search.pruning.answers import columns
 from hybrid_search.pruning.forecast import Array, Forecast, Warp, forecast
 from hybrid_search.pruning.values import Aims, Seen, Verdict, complete, full_budget
+from hybrid_search.pruning.worth import worth
+
+HELD = 150  # complete trials that are learned from
+
+
+@dataclass(frozen=True, eq=False)
+class End:
+    """How a trial may end in one objective, and what complete ones are worth in it, (trials,): both warped."""
+
+    warp: Warp
+    forecast: Forecast
+    worths: Array
 
 
 @dataclass(frozen=True)
@@ -64,7 +78,7 @@ class Moasha:
         done = complete(others)
         if trial.spared is not None or len(done) < self.first or rung not in self.rungs(full_budget(others)):
             return "keep"
-        if self._may_reach_the_front(trial, rung, done) or self._ranks_well(trial, rung, others):
+        if self._may_reach_the_front(trial, rung, self._held(done)) or self._ranks_well(trial, rung, others):
             return "keep"
         return "spare" if self._picked(trial.digest) else "stop"
 
@@ -73,32 +87,40 @@ class Moasha:
         done = complete(others)
         if not done:
             return trial.reached[rung]
-        ends = self._ends(trial, rung, done)
-        return tuple(float(warp.back(np.array(end.mean))) for warp, end in ends)
+        ends = self._ends(trial, rung, self._held(done))
+        return tuple(float(end.warp.back(np.array(end.forecast.mean))) for end in ends)
 
-    def _ends(self, trial: Seen, rung: int, done: Sequence[Seen]) -> list[tuple[Warp, Forecast]]:
+    def _ends(self, trial: Seen, rung: int, done: Sequence[Seen]) -> list[End]:
         """For each unknown objective how complete trials let this one end."""
+        every = [*done, trial]
+        answers = columns([other.answers for other in every])
+        costs = _logarithms(np.array([[*other.known, *other.features] for other in every]))
+        known = costs[:, : len(trial.known)]
         found = []
         for at, place in enumerate(self.aims.unknown):
             best = self.aims.best[place] if self.aims.best else None
             finals = np.array([other.final[at] for other in done if other.final is not None])
             warp = Warp.of(finals, self.aims.directions[place] == "maximize", best)
-            shown = np.array([_at(other, rung, at) for other in [*done, trial]])
-            inputs = _logarithms(np.array([other.known for other in [*done, trial]]))
+            ends = warp.to(finals)
+            worths, inputs = ends, known
+            if answers.shape[1]:
+                design = worth(costs, answers, ends)
+                worths, inputs = design.complete, np.column_stack([known, [*design.unseen, design.other]])
+            shown = np.array([_at(other, rung, at) for other in every])
             told = np.isfinite(shown[:-1])
             if np.isfinite(shown[-1]) and told.sum() >= min(self.first, len(done)):
-                inputs = np.column_stack([inputs, warp.to(shown), _signs([*done, trial], rung)])
+                inputs = np.column_stack([inputs, warp.to(shown), _signs(every, rung)])
             else:
                 told = np.ones(len(done), dtype=bool)  # the objective is only measured at the end
-            found.append((warp, forecast(inputs[:-1][told], warp.to(finals[told]), inputs[-1])))
+            found.append(End(warp, forecast(inputs[:-1][told], ends[told], inputs[-1]), worths))
         return found
 
     def _may_reach_the_front(self, trial: Seen, rung: int, done: Sequence[Seen]) -> bool:
-        """Whether the best likely end of the trial would not be dominated by a complete one."""
-        ends = self._ends(trial, rung, done)
-        hoped = [float(warp.back(np.array(end.hoped(self.confidence)))) for warp, end in ends]
-        rows = [self.aims.row(other.known, other.final) for other in done if other.final is not None]
-        costs = as_costs([*rows, self.aims.row(trial.known, hoped)], self.aims.directions)
+        """Whether the best likely end of the trial would not be dominated by what a complete one is worth."""
+        signs = [-1.0 if self.aims.directions[i] == "maximize" else 1.0 for i in self.aims.known]
+        costs = np.array([other.known for other in [*done, trial]]).reshape(len(done) + 1, -1) * signs
+        for end in self._ends(trial, rung, done):
+            costs = np.column_stack([costs, [*end.worths, end.forecast.hoped(self.confidence)]])
         return not _dominated(costs[-1], costs[:-1])
 
     def _ranks_well(self, trial: Seen, rung: int, others: Sequence[Seen]) -> bool:
@@ -115,6 +137,14 @@ class Moasha:
             ]
         )
         return better_ranked(costs, enough=len(costs) / self.reduction) < len(costs) / self.reduction
+
+    def _held(self, done: Sequence[Seen]) -> Sequence[Seen]:
+        """The complete trials that are learned from: all, or of many the front and some others."""
+        if len(done) <= HELD:
+            return done
+        front = set(pareto_front([self.aims.row(t.known, t.final or ()) for t in done], self.aims.directions))
+        others = [i for i in range(len(done)) if i not in front][: max(HELD - len(front), 0)]
+        return [done[i] for i in sorted({*front, *others})]
 
     def _picked(self, digest: str) -> bool:
         drawn = hashlib.sha256(f"{self.seed}/{digest}".encode()).digest()

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from hybrid_search.errors import SettingsError, one_of
 from hybrid_search.objectives import Direction, Objective
@@ -60,7 +60,8 @@ class Seen:
     `known` are its exact values of the known objectives, `reached` the unknown ones after each epoch (nan: not
     reported), `final` those of the full budget, None unless it is complete. `spared` is the rung at which it would have
     been stopped, `stopped` says that it was. `signs` are other numbers after each epoch that may foretell the end, such
-    as the training loss: as many as there are, the same ones in every trial.
+    as the training loss: as many as there are, the same ones in every trial. `features` are other numbers known before
+    training, `answers` those that chose the design.
     """
 
     digest: str
@@ -70,6 +71,8 @@ class Seen:
     spared: int | None = None
     stopped: bool = False
     signs: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    features: tuple[float, ...] = ()
+    answers: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def last(self) -> int:

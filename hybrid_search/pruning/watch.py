@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from hybrid_search.objectives import Objective
 from hybrid_search.pruning.audit import Audit, audited, saved_epochs
@@ -21,30 +22,26 @@ class Watch:
         self._known = [objectives[i].name for i in self.aims.known]
         self._pruner = pruner
 
-    def show(
-        self, number: int, digest: str, prices: Mapping[str, float], rung: int, measurements: Mapping[str, float]
-    ) -> None:
-        """One rung of a running trial. One that was started again is forgotten from there on."""
-        before = self.seen.get(number) or Seen(digest, _values(prices, self._known), {})
+    def begin(self, number: int, digest: str, prices: Mapping[str, float], answers: Mapping[str, Any]) -> None:
+        """A trial and what is known of it before training; of one that has begun, nothing new."""
+        more = tuple(float(prices[name]) for name in sorted(prices) if name not in self._known)
+        start = Seen(digest, _values(prices, self._known), {}, features=more, answers=dict(answers))
+        self.seen.setdefault(number, start)
+
+    def show(self, number: int, rung: int, measurements: Mapping[str, float]) -> None:
+        """One rung of a trial that has begun. One that was started again is forgotten from there on."""
+        before = self.seen[number]
         reached = {epoch: row for epoch, row in before.reached.items() if epoch < rung}
         signs = {epoch: row for epoch, row in before.signs.items() if epoch < rung}
         spared = before.spared if before.spared is not None and before.spared < rung else None
         reached[rung], signs[rung] = _values(measurements, self.unknown), _values(measurements, SIGNS)
         self.seen[number] = replace(before, reached=reached, signs=signs, spared=spared)
 
-    def restore(
-        self,
-        number: int,
-        digest: str,
-        prices: Mapping[str, float],
-        curve: Mapping[int, Mapping[str, float]],
-        spared: int | None,
-    ) -> None:
-        """A trial that ended before: its numbers after each epoch, and where it was spared."""
+    def restore(self, number: int, curve: Mapping[int, Mapping[str, float]], spared: int | None) -> None:
+        """What a trial showed before: its numbers after each epoch, and where it was spared."""
         for rung, measurements in curve.items():
-            self.show(number, digest, prices, rung, measurements)
-        if number in self.seen:
-            self.seen[number] = replace(self.seen[number], spared=spared)
+            self.show(number, rung, measurements)
+        self.seen[number] = replace(self.seen[number], spared=spared)
 
     def judge(self, number: int, rung: int) -> Verdict:
         """What the pruner says of a trial that has shown this rung. A spared one is so from now on."""

@@ -24,7 +24,8 @@ class Training:
         self.stopped.pop(key, None)  # trained again, it may end
         others = [seen for other, seen in self._seen.items() if other != key]
         known = tuple(self._landscape.known[i](params) for i in self._showing.aims.known)
-        seen = Seen(str(key), known, {})
+        features = () if self._landscape.features is None else tuple(self._landscape.features(params))
+        seen = Seen(str(key), known, {}, features=features, answers=params)
         values, signs = self._shown(params)
         last = self._showing.rungs[-1]
         for rung, row, sign in zip(self._showing.rungs, values.tolist(), signs.tolist(), strict=True):
