@@ -227,7 +227,7 @@ def test_no_process_is_left_soon_after_the_driver_is_killed(tmp_path):
         driver.kill()
         driver.wait()
     until = time.monotonic() + GONE_SECONDS
-    while (left := marked(mark)) and time.monotonic() < until:
+    while (left := marked(mark, [driver.pid])) and time.monotonic() < until:
         time.sleep(0.1)
     assert left == {}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from hybrid_search.engines.drive import Plan
 from hybrid_search.engines.ray.address import SAY_LITTLE, address_of, check_form, check_same, choose_mode, join, quiet
-from hybrid_search.engines.ray.guard import CREDENTIALS, MARK, guarded
+from hybrid_search.engines.ray.guard import CREDENTIALS, guarded
 from hybrid_search.errors import SettingsError
 
 SHAPES = 4  # kinds of nodes that an error names
@@ -63,8 +63,8 @@ def connected(plan: Plan) -> Iterator[None]:
     import ray
 
     # A cluster that was joined goes on without this process; what this process starts for itself ends with it.
-    with guarded() if address_of(plan) is None else nullcontext() as mark:
-        with _own_signals(), _environment(mark):
+    with guarded() if address_of(plan) is None else nullcontext():
+        with _own_signals(), _without_credentials():
             _connect(plan)
         try:
             yield
@@ -103,16 +103,13 @@ def _own_signals() -> Iterator[None]:
 
 
 @contextmanager
-def _environment(mark: str | None) -> Iterator[None]:
-    """Ray's processes, and the workers that they start, take over the environment of this one as it is now. They need
-    no database: what opens it is taken out meanwhile. Their guard knows them by the mark."""
-    held = {name: os.environ.pop(name) for name in (*CREDENTIALS, MARK) if name in os.environ}
-    if mark is not None:
-        os.environ[MARK] = mark
+def _without_credentials() -> Iterator[None]:
+    """Ray's processes, and the workers that they start, take over the environment of this one as it is now, and need
+    no database: what opens it is taken out meanwhile."""
+    held = {name: os.environ.pop(name) for name in CREDENTIALS if name in os.environ}
     try:
         yield
     finally:
-        os.environ.pop(MARK, None)
         os.environ.update(held)
 
 
