@@ -217,7 +217,7 @@ class Confirmation:
         return "failed"
 
     def tell(self, trial: Trial, outcome: Outcome) -> bool:
-        """Write the numbers of a retraining, or remember its failure. Always False: its weights are not kept."""
+        """Write the numbers of a retraining, or its failure. Always False: its weights are not kept."""
         seed = trial.settings.seed
         self._pending[trial.number].discard(seed)
         flops, params = price(trial.architecture, self.record.input_size, self.record.classes)
@@ -231,6 +231,7 @@ class Confirmation:
             why = ("bug", text)
         said = {"search": self.record.name, "trial": trial.number, "seed": seed}
         if why is not None:
+            self.ledger.add_failed_retraining(trial.id, seed, *why)
             self.failures.append(Failure(trial.number, seed, *why))
             LOG.warning("retraining failed", extra=about(**said, kind=why[0], text=why[1]))
             return False
@@ -248,6 +249,7 @@ class Confirmation:
         failures = self._retried[trial.number, trial.settings.seed]
         if failures[kind] < RETRIES[kind]:
             failures[kind] += 1
+            self.ledger.add_failed_retraining(trial.id, trial.settings.seed, kind, text)
             return replace(trial, attempt=trial.attempt + 1)
         self.tell(trial, Outcome("failed", {}, kind, text))
         return None

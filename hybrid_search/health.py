@@ -47,7 +47,9 @@ def findings(db: str | None = None) -> list[tuple[str, str]]:
     try:
         with Ledger(db, read_only=True) as ledger:
             names = [search.name for search in ledger.searches()]
-        state = f"{len(names)} searches: {', '.join(names[:8])}" if names else "no search yet"
+        more = ", ..." if len(names) > 8 else ""
+        count = "1 search" if len(names) == 1 else f"{len(names)} searches"
+        state = f"{count}: {', '.join(names[:8])}{more}" if names else "no search yet"
     except (LedgerAway, LedgerError) as error:
         state = str(error)
     found.append(("database", f"{shown(url)}: {state}"))

@@ -27,7 +27,7 @@ from hybrid_search.architecture import Architecture
 from hybrid_search.bounds import known_worst, over_budget
 from hybrid_search.costs import cost, fitted, price
 from hybrid_search.equivalence import ways_to_write
-from hybrid_search.errors import SettingsError
+from hybrid_search.errors import LedgerError, SettingsError
 from hybrid_search.front import FROZEN, RunningFront, front_box, hypervolume, pareto_front, reference_point
 from hybrid_search.journal import LOG, about
 from hybrid_search.ledger import Ledger, Point, Proposal
@@ -123,6 +123,7 @@ class Search:
         self._counts = {"running": 0, "complete": 0, "stopped": 0, "failed": 0}
         self._gated = self._duplicates = 0
         self._next = 0
+        self._data: str | None = None  # the fingerprint of the data that its trials saw
         self._study = self._rebuild()
         known = known_designs(record, self.space) if record.warm_start else []
         self._warm = [design for design in known if design.architecture.digest not in self._known]
@@ -139,6 +140,7 @@ class Search:
         self._gated, self._duplicates = len(gated), len(proposals) - len(gated)
         held = self._held(points)
         trials = self.ledger.trials(self.record.id, held)
+        self._data = next((trial.facts["fingerprint"] for trial in trials if "fingerprint" in trial.facts), None)
         self._unheld = set(self._known) - {digests[trial.number] for trial in trials}
         self._unheld -= {proposal.digest for proposal in gated[-HELD:]}
         facts = self._before_training(len(points) + len(proposals))
@@ -188,7 +190,7 @@ class Search:
         numbers = list(self._values)
         for i in pareto_front(rows, self.directions):
             self._front.add(numbers[i], rows[i])
-        failures = self.ledger.failures(self.record.id)
+        failures = [failed for failed in self.ledger.failures(self.record.id) if failed.seed is None]
         last = {failed.number: failed.attempt for failed in failures if self._states[failed.number] == "failed"}
         for failed in failures:
             if failed.attempt != last.get(failed.number):  # another attempt followed
@@ -453,7 +455,9 @@ class Search:
         """Write one rung of a running trial and ask the pruner; after `last`, the full budget, it is not asked.
 
         Stop: the trial has ended, as stopped, or as failed (nan) where a number is not finite; `state` says which.
+        LedgerError, and nothing written, where it was trained on other data than the trials before it.
         """
+        self._check_data(trial, facts or {})
         wrong = [name for name, value in measurements.items() if not math.isfinite(value)]
         if wrong:
             self.tell(trial, Outcome("failed", {}, "nan", f"{wrong[0]} is not finite after rung {rung}"))
@@ -476,6 +480,16 @@ class Search:
             return "keep"
         self.tell(trial, Outcome("stopped", expected=self._watch.expected(trial.number, rung)))
         return "stop"
+
+    def _check_data(self, trial: Trial, facts: Mapping[str, str]) -> None:
+        now = facts.get("fingerprint")
+        self._data = self._data or now
+        if now not in (None, self._data):
+            raise LedgerError(
+                f"a search goes on with the data that it saw; {self.record.settings.data} had fingerprint "
+                f"{self._data}, trial {trial.number} saw {now}. Bring the data back, or give the new search its own "
+                "--name."
+            )
 
     def state(self, trial: Trial) -> str:
         """The state of a trial that was asked for: running, complete, stopped or failed."""

@@ -43,7 +43,7 @@ class SearchStatus:
     course: Course
     driver: str | None
     counts: Mapping[str, int]
-    failures: Mapping[str, int]  # failed attempts by kind, those that were followed by another among them
+    failures: Mapping[str, int]  # failed attempts by kind: followed by another or not, retrainings too
     running: tuple[RunningTrial, ...]
     front: int
     best: float | None

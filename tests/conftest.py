@@ -8,6 +8,10 @@ import pytest
 
 pytest_plugins = ["postgres"]
 
+# Read when torch is imported, here and in what the tests start. Several test processes with as many threads each as
+# there are cores wait for one another: small networks and Gaussian processes then take four times the CPU time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Triton reads this when it is imported, which torch does somewhere. From here on its own functions, and the kernels of
 # this project, run as Python: there may be no GPU (tests/test_triton_kernel.py).
 with pytest.MonkeyPatch.context() as environment, suppress(ImportError):

@@ -1,6 +1,7 @@
 """Programs that kill processes and say how it went."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,12 +17,16 @@ def said_by(program, *arguments, seconds=300):
     return json.loads(done.stdout)
 
 
-def marked(mark):
-    """The processes, by id, whose environment has this mark: whatever a marked one started, and what those did."""
-    found = {}
+def marked(mark, drivers=()):
+    """The processes, by id, whose environment has this mark: whatever a marked one started, and what those did.
+
+    Ray's agents write their titles over what may be the mark: they are known by the logs of the drivers' sessions.
+    """
+    found, sessions = {}, tuple(f"_{driver}/logs" for driver in drivers)
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if mark.encode() in (folder / "environ").read_bytes():
+            opened = {os.path.dirname(os.readlink(file)) for file in (folder / "fd").iterdir()} if sessions else ()
+            if any(path.endswith(sessions) for path in opened) or mark.encode() in (folder / "environ").read_bytes():
                 found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
         except OSError:  # it ended meanwhile, or is not ours
             continue

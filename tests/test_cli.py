@@ -387,6 +387,21 @@ def test_doctor_says_what_this_machine_has(capsys):
     assert found["torch"][:1].isdigit()
 
 
+def test_doctor_counts_the_searches(capsys, tmp_path):
+    def said():
+        assert call("doctor", "--format", "json", "--db", url) == 0
+        found = {row["what"]: row["found"] for row in json.loads(capsys.readouterr().out)}
+        return found["database"].partition(": ")[2]
+
+    url = f"sqlite:///{tmp_path}/l.db"
+    with Ledger(url) as ledger:
+        for number in range(9):
+            a_search(ledger, f"s{number}")
+            if number == 0:
+                assert said() == "1 search: s0"
+    assert said() == "9 searches: s8, s7, s6, s5, s4, s3, s2, s1, ..."
+
+
 def test_doctor_builds_the_kernels_that_are_missing_and_names_them(capsys, monkeypatch):
     from hybrid_search.ops.local_attention import build, cpu
 

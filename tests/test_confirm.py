@@ -16,9 +16,11 @@ from hybrid_search.engines import open_search, question, run
 from hybrid_search.engines.confirming import confirm
 from hybrid_search.errors import HybridSearchError, LedgerError, SettingsError, UnknownName
 from hybrid_search.ledger import Ledger
+from hybrid_search.ledger.checking import check
 from hybrid_search.record import Settings
 from hybrid_search.replay.searches import table_of_searches
-from hybrid_search.search import Outcome
+from hybrid_search.search import Outcome, Search
+from hybrid_search.status import status_of
 
 SPACE = tiny_space()
 NOISE = 0.02
@@ -213,6 +215,23 @@ def test_failures_are_told_and_do_not_stop_it(searched):
     assert victim not in seeds_of(searched)
     assert len(seeds_of(searched)) > 1
     assert searched.trial(confirmation.record.id, victim).state == "complete"
+    kept = searched.failures(confirmation.record.id)
+    assert [(one.number, one.kind) for one in kept] == [(victim, failure.kind) for failure in confirmation.failures]
+    assert [one.seed for one in kept] == [failure.seed for failure in confirmation.failures]
+    assert all("the disk is away" in one.text for one in kept)
+    assert status_of(searched, searched.search()).failures == {"bug": 2}
+    assert {finding.broken for finding in check(searched)} == {0}
+
+
+def test_a_retraining_that_begins_again_keeps_why_and_the_search_goes_on_as_if_nothing_were(searched):
+    record = searched.search()
+    confirmation = Confirmation(record, searched, trials=9)
+    trial = confirmation.ask()
+    confirmation.fail(trial, "lost", "its worker died")
+    (kept,) = searched.failures(record.id, trial.number)
+    assert (kept.kind, kept.text, kept.seed) == ("lost", "its worker died", trial.settings.seed)
+    assert kept.attempt == searched.trial(record.id, trial.number).attempt + 1
+    assert Search(replace(record, target=record.target + 1), searched)._failures[trial.number] == {}
 
 
 def test_numbers_that_are_not_finite_or_lack_an_objective_are_failures(searched):

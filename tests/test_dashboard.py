@@ -382,6 +382,21 @@ def test_an_architecture_that_this_installation_cannot_read_is_told_in_words(wri
     assert "operator must be one of" in json.dumps(answer)
 
 
+def test_a_failed_retraining_is_shown_with_its_trial_and_its_markup_is_text(written, client):
+    search = a_search(written)
+    fill(written, search, 8)
+    trial = written.trial(search.id, 0)
+    written.add_failed_retraining(trial.id, 77, "oom", "<b>out</b> of memory")
+    page = client()
+    seen = drawn(page)["seen"]["data"]
+    answer = call(page, "detail.children", ["pinned.data"], pinned=[0], look=LOOK, seen=seen, search="digits")
+    text = json.dumps(answer)
+    assert "Retrainings that failed" in text
+    assert "Seed 77: oom, " in text
+    assert "<b>out</b> of memory" in text
+    assert "Attempts that failed before" not in text
+
+
 def test_downloads_hold_the_trials_asked_for_in_their_order(written, client):
     search = a_search(written)
     fill(written, search, 20)

@@ -17,6 +17,7 @@ from hybrid_search.errors import SettingsError
 from hybrid_search.ledger import Ledger
 
 SPACE = tiny_space()
+GONE_SECONDS = 10.0  # after which a killed driver has left no process
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -225,15 +226,9 @@ def test_no_process_is_left_soon_after_the_driver_is_killed(tmp_path):
     finally:
         driver.kill()
         driver.wait()
-    # What trains, and what serves it, ends soon. Ray's two agents try for a minute to tell a head that is gone;
-    # tests/faults/test_drivers.py holds them to ten seconds all the same, and fails.
-    until = time.monotonic() + 60
-    while (left := [name for name in marked(mark).values() if "Agent" not in name]) and time.monotonic() < until:
-        time.sleep(0.2)
-    assert left == []
-    until = time.monotonic() + 240
-    while (left := marked(mark)) and time.monotonic() < until:
-        time.sleep(0.2)
+    until = time.monotonic() + GONE_SECONDS
+    while (left := marked(mark, [driver.pid])) and time.monotonic() < until:
+        time.sleep(0.1)
     assert left == {}
 
 

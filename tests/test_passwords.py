@@ -45,6 +45,14 @@ def test_a_password_in_the_query_is_taken_out_as_well(query, left):
     assert without_passwords(["run", f"--db=postgresql://u@h/d{query}"]) == ["run", f"--db=postgresql://u@h/d{left}"]
 
 
+@pytest.mark.parametrize("words", [["db", "copy", "one", URL], ["space", URL], ["cost", URL], ["run", "--engine", URL]])
+def test_an_address_where_none_is_expected_is_refused_without_its_password(words, capsys):
+    assert cli.run(words) == 2
+    said = capsys.readouterr().err
+    assert "postgresql://u:***@h/d" in said
+    assert "a%40b" not in said
+
+
 def test_a_command_with_a_password_begins_again_without_it(monkeypatch):
     begun = []
     given = ["db", "copy", "--db", URL, "--to", "postgresql://v:other@g/d"]

@@ -7,7 +7,7 @@ from hybrid_search.costs import cost
 from hybrid_search.engines import open_search, question, run
 from hybrid_search.errors import LedgerError, SettingsError, UnknownName
 from hybrid_search.ledger import Ledger
-from hybrid_search.record import Settings
+from hybrid_search.record import Evaluation, Settings
 from hybrid_search.search import Outcome
 from hybrid_search.space import load_space
 
@@ -286,3 +286,33 @@ def test_a_search_too_long_for_its_sampler_is_still_whole_and_asks_nothing_twice
     complete(again, resumed)
     drain(again)
     assert len(set(digests(ledger, "wide"))) == len(digests(ledger, "wide")) == 28
+
+
+def test_a_search_whose_data_has_changed_is_refused_and_goes_on_when_it_is_back(ledger):
+    data = ["aaaa"]
+
+    def evaluate(architecture, settings):
+        for rung in (1, 2):
+            yield Evaluation(rung, 2, {"accuracy": 0.5}, {"fingerprint": data[0]})
+
+    asked = {"engine": "local", "ledger": ledger, "evaluate": evaluate, "sampler": "random"}
+    run(SPACE, trials=2, **asked)
+    data[0] = "bbbb"
+    law = "a search goes on with the data that it saw; digits had fingerprint aaaa, trial 2 saw bbbb. Bring the data"
+    with pytest.raises(LedgerError, match=law):
+        run(SPACE, trials=2, **asked)
+    (cut,) = [trial for trial in ledger.trials(1) if trial.state != "complete"]
+    assert (cut.number, cut.state, ledger.curve(cut.id)) == (2, "running", [])
+    data[0] = "aaaa"
+    run(SPACE, trials=2, **asked)
+    assert {trial.state for trial in ledger.trials(1)} == {"complete"}
+    assert {trial.facts["fingerprint"] for trial in ledger.trials(1)} == {"aaaa"}
+
+
+def test_two_workers_that_see_other_data_do_not_fill_one_search(ledger):
+    found = search(ledger, trials=4)
+    first, second = found.ask(), found.ask()
+    found.report(first, 1, {"accuracy": 0.5}, {"fingerprint": "aaaa"})
+    with pytest.raises(LedgerError, match=f"had fingerprint aaaa, trial {second.number} saw bbbb"):
+        found.report(second, 1, {"accuracy": 0.5}, {"fingerprint": "bbbb"})
+    found.report(first, 2, {"accuracy": 0.5})  # an evaluation of the user's own need not say

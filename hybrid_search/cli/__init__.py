@@ -11,6 +11,7 @@ import typer
 from hybrid_search.cli import confirming, following, keeping, looking, replaying, searching, taking
 from hybrid_search.cli.unseen import words_of_command
 from hybrid_search.errors import HybridSearchError, UserError
+from hybrid_search.redaction import redacted
 
 # Typer carries a click of its own in newer versions and uses the installed one in older ones: ask it which.
 ClickException: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
@@ -55,10 +56,10 @@ def run(arguments: list[str]) -> int:
     except ClickException as error:
         return _misused(error)
     except UserError as error:
-        typer.echo(f"hybrid-search: {error}", err=True)
+        _tell(error)
         return 2
     except HybridSearchError as error:
-        typer.echo(f"hybrid-search: {error}", err=True)
+        _tell(error)
         return 1
     except (KeyboardInterrupt, typer.Abort):
         return 130
@@ -75,5 +76,10 @@ def _misused(error: Any) -> int:
         return 0
     message = error.format_message()
     hint = f" See: {context.command_path} --help" if context is not None else ""
-    typer.echo(f"hybrid-search: {message.rstrip('.')}.{hint}", err=True)
+    _tell(f"{message.rstrip('.')}.{hint}")
     return 2
+
+
+def _tell(error: object) -> None:
+    """An error in its line; an address that stood where none is expected is named without its password."""
+    typer.echo(f"hybrid-search: {redacted(str(error))}", err=True)

@@ -241,15 +241,22 @@ def percent_text(share: float) -> str:
 
 
 def _taking(ledger: Ledger, search: SearchRecord, trial: TrialRecord) -> html.Div:
-    """How to take the trial home, or why it failed; attempts at it that failed before."""
+    """How to take the trial home, or why it failed; attempts at it that failed before, and failed retrainings."""
     shown: list[Any] = []
-    before = [failed for failed in ledger.failures(search.id, trial.number) if failed.attempt < trial.attempt]
+    failures = ledger.failures(search.id, trial.number)
+    before = [failed for failed in failures if failed.seed is None and failed.attempt < trial.attempt]
+    again = [failed for failed in failures if failed.seed is not None]
     if before:
         shown.append(html.H3("Attempts that failed before"))
         for failed in before:
             where = f" on {failed.worker}" if failed.worker else ""
             when = f"{failed.failed:%Y-%m-%d %H:%M:%S} UTC"
             shown.append(html.P(f"Attempt {failed.attempt}: {failed.kind} after rung {failed.rung}{where}, {when}"))
+            shown.append(html.Pre(failed.text or "no text was recorded", className="failure"))
+    if again:
+        shown.append(html.H3("Retrainings that failed"))
+        for failed in again:
+            shown.append(html.P(f"Seed {failed.seed}: {failed.kind}, {failed.failed:%Y-%m-%d %H:%M:%S} UTC"))
             shown.append(html.Pre(failed.text or "no text was recorded", className="failure"))
     if trial.state == "failed":
         shown.append(html.H3(f"Why trial {trial.number} failed: {trial.failure_kind or 'unknown'}"))

@@ -437,6 +437,23 @@ class Ledger:
 
         self.transact(work)
 
+    def add_failed_retraining(self, trial_id: int, seed: int, kind: str, text: str) -> None:
+        """Write that a completed trial could not be trained again under this seed; the trial stays as it is."""
+        said = {"seed": seed, "kind": kind, "text": self._without_secrets(text), "failed": datetime.now(UTC)}
+
+        def work(db: Connection) -> None:
+            row = self._own_trial(db, trial_id)
+            same = (FailureRow.trial_id == trial_id, FailureRow.seed == seed, FailureRow.failed == said["failed"])
+            if repeated(db) and db.execute(select(FailureRow.attempt).where(*same)).first():
+                return
+            last = select(func.max(FailureRow.attempt)).where(FailureRow.trial_id == trial_id)
+            attempt = max(row.attempt, db.execute(last).scalar_one() or 0) + 1
+            where = {"trial_id": trial_id, "attempt": attempt, "rung": 0, "worker": ""}
+            db.execute(insert(FailureRow).values(**where, **said))
+            db.execute(update(TrialRow).where(TrialRow.id == trial_id).values(changed=_next_change(db)))
+
+        self.transact(work)
+
     def add_opening(self, search_id: int, opening: Opening) -> None:
         """Write that the test split was opened; before any network is scored on it."""
         values = {"search_id": search_id, **opening._asdict(), "opened": datetime.now(UTC)}
@@ -589,9 +606,10 @@ class Ledger:
         return [Opening(*row) for row in self._rows(query)]
 
     def failures(self, search_id: int, number: int | None = None) -> list[FailedAttempt]:
-        """Every attempt at a trial of a search that failed, by trial and attempt; `number` asks for one trial's."""
+        """Every attempt at a trial of a search that failed, by trial and attempt, retrainings last; `number` asks for
+        one trial's."""
         row = FailureRow.__table__.c
-        columns = (TrialRow.number, row.attempt, row.kind, row.text, row.rung, row.worker, row.failed)
+        columns = (TrialRow.number, row.attempt, row.kind, row.text, row.rung, row.worker, row.failed, row.seed)
         query = select(*columns).join(TrialRow, TrialRow.id == row.trial_id).where(TrialRow.search_id == search_id)
         if number is not None:
             query = query.where(TrialRow.number == number)

@@ -96,10 +96,11 @@ def open_engine(url: URL, *, read_only: bool = False, notice: Callable[[str], No
     with _opening(url, read_only) as (engine, revision):
         if revision != HEAD and read_only:
             holds = "no ledger" if revision is None else f"revision {revision}"
-            law = "--db must name a ledger of this version"
-            raise LedgerError(
-                f"{law}; {shown(url)} holds {holds}. hybrid-search db upgrade brings an older one up to date."
-            )
+            if revision is not None and revision.isdecimal() and int(revision) > int(HEAD):
+                advice = f"newer than {HEAD}. Upgrade hybrid-search."
+                raise LedgerError(f"--db must name a ledger of this version; {shown(url)} holds {holds}, {advice}")
+            advice = "hybrid-search db upgrade brings an older one up to date."
+            raise LedgerError(f"--db must name a ledger of this version; {shown(url)} holds {holds}. {advice}")
         if url.get_backend_name() == "sqlite" and not read_only and (kind := network_of(Path(str(url.database)))):
             notice(
                 f"{shown(url)} lies on a network file system ({kind}), where SQLite is safe for one machine at a time: "

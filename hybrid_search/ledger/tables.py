@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-HEAD = "0003"  # the newest Alembic revision; a test holds it equal to the scripts
+HEAD = "0004"  # the newest Alembic revision; a test holds it equal to the scripts
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -137,7 +137,10 @@ class RungRow(Base):
 
 
 class FailureRow(Base):
-    """One attempt at a trial that failed: its kind, what was said, after which rung, on which worker."""
+    """One attempt at a trial that failed: its kind, what was said, after which rung, on which worker.
+
+    Failed retrainings of a complete trial are counted on from its last attempt, and have the seed they were under.
+    """
 
     __tablename__ = "failure"
     trial_id: Mapped[int] = mapped_column(ForeignKey("trial.id", ondelete="CASCADE"), primary_key=True)
@@ -147,6 +150,7 @@ class FailureRow(Base):
     rung: Mapped[int]
     worker: Mapped[str] = mapped_column(String(200))
     failed: Mapped[datetime] = mapped_column(UtcTime)
+    seed: Mapped[int | None] = mapped_column(SEED)
 
 
 class ProposalRow(Base):

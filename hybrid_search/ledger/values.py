@@ -49,7 +49,10 @@ class Repeats(NamedTuple):
 
 
 class FailedAttempt(NamedTuple):
-    """One attempt at a trial that failed: its kind, what was said, after which rung, on which worker, and when."""
+    """One attempt at a trial that failed: its kind, what was said, after which rung, on which worker, and when.
+
+    `seed` is that of a retraining; None for an attempt of the search itself.
+    """
 
     number: int
     attempt: int
@@ -58,6 +61,7 @@ class FailedAttempt(NamedTuple):
     rung: int
     worker: str
     failed: datetime
+    seed: int | None
 
 
 class Lease(NamedTuple):

@@ -32,7 +32,7 @@ def test_twenty_five_kills_of_the_driver_lose_nothing(tmp_path):
     word = f"HYBRID_SEARCH_TEST_MARK={tmp_path}"
     place = os.pathsep.join([str(PROGRAM.parent), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, str(PROGRAM), str(tmp_path), str(TRIALS), str(SECONDS)]
-    kinds, gone, done = Counter(), [], []
+    kinds, gone, done, drivers = Counter(), [], [], []
 
     def start():
         with (tmp_path / "said").open("a") as said:
@@ -44,19 +44,20 @@ def test_twenty_five_kills_of_the_driver_lose_nothing(tmp_path):
 
     for _ in range(KILLS):
         driver = start()
+        drivers.append(driver.pid)
         # From its first import to some seconds into the search, so that some die before they lead it.
         with suppress(subprocess.TimeoutExpired):
             driver.wait(dice.uniform(0.5, 14.0))
         assert driver.poll() is None, (tmp_path / "said").read_text()
         kind = dice.choice(["driver", "everything"])
-        for pid in marked(word) if kind == "everything" else [driver.pid]:
+        for pid in marked(word, drivers) if kind == "everything" else [driver.pid]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         driver.wait()
         kinds[kind] += 1
         if dice.random() < 0.5:  # else the next one begins while the workers of this one may still be there
             began = time.monotonic()
-            while marked(word) and time.monotonic() < began + 9 * GONE_SECONDS:
+            while marked(word, drivers) and time.monotonic() < began + 9 * GONE_SECONDS:
                 time.sleep(0.1)
             gone.append(time.monotonic() - began)
         done.append(len(acknowledged()))

@@ -6,11 +6,12 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from hybrid_search.engines.drive import Plan
 from hybrid_search.engines.ray.address import SAY_LITTLE, address_of, check_form, check_same, choose_mode, join, quiet
+from hybrid_search.engines.ray.guard import CREDENTIALS, guarded
 from hybrid_search.errors import SettingsError
 
 SHAPES = 4  # kinds of nodes that an error names
@@ -61,12 +62,14 @@ def connected(plan: Plan) -> Iterator[None]:
         choose_mode(address)
     import ray
 
-    with _own_signals(), _without_credentials():
-        _connect(plan)
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    # A cluster that was joined goes on without this process; what this process starts for itself ends with it.
+    with guarded() if address_of(plan) is None else nullcontext():
+        with _own_signals(), _without_credentials():
+            _connect(plan)
+        try:
+            yield
+        finally:
+            ray.shutdown()
 
 
 def _joined() -> bool:
@@ -103,7 +106,7 @@ def _own_signals() -> Iterator[None]:
 def _without_credentials() -> Iterator[None]:
     """Ray's processes, and the workers that they start, take over the environment of this one as it is now, and need
     no database: what opens it is taken out meanwhile."""
-    held = {name: os.environ.pop(name) for name in ("HYBRID_SEARCH_DB", "PGPASSWORD") if name in os.environ}
+    held = {name: os.environ.pop(name) for name in CREDENTIALS if name in os.environ}
     try:
         yield
     finally:

@@ -1,0 +1,16 @@
+"""A failed retraining is kept with the seed it had; an attempt of the search itself has none there.
+
+Revision 0004.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("failure", sa.Column("seed", sa.BigInteger().with_variant(sa.Integer, "sqlite")))
