@@ -37,7 +37,8 @@ class Candidates:
     """The candidates of a space, the same ones for the same seed.
 
     `known` is how many objectives are known; `sure` whether the space is told, so that every way through it is a design
-    whose price can be asked for. `offers` are the questions of the last pool.
+    whose price can be asked for. `offers` are the questions of the last pool, `answers` those that
+    one of its designs answers at most.
     """
 
     def __init__(self, point: PointOf, known: int, seed: int, *, sure: bool) -> None:
@@ -45,6 +46,7 @@ class Candidates:
         self._near: dict[tuple[tuple[str, str], ...], list[Point]] = {}
         self._pool: tuple[Hashable, list[Point], bool] | None = None
         self.offers: Mapping[str, BaseDistribution] = {}
+        self.answers = 0
 
     def chosen(self, space: Space, chooser: Chooser) -> Point | None:
         """The point of a chooser's answers."""
@@ -71,6 +73,8 @@ class Candidates:
                 found.setdefault(point.mark, point)
         self._near.clear()
         self.offers = {name: each for point in found.values() for name, each in point.offered.items()}
+        asked = (sum(not each.single() for each in point.offered.values()) for point in found.values())
+        self.answers = max(asked, default=0)
         self._pool = (shape, list(found.values()), ways is not None)
         return self._pool[1], self._pool[2]
 

@@ -95,8 +95,7 @@ class Choice:
         costs = self._costs.scaled([self._cost_of(point) for point in points])
         extra = self._extra.scaled([point.features for point in points])
         rows = self._encode(points)[:, self._kept] if len(self._kept) else np.zeros((len(points), 0))
-        basis = np.column_stack([np.ones(len(points)), costs])
-        return Inputs(np.column_stack([rows, costs, extra]), self._groups, basis)
+        return Inputs(np.column_stack([rows, costs, extra]), self._groups)
 
     def _beliefs(self, points: Sequence[Point], inputs: Inputs) -> list[Belief]:
         found: list[Belief] = []

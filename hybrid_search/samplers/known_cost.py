@@ -3,10 +3,10 @@
     sampler = KnownCostSampler(known={1: flops_of_params}, seed=0)
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
 
-The first trials are a spread along the known cost, both extremes among them. Then every proposal is the candidate with
-the greatest expected hypervolume improvement: the unknown objectives by Gaussian processes over the answers and the
-logarithm of the known costs, the known ones exactly. Candidates are all of a small space; of a large one a fixed random
-sample, the neighbours of the front, and what crossing and changing the best of these leads to.
+The first trials are a spread along the known cost, the dearest design among them. Then every proposal is the candidate
+with the greatest expected hypervolume improvement: the unknown objectives by Gaussian processes over the answers and
+the logarithm of the known costs, the known ones exactly. Candidates are all of a small space; of a large one a fixed
+random sample, the neighbours of the front, and what crossing and changing the best of these leads to.
 
 A proposal is a function of the seed, the trial's number and what the study holds; nothing else is remembered that could
 change it. So a study that is loaded again goes on with the proposals it would have had.
@@ -37,7 +37,7 @@ from hybrid_search.samplers.walks import Dice, LearnedSpace, Params, Space, draw
 Price = Callable[[Params], float]
 PROPOSED = "known_cost:proposed"  # the attribute of a trial that says what was proposed for it
 REACHED = "known_cost:reached"  # the user attribute of a stopped trial: the unknown values that count for it
-FIRST = 8  # trials spread along the cost
+FEWEST_FIRST, MOST_FIRST = 4, 8  # trials spread along the cost: half as many as a design has answers, within these
 PARENTS, ROUNDS = 10, 2  # points whose neighbours are looked at, and how often
 STOPPED_DOUBT = 4.0  # how much noisier what a stopped trial tells is taken to be
 
@@ -52,8 +52,9 @@ class KnownCostSampler(BaseSampler):
     candidate and the worst value told). `budget[i]` bounds known objective i and `excess(params)` anything else, by
     how far it is over (0 or less is within): what they exclude is never proposed. `space(chooser)` asks the questions
     of the objective function; without it the sampler learns them from the trials. `first` trials are spread along the
-    cost. `ordered` False takes a choice of numbers as a choice of words, `cost_inputs` False keeps the known costs out
-    of the model's inputs. Of more than 2,000 trials the model takes 2,000: the front, the newest, some of the others.
+    cost (default: half as many as a design has answers, from 4 to 8). `ordered` False takes a choice of numbers as a
+    choice of words, `cost_inputs` False keeps the known costs out of the model's inputs. Of more than 2,000 trials the
+    model takes 2,000: the front, the newest, some of the others.
 
     Errors are SettingsErrors (ValueErrors): a study whose directions do not fit, a known function that raises, is not
     finite or disagrees with a told value.
@@ -70,7 +71,7 @@ class KnownCostSampler(BaseSampler):
         budget: Mapping[int, float] | None = None,
         excess: Callable[[Params], float] | None = None,
         space: Space | None = None,
-        first: int = FIRST,
+        first: int | None = None,
         ordered: bool = True,
         cost_inputs: bool = True,
         seed: int | None = None,
@@ -82,7 +83,7 @@ class KnownCostSampler(BaseSampler):
         for i in budget or {}:
             if i not in self._known:
                 raise SettingsError(f"budget must bound known objectives; got {i}, which known does not give.")
-        if first < 1:
+        if first is not None and first < 1:
             raise SettingsError(f"first must be a whole number from 1 up; got {first}.")
         self._features, self._canonical, self._excess = features, canonical, excess
         self._variant = variant
@@ -285,7 +286,7 @@ class KnownCostSampler(BaseSampler):
         if here is None:
             return None
         history = here.history
-        if here.learned is not None and history.count < 3 * self._first:
+        if here.learned is not None and history.count < 3 * here.first:
             fresh = self._candidates.untried(here.learned, history, dice)
             if fresh is not None:
                 return fresh
@@ -294,8 +295,11 @@ class KnownCostSampler(BaseSampler):
             open_ = self._candidates.wander(here.space, history, dice)
         if not open_:
             return self._again(here.pool, dice)
-        if history.count < self._first or len(history.told) < 2:
-            return spread(self._first, open_, here.pool, history, here.encode, dice)
+        point = spread(here.first, open_, here.pool, history, here.encode, dice)
+        if point is not None:
+            return point
+        if len(history.told) < 2:
+            return dice.choice(open_)
         choice = self._choice(study, here)
         points, gains = self._weighed(here, open_, choice, dice)
         return first_best(points, gains)
@@ -317,7 +321,8 @@ class KnownCostSampler(BaseSampler):
             self._offered = self._candidates.offers
         history = self._history(study, number)
         open_ = [point for point in pool if point.allowed and point.key not in history.seen]
-        return _Look(space, learned, pool, whole, history, self._encoder(), open_)
+        first = self._first or min(MOST_FIRST, max(FEWEST_FIRST, math.ceil(self._candidates.answers / 2)))
+        return _Look(space, learned, pool, whole, history, self._encoder(), open_, first)
 
     def expected_gain(self, study: Study, count: int = 8) -> float:
         """What the best `count` designs still open are expected to add to the hypervolume, as a share of it.
@@ -332,7 +337,7 @@ class KnownCostSampler(BaseSampler):
             self._serve(study)
             dice = random.Random(f"{self._seed}/gain")
             here = self._look(study, None, dice)
-            if here is None or len(here.history.told) < max(2, self._first):
+            if here is None or len(here.history.told) < max(2, here.first):
                 return math.inf
             open_ = here.open_ if here.open_ or here.whole else self._candidates.wander(here.space, here.history, dice)
             if not open_:
@@ -431,7 +436,8 @@ class KnownCostSampler(BaseSampler):
 
 @dataclass(frozen=True)
 class _Look:
-    """What a proposal starts from: the space, its candidates, what the study holds, and which are still open."""
+    """What a proposal starts from: the space, its candidates, what the study holds, which are still open, and how many
+    trials come before the model's."""
 
     space: Space
     learned: LearnedSpace | None
@@ -440,6 +446,7 @@ class _Look:
     history: History
     encode: Encode
     open_: list[Point]
+    first: int
 
 
 def _reached(trial: FrozenTrial, unknown: Sequence[int]) -> list[float] | None:

@@ -1,8 +1,8 @@
 """What the told values of one unknown objective say of untold ones.
 
 Values are turned so that less is better, then warped: the logarithm of their distance from a bound a little below the
-best. Accuracies that crowd below their ceiling come apart, and a trend in the logarithm of the cost becomes a line. How
-far below, or no warp at all, is what makes the told values likeliest.
+best. Accuracies that crowd below their ceiling come apart, and what they gain with the logarithm of the cost becomes a
+line. How far below, or no warp at all, is what makes the told values likeliest.
 """
 
 from dataclasses import dataclass
@@ -74,7 +74,7 @@ class Model:
         """Take rows that are being evaluated as told what is expected of them: their neighbours become certain too."""
         expected = self._process.mean(inputs)
         told = self._told.inputs
-        rows = Inputs(np.vstack([told.rows, inputs.rows]), told.groups, np.vstack([told.basis, inputs.basis]))
+        rows = Inputs(np.vstack([told.rows, inputs.rows]), told.groups)
         doubt = np.append(self._told.doubt, np.ones(len(expected)))
         self._process = Process(rows, np.append(self._target, expected), doubt, self._shape)
 

@@ -1,7 +1,7 @@
-"""A Gaussian process for a few to a few thousand trials: Matern 5/2, a length for each question, a trend.
+"""A Gaussian process for a few to a few thousand trials: Matern 5/2, a length for each question.
 
-Its lengths and noise are the most probable ones under a log-normal prior; the level, the trend and the variance are
-solved for. Fitted on at most `FITTED` trials, conditioned on all.
+Its lengths and noise are the most probable ones under a log-normal prior; the level and the variance are solved for.
+Fitted on at most `FITTED` trials, conditioned on all. A trend in the cost gains nothing: the cost is among the inputs.
 """
 
 from dataclasses import dataclass
@@ -14,22 +14,21 @@ from scipy.optimize import minimize
 
 Array = NDArray[np.float64]
 FITTED = 150
-LENGTH_SPREAD, NOISE, NOISE_SPREAD = 1.0, 1e-2, 1.5  # the prior; lengths are centred on root(questions)
+LENGTH, LENGTH_SPREAD, NOISE, NOISE_SPREAD = 1.5, 1.0, 1e-2, 1.5  # the prior; lengths: LENGTH root(questions)
 LOW, HIGH = -3.0, 6.0  # of log lengths
 NOISE_LOW, NOISE_HIGH = -12.0, 2.0
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Rows with the group of every column, and the trend's basis for each row."""
+    """Rows with the group of every column."""
 
     rows: Array  # (n, columns)
     groups: NDArray[np.intp]  # (columns,)
-    basis: Array  # (n, terms)
 
     def take(self, which: NDArray[np.intp]) -> "Inputs":
         """Some of the rows."""
-        return Inputs(self.rows[which], self.groups, self.basis[which])
+        return Inputs(self.rows[which], self.groups)
 
 
 def _kernel(squared: Array) -> Array:
@@ -67,7 +66,7 @@ def distances(inputs: Inputs) -> Array:
 def fit(inputs: Inputs, flat: Array, targets: Array, doubt: Array, start: Shape | None = None) -> Shape:
     """The most probable shape; `flat` are the rows' `distances`, `doubt` multiplies the noise of each row."""
     n, count = len(targets), len(flat)
-    centre = 0.5 * np.log(max(1, count))
+    centre = np.log(LENGTH) + 0.5 * np.log(max(1, count))
     eye = np.arange(n)
 
     def price(theta: Array) -> tuple[float, Array]:
@@ -78,7 +77,7 @@ def fit(inputs: Inputs, flat: Array, targets: Array, doubt: Array, start: Shape 
         k = (1.0 + r + r * r / 3.0) * fall
         k[eye, eye] += noise * doubt + 1e-8
         factor = cho_factor(k, lower=True, check_finite=False)
-        left, _ = _trend(factor, inputs.basis, targets)
+        left, _ = _levelled(factor, targets)
         alpha = cho_solve(factor, left, check_finite=False)
         variance = max(float(left @ alpha) / n, 1e-12)
         full, _ = dpotri(factor[0], lower=1)
@@ -102,12 +101,11 @@ def fit(inputs: Inputs, flat: Array, targets: Array, doubt: Array, start: Shape 
     return Shape(np.exp(best[:-1]), float(np.exp(best[-1])))
 
 
-def _trend(factor: tuple[Array, bool], basis: Array, targets: Array) -> tuple[Array, Array]:
-    """The targets less their trend, and its coefficients: generalised least squares, a little damped."""
-    solved = cho_solve(factor, basis, check_finite=False)
-    normal = basis.T @ solved + 1e-8 * np.eye(basis.shape[1])
-    coefficients = np.linalg.solve(normal, solved.T @ targets)
-    return targets - basis @ coefficients, coefficients
+def _levelled(factor: tuple[Array, bool], targets: Array) -> tuple[Array, float]:
+    """The targets less their level, and that: generalised least squares."""
+    weights = cho_solve(factor, np.ones(len(targets)), check_finite=False)
+    level = float(weights @ targets) / float(weights.sum())
+    return targets - level, level
 
 
 class Process:
@@ -119,7 +117,7 @@ class Process:
         k = _kernel(_squared(self._scaled, self._scaled))
         k[np.diag_indices(len(k))] += shape.noise * doubt + 1e-8
         self._factor = cho_factor(k, lower=True, check_finite=False, overwrite_a=True)
-        left, self._coefficients = _trend(self._factor, inputs.basis, targets)
+        left, self._level = _levelled(self._factor, targets)
         self._alpha = cho_solve(self._factor, left, check_finite=False)
         self.variance = max(float(left @ self._alpha) / len(targets), 1e-12)
 
@@ -131,12 +129,12 @@ class Process:
     def mean(self, inputs: Inputs) -> Array:
         """What is expected at these rows."""
         cross = _kernel(_squared(_scaled(inputs, self.shape.lengths), self._scaled))
-        return np.asarray(cross @ self._alpha + inputs.basis @ self._coefficients)
+        return np.asarray(cross @ self._alpha + self._level)
 
     def predict(self, inputs: Inputs) -> tuple[Array, Array]:
         """Mean and deviation of what lies under the noise."""
         cross = _kernel(_squared(_scaled(inputs, self.shape.lengths), self._scaled))
-        mean = cross @ self._alpha + inputs.basis @ self._coefficients
+        mean = cross @ self._alpha + self._level
         half = solve_triangular(self._factor[0], cross.T, lower=True, check_finite=False, overwrite_b=True)
         left = np.maximum(1.0 - (half * half).sum(0), 1e-9)
         return np.asarray(mean), np.sqrt(self.variance * left)

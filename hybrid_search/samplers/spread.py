@@ -1,4 +1,4 @@
-"""The first trials of a study: a spread along the known cost, both ends among them."""
+"""The first trials of a study: a spread along the known cost, the dearest design among them."""
 
 import math
 import random
@@ -16,20 +16,29 @@ def spread(
     history: History,
     encode: Encode,
     dice: random.Random,
-) -> Point:
-    """One of `first` trials: at a step of the known cost that is free yet, the point least like those before it."""
+) -> Point | None:
+    """One of `first` trials: at a step of the known cost that is free yet, the point least like those before it.
+
+    None where no step is free. Designs that were asked for otherwise, and lie close to each other, take few of the
+    steps: up to as many trials again are spread over the others.
+    """
     near = list(open_)
-    if open_[0].known:
+    if not open_[0].known:
+        if history.count >= first:
+            return None
+    else:
         allowed = [point for point in pool if point.allowed]
         costs, positive = cost_columns([point.known for point in allowed])
         low, high = float(costs[:, 0].min()), float(costs[:, 0].max())
         spent = [point.known[0] for point in history.met if point.known[0] > 0 or not positive[0]]
         before = [math.log(cost) if positive[0] else cost for cost in spent]
-        level = _next_level(first, [(cost - low) / (high - low or 1.0) for cost in before])
+        level = _free_level(first, [(cost - low) / (high - low or 1.0) for cost in before])
+        if level is None or history.count >= 2 * first:
+            return None
         place = dict(zip((point.name for point in allowed), costs[:, 0], strict=True))
         off = [abs(place.get(point.name, math.inf) - (low + level * (high - low))) for point in near]
         order = sorted(range(len(near)), key=lambda i: off[i])
-        share = 1 if level in (0.0, 1.0) else max(8, len(near) // 30)
+        share = 1 if level == 1.0 else max(8, len(near) // 30)
         near = [near[i] for i in order[:share]]
     near = dice.sample(near, min(len(near), 300))
     others = [point for point, _, _ in history.told] + history.pending
@@ -41,23 +50,17 @@ def spread(
 
 
 def _levels(count: int) -> list[float]:
-    """Steps from 0 to 1, each far from those before: the ends, the middle, the quarters."""
-    if count == 1:
-        return [0.5]
-    grid = [i / (count - 1) for i in range(count)]
-    found = [0.0, 1.0]
-    while len(found) < count:
-        found.append(max((x for x in grid if x not in found), key=lambda x: min(abs(x - y) for y in found)))
-    return found
+    """Steps up to 1, the middle first: the cheapest designs, at 0, add least to a hypervolume."""
+    steps = [i / count for i in range(1, count + 1)] if count > 1 else [0.5]
+    return sorted(steps, key=lambda step: (abs(step - 0.5), step))
 
 
-def _next_level(count: int, before: Sequence[float]) -> float:
-    """The first step that is free. Each trial before took the one nearest to it, be it a proposal or a design that was
-    asked for otherwise: what is known already is not spread over again. An end is taken only by what is next to it."""
-    free: list[float] = []
+def _free_level(count: int, before: Sequence[float]) -> float | None:
+    """The first step that is free. Each trial before took the one nearest to it, if it lies within a step of it and
+    nobody took that: what is known already is not spread over again."""
+    free = _levels(count)
     for place in before:
-        free = free or _levels(count)
-        reach = [step for step in free if 0.0 < step < 1.0 or abs(step - place) * (count - 1) <= 0.5]
-        if reach:
-            free.remove(min(reach, key=lambda step: abs(step - place)))
-    return (free or _levels(count))[0]
+        nearest = min(free, key=lambda step: abs(step - place), default=None)
+        if nearest is not None and abs(nearest - place) * count <= 1.0 + 1e-9:
+            free.remove(nearest)
+    return free[0] if free else None
