@@ -22,18 +22,17 @@ def spread(
     None where no step is free. Designs that were asked for otherwise, and lie close to each other, take few of the
     steps: up to as many trials again are spread over the others.
     """
-    near = list(open_)
-    if not open_[0].known:
-        if history.count >= first:
-            return None
-    else:
+    near, priced = list(open_), bool(open_[0].known)
+    if history.count >= (2 * first if priced else first):
+        return None
+    if priced:
         allowed = [point for point in pool if point.allowed]
         costs, positive = cost_columns([point.known for point in allowed])
         low, high = float(costs[:, 0].min()), float(costs[:, 0].max())
         spent = [point.known[0] for point in history.met if point.known[0] > 0 or not positive[0]]
         before = [math.log(cost) if positive[0] else cost for cost in spent]
         level = _free_level(first, [(cost - low) / (high - low or 1.0) for cost in before])
-        if level is None or history.count >= 2 * first:
+        if level is None:
             return None
         place = dict(zip((point.name for point in allowed), costs[:, 0], strict=True))
         off = [abs(place.get(point.name, math.inf) - (low + level * (high - low))) for point in near]
