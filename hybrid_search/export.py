@@ -22,7 +22,7 @@ from hybrid_search.confidence import read_standings
 from hybrid_search.errors import SettingsError, UnknownName, UserError, nearest
 from hybrid_search.front import front_rows, knee
 from hybrid_search.objectives import OBJECTIVES
-from hybrid_search.record import SearchRecord, Settings, TrialRecord
+from hybrid_search.record import TRAINED, SearchRecord, Settings, TrialRecord
 from hybrid_search.weights import WeightsFolder
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def export_trial(
     repeats = ledger.repeats(record.id, confirmed=True).get(trial.number)
     measured = dict(repeats.own if repeats else trial.measurements)  # of this network, not of the mean over seeds
     weights = WeightsFolder(ledger.url, record.id).read(trial.number, trial.weights)
-    if weights is None and record.evaluation != "trained":
+    if weights is None and record.evaluation != TRAINED:
         raise SettingsError(
             f"only trained networks can be exported; trial {trial.number} of {record.name} was scored by "
             f"{record.evaluation}, which gave no weights."

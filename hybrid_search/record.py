@@ -21,6 +21,8 @@ RETRIES: Mapping[str, float] = {
     "pre-empted": math.inf, "lost": 2, "oom": 1, "timeout": 1, "nan": 0, "bug": 0,
 }  # fmt: skip
 
+TRAINED = "trained"  # the evaluation of a search whose networks are trained, and not scored by the user's own
+
 OPTIMIZERS = ("adamw", "nesterov")
 AUGMENTS = ("none", "shift", "shift+flip")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -174,7 +176,7 @@ class SearchRecord:
     created: datetime | None = None
     input_size: tuple[int, int, int] = (1, 16, 16)
     classes: int = 10
-    evaluation: str = "trained"  # or the name of the user's own
+    evaluation: str = TRAINED  # or the name of the user's own
     pruner: str = "none"
     tuned: tuple[str, ...] = ()  # settings that are sampled with the architecture
     warm_start: bool = False  # whether the reference designs nearest to the space come first

@@ -140,7 +140,7 @@ class Search:
         self._gated, self._duplicates = len(gated), len(proposals) - len(gated)
         held = self._held(points)
         trials = self.ledger.trials(self.record.id, held)
-        self._data = next((trial.facts["fingerprint"] for trial in trials if "fingerprint" in trial.facts), None)
+        self._data = self.ledger.fact(self.record.id, "fingerprint")
         self._unheld = set(self._known) - {digests[trial.number] for trial in trials}
         self._unheld -= {proposal.digest for proposal in gated[-HELD:]}
         facts = self._before_training(len(points) + len(proposals))

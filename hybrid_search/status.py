@@ -13,7 +13,7 @@ from hybrid_search.front import hypervolume, pareto_front, reference_point
 from hybrid_search.ledger import Lease, Ledger, Point
 from hybrid_search.ledger.leases import shown
 from hybrid_search.objectives import objectives
-from hybrid_search.record import STATES, SearchRecord, Settings, TrialRecord
+from hybrid_search.record import STATES, TRAINED, SearchRecord, Settings, TrialRecord
 
 RECENT = 20  # trials that the pace is taken from
 
@@ -135,6 +135,6 @@ def _running(trial: TrialRecord, search: SearchRecord, lease: Lease) -> RunningT
         design = f"not readable here: {error}"
     began = trial.started or lease.now
     silent = not lease.live or trial.expires is None or trial.expires < lease.now
-    epochs = Settings.from_dict(trial.settings).epochs if search.evaluation == "trained" else None
+    epochs = Settings.from_dict(trial.settings).epochs if search.evaluation == TRAINED else None
     seconds = max(0.0, (lease.now - began).total_seconds())
     return RunningTrial(trial.number, trial.attempt, design, trial.worker, trial.rung, epochs, seconds, silent)

@@ -1,8 +1,10 @@
 """The search: nothing trained twice, nothing over budget, nothing lost when it is opened again."""
 
+import numpy as np
 import pytest
 from fakes import scored, tiny_space, wide_space
 
+from hybrid_search import data
 from hybrid_search.costs import cost
 from hybrid_search.engines import open_search, question, run
 from hybrid_search.errors import LedgerError, SettingsError, UnknownName
@@ -289,24 +291,44 @@ def test_a_search_too_long_for_its_sampler_is_still_whole_and_asks_nothing_twice
 
 
 def test_a_search_whose_data_has_changed_is_refused_and_goes_on_when_it_is_back(ledger):
-    data = ["aaaa"]
+    seen = ["aaaa"]
 
     def evaluate(architecture, settings):
         for rung in (1, 2):
-            yield Evaluation(rung, 2, {"accuracy": 0.5}, {"fingerprint": data[0]})
+            yield Evaluation(rung, 2, {"accuracy": 0.5}, {"fingerprint": seen[0]})
 
     asked = {"engine": "local", "ledger": ledger, "evaluate": evaluate, "sampler": "random"}
     run(SPACE, trials=2, **asked)
-    data[0] = "bbbb"
+    seen[0] = "bbbb"
     law = "a search goes on with the data that it saw; digits had fingerprint aaaa, trial 2 saw bbbb. Bring the data"
     with pytest.raises(LedgerError, match=law):
         run(SPACE, trials=2, **asked)
     (cut,) = [trial for trial in ledger.trials(1) if trial.state != "complete"]
     assert (cut.number, cut.state, ledger.curve(cut.id)) == (2, "running", [])
-    data[0] = "aaaa"
+    seen[0] = "aaaa"
     run(SPACE, trials=2, **asked)
     assert {trial.state for trial in ledger.trials(1)} == {"complete"}
     assert {trial.facts["fingerprint"] for trial in ledger.trials(1)} == {"aaaa"}
+
+
+def test_a_data_set_that_changed_is_found_before_anything_is_written(ledger, tmp_path):
+    dice = np.random.default_rng(0)
+
+    def images(shift):
+        np.savez(tmp_path / "npz.npz", x_train=dice.integers(0, 200, (60, 8, 8, 1), np.uint8) + np.uint8(shift),
+                 y_train=np.arange(60) % 3)  # fmt: skip
+        data._planned.cache_clear()  # as in a process of its own
+        data._loaded.cache_clear()
+
+    images(0)
+    settings = Settings(data="npz", data_dir=str(tmp_path / "npz.npz"), epochs=1, threads=1)
+    asked = {"engine": "local", "ledger": ledger, "settings": settings, "sampler": "random"}
+    run(SPACE, trials=1, **asked)
+    was = ledger.trials(1)[0].facts["fingerprint"]
+    images(1)
+    with pytest.raises(LedgerError, match=f"npz had fingerprint {was}, here it has [0-9a-f]{{16}}. Bring the data"):
+        run(SPACE, trials=1, **asked)
+    assert (ledger.search().target, ledger.lead(1).driver, len(ledger.trials(1))) == (1, None, 1)
 
 
 def test_two_workers_that_see_other_data_do_not_fill_one_search(ledger):

@@ -18,7 +18,7 @@ from hybrid_search.journal import LOG, about, kept, level_of
 from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.connect import beside
 from hybrid_search.objectives import objectives as check_objectives
-from hybrid_search.record import NOT_IN_DIGEST, SearchRecord, Settings
+from hybrid_search.record import NOT_IN_DIGEST, TRAINED, SearchRecord, Settings
 from hybrid_search.search import Search, check_budget
 from hybrid_search.space import SearchSpace, load_space
 from hybrid_search.stopping import Stopping
@@ -46,7 +46,7 @@ def question(
     name: str | None = None,
     max_flops: float | None = None,
     max_params: float | None = None,
-    evaluation: str = "trained",
+    evaluation: str = TRAINED,
     pruner: str = pruning.DEFAULT,
     warm_start: bool = True,
     tune_recipe: bool = False,
@@ -95,7 +95,8 @@ def _seed(seed: int) -> int:
 
 
 def enter(wanted: SearchRecord, ledger: Ledger, as_begun: Sequence[str] = ()) -> SearchRecord:
-    """The search that asks this question, made where it is new; LedgerError where its name asks another.
+    """The search that asks this question, made where it is new; LedgerError where its name asks another, or where the
+    data set is no longer the one that its trials saw.
 
     Of what `as_begun` names a search keeps what it began with.
     """
@@ -108,6 +109,8 @@ def enter(wanted: SearchRecord, ledger: Ledger, as_begun: Sequence[str] = ()) ->
             if found is None:
                 raise
     _same_question(found, replace(wanted, **{name: getattr(found, name) for name in as_begun}))
+    if found.evaluation == TRAINED:
+        same_data(replace(found, settings=wanted.settings), ledger, "goes on with")
     return found
 
 
@@ -174,6 +177,22 @@ def _same_question(found: SearchRecord, wanted: SearchRecord) -> None:
         raise LedgerError(
             f"a search goes on with the question it began with; {found.name!r} has {'; '.join(differences)}. "
             "Ask the same, or give the new search its own --name."
+        )
+
+
+def same_data(record: SearchRecord, ledger: Ledger, does: str) -> None:
+    """LedgerError where the data set is no longer the one that the search's trials saw, by the fingerprints of both;
+    DataError where it cannot be read. does: what the search does with its data, for the message."""
+    from hybrid_search.data import load
+
+    was = ledger.fact(record.id, "fingerprint")
+    if was is None:
+        return
+    now = load(record.settings).fingerprint
+    if now != was:
+        raise LedgerError(
+            f"a search {does} the data that it saw; {record.settings.data} had fingerprint {was}, here it has {now}. "
+            "Bring the data back, or give a new search its own --name."
         )
 
 
@@ -255,7 +274,7 @@ def run(
     """
     check_resources(engine, workers, cpus_per_trial, gpus_per_trial, resources, lease, timeout)
     level_of(log_level)
-    own = "trained" if evaluate is None else f"{evaluate.__module__}.{evaluate.__qualname__}"[:200]
+    own = TRAINED if evaluate is None else f"{evaluate.__module__}.{evaluate.__qualname__}"[:200]
     stopping = Stopping(hours, until_settled)
     more |= {"evaluation": own, "warm_start": warm_start is not False}
     wanted = question(space, trials=trials, objectives=objectives, settings=settings, **more)

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from hybrid_search.confirmation import Confirmation
-from hybrid_search.engines import DEFAULT, ENGINES, check_resources
+from hybrid_search.engines import DEFAULT, ENGINES, check_resources, same_data
 from hybrid_search.engines.drive import LEASE, Plan
 from hybrid_search.engines.keeping import UNKEPT, checkpoints_of, root_of
 from hybrid_search.engines.lead import leading
@@ -15,7 +15,7 @@ from hybrid_search.errors import LedgerError, SettingsError
 from hybrid_search.journal import kept, level_of, tell
 from hybrid_search.ledger import Ledger, Opening
 from hybrid_search.ledger.connect import beside
-from hybrid_search.record import SearchRecord, Settings
+from hybrid_search.record import TRAINED, SearchRecord, Settings
 from hybrid_search.worker import Evaluate
 
 
@@ -77,7 +77,7 @@ def confirm(
     if evaluate is None:
         from hybrid_search.retrain import retrain
 
-        _same_data(record, held)
+        same_data(record, held, "is confirmed on")
         plan = Plan(retrain, *placed, lease=lease, timeout=timeout)
     else:
         plan = Plan(evaluate, *placed, lease=lease, timeout=timeout)
@@ -99,7 +99,7 @@ def confirm(
 
 def _same_evaluation(record: SearchRecord, evaluate: Evaluate | None) -> None:
     """LedgerError unless the search was scored by this evaluation: numbers of two would not be comparable."""
-    own = "trained" if evaluate is None else f"{evaluate.__module__}.{evaluate.__qualname__}"[:200]
+    own = TRAINED if evaluate is None else f"{evaluate.__module__}.{evaluate.__qualname__}"[:200]
     if record.evaluation == own:
         return
     if evaluate is None:
@@ -110,20 +110,6 @@ def _same_evaluation(record: SearchRecord, evaluate: Evaluate | None) -> None:
     raise LedgerError(
         f"a search is confirmed by the evaluation that scored it; {record.name!r} has {record.evaluation}; got {own}."
     )
-
-
-def _same_data(record: SearchRecord, ledger: Ledger) -> None:
-    """LedgerError where the data set is no longer the one that the search saw; DataError where it cannot be read."""
-    from hybrid_search.data import load
-
-    number = next(iter(ledger.repeats(record.id)))
-    was = ledger.trial(record.id, number).facts.get("fingerprint")
-    now = load(record.settings).fingerprint
-    if was not in (None, now):
-        raise LedgerError(
-            f"a search is confirmed on the data that it saw; {record.settings.data} had fingerprint {was}, here it "
-            f"has {now}."
-        )
 
 
 def _open_test(record: SearchRecord, ledger: Ledger) -> None:

@@ -487,6 +487,13 @@ class Ledger:
             raise UnknownName(f"trial must be a number from 0 to {count - 1}; got {number}.")
         return found[0]
 
+    def fact(self, search_id: int, name: str) -> str | None:
+        """A fact of the first trial that has it, such as the fingerprint of its data; None where none has."""
+        fact = TrialRow.facts[name].as_string()
+        query = select(fact).where(TrialRow.search_id == search_id, fact.is_not(None)).order_by(TrialRow.number)
+        found: str | None = next((row[0] for row in self._rows(query.limit(1))), None)
+        return found
+
     def architectures(self, search_id: int, numbers: Iterable[int] | None = None) -> dict[int, Mapping[str, Any]]:
         """The architectures of a search by trial number, and nothing else; `numbers` asks for some of them."""
         query = select(TrialRow.number, TrialRow.architecture).where(TrialRow.search_id == search_id)
