@@ -36,7 +36,7 @@ from hybrid_search.journal import LOG, about
 from hybrid_search.ledger import Ledger, Repeats
 from hybrid_search.objectives import objectives
 from hybrid_search.record import NOT_IN_DIGEST, RETRIES, SearchRecord, Settings
-from hybrid_search.search import Outcome, Trial
+from hybrid_search.search import Outcome, Trial, same_data
 
 USUAL = 2  # the budget where none is given: that many times the seeds that the front is owed
 TRIES = 2  # failures of one trial after which it is trained no more
@@ -97,6 +97,7 @@ class Confirmation:
         self.budget = usual if trials is None else trials
         self.begin: Callable[[], None] | None = None  # called once, before the first retraining is given out
         self._used = ledger.seeds(record.id)
+        self._data = ledger.fact(record.id, "fingerprint")
         self._pending: dict[int, set[int]] = {number: set() for number in self._repeats}
         self._clock = clock
         self._ends = math.inf if hours is None else clock() + 3600 * hours
@@ -205,7 +206,9 @@ class Confirmation:
         *,
         last: bool = False,
     ) -> Literal["keep", "stop"]:
-        """Look at one rung, of which nothing is kept. A number that is not finite ends the retraining: stop."""
+        """Look at one rung, of which nothing is kept. A number that is not finite ends the retraining: stop.
+        LedgerError where its worker has other data than the search saw."""
+        self._data = same_data(self._data, facts or {}, trial)
         wrong = [name for name, value in measurements.items() if not math.isfinite(value)]
         if wrong:
             self.tell(trial, Outcome("failed", {}, "nan", f"{wrong[0]} is not finite after rung {rung}"))

@@ -13,6 +13,7 @@
     +-- TrialError                    one trial went wrong; the search goes on
         +-- NotFinite                 a loss or measurement that is NaN or infinite
         +-- CheckpointError           a checkpoint that cannot be kept, or is not of the trial that is to go on from it
+            +-- OtherData             a checkpoint of a trial that was trained on other data
 
 Messages state the law, then what came, then what is possible:
 `extent must be an odd number from 1 up; got 4.`
@@ -72,6 +73,10 @@ class NotFinite(TrialError):
 
 class CheckpointError(TrialError):
     """A checkpoint that cannot be kept or read, or that is not of the trial which is to go on from it."""
+
+
+class OtherData(CheckpointError):
+    """A checkpoint of a trial that was trained on other data than those that are there now."""
 
 
 def nearest(value: object, choices: Iterable[object]) -> str:

@@ -19,7 +19,7 @@ from hybrid_search import __version__
 from hybrid_search.architecture import Architecture
 from hybrid_search.costs import cost
 from hybrid_search.data import Dataset, load
-from hybrid_search.errors import CheckpointError, NotFinite, TrialError
+from hybrid_search.errors import NotFinite, OtherData, TrialError
 from hybrid_search.model import build_model
 from hybrid_search.ops.local_attention import which_backend
 from hybrid_search.record import Evaluation, FailureKind, Settings
@@ -116,10 +116,10 @@ def _epochs(
 
 
 def _same_data(state: Mapping[str, Tensor], dataset: Dataset) -> None:
-    """CheckpointError unless the state was reached on these images."""
+    """OtherData unless the state was reached on these images."""
     was = bytes(state[FINGERPRINT].tolist()).decode() if FINGERPRINT in state else "no fingerprint"
     if was != dataset.fingerprint:
-        raise CheckpointError(
+        raise OtherData(
             f"a checkpoint must be of the data it goes on with; it has {was}, {dataset.name} here has fingerprint "
             f"{dataset.fingerprint}."
         )

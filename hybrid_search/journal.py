@@ -86,7 +86,7 @@ class _File(logging.FileHandler):
     """A log file whose first line that cannot be written is told; later ones are tried, and lost in silence."""
 
     def __init__(self, path: Path, notice: Callable[[str], None]) -> None:
-        super().__init__(path, encoding="utf-8", delay=False)
+        super().__init__(path, encoding="utf-8", errors="backslashreplace", delay=False)
         self._notice: Callable[[str], None] | None = notice
 
     def handleError(self, record: logging.LogRecord) -> None:  # logging's name

@@ -21,6 +21,8 @@ RETRIES: Mapping[str, float] = {
     "pre-empted": math.inf, "lost": 2, "oom": 1, "timeout": 1, "nan": 0, "bug": 0,
 }  # fmt: skip
 
+NAME = 100  # characters, of a measurement
+SEARCH_NAME = 200  # of a search
 TRAINED = "trained"  # the evaluation of a search whose networks are trained, and not scored by the user's own
 
 OPTIMIZERS = ("adamw", "nesterov")
@@ -29,6 +31,16 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 # Settings that say where and how fast a network is trained, not which numbers come out; left out of the digest.
 NOT_IN_DIGEST = ("data_dir", "device", "threads")
+
+
+def search_name(name: str) -> str:
+    """This name, where a search can have it; SettingsError otherwise."""
+    if not name.strip() or len(name) > SEARCH_NAME or not name.isprintable():
+        raise SettingsError(
+            f"the name of a search must be 1 to {SEARCH_NAME} characters that can be printed; got {name[:40]!r} "
+            f"({len(name)} characters)."
+        )
+    return name
 
 
 @dataclass(frozen=True)

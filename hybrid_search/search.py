@@ -47,6 +47,8 @@ COUNTED = 500  # networks whose other ways of writing are counted: some millisec
 HELD = 2000  # trials of a longer search that the sampler is told of when it is opened: more would take it minutes
 # Pre-emptions in a row without a further rung, after which a trial comes last, and after which it has failed.
 FEARED, FRUITLESS = 3, 10
+CUT = "the driver of its search ended, or lost the search to another"
+STOPPED = "its search was stopped"  # in order, which no trial is suspected of
 PATIENCE = 10  # proposals in a row that could not be trained, before the search looks for an unseen design itself
 
 
@@ -92,13 +94,17 @@ class Progress:
 class Search:
     """One search of the ledger, opened by its record. Not thread-safe: one driver asks and tells.
 
-    `stopping` is the stop rule of this call; None leaves it to the target.
+    `stopping` is the stop rule of this call; None leaves it to the target. `in_order`: the driver before was stopped,
+    and did not end by itself, so that no trial of its is suspected of that.
     """
 
-    def __init__(self, record: SearchRecord, ledger: Ledger, stopping: Stopping | None = None) -> None:
+    def __init__(
+        self, record: SearchRecord, ledger: Ledger, stopping: Stopping | None = None, *, in_order: bool = False
+    ) -> None:
         self.record = record
         self.stopping = stopping or Stopping()
         self.ledger = ledger
+        self._cut = STOPPED if in_order else CUT  # why trials stand that an earlier driver left running
         self.space = SearchSpace.from_dict(record.space, f"search {record.name}")
         self.objectives = objectives(record.objectives)
         self.directions = [objective.direction for objective in self.objectives]
@@ -195,7 +201,7 @@ class Search:
         for failed in failures:
             if failed.attempt != last.get(failed.number):  # another attempt followed
                 self._failures[failed.number][failed.kind] += 1
-                if failed.kind == "pre-empted":
+                if failed.kind == "pre-empted" and failed.text != STOPPED:
                     self._preempted[failed.number].append(failed.rung)
 
     def _held(self, points: Sequence[Point]) -> list[int] | None:
@@ -329,7 +335,7 @@ class Search:
         settings = Settings.from_dict(record.settings).with_(**here)
         trial = Trial(record.id, record.number, architecture, record.choices, settings, record.attempt)
         self._rungs[record.number] = record.rung
-        again = self.fail(trial, "pre-empted", "the driver of its search ended, or lost the search to another")
+        again = self.fail(trial, "pre-empted", self._cut)
         if again is not None:
             LOG.info("trial taken up again", extra=self._about(again, digest=record.digest))
         return again
@@ -429,7 +435,7 @@ class Search:
         Raises LostLease where the attempt is over already.
         """
         failures, rungs = self._failures[trial.number], self._preempted[trial.number]
-        if kind == "pre-empted":
+        if kind == "pre-empted" and text != STOPPED:
             rungs.append(self._rungs.get(trial.number, 0))
             if fruitless(rungs) >= FRUITLESS:
                 kind, text = "lost", f"pre-empted {FRUITLESS} times without a further rung; the last time: {text}"
@@ -457,7 +463,7 @@ class Search:
         Stop: the trial has ended, as stopped, or as failed (nan) where a number is not finite; `state` says which.
         LedgerError, and nothing written, where it was trained on other data than the trials before it.
         """
-        self._check_data(trial, facts or {})
+        self._data = same_data(self._data, facts or {}, trial)
         wrong = [name for name, value in measurements.items() if not math.isfinite(value)]
         if wrong:
             self.tell(trial, Outcome("failed", {}, "nan", f"{wrong[0]} is not finite after rung {rung}"))
@@ -480,16 +486,6 @@ class Search:
             return "keep"
         self.tell(trial, Outcome("stopped", expected=self._watch.expected(trial.number, rung)))
         return "stop"
-
-    def _check_data(self, trial: Trial, facts: Mapping[str, str]) -> None:
-        now = facts.get("fingerprint")
-        self._data = self._data or now
-        if now not in (None, self._data):
-            raise LedgerError(
-                f"a search goes on with the data that it saw; {self.record.settings.data} had fingerprint "
-                f"{self._data}, trial {trial.number} saw {now}. Bring the data back, or give the new search its own "
-                "--name."
-            )
 
     def state(self, trial: Trial) -> str:
         """The state of a trial that was asked for: running, complete, stopped or failed."""
@@ -600,6 +596,19 @@ class Search:
         numbers = sorted(self._values)[:COUNTED]
         trained = self.ledger.trials(self.record.id, numbers)
         return sum(ways_to_write(self.space, untuned(t.choices), self.record.input_size) - 1 for t in trained)
+
+
+def same_data(seen: str | None, facts: Mapping[str, str], trial: Trial) -> str | None:
+    """The fingerprint of the data that a search goes by, after a report with these facts; LedgerError where its worker
+    has other data."""
+    now = facts.get("fingerprint")
+    if seen is not None and now not in (None, seen):
+        raise LedgerError(
+            f"a search goes on with the data that it saw; {trial.settings.data} had fingerprint {seen}, trial "
+            f"{trial.number} saw {now} on {facts.get('worker', 'its worker')}. Bring the data back, or give a new "
+            "search its own --name."
+        )
+    return seen or now
 
 
 def fruitless(rungs: Sequence[int]) -> int:

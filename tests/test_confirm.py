@@ -339,6 +339,18 @@ def test_trained_networks_are_scored_on_the_test_split_whose_opening_is_written_
     assert len(ledger.openings(record.id)) == 2
 
 
+def test_a_worker_with_other_data_than_the_search_saw_is_refused(ledger):
+    search = open_search(question("digits", trials=1), ledger)
+    trial = search.ask()
+    search.report(trial, 1, {"accuracy": 0.5}, {"fingerprint": "aaaa"})
+    search.tell(trial, Outcome("complete", {"accuracy": 0.5}))
+    confirmation = Confirmation(search.record, ledger, seeds=2)
+    again = confirmation.ask()
+    assert confirmation.report(again, 1, {"accuracy": 0.5}, {"fingerprint": "aaaa", "worker": "a:1"}) == "keep"
+    with pytest.raises(LedgerError, match="had fingerprint aaaa, trial 0 saw bbbb on b:2"):
+        confirmation.report(again, 2, {"accuracy": 0.5}, {"fingerprint": "bbbb", "worker": "b:2"})
+
+
 def test_data_that_changed_since_the_search_is_refused(ledger):
     settings = Settings(image_size=8, train_images=60, validation_images=30, epochs=1)
     search = open_search(question("digits", trials=1, settings=settings), ledger)

@@ -20,7 +20,7 @@ from hybrid_search.engines import run
 from hybrid_search.errors import LedgerAway, LedgerError, LostLease
 from hybrid_search.ledger import Ledger, leases, postgres
 from hybrid_search.ledger.checking import check
-from hybrid_search.ledger.connect import database_url, shown, without_secrets
+from hybrid_search.ledger.connect import beside, database_url, shown, without_secrets
 from hybrid_search.ledger.patience import is_outage
 
 
@@ -60,6 +60,19 @@ def test_a_url_that_cannot_be_reached_is_refused_without_its_password(url, messa
         database_url(url)
     assert "geheim" not in str(raised.value)
     assert "ss@" not in str(raised.value)
+
+
+def test_what_lies_beside_a_database_is_told_apart_by_its_server():
+    urls = ("postgresql://me@/lab?host=/run/one", "postgresql://me@/lab?host=/run/two&port=5433", "postgresql://h/lab")
+    beside_them = [str(beside(database_url(url), ".log")) for url in urls]
+    assert beside_them == ["results/run_one-lab.log", "results/run_two-5433-lab.log", "results/h-lab.log"]
+
+
+def test_a_server_that_is_a_standby_for_now_is_waited_for():
+    class ReadOnly(Exception):
+        sqlstate = "25006"
+
+    assert is_outage(DBAPIError("update", {}, ReadOnly()))
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])

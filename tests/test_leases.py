@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from fakes import scored, tiny_space
@@ -15,11 +15,12 @@ from hybrid_search.engines import open_search, question, run
 from hybrid_search.engines.drive import Plan
 from hybrid_search.engines.keeping import UNKEPT
 from hybrid_search.engines.lead import leading
-from hybrid_search.errors import LostLease
-from hybrid_search.ledger import Ledger
-from hybrid_search.ledger.driver import Driver
+from hybrid_search.errors import LedgerError, LostLease
+from hybrid_search.ledger import Ledger, leases
+from hybrid_search.ledger.checking import check
+from hybrid_search.ledger.driver import Driver, _began
 from hybrid_search.record import Settings
-from hybrid_search.search import Outcome, fruitless
+from hybrid_search.search import FRUITLESS, Outcome, fruitless
 
 SPACE = tiny_space()
 
@@ -62,6 +63,17 @@ def test_a_driver_that_lost_its_search_writes_nothing_however_late_it_wakes_up(l
         assert (found.state, found.rung, other.counts(search.id)) == ("running", 0, {"running": 1})
         ledger.give_lead(search.id)  # what it no longer has
         assert other.lead(search.id).driver == "b:2/m/0/y"
+
+
+def test_a_report_that_comes_after_the_end_changes_nothing(ledger):
+    search = a_search(ledger)
+    trial = start(ledger, search)
+    ledger.add_rung(trial, 1, {"accuracy": 0.5}, attempt=1)
+    ledger.finish_trial(trial, "complete", {"accuracy": 0.5}, attempt=1)
+    with pytest.raises(LedgerError, match="only a running trial has rungs; trial row 1 is complete"):
+        ledger.add_rung(trial, 1, {"accuracy": 0.9}, attempt=1)
+    assert ledger.curve(trial) == [(1, {"accuracy": 0.5})]
+    assert all(finding.broken == 0 for finding in check(ledger) if "leased" in finding.law)
 
 
 def test_the_result_of_an_attempt_that_is_over_is_refused(ledger):
@@ -241,6 +253,18 @@ def test_a_trial_that_was_running_whenever_its_drivers_died_comes_last_and_ends_
     assert found.failure_text.startswith("pre-empted 10 times without a further rung")
 
 
+def test_a_search_that_is_stopped_in_order_again_and_again_holds_no_trial_guilty(ledger):
+    def stop(search, plan):
+        plan.event = lambda kind, number: plan.stop.set()
+
+    for _ in range(FRUITLESS + 2):
+        run(SPACE, trials=1, engine="local", ledger=ledger, evaluate=scored(rungs=2), watch=stop)
+        assert ledger.trial(1, 0).state == "running"
+    run(SPACE, trials=1, engine="local", ledger=ledger, evaluate=scored(rungs=2))
+    assert ledger.trial(1, 0).state == "complete"
+    assert {failed.text for failed in ledger.failures(1)} == {"its search was stopped"}
+
+
 def test_a_trial_that_gets_further_may_be_pre_empted_for_ever(ledger):
     search = open_search(question(SPACE, trials=1), ledger)
     trial = search.ask()
@@ -258,6 +282,53 @@ def test_a_driver_knows_who_is_gone_and_whom_it_cannot_see():
     assert here.is_gone(str(Driver(began="1")))  # another process has its number by now
     assert not here.is_gone(str(Driver(machine="elsewhere", pid=2**22 + 1)))
     assert not here.is_gone("what no driver of ours wrote")
+    assert here.is_alive(str(here))
+    assert not here.is_alive(str(Driver(pid=2**22 + 1)))
+    assert not here.is_alive(str(Driver(machine="elsewhere")))
+    assert not here.is_alive("what no driver of ours wrote")
+
+
+def test_a_driver_that_is_dead_and_not_yet_waited_for_is_gone():
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        other = str(Driver(pid=process.pid, began=_began(process.pid)))
+        assert not Driver().is_gone(other)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert Driver().is_gone(other)
+
+
+def test_another_users_driver_is_not_gone_where_the_machine_hides_it(monkeypatch):
+    def refused(pid, number):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refused)  # as by another user's process
+    assert not Driver().is_gone(str(Driver(pid=2**22 + 1)))  # of which /proc shows nothing
+
+
+def test_a_clock_that_is_set_forward_takes_no_search_from_a_driver_that_lives(ledger, url, monkeypatch):
+    search, plan = a_search(ledger), Plan(scored())
+    here = Driver(token="the first")
+    with Ledger(url) as first:
+        assert first.take_lead(search.id, str(here), 4.0) is None
+        monkeypatch.setattr(leases, "clock", lambda db: datetime.now(UTC) + timedelta(hours=1))
+        renewed = threading.Timer(0.5, first.renew_lead, (search.id, 4.0))
+        gives_back = threading.Timer(1.5, first.give_lead, (search.id,))
+        renewed.start()
+        gives_back.start()
+        began = time.monotonic()
+        with leading(ledger, search, plan, seconds=4.0):
+            assert time.monotonic() - began > 1.0
+        gives_back.join()
+
+
+def test_a_driver_that_lives_and_renews_no_more_loses_its_search(ledger, url):
+    search = a_search(ledger)
+    with Ledger(url) as frozen:
+        assert frozen.take_lead(search.id, str(Driver(token="frozen")), 0.5) is None
+        with leading(ledger, search, Plan(scored()), seconds=1.0) as taken_over:
+            assert taken_over
+        with pytest.raises(LostLease):
+            frozen.renew_lead(search.id, 30)
 
 
 def test_a_search_that_was_taken_away_stops_its_driver_with_a_message(ledger, url):

@@ -9,10 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from fakes import scored, tiny_space
 from ledgers import a_search, fill, write_trial
 from sqlalchemy import URL, text
 
-from hybrid_search.errors import LedgerError, UnknownName
+from hybrid_search import cli
+from hybrid_search.engines import run
+from hybrid_search.errors import LedgerError, SettingsError, UnknownName
 from hybrid_search.front import front_rows
 from hybrid_search.ledger import Ledger, Opening, Proposal
 from hybrid_search.ledger.connect import database_url
@@ -206,6 +209,80 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
     with pytest.raises(LedgerError, match="file is not a database"):
         Ledger(f"sqlite:///{path}")
     assert path.read_bytes() == before
+
+
+def spoil(path):
+    """Overwrite a page of every table of a ledger's file, and leave its header."""
+    data = bytearray(path.read_bytes())
+    data[4096 * 2 :] = b"\xff" * (len(data) - 4096 * 2)
+    path.write_bytes(data)
+
+
+def test_a_damaged_file_is_an_error_of_one_line_and_check_goes_on(tmp_path, capsys):
+    url = f"sqlite:///{tmp_path / 'l.db'}"
+    with Ledger(url) as ledger:
+        a_search(ledger)
+        with ledger.transaction() as db:
+            db.exec_driver_sql("SELECT 1")
+    with sqlite3.connect(tmp_path / "l.db") as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    spoil(tmp_path / "l.db")
+    for command in (["front"], ["status"], ["db", "check"]):
+        assert cli.run([*command, "--db", url]) in (1, 2)
+        said = capsys.readouterr()
+        assert "Traceback" not in said.out + said.err
+        assert "malformed" in said.out + said.err
+        assert len(said.err.splitlines()) <= 1
+
+
+@pytest.mark.parametrize("how", ["removed", "moved", "replaced"])
+def test_a_file_that_goes_away_under_its_driver_stops_it_before_anything_is_lost(tmp_path, how):
+    path = tmp_path / "l.db"
+    begun = []
+
+    def evaluate(architecture, settings):
+        begun.append(architecture)
+        if len(begun) == 3:
+            if how != "removed":
+                path.rename(tmp_path / "moved.db")
+            else:
+                path.unlink()
+            if how == "replaced":
+                path.write_bytes(b"")
+        yield {"accuracy": 0.5}
+
+    with pytest.raises(LedgerError, match=r"l\.db was moved, removed or replaced. Nothing more was written"):
+        run(tiny_space(), trials=8, evaluate=evaluate, engine="local", ledger=f"sqlite:///{path}")
+    assert len(begun) == 3
+    assert path.exists() == (how == "replaced")
+    if how == "moved":
+        (tmp_path / "moved.db").rename(path)
+        run(tiny_space(), trials=8, evaluate=evaluate, engine="local", ledger=f"sqlite:///{path}")
+
+
+def test_a_commit_is_on_the_disk_before_it_is_acknowledged(tmp_path):
+    with Ledger(f"sqlite:///{tmp_path / 'l.db'}") as ledger, ledger.transaction() as db:
+        assert db.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+        assert db.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+
+def test_a_text_with_halves_of_characters_is_kept_on_both_databases(ledger):
+    search = a_search(ledger)
+    trial = ledger.start_trial(search.id, 0, digest="d", architecture={}, choices={}, settings=Settings())
+    ledger.finish_trial(trial, "failed", failure_kind="bug", failure_text="cannot read images/\udcff.png")
+    assert ledger.trial(search.id, 0).failure_text == "cannot read images/?.png"
+
+
+def test_names_that_are_too_long_are_refused_on_both_databases(ledger):
+    with pytest.raises(SettingsError, match=r"must be 1 to 200 characters that can be printed; got 'xxxx.*\(201 char"):
+        run(tiny_space(), trials=1, evaluate=scored(), engine="local", ledger=ledger, name="x" * 201)
+    assert ledger.searches() == []
+
+    def evaluate(architecture, settings):
+        yield {"accuracy": 0.5, "y" * 101: 1.0}
+
+    run(tiny_space(), trials=1, evaluate=evaluate, engine="local", ledger=ledger)
+    assert "a measurement needs a name of 1 to 100 characters" in ledger.trial(1, 0).failure_text
 
 
 def test_the_ledger_of_another_program_is_not_called_newer(url):

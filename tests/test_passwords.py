@@ -31,6 +31,11 @@ def test_a_password_is_taken_out_of_the_command_line_wherever_it_stands():
     assert without_passwords(two) == ["db", "copy", "--db", "postgresql://u@h/d", "--to", "postgresql://v@g/d"]
 
 
+@pytest.mark.parametrize("odd", ["pa/ss", "pa?ss", "pa#ss", "p@ss", "p:a/s?s#w@rd"])
+def test_a_password_that_should_have_been_quoted_is_taken_out_as_well(odd):
+    assert without_passwords(["run", "--db", f"postgresql://u:{odd}@h/d"]) == ["run", "--db", "postgresql://u@h/d"]
+
+
 @pytest.mark.parametrize(
     ("query", "left"),
     [

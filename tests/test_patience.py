@@ -2,6 +2,7 @@
 
 import re
 import signal
+import sqlite3
 import threading
 import time
 from dataclasses import replace
@@ -10,10 +11,12 @@ import pytest
 from fakes import scored, tiny_space
 from ledgers import a_search
 from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 from hybrid_search.engines import run
 from hybrid_search.errors import LedgerAway
 from hybrid_search.ledger import Ledger, Opening, Proposal
+from hybrid_search.ledger.patience import Patience
 from hybrid_search.record import Settings
 
 pytestmark = pytest.mark.server
@@ -110,6 +113,29 @@ def test_who_stops_a_search_does_not_wait_for_its_database(ledger, server):
     with pytest.raises(LedgerAway, match="the database must answer"):
         ledger.set_target(search.id, 9)
     assert time.monotonic() - began < 3
+
+
+def test_what_others_write_meanwhile_does_not_make_a_wait_endless():
+    said, patience = [], Patience(0.5)
+    patience = replace(patience, notice=said.append)
+    full = OperationalError("insert", {}, sqlite3.OperationalError("database or disk is full"))
+    over = threading.Event()
+
+    def renew():
+        while not over.wait(0.05):
+            patience.wait_for(lambda: None, lambda error: True, "a ledger")
+
+    def write():
+        raise full
+
+    thread = threading.Thread(target=renew)
+    thread.start()
+    began = time.monotonic()
+    with pytest.raises(LedgerAway, match="has not for"):
+        patience.wait_for(write, lambda error: True, "a ledger")
+    over.set()
+    thread.join()
+    assert time.monotonic() - began < 5
 
 
 WRITES = {

@@ -15,17 +15,18 @@ from hybrid_search.engines.ray.guard import guarded
 pytestmark = pytest.mark.skipif(not guard.PROCESSES.is_dir(), reason="needs /proc, as on Linux")
 
 # Stands for a driver with a session of its own, and beside it what must be left alone: an earlier session of the same
-# process id, another driver's, somebody who reads the logs, and a process of the driver's that is none of Ray's.
+# process id, another driver's, somebody who reads the logs, a process of the driver's that is none of Ray's, and a
+# program of somebody's that joined its session.
 DRIVER = """
 import os, subprocess, sys, time
 from datetime import datetime
 from pathlib import Path
 from hybrid_search.engines.ray.guard import NAMED, guarded
 
-def sleeper(session, **more):
+def sleeper(session, log="raylet.out", **more):
     logs = Path(sys.argv[1], session, "logs")
     logs.mkdir(parents=True, exist_ok=True)
-    with (logs / "raylet.out").open("a") as out, (logs / "raylet.out").open() as read:
+    with (logs / log).open("a") as out, (logs / log).open() as read:
         files = {name: read if name == "stdin" else out for name in more}
         program = [sys.executable, "-c", "import time; time.sleep(60)"]
         passed = [out.fileno()] if not more else []
@@ -38,6 +39,7 @@ with guarded():
     others = [sleeper(f"session_2020-01-01_00-00-00_000000_{os.getpid()}", stdout=True)]
     others += [sleeper(f"session_{now}_{os.getpid()}0", stdout=True), sleeper(mine, stdin=True)]
     others.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
+    others.append(sleeper(mine, "python-core-driver-02000000ffff_1.log", stdout=True))
     print(*(process.pid for process in own + others), flush=True)
     child = os.fork()  # holds the pipe to the guard open, and outlives the driver
     time.sleep(60)
@@ -66,7 +68,7 @@ def test_what_a_killed_driver_leaves_of_its_session_is_ended_and_the_guard_too(g
     with subprocess.Popen([sys.executable, "-c", DRIVER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as driver:
         own, others = (pids := [int(pid) for pid in driver.stdout.readline().split()])[:2], pids[2:]
         assert len(guards()) == 1
-        assert len(others) == 4
+        assert len(others) == 5
         driver.kill()
         driver.wait()
         until = time.monotonic() + 10

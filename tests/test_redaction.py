@@ -2,7 +2,7 @@
 
 import pytest
 
-from hybrid_search.redaction import redacted
+from hybrid_search.redaction import hide, redacted
 from hybrid_search.worker import Advancing
 
 
@@ -13,6 +13,16 @@ from hybrid_search.worker import Advancing
         ("s3://key:secret/with/slash@bucket", "s3://key:***@bucket"),
         ("connection failed: password='hunter2' host=h", "connection failed: password=*** host=h"),
         ("api_key: abcdef", "api_key: ***"),
+        ("{'password': 'hunter2', 'host': 'h'}", "{'password': ***, 'host': 'h'}"),
+        ('{"user": "me", "db_password": "hunter2"}', '{"user": "me", "db_password": ***}'),
+        ("connect(sslpassword=hunter2)", "connect(sslpassword=***)"),
+        ("aws_secret_access_key = wJalr/XUtn", "aws_secret_access_key = ***"),
+        ("PGPASSWORD=hunter2 psql", "PGPASSWORD=*** psql"),
+        ("postgresql://me:p@ss@host/db", "postgresql://me:***@host/db"),
+        ("git clone https://ghp_0123@host/x", "git clone https://***@host/x"),
+        ("postgresql://me@host/db", "postgresql://me@host/db"),
+        ("Authorization: Bearer eyJhbGciOi.x", "Authorization: Bearer ***"),
+        ("tokens: 512, max_tokens=3, keyword: word", "tokens: 512, max_tokens=3, keyword: word"),
         ("the token was 0123456789abcdef", "the token was ***"),
         ("heads must divide the width; got 3", "heads must divide the width; got 3"),
         ("http://host:8265/page and mail@host", "http://host:8265/page and mail@host"),
@@ -20,6 +30,15 @@ from hybrid_search.worker import Advancing
 )
 def test_passwords_and_tokens_are_hidden_and_nothing_else(text, shown):
     assert redacted(text, environ={"RAY_AUTH_TOKEN": "0123456789abcdef", "HOME": "heads must"}) == shown
+
+
+def test_what_a_process_was_told_to_hide_is_hidden_as_a_word(monkeypatch):
+    monkeypatch.setattr("hybrid_search.redaction._known", set())
+    hide("postgres")
+    hide("pa/ss word")
+    hide("db")
+    said = "postgresql://me@h/db: role postgres: pa/ss word, pa%2Fss%20word or pa%2Fss+word"
+    assert redacted(said) == "postgresql://me@h/db: role ***: ***, *** or ***"
 
 
 def test_a_short_secret_does_not_eat_ordinary_words():

@@ -165,7 +165,7 @@ def test_a_state_that_no_longer_fits_the_network_is_left_and_the_trial_starts_fr
     assert "resumed" not in again[0].facts
 
 
-def test_other_data_is_refused_by_its_fingerprint_and_the_trial_starts_from_scratch(keep, tmp_path):
+def test_other_data_is_refused_by_its_fingerprint_and_spoils_nothing_that_was_kept(keep, tmp_path):
     import numpy as np
 
     def write(seed):
@@ -191,6 +191,9 @@ def test_other_data_is_refused_by_its_fingerprint_and_the_trial_starts_from_scra
     assert "resumed" not in again[0].facts
     now = again[0].facts["fingerprint"]
     assert now != was
+    write(0)  # the data are back, and so is what was kept of them
+    back = reports()
+    assert (back[0].facts["resumed"], back[0].facts["fingerprint"]) == ("rung 2", was)
     assert again[0].facts["checkpoint"] == (
         f"a checkpoint must be of the data it goes on with; it has {was}, npz here has fingerprint {now}."
     )

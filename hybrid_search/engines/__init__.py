@@ -18,7 +18,7 @@ from hybrid_search.journal import LOG, about, kept, level_of
 from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.connect import beside
 from hybrid_search.objectives import objectives as check_objectives
-from hybrid_search.record import NOT_IN_DIGEST, TRAINED, SearchRecord, Settings
+from hybrid_search.record import NOT_IN_DIGEST, TRAINED, SearchRecord, Settings, search_name
 from hybrid_search.search import Search, check_budget
 from hybrid_search.space import SearchSpace, load_space
 from hybrid_search.stopping import Stopping
@@ -68,7 +68,7 @@ def question(
     input_size, classes = size_of(settings)
     wanted = SearchRecord(
         id=0,
-        name=name or space.name,
+        name=search_name(name or space.name),
         space=space.to_dict(),
         objectives=tuple(objectives),
         settings=settings,
@@ -115,13 +115,13 @@ def enter(wanted: SearchRecord, ledger: Ledger, as_begun: Sequence[str] = ()) ->
 
 
 def go_on(
-    wanted: SearchRecord, ledger: Ledger, stopping: Stopping | None = None, *, taken_over: bool = False
+    wanted: SearchRecord, ledger: Ledger, stopping: Stopping | None = None, *, taken_over: bool | None = None
 ) -> Search:
     """The search of this name, ready to be driven further.
 
     A search that was interrupted goes on to its target; one that reached it goes on to `wanted.target` trials, or by
     that many more where it already holds as many; not so where it was `taken_over` from a driver that had not ended in
-    order, as by a kill just after the last trial: nobody has asked for more since.
+    order, as by a kill just after the last trial: nobody has asked for more since. None: that is not known.
     """
     found = ledger.search(wanted.name)
     done = sum(count for state, count in ledger.counts(found.id).items() if state != "running")
@@ -132,7 +132,12 @@ def go_on(
     if target != found.target:
         ledger.set_target(found.id, target)
     here = {name: getattr(wanted.settings, name) for name in NOT_IN_DIGEST}
-    return Search(replace(found, target=target, settings=found.settings.with_(**here)), ledger, stopping)
+    return Search(
+        replace(found, target=target, settings=found.settings.with_(**here)),
+        ledger,
+        stopping,
+        in_order=taken_over is False,
+    )
 
 
 def open_search(

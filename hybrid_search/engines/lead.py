@@ -13,7 +13,7 @@ from dataclasses import replace
 from hybrid_search.engines.drive import Plan
 from hybrid_search.errors import LedgerAway, LedgerError, LostLease
 from hybrid_search.journal import LOG, about
-from hybrid_search.ledger import LEASE_SECONDS, Ledger
+from hybrid_search.ledger import LEASE_SECONDS, Lease, Ledger
 from hybrid_search.ledger.driver import Driver
 from hybrid_search.ledger.leases import shown
 from hybrid_search.record import SearchRecord
@@ -36,7 +36,8 @@ def leading(ledger: Ledger, search: SearchRecord, plan: Plan, seconds: float = L
     # An outage of the database is told where the rest is told, and a search that is to stop does not wait for its end.
     ledger.patience = replace(ledger.patience, notice=lambda line: plan.notice(line), given_up=plan.stop.is_set)
     left = ledger.lead(search.id).driver is not None  # one that ended in order is named no longer
-    while (lease := ledger.take_lead(search.id, str(driver), seconds, driver.is_gone)) is not None:
+    holding = _Holding(driver, seconds)
+    while (lease := ledger.take_lead(search.id, str(driver), seconds, driver.is_gone, holding)) is not None:
         if not waited:
             LOG.info("waiting", extra=about(search=search.name, driver=shown(lease.driver)))
             plan.notice(
@@ -63,6 +64,22 @@ def leading(ledger: Ledger, search: SearchRecord, plan: Plan, seconds: float = L
             plan.notice(f"the search could not be given back: {error}")
         finally:
             ledger.patience = patience
+
+
+class _Holding:
+    """Whether a driver whose lease ran out holds it all the same: its process lives on this machine, and has not been
+    seen to let a renewal pass. Where this machine's clock was set forward, its next renewal mends that."""
+
+    def __init__(self, driver: Driver, seconds: float) -> None:
+        self._driver, self._seconds = driver, seconds
+        self._seen: tuple[Lease, float] | None = None
+
+    def __call__(self, lease: Lease) -> bool:
+        """Ask of a lease that ran out."""
+        now = time.monotonic()
+        if self._seen is None or self._seen[0][:2] != lease[:2]:
+            self._seen = lease, now
+        return self._driver.is_alive(lease.driver or "") and now - self._seen[1] <= self._seconds / 2
 
 
 def _renew(

@@ -45,7 +45,7 @@ from hybrid_search.ledger.tables import (
 from hybrid_search.ledger.values import FailedAttempt, Kept, Lease, Opening, Point, Proposal, Repeats
 from hybrid_search.objectives import OBJECTIVES
 from hybrid_search.record import SearchRecord, Settings, State, TrialRecord
-from hybrid_search.redaction import redacted
+from hybrid_search.redaction import hide, redacted
 
 __all__ = ["FailedAttempt", "Kept", "Lease", "Ledger", "Opening", "Point", "Proposal", "Repeats"]
 
@@ -68,6 +68,8 @@ class Ledger:
         self, url: str | None = None, *, read_only: bool = False, notice: Callable[[str], None] = tell
     ) -> None:
         self.url = database_url(url)
+        if self.url.password:
+            hide(str(self.url.password))  # from whatever this process shows or keeps
         self.read_only = read_only
         self.patience = replace(patience_with(self.url, read_only=read_only), notice=notice)
         self.lease_seconds = LEASE_SECONDS
@@ -176,16 +178,23 @@ class Ledger:
     # -- leases --
 
     def take_lead(
-        self, search_id: int, driver: str, seconds: float, gone: Callable[[str], bool] = lambda driver: False
+        self,
+        search_id: int,
+        driver: str,
+        seconds: float,
+        gone: Callable[[str], bool] = lambda driver: False,
+        holding: Callable[[Lease], bool] = lambda lease: False,
     ) -> Lease | None:
         """Make this driver the one that may write a search, for so many seconds unless renewed; None when it is now.
 
-        Else the lease of the driver that leads it. One whose lease ran out, or which is `gone`, is replaced.
+        Else the lease of the driver that leads it. One whose lease ran out, unless it is `holding` it all the same, or
+        which is `gone`, is replaced.
         """
 
         def work(db: Connection) -> Lease | None:
             lease = leases.held(db, search_id)
-            if lease.live and lease.driver != driver and not gone(lease.driver or ""):
+            another = lease.driver not in (None, driver) and not gone(lease.driver or "")
+            if another and (lease.live or holding(lease)):
                 return lease
             leases.set_driver(db, search_id, driver, lease.now + timedelta(seconds=seconds))
             return None
@@ -315,7 +324,8 @@ class Ledger:
         db.execute(insert(FailureRow).values(trial_id=trial_id, attempt=row.attempt, **said))
 
     def _without_secrets(self, text: str) -> str:
-        return redacted(text, [str(self.url.password)] if self.url.password else [])
+        """The text as it is kept: without secrets, and without the halves of characters that no database takes."""
+        return redacted(text).encode("utf-8", "replace").decode()
 
     def add_rung(
         self,
@@ -329,7 +339,9 @@ class Ledger:
         """Write one point of a learning curve; the same rung and later ones, of an earlier attempt, are replaced."""
 
         def work(db: Connection) -> None:
-            self._own_trial(db, trial_id, attempt)
+            row = self._own_trial(db, trial_id, attempt)
+            if row.state != "running":
+                raise LedgerError(f"only a running trial has rungs; trial row {trial_id} is {row.state}.")
             db.execute(delete(RungRow).where(RungRow.trial_id == trial_id, RungRow.rung >= rung))
             rows = [{"trial_id": trial_id, "rung": rung, "name": k, "value": float(v)} for k, v in measurements.items()]
             if rows:

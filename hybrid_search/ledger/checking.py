@@ -2,17 +2,20 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, and_, distinct, func, not_, or_, select, text
 from sqlalchemy.exc import DBAPIError
 
+from hybrid_search.errors import LedgerError
 from hybrid_search.ledger.patience import first_line, is_outage
 from hybrid_search.ledger.tables import Base, FailureRow, MeasurementRow, SearchRow, TrialRow
 from hybrid_search.record import STATES
 
 if TYPE_CHECKING:
     from hybrid_search.ledger import Ledger
+
+T = TypeVar("T")
 
 SHOWN = 5  # that many offenders are named
 
@@ -33,13 +36,20 @@ def check(ledger: "Ledger") -> list[Finding]:
     return [*(_finding(ledger, law, broken) for law, broken in {**laws, **LAWS}.items()), _counts(ledger)]
 
 
-def _finding(ledger: "Ledger", law: str, broken: Callable[[Connection], Sequence[str]]) -> Finding:
+def _read(ledger: "Ledger", work: Callable[[Connection], T]) -> T | str:
+    """What was read, or why it cannot be."""
     try:
-        found = ledger.transact(broken)
-    except DBAPIError as error:
-        if is_outage(error):
+        return ledger.transact(work)
+    except (DBAPIError, LedgerError) as error:
+        if isinstance(error, DBAPIError) and is_outage(error):
             raise
-        return Finding(law, 1, ledger.patience.hide(first_line(error)))
+        return ledger.patience.hide(first_line(error))
+
+
+def _finding(ledger: "Ledger", law: str, broken: Callable[[Connection], Sequence[str]]) -> Finding:
+    found = _read(ledger, broken)
+    if isinstance(found, str):
+        return Finding(law, 1, found)
     more = f" and {len(found) - SHOWN:,} more" if len(found) > SHOWN else ""
     return Finding(law, len(found), f"{', '.join(found[:SHOWN])}{more}" if found else "holds")
 
@@ -107,14 +117,15 @@ def _finite(db: Connection) -> list[str]:
 
 
 def _counts(ledger: "Ledger") -> Finding:
-    def count(db: Connection) -> str:
+    def count(db: Connection) -> list[str]:
         tables = Base.metadata.sorted_tables
         rows = {table.name: db.execute(select(func.count()).select_from(table)).scalar_one() for table in tables}
         by_state = select(TrialRow.state, func.count()).group_by(TrialRow.state).order_by(TrialRow.state)
         states = ", ".join(f"{count:,} {state}" for state, count in db.execute(by_state))
-        return "; ".join(f"{name} {n:,}{f' ({states})' if name == 'trial' and n else ''}" for name, n in rows.items())
+        return [f"{name} {n:,}{f' ({states})' if name == 'trial' and n else ''}" for name, n in rows.items()]
 
-    return Finding("rows", 0, ledger.transact(count))
+    found = _read(ledger, count)
+    return Finding("rows", 1, found) if isinstance(found, str) else Finding("rows", 0, "; ".join(found))
 
 
 _ENDED = TrialRow.state != "running"

@@ -83,7 +83,9 @@ def beside(url: URL, ending: str) -> Path:
     """What lies beside a database: `<file><ending>`, or `results/<host>-<port>-<database><ending>` for a server's."""
     if url.get_backend_name() == "sqlite" and url.database:
         return Path(f"{url.database}{ending}")
-    served = "-".join(str(part) for part in (url.host or "local", url.port or "", url.database) if part)
+    query = url.query  # where the folder of a server's socket stands
+    host, port = url.host or query.get("host") or "local", url.port or query.get("port") or ""
+    served = "-".join(str(part).strip("/") for part in (host, port, url.database) if part)
     return Path("results") / f"{served.replace('/', '_')}{ending}"
 
 

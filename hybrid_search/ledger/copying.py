@@ -15,7 +15,8 @@ from sqlalchemy import Connection, Table, delete, func, insert, select, text, up
 from hybrid_search.errors import LedgerError
 from hybrid_search.ledger import leases
 from hybrid_search.ledger.patience import is_outage
-from hybrid_search.ledger.tables import Base, MeasurementRow, SearchRow, TrialRow
+from hybrid_search.ledger.tables import Base, FailureRow, MeasurementRow, SearchRow, TrialRow
+from hybrid_search.record import search_name
 
 if TYPE_CHECKING:
     from hybrid_search.ledger import Ledger
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 Rows = list[dict[str, Any]]
 AT_ONCE = 500  # trials
 TABLES: Mapping[str, Table] = Base.metadata.tables
-SEARCH, TRIAL, MEASUREMENT = (TABLES[row.__tablename__] for row in (SearchRow, TrialRow, MeasurementRow))
+SEARCH, TRIAL, MEASUREMENT, FAILURE = (
+    TABLES[row.__tablename__] for row in (SearchRow, TrialRow, MeasurementRow, FailureRow)
+)
 LEASES = ("driver", "driver_until", "expires")  # a copy is held by nobody
 OF_A_TRIAL = [table for table in TABLES.values() if "trial_id" in table.c]
 OF_A_SEARCH = [table for table in TABLES.values() if "search_id" in table.c and table is not TRIAL]
@@ -52,7 +55,7 @@ def copy_search(
     itself, or one that is being run.
     """
     found = source.search(name)
-    wanted = as_name or found.name
+    wanted = search_name(as_name or found.name)
     uid = found.uid if wanted == found.name else uuid5(NAMESPACE_OID, f"{found.uid}/{wanted}").hex
 
     def work(here: Connection, there: Connection) -> Copied:
@@ -175,8 +178,10 @@ class _Copy:
         same = all(a[name] == b[name] for name in ("digest", "seed")) and b["attempt"] <= a["attempt"]
         if b["state"] != "running":
             same = same and (a["state"], a["finished"]) == (b["state"], b["finished"])
-        known = {(row["name"], row["seed"]) for row in here[MEASUREMENT.name]}
-        if not same or any((row["name"], row["seed"]) not in known for row in there[MEASUREMENT.name]):
+        for table in (MEASUREMENT, FAILURE):  # a retraining of the copy's own, or the failure of one
+            known = set(map(_key, here[table.name]))
+            same = same and all(_key(row) in known for row in there[table.name])
+        if not same:
             raise self._forked(f"trial {number}")
 
     def _write(

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
+UNSEEN = "unseen"
+
 
 @dataclass(frozen=True)
 class Driver:
@@ -27,7 +29,11 @@ class Driver:
             pid = int(where.rpartition(":")[2])
         except ValueError:
             return False
-        return bool(machine) and machine == self.machine and _began(pid) != began
+        return bool(machine) and machine == self.machine and _began(pid) not in (began, UNSEEN)
+
+    def is_alive(self, other: str) -> bool:
+        """Whether another driver is a process of this machine that lives. False where none can say."""
+        return not self.is_gone(other) and other.split("/")[1:2] == [self.machine] != [""]
 
 
 def _machine() -> str:
@@ -40,9 +46,20 @@ def _machine() -> str:
 
 
 def _began(pid: int) -> str | None:
-    """When a process of this machine began, in ticks since the boot; None where there is none, or a dead one."""
+    """When a process of this machine began, in ticks since the boot; None where there is none, or a dead one; UNSEEN
+    where it is another user's, and the machine hides those."""
     try:
         state, *rest = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
-        return None
+        return UNSEEN if _is_another_users(pid) else None
     return None if state in "ZX" else rest[18]
+
+
+def _is_another_users(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False

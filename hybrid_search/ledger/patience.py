@@ -27,8 +27,9 @@ LEAST, MOST = 0.05, 5.0  # seconds between two tries
 SLICE = 0.25  # seconds within which a wait notices that it was given up
 
 # What PostgreSQL says of itself, by SQLSTATE: connection lost, shut down or starting, too many connections, no room,
-# and transactions that stood in each other's way.
-PASSING = ("08", "57P01", "57P02", "57P03", "53300", "53100", "40001", "40P01")
+# transactions that stood in each other's way, and a standby that is not promoted yet.
+PASSING = ("08", "57P01", "57P02", "57P03", "53300", "53100", "40001", "40P01", "25006")
+DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 # SQLite's extended result codes: no room on the disk, and another process that holds the file.
 PASSING_SQLITE = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")
 
@@ -76,6 +77,7 @@ class Patience:
         LedgerAway, in one line, where patience ends first.
         """
         tries = 0
+        began: float | None = None
         while True:
             try:
                 answer = work()
@@ -89,7 +91,9 @@ class Patience:
                 return answer
             if self.outage.begin():
                 self.notice(f"{shown} does not answer ({reason}); trying again for up to {self.seconds:g} s")
-            lasted = self.outage.lasted()
+            # What others can do meanwhile, such as a smaller write, ends the outage and not this wait.
+            began = began or time.monotonic()
+            lasted = max(self.outage.lasted(), time.monotonic() - began)
             if lasted >= self.seconds or self.given_up():
                 raise LedgerAway(
                     f"the database must answer; {shown} has not for {lasted:.0f} s: {reason}. What it acknowledged is "
@@ -121,7 +125,8 @@ def usual_patience(read_only: bool = False) -> Patience:
 def patiently(engine: Engine, work: Callable[[Connection], T], patience: Patience, shown: str) -> T:
     """What `work` returns of one transaction, committed; tried again from its begin where the database went away.
 
-    `work` must change nothing but the database, and must bear being repeated: see `repeated`.
+    `work` must change nothing but the database, and must bear being repeated: see `repeated`. LedgerError where a file
+    turns out to be damaged.
     """
     tries = 0
 
@@ -134,7 +139,20 @@ def patiently(engine: Engine, work: Callable[[Connection], T], patience: Patienc
             with connection.begin():
                 return work(connection)
 
-    return patience.wait_for(once, is_outage, shown)
+    try:
+        return patience.wait_for(once, is_outage, shown)
+    except DBAPIError as error:
+        if not is_damage(error):
+            raise
+        raise LedgerError(
+            f"a ledger's file must be whole; {shown} is not: {patience.hide(first_line(error))}. hybrid-search db "
+            "check says what is left of it; bring back a copy."
+        ) from error
+
+
+def is_damage(error: DBAPIError) -> bool:
+    """Whether SQLite found its file spoilt."""
+    return str(getattr(error.orig, "sqlite_errorname", "")).startswith(DAMAGED)
 
 
 def repeated(connection: Connection) -> bool:

@@ -1,7 +1,9 @@
 """SQLite: a file beside the results, one writer at a time, readers that take no lock."""
 
 import os
+import random
 import sqlite3
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,20 +36,59 @@ def sqlite_engine(url: URL, read_only: bool) -> Engine:
         Path(path).parent.mkdir(exist_ok=True)  # one folder, such as results/; a longer missing path is a typing error
         engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
 
+    opened: list[tuple[int, int]] = []  # which file it is, once it was opened
+
+    def same_file() -> None:
+        """LedgerError where the file went away under those who write it: what they wrote would go with it."""
+        if opened and _identity(path) != opened[0]:
+            raise LedgerError(
+                f"a ledger's file must stay where it is while a search writes it; {path} was moved, removed or "
+                "replaced. Nothing more was written. Bring it back, and the same command goes on."
+            )
+
+    if not read_only:
+        event.listen(engine, "do_connect", lambda *_: same_file())  # which would make an empty file
+
     @event.listens_for(engine, "connect")
     def pragmas(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # transactions are begun below, not by the driver's guess
         if not read_only:
-            connection.execute("PRAGMA journal_mode=WAL")
+            opened[1:] = [] if opened else [_identity(path)]
+            _keep_a_log(connection)
             connection.execute("PRAGMA synchronous=FULL")  # a committed trial survives a power cut
             connection.execute("PRAGMA foreign_keys=ON")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
         # A writer takes its lock at once: upgrading a reader's lock later fails instead of waiting.
+        if not read_only:
+            same_file()
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _identity(path: str) -> tuple[int, int]:
+    """Which file lies there, whatever its name; (0, 0) where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
+
+
+def _keep_a_log(connection: sqlite3.Connection) -> None:
+    """Have the file written by a log, so that readers take no lock. While others do the same to a new file SQLite does
+    not wait for them by itself."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > until:
+                raise
+        time.sleep(random.uniform(0.01, 0.05))
 
 
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "lustre", "gpfs", "beegfs", "ceph", "fuse.sshfs", "afs")

@@ -30,6 +30,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from hybrid_search.record import NAME, SEARCH_NAME
+
 HEAD = "0004"  # the newest Alembic revision; a test holds it equal to the scripts
 
 
@@ -62,7 +64,7 @@ class SearchRow(Base):
 
     __tablename__ = "search"
     id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(200), unique=True)
+    name: Mapped[str] = mapped_column(String(SEARCH_NAME), unique=True)
     space: Mapped[dict[str, Any]] = mapped_column(JSON)
     objectives: Mapped[list[str]] = mapped_column(JSON)
     settings: Mapped[dict[str, Any]] = mapped_column(JSON)
@@ -121,7 +123,7 @@ class MeasurementRow(Base):
 
     __tablename__ = "measurement"
     trial_id: Mapped[int] = mapped_column(ForeignKey("trial.id", ondelete="CASCADE"), primary_key=True)
-    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    name: Mapped[str] = mapped_column(String(NAME), primary_key=True)
     seed: Mapped[int] = mapped_column(SEED, primary_key=True)
     value: Mapped[float] = mapped_column(Float)
 
@@ -132,7 +134,7 @@ class RungRow(Base):
     __tablename__ = "rung"
     trial_id: Mapped[int] = mapped_column(ForeignKey("trial.id", ondelete="CASCADE"), primary_key=True)
     rung: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    name: Mapped[str] = mapped_column(String(NAME), primary_key=True)
     value: Mapped[float] = mapped_column(Float)
 
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from hybrid_search.architecture import Architecture
 from hybrid_search.checkpoints import Checkpoint, Keeping
-from hybrid_search.errors import CheckpointError
-from hybrid_search.record import Evaluation, Settings
+from hybrid_search.errors import CheckpointError, OtherData
+from hybrid_search.record import NAME, Evaluation, Settings
 from hybrid_search.redaction import redacted
 
 # The package's own `evaluate`, or the user's: (architecture, settings) -> reports, one a rung. A report is an
@@ -64,6 +64,7 @@ class Advancing:
         self._state: Mapping[str, Any] | None = None  # that is due to be kept with the next report
         self._wrote = time.monotonic()
         self._good = 0  # the rung of the newest checkpoint that is known to be good
+        self._spares = False  # what was kept of other data, which may come back: the search refuses these
 
     def advance(self) -> Report:
         """The next rung's report. After the last rung, or a failure, the report says `ended`."""
@@ -94,6 +95,7 @@ class Advancing:
             except Exception as error:  # what it does without the checkpoint says whether that is at fault
                 if not isinstance(error, CheckpointError) and not _is_bug(error):
                     raise
+                self._spares = isinstance(error, OtherData)
                 words = str(error).strip().splitlines() or [type(error).__name__]
                 self._say(words[0])
                 del self._facts["resumed"]
@@ -135,9 +137,11 @@ class Advancing:
 
     def _report(self, came: Evaluation | Mapping[str, float]) -> Report:
         if isinstance(came, Evaluation):
+            _check_names(came.measurements)
             return Report(came.rung, dict(came.measurements), dict(came.facts), came.last, weights=came.weights)
         if not isinstance(came, Mapping):
             raise TypeError(f"an evaluation must yield a mapping of numbers a rung; got {came!r}.")
+        _check_names(came)
         return Report(self._last.rung + 1, {name: float(value) for name, value in came.items()}, {})
 
     def _keep(self, rung: int, state: Callable[[], Mapping[str, Any]]) -> None:
@@ -146,7 +150,7 @@ class Advancing:
         if not callable(state):
             raise TypeError(f"keep(rung, state) wants a function that gives the state; got a {type(state).__name__}.")
         self._rung = rung
-        if time.monotonic() - self._wrote >= self._keeping.every:
+        if time.monotonic() - self._wrote >= self._keeping.every and not self._spares:
             self._state = state()
 
     def _write(self, report: Report, state: Mapping[str, Any]) -> None:
@@ -162,6 +166,12 @@ class Advancing:
     def _say(self, what: str) -> None:
         if what:
             self._facts["checkpoint"] = redacted(what)
+
+
+def _check_names(measurements: Mapping[str, float]) -> None:
+    for name in measurements:
+        if not isinstance(name, str) or not 0 < len(name) <= NAME:
+            raise ValueError(f"a measurement needs a name of 1 to {NAME} characters; got {name!r:.200}.")
 
 
 def _is_bug(error: Exception) -> bool:

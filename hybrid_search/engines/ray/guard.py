@@ -23,6 +23,7 @@ from pathlib import Path
 CREDENTIALS = ("HYBRID_SEARCH_DB", "PGPASSWORD")  # what opens a database: neither the guard nor a worker needs it
 GRACE_SECONDS = 2.0  # in which what can end by itself does
 SWEEP_SECONDS = 20.0  # how long the guard looks again for what was just being started
+DRIVEN = "/logs/python-core-driver-"  # the log of a program that drives a session or joined it
 PROCESSES = Path("/proc")
 NAMED = "%Y-%m-%d_%H-%M-%S_%f"  # how Ray names a session by the time it began, before the id of its driver
 
@@ -55,13 +56,17 @@ def sweep(driver: int, since: str) -> int:
     """Kill every process that writes into the logs of a session that this driver began since then; how many there were.
 
     Every process that Ray starts does, and what those start inherits it. Ray's agents cannot be known by their
-    environment: the title that they give themselves lies over it.
+    environment: the title that they give themselves lies over it. Another program that joined such a session is a
+    driver of its own, and is spared.
     """
     session = re.compile(rf"/session_([\d_-]+)_{driver}/logs/")
     found = 0
     for folder in PROCESSES.glob("[0-9]*"):
         with suppress(OSError):  # it ended meanwhile, or is another user's
-            if any(named[1] >= since for named in map(session.search, _written(folder / "fd")) if named):
+            files = list(_written(folder / "fd"))
+            if any(DRIVEN in file for file in files):
+                continue
+            if any(named[1] >= since for named in map(session.search, files) if named):
                 os.kill(int(folder.name), signal.SIGKILL)
                 found += 1
     return found
