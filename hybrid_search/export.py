@@ -205,8 +205,7 @@ def export_trial(
         "facts": dict(trial.facts),
         "data_licence": data.licence,
     }
-    say(f"trial {trial.number} of {record.name}: {architecture}")
-    return export_model(
+    proof = export_model(
         model,
         architecture,
         out,
@@ -217,6 +216,8 @@ def export_trial(
         images=(pixels - mean) / std,
         origin=origin,
     )
+    say(f"trial {trial.number} of {record.name}: {architecture}")
+    return proof
 
 
 def _confirmed(ledger: "Ledger", record: SearchRecord, number: int) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class SearchStatus:
     front: int
     best: float | None
     hypervolume: float
-    an_hour: float | None  # trials that ended an hour, of late
+    an_hour: float | None  # trials that ended an hour, of late; None while nobody drives it
     left: timedelta | None
     newest: datetime | None  # when a trial ended last
 
@@ -89,7 +89,7 @@ def status_of(ledger: Ledger, search: SearchRecord) -> SearchStatus:
     directions = [o.direction for o in kinds]
     pick = max if directions[0] == "maximize" else min
     volume = hypervolume(rows, reference_point(rows, kinds, known_worst(search)), directions) if rows else 0.0
-    pace = _pace(points, lease)
+    pace = _pace(points, lease) if lease.live else None
     to_go = max(0, search.target - sum(count for state, count in counts.items() if state != "running"))
     left = timedelta(hours=to_go / pace) if pace and lease.live else None
     numbers = [point.number for point in points if point.state == "running"]

@@ -31,7 +31,7 @@ class Stopping:
             raise SettingsError(f"hours must be a number above 0; got {self.hours:g}.")
         if self.until_settled is not None and not 0 < self.until_settled < 1:
             raise SettingsError(
-                f"until-settled must be a share of the hypervolume between 0 and 1; got {self.until_settled:g}."
+                f"settled-share must be a share of the hypervolume between 0 and 1; got {self.until_settled:g}."
             )
 
     def out_of_time(self) -> bool:

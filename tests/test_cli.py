@@ -71,7 +71,7 @@ def stage(**options):
     ("words", "says"),
     [
         (["run", "--trials", "0"], "trials must be a whole number from 1 up; got 0"),
-        (["run", "--trials", "many"], "Invalid value for '--trials'"),
+        (["run", "--trials", "many"], "--trials must be a whole number; got 'many'"),
         (
             ["run", "--sampler", "tpee"],
             "sampler must be one of known-cost, tpe, nsga2, random, gp, grid; got 'tpee'. Did you mean 'tpe'?",

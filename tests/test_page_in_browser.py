@@ -181,12 +181,17 @@ def test_the_page_follows_the_scheme_and_has_a_switch(visit, scheme):
     assert (page.evaluate(ground), page.evaluate(paper)) == expected[other]
 
 
-def test_markup_in_a_name_is_text_and_a_search_that_has_stalled_says_so(visit):
+def test_markup_in_a_name_is_text_and_a_search_that_was_cut_or_has_stalled_says_so(visit, site):
     page = visit(f"?search={quote(EVIL)}&trials=0")
     expect(page.locator("#search")).to_contain_text(EVIL)
     expect(page.locator("#detail .command")).to_contain_text(EVIL)
     assert page.locator("img[src=x]").count() == 0
+    expect(page.locator("#status")).to_contain_text("interrupted, last update")
+    expect(page.locator("#banner")).to_be_hidden()
+    search = site[1].search(EVIL)
+    site[1].take_lead(search.id, "host:1/m/0/t", 3600)
     expect(page.locator("#banner")).to_contain_text("the search may have stopped")  # the made-up trials are old
+    site[1].give_lead(search.id)
 
 
 def test_a_search_without_trials_says_so_and_stands(visit):

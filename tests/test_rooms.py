@@ -14,9 +14,10 @@ HOUSE = Path(hybrid_search.__file__).parent
 # The floors, in order: a room may import itself and those before it.
 FLOORS = [
     "errors", "redaction", "journal", "objectives", "ops", "stems", "architecture", "record", "space_file", "space",
-    "tuning", "references", "front", "costs", "equivalence", "bounds", "warm", "model", "timm_models", "data", "train",
-    "evaluate", "retrain", "checkpoints", "worker", "ledger", "weights", "status", "confidence", "samplers", "pruning",
-    "stopping", "search", "confirmation", "export", "charts", "dashboard", "health", "engines", "replay", "cli",
+    "tuning", "references", "front", "costs", "equivalence", "bounds", "warm", "model", "vision", "timm_models",
+    "data", "train", "evaluate", "retrain", "checkpoints", "worker", "ledger", "weights", "status", "confidence",
+    "samplers", "pruning", "stopping", "search", "confirmation", "export", "charts", "dashboard", "health",
+    "engines", "replay", "cli",
 ]  # fmt: skip
 
 # Which heavy package each room may touch, be it inside a function.
@@ -35,7 +36,7 @@ HEAVY = {
     },
     "triton": {"ops"},
     "timm": {"timm_models"},
-    "torchvision": {"timm_models", "data"},
+    "torchvision": {"vision", "data"},
     "sklearn": {"data"},
     "PIL": {"data"},
     "ray": {"engines", "worker"},

@@ -16,6 +16,9 @@ from hybrid_search.redaction import redacted
 # Typer carries a click of its own in newer versions and uses the installed one in older ones: ask it which.
 ClickException: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
+# What Typer says of text that is no number -> what was wanted.
+NUMBERS = {"valid integer": "a whole number", "valid number": "a number", "valid float": "a number"}
+
 app = typer.Typer(
     name="hybrid-search",
     help="Find where a vision network should attend and where it should convolve.",
@@ -54,7 +57,7 @@ def run(arguments: list[str]) -> int:
         code = app(arguments, prog_name="hybrid-search", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except ClickException as error:
-        return _misused(error)
+        return _misused(error, arguments)
     except UserError as error:
         _tell(error)
         return 2
@@ -68,16 +71,26 @@ def run(arguments: list[str]) -> int:
         return 1
 
 
-def _misused(error: Any) -> int:
+def _misused(error: Any, arguments: list[str]) -> int:
     """A command line that does not parse: one line, exit code 2; no command at all: the help, exit code 0."""
     context = getattr(error, "ctx", None)  # only errors of usage know their command
     if type(error).__name__ == "NoArgsIsHelpError":
         typer.echo(context.get_help() if context else str(error))
         return 0
-    message = error.format_message()
+    message = _not_a_number(error, arguments) or error.format_message()
     hint = f" See: {context.command_path} --help" if context is not None else ""
     _tell(f"{message.rstrip('.')}.{hint}")
     return 2
+
+
+def _not_a_number(error: Any, arguments: list[str]) -> str | None:
+    """The message for an option that wants a number and got something else; None for another mistake."""
+    wanted = next((word for said, word in NUMBERS.items() if said in error.format_message()), None)
+    for name in getattr(getattr(error, "param", None), "opts", ()) if wanted else ():
+        for word, after in zip(arguments, [*arguments[1:], ""], strict=True):
+            if word == name or word.startswith(f"{name}="):
+                return f"{name} must be {wanted}; got {(after if word == name else word.partition('=')[2])!r}"
+    return None
 
 
 def _tell(error: object) -> None:

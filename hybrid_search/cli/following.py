@@ -12,10 +12,13 @@ from hybrid_search.cli.printing import Database, Format, FormatOption, print_row
 from hybrid_search.errors import LedgerAway, SettingsError
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.console import Console, Group
 
     from hybrid_search.ledger import Ledger
     from hybrid_search.status import SearchStatus
+
+
+PIPED = 200  # columns, where nobody's screen is asked for
 
 
 def add_to(app: typer.Typer) -> None:
@@ -51,23 +54,33 @@ def status(
             flat = {key: value for key, value in facts.items() if not isinstance(value, dict | list)}
             print_rows([flat | {f"{state}": count for state, count in facts["counts"].items()}], form)
         else:
-            from rich.console import Console
-
-            Console().print(_drawn(found))
+            _console().print(_drawn(found))
 
 
 def _watch(ledger: "Ledger", name: str, every: float, form: Format) -> None:
     """Look again and again; ends with the search's own end, be it short of its target."""
-    from rich.console import Console
     from rich.live import Live
 
     if form is Format.json:
         for found in _looks(ledger, name, every, say):
             print(json.dumps(found.to_dict()), flush=True)
         return
-    with Live(console=Console(), auto_refresh=False) as live:
+    console = _console()
+    if not console.is_terminal:
+        for found in _looks(ledger, name, every, say):
+            console.print(_drawn(found), "")
+        return
+    with Live(console=console, auto_refresh=False) as live:
         for found in _looks(ledger, name, every, live.console.print):
             live.update(_drawn(found), refresh=True)
+
+
+def _console() -> "Console":
+    """Where the status is printed: as wide as a terminal, and without line breaks of its own elsewhere."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=PIPED)
 
 
 def _looks(ledger: "Ledger", name: str, every: float, tell: Callable[[str], None]) -> Iterator["SearchStatus"]:
@@ -118,7 +131,7 @@ def _drawn(found: "SearchStatus") -> "Group":
                 str(trial.attempt),
                 f"{trial.rung}/{trial.rungs}" if trial.rungs else str(trial.rung),
                 _span(timedelta(seconds=trial.seconds)),
-                Text(f"{where} (silent)" if trial.silent else where),
+                Text(f"{where} (silent)" if trial.silent and found.course == "running" else where),
                 Text(trial.architecture),
             )
         parts += [Text(""), table]
@@ -128,7 +141,7 @@ def _drawn(found: "SearchStatus") -> "Group":
 def _headline(found: "SearchStatus") -> str:
     said = {
         "running": f"is being run by {found.driver}",
-        "interrupted": "was interrupted: the command that began it goes on with it",
+        "interrupted": "was interrupted, and the command that began it goes on with it",
         "finished": "has reached its target",
         "idle": "is not being run",
     }[found.course]
@@ -136,7 +149,8 @@ def _headline(found: "SearchStatus") -> str:
 
 
 def _counts(found: "SearchStatus") -> str:
-    return ", ".join(f"{count:,} {state}" for state, count in found.counts.items())
+    words = {"running": "left to go on with"} if found.course == "interrupted" else {}
+    return ", ".join(f"{count:,} {words.get(state, state)}" for state, count in found.counts.items())
 
 
 def _span(span: timedelta) -> str:

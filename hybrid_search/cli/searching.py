@@ -380,7 +380,7 @@ def _closing(search: "Search", form: Format, db: str | None, *, stopped: bool, t
         return
     tail = f" --db {quote(search.ledger.typed)}" if db else ""
     command = called()
-    tell("next:")
+    tell("next: the same command, which goes on with it; or" if stopped else "next:")
     tell(f"  {command} dashboard {quote(name)}{tail}      # look at it")
     tell(f"  {command} confirm {quote(name)}{tail}      # how sure is it? opens the test split")
     tell(f"  {command} export {quote(name)} my-network --pick knee{tail}      # take a model home")

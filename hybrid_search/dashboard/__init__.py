@@ -22,10 +22,13 @@ THREADS = 8
 __all__ = ["create_app", "serve"]
 
 
-def create_app(url: str | None = None, *, host: str = "127.0.0.1", token: str | None = None) -> "Dash":
-    """The Dash application over the ledger at `url`, guarded for a server on `host`. Its WSGI side is `.server`, its
-    watch `.server.extensions["hybrid_search"]`, which a caller that outlives the page closes.
+def create_app(
+    url: str | None = None, *, search: str | None = None, host: str = "127.0.0.1", token: str | None = None
+) -> "Dash":
+    """The Dash application over the ledger at `url`, guarded for a server on `host`.
 
+    `search` is shown where an address names none; default: the newest. The WSGI side is `.server`, the watch
+    `.server.extensions["hybrid_search"]`, which a caller that outlives the page closes.
     UserError where a package is missing, the ledger cannot be read, or the host is not loopback and there is no token.
     """
     _check_installed()
@@ -33,7 +36,7 @@ def create_app(url: str | None = None, *, host: str = "127.0.0.1", token: str | 
     from hybrid_search.dashboard.application import make
     from hybrid_search.dashboard.watch import Watch
 
-    return make(Watch(url), host, token)
+    return make(Watch(url), host, token, search)
 
 
 def make_server(app: "Dash", host: str, port: int) -> "BaseWSGIServer":
@@ -72,7 +75,7 @@ def serve(
     (`token`, else HYBRID_SEARCH_TOKEN).
     """
     logging.getLogger("waitress").setLevel(logging.ERROR)
-    app = create_app(url, host=host, token=token)
+    app = create_app(url, search=search, host=host, token=token)
     watch = app.server.extensions["hybrid_search"]
     try:
         query = {} if search is None else {"search": watch.ledger.search(search).name}

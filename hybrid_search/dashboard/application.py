@@ -9,8 +9,9 @@ from hybrid_search.dashboard.guard import guard
 from hybrid_search.dashboard.watch import Watch
 
 
-def make(watch: Watch, host: str, token: str | None) -> Dash:
-    """The application over what is watched; everything it serves comes from this machine."""
+def make(watch: Watch, host: str, token: str | None, opened: str | None = None) -> Dash:
+    """The application over what is watched; everything it serves comes from this machine. opened: the search that is
+    shown where the address names none; default: the newest."""
     app = Dash(
         "hybrid_search.dashboard",
         assets_folder=str(Path(__file__).parent / "assets"),
@@ -23,7 +24,7 @@ def make(watch: Watch, host: str, token: str | None) -> Dash:
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
     )
     app.layout = lambda: page.layout(watch.searches())
-    callbacks.register(app, watch)
+    callbacks.register(app, watch, opened)
     guard(app.server, host, token, app.csp_hashes())
     app.server.extensions["hybrid_search"] = watch
     watch.warm()

@@ -18,8 +18,8 @@ from hybrid_search.dashboard.watch import Watch
 from hybrid_search.objectives import OBJECTIVES
 
 
-def register(app: Dash, watch: Watch) -> None:
-    """Give the application its callbacks."""
+def register(app: Dash, watch: Watch, opened: str | None) -> None:
+    """Give the application its callbacks. opened: the search that is shown where the address names none."""
     _in_the_browser(app)
 
     @app.callback(
@@ -44,7 +44,9 @@ def register(app: Dash, watch: Watch) -> None:
                 raise PreventUpdate  # the picker repeats what it was told
             given = {"search": name}
         searches = watch.searches()
-        search = next((s for s in searches if s.name == given.get("search")), searches[0] if searches else None)
+        by_name = {search.name: search for search in searches}
+        newest = searches[0] if searches else None
+        search = by_name.get(given.get("search", opened or ""), newest)
         if search is None:
             return (None, "flops", "accuracy", "mix", page.colour_options(4), [], {"search": None, "trials": []})
         x, y = default_axes(search.objectives)

@@ -143,7 +143,7 @@ def _row(view: View, number: int) -> dict[str, Any]:
         **{name: _short(value) for name, value in values.items()},
         **_certainty(view, number),
         "seconds": _short(point.seconds),
-        "operators": ", ".join(runs(view.operators.get(number, ()))),
+        "operators": ", ".join(runs(view.operators.get(number, ()))).replace("local_attention", "attention"),
     }
 
 
@@ -170,6 +170,7 @@ def _beat(view: View) -> dict[str, Any]:
         "now": time.time() * 1000,
         "changed": view.changed.timestamp() * 1000 if view.changed else None,
         "running": counts["running"],
+        "driven": view.lease.live,
         "ended": sum(counts.values()) - counts["running"],
         "target": view.search.target,
         "error": None,
@@ -182,6 +183,14 @@ def _nothing(key: dict[str, Any]) -> tuple[Any, ...]:
     blank = front_figure(front_numbers([], ["accuracy"], key["x"], key["y"]), theme)
     seen = {"key": key, "epoch": "", "version": 0, "drawn": 0, "pinned": [], "touched": []}
     text = "This ledger holds no search yet. Start one: hybrid-search run"
-    beat = {"now": time.time() * 1000, "changed": None, "running": 0, "ended": 0, "target": 0, "error": None}
+    beat = {
+        "now": time.time() * 1000,
+        "changed": None,
+        "running": 0,
+        "driven": False,
+        "ended": 0,
+        "target": 0,
+        "error": None,
+    }
     volume = hypervolume_figure(hypervolume_numbers([], ["accuracy"]), theme)
     return only(front=blank, volume=volume, table_rows=[], seen=seen, summary=[], note=text, reference="", beat=beat)

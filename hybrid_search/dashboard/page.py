@@ -221,19 +221,19 @@ def columns(search: SearchRecord, *, confirmed: bool = False) -> list[dict[str, 
     ]
     sure.append({"field": "seeds", "headerTooltip": "fresh seeds that the mean is over", "width": 70, **numeric})
     return [
-        {"field": "trial", "width": 68, **numeric},
-        {"field": "state", "width": 98, "valueFormatter": _written("hsState")},
+        {"field": "trial", "width": 62, **numeric},
+        {"field": "state", "width": 96, "valueFormatter": _written("hsState")},
         {"field": "front", "width": 66},
         *measured,
         *(sure if confirmed else []),
         {
             "field": "seconds",
             "headerName": "took [s]",
-            "width": 76,
+            "width": 86,
             "valueFormatter": {"function": "hsScaled(params)"},
             **numeric,
         },
-        {"field": "operators", "minWidth": 120, "flex": 1, "tooltipField": "operators"},
+        {"field": "operators", "minWidth": 132, "flex": 1, "tooltipField": "operators"},
     ]
 
 

@@ -22,7 +22,7 @@ def summary(view: View, volume: HypervolumeNumbers) -> list[Any]:
     best = (max if first.direction == "maximize" else min)(values, default=None)
     holder = next((point.number for point in members if point.values[first.name] == best), None)
     ended = sum(counts.values()) - counts["running"]
-    states = [_state(name, counts[name]) for name in ("complete", "running", "stopped", "failed")]
+    states = [_state(name, counts[name], _word(name, view)) for name in ("complete", "running", "stopped", "failed")]
     about = "" if volume.exact else "≈ "
     return [
         _fact("trials ended", f"{ended:,}", f"of {view.search.target:,}"),
@@ -40,13 +40,13 @@ def _driver(view: View) -> tuple[str, str]:
     """Who runs the search at the moment, in a word and its host; of one that nobody runs, whether it was cut."""
     if view.lease.live:
         return "running", f"on {shown(view.lease.driver)}"
-    return ("interrupted", "run it again to go on") if view.counts["running"] else ("none", "")
+    return ("interrupted", "run it again") if view.counts["running"] else ("none", "")
 
 
 def note(numbers: FrontNumbers, view: View) -> str:
     """What is not in the picture, in words."""
     counts = view.counts
-    told = [f"{counts[name]:,} {name}" for name in ("running", "stopped", "failed") if counts[name]]
+    told = [f"{counts[name]:,} {_word(name, view)}" for name in ("running", "stopped", "failed") if counts[name]]
     said = []
     if not counts["complete"]:
         said.append("No trial has completed yet." if not counts["failed"] else "No trial has completed.")
@@ -67,5 +67,10 @@ def _fact(what: str, value: str, more: str) -> html.Div:
     return html.Div(shown, className="fact")
 
 
-def _state(name: str, count: int) -> html.Span:
-    return html.Span([html.Span(SYMBOLS[name], className="symbol"), f" {count:,} {name}"], className=f"state {name}")
+def _word(state: str, view: View) -> str:
+    """A state as it is said: what nobody runs is only left to go on with."""
+    return "to go on" if state == "running" and view.counts[state] and not view.lease.live else state
+
+
+def _state(name: str, count: int, word: str) -> html.Span:
+    return html.Span([html.Span(SYMBOLS[name], className="symbol"), f" {count:,} {word}"], className=f"state {name}")

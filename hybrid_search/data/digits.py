@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_search.data.values import Contents, Part, Source
+from hybrid_search.errors import DataError
 from hybrid_search.record import Settings
 
 SIZE = 16  # the scans are 8 x 8; doubled, so that a network can stride twice
@@ -33,6 +34,8 @@ def table() -> NDArray[np.float64]:
 
 def read(settings: Settings) -> Contents:
     """The scans at `image_size` (16); test and validation are cut from them."""
+    if settings.data_dir is not None:
+        raise DataError(f"digits lie inside scikit-learn: --data-dir is for other data sets; got {settings.data_dir}.")
     size = settings.image_size or SIZE
     rows = table()
     images = np.floor(rows[:, :64] * 255 / 16 + 0.5).astype(np.uint8).reshape(-1, 1, 8, 8)

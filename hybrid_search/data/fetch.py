@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hybrid_search.errors import DataError
+from hybrid_search.vision import import_torchvision
 
 try:
     import fcntl
@@ -40,6 +41,7 @@ def fetch(url: str, folder: Path, md5: str, name: str, advice: str, unpack: bool
     """
     filename = url.rsplit("/", 1)[-1]
     try:
+        import_torchvision()
         from torchvision.datasets.utils import (  # type: ignore[import-untyped]
             download_and_extract_archive,
             download_url,
@@ -54,7 +56,7 @@ def fetch(url: str, folder: Path, md5: str, name: str, advice: str, unpack: bool
                 download(url, fresh, filename=filename, md5=md5)
                 for made in Path(fresh).iterdir():
                     made.replace(folder / made.name)  # nobody sees half a file
-    except Exception as error:  # torchvision fails in many ways: absent, built for another torch, no network
+    except Exception as error:  # torchvision fails in many ways: absent, at odds with torch, no network
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
             f"{name} is not on this machine and cannot be downloaded ({reason}); {advice} --data-dir with its files."

@@ -176,7 +176,9 @@ def _same_question(found: SearchRecord, wanted: SearchRecord) -> None:
     names += ["pruner", "tuned", "warm_start"]
     pairs = [(name, getattr(found, name), getattr(wanted, name)) for name in names]
     old, new = found.settings.to_dict(), wanted.settings.to_dict()
-    pairs += [(name, old[name], new[name]) for name in old if name not in NOT_IN_DIGEST]
+    pairs += [
+        (name, old[name], new[name]) for name in old if name not in (*NOT_IN_DIGEST, "seed")
+    ]  # which is the search's
     differences += [f"{name} {was} (asked: {now})" for name, was, now in pairs if was != now]
     if differences:
         raise LedgerError(

@@ -153,6 +153,7 @@
       if (!beat.changed) return ["live, nothing reported yet", "status on", "", true];
       const since = Date.now() - beat.changed;
       const when = `last update ${clock(beat.changed)}, ${ago(since)}`;
+      if (beat.running && !beat.driven) return [`interrupted, ${when}`, "status idle", "", true];
       if (beat.running && since > STALLED)
         return [when, "status off", `No report for ${ago(since).replace(" ago", "")}, though ${beat.running} trial${beat.running > 1 ? "s are" : " is"} running: the search may have stopped. The command that started it goes on where it was.`, false];
       if (!beat.running) return [`${beat.ended >= beat.target ? "finished" : "idle"}, ${when}`, "status idle", "", true];
