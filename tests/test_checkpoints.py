@@ -80,6 +80,20 @@ def test_the_newest_comes_back_as_it_was_and_two_are_kept(keeping):
     assert keeping.latest().said == ""
 
 
+def test_a_checkpoint_and_its_name_are_on_the_disk_before_it_counts(folder, monkeypatch):
+    synced, fsync = [], os.fsync
+
+    def noted(handle):
+        synced.append(Path(os.readlink(f"/proc/self/fd/{handle}")))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    keeping, place = folder
+    keeping.write(at(3))
+    assert [path.parent for path in synced[:2]] == [place, place]  # the checkpoint and its sum
+    assert synced[2:] == [place]  # which names them
+
+
 def test_a_rung_that_is_reached_again_replaces_those_that_were_ahead(keeping):
     for rung in (4, 5, 2):
         keeping.write(at(rung))

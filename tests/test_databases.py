@@ -68,11 +68,16 @@ def test_what_lies_beside_a_database_is_told_apart_by_its_server():
     assert beside_them == ["results/run_one-lab.log", "results/run_two-5433-lab.log", "results/h-lab.log"]
 
 
-def test_a_server_that_is_a_standby_for_now_is_waited_for():
-    class ReadOnly(Exception):
-        sqlstate = "25006"
-
-    assert is_outage(DBAPIError("update", {}, ReadOnly()))
+@pytest.mark.parametrize(
+    ("state", "passes"),
+    [("25006", True), ("40001", True), ("40P01", True), ("57P01", True), ("08006", True), ("53100", True),
+     ("42P01", False), ("28P01", False), ("22001", False)],
+)  # fmt: skip
+def test_what_passes_is_waited_for_and_nothing_else(state, passes):
+    """A standby that is not promoted yet, transactions in each other's way, a server that stops, a full disk; and a
+    missing table, a wrong password, a text that is too long."""
+    said = type("Said", (Exception,), {"sqlstate": state})()
+    assert is_outage(DBAPIError("update", {}, said)) == passes
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
@@ -104,6 +109,7 @@ def test_a_server_says_who_is_connected_and_what_the_url_sets_holds(server):
     for query, name in (("", "hybrid-search"), ("?application_name=mine", "mine")):
         with Ledger(server.database() + query) as ledger, ledger._engine.connect() as connection:
             assert connection.exec_driver_sql("SHOW application_name").scalar_one() == name
+            assert connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar_one() == "30s"
 
 
 def test_a_driver_that_is_not_installed_is_named_with_how_to_install_it(monkeypatch):

@@ -289,7 +289,9 @@ def test_another_search_of_that_name_is_refused_and_a_name_can_be_given(original
     assert everything(target, "ours") == everything(original, "mine")
 
 
-@pytest.mark.parametrize("further", ["a trial", "a retraining", "the same seed", "a failure", "an end", "a proposal"])
+@pytest.mark.parametrize(
+    "further", ["a trial", "a retraining", "the same seed", "a failure", "an attempt", "an end", "a proposal"]
+)
 def test_a_copy_that_has_gone_on_by_itself_is_left_alone(original, tmp_path, capsys, further):
     target = f"sqlite:///{tmp_path}/to.db"
     words = ("db", "copy", "mine", "--db", original, "--to", target)
@@ -308,6 +310,8 @@ def test_a_copy_that_has_gone_on_by_itself_is_left_alone(original, tmp_path, cap
             ledger.add_failed_retraining(ledger.trial(search.id, 1).id, 5, "oom", "only here")
             with Ledger(original) as own:
                 own.add_measurements(own.trial(own.search("mine").id, 1).id, 7, {"accuracy": 0.9})
+        elif further == "an attempt":
+            ledger.fail_attempt(ledger.trial(search.id, 6).id, 1, "lost", "only here")
         elif further == "an end":
             ledger.finish_trial(ledger.trial(search.id, 6).id, "stopped", attempt=1)
         else:

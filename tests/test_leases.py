@@ -321,6 +321,16 @@ def test_a_clock_that_is_set_forward_takes_no_search_from_a_driver_that_lives(le
         gives_back.join()
 
 
+def test_a_search_that_is_to_stop_waits_for_no_database(ledger):
+    search, plan = a_search(ledger), Plan(scored())
+    before = ledger.patience
+    with leading(ledger, search, plan):
+        assert not ledger.patience.given_up()
+        plan.stop.set()
+        assert ledger.patience.given_up()
+    assert ledger.patience is before
+
+
 def test_a_driver_that_lives_and_renews_no_more_loses_its_search(ledger, url):
     search = a_search(ledger)
     with Ledger(url) as frozen:

@@ -147,6 +147,7 @@ WRITES = {
     "set_weights": lambda ledger, search, trial: ledger.set_weights(trial, "0.safetensors:0"),
     "spare_trial": lambda ledger, search, trial: ledger.spare_trial(trial, 1),
     "add_measurements": lambda ledger, search, trial: ledger.add_measurements(trial, 5, {"accuracy": 0.5}),
+    "add_failed_retraining": lambda ledger, search, trial: ledger.add_failed_retraining(trial, 5, "oom", "gone"),
     "add_proposal": lambda ledger, search, trial: ledger.add_proposal(search.id, Proposal("gated", "d", {}, 0.1)),
     "add_opening": lambda ledger, search, trial: ledger.add_opening(search.id, Opening("f", 9, "why")),
     "create_search": lambda ledger, search, trial: a_search(ledger, f"beside {search.name}"),
