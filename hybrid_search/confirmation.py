@@ -216,8 +216,9 @@ class Confirmation:
         return "keep"
 
     def state(self, trial: Trial) -> str:
-        """Failed: a retraining is never stopped for another reason."""
-        return "failed"
+        """Failed, or else complete: a retraining is never stopped."""
+        failed = {(failure.number, failure.seed) for failure in self.failures}
+        return "failed" if (trial.number, trial.settings.seed) in failed else "complete"
 
     def tell(self, trial: Trial, outcome: Outcome) -> bool:
         """Write the numbers of a retraining, or its failure. Always False: its weights are not kept."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from hybrid_search.architecture import Architecture
 from hybrid_search.confidence import read_standings
-from hybrid_search.errors import SettingsError, UnknownName, UserError, nearest
+from hybrid_search.errors import LedgerError, SettingsError, UnknownName, UserError, nearest
 from hybrid_search.front import front_rows, knee
 from hybrid_search.objectives import OBJECTIVES
 from hybrid_search.record import TRAINED, SearchRecord, Settings, TrialRecord
@@ -175,6 +175,12 @@ def export_trial(
     architecture = Architecture.from_dict(trial.architecture)
     settings = Settings.from_dict(trial.settings)
     data = load_data(settings)
+    was = trial.facts.get("fingerprint")
+    if was not in (None, data.fingerprint):
+        raise LedgerError(
+            f"a network is exported with the data that it saw; {settings.data} had fingerprint {was}, here it has "
+            f"{data.fingerprint}. Bring the data back."
+        )
     repeats = ledger.repeats(record.id, confirmed=True).get(trial.number)
     measured = dict(repeats.own if repeats else trial.measurements)  # of this network, not of the mean over seeds
     weights = WeightsFolder(ledger.url, record.id).read(trial.number, trial.weights)

@@ -192,7 +192,8 @@ def read_space_file(path: Path) -> SpaceForm:
             f"a space must be YAML; {path} is not, at {where}: {getattr(error, 'problem', error)}."
         ) from None
     if not isinstance(content, dict):
-        raise SpaceError(f"a space file must hold keys such as stem and stages; {path} holds {type(content).__name__}.")
+        holds = "is empty" if content is None else f"holds a {type(content).__name__}"
+        raise SpaceError(f"a space file must hold keys such as stem and stages; {path} {holds}.")
     return parse_space({"name": path.stem, **content}, str(path))
 
 

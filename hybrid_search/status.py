@@ -10,7 +10,7 @@ from hybrid_search.architecture import Architecture
 from hybrid_search.bounds import known_worst
 from hybrid_search.errors import UserError
 from hybrid_search.front import hypervolume, pareto_front, reference_point
-from hybrid_search.ledger import Lease, Ledger, Point
+from hybrid_search.ledger import FailedAttempt, Lease, Ledger, Point
 from hybrid_search.ledger.leases import shown
 from hybrid_search.objectives import objectives
 from hybrid_search.record import STATES, TRAINED, SearchRecord, Settings, TrialRecord
@@ -44,6 +44,7 @@ class SearchStatus:
     driver: str | None
     counts: Mapping[str, int]
     failures: Mapping[str, int]  # failed attempts by kind: followed by another or not, retrainings too
+    last_failure: str | None  # what the newest of them said, in a line
     running: tuple[RunningTrial, ...]
     front: int
     best: float | None
@@ -67,6 +68,7 @@ class SearchStatus:
             "target": self.search.target,
             "counts": dict(self.counts),
             "failures": dict(self.failures),
+            "last_failure": self.last_failure,
             "front": self.front,
             f"best_{self.search.objectives[0]}": self.best,
             "hypervolume": self.hypervolume,
@@ -92,6 +94,7 @@ def status_of(ledger: Ledger, search: SearchRecord) -> SearchStatus:
     pace = _pace(points, lease) if lease.live else None
     to_go = max(0, search.target - sum(count for state, count in counts.items() if state != "running"))
     left = timedelta(hours=to_go / pace) if pace and lease.live else None
+    failures = ledger.failures(search.id)
     numbers = [point.number for point in points if point.state == "running"]
     running = ledger.trials(search.id, numbers) if numbers else []
     return SearchStatus(
@@ -99,7 +102,8 @@ def status_of(ledger: Ledger, search: SearchRecord) -> SearchStatus:
         _course(search, counts, lease),
         shown(lease.driver) if lease.live else None,
         counts,
-        dict(Counter(failed.kind for failed in ledger.failures(search.id)).most_common()),
+        dict(Counter(failed.kind for failed in failures).most_common()),
+        _last(failures),
         tuple(_running(trial, search, lease) for trial in running),
         len(pareto_front(rows, directions)) if rows else 0,
         pick((row[0] for row in rows), default=None),
@@ -108,6 +112,14 @@ def status_of(ledger: Ledger, search: SearchRecord) -> SearchStatus:
         left,
         max((point.finished for point in points if point.finished), default=None),
     )
+
+
+def _last(failures: list[FailedAttempt]) -> str | None:
+    if not failures:
+        return None
+    newest = max(failures, key=lambda failed: failed.failed)
+    lines = newest.text.strip().splitlines() or ["nothing said"]
+    return f"trial {newest.number}, {newest.kind}: {lines[-1]}"
 
 
 def _course(search: SearchRecord, counts: Mapping[str, int], lease: Lease) -> Course:

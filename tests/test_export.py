@@ -4,14 +4,15 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 from fakes import tiny_space
 
-from hybrid_search import cli
+from hybrid_search import cli, data
 from hybrid_search.engines import run
-from hybrid_search.errors import SettingsError, UserError
+from hybrid_search.errors import LedgerError, SettingsError, UserError
 from hybrid_search.export import export_trial, load_exported, picked
 from hybrid_search.ledger import Ledger
 from hybrid_search.record import Settings
@@ -71,6 +72,16 @@ def test_a_network_off_the_front_is_trained_again_to_the_same_weights(ledger, tm
     accuracy = ledger.trial(ledger.search().id, number).measurements["accuracy"]
     assert f"trial {number}: its weights were not kept; training again (1 epochs, seed 0)" in said
     assert f"accuracy {accuracy:.4f}" in said[1]
+
+
+def test_a_network_is_not_exported_with_other_data_than_it_saw(ledger, tmp_path, monkeypatch):
+    found = data.load(Settings.from_dict(ledger.trial(1, 0).settings))
+    monkeypatch.setattr(data, "load", lambda settings: replace(found, fingerprint="0123456789abcdef"))
+    law = f"digits had fingerprint {found.fingerprint}, here it has 0123456789abcdef. Bring the data back"
+    for pick in ("best", str(off_front(ledger))):
+        with pytest.raises(LedgerError, match=law):
+            export_trial(ledger, "taken", tmp_path / "net", pick)
+    assert not (tmp_path / "net").exists()
 
 
 def test_the_models_card_runs_as_written(best):

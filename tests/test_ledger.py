@@ -251,9 +251,12 @@ def test_a_file_that_goes_away_under_its_driver_stops_it_before_anything_is_lost
                 path.write_bytes(b"")
         yield {"accuracy": 0.5}
 
+    said = []
+    asked = {"evaluate": evaluate, "engine": "local", "ledger": f"sqlite:///{path}", "notice": said.append}
     with pytest.raises(LedgerError, match=r"l\.db was moved, removed or replaced. Nothing more was written"):
-        run(tiny_space(), trials=8, evaluate=evaluate, engine="local", ledger=f"sqlite:///{path}")
+        run(tiny_space(), trials=8, **asked)
     assert len(begun) == 3
+    assert said == []
     assert path.exists() == (how == "replaced")
     if how == "moved":
         (tmp_path / "moved.db").rename(path)

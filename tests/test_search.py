@@ -7,11 +7,12 @@ from fakes import scored, tiny_space, wide_space
 from hybrid_search import data
 from hybrid_search.costs import cost
 from hybrid_search.engines import open_search, question, run
-from hybrid_search.errors import LedgerError, SettingsError, UnknownName
+from hybrid_search.errors import HybridSearchError, LedgerError, SettingsError, UnknownName
 from hybrid_search.ledger import Ledger
 from hybrid_search.record import Evaluation, Settings
 from hybrid_search.search import Outcome
 from hybrid_search.space import load_space
+from hybrid_search.status import status_of
 
 SPACE = tiny_space()
 MIDDLE = 600_000  # FLOPs that about half of the twelve designs stay under
@@ -242,11 +243,14 @@ def test_numbers_of_an_evaluation_of_ones_own_never_join_trained_ones(ledger):
         open_search(question(SPACE, trials=1), ledger)
 
 
-def test_a_moved_data_folder_is_followed_when_a_search_goes_on(ledger):
-    first = search(ledger, trials=2, settings=Settings(data_dir="here"))
+def test_a_moved_data_folder_is_followed_when_a_search_goes_on(ledger, tmp_path):
+    here, there = tmp_path / "here.npz", tmp_path / "there.npz"
+    np.savez(here, x_train=np.zeros((60, 8, 8), np.uint8), y_train=np.arange(60) % 3)
+    first = search(ledger, trials=2, settings=Settings(data="npz", data_dir=str(here)))
     first.ask()
-    again = search(ledger, trials=2, settings=Settings(data_dir="there"))
-    assert [again.ask().settings.data_dir for _ in range(2)] == ["there", "there"]
+    here.rename(there)
+    again = search(ledger, trials=2, settings=Settings(data="npz", data_dir=str(there)))
+    assert [again.ask().settings.data_dir for _ in range(2)] == [str(there)] * 2
 
 
 def test_what_failed_in_one_run_may_be_asked_in_the_next(ledger):
@@ -329,6 +333,16 @@ def test_a_data_set_that_changed_is_found_before_anything_is_written(ledger, tmp
     with pytest.raises(LedgerError, match=f"npz had fingerprint {was}, here it has [0-9a-f]{{16}}. Bring the data"):
         run(SPACE, trials=1, **asked)
     assert (ledger.search().target, ledger.lead(1).driver, len(ledger.trials(1))) == (1, None, 1)
+
+
+def test_an_evaluation_that_measures_something_else_stops_the_search_instead_of_using_it_up(ledger):
+    def evaluate(architecture, settings):
+        yield {"acuracy": 0.5}
+
+    with pytest.raises(HybridSearchError, match=r"the first 4 trials all failed \(bug\)[\s\S]*it measured acuracy"):
+        run(SPACE, trials=12, engine="local", ledger=ledger, evaluate=evaluate)
+    assert ledger.counts(1) == {"failed": 4}
+    assert status_of(ledger, ledger.search()).last_failure.endswith("must measure accuracy; it gave acuracy")
 
 
 def test_two_workers_that_see_other_data_do_not_fill_one_search(ledger):

@@ -213,8 +213,8 @@ def test_a_space_that_is_not_there_names_those_that_are():
     ("text", "message"),
     [
         ("a: [1", "is not, at line"),
-        ("- 1\n- 2\n", "holds list"),
-        ("", "holds NoneType"),
+        ("- 1\n- 2\n", "holds a list"),
+        ("", "is empty"),
         ("a: b: c\n", "is not, at line 1"),
     ],
 )

@@ -169,7 +169,7 @@ def _opening(confirmation: "Confirmation") -> str:
 
 def _state(confirmation: "Confirmation") -> str:
     doubtful = confirmation.doubtful()
-    doubt = "doubt unknown yet" if doubtful is None else f"{len(doubtful)} trials may or may not be on it"
+    doubt = "doubt unknown yet" if doubtful is None else f"{len(doubtful)} in doubt"
     return f"front {len(confirmation.front())}, {doubt}"
 
 

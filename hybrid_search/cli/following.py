@@ -114,7 +114,7 @@ def _drawn(found: "SearchStatus") -> "Group":
     lines.append(f"front {found.front}, best {first.name} {first.text(found.best)}, hv {found.hypervolume:.4g}")
     if found.failures:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in found.failures.items())
-        lines.append(f"failed attempts: {kinds}")
+        lines.append(f"failed attempts: {kinds}; the last one, {found.last_failure}")
     if found.an_hour is not None:
         pace = f"{found.an_hour:,.1f} trials an hour of late"
         lines.append(pace if found.left is None else f"{pace}, {_span(found.left)} left at that pace")

@@ -1,11 +1,14 @@
 """`hybrid-search db`: a ledger brought up to date, checked, or a search of it copied into another."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hybrid_search.cli.printing import Database, Format, FormatOption, print_rows, say
+
+if TYPE_CHECKING:
+    from hybrid_search.ledger import Ledger
 
 room = typer.Typer(name="db", help="Look after the results database.", no_args_is_help=True)
 
@@ -58,7 +61,7 @@ def copy(
         raise LedgerError("a copy needs a database to go to: --to URL.")
     with Ledger(db, read_only=True) as source:
         source.search(name)  # before the target is made
-        with Ledger(to) as target:
+        with _target(to) as target:
 
             def weights(here: int, there: int, kept: Mapping[int, str]) -> int:
                 return copy_weights(WeightsFolder(source.url, here), WeightsFolder(target.url, there), kept)
@@ -69,3 +72,14 @@ def copy(
                 f"copied {shown!r} from {source.shown} to {target.shown}: {copied.written:,} trials written, "
                 f"{copied.unchanged:,} there already; {copied.weights:,} files of weights"
             )
+
+
+def _target(url: str) -> "Ledger":
+    """The ledger that is copied to; what is wrong with its URL is said of --to."""
+    from hybrid_search.errors import LedgerError
+    from hybrid_search.ledger import Ledger
+
+    try:
+        return Ledger(url)
+    except LedgerError as error:
+        raise LedgerError(str(error).replace("--db", "--to", 1)) from None

@@ -52,10 +52,13 @@ def space(
 ) -> None:
     """Show one space: its questions, its size, its smallest and largest cost, the share within a budget."""
     from hybrid_search.costs import cost as price
-    from hybrid_search.errors import DataError
+    from hybrid_search.errors import DataError, SettingsError
     from hybrid_search.objectives import OBJECTIVES
     from hybrid_search.space import load_space
 
+    for what, bound in (("max-flops", max_flops), ("max-params", max_params)):
+        if bound is not None and not bound > 0:
+            raise SettingsError(f"--{what} must be more than 0; got {bound:g}.")
     found = load_space(name)
     settings = found.settings.with_(data_dir=str(data_dir)) if data_dir else found.settings
     side = settings.image_size or 224

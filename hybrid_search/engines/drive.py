@@ -40,7 +40,7 @@ class Driven(Protocol):
         ...
 
     def state(self, trial: Trial) -> str:
-        """How a trial that was to stop has ended: stopped or failed."""
+        """How a trial that was to stop, or was told to be complete, has ended: complete, stopped or failed."""
         ...
 
     def tell(self, trial: Trial, outcome: Outcome) -> bool:
@@ -125,6 +125,12 @@ def _handed(
         plan.event("report", trial.number)
         return trial
     keep = search.tell(trial, Outcome("complete", report.measurements))
+    if search.state(trial) == "failed":
+        plan.event("failed", trial.number)
+        _failed(
+            plan, "bug", f"it measured {', '.join(report.measurements) or 'nothing'}, which is not what is searched"
+        )
+        return None
     plan.completed += 1
     weights = fetch(report.weights) if keep and report.weights is not None else None
     if weights is not None:

@@ -61,7 +61,8 @@ def leading(ledger: Ledger, search: SearchRecord, plan: Plan, seconds: float = L
         try:
             ledger.give_lead(search.id)
         except (LedgerAway, LedgerError) as error:  # the lease runs out by itself; what ended the search is to be heard
-            plan.notice(f"the search could not be given back: {error}")
+            if str(error) != str(error.__context__):  # which is said anyway
+                plan.notice(f"the search could not be given back: {error}")
         finally:
             ledger.patience = patience
 
