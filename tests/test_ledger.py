@@ -1,5 +1,6 @@
 """The ledger: what is written is read back, once ended stays ended, and what cannot be opened says so in one line."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -261,6 +262,16 @@ def test_a_file_that_goes_away_under_its_driver_stops_it_before_anything_is_lost
     if how == "moved":
         (tmp_path / "moved.db").rename(path)
         run(tiny_space(), trials=8, evaluate=evaluate, engine="local", ledger=f"sqlite:///{path}")
+
+
+def test_a_ledger_in_a_folder_that_nobody_can_write_is_read(tmp_path, monkeypatch):
+    with Ledger(f"sqlite:///{tmp_path / 'l.db'}") as ledger:
+        a_search(ledger)
+    assert [path.name for path in tmp_path.iterdir()] == ["l.db"]
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # as of a medium that cannot be written
+    with Ledger(f"sqlite:///{tmp_path / 'l.db'}", read_only=True) as ledger:
+        assert ledger.search().name == "digits"
+        assert [path.name for path in tmp_path.iterdir()] == ["l.db"]  # not even beside the log
 
 
 def test_a_commit_is_on_the_disk_before_it_is_acknowledged(tmp_path):

@@ -43,7 +43,7 @@ def _read(ledger: "Ledger", work: Callable[[Connection], T]) -> T | str:
     except (DBAPIError, LedgerError) as error:
         if isinstance(error, DBAPIError) and is_outage(error):
             raise
-        return ledger.patience.hide(first_line(error))
+        return ledger.patience.hide(first_line(error.__cause__ or error))
 
 
 def _finding(ledger: "Ledger", law: str, broken: Callable[[Connection], Sequence[str]]) -> Finding:

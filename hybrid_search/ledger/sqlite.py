@@ -27,6 +27,9 @@ def sqlite_engine(url: URL, read_only: bool) -> Engine:
         if not Path(path).exists():
             raise LedgerError(f"--db must name a ledger that exists; got {path}, which does not. Start a search first.")
         uri = f"file:{quote(Path(path).resolve().as_posix())}?mode=ro"
+        # Readers write where they read, into a file beside the log; not where nobody can write, and nobody does.
+        if not os.access(Path(path).parent, os.W_OK) and not Path(f"{path}-wal").exists():
+            uri += "&immutable=1"
         engine = create_engine(
             "sqlite://",
             creator=lambda: sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False),
