@@ -186,7 +186,7 @@ def test_rows_without_their_trial_and_a_damaged_file_are_found(tmp_path, capsys)
     assert code == 1
     assert set(broken) == {
         "every row has the row it belongs to (foreign keys)",
-        "every row has the row it belongs to",
+        "no row is left without its search or trial",
     }
     with (tmp_path / "l.db").open("r+b") as file:
         file.seek(40 * 4096)

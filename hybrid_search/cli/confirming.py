@@ -104,7 +104,7 @@ def confirm(
         )
     tell = nothing if quiet else say
     print_front(confirmation.ledger, confirmation.record, form, tell)
-    _closing(confirmation, db, stopped=stopped.signal is not None, tell=tell)
+    _closing(confirmation, db, address, stopped=stopped.signal is not None, tell=tell)
     confirmation.ledger.close()
     sys.stdout.flush()
     if stopped.signal is not None:
@@ -173,7 +173,9 @@ def _state(confirmation: "Confirmation") -> str:
     return f"front {len(confirmation.front())}, {doubt}"
 
 
-def _closing(confirmation: "Confirmation", db: str | None, *, stopped: bool, tell: Callable[[str], None]) -> None:
+def _closing(
+    confirmation: "Confirmation", db: str | None, address: str | None, *, stopped: bool, tell: Callable[[str], None]
+) -> None:
     """What the confirmation changed, whether the front is settled, the test split, and what to type next."""
     from shlex import quote
 
@@ -202,7 +204,8 @@ def _closing(confirmation: "Confirmation", db: str | None, *, stopped: bool, tel
     tell("next:")
     if doubtful != []:
         more = f" --trials {2 * max(confirmation.done, confirmation.budget or 0)}" if not stopped else ""
-        tell(f"{again}{more}{tail}      # go on")
+        joined = f" --address {quote(address)}" if address else ""
+        tell(f"{again}{more}{joined}{tail}      # go on")
     tell(f"  {called()} dashboard {quote(name)}{tail}      # look at it, with intervals")
 
 

@@ -41,7 +41,7 @@ def check(db: Database = None, form: FormatOption = Format.table) -> None:
     broken = [finding for finding in found if finding.broken]
     print_rows([finding._asdict() for finding in found], form, shown={"law": str, "found": str})
     if broken:
-        say(f"{len(broken)} of {len(found) - 1} laws are broken")
+        say(f"{len(broken)} of {len(found)} findings say that it is not whole")
         raise typer.Exit(1)
 
 
@@ -54,6 +54,7 @@ def copy(
     """Copy a search with all its rows and kept weights into another database. Again: only what is new or changed."""
     from hybrid_search.errors import LedgerError
     from hybrid_search.ledger import Ledger
+    from hybrid_search.ledger.connect import database_url
     from hybrid_search.ledger.copying import copy_search
     from hybrid_search.weights import WeightsFolder, copy_weights
 
@@ -61,6 +62,8 @@ def copy(
         raise LedgerError("a copy needs a database to go to: --to URL.")
     with Ledger(db, read_only=True) as source:
         source.search(name)  # before the target is made
+        if as_name is None and database_url(to) == source.url:
+            raise LedgerError(f"a copy needs another database, or another name: --as NAME; got {source.shown} twice.")
         with _target(to) as target:
 
             def weights(here: int, there: int, kept: Mapping[int, str]) -> int:

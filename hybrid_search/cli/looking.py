@@ -99,6 +99,9 @@ def space(
     for what in ("flops", "params"):
         for word in ("smallest", "largest"):
             facts[f"{word}_{what}"] = OBJECTIVES[what].text(facts[f"{word}_{what}"])
+    if "share_within_budget" in facts:
+        share = facts["share_within_budget"]
+        facts["share_within_budget"] = f"about {share:.1%}, by {SAMPLED} designs drawn at random"
     questions = facts.pop("questions")
     rows = [{"what": key.replace("_", " "), "": _many(v) if isinstance(v, int) else str(v)} for key, v in facts.items()]
     print_rows(rows, form, title=found.about)

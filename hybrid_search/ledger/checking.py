@@ -134,7 +134,7 @@ _LAST_FAILURE = select(FailureRow.trial_id).where(
 )
 
 LAWS: dict[str, Callable[[Connection], Sequence[str]]] = {
-    "every row has the row it belongs to": _orphans,
+    "no row is left without its search or trial": _orphans,
     f"a trial is {', '.join(STATES[:-1])} or {STATES[-1]}": _trials(TrialRow.state.not_in(STATES)),
     "the trials of a search are numbered from 0, each once": _numbers,
     "a complete trial has every objective under its own seed": _objectives,
