@@ -11,7 +11,7 @@ SECRET_NAMES = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_?KEY|PR
 IN_ADDRESS = re.compile(r"(?<=://)([^\s/@:]*):(\S+)@")  # the password of user:password@host, which may hold an @
 ALONE = re.compile(r"(?<=https://)[^\s/@:]+@")  # a token in the place of the user
 NAMED = re.compile(
-    r"(?i)\b([\w-]*(?:password|passwd|pwd|secret|token|credentials?|(?:api|access|private)[_-]?key)"
+    r"(?i)\b([\w-]{0,40}(?:password|passwd|pwd|secret|token|credentials?|(?:api|access|private)[_-]?key)"
     r"['\"]?)(\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s,;&)}\]]+)"
 )  # as an assignment, a setting, or a dictionary writes it
 BEARER = re.compile(r"(?i)\b(bearer )[\w.~+/=-]{8,}")

@@ -274,6 +274,17 @@ def test_a_ledger_in_a_folder_that_nobody_can_write_is_read(tmp_path, monkeypatc
         assert [path.name for path in tmp_path.iterdir()] == ["l.db"]  # not even beside the log
 
 
+def test_a_ledger_stays_the_same_file_wherever_its_process_goes(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with Ledger("sqlite:///l.db") as ledger:
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        a_search(ledger)
+        ledger.close()  # and opens a new connection
+        assert ledger.search().name == "digits"
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 def test_a_commit_is_on_the_disk_before_it_is_acknowledged(tmp_path):
     with Ledger(f"sqlite:///{tmp_path / 'l.db'}") as ledger, ledger.transaction() as db:
         assert db.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL

@@ -36,6 +36,7 @@ with guarded():
     now = f"{datetime.now():{NAMED}}"
     mine = f"session_{now}_{os.getpid()}"
     own = [sleeper(mine, stdout=True), sleeper(mine)]
+    own.append(sleeper(mine, f"python-core-driver-01000000ffff_{os.getpid()}.log", stdout=True))
     others = [sleeper(f"session_2020-01-01_00-00-00_000000_{os.getpid()}", stdout=True)]
     others += [sleeper(f"session_{now}_{os.getpid()}0", stdout=True), sleeper(mine, stdin=True)]
     others.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
@@ -66,7 +67,7 @@ def guards(tmp_path, monkeypatch):
 
 def test_what_a_killed_driver_leaves_of_its_session_is_ended_and_the_guard_too(guards, tmp_path):
     with subprocess.Popen([sys.executable, "-c", DRIVER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as driver:
-        own, others = (pids := [int(pid) for pid in driver.stdout.readline().split()])[:2], pids[2:]
+        own, others = (pids := [int(pid) for pid in driver.stdout.readline().split()])[:3], pids[3:]
         assert len(guards()) == 1
         assert len(others) == 5
         driver.kill()

@@ -23,9 +23,12 @@ def sqlite_engine(url: URL, read_only: bool) -> Engine:
     path = url.database
     if not path or path == ":memory:":
         raise LedgerError("--db must name a file: a ledger in memory would be lost; got sqlite without a path.")
+    path = os.path.abspath(path)  # wherever this process goes meanwhile
     if read_only:
         if not Path(path).exists():
-            raise LedgerError(f"--db must name a ledger that exists; got {path}, which does not. Start a search first.")
+            raise LedgerError(
+                f"--db must name a ledger that exists; got {url.database}, which does not. Start a search first."
+            )
         uri = f"file:{quote(Path(path).resolve().as_posix())}?mode=ro"
         # Readers write where they read, into a file beside the log; not where nobody can write, and nobody does.
         if not os.access(Path(path).parent, os.W_OK) and not Path(f"{path}-wal").exists():
@@ -37,7 +40,7 @@ def sqlite_engine(url: URL, read_only: bool) -> Engine:
         )
     else:
         Path(path).parent.mkdir(exist_ok=True)  # one folder, such as results/; a longer missing path is a typing error
-        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+        engine = create_engine(url.set(database=path), connect_args={"timeout": BUSY_SECONDS})
 
     opened: list[tuple[int, int]] = []  # which file it is, once it was opened
 
@@ -56,7 +59,8 @@ def sqlite_engine(url: URL, read_only: bool) -> Engine:
     def pragmas(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # transactions are begun below, not by the driver's guess
         if not read_only:
-            opened[1:] = [] if opened else [_identity(path)]
+            if not opened:
+                opened.append(_identity(path))
             _keep_a_log(connection)
             connection.execute("PRAGMA synchronous=FULL")  # a committed trial survives a power cut
             connection.execute("PRAGMA foreign_keys=ON")

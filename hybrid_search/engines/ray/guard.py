@@ -23,7 +23,7 @@ from pathlib import Path
 CREDENTIALS = ("HYBRID_SEARCH_DB", "PGPASSWORD")  # what opens a database: neither the guard nor a worker needs it
 GRACE_SECONDS = 2.0  # in which what can end by itself does
 SWEEP_SECONDS = 20.0  # how long the guard looks again for what was just being started
-DRIVEN = "/logs/python-core-driver-"  # the log of a program that drives a session or joined it
+DRIVEN = re.compile(r"/logs/python-core-driver-\w+_(\d+)\.log$")  # of a program that drives a session or joined it
 PROCESSES = Path("/proc")
 NAMED = "%Y-%m-%d_%H-%M-%S_%f"  # how Ray names a session by the time it began, before the id of its driver
 
@@ -64,7 +64,7 @@ def sweep(driver: int, since: str) -> int:
     for folder in PROCESSES.glob("[0-9]*"):
         with suppress(OSError):  # it ended meanwhile, or is another user's
             files = list(_written(folder / "fd"))
-            if any(DRIVEN in file for file in files):
+            if any(driven[1] != str(driver) for driven in map(DRIVEN.search, files) if driven):
                 continue
             if any(named[1] >= since for named in map(session.search, files) if named):
                 os.kill(int(folder.name), signal.SIGKILL)
