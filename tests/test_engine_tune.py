@@ -137,3 +137,25 @@ def test_a_search_is_not_restored_from_tunes_files(ledger):
     with pytest.raises(NotImplementedError, match="a search goes on from its ledger"):
         searcher.restore("/nowhere/at/all")
     assert searcher.__getstate__() == TuneScheduler(searcher).__getstate__() == {}
+
+
+def test_tune_hears_of_every_death_of_a_worker_as_one(monkeypatch):
+    from ray.air.execution._internal.actor_manager import RayActorManager
+    from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError, RayTaskError
+
+    from hybrid_search.engines.tune.tuner import _every_death_known
+
+    heard = []
+
+    def told(self, tracked_actor_task, exception):
+        heard.append(exception)
+
+    monkeypatch.setattr(RayActorManager, "_actor_task_failed", told)
+    own = [ValueError("a bug"), RayActorError(error_msg="died"), RayTaskError("f", "text", ValueError("in a trial"))]
+    with _every_death_known():
+        for error in (OutOfMemoryError("memory ran low"), NodeDiedError("the node died"), *own):
+            RayActorManager._actor_task_failed(None, tracked_actor_task=None, exception=error)
+    assert [type(error) for error in heard[:2]] == [RayActorError, RayActorError]
+    assert [str(error) for error in heard[:2]] == ["memory ran low", "the node died"]
+    assert heard[2:] == own
+    assert RayActorManager._actor_task_failed is told

@@ -22,7 +22,7 @@ from hybrid_search.ledger import Ledger
 
 pytestmark = pytest.mark.faults
 
-KILLS, TRIALS, SECONDS, WORKERS = 25, 120, 0.8, 2
+KILLS, TRIALS, SECONDS, WORKERS = 25, 240, 0.8, 2
 PROGRAM = Path(__file__).parent.parent / "noted_search.py"
 GONE_SECONDS = 10.0  # after which no process may be left
 

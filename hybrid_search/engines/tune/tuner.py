@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from ray import tune
+from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.stopper import Stopper
 
@@ -54,7 +56,11 @@ def fit(search: Driven, plan: Plan) -> None:
     need = need_of(plan)
     searcher = TuneSearcher(search, plan, _Fits(need))
     try:
-        with tempfile.TemporaryDirectory(prefix="hybrid-search-tune-", ignore_cleanup_errors=True) as folder, _alone():
+        with (
+            tempfile.TemporaryDirectory(prefix="hybrid-search-tune-", ignore_cleanup_errors=True) as folder,
+            _alone(),
+            _every_death_known(),
+        ):
             tune.Tuner(
                 tune.with_resources(
                     trainable(plan.evaluate, searcher), tune.PlacementGroupFactory([need or {"CPU": 0.001}])
@@ -90,6 +96,24 @@ class _Fits:
         if time.monotonic() - self._looked >= LOOK_SECONDS:
             self._count, self._looked = fits(self._need), time.monotonic()
         return self._count
+
+
+@contextmanager
+def _every_death_known() -> Iterator[None]:
+    """Tune 2.60 gives up the whole run where Ray says of a dead worker that memory ran out or its node died, for it
+    knows RayActorError alone: as long as this lasts, such words reach it as one."""
+    told: Any = RayActorManager._actor_task_failed
+
+    def failed(self: RayActorManager, tracked_actor_task: Any, exception: Exception) -> None:
+        if isinstance(exception, RayError) and not isinstance(exception, RayActorError | RayTaskError):
+            exception = RayActorError(error_msg=str(exception))
+        told(self, tracked_actor_task, exception)
+
+    RayActorManager._actor_task_failed = failed  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        RayActorManager._actor_task_failed = told  # type: ignore[method-assign]
 
 
 def _name(trial: TuneTrial) -> str:
