@@ -13,11 +13,11 @@ from optuna.trial import TrialState, create_trial
 
 from hybrid_search.errors import SettingsError
 from hybrid_search.front import hypervolume
-from hybrid_search.samplers import KnownCostSampler
+from hybrid_search.samplers import KnownCostSampler, known_cost
 from hybrid_search.samplers.choice import MODELLED, modelled
 from hybrid_search.samplers.encoding import Encoding
 from hybrid_search.samplers.improvement import Exact, Gaussian, expected_improvement, open_boxes
-from hybrid_search.samplers.known_cost import PROPOSED, REACHED
+from hybrid_search.samplers.known_cost import PROPOSED, REACHED, apart
 from hybrid_search.samplers.walks import Dice, LearnedSpace, every, key_of, walked
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -73,6 +73,43 @@ def test_every_design_comes_once_before_any_comes_twice(space):
     designs = names(play(study_of(space=space), 48))
     assert len(set(designs)) == 48
     assert all(set(dict(name)) >= {"width", "a.operator", "b.operator"} for name in designs)
+
+
+@pytest.mark.parametrize("space", [ask, None], ids=["told the space", "learning the space"])
+def test_a_long_study_asks_its_model_once_for_many_designs_of_which_none_comes_twice(space, monkeypatch):
+    looks = []
+    chosen = KnownCostSampler._choice
+
+    def counted(*arguments):
+        looks.append(None)
+        return chosen(*arguments)
+
+    monkeypatch.setattr(KnownCostSampler, "_choice", counted)
+    monkeypatch.setattr(known_cost, "LONG", 10)
+    study = study_of(space=space)
+    study.enqueue_trial({"width": 8, "a.operator": "conv", "a.kernel": 3, "b.operator": "conv", "b.kernel": 3})
+    play(study, 20)
+    before = len(looks)
+    study.enqueue_trial(study.sampler._ahead[0].params)  # somebody else tries what was to come
+    designs = play(study, 28)
+    assert len(set(names(designs))) == 48
+    assert len(looks) - before < 14
+
+
+def test_designs_that_are_proposed_together_are_no_neighbours():
+    study = study_of(space=ask)
+    play(study, 12)
+    here = study.sampler._look(study, None, random.Random(0))
+    gains = np.array([-price(point.params) for point in here.open_])
+    best = here.open_[int(gains.argmax())]
+    ahead = apart(here.open_, gains, best)
+    assert len(ahead) > 3
+    ahead.insert(0, best)
+    for one in ahead:
+        others = [other.params for other in ahead if other is not one]
+        assert all(sum(one.params.get(n) != o.get(n) for n in one.params.keys() | o.keys()) > 1 for o in others)
+    dear = [price(point.params) for point in ahead]
+    assert dear == sorted(dear)
 
 
 def test_a_used_up_space_goes_on_without_an_error():

@@ -9,7 +9,8 @@ the logarithm of the known costs, the known ones exactly. Candidates are all of 
 random sample, the neighbours of the front, and what crossing and changing the best of these leads to.
 
 A proposal is a function of the seed, the trial's number and what the study holds; nothing else is remembered that could
-change it. So a study that is loaded again goes on with the proposals it would have had.
+change it. So a study that is loaded again goes on with the proposals it would have had. Not so in a long one: of more
+than LONG trials told, one look at the model, of a second, gives AHEAD proposals.
 """
 
 import math
@@ -39,6 +40,7 @@ PROPOSED = "known_cost:proposed"  # the attribute of a trial that says what was 
 REACHED = "known_cost:reached"  # the user attribute of a stopped trial: the unknown values that count for it
 FEWEST_FIRST, MOST_FIRST = 4, 8  # trials spread along the cost: half as many as a design has answers, within these
 PARENTS, ROUNDS = 10, 2  # points whose neighbours are looked at, and how often
+LONG, AHEAD = 1500, 64  # trials told beyond which one look at the model gives so many proposals
 STOPPED_DOUBT = 4.0  # how much noisier what a stopped trial tells is taken to be
 
 
@@ -54,7 +56,7 @@ class KnownCostSampler(BaseSampler):
     of the objective function; without it the sampler learns them from the trials. `first` trials are spread along the
     cost (default: half as many as a design has answers, from 4 to 8). `ordered` False takes a choice of numbers as a
     choice of words, `cost_inputs` False keeps the known costs out of the model's inputs. Of more than 2,000 trials the
-    model takes 2,000: the front, the newest, some of the others.
+    model takes 2,000: the front, the newest, some of the others; beyond 1,500 it is asked once for 64 proposals.
 
     Errors are SettingsErrors (ValueErrors): a study whose directions do not fit, a known function that raises, is not
     finite or disagrees with a told value.
@@ -102,6 +104,8 @@ class KnownCostSampler(BaseSampler):
         self._candidates = Candidates(self._point, len(self._known), self._seed, sure=space is not None)
         self._checked: set[int] = set()
         self._proposed: dict[int, dict[str, Any]] = {}
+        self._ahead: list[Point] = []  # of a long study: what is proposed next
+        self._since = 0  # the trial that these were found with
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
@@ -165,7 +169,7 @@ class KnownCostSampler(BaseSampler):
         of = (study.study_name, study._study_id)
         if self._study_known != of:
             self._study_known = of
-            self._checked, self._proposed = set(), {}
+            self._checked, self._proposed, self._ahead = set(), {}, []
 
     # -- laws --
 
@@ -281,6 +285,8 @@ class KnownCostSampler(BaseSampler):
     # -- proposals --
 
     def _propose(self, study: Study, trial: FrozenTrial) -> Point | None:
+        if (ready := self._next_ahead(study, trial.number)) is not None:
+            return ready
         dice = random.Random(f"{self._seed}/{trial.number}")
         here = self._look(study, trial.number, dice)
         if here is None:
@@ -302,7 +308,25 @@ class KnownCostSampler(BaseSampler):
             return dice.choice(open_)
         choice = self._choice(study, here)
         points, gains = self._weighed(here, open_, choice, dice)
-        return first_best(points, gains)
+        best = first_best(points, gains)
+        if len(history.told) > LONG:
+            self._ahead = apart(points, gains, best)
+            self._since = trial.number
+        return best
+
+    def _next_ahead(self, study: Study, number: int) -> Point | None:
+        """The next of the proposals that were found together; None where none is left that nobody has tried since."""
+        if not self._ahead:
+            return None
+        since = [t for t in study.get_trials(deepcopy=False)[self._since :] if t.number != number]
+        answers = [self._answers(trial) for trial in since]
+        tried = [self._point(params, offered, sure=False) for params, offered in answers if params]
+        seen = {point.key for point in tried if point is not None}
+        while self._ahead:
+            point = self._ahead.pop(0)
+            if point.key not in seen:
+                return point
+        return None
 
     def _look(self, study: Study, number: int | None, dice: random.Random) -> "_Look | None":
         """What a proposal starts from, for the trial of this number; None where nothing is known of the space yet."""
@@ -447,6 +471,24 @@ class _Look:
     encode: Encode
     open_: list[Point]
     first: int
+
+
+def apart(points: Sequence[Point], gains: Array, best: Point) -> list[Point]:
+    """The AHEAD points of the greatest gain after the best, of which no two differ in one answer alone: what one of
+    them tells says much of its neighbours."""
+    found = [best]
+    for i in sorted(range(len(points)), key=lambda i: (-gains[i], points[i].name)):
+        point = points[i]
+        if len(found) > AHEAD:
+            break
+        if all(_differ(point.params, other.params) > 1 and point.key != other.key for other in found):
+            found.append(point)
+    return found[1:]
+
+
+def _differ(one: Params, other: Params) -> int:
+    """In how many answers two designs differ."""
+    return sum(one.get(name) != other.get(name) for name in one.keys() | other.keys())
 
 
 def _reached(trial: FrozenTrial, unknown: Sequence[int]) -> list[float] | None:
