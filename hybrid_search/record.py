@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
@@ -35,7 +36,8 @@ NOT_IN_DIGEST = ("data_dir", "device", "threads")
 
 def search_name(name: str) -> str:
     """This name, where a search can have it; SettingsError otherwise."""
-    if not name.strip() or len(name) > SEARCH_NAME or not name.isprintable():
+    unseen = any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name)  # controls, halves of characters
+    if not name.strip() or len(name) > SEARCH_NAME or unseen:
         raise SettingsError(
             f"the name of a search must be 1 to {SEARCH_NAME} characters that can be printed; got {name[:40]!r} "
             f"({len(name)} characters)."

@@ -265,6 +265,24 @@ def test_a_search_that_is_stopped_in_order_again_and_again_holds_no_trial_guilty
     assert {failed.text for failed in ledger.failures(1)} == {"its search was stopped"}
 
 
+def test_a_trial_whose_evaluation_ends_its_driver_is_suspected_as_if_that_had_been_killed(ledger):
+    def evaluate(architecture, settings):
+        if architecture.digest == ledger.trial(1, 0).digest:
+            raise SystemExit(3)
+        yield {"accuracy": 0.5}
+
+    asked = {"trials": 3, "engine": "local", "ledger": ledger, "evaluate": evaluate}
+    for _ in range(FRUITLESS):
+        with pytest.raises(SystemExit):
+            run(SPACE, **asked)
+        lease = ledger.lead(1)
+        assert (lease.driver is not None, lease.live) == (True, False)
+    run(SPACE, **asked)
+    assert [(trial.state, trial.failure_kind) for trial in ledger.trials(1)] == [
+        ("failed", "lost"), ("complete", None), ("complete", None)
+    ]  # fmt: skip
+
+
 def test_a_trial_that_gets_further_may_be_pre_empted_for_ever(ledger):
     search = open_search(question(SPACE, trials=1), ledger)
     trial = search.ask()

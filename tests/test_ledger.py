@@ -1,5 +1,6 @@
 """The ledger: what is written is read back, once ended stays ended, and what cannot be opened says so in one line."""
 
+import errno
 import os
 import sqlite3
 import subprocess
@@ -23,7 +24,7 @@ from hybrid_search.ledger.connect import database_url
 from hybrid_search.ledger.schema import MIGRATIONS
 from hybrid_search.ledger.sqlite import network_of
 from hybrid_search.ledger.tables import HEAD, Base
-from hybrid_search.record import SearchRecord, Settings
+from hybrid_search.record import Evaluation, SearchRecord, Settings
 
 ASKED = SearchRecord(0, "first", {"stem": {}}, ("accuracy", "flops"), Settings(epochs=3), "tpe", 5, 24, 1e6, None)
 
@@ -283,6 +284,29 @@ def test_a_ledger_stays_the_same_file_wherever_its_process_goes(tmp_path, monkey
         ledger.close()  # and opens a new connection
         assert ledger.search().name == "digits"
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_fact_with_a_nul_does_not_keep_a_search_from_going_on(ledger):
+    def evaluate(architecture, settings):
+        yield Evaluation(1, 1, {"accuracy": 0.5}, {"file": "a\x00b", "fingerprint": "aaaa"})
+
+    for _ in range(2):
+        run(tiny_space(), trials=1, evaluate=evaluate, engine="local", ledger=ledger)
+    assert ledger.fact(1, "fingerprint") == "aaaa"
+    assert ledger.fact(1, "none") is None
+
+
+def test_a_file_that_cannot_be_asked_for_a_moment_is_not_gone(tmp_path, monkeypatch):
+    with Ledger(f"sqlite:///{tmp_path / 'l.db'}") as ledger:
+        search = a_search(ledger)
+
+        def stale(path, **more):
+            raise OSError(errno.ESTALE, "Stale file handle")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "stat", stale)
+            ledger.set_target(search.id, 9)
+        assert ledger.search().target == 9
 
 
 def test_a_commit_is_on_the_disk_before_it_is_acknowledged(tmp_path):

@@ -1,5 +1,7 @@
 """Secrets are taken out of what is kept and shown; the rest of the text stays as it is."""
 
+import time
+
 import pytest
 
 from hybrid_search.redaction import hide, redacted
@@ -17,6 +19,11 @@ from hybrid_search.worker import Advancing
         ('{"user": "me", "db_password": "hunter2"}', '{"user": "me", "db_password": ***}'),
         ("connect(sslpassword=hunter2)", "connect(sslpassword=***)"),
         ("aws_secret_access_key = wJalr/XUtn", "aws_secret_access_key = ***"),
+        ("size mismatch for cls_token: copying a param", "size mismatch for cls_token: copying a param"),
+        ("hf_token='hf_AbCdEf' token=abc12345def", "hf_token=*** token=***"),
+        ("secret_key: abc", "secret_key: ***"),
+        ("http://127.0.0.1:8000/?email=me@x.org", "http://127.0.0.1:8000/?email=me@x.org"),
+        ("PWD=/home/me", "PWD=/home/me"),
         ("PGPASSWORD=hunter2 psql", "PGPASSWORD=*** psql"),
         ("postgresql://me:p@ss@host/db", "postgresql://me:***@host/db"),
         ("git clone https://ghp_0123@host/x", "git clone https://***@host/x"),
@@ -39,6 +46,13 @@ def test_what_a_process_was_told_to_hide_is_hidden_as_a_word(monkeypatch):
     hide("db")
     said = "postgresql://me@h/db: role postgres: pa/ss word, pa%2Fss%20word or pa%2Fss+word"
     assert redacted(said) == "postgresql://me@h/db: role ***: ***, *** or ***"
+
+
+@pytest.mark.parametrize("text", ["resnet-50-", "secret-", "0f8fad5b-d9cb-469f-a165-70867728950e,", "a" * 64, "://a:"])
+def test_a_long_text_costs_no_time(text):
+    began = time.process_time()
+    redacted(text * (65536 // len(text)), environ={})
+    assert time.process_time() - began < 2.0
 
 
 def test_a_short_secret_does_not_eat_ordinary_words():

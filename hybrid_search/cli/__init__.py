@@ -87,7 +87,7 @@ def _not_a_number(error: Any, arguments: list[str]) -> str | None:
     """The message for an option that wants a number and got something else; None for another mistake."""
     wanted = next((word for said, word in NUMBERS.items() if said in error.format_message()), None)
     for name in getattr(getattr(error, "param", None), "opts", ()) if wanted else ():
-        for word, after in zip(arguments, [*arguments[1:], ""], strict=True):
+        for word, after in reversed(list(zip(arguments, [*arguments[1:], ""], strict=True))):  # the last one counts
             if word == name or word.startswith(f"{name}="):
                 return f"{name} must be {wanted}; got {(after if word == name else word.partition('=')[2])!r}"
     return None

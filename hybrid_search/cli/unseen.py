@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 FLAGS = ("--db", "--to")
-BEFORE_HOST = re.compile(r"(?<=://)([^:/?#]*):(.*)@")  # user:password@, whatever is in it: this is only shown
+BEFORE_HOST = re.compile(r"(?<=://)([^:/?#@]*):(.*)@")  # user:password@, whatever is in it: this is only shown
 IN_QUERY = re.compile(r"(?<=[?&])(?:ssl)?password=[^&#]*&?")
 KEPT = "HYBRID_SEARCH_COMMAND_LINE"  # of this process alone, from its start to its first line
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from hybrid_search.engines.drive import Plan
-from hybrid_search.errors import LedgerAway, LedgerError, LostLease
+from hybrid_search.errors import HybridSearchError, LedgerAway, LedgerError, LostLease
 from hybrid_search.journal import LOG, about
 from hybrid_search.ledger import LEASE_SECONDS, Lease, Ledger
 from hybrid_search.ledger.driver import Driver
@@ -51,15 +51,20 @@ def leading(ledger: Ledger, search: SearchRecord, plan: Plan, seconds: float = L
     asked = (ledger, search.id, plan, seconds, ended, lost)
     thread = threading.Thread(target=_renew, args=asked, daemon=True)
     thread.start()
+    in_order = True
     try:
         yield waited or left
         if lost:
             raise lost[0]
+    except BaseException as error:
+        # What nobody raised on purpose may have come of a trial: the next driver is told, as it is of a killed one.
+        in_order = isinstance(error, HybridSearchError | KeyboardInterrupt)
+        raise
     finally:
         ended.set()
         thread.join()
         try:
-            ledger.give_lead(search.id)
+            ledger.give_lead(search.id, in_order=in_order)
         except (LedgerAway, LedgerError) as error:  # the lease runs out by itself; what ended the search is to be heard
             if str(error) != str(error.__context__):  # which is said anyway
                 plan.notice(f"the search could not be given back: {error}")
@@ -77,6 +82,8 @@ class _Holding:
 
     def __call__(self, lease: Lease) -> bool:
         """Ask of a lease that ran out."""
+        if lease.until is None:  # given back, though not in order
+            return False
         now = time.monotonic()
         if self._seen is None or self._seen[0][:2] != lease[:2]:
             self._seen = lease, now

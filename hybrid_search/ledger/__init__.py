@@ -51,6 +51,7 @@ __all__ = ["FailedAttempt", "Kept", "Lease", "Ledger", "Opening", "Point", "Prop
 
 LEASE_SECONDS = 30.0  # of a running trial that shows no sign of life, and of a driver
 
+ASKED = 100  # trials that are looked at for a fact
 MANY = 10_000  # trials that are asked for by their ids, at most
 T = TypeVar("T")
 
@@ -212,13 +213,14 @@ class Ledger:
         driver, without = self._leads[search_id], set(silent)
         self.transact(lambda db: leases.renew(db, search_id, driver, seconds, without))
 
-    def give_lead(self, search_id: int) -> None:
-        """Let another driver lead the search; nothing where this one lost it before."""
+    def give_lead(self, search_id: int, *, in_order: bool = True) -> None:
+        """Let another driver lead the search; nothing where this one lost it before. Not `in_order`, its name stays as
+        that of one that died."""
         driver = self._leads.pop(search_id, None)
 
         def work(db: Connection) -> None:
             if driver is not None and leases.held(db, search_id).driver == driver:
-                leases.set_driver(db, search_id, None, None)
+                leases.set_driver(db, search_id, None if in_order else driver, None)
 
         self.transact(work)
 
@@ -325,7 +327,7 @@ class Ledger:
 
     def _without_secrets(self, text: str) -> str:
         """The text as it is kept: without secrets, and without the halves of characters that no database takes."""
-        return redacted(text).encode("utf-8", "replace").decode()
+        return redacted(text.replace("\0", "\N{REPLACEMENT CHARACTER}")).encode("utf-8", "replace").decode()
 
     def add_rung(
         self,
@@ -501,10 +503,9 @@ class Ledger:
 
     def fact(self, search_id: int, name: str) -> str | None:
         """A fact of the first trial that has it, such as the fingerprint of its data; None where none has."""
-        fact = TrialRow.facts[name].as_string()
-        query = select(fact).where(TrialRow.search_id == search_id, fact.is_not(None)).order_by(TrialRow.number)
-        found: str | None = next((row[0] for row in self._rows(query.limit(1))), None)
-        return found
+        reported = or_(TrialRow.rung > 0, TrialRow.state == "complete")
+        query = select(TrialRow.facts).where(TrialRow.search_id == search_id, reported).order_by(TrialRow.number)
+        return next((row.facts[name] for row in self._rows(query.limit(ASKED)) if name in row.facts), None)
 
     def architectures(self, search_id: int, numbers: Iterable[int] | None = None) -> dict[int, Mapping[str, Any]]:
         """The architectures of a search by trial number, and nothing else; `numbers` asks for some of them."""

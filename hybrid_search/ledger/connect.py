@@ -84,9 +84,14 @@ def beside(url: URL, ending: str) -> Path:
     if url.get_backend_name() == "sqlite" and url.database:
         return Path(f"{url.database}{ending}")
     query = url.query  # where the folder of a server's socket stands
-    host, port = url.host or query.get("host") or "local", url.port or query.get("port") or ""
+    socket = [
+        each if isinstance(each, str) else "-".join(each) for each in (query.get("host", ""), query.get("port", ""))
+    ]
+    host, port = url.host or socket[0] or "local", url.port or socket[1]
     served = "-".join(str(part).strip("/") for part in (host, port, url.database) if part)
-    return Path("results") / f"{served.replace('/', '_')}{ending}"
+    found = Path("results") / f"{served.replace('/', '_')}{ending}"
+    before = Path("results") / f"local-{url.database}{ending}"  # where it lay when sockets were not told apart
+    return before if url.host is None and not found.exists() and before.exists() else found
 
 
 def open_engine(url: URL, *, read_only: bool = False, notice: Callable[[str], None] = tell) -> Engine:

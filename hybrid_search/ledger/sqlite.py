@@ -46,7 +46,11 @@ def sqlite_engine(url: URL, read_only: bool) -> Engine:
 
     def same_file() -> None:
         """LedgerError where the file went away under those who write it: what they wrote would go with it."""
-        if opened and _identity(path) != opened[0]:
+        try:
+            gone = bool(opened) and _identity(path) != opened[0]
+        except OSError:  # what cannot be asked now SQLite will say, and it may pass
+            gone = False
+        if gone:
             raise LedgerError(
                 f"a ledger's file must stay where it is while a search writes it; {path} was moved, removed or "
                 "replaced. Nothing more was written. Bring it back, and the same command goes on."
@@ -79,7 +83,7 @@ def _identity(path: str) -> tuple[int, int]:
     """Which file lies there, whatever its name; (0, 0) where there is none."""
     try:
         found = os.stat(path)
-    except OSError:
+    except FileNotFoundError:
         return 0, 0
     return found.st_dev, found.st_ino
 
