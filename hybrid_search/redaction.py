@@ -16,10 +16,10 @@ NAMED = re.compile(
     r"(?i)\b([\w-]{0,40}(?:password|passwd|secret|credentials?|(?:api|access|private|secret)[_-]?key)"
     r"['\"]?)(\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s,;&)}\]]+)"
 )
-# A token is a word of networks too (cls_token, max_token): it is hidden where it looks like a secret.
+# A token is a word of networks too (cls_token, max_token): it is hidden where it is assigned or looks like a secret.
 TOKEN = re.compile(
     r"(?i)\b([\w-]{0,40}token['\"]?)(\s*[=:]\s*)"
-    r"('[^']{8,}'|\"[^\"]{8,}\"|(?=[^\s,;&)}\]]{0,40}\d)[^\s,;&)}\]]{8,})"
+    r"('[^']{8,}'|\"[^\"]{8,}\"|(?:(?<==)|(?<== )|(?=[^\s,;&)}\]]{0,40}\d))[^\s,;&)}\]]{8,})"
 )
 BEARER = re.compile(r"(?i)\b((?:bearer|basic) )(?=[\w.~+/=-]{0,40}[\d.=])[\w.~+/=-]{8,}")
 _known: set[str] = set()  # what this process was told to hide
