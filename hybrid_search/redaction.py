@@ -13,10 +13,10 @@ IN_ADDRESS = re.compile(r"(?<=://)([^\s/@:]{0,100}):(?!\d{1,5}(?:[/?#\s]|$))(\S{
 ALONE = re.compile(r"(?<=https://)[^\s/@:]{1,200}@")  # a token in the place of the user
 # As an assignment, a setting, or a dictionary writes it.
 NAMED = re.compile(
-    r"(?i)\b([\w-]{0,40}(?:password|passwd|secret|credentials?|(?:api|access|private|secret)[_-]?key)"
+    r"(?i)\b((?:[\w-]{0,40}(?:password|passwd|secret|credentials?|(?:api|access|private|secret)[_-]?key)|token)"
     r"['\"]?)(\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s,;&)}\]]+)"
 )
-# A token is a word of networks too (cls_token, max_token): it is hidden where it is assigned or looks like a secret.
+# Tokens are words of networks too (cls_token, max_token): those with a first name are hidden where they may be secret.
 TOKEN = re.compile(
     r"(?i)\b([\w-]{0,40}token['\"]?)(\s*[=:]\s*)"
     r"('[^']{8,}'|\"[^\"]{8,}\"|(?:(?<==)|(?<== )|(?=[^\s,;&)}\]]{0,40}\d))[^\s,;&)}\]]{8,})"

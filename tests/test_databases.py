@@ -22,6 +22,7 @@ from hybrid_search.ledger import Ledger, leases, postgres
 from hybrid_search.ledger.checking import check
 from hybrid_search.ledger.connect import beside, database_url, shown, without_secrets
 from hybrid_search.ledger.patience import is_outage
+from hybrid_search.redaction import redacted
 
 
 def searched(url, trials):
@@ -60,6 +61,14 @@ def test_a_url_that_cannot_be_reached_is_refused_without_its_password(url, messa
         database_url(url)
     assert "geheim" not in str(raised.value)
     assert "ss@" not in str(raised.value)
+
+
+@pytest.mark.server
+def test_a_password_is_hidden_from_every_text_once_its_ledger_is_open(server):
+    from postgres import PASSWORD
+
+    with Ledger(server.database()):
+        assert redacted(f"the server said {PASSWORD} twice", environ={}) == "the server said *** twice"
 
 
 def test_what_lies_beside_a_database_is_told_apart_by_its_server():

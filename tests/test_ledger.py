@@ -22,7 +22,7 @@ from hybrid_search.front import front_rows
 from hybrid_search.ledger import Ledger, Opening, Proposal
 from hybrid_search.ledger.connect import database_url
 from hybrid_search.ledger.schema import MIGRATIONS
-from hybrid_search.ledger.sqlite import network_of
+from hybrid_search.ledger.sqlite import _keep_a_log, network_of
 from hybrid_search.ledger.tables import HEAD, Base
 from hybrid_search.record import Evaluation, SearchRecord, Settings
 
@@ -309,6 +309,32 @@ def test_a_file_that_cannot_be_asked_for_a_moment_is_not_gone(tmp_path, monkeypa
         assert ledger.search().target == 9
 
 
+def test_a_new_connection_makes_no_file_in_the_place_of_one_that_went_away(tmp_path):
+    with Ledger(f"sqlite:///{tmp_path / 'l.db'}") as ledger:
+        a_search(ledger)
+        ledger.close()  # every connection of its pool
+        (tmp_path / "l.db").unlink()
+        with pytest.raises(LedgerError, match="was moved, removed or replaced"):
+            ledger.searches()
+    assert not (tmp_path / "l.db").exists()
+
+
+def test_a_new_file_that_others_are_preparing_is_waited_for():
+    class Preparing:
+        tries = 0
+
+        def execute(self, statement):
+            self.tries += 1
+            if self.tries < 3:
+                error = sqlite3.OperationalError("database is locked")
+                error.sqlite_errorname = "SQLITE_BUSY"
+                raise error
+
+    connection = Preparing()
+    _keep_a_log(connection)
+    assert connection.tries == 3
+
+
 def test_a_commit_is_on_the_disk_before_it_is_acknowledged(tmp_path):
     with Ledger(f"sqlite:///{tmp_path / 'l.db'}") as ledger, ledger.transaction() as db:
         assert db.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
@@ -332,6 +358,12 @@ def test_names_that_are_too_long_are_refused_on_both_databases(ledger):
 
     run(tiny_space(), trials=1, evaluate=evaluate, engine="local", ledger=ledger)
     assert "a measurement needs a name of 1 to 100 characters" in ledger.trial(1, 0).failure_text
+
+    def evaluated(architecture, settings):
+        yield Evaluation(1, 1, {"accuracy": 0.5, "y" * 101: 1.0})
+
+    run(tiny_space(), trials=1, evaluate=evaluated, engine="local", ledger=ledger, name="another")
+    assert "a measurement needs a name of 1 to 100 characters" in ledger.trial(2, 0).failure_text
 
 
 def test_the_ledger_of_another_program_is_not_called_newer(url):

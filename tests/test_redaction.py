@@ -22,6 +22,7 @@ from hybrid_search.worker import Advancing
         ("size mismatch for cls_token: copying a param", "size mismatch for cls_token: copying a param"),
         ("hf_token='hf_AbCdEf' token=abc12345def", "hf_token=*** token=***"),
         ("secret_key: abc", "secret_key: ***"),
+        ("token: abc", "token: ***"),
         ("http://127.0.0.1:8000/?email=me@x.org", "http://127.0.0.1:8000/?email=me@x.org"),
         ("PWD=/home/me", "PWD=/home/me"),
         ("PGPASSWORD=hunter2 psql", "PGPASSWORD=*** psql"),

@@ -141,7 +141,7 @@ def _drawn(found: "SearchStatus") -> "Group":
 def _headline(found: "SearchStatus") -> str:
     said = {
         "running": f"is being run by {found.driver}",
-        "interrupted": "was interrupted, and the command that began it goes on with it",
+        "interrupted": "was interrupted (the command that began it goes on with it)",
         "finished": "has reached its target",
         "idle": "is not being run",
     }[found.course]
