@@ -39,9 +39,10 @@ from optuna.trial import TrialState
 
 from hybrid_search.costs import fitted, price
 from hybrid_search.front import hypervolume, pareto_front
-from hybrid_search.pruning import Aims, Moasha, Seen
+from hybrid_search.gaussian_process import Inputs
+from hybrid_search.pruning import Aims, Moasha, Seen, pick
 from hybrid_search.pruning.answers import columns
-from hybrid_search.pruning.worth import worth
+from hybrid_search.pruning.worth import Worths
 from hybrid_search.replay import read_table, wanted
 from hybrid_search.samplers import Facts, make_sampler
 from hybrid_search.samplers.known_cost import REACHED
@@ -105,9 +106,12 @@ class Table:
         """For each design how probably it is on the front of the means of two seeds, where one seed's ends are known of
         all designs, and from them what each design is worth."""
         costs = np.log([[row.flops, self.about(row.params)[2]] for row in self.rows])
+        costs = (costs - costs.min(axis=0)) / np.ptp(costs, axis=0)
         answers = columns([row.params for row in self.rows])
+        groups = np.append(answers.groups, answers.groups.max() + np.arange(1, 3))
+        inputs = Inputs(np.column_stack([answers.rows, costs]), groups)
         ends = np.array([math.log(1.0 - row.curves[told][-1]) for row in self.rows])
-        found = worth(costs[[*range(len(ends)), 0]], answers[[*range(len(ends)), 0]], ends).complete
+        found = Worths(inputs, ends).expected(inputs)
         luck = float((ends - found).std())
         dice, order = np.random.default_rng(0), np.argsort([row.flops for row in self.rows], kind="stable")
         means = (ends + found + luck * dice.normal(size=(draws, len(ends)))) / 2.0
@@ -139,6 +143,7 @@ class Knowing:
 
     kept: frozenset[str]
     ends: Mapping[str, float]
+    hope: float = 0.0
 
     @classmethod
     def of(cls, table: Table, told: int, what: str, chance: float) -> "Knowing":
@@ -153,6 +158,10 @@ class Knowing:
     def judge(self, trial: Seen, rung: int, others: Sequence[Seen]) -> str:
         """Keep or stop."""
         return "keep" if trial.digest in self.kept else "stop"
+
+    def chances(self, waiting: Sequence[Seen], others: Sequence[Seen]) -> list[float]:
+        """It judges after the first epoch."""
+        return [1.0] * len(waiting)
 
     def expected(self, trial: Seen, rung: int, others: Sequence[Seen]) -> tuple[float, ...]:
         """Its end."""
@@ -187,14 +196,14 @@ def replay(table: Table, told: int, seed: int, pruner: Moasha | Knowing | None, 
     study = optuna.create_study(directions=DIRECTIONS, sampler=table.sampler(way.sampler, seed))
     run = Run()
     seen: dict[int, Seen] = {}
+    waiting: dict[int, Seen] = {}
     asked: dict[int, optuna.trial.Trial] = {}
     queue: list[tuple[float, int]] = []
     rows: list[list[float]] = []
     dice = random.Random(seed)
 
-    def start(now: float) -> None:
-        if len(run.proposed) == min(len(table.rows), way.limit):
-            return
+    def propose() -> tuple[optuna.trial.Trial, int]:
+        """A design of the table that has not begun."""
         for again in count(1):
             if again % PATIENCE == 0:  # as a search does
                 study.enqueue_trial(dice.choice([r.params for i, r in enumerate(table.rows) if i not in seen]))
@@ -202,15 +211,40 @@ def replay(table: Table, told: int, seed: int, pruner: Moasha | Knowing | None, 
             table.space.choose(trial)
             row = table.by_digest.get(table.about(trial.params)[0], -1)
             if row >= 0 and row not in seen:
-                break
+                return trial, row
             study.tell(trial, state=TrialState.FAIL)  # not of the table, or known already
-        run.proposed.append(row)
-        asked[row] = trial
-        params = table.rows[row].params
-        seen[row] = Seen(
-            table.names[row], (table.rows[row].flops,), {}, features=(table.about(params)[2],), answers=params
-        )
-        heapq.heappush(queue, (now + 1.0 + 0.1 * dice.random(), row))
+        raise AssertionError
+
+    def start(now: float) -> None:
+        for passed in count(1):
+            if len(seen) == len(table.rows) or len(run.proposed) >= way.limit:
+                return
+            trial, row = propose()
+            params = table.rows[row].params
+            if row not in waiting:
+                run.proposed.append(row)
+            waiting.pop(row, None)
+            waiting[row] = Seen(
+                table.names[row], (table.rows[row].flops,), {}, features=(table.about(params)[2],), answers=params
+            )
+            rows_, others = list(waiting), list(seen.values())
+            newest = len(rows_) - 1
+            picked = newest
+            if pruner is not None:
+                picked = pick(pruner, list(waiting.values()), others, must=passed >= PATIENCE)
+            if picked != newest:
+                study.tell(trial, state=TrialState.PRUNED)
+            if picked is None:
+                continue
+            begins = rows_[picked]
+            if picked != newest:
+                study.enqueue_trial(dict(table.rows[begins].params))
+                trial = study.ask()
+                table.space.choose(trial)
+            seen[begins] = waiting.pop(begins)
+            asked[begins] = trial
+            heapq.heappush(queue, (now + 1.0 + 0.1 * dice.random(), begins))
+            return
 
     for _ in range(way.workers):
         start(0.0)
@@ -249,6 +283,7 @@ def replay(table: Table, told: int, seed: int, pruner: Moasha | Knowing | None, 
                 run.spared.add(row)
                 seen[row] = replace(seen[row], spared=rung)
         heapq.heappush(queue, (now + 1.0 + 0.1 * dice.random(), row))
+    run.stopped |= dict.fromkeys(waiting, 0)
     return run
 
 

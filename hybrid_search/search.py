@@ -42,6 +42,7 @@ from hybrid_search.tuning import choose_settings, own_recipe, recipe_of, untuned
 from hybrid_search.warm import known_designs
 from hybrid_search.weights import WeightsFolder
 
+PASSED = "passed over"  # a proposal that waits, for the pruner has no hope for it yet
 EXPECTED = "expected "  # begins the facts of a stopped trial that say what it would have ended with
 COUNTED = 500  # networks whose other ways of writing are counted: some milliseconds each
 HELD = 2000  # trials of a longer search that the sampler is told of when it is opened: more would take it minutes
@@ -87,6 +88,7 @@ class Progress:
     hypervolume: float
     reference: Sequence[float]
     best: float | None
+    passed: int = 0  # designs that the pruner passed over before their first epoch
     saved: int = 0  # epochs that stopped trials were not given
     retried: int = 0  # attempts that failed and were followed by another
 
@@ -128,6 +130,7 @@ class Search:
         self._rungs: dict[int, int] = {}  # running trial -> the rung it has reported
         self._counts = {"running": 0, "complete": 0, "stopped": 0, "failed": 0}
         self._gated = self._duplicates = 0
+        self._passed: set[str] = set()  # digests of designs that the pruner passed over, and that have not begun since
         self._next = 0
         self._data: str | None = None  # the fingerprint of the data that its trials saw
         self._study = self._rebuild()
@@ -143,7 +146,10 @@ class Search:
         self._count(points, digests)
         gated = [proposal for proposal in proposals if proposal.reason == "gated"]
         self._known |= dict.fromkeys((proposal.digest for proposal in gated), "gated")
-        self._gated, self._duplicates = len(gated), len(proposals) - len(gated)
+        passed = [proposal for proposal in proposals if proposal.reason == PASSED]
+        self._passed = {proposal.digest for proposal in passed} - set(self._known)
+        self._gated = len(gated)
+        self._duplicates = sum(proposal.reason == "duplicate" for proposal in proposals)
         held = self._held(points)
         trials = self.ledger.trials(self.record.id, held)
         self._data = self.ledger.fact(self.record.id, "fingerprint")
@@ -176,6 +182,11 @@ class Search:
         for proposal in gated[-HELD:]:
             over = {"budget": proposal.excess}
             self._remember(study, proposal.choices, TrialState.PRUNED, constraints=over)
+        for proposal in passed[-HELD:]:
+            self._remember(study, proposal.choices, TrialState.PRUNED)
+            if proposal.digest in self._passed:
+                architecture, _ = self._answered(Answers(proposal.choices))
+                self._watch.wait(proposal.digest, self.price(architecture), proposal.choices)
         return study
 
     def _count(self, points: Sequence[Point], digests: Mapping[int, str]) -> None:
@@ -316,11 +327,11 @@ class Search:
         while self._warm:
             own = own_recipe(self.record.settings, self.record.tuned)
             self._study.enqueue_trial({**self._warm.pop(0).choices, **own})
-            trial = self._propose(self._study.ask())
+            trial = self._propose(self._study.ask(), judged=False)
             if trial is not None:
                 return trial
-        for _ in range(PATIENCE):
-            trial = self._propose(self._study.ask())
+        for turn in range(1, PATIENCE + 1):
+            trial = self._propose(self._study.ask(), must=turn == PATIENCE)
             if trial is not None:
                 return trial
         return self._unseen()
@@ -340,7 +351,9 @@ class Search:
             LOG.info("trial taken up again", extra=self._about(again, digest=record.digest))
         return again
 
-    def _propose(self, asked: optuna.trial.Trial) -> Trial | None:
+    def _propose(self, asked: optuna.trial.Trial, *, judged: bool = True, must: bool = False) -> Trial | None:
+        """The trial of this proposal, or of a design that waited; None where there is none yet. `judged`: the pruner
+        may pass it over; `must`: not all that wait."""
         architecture, settings = self._answered(asked)
         digest = architecture.digest
         if digest in self._known:
@@ -354,8 +367,18 @@ class Search:
             asked.set_constraint("budget", excess)
             self._study.tell(asked, state=TrialState.PRUNED)
             return None
-        if self.record.max_flops is not None or self.record.max_params is not None:
-            asked.set_constraint("budget", excess)
+        self._allow(asked, excess)
+        if judged and self.record.pruner != "none":
+            picked = self._picked(asked, architecture, must=must)
+            if picked is None:
+                return None
+            if picked is not asked:
+                asked = picked
+                architecture, settings = self._answered(asked)
+                digest = architecture.digest
+                self._allow(asked, self.excess(architecture))
+        self._passed.discard(digest)
+        self._watch.waiting.pop(digest, None)
         number = self._next
         trial_id = self.ledger.start_trial(
             self.record.id,
@@ -372,6 +395,30 @@ class Search:
         trial = Trial(trial_id, number, architecture, dict(asked.params), settings)
         LOG.info("trial started", extra=self._about(trial, digest=digest, architecture=str(architecture)))
         return trial
+
+    def _allow(self, asked: optuna.trial.Trial, excess: float) -> None:
+        """Say of a proposal how far within the budget it is, where there is one."""
+        if self.record.max_flops is not None or self.record.max_params is not None:
+            asked.set_constraint("budget", excess)
+
+    def _picked(
+        self, asked: optuna.trial.Trial, architecture: Architecture, *, must: bool
+    ) -> optuna.trial.Trial | None:
+        """This proposal where the pruner has hope for it; else it waits, and one that waited is asked again if there is
+        hope for that, or one is needed (`must`); None where nothing is worth its first epoch yet."""
+        digest = architecture.digest
+        self._watch.wait(digest, self.price(architecture), asked.params)
+        found = self._watch.pick(must=must)
+        if found is not None and found.digest == digest:
+            return asked
+        if digest not in self._passed:
+            self.ledger.add_proposal(self.record.id, Proposal(PASSED, digest, asked.params, 0.0))
+            self._passed.add(digest)
+        self._study.tell(asked, state=TrialState.PRUNED)
+        if found is None:
+            return None
+        self._study.enqueue_trial(dict(found.answers))
+        return self._study.ask()
 
     def _about(self, trial: Trial, **more: Any) -> dict[str, Mapping[str, Any]]:
         """What an event of a trial is about."""
@@ -411,7 +458,7 @@ class Search:
         if found is None:
             return None
         self._study.enqueue_trial(found)
-        return self._propose(self._study.ask())
+        return self._propose(self._study.ask(), must=True)
 
     def _is_open(self, architecture: Architecture) -> bool:
         architecture = fitted(architecture, self.record.input_size)
@@ -575,7 +622,17 @@ class Search:
         counts, front, saved = dict(self._counts), len(self.front()), self._watch.saved()
         retried = sum(sum(kinds.values()) for kinds in self._failures.values())
         return Progress(
-            counts, self.record.target, self._gated, self._duplicates, front, volume, reference, best, saved, retried
+            counts,
+            self.record.target,
+            self._gated,
+            self._duplicates,
+            front,
+            volume,
+            reference,
+            best,
+            len(self._passed),
+            saved,
+            retried,
         )
 
     def audit(self) -> Audit:

@@ -10,13 +10,14 @@ import pytest
 
 from hybrid_search.errors import SettingsError, UnknownName
 from hybrid_search.front import pareto_front
+from hybrid_search.gaussian_process import Inputs
 from hybrid_search.objectives import objectives
-from hybrid_search.pruning import Aims, Moasha, Seen, audited, make_pruner
+from hybrid_search.pruning import PRUNERS, Aims, Moasha, Seen, audited, make_pruner, pick
 from hybrid_search.pruning.answers import columns
 from hybrid_search.pruning.audit import spearman, wilson
 from hybrid_search.pruning.forecast import Warp, forecast
 from hybrid_search.pruning.moasha import HELD, better_ranked
-from hybrid_search.pruning.worth import worth
+from hybrid_search.pruning.worth import DRAWS, Worths
 
 TWO = Aims.of(objectives(("accuracy", "flops")))
 EPOCHS = 6
@@ -57,7 +58,7 @@ def many(count=12, spread=0.0, seed=0):
 
 def test_nothing_is_stopped_before_enough_trials_are_complete():
     hopeless, judge = begun(99, 0.3, 2e5, 4), Moasha(TWO, audit=0.0).judge
-    assert [judge(hopeless, 4, many(count)) for count in (0, 7, 8)] == ["keep", "keep", "stop"]
+    assert [judge(hopeless, 4, many(count)) for count in (0, 5, 8)] == ["keep", "keep", "stop"]
 
 
 def test_a_dear_network_that_does_worse_than_cheap_ones_is_stopped():
@@ -130,7 +131,7 @@ def test_a_forecast_learns_the_curve_and_says_how_far_it_may_be_off():
         at = dice.normal(size=2)
         truth = 1.0 + 0.5 * at[0] - 0.2 * at[1] + 0.1 * dice.normal()
         found = forecast(x, y, at)
-        inside += found.hoped(0.95) <= truth
+        inside += np.quantile(found.drawn(1000), 0.05) <= truth
         widths.append(found.doubt)
     assert 180 <= inside <= 199
     assert 0.1 < np.median(widths) < 0.2
@@ -142,33 +143,91 @@ def test_a_forecast_from_few_is_wide():
     assert few.doubt > 3 * more.doubt > 0
 
 
+def answered(count, seed=2):
+    """Answers of yes and no with their effects, as a model reads them, and what designs are worth by them."""
+    answers = np.random.default_rng(seed).integers(2, size=(count, 3)).astype(float)
+    return Inputs(answers, np.arange(3)), answers @ [1.0, -0.5, 0.2]
+
+
 def test_a_design_is_worth_what_its_answers_say_of_the_others():
-    dice = np.random.default_rng(2)
-    answers = dice.integers(2, size=(41, 3)).astype(float)
-    costs, true = dice.normal(size=(41, 1)), answers @ [1.0, -0.5, 0.2]
-    finals = true[:-1] + 0.1 * dice.normal(size=40)
-    found = worth(costs, answers, finals)
-    assert found.other == pytest.approx(true[-1], abs=0.1)
-    assert np.std(found.complete - true[:-1]) < 0.6 * np.std(finals - true[:-1])  # the luck is taken off
-    moved = finals + np.where(np.arange(40) == 7, 0.5, 0.0)
-    assert abs(worth(costs, answers, moved).unseen[7] - found.unseen[7]) < 0.05  # but for the shared level and shares
-    assert worth(costs, answers, moved).complete[7] > found.complete[7] + 0.02
+    inputs, true = answered(41)
+    finals = true[:-1] + 0.1 * np.random.default_rng(3).normal(size=40)
+    done = inputs.take(np.arange(40))
+    found = Worths(done, finals)
+    assert found.expected(inputs)[-1] == pytest.approx(true[-1], abs=0.1)
+    assert np.std(found.expected(done) - true[:-1]) < 0.6 * np.std(finals - true[:-1])  # the luck is taken off
+    moved = Worths(done, finals + np.where(np.arange(40) == 7, 0.5, 0.0))
+    assert abs(moved.unseen[7] - found.unseen[7]) < 0.1  # but for the shared level and lengths
+    assert moved.expected(done)[7] > found.expected(done)[7] + 0.02
+
+
+def test_worths_are_drawn_together_as_the_model_believes_and_an_end_moves_those_like_it():
+    inputs, true = answered(30)
+    found = Worths(inputs, true + 0.1 * np.random.default_rng(4).normal(size=30))
+    asked = Inputs(np.array([[1.0, 0.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]), np.arange(3))
+    free = found.drawn(asked)
+    assert free.shape == (DRAWS, 3)
+    assert np.array_equal(free, found.drawn(asked))
+    assert free.mean(axis=0) == pytest.approx(found.expected(asked), abs=0.03)
+    good, poor = (found.drawn(asked, np.full(DRAWS, end)).mean(axis=0) for end in (-1.0, 0.5))
+    assert good[2] < free[:, 2].mean() < poor[2]  # the last one's own
+    assert poor[2] - good[2] < 0.75  # half of an end is luck
 
 
 def test_designs_that_all_ended_alike_are_worth_that():
-    found = worth(np.zeros((6, 1)), np.eye(6), np.full(5, 0.7))
-    assert (found.complete.tolist(), found.unseen.tolist(), found.other) == ([0.7] * 5, [0.7] * 5, pytest.approx(0.7))
+    inputs = Inputs(np.eye(6), np.arange(6))
+    found = Worths(inputs.take(np.arange(5)), np.full(5, 0.7))
+    assert found.expected(inputs) == pytest.approx(np.full(6, 0.7))
+    assert found.unseen == pytest.approx(np.full(5, 0.7))
 
 
 def test_answers_are_columns_by_rank_and_by_word():
     three = [{"width": 16, "kind": "conv"}, {"width": 4, "kind": "attention", "extent": 3}, {"width": 8, "kind": "x"}]
     found = columns([*three, {"kind": "x", "width": 4, "extent": 5}])
     half = 0.5**0.5
-    assert found.shape == (4, 5)  # extent, three kinds, width: in the order of their names
-    assert found[0] == pytest.approx([0.5, 0.0, half, 0.0, 1.0])
-    assert found[1] == pytest.approx([0.0, half, 0.0, 0.0, 0.0])
-    assert found[2] == pytest.approx([0.5, 0.0, 0.0, half, 0.5])
-    assert columns([{"one": 1}, {"one": 1}]).shape == (2, 0)
+    assert found.groups.tolist() == [0, 1, 1, 1, 2]  # extent, three kinds, width: in the order of their names
+    assert found.rows[0] == pytest.approx([0.5, 0.0, half, 0.0, 1.0])
+    assert found.rows[1] == pytest.approx([0.0, half, 0.0, 0.0, 0.0])
+    assert found.rows[2] == pytest.approx([0.5, 0.0, 0.0, half, 0.5])
+    assert columns([{"one": 1}, {"one": 1}]).rows.shape == (2, 0)
+
+
+def waiting(number, flops, wide):
+    """A design that has not begun."""
+    return Seen(f"{number:04d}", (float(flops),), {}, answers={"wide": wide})
+
+
+def wide_or_not(count=20, gap=0.08):
+    """Complete trials on a line in the cost, and as many below it by `gap`; their answer says which."""
+    good = many(count)
+    poor = [whole(100 + i, trial.final[0] - gap, trial.known[0]) for i, trial in enumerate(good)]
+    return [replace(t, answers={"wide": wide}) for group, wide in ((good, "yes"), (poor, "no")) for t in group]
+
+
+def test_before_its_first_epoch_a_design_has_the_chance_that_its_answers_give_it():
+    pruner, others = Moasha(TWO), wide_or_not()
+    good, poor = pruner.chances([waiting(900, 2e5, "yes"), waiting(901, 2e5, "no")], others)
+    assert good > 0.3
+    assert poor < 0.02
+    assert pruner.chances([waiting(901, 2e5, "no")], others)[0] == pytest.approx(poor, abs=0.02)
+    assert pruner.chances([waiting(902, 5e3, "no")], others) == [1.0]  # cheaper than all
+    assert pruner.chances([waiting(901, 2e5, "no")], others[:5]) == [1.0]  # too little is complete
+    assert pruner.chances([], others) == []
+
+
+def test_where_no_answer_tells_designs_apart_none_waits():
+    assert Moasha(TWO).chances([Seen("9", (9e5,), {})], many(20)) == [1.0]
+
+
+def test_the_newest_begins_if_there_is_hope_for_it_else_the_best_that_waits():
+    pruner, others = Moasha(TWO), wide_or_not()
+    good, poor, worse = waiting(900, 2e5, "yes"), waiting(901, 2e5, "no"), waiting(902, 1.9e5, "no")
+    assert pick(pruner, [poor, good], others) == 1
+    assert pick(pruner, [good, poor], others) == 0
+    assert pick(pruner, [poor, worse], others) is None
+    assert pick(pruner, [poor, worse], others, must=True) in (0, 1)
+    assert pick(pruner, [poor, worse], others[:4]) == 1
+    assert pick(PRUNERS["none"](TWO, 0), [good, poor], others) == 1
 
 
 def designed(trial, wide, dice):
@@ -191,9 +250,9 @@ def test_answers_that_foretell_a_poor_end_stop_a_trial_that_its_curve_would_not(
 
 def test_a_lucky_complete_trial_does_not_end_one_that_is_as_good():
     dice = random.Random(4)
-    flat = [whole(i, 0.8 + 0.02 * dice.gauss(0.0, 1.0), 1e5 + i) for i in range(30)]
-    lucky = whole(30, 0.86, 9e4)
-    others = [replace(t, answers={"wide": t.known[0] % 2}) for t in [*flat, lucky]]
+    flat = [whole(i, 0.8 + 0.02 * dice.gauss(0.0, 1.0), 1e5 * 1.02**i) for i in range(30)]
+    lucky = whole(30, 0.86, 1e5 * 1.02**15.5)
+    others = [replace(t, answers={"wide": i % 2}) for i, t in enumerate([*flat, lucky])]
     trial = replace(begun(99, 0.82, 2e5, 4), answers={"wide": 0.0})
     plain = [replace(t, answers={}) for t in others]
     pruner = Moasha(TWO, audit=0.0, reduction=1000.0)
@@ -390,6 +449,7 @@ def test_a_wilson_interval_is_honest_at_the_ends():
         ({"reduction": 0.5}, "reduction must be between 1 and inf; got 0.5"),
         ({"confidence": 1.0}, "confidence must be between 0.5 and 1; got 1.0"),
         ({"audit": 1.5}, "audit must be a share from 0 to 1; got 1.5"),
+        ({"hope": -0.1}, "hope must be a share from 0 to 1; got -0.1"),
         ({"first": 3}, "first must be a whole number from 4 up; got 3"),
     ],
 )

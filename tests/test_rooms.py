@@ -16,8 +16,8 @@ FLOORS = [
     "errors", "redaction", "journal", "objectives", "ops", "stems", "architecture", "record", "space_file", "space",
     "tuning", "references", "front", "costs", "equivalence", "bounds", "warm", "model", "vision", "timm_models",
     "data", "train", "evaluate", "retrain", "checkpoints", "worker", "ledger", "weights", "status", "confidence",
-    "samplers", "pruning", "stopping", "search", "confirmation", "export", "charts", "dashboard", "health",
-    "engines", "replay", "cli",
+    "gaussian_process", "samplers", "pruning", "stopping", "search", "confirmation", "export", "charts", "dashboard",
+    "health", "engines", "replay", "cli",
 ]  # fmt: skip
 
 # Which heavy package each room may touch, be it inside a function.

@@ -350,6 +350,7 @@ def _spent(progress: "Standing") -> dict[str, int]:
         "useful": progress.counts["complete"],
         "duplicates avoided": progress.duplicates,
         "over budget avoided": progress.gated,
+        "passed over": progress.passed,
         "pruned": progress.counts["stopped"],
         "failed": progress.counts["failed"],
     }

@@ -156,7 +156,8 @@ class FailureRow(Base):
 
 
 class ProposalRow(Base):
-    """A proposal that was not trained: `gated` (over the budget) or `duplicate` (known, running or failed before)."""
+    """A proposal that was not trained: `gated` (over the budget), `duplicate` (known, running or failed before) or
+    `passed over` (by the pruner, for now)."""
 
     __tablename__ = "proposal"
     __table_args__ = (Index("proposal_by_search", "search_id"),)

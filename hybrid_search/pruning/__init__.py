@@ -7,17 +7,23 @@ from hybrid_search.errors import one_of
 from hybrid_search.objectives import Objective
 from hybrid_search.pruning.audit import Audit, audited
 from hybrid_search.pruning.moasha import Moasha
-from hybrid_search.pruning.values import Aims, Pruner, Seen, Verdict
+from hybrid_search.pruning.values import Aims, Pruner, Seen, Verdict, pick
 from hybrid_search.pruning.watch import SIGNS, Watch
 
-__all__ = ["DEFAULT", "PRUNERS", "SIGNS", "Aims", "Audit", "Moasha", "Seen", "Watch", "audited", "make_pruner"]
+__all__ = ["DEFAULT", "PRUNERS", "SIGNS", "Aims", "Audit", "Moasha", "Seen", "Watch", "audited", "make_pruner", "pick"]
 
 DEFAULT = "none"
 
 
 @dataclass(frozen=True)
 class Never:
-    """The pruner that lets every trial end."""
+    """The pruner that lets every trial begin and end."""
+
+    hope: float = 0.0
+
+    def chances(self, waiting: Sequence[Seen], others: Sequence[Seen]) -> list[float]:
+        """As good as on the front."""
+        return [1.0] * len(waiting)
 
     def judge(self, trial: Seen, rung: int, others: Sequence[Seen]) -> Verdict:
         """Keep."""

@@ -30,9 +30,11 @@ class Audit:
     spared: int = 0  # and complete
     reached: int = 0  # of those, how many are on the front
     missed: tuple[float, float, float] | None = None  # low, share, high
+    passed: int = 0  # designs that wait for their first epoch
+    hoped: float = 0.0  # how many of those are expected on the front
 
     def lines(self) -> list[str]:
-        """Two to four plain lines."""
+        """Two to five plain lines."""
         share = self.saved / max(self.saved + self.spent, 1)
         found = [
             f"pruning stopped {self.stopped} of {self.stopped + self.complete} trials and saved {self.saved} of "
@@ -52,6 +54,11 @@ class Audit:
             found.append(
                 f"of {self.spared} that would have been stopped and went on, {self.reached} reached the front: "
                 f"{100 * share:.0f} % (95 % interval {100 * low:.0f} to {100 * high:.0f} %)"
+            )
+        if self.passed:
+            found.append(
+                f"passed over {self.passed} designs before their first epoch, of which {self.hoped:.1f} would be "
+                "expected on the front"
             )
         return found
 

@@ -58,9 +58,10 @@ class Forecast:
     doubt: float
     freedom: float
 
-    def hoped(self, confidence: float) -> float:
-        """The value that a better one is unlikely beyond: less is better, and one in 1 / (1 - confidence) is less."""
-        return self.mean - float(stdtrit(self.freedom, confidence)) * self.doubt
+    def drawn(self, count: int, stream: int = 0) -> Array:
+        """Ends that it may have, (count,); the same for the same stream."""
+        even = np.random.default_rng((1, stream)).permutation(count)
+        return np.asarray(self.mean + stdtrit(max(self.freedom, 1.0), (even + 0.5) / count) * self.doubt)
 
 
 def forecast(inputs: Array, finals: Array, at: Array) -> Forecast:

@@ -81,13 +81,34 @@ class Seen:
 
 
 class Pruner(Protocol):
-    """Who says after an epoch whether a trial is worth its remaining ones. A function of its arguments alone."""
+    """Who says whether a trial is worth its epochs: before the first, and after each. A function of its arguments."""
+
+    @property
+    def hope(self) -> float:
+        """The chance of the front from which a design is worth its first epoch."""
+
+    def chances(self, waiting: Sequence[Seen], others: Sequence[Seen]) -> list[float]:
+        """How probably each design that has not begun would be on the front; `others` are all trials so far."""
 
     def judge(self, trial: Seen, rung: int, others: Sequence[Seen]) -> Verdict:
         """Keep, stop or spare a trial that has just reached `rung`; `others` are all other trials so far."""
 
     def expected(self, trial: Seen, rung: int, others: Sequence[Seen]) -> tuple[float, ...]:
         """The unknown objectives that the trial may be expected to end with, as it stands at `rung`."""
+
+
+def pick(pruner: Pruner, waiting: Sequence[Seen], others: Sequence[Seen], *, must: bool = False) -> int | None:
+    """Which of the designs that wait is to begin, as a place among them.
+
+    The last, if there is hope for it; else the one of the greatest chance, if there is hope for that, or one is needed
+    (`must`); else None.
+    """
+    chances = pruner.chances(waiting, others)
+    last = len(waiting) - 1
+    if chances[last] >= pruner.hope:
+        return last
+    best = max(range(len(waiting)), key=lambda at: chances[at])
+    return best if must or chances[best] >= pruner.hope else None
 
 
 def full_budget(trials: Sequence[Seen]) -> int:

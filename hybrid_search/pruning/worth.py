@@ -1,72 +1,48 @@
-"""What designs are worth by their answers and costs, before and beside training: a Gaussian process over final values.
+"""What designs are worth by their answers and costs: the samplers' Gaussian process, over the ends of complete trials.
 
-A final value is a line in the logarithms of the costs and in the answers, a smooth rest over the answers, and the luck
-of one training. How much there is of each, few trials cannot say, so every mixture of SHARES counts by how well it
-foretells the complete trials (their marginal likelihood).
+A design's worth is its end without the luck of one training, which is the process's noise.
 """
 
-from dataclasses import dataclass
-from itertools import product
-
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-Array = NDArray[np.float64]
-SHARES = (  # of the variance of the final values
-    (0.1, 0.5),  # each cost's line
-    (0.1, 0.3, 1.0),  # each answer's line
-    (0.0, 0.2),  # the rest
-    (0.01, 0.03, 0.1, 0.3, 0.9),  # luck
-)
-LEVEL = 0.1  # of the mean
-_SHARES = np.array(list(product(*SHARES)))
+from hybrid_search.gaussian_process import Array, Inputs, Process, distances, fit
+
+DRAWS = 400
 
 
-@dataclass(frozen=True, eq=False)
-class Worth:
-    """What complete trials and one more are worth: their ends without the luck of one training.
+class Worths:
+    """What complete trials, and others like them, are worth: `inputs` and `ends` of the complete ones."""
 
-    complete: (trials,), with their own ends told. unseen: the same as if its own end were not, (trials,), so that it
-    compares with `other`, that of the trial which has no end yet.
-    """
+    def __init__(self, inputs: Inputs, ends: Array) -> None:
+        self._level, self._unit = float(ends.mean()), float(ends.std()) or 1.0
+        targets, alike = (ends - self._level) / self._unit, np.ones(len(ends))
+        with threadpool_limits(1, "blas"):  # small ones: more threads only wait for each other
+            shape = fit(inputs, distances(inputs), targets, alike)
+            self._process = Process(inputs, targets, alike, shape)
+            self.unseen = self._out(self._process.left_out(targets))  # of each complete trial, its own end not told
+        self._luck = float(np.sqrt(self._process.variance * shape.noise))
 
-    complete: Array
-    unseen: Array
-    other: float
+    def expected(self, inputs: Inputs) -> Array:
+        """What is expected of the designs of these rows."""
+        return self._out(self._process.mean(inputs))
 
+    def drawn(self, inputs: Inputs, last: Array | None = None) -> Array:
+        """What these designs may be worth, all together, drawn (DRAWS, rows); the same draws for the same rows.
 
-def worth(costs: Array, answers: Array, finals: Array) -> Worth:
-    """From `costs` and `answers`, a row a trial and the last one that of the trial without an end, and `finals`."""
-    count = len(finals)
-    level, unit = float(finals.mean()), float(finals.std())
-    if not unit:
-        return Worth(finals, finals, level)
-    x, a = _scaled(costs, count), answers - answers[:count].mean(axis=0)
-    squared = (a * a).sum(axis=1)
-    apart = np.maximum(squared[:, None] + squared - 2.0 * (a @ a.T), 0.0)
-    on_costs, on_answers, on_rest, luck = _SHARES.T[:, :, None, None]
-    k = LEVEL + on_costs * (x @ x.T) + on_answers * (a @ a.T) + on_rest * np.exp(-0.5 * apart)
-    y = (finals - level) / unit
-    told = k[:, :count, :count] + luck * np.eye(count)
-    with threadpool_limits(1, "blas"):  # many small ones: more threads only wait for each other
-        inverse = np.linalg.inv(told)
-        likely = -0.5 * np.linalg.slogdet(told)[1]
-    solved = inverse @ y
-    likely = likely - 0.5 * (solved @ y)
-    weights = np.exp(likely - likely.max())
-    weights /= weights.sum()
-    ends = (k[:, :, :count] @ solved[:, :, None])[:, :, 0]
-    unseen = y - solved / np.diagonal(inverse, axis1=1, axis2=2)
-    return Worth(
-        level + unit * (weights @ ends[:, :count]),
-        level + unit * (weights @ unseen),
-        level + unit * float(weights @ ends[:, count]),
-    )
+        `last`: ends that the last row may have, drawn (DRAWS,): each draw is what the designs are worth if the last one
+        ends so.
+        """
+        dice = np.random.default_rng(0)
+        with threadpool_limits(1, "blas"):
+            mean, spread = self._process.together(inputs)
+            root = np.linalg.cholesky(spread + 1e-8 * self._process.variance * np.eye(len(mean)))
+            found = mean + dice.standard_normal((DRAWS, len(mean))) @ root.T
+        if last is not None:
+            luck = self._luck * dice.standard_normal(DRAWS)
+            off = (last - self._level) / self._unit - (found[:, -1] + luck)
+            found = found + np.outer(off, spread[:, -1] / (spread[-1, -1] + self._luck**2))
+        return self._out(found)
 
-
-def _scaled(columns: Array, count: int) -> Array:
-    """Columns in deviations of the first rows; one that does not vary among them is left out."""
-    first = columns[:count]
-    kept = np.ptp(first, axis=0) > 1e-12
-    return np.asarray((columns[:, kept] - first[:, kept].mean(axis=0)) / first[:, kept].std(axis=0))
+    def _out(self, values: Array) -> Array:
+        return np.asarray(self._level + self._unit * values)

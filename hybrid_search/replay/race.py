@@ -26,6 +26,7 @@ from hybrid_search.pruning import PRUNERS
 from hybrid_search.replay.entrants import ENTRANTS
 from hybrid_search.replay.landscape import Answering, Goal, Landscape, Scripted
 from hybrid_search.replay.landscape import whole as whole_of
+from hybrid_search.replay.table import Params
 from hybrid_search.replay.training import Training
 from hybrid_search.samplers.known_cost import REACHED
 from hybrid_search.samplers.walks import Dice, walked
@@ -61,7 +62,8 @@ class Curve:
 
     `found` counts the points of the true front among its evaluations, of `front`; `repeats` are proposals that were
     known already, `seconds` the mean time of a proposal. `epochs[i]` are the epochs spent until then, empty where only
-    the ends are known; `stopped` evaluations were ended by the pruner, `lost` of them members of the true front.
+    the ends are known; `stopped` evaluations were ended by the pruner; of those, and of what never began for it, `lost`
+    are members of the true front.
     """
 
     sampler: str
@@ -114,6 +116,7 @@ def run_once(
         shares.append(share)
         if rules.until is not None and share >= rules.until:
             break
+    lost += sum(tuple(landscape.truth(params)) in goal.front for params in run.waiting())
     found = len(met & goal.front)
     seconds = run.spent / max(1, run.asked)
     return Curve(
@@ -141,7 +144,7 @@ class _Run:
         for params in first_designs(landscape, rules.first, seed):
             self._enqueue(params)
 
-    def designs(self) -> Iterator[tuple[dict[str, Any], bool]]:
+    def designs(self) -> Iterator[tuple[Params, bool]]:
         """The answers of each evaluated design, and whether it was trained to the end."""
         seen: set[Hashable] = set()
         evaluated = in_a_row = 0
@@ -150,20 +153,42 @@ class _Run:
             key = self._landscape.canonical(params)
             again = key in seen
             self.repeats += again
+            begun = None
             if not again or self._rules.repeats:
-                seen.add(key)
+                begun = self._begun(trial, params, must=in_a_row + 1 >= PATIENCE)
+            else:
+                self._tell(trial, params)
+            if begun is not None:
+                trial, params = begun
+                seen.add(self._landscape.canonical(params))
                 evaluated, in_a_row = evaluated + 1, 0
                 yield params, self._evaluate(trial, params)
             else:
                 in_a_row += 1
-                self._tell(trial, params)
             if in_a_row >= PATIENCE:
                 unseen = [p for p in self._landscape.designs() if self._landscape.canonical(p) not in seen]
                 if not unseen:
                     return
                 self._enqueue(self._dice.choice(unseen))
 
-    def _ask(self) -> tuple[optuna.trial.Trial, dict[str, Any]]:
+    def waiting(self) -> list[Params]:
+        """The designs that were proposed, and that the pruner did not let begin."""
+        return [] if self._training is None else self._training.waiting()
+
+    def _begun(
+        self, trial: optuna.trial.Trial, params: Params, *, must: bool
+    ) -> tuple[optuna.trial.Trial, Params] | None:
+        """This proposal, or where the pruner lets it wait, one that waited, asked anew; None where nothing begins."""
+        begins: Params | None = params if self._training is None else self._training.pick(params, must=must)
+        if begins is params:
+            return trial, params
+        self._study.tell(trial, state=TrialState.PRUNED)
+        if begins is None:
+            return None
+        self._enqueue(begins)
+        return self._ask()
+
+    def _ask(self) -> tuple[optuna.trial.Trial, Params]:
         began = time.perf_counter()
         with _quiet():
             trial = self._study.ask()
@@ -173,7 +198,7 @@ class _Run:
         self.asked += 1
         return trial, answering.params
 
-    def _evaluate(self, trial: optuna.trial.Trial, params: dict[str, Any]) -> bool:
+    def _evaluate(self, trial: optuna.trial.Trial, params: Params) -> bool:
         """Train a design and tell how it went; whether to the end."""
         if self._training is not None:
             self.epochs += self._training.run(params)
@@ -181,7 +206,7 @@ class _Run:
             self.epochs += self._landscape.showing.rungs[-1]
         return self._tell(trial, params)
 
-    def _tell(self, trial: optuna.trial.Trial, params: dict[str, Any]) -> bool:
+    def _tell(self, trial: optuna.trial.Trial, params: Params) -> bool:
         """Tell what is known of a design; whether it was trained to the end."""
         expected = None if self._training is None else self._training.stopped.get(self._landscape.canonical(params))
         with _quiet():

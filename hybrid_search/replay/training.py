@@ -1,9 +1,10 @@
-"""The training of a table's designs under a pruner: rung by rung, as it was recorded, until the pruner says stop."""
+"""The training of a table's designs under a pruner: which begin, and rung by rung, as it was recorded, until it says
+stop."""
 
 from collections.abc import Hashable
 from dataclasses import replace
 
-from hybrid_search.pruning import PRUNERS, Seen
+from hybrid_search.pruning import PRUNERS, Seen, pick
 from hybrid_search.replay.landscape import Landscape, Showing
 from hybrid_search.replay.table import Params
 
@@ -16,16 +17,33 @@ class Training:
         self._pruner = PRUNERS[pruner](showing.aims, seed)
         self._shown = showing.teller(seed)
         self._seen: dict[Hashable, Seen] = {}
+        self._waiting: dict[Hashable, tuple[Params, Seen]] = {}
         self.stopped: dict[Hashable, tuple[float, ...]] = {}
+
+    def pick(self, params: Params, *, must: bool) -> Params | None:
+        """The design that begins now that this one is proposed: it or one that waited, which waits no longer."""
+        key = self._landscape.canonical(params)
+        self._waiting.pop(key, None)
+        self._waiting[key] = params, self._start(params)
+        waiting = [seen for _, seen in self._waiting.values()]
+        at = pick(self._pruner, waiting, list(self._seen.values()), must=must)
+        return None if at is None else self._waiting.pop(list(self._waiting)[at])[0]
+
+    def waiting(self) -> list[Params]:
+        """The designs that wait still."""
+        return [params for params, _ in self._waiting.values()]
+
+    def _start(self, params: Params) -> Seen:
+        known = tuple(self._landscape.known[i](params) for i in self._showing.aims.known)
+        features = () if self._landscape.features is None else tuple(self._landscape.features(params))
+        return Seen(str(self._landscape.canonical(params)), known, {}, features=features, answers=params)
 
     def run(self, params: Params) -> int:
         """Train a design to the end, or until it is stopped: epochs spent."""
         key = self._landscape.canonical(params)
         self.stopped.pop(key, None)  # trained again, it may end
         others = [seen for other, seen in self._seen.items() if other != key]
-        known = tuple(self._landscape.known[i](params) for i in self._showing.aims.known)
-        features = () if self._landscape.features is None else tuple(self._landscape.features(params))
-        seen = Seen(str(key), known, {}, features=features, answers=params)
+        seen = self._start(params)
         values, signs = self._shown(params)
         last = self._showing.rungs[-1]
         for rung, row, sign in zip(self._showing.rungs, values.tolist(), signs.tolist(), strict=True):

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_search.front import front_box, hypervolume, pareto_front
+from hybrid_search.gaussian_process import Inputs
 from hybrid_search.objectives import Direction
 from hybrid_search.samplers.encoding import telling
 from hybrid_search.samplers.improvement import Belief, Exact, expected_improvement
 from hybrid_search.samplers.model import Model, Told
 from hybrid_search.samplers.points import Array, Columns, Encode, History, Point, Tale
-from hybrid_search.samplers.process import Inputs
 
 FRONT = 24  # points of the front that count where there are three or more objectives
 MODELLED = 2000  # trials that a model is made of at most: its time grows with their third power

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_search.gaussian_process import FITTED, Inputs, Process, distances, fit
 from hybrid_search.samplers.improvement import Gaussian
-from hybrid_search.samplers.process import FITTED, Inputs, Process, distances, fit
 
 Array = NDArray[np.float64]
 ROOMS = (0.1, 0.3, 1.0, 3.0)  # of the bound below the best, as shares of the distance from there to the middle

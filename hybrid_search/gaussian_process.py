@@ -21,7 +21,7 @@ NOISE_LOW, NOISE_HIGH = -12.0, 2.0
 
 @dataclass(frozen=True)
 class Inputs:
-    """Rows with the group of every column."""
+    """Rows with the group of every column: the columns of a group share a length."""
 
     rows: Array  # (n, columns)
     groups: NDArray[np.intp]  # (columns,)
@@ -138,3 +138,17 @@ class Process:
         half = solve_triangular(self._factor[0], cross.T, lower=True, check_finite=False, overwrite_b=True)
         left = np.maximum(1.0 - (half * half).sum(0), 1e-9)
         return np.asarray(mean), np.sqrt(self.variance * left)
+
+    def together(self, inputs: Inputs) -> tuple[Array, Array]:
+        """Mean and covariance of what lies under the noise at these rows."""
+        rows = _scaled(inputs, self.shape.lengths)
+        cross = _kernel(_squared(rows, self._scaled))
+        half = solve_triangular(self._factor[0], cross.T, lower=True, check_finite=False)
+        return np.asarray(cross @ self._alpha + self._level), self.variance * (
+            _kernel(_squared(rows, rows)) - half.T @ half
+        )
+
+    def left_out(self, targets: Array) -> Array:
+        """What each of its rows would be expected to have, were its own target not told."""
+        inverse = cho_solve(self._factor, np.eye(len(targets)), check_finite=False)
+        return np.asarray(targets - self._alpha / np.diag(inverse))
