@@ -281,6 +281,35 @@ def test_a_repeat_counts_as_no_evaluation_unless_asked():
     assert free.found > counted.found
 
 
+@pytest.mark.parametrize("workers", [2, 7, 40])
+def test_parallel_workers_evaluate_what_is_proposed_before_the_others_are_told(workers):
+    landscape = landscape_of(table_of(ten()))
+    goal = whole(landscape)
+    alone, beside = (run_once(landscape, goal, "random", 1, Rules(10, workers=n)) for n in (1, workers))
+    assert beside.shares == alone.shares  # random designs do not depend on what was told
+    curve = run_once(landscape, goal, "known-cost", 1, Rules(10, first=0, workers=workers))
+    assert (len(curve.shares), curve.shares[-1], curve.repeats) == (10, 1.0, 0)
+
+
+def test_the_first_of_two_workers_is_told_after_the_second_has_begun():
+    told = []
+    landscape = landscape_of(table_of(ten()))
+    asked = []
+
+    def ask(trial):
+        asked.append(len(told))
+        return landscape.ask(trial)
+
+    def teller(seed):
+        tell = landscape.teller(seed)
+        return lambda params: told.append(params) or tell(params)
+
+    watched = replace(landscape, ask=ask, teller=teller)
+    run_once(watched, whole(landscape), "tpe", 0, Rules(5, first=0, workers=2))
+    assert asked[:2] == [0, 0]
+    assert len(told) >= 5  # a repeat is told again
+
+
 def test_one_seed_is_told_and_the_mean_is_scored():
     table = table_of(ten())
     landscape = landscape_of(table)
@@ -318,6 +347,7 @@ def test_standings_are_medians_and_worsts():
         ([], [0], {}, "got no sampler"),
         (["tpe"], [], {}, "0 seeds"),
         (["tpe"], [0], {"evaluations": 11}, "at most the designs of table, 10; got 11"),
+        (["tpe"], [0], {"workers": 0}, "workers must be a whole number from 1 up; got 0"),
         (["tpe"], [0], {"evaluations": 0}, "evaluations must be a whole number from 1 up; got 0"),
         (["tpe"], [0], {"first": -1}, "first must be a whole number from 0 up; got -1"),
     ],

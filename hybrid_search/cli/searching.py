@@ -350,7 +350,7 @@ def _spent(progress: "Standing") -> dict[str, int]:
         "useful": progress.counts["complete"],
         "duplicates avoided": progress.duplicates,
         "over budget avoided": progress.gated,
-        "passed over": progress.passed,
+        **({"passed over": progress.passed} if progress.passed else {}),
         "pruned": progress.counts["stopped"],
         "failed": progress.counts["failed"],
     }

@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from hybrid_search.gaussian_process import Array, Inputs, Process, distances, fit
 
-DRAWS = 400
+DRAWS = 1000
 
 
 class Worths:

@@ -7,6 +7,7 @@ the same random designs, and is scored by what is true of the designs it evaluat
 import random
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -43,17 +44,20 @@ class Rules:
 
     A run ends after `evaluations`, or when it has found the share `until`. Its first designs are `first` random ones,
     the same for all samplers; with 0 each begins as it would. A design that is proposed again is answered from what is
-    known and counts as no evaluation, unless `repeats`: then it is evaluated and counted again.
+    known and counts as no evaluation, unless `repeats`: then it is evaluated and counted again. `workers` designs are
+    evaluated at a time: the oldest of them ends first, and the next is proposed before the others are told.
     """
 
     evaluations: int = 100
     first: int = FIRST
     repeats: bool = False
     until: float | None = None
+    workers: int = 1
 
     def __post_init__(self) -> None:
         whole("evaluations", self.evaluations, 1, SettingsError)
         whole("first", self.first, 0, SettingsError)
+        whole("workers", self.workers, 1, SettingsError)
 
 
 @dataclass(frozen=True)
@@ -147,29 +151,34 @@ class _Run:
     def designs(self) -> Iterator[tuple[Params, bool]]:
         """The answers of each evaluated design, and whether it was trained to the end."""
         seen: set[Hashable] = set()
-        evaluated = in_a_row = 0
-        while evaluated < self._rules.evaluations:
+        running: deque[tuple[optuna.trial.Trial, Params]] = deque()
+        begun = in_a_row = 0
+        while begun < self._rules.evaluations:
+            if len(running) == self._rules.workers:
+                yield self._ended(*running.popleft())
             trial, params = self._ask()
-            key = self._landscape.canonical(params)
-            again = key in seen
+            again = self._landscape.canonical(params) in seen
             self.repeats += again
-            begun = None
+            begins = None
             if not again or self._rules.repeats:
-                begun = self._begun(trial, params, must=in_a_row + 1 >= PATIENCE)
+                begins = self._begun(trial, params, must=in_a_row + 1 >= PATIENCE)
+            elif any(self._landscape.canonical(other) == self._landscape.canonical(params) for _, other in running):
+                self._study.tell(trial, state=TrialState.FAIL)
             else:
                 self._tell(trial, params)
-            if begun is not None:
-                trial, params = begun
-                seen.add(self._landscape.canonical(params))
-                evaluated, in_a_row = evaluated + 1, 0
-                yield params, self._evaluate(trial, params)
+            if begins is not None:
+                seen.add(self._landscape.canonical(begins[1]))
+                running.append(begins)
+                begun, in_a_row = begun + 1, 0
             else:
                 in_a_row += 1
             if in_a_row >= PATIENCE:
                 unseen = [p for p in self._landscape.designs() if self._landscape.canonical(p) not in seen]
                 if not unseen:
-                    return
+                    break
                 self._enqueue(self._dice.choice(unseen))
+        while running:
+            yield self._ended(*running.popleft())
 
     def waiting(self) -> list[Params]:
         """The designs that were proposed, and that the pruner did not let begin."""
@@ -197,6 +206,9 @@ class _Run:
         self.spent += time.perf_counter() - began
         self.asked += 1
         return trial, answering.params
+
+    def _ended(self, trial: optuna.trial.Trial, params: Params) -> tuple[Params, bool]:
+        return params, self._evaluate(trial, params)
 
     def _evaluate(self, trial: optuna.trial.Trial, params: Params) -> bool:
         """Train a design and tell how it went; whether to the end."""
