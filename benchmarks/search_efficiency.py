@@ -54,7 +54,7 @@ ROWS: Mapping[str, Row] = {
     "tpe multivariate, ordered": Row("tpe-ordered", 400),
     "nsga2 20": Row("nsga2-20-ordered", 600),
     "nsga2 50": Row("nsga2-50-ordered", 600),
-    "gp, ordered": Row("gp-ordered", 100),
+    "gp, ordered": Row("gp-ordered", 240),
     "random": Row("random", 600),
 }
 
