@@ -215,6 +215,16 @@ def test_before_its_first_epoch_a_design_has_the_chance_that_its_answers_give_it
     assert pruner.chances([], others) == []
 
 
+def test_two_unknown_objectives_are_drawn_apart():
+    both = Aims(("maximize", "maximize"), (), (1.0, 1.0))
+    pairs = [replace(t, known=(), final=t.final * 2) for t in wide_or_not()]
+    one = Aims(("maximize",), (), (1.0,))
+    singles = [replace(t, known=()) for t in wide_or_not()]
+    design = replace(waiting(900, 0, "yes"), known=())
+    together, alone = (Moasha(aims).chances([design], done)[0] for aims, done in ((both, pairs), (one, singles)))
+    assert together > alone + 0.1  # good in either is enough, and the two differ
+
+
 def test_where_no_answer_tells_designs_apart_none_waits():
     assert Moasha(TWO).chances([Seen("9", (9e5,), {})], many(20)) == [1.0]
 

@@ -14,6 +14,7 @@ from hybrid_search.engines import open_search, question
 from hybrid_search.errors import DataError, LedgerError, SettingsError, UnknownName
 from hybrid_search.front import hypervolume
 from hybrid_search.ledger import Ledger
+from hybrid_search.pruning import PRUNERS
 from hybrid_search.record import Settings
 from hybrid_search.replay import (
     ENTRANTS,
@@ -398,6 +399,29 @@ def test_a_pruner_spares_epochs_and_no_front_member_where_curves_foretell_the_en
     without, pruned = standings(curves, 40)
     assert (without["pruner"], without["stopped"], pruned["front_stopped"]) == ("none", 0, 0)
     assert pruned["epochs_to_98"] <= without["epochs_to_98"]
+
+
+def test_a_design_that_waited_begins_itself_and_not_the_next_in_the_queue(monkeypatch):
+    picked, begun = [], []
+
+    class Slow:
+        """Every design waits until the next one comes."""
+
+        hope = 0.5
+
+        def chances(self, waiting, others):
+            picked.extend(each.digest for each in waiting[:-1])
+            return [1.0] * (len(waiting) - 1) + [0.0]
+
+        def judge(self, trial, rung, others):
+            begun.extend([trial.digest] if rung == 1 else [])
+            return "keep"
+
+    monkeypatch.setitem(PRUNERS, "moasha", lambda aims, seed: Slow())
+    landscape = landscape_of(table_of(curved()))
+    curve = run_once(landscape, whole(landscape), "random", 0, Rules(12, first=8), "moasha")
+    assert begun == picked
+    assert len(begun) == len(set(begun)) == len(curve.shares) == 12
 
 
 def test_pruners_are_compared_on_the_command_line(capsys):

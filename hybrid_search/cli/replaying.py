@@ -129,7 +129,7 @@ def _worded(row: dict[str, Any], limit: int) -> dict[str, str]:
     words["front"] = f"{row['front_found']:g} of {row['front']}"
     if "pruner" in row:
         words["in epochs"] = f"{epochs(row['epochs_to_98'])} ({epochs(row['epochs_to_98_worst'])})"
-        return words | {"stopped": f"{row['stopped']:g}", "of the front": f"{row['front_stopped']:g}"}
+        return words | {"stopped": f"{row['stopped']:.3g}", "of the front": f"{row['front_stopped']:.3g}"}
     return words | {"repeats": f"{row['repeats']:.1f}", "proposal": f"{row['proposal_ms']:.0f} ms"}
 
 

@@ -155,7 +155,7 @@ class Moasha:
         for at, end in enumerate(self._ends(trials, done)):
             last = self._forecast(end, trials[0], rung, done, at).drawn(DRAWS, at) if rung else None
             if end.worths is not None:
-                drawn.append(end.worths.drawn(end.inputs, last))
+                drawn.append(end.worths.drawn(end.inputs, last, stream=at))
             elif last is not None:
                 drawn.append(np.column_stack([np.tile(end.ends, (DRAWS, 1)), last]))
             else:

@@ -27,13 +27,13 @@ class Worths:
         """What is expected of the designs of these rows."""
         return self._out(self._process.mean(inputs))
 
-    def drawn(self, inputs: Inputs, last: Array | None = None) -> Array:
-        """What these designs may be worth, all together, drawn (DRAWS, rows); the same draws for the same rows.
+    def drawn(self, inputs: Inputs, last: Array | None = None, *, stream: int = 0) -> Array:
+        """What these designs may be worth, all together, drawn (DRAWS, rows); the same for the same rows and stream.
 
         `last`: ends that the last row may have, drawn (DRAWS,): each draw is what the designs are worth if the last one
         ends so.
         """
-        dice = np.random.default_rng(0)
+        dice = np.random.default_rng((0, stream))
         with threadpool_limits(1, "blas"):
             mean, spread = self._process.together(inputs)
             root = np.linalg.cholesky(spread + 1e-8 * self._process.variance * np.eye(len(mean)))

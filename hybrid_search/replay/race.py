@@ -145,8 +145,7 @@ class _Run:
             self._study = optuna.create_study(
                 directions=list(landscape.directions), sampler=ENTRANTS[name].make(landscape, seed)
             )
-        for params in first_designs(landscape, rules.first, seed):
-            self._enqueue(params)
+        self._next: deque[Params] = deque(first_designs(landscape, rules.first, seed))  # asked before the sampler's own
 
     def designs(self) -> Iterator[tuple[Params, bool]]:
         """The answers of each evaluated design, and whether it was trained to the end."""
@@ -176,7 +175,7 @@ class _Run:
                 unseen = [p for p in self._landscape.designs() if self._landscape.canonical(p) not in seen]
                 if not unseen:
                     break
-                self._enqueue(self._dice.choice(unseen))
+                self._next.appendleft(self._dice.choice(unseen))
         while running:
             yield self._ended(*running.popleft())
 
@@ -194,11 +193,13 @@ class _Run:
         self._study.tell(trial, state=TrialState.PRUNED)
         if begins is None:
             return None
-        self._enqueue(begins)
+        self._next.appendleft(begins)
         return self._ask()
 
     def _ask(self) -> tuple[optuna.trial.Trial, Params]:
         began = time.perf_counter()
+        if self._next:
+            self._enqueue(self._next.popleft())
         with _quiet():
             trial = self._study.ask()
             answering = Answering(trial, self._ranked)

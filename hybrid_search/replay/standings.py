@@ -15,7 +15,8 @@ def standings(curves: Sequence[Curve], limit: int, shares: Sequence[float] = SHA
 
     None stands for more than `limit`. `share` and `front_found` are medians at the end of the runs; `repeats` is the
     mean number of proposals that were known already. Where there is a pruner, a row a sampler and pruner, with median
-    and worst epochs to each share, and how many trainings it stopped in the mean, of the true front too.
+    and worst epochs to each share, how many trainings it stopped in the mean, and how many members of the true front
+    it stopped or let wait.
     """
     rows = []
     pruned = any(curve.pruner != "none" for curve in curves)
