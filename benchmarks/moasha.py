@@ -40,7 +40,7 @@ from optuna.trial import TrialState
 from hybrid_search.costs import fitted, price
 from hybrid_search.front import hypervolume, pareto_front
 from hybrid_search.gaussian_process import Inputs
-from hybrid_search.pruning import Aims, Moasha, Seen, pick
+from hybrid_search.pruning import Aims, Moasha, Seen, Waiting
 from hybrid_search.pruning.answers import columns
 from hybrid_search.pruning.worth import Worths
 from hybrid_search.replay import read_table, wanted
@@ -196,7 +196,7 @@ def replay(table: Table, told: int, seed: int, pruner: Moasha | Knowing | None, 
     study = optuna.create_study(directions=DIRECTIONS, sampler=table.sampler(way.sampler, seed))
     run = Run()
     seen: dict[int, Seen] = {}
-    waiting: dict[int, Seen] = {}
+    waiting, passed = Waiting(), dict[int, Seen]()
     asked: dict[int, optuna.trial.Trial] = {}
     queue: list[tuple[float, int]] = []
     rows: list[list[float]] = []
@@ -216,32 +216,29 @@ def replay(table: Table, told: int, seed: int, pruner: Moasha | Knowing | None, 
         raise AssertionError
 
     def start(now: float) -> None:
-        for passed in count(1):
+        for tries in count(1):
             if len(seen) == len(table.rows) or len(run.proposed) >= way.limit:
                 return
             trial, row = propose()
             params = table.rows[row].params
-            if row not in waiting:
+            if row not in passed:
                 run.proposed.append(row)
-            waiting.pop(row, None)
-            waiting[row] = Seen(
+            passed[row] = Seen(
                 table.names[row], (table.rows[row].flops,), {}, features=(table.about(params)[2],), answers=params
             )
-            rows_, others = list(waiting), list(seen.values())
-            newest = len(rows_) - 1
-            picked = newest
+            begins = row
             if pruner is not None:
-                picked = pick(pruner, list(waiting.values()), others, must=passed >= PATIENCE)
-            if picked != newest:
+                waiting.add(row, passed[row])
+                begins = waiting.pick(pruner, list(seen.values()), must=tries >= PATIENCE)
+            if begins != row:
                 study.tell(trial, state=TrialState.PRUNED)
-            if picked is None:
+            if begins is None:
                 continue
-            begins = rows_[picked]
-            if picked != newest:
+            if begins != row:
                 study.enqueue_trial(dict(table.rows[begins].params))
                 trial = study.ask()
                 table.space.choose(trial)
-            seen[begins] = waiting.pop(begins)
+            seen[begins] = passed.pop(begins)
             asked[begins] = trial
             heapq.heappush(queue, (now + 1.0 + 0.1 * dice.random(), begins))
             return
@@ -283,7 +280,7 @@ def replay(table: Table, told: int, seed: int, pruner: Moasha | Knowing | None, 
                 run.spared.add(row)
                 seen[row] = replace(seen[row], spared=rung)
         heapq.heappush(queue, (now + 1.0 + 0.1 * dice.random(), row))
-    run.stopped |= dict.fromkeys(waiting, 0)
+    run.stopped |= dict.fromkeys(passed, 0)
     return run
 
 

@@ -88,7 +88,7 @@ class Progress:
     hypervolume: float
     reference: Sequence[float]
     best: float | None
-    passed: int = 0  # designs that the pruner passed over before their first epoch
+    passed: int = 0  # designs that wait: the pruner passed them over before their first epoch
     saved: int = 0  # epochs that stopped trials were not given
     retried: int = 0  # attempts that failed and were followed by another
 
@@ -130,7 +130,6 @@ class Search:
         self._rungs: dict[int, int] = {}  # running trial -> the rung it has reported
         self._counts = {"running": 0, "complete": 0, "stopped": 0, "failed": 0}
         self._gated = self._duplicates = 0
-        self._passed: set[str] = set()  # digests of designs that the pruner passed over, and that have not begun since
         self._next = 0
         self._data: str | None = None  # the fingerprint of the data that its trials saw
         self._study = self._rebuild()
@@ -147,7 +146,6 @@ class Search:
         gated = [proposal for proposal in proposals if proposal.reason == "gated"]
         self._known |= dict.fromkeys((proposal.digest for proposal in gated), "gated")
         passed = [proposal for proposal in proposals if proposal.reason == PASSED]
-        self._passed = {proposal.digest for proposal in passed} - set(self._known)
         self._gated = len(gated)
         self._duplicates = sum(proposal.reason == "duplicate" for proposal in proposals)
         held = self._held(points)
@@ -180,11 +178,11 @@ class Search:
             else:
                 self._remember(study, record.choices, TrialState.FAIL)
         for proposal in gated[-HELD:]:
-            over = {"budget": proposal.excess}
-            self._remember(study, proposal.choices, TrialState.PRUNED, constraints=over)
+            self._remember(study, proposal.choices, TrialState.PRUNED)
+        begun = set(digests.values())
         for proposal in passed[-HELD:]:
             self._remember(study, proposal.choices, TrialState.PRUNED)
-            if proposal.digest in self._passed:
+            if proposal.digest not in begun:
                 architecture, _ = self._answered(Answers(proposal.choices))
                 self._watch.wait(proposal.digest, self.price(architecture), proposal.choices)
         return study
@@ -284,7 +282,9 @@ class Search:
 
     def _remember(self, study: optuna.Study, choices: Mapping[str, Any], state: TrialState, **what: Any) -> None:
         answers = Answers(choices)
-        self._answered(answers)
+        architecture, _ = self._answered(answers)
+        if self._limited:
+            what["constraints"] = {"budget": self.excess(architecture)}
         distributions: dict[str, BaseDistribution] = {
             name: CategoricalDistribution(offered) for name, offered in answers.offered.items()
         }
@@ -341,6 +341,7 @@ class Search:
         self._study.enqueue_trial(dict(record.choices))
         asked = self._study.ask()
         architecture, _ = self._answered(asked)
+        self._limit(asked, self.excess(architecture))
         self._asked[record.number] = asked
         here = {name: getattr(self.record.settings, name) for name in NOT_IN_DIGEST}
         settings = Settings.from_dict(record.settings).with_(**here)
@@ -355,19 +356,17 @@ class Search:
         """The trial of this proposal, or of a design that waited; None where there is none yet. `judged`: the pruner
         may pass it over; `must`: not all that wait."""
         architecture, settings = self._answered(asked)
-        digest = architecture.digest
+        digest, excess = architecture.digest, self.excess(architecture)
+        self._limit(asked, excess)
         if digest in self._known:
             self._answer_duplicate(asked, digest)
             return None
-        excess = self.excess(architecture)
         if excess > 0:
             self._known[digest] = "gated"
             self._gated += 1
             self.ledger.add_proposal(self.record.id, Proposal("gated", digest, asked.params, excess))
-            asked.set_constraint("budget", excess)
             self._study.tell(asked, state=TrialState.PRUNED)
             return None
-        self._allow(asked, excess)
         if judged and self.record.pruner != "none":
             picked = self._picked(asked, architecture, must=must)
             if picked is None:
@@ -376,9 +375,8 @@ class Search:
                 asked = picked
                 architecture, settings = self._answered(asked)
                 digest = architecture.digest
-                self._allow(asked, self.excess(architecture))
-        self._passed.discard(digest)
-        self._watch.waiting.pop(digest, None)
+                self._limit(asked, self.excess(architecture))
+        self._watch.waiting.designs.pop(digest, None)
         number = self._next
         trial_id = self.ledger.start_trial(
             self.record.id,
@@ -396,10 +394,14 @@ class Search:
         LOG.info("trial started", extra=self._about(trial, digest=digest, architecture=str(architecture)))
         return trial
 
-    def _allow(self, asked: optuna.trial.Trial, excess: float) -> None:
-        """Say of a proposal how far within the budget it is, where there is one."""
-        if self.record.max_flops is not None or self.record.max_params is not None:
+    def _limit(self, asked: optuna.trial.Trial, excess: float) -> None:
+        """Say of a proposal how far over the budget it is, where there is one."""
+        if self._limited:
             asked.set_constraint("budget", excess)
+
+    @property
+    def _limited(self) -> bool:
+        return self.record.max_flops is not None or self.record.max_params is not None
 
     def _picked(
         self, asked: optuna.trial.Trial, architecture: Architecture, *, must: bool
@@ -411,9 +413,7 @@ class Search:
         found = self._watch.pick(must=must)
         if found is not None and found.digest == digest:
             return asked
-        if digest not in self._passed:
-            self.ledger.add_proposal(self.record.id, Proposal(PASSED, digest, asked.params, 0.0))
-            self._passed.add(digest)
+        self.ledger.add_proposal(self.record.id, Proposal(PASSED, digest, asked.params, 0.0))
         self._study.tell(asked, state=TrialState.PRUNED)
         if found is None:
             return None
@@ -630,7 +630,7 @@ class Search:
             volume,
             reference,
             best,
-            len(self._passed),
+            len(self._watch.waiting.designs),
             saved,
             retried,
         )

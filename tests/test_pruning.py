@@ -12,11 +12,12 @@ from hybrid_search.errors import SettingsError, UnknownName
 from hybrid_search.front import pareto_front
 from hybrid_search.gaussian_process import Inputs
 from hybrid_search.objectives import objectives
-from hybrid_search.pruning import PRUNERS, Aims, Moasha, Seen, audited, make_pruner, pick
+from hybrid_search.pruning import PRUNERS, Aims, Moasha, Seen, Waiting, audited, make_pruner
 from hybrid_search.pruning.answers import columns
 from hybrid_search.pruning.audit import spearman, wilson
 from hybrid_search.pruning.forecast import Warp, forecast
 from hybrid_search.pruning.moasha import HELD, better_ranked
+from hybrid_search.pruning.waiting import HELD as HELD_WAITING
 from hybrid_search.pruning.worth import DRAWS, Worths
 
 TWO = Aims.of(objectives(("accuracy", "flops")))
@@ -232,12 +233,56 @@ def test_where_no_answer_tells_designs_apart_none_waits():
 def test_the_newest_begins_if_there_is_hope_for_it_else_the_best_that_waits():
     pruner, others = Moasha(TWO), wide_or_not()
     good, poor, worse = waiting(900, 2e5, "yes"), waiting(901, 2e5, "no"), waiting(902, 1.9e5, "no")
-    assert pick(pruner, [poor, good], others) == 1
-    assert pick(pruner, [good, poor], others) == 0
-    assert pick(pruner, [poor, worse], others) is None
-    assert pick(pruner, [poor, worse], others, must=True) in (0, 1)
-    assert pick(pruner, [poor, worse], others[:4]) == 1
-    assert pick(PRUNERS["none"](TWO, 0), [good, poor], others) == 1
+
+    def picked(*designs, by=pruner, of=others, must=False):
+        waits = Waiting()
+        for design in designs:
+            waits.add(design.digest, design)
+        found = waits.pick(by, of, must=must)
+        assert (found in waits.designs, len(waits.designs)) == (False, len(designs) - (found is not None))
+        return found
+
+    assert picked(poor, good) == picked(good, poor) == good.digest
+    assert picked(poor, worse) is None
+    assert picked(poor, worse, must=True) in (poor.digest, worse.digest)
+    assert picked(poor, worse, of=others[:4]) == worse.digest
+    assert picked(good, poor, by=PRUNERS["none"](TWO, 0)) == poor.digest
+
+
+def test_of_two_without_a_chance_the_nearer_to_the_front_is_the_likelier():
+    good = many(20)
+    worst = [whole(200 + i, t.final[0] - 0.25, t.known[0]) for i, t in enumerate(good)]
+    others = [*wide_or_not(gap=0.12), *(replace(t, answers={"wide": "never"}) for t in worst)]
+    near, far = Moasha(TWO).chances([waiting(900, 2e5, "no"), waiting(901, 2e5, "never")], others)
+    assert 1e-5 > near > far
+    assert near == pytest.approx(far, abs=1e-6)
+
+
+class Telling:
+    """A pruner whose chances are the numbers that designs are called by, and that has hope for none."""
+
+    hope = 1.0
+
+    def chances(self, waiting, others):
+        return [int(design.digest) / 1e4 for design in waiting]
+
+
+def test_of_too_many_that_wait_the_least_likely_are_forgotten():
+    waits = Waiting()
+    for number in [*range(0, 400, 2), 1]:
+        waits.add(number, waiting(number, 1e5, "yes"))
+    assert waits.pick(Telling(), []) is None
+    assert sorted(waits.designs) == list(range(400 - 2 * HELD_WAITING, 400, 2))
+    waits.add(2, waiting(2, 1e5, "yes"))
+    assert waits.pick(Telling(), [], must=True) == 398
+    assert len(waits.designs) == HELD_WAITING - 1
+
+
+def test_ends_that_differ_by_rounding_are_all_alike():
+    for count in (7, 8):
+        others = [replace(whole(i, 0.1, 1e5 + i), answers={"wide": "yes" if i % 2 else "no"}) for i in range(count)]
+        chance = Moasha(TWO).chances([waiting(99, 1e6, "yes")], others)[0]
+        assert chance == pytest.approx(0.45, abs=0.25)
 
 
 def designed(trial, wide, dice):

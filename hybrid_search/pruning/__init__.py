@@ -1,4 +1,4 @@
-"""The table of pruners: who says, after an epoch, whether a running trial is worth its remaining ones."""
+"""The table of pruners: who says, before the first epoch and after each, whether a trial is worth its next ones."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,10 +7,23 @@ from hybrid_search.errors import one_of
 from hybrid_search.objectives import Objective
 from hybrid_search.pruning.audit import Audit, audited
 from hybrid_search.pruning.moasha import Moasha
-from hybrid_search.pruning.values import Aims, Pruner, Seen, Verdict, pick
+from hybrid_search.pruning.values import Aims, Pruner, Seen, Verdict
+from hybrid_search.pruning.waiting import Waiting
 from hybrid_search.pruning.watch import SIGNS, Watch
 
-__all__ = ["DEFAULT", "PRUNERS", "SIGNS", "Aims", "Audit", "Moasha", "Seen", "Watch", "audited", "make_pruner", "pick"]
+__all__ = [
+    "DEFAULT",
+    "PRUNERS",
+    "SIGNS",
+    "Aims",
+    "Audit",
+    "Moasha",
+    "Seen",
+    "Waiting",
+    "Watch",
+    "audited",
+    "make_pruner",
+]
 
 DEFAULT = "none"
 

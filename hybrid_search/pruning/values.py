@@ -97,20 +97,6 @@ class Pruner(Protocol):
         """The unknown objectives that the trial may be expected to end with, as it stands at `rung`."""
 
 
-def pick(pruner: Pruner, waiting: Sequence[Seen], others: Sequence[Seen], *, must: bool = False) -> int | None:
-    """Which of the designs that wait is to begin, as a place among them.
-
-    The last, if there is hope for it; else the one of the greatest chance, if there is hope for that, or one is needed
-    (`must`); else None.
-    """
-    chances = pruner.chances(waiting, others)
-    last = len(waiting) - 1
-    if chances[last] >= pruner.hope:
-        return last
-    best = max(range(len(waiting)), key=lambda at: chances[at])
-    return best if must or chances[best] >= pruner.hope else None
-
-
 def full_budget(trials: Sequence[Seen]) -> int:
     """The epochs of a whole trial, as the shortest complete one with a curve shows; 0 before there is one."""
     return min((trial.last for trial in trials if trial.final is not None and trial.last), default=0)

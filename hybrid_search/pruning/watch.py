@@ -7,9 +7,9 @@ from typing import Any
 
 from hybrid_search.objectives import Objective
 from hybrid_search.pruning.audit import Audit, audited, saved_epochs
-from hybrid_search.pruning.values import Aims, Pruner, Seen, Verdict, pick
+from hybrid_search.pruning.values import Aims, Pruner, Seen, Verdict
+from hybrid_search.pruning.waiting import Waiting
 
-WAITING = 100  # designs that wait; of more, the oldest are forgotten until they are proposed again
 SIGNS = ("train_loss",)  # numbers of a rung that foretell the end: this one is less noisy than an accuracy
 
 
@@ -20,22 +20,19 @@ class Watch:
         self.aims = Aims.of(objectives)
         self.unknown = [objectives[i].name for i in self.aims.unknown]
         self.seen: dict[int, Seen] = {}
-        self.waiting: dict[str, Seen] = {}  # by digest, the newest last: passed over before their first epoch
+        self.waiting = Waiting()  # by digest
         self._known = [objectives[i].name for i in self.aims.known]
         self._pruner = pruner
 
     def wait(self, digest: str, prices: Mapping[str, float], answers: Mapping[str, Any]) -> None:
         """A design that has not begun."""
-        self.waiting.pop(digest, None)
-        self.waiting[digest] = self._start(digest, prices, answers)
-        while len(self.waiting) > WAITING:
-            del self.waiting[next(iter(self.waiting))]
+        self.waiting.add(digest, self._start(digest, prices, answers))
 
     def pick(self, *, must: bool = False) -> Seen | None:
-        """Which of the designs that wait is to begin, see `pick` in values.py; it waits no longer."""
-        waiting = list(self.waiting.values())
-        at = pick(self._pruner, waiting, list(self.seen.values()), must=must)
-        return None if at is None else self.waiting.pop(waiting[at].digest)
+        """Which of the designs that wait is to begin; it waits no longer."""
+        before = dict(self.waiting.designs)
+        key = self.waiting.pick(self._pruner, list(self.seen.values()), must=must)
+        return None if key is None else before[key]
 
     def begin(self, number: int, digest: str, prices: Mapping[str, float], answers: Mapping[str, Any]) -> None:
         """A trial and what is known of it before training; of one that has begun, nothing new."""
@@ -83,7 +80,7 @@ class Watch:
     def audit(self) -> Audit:
         """What pruning saved, and what it may have cost."""
         trials = list(self.seen.values())
-        chances = self._pruner.chances(list(self.waiting.values()), trials)
+        chances = self._pruner.chances(list(self.waiting.designs.values()), trials)
         return replace(audited(trials, self.aims), passed=len(chances), hoped=math.fsum(chances))
 
     def saved(self) -> int:

@@ -9,17 +9,19 @@ from threadpoolctl import threadpool_limits
 from hybrid_search.gaussian_process import Array, Inputs, Process, distances, fit
 
 DRAWS = 1000
+ALIKE = 1e-9  # of the largest end: a spread below it is rounding
 
 
 class Worths:
     """What complete trials, and others like them, are worth: `inputs` and `ends` of the complete ones."""
 
     def __init__(self, inputs: Inputs, ends: Array) -> None:
-        self._level, self._unit = float(ends.mean()), float(ends.std()) or 1.0
-        targets, alike = (ends - self._level) / self._unit, np.ones(len(ends))
+        self._level, spread = float(ends.mean()), float(ends.std())
+        self._unit = spread if spread > ALIKE * float(np.abs(ends).max()) else 1.0
+        targets, even = (ends - self._level) / self._unit, np.ones(len(ends))
         with threadpool_limits(1, "blas"):  # small ones: more threads only wait for each other
-            shape = fit(inputs, distances(inputs), targets, alike)
-            self._process = Process(inputs, targets, alike, shape)
+            shape = fit(inputs, distances(inputs), targets, even)
+            self._process = Process(inputs, targets, even, shape)
             self.unseen = self._out(self._process.left_out(targets))  # of each complete trial, its own end not told
         self._luck = float(np.sqrt(self._process.variance * shape.noise))
 

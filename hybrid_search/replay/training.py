@@ -4,7 +4,7 @@ stop."""
 from collections.abc import Hashable
 from dataclasses import replace
 
-from hybrid_search.pruning import PRUNERS, Seen, pick
+from hybrid_search.pruning import PRUNERS, Seen, Waiting
 from hybrid_search.replay.landscape import Landscape, Showing
 from hybrid_search.replay.table import Params
 
@@ -17,21 +17,21 @@ class Training:
         self._pruner = PRUNERS[pruner](showing.aims, seed)
         self._shown = showing.teller(seed)
         self._seen: dict[Hashable, Seen] = {}
-        self._waiting: dict[Hashable, tuple[Params, Seen]] = {}
+        self._waiting = Waiting()
+        self._passed: dict[Hashable, Params] = {}  # proposed and not begun
         self.stopped: dict[Hashable, tuple[float, ...]] = {}
 
     def pick(self, params: Params, *, must: bool) -> Params | None:
         """The design that begins now that this one is proposed: it or one that waited, which waits no longer."""
         key = self._landscape.canonical(params)
-        self._waiting.pop(key, None)
-        self._waiting[key] = params, self._start(params)
-        waiting = [seen for _, seen in self._waiting.values()]
-        at = pick(self._pruner, waiting, list(self._seen.values()), must=must)
-        return None if at is None else self._waiting.pop(list(self._waiting)[at])[0]
+        self._passed[key] = params
+        self._waiting.add(key, self._start(params))
+        begins = self._waiting.pick(self._pruner, list(self._seen.values()), must=must)
+        return None if begins is None else self._passed.pop(begins)
 
     def waiting(self) -> list[Params]:
-        """The designs that wait still."""
-        return [params for params, _ in self._waiting.values()]
+        """The designs that were proposed and have not begun."""
+        return list(self._passed.values())
 
     def _start(self, params: Params) -> Seen:
         known = tuple(self._landscape.known[i](params) for i in self._showing.aims.known)
