@@ -13,9 +13,9 @@ counts, of stopped networks too.
 
 With `--knows` the pruner is one that knows, after the first epoch, what there is to forecast: the limit of any.
 
-`stopped` are members of the front that the pruner stopped, as a share of those proposed: of the front of the mean
-(true), and of the front that the told seed alone would show (told). Noise alone puts a member of the one off the other:
-`noise` is the share of the true front that lies off the told front.
+`stopped` are members of the front that the pruner stopped, or never let begin (rung 0), as a share of those proposed:
+of the front of the mean (true), and of the front that the told seed alone would show (told). Noise alone puts a member
+of the one off the other: `noise` is the share of the true front that lies off the told front.
 
 The made-up table follows what the first networks of the real one did: -log(1 - accuracy) at the end is 0.375 + 0.105
 log FLOPs, an effect of 0.045 for each answer, 0.03 of the network's own and 0.03 of the seed. After each of the first

@@ -1,6 +1,6 @@
 """Evaluations until a sampler has found 95 % and 98 % of the true hypervolume: medians over seeds, and the worst seed.
 
-    python benchmarks/search_efficiency.py                         # every landscape and sampler: about an hour
+    python benchmarks/search_efficiency.py                         # every landscape and sampler: hours, --skip gp: one
     python benchmarks/search_efficiency.py --only known-cost tpe   # rows whose name begins so
     python benchmarks/search_efficiency.py --table results/fashion-table.csv --jobs 2   # trained networks instead
 
