@@ -10,6 +10,7 @@ search is far from its end, is shown beside.
 
 import argparse
 import statistics
+from functools import partial
 from pathlib import Path
 
 from landscapes import LANDSCAPES, Named
@@ -31,7 +32,7 @@ def main() -> None:
     sources: dict[str, Source] = {name: Named(name) for name in asked.landscapes}
     if asked.table:
         table = read_table(asked.table, wanted("accuracy,flops"))
-        sources = {asked.table.name: lambda: landscape_of(table)}
+        sources = {asked.table.name: partial(landscape_of, table)}
     for name, source in sources.items():
         first: tuple[float, float] | None = None
         for workers in asked.workers:
