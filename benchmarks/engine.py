@@ -14,7 +14,7 @@ from statistics import median
 import ray
 
 from hybrid_search import Ledger, Search, load_space, run
-from hybrid_search.engines.drive import Plan
+from hybrid_search.engines.driver import Plan
 
 NO_OPS = 120
 SECONDS = 12

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from hybrid_search import Ledger, Search, load_space, run
-from hybrid_search.engines.drive import Plan
+from hybrid_search.engines.driver import Plan
 
 TRIALS, WORKERS, SECONDS, RUNGS = 12, 2, 10.0, 5
 BARS = {"ray": 0.03, "tune": 0.05}

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from hybrid_search import Ledger
-from hybrid_search.architecture import Architecture
-from hybrid_search.front import pareto_front
+from hybrid_search.analysis.replay import Table, table_of_searches, whole, write_table
+from hybrid_search.analysis.replay.noise import SURE, Noise, front_shares, noise_of, pooled
+from hybrid_search.analysis.replay.objective_table import landscape_of
+from hybrid_search.networks.architecture import Architecture
 from hybrid_search.objectives import OBJECTIVES
-from hybrid_search.record import SearchRecord, TrialRecord
-from hybrid_search.replay import Table, table_of_searches, whole, write_table
-from hybrid_search.replay.landscape import landscape_of
-from hybrid_search.replay.noise import SURE, Noise, front_shares, noise_of, pooled
+from hybrid_search.pareto import pareto_front
+from hybrid_search.records import SearchRecord, TrialRecord
 
 FACTS = ("data", "fingerprint", "commit", "hybrid-search", "python", "torch", "device", "cpu", "precision", "threads")
 

@@ -14,7 +14,7 @@ Accuracies saturate in the logarithm of the cost, and operators matter by stage:
 `blocks`: one operator a block, 72,000 designs; depth (a whole number) decides how many blocks are asked for, and the
 operator of a block what is asked of it: conditions within conditions. `unknown`: the accuracy of `stages` against a
 latency that is measured, not known: cost^0.8, attention 1.5 times as slow, each extent more so; 4 % of noise. Costs
-are MACs x 2 of bottleneck blocks on 16x16 images, as hybrid_search.costs counts them, without shortcuts.
+are MACs x 2 of bottleneck blocks on 16x16 images, as hybrid_search.networks.costs counts them, without shortcuts.
 """
 
 import math
@@ -24,9 +24,9 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from hybrid_search.replay.landscape import LISTED, Landscape, noisy_teller
-from hybrid_search.replay.table import Params
-from hybrid_search.samplers.walks import every
+from hybrid_search.analysis.replay.objective_table import LISTED, Landscape, noisy_teller
+from hybrid_search.analysis.replay.table import Params
+from hybrid_search.samplers.define_by_run import every
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,13 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
-from hybrid_search.costs import fitted, price
-from hybrid_search.engines import open_search, question
 from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.connect import database_url, shown
 from hybrid_search.ledger.tables import MeasurementRow, ProposalRow, RungRow, TrialRow
-from hybrid_search.search import Outcome, Search
-from hybrid_search.space import load_space
+from hybrid_search.networks.costs import fitted, price
+from hybrid_search.runs.run import open_search, question
+from hybrid_search.search.search import Outcome, Search
+from hybrid_search.spaces.space import load_space
 
 SPACE, EPOCHS = "sasa-resnet50", 5
 BATCH = 2_000  # trials inserted at a time

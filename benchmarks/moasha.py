@@ -37,16 +37,16 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from hybrid_search.costs import fitted, price
-from hybrid_search.front import hypervolume, pareto_front
+from hybrid_search.analysis.replay import read_table, wanted
 from hybrid_search.gaussian_process import Inputs
-from hybrid_search.pruning import Aims, Moasha, Seen, Waiting
-from hybrid_search.pruning.answers import columns
-from hybrid_search.pruning.worth import Worths
-from hybrid_search.replay import read_table, wanted
+from hybrid_search.networks.costs import fitted, price
+from hybrid_search.pareto import hypervolume, pareto_front
+from hybrid_search.pruners import Aims, Moasha, Seen, Waiting
+from hybrid_search.pruners.encoding import columns
+from hybrid_search.pruners.surrogate import Worths
 from hybrid_search.samplers import Facts, make_sampler
-from hybrid_search.samplers.known_cost import REACHED
-from hybrid_search.space import Answers, SearchSpace, load_space
+from hybrid_search.samplers.known_cost.sampler import REACHED
+from hybrid_search.spaces.space import Answers, SearchSpace, load_space
 
 AIMS = Aims(("maximize", "minimize"), (1,), (1.0, None))
 DIRECTIONS = list(AIMS.directions)

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch.profiler import ProfilerActivity, profile
 
 from hybrid_search import build_model, cost
-from hybrid_search.architecture import Architecture
+from hybrid_search.networks.architecture import Architecture
 
 WIDTHS = (64, 128, 256)
 DEPTH = 2

@@ -16,10 +16,10 @@ import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import create_trial
 
-from hybrid_search.costs import price
+from hybrid_search.networks.costs import price
 from hybrid_search.samplers import KnownCostSampler
-from hybrid_search.samplers.walks import Chooser
-from hybrid_search.space import Answers, load_space
+from hybrid_search.samplers.define_by_run import Chooser
+from hybrid_search.spaces.space import Answers, load_space
 
 SPACE = load_space("sasa-resnet50")
 

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from hybrid_search import Ledger, Search, load_space, run
-from hybrid_search.dashboard.page import REFRESH_MS
-from hybrid_search.dashboard.watch import Watch
-from hybrid_search.engines.drive import Plan
+from hybrid_search.dashboard.layout import REFRESH_MS
+from hybrid_search.dashboard.snapshot import Watch
+from hybrid_search.engines.driver import Plan
 
 READERS, WORKERS, TRIALS, RUNGS, RUNG_SECONDS = 10, 2, 24, 20, 0.1
 STOP = "stop"

@@ -24,8 +24,8 @@ from typing import Any
 
 from landscapes import LANDSCAPES, Named
 
-from hybrid_search.replay import Curve, Rules, landscape_of, read_table, replay, standings, wanted
-from hybrid_search.replay.race import FIRST, Source
+from hybrid_search.analysis.replay import Curve, Rules, landscape_of, read_table, replay, standings, wanted
+from hybrid_search.analysis.replay.simulate import FIRST, Source
 
 SHARES = (0.95, 0.98)
 

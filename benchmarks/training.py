@@ -9,8 +9,8 @@ from statistics import median
 
 from hybrid_search import build_model, load_space
 from hybrid_search.data import load
-from hybrid_search.space import Answers
-from hybrid_search.train import Trainer, seed_for, steady
+from hybrid_search.spaces.space import Answers
+from hybrid_search.training.loop import Trainer, seed_for, steady
 
 EPOCHS = 2
 ATTEND = {f"stage{i}.operator": "local_attention" for i in (1, 2, 3)}

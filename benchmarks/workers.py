@@ -15,8 +15,8 @@ from pathlib import Path
 
 from landscapes import LANDSCAPES, Named
 
-from hybrid_search.replay import Rules, landscape_of, read_table, replay, wanted
-from hybrid_search.replay.race import Source
+from hybrid_search.analysis.replay import Rules, landscape_of, read_table, replay, wanted
+from hybrid_search.analysis.replay.simulate import Source
 
 
 def main() -> None:

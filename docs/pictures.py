@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from playwright.sync_api import sync_playwright
 
 from hybrid_search import Ledger
-from hybrid_search.export import picked
+from hybrid_search.export.model_folder import picked
 
 HERE = Path(__file__).parent
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]

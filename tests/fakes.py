@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hybrid_search.space import SearchSpace
+from hybrid_search.spaces.space import SearchSpace
 
 
 def tiny_space(**more):

@@ -20,11 +20,11 @@ import torch
 from fakes import kept_every_rung
 
 import hybrid_search.engines.local  # noqa: F401
-from hybrid_search.engines import run
-from hybrid_search.evaluate import evaluate
 from hybrid_search.ledger import Ledger
-from hybrid_search.record import Settings
-from hybrid_search.space import load_space
+from hybrid_search.records import Settings
+from hybrid_search.runs.run import run
+from hybrid_search.spaces.space import load_space
+from hybrid_search.training.evaluate import evaluate
 
 CLOCKS = ("train_seconds", "latency_ms")
 

@@ -15,8 +15,8 @@ import time
 
 import torch
 
-from hybrid_search.checkpoints import Checkpoint, Keeping
-from hybrid_search.checkpoints.packing import Owner
+from hybrid_search.training.checkpoints import Checkpoint, Keeping
+from hybrid_search.training.checkpoints.packing import Owner
 
 
 def written(rung):

@@ -9,11 +9,11 @@ from typing import Any
 
 from sqlalchemy import insert
 
-from hybrid_search.architecture import Architecture
-from hybrid_search.costs import cost
 from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.tables import MeasurementRow, RungRow, TrialRow
-from hybrid_search.record import SearchRecord, Settings
+from hybrid_search.networks.architecture import Architecture
+from hybrid_search.networks.costs import cost
+from hybrid_search.records import SearchRecord, Settings
 
 INPUT, CLASSES, EPOCHS = (1, 16, 16), 10, 8
 BEGAN = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

@@ -11,7 +11,7 @@ from pathlib import Path
 from fakes import kept_every_rung
 from noted import RUNGS, large_space
 
-from hybrid_search.engines import run
+from hybrid_search.runs.run import run
 
 
 def noting(folder, seconds):

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from hybrid_search.architecture import Architecture, Stage
 from hybrid_search.errors import ArchitectureError
-from hybrid_search.stems import make_stem
+from hybrid_search.networks.architecture import Architecture, Stage
+from hybrid_search.networks.stems import make_stem
 
 STEM = make_stem("conv3x3", {})
 

@@ -1,7 +1,7 @@
 """The box through which Tune's workers speak: who has begun is alive, who is over is forgotten."""
 
-from hybrid_search.worker import Report
-from hybrid_search.worker.box import Box
+from hybrid_search.engines.worker import Report
+from hybrid_search.engines.worker.tune_mailbox import Box
 
 
 def test_a_worker_that_begins_has_shown_a_sign_of_life():

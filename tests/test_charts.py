@@ -10,6 +10,7 @@ pytest.importorskip("plotly", reason="charts need plotly: pip install -e '.[page
 
 from ledgers import CLASSES, INPUT, a_search, fill, url_of, write_trial
 
+from hybrid_search.analysis.confidence import Standing
 from hybrid_search.charts import (
     CHARTS,
     DARK,
@@ -28,13 +29,12 @@ from hybrid_search.charts import (
 from hybrid_search.charts.diagram import percent
 from hybrid_search.charts.front import front_of
 from hybrid_search.charts.mixes import MIXES, mix_of, operators_of
-from hybrid_search.confidence import Standing
-from hybrid_search.costs import cost
 from hybrid_search.errors import UnknownName
-from hybrid_search.front import hypervolume, pareto_front
 from hybrid_search.ledger import Ledger, Point
+from hybrid_search.networks.costs import cost
+from hybrid_search.networks.references import DESIGNS, reference
 from hybrid_search.objectives import OBJECTIVES
-from hybrid_search.references import DESIGNS, reference
+from hybrid_search.pareto import hypervolume, pareto_front
 
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -272,7 +272,7 @@ def test_numbers_come_without_plotly_torch_or_dash():
     code = (
         "import sys, hybrid_search.charts as c, hybrid_search.charts.front_figure\n"
         "c.front_numbers([], ('accuracy',), 'trial', 'accuracy'); c.hypervolume_numbers([], ('accuracy',))\n"
-        "from hybrid_search.references import reference\n"
+        "from hybrid_search.networks.references import reference\n"
         f"c.diagram(c.design_numbers(reference('resnet26').to_dict(), {INPUT}, {CLASSES}), c.LIGHT)\n"
         "print([m for m in ('plotly', 'torch', 'dash', 'ray', 'optuna') if m in sys.modules])"
     )

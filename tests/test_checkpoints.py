@@ -14,12 +14,12 @@ import pytest
 import torch
 from killing import said_by
 
-from hybrid_search import checkpoints
-from hybrid_search.architecture import Architecture
-from hybrid_search.checkpoints import Checkpoint, Checkpoints, check_writable, packing
-from hybrid_search.checkpoints.packing import pack
 from hybrid_search.errors import CheckpointError, SettingsError
-from hybrid_search.record import Settings
+from hybrid_search.networks.architecture import Architecture
+from hybrid_search.records import Settings
+from hybrid_search.training import checkpoints
+from hybrid_search.training.checkpoints import Checkpoint, Checkpoints, check_writable, packing
+from hybrid_search.training.checkpoints.packing import pack
 
 SETTINGS = Settings()
 KEY = "0f" * 16

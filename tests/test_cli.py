@@ -13,12 +13,12 @@ from ledgers import a_search, fill
 
 from hybrid_search import cli
 from hybrid_search.cli.printing import Format, say
-from hybrid_search.cli.searching import _closing as closing
-from hybrid_search.engines import run as run_search
-from hybrid_search.engines.keeping import UNKEPT
+from hybrid_search.cli.run import _closing as closing
 from hybrid_search.ledger import Ledger
-from hybrid_search.ledger.driver import Driver
-from hybrid_search.references import references
+from hybrid_search.ledger.process_identity import Driver
+from hybrid_search.networks.references import references
+from hybrid_search.runs.checkpoint_root import UNKEPT
+from hybrid_search.runs.run import run as run_search
 
 BAD_SPACE = {"name": "bad", "stem": "conv3x3", "stages": [{"depth": 1, "width": 16, "operator": "conv"}]}
 
@@ -157,8 +157,8 @@ def test_what_a_library_prints_while_a_search_runs_is_not_among_the_json(capsys,
         print("(raylet) a line of Ray's own")
         yield {"accuracy": 0.5}
 
-    monkeypatch.setattr("hybrid_search.evaluate.evaluate", noisy)
-    monkeypatch.setattr("hybrid_search.engines.UNKEPT", "this is to be read")
+    monkeypatch.setattr("hybrid_search.training.evaluate.evaluate", noisy)
+    monkeypatch.setattr("hybrid_search.runs.run.UNKEPT", "this is to be read")
     words = ["run", "digits", "--trials", "2", "--engine", "local", "--format", "json", "--db", "sqlite:///l.db"]
     assert call(*words, *(["--quiet"] if quiet else [])) == 0
     said = capsys.readouterr()
@@ -169,14 +169,14 @@ def test_what_a_library_prints_while_a_search_runs_is_not_among_the_json(capsys,
 
 
 def test_a_quiet_run_still_says_what_is_to_be_read(capsys, monkeypatch):
-    monkeypatch.setattr("hybrid_search.evaluate.evaluate", scored())
-    monkeypatch.setattr("hybrid_search.engines.root_of", lambda *_: None)
+    monkeypatch.setattr("hybrid_search.training.evaluate.evaluate", scored())
+    monkeypatch.setattr("hybrid_search.runs.run.root_of", lambda *_: None)
     assert call("run", "digits", "--trials", "1", "--engine", "local", "--quiet", "--db", "sqlite:///l.db") == 0
     assert capsys.readouterr().err.splitlines() == [UNKEPT]
 
 
 def test_a_search_that_has_its_trials_says_so(capsys, monkeypatch):
-    monkeypatch.setattr("hybrid_search.evaluate.evaluate", scored())
+    monkeypatch.setattr("hybrid_search.training.evaluate.evaluate", scored())
     with Ledger("sqlite:///l.db") as ledger:
         words = ["run", "digits", "--trials", "2", "--engine", "local", "--db", "sqlite:///l.db"]
         assert call(*words) == 0
@@ -429,7 +429,7 @@ def test_doctor_builds_nothing_without_a_compiler_and_says_so(capsys, monkeypatc
 
 def test_the_usual_extents_are_those_of_the_spaces_that_come_along():
     from hybrid_search.ops.local_attention.cpu import USUAL
-    from hybrid_search.space import load_space, spaces
+    from hybrid_search.spaces.space import load_space, spaces
 
     def extents(node):
         if isinstance(node, dict):

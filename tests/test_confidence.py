@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from hybrid_search.confidence import Belief, believed, front_probability, means, next_seed, settled, standings
-from hybrid_search.confidence.means import scale_of
-from hybrid_search.confidence.membership import in_doubt
-from hybrid_search.front import pareto_front
+from hybrid_search.analysis.confidence import Belief, believed, front_probability, means, next_seed, settled, standings
+from hybrid_search.analysis.confidence.means import scale_of
+from hybrid_search.analysis.confidence.membership import in_doubt
 from hybrid_search.ledger import Repeats
+from hybrid_search.pareto import pareto_front
 
 UP, DOWN = "maximize", "minimize"
 

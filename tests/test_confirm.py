@@ -9,18 +9,18 @@ import pytest
 from fakes import scored, tiny_space
 
 from hybrid_search import cli
-from hybrid_search.architecture import Architecture
-from hybrid_search.confirmation import Confirmation
-from hybrid_search.costs import cost
-from hybrid_search.engines import open_search, question, run
-from hybrid_search.engines.confirming import confirm
+from hybrid_search.analysis.replay.searches import table_of_searches
+from hybrid_search.analysis.status import status_of
 from hybrid_search.errors import HybridSearchError, LedgerError, SettingsError, UnknownName
 from hybrid_search.ledger import Ledger
-from hybrid_search.ledger.checking import check
-from hybrid_search.record import Settings
-from hybrid_search.replay.searches import table_of_searches
-from hybrid_search.search import Outcome, Search
-from hybrid_search.status import status_of
+from hybrid_search.ledger.check import check
+from hybrid_search.networks.architecture import Architecture
+from hybrid_search.networks.costs import cost
+from hybrid_search.records import Settings
+from hybrid_search.runs.confirm import confirm
+from hybrid_search.runs.run import open_search, question, run
+from hybrid_search.search.confirmation import Confirmation
+from hybrid_search.search.search import Outcome, Search
 
 SPACE = tiny_space()
 NOISE = 0.02
@@ -310,7 +310,7 @@ def test_a_search_without_a_finished_trial_has_nothing_to_confirm(ledger):
 
 
 def test_trained_networks_are_scored_on_the_test_split_whose_opening_is_written_first(ledger, caplog, monkeypatch):
-    from hybrid_search import retrain as room
+    from hybrid_search.training import retrain as room
 
     settings = Settings(image_size=8, train_images=60, validation_images=30, epochs=1)
     room._opened.cache_clear()

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from hybrid_search.architecture import Architecture, Stage
-from hybrid_search.costs import Cost, cost, explain, price
 from hybrid_search.errors import ArchitectureError
-from hybrid_search.model import build_model, use_backend
-from hybrid_search.references import reference, references
-from hybrid_search.stems import make_stem
+from hybrid_search.networks.architecture import Architecture, Stage
+from hybrid_search.networks.costs import Cost, cost, explain, price
+from hybrid_search.networks.model import build_model, use_backend
+from hybrid_search.networks.references import reference, references
+from hybrid_search.networks.stems import make_stem
 
 TABLE_1 = {  # published: billion FLOPs, million parameters (arXiv 1906.05909)
     "resnet26": (4.7, 13.7),

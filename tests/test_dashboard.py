@@ -19,11 +19,11 @@ from hybrid_search.dashboard import create_app, serve
 from hybrid_search.dashboard.access import checked_token
 from hybrid_search.dashboard.detail import export_command
 from hybrid_search.dashboard.download import as_csv, as_json, guarded
-from hybrid_search.dashboard.guard import COOKIE
-from hybrid_search.dashboard.watch import Watch
+from hybrid_search.dashboard.http_guard import COOKIE
+from hybrid_search.dashboard.snapshot import Watch
 from hybrid_search.errors import LedgerError, UserError
-from hybrid_search.front import front_rows
 from hybrid_search.ledger import Ledger
+from hybrid_search.pareto import front_rows
 
 EVIL = "<img src=x onerror=alert(1)>"
 TOKEN = "a-token-of-at-least-thirty-two-characters"
@@ -194,7 +194,7 @@ def test_a_refresh_without_news_sends_only_the_beat(written, client):
 
 
 def test_a_refresh_sends_only_what_is_new(written, client, monkeypatch):
-    monkeypatch.setattr("hybrid_search.dashboard.watch.FRESH", 0.0)
+    monkeypatch.setattr("hybrid_search.dashboard.snapshot.FRESH", 0.0)
     search = a_search(written)
     fill(written, search, 30)
     page = client()
@@ -222,7 +222,7 @@ def test_revised_numbers_begin_a_new_epoch_that_is_drawn_whole(written, client, 
 
     from hybrid_search.ledger.tables import MeasurementRow, TrialRow
 
-    monkeypatch.setattr("hybrid_search.dashboard.watch.FRESH", 0.0)
+    monkeypatch.setattr("hybrid_search.dashboard.snapshot.FRESH", 0.0)
     search = a_search(written)
     trial = write_trial(written, search, 0, accuracy=0.5)
     page = client()
@@ -249,7 +249,7 @@ def confirm_front(ledger, search, seeds=(101, 102, 103)):
 
 
 def test_a_confirmation_gives_the_page_bars_columns_and_lines(written, client, monkeypatch):
-    monkeypatch.setattr("hybrid_search.dashboard.watch.FRESH", 0.0)
+    monkeypatch.setattr("hybrid_search.dashboard.snapshot.FRESH", 0.0)
     search = a_search(written)
     fill(written, search, 30)
     page = client()
@@ -284,7 +284,7 @@ def test_a_confirmation_gives_the_page_bars_columns_and_lines(written, client, m
 
 
 def test_a_new_trial_after_a_confirmation_is_news_and_not_a_new_epoch(written, client, monkeypatch):
-    monkeypatch.setattr("hybrid_search.dashboard.watch.FRESH", 0.0)
+    monkeypatch.setattr("hybrid_search.dashboard.snapshot.FRESH", 0.0)
     search = a_search(written)
     fill(written, search, 30, states="complete")
     confirm_front(written, search)
@@ -300,7 +300,7 @@ def test_a_new_trial_after_a_confirmation_is_news_and_not_a_new_epoch(written, c
 def test_the_watch_agrees_with_reading_everything_at_once(written, tmp_path, monkeypatch):
     from hybrid_search.charts.front import front_of
 
-    monkeypatch.setattr("hybrid_search.dashboard.watch.FRESH", 0.0)
+    monkeypatch.setattr("hybrid_search.dashboard.snapshot.FRESH", 0.0)
     search = a_search(written)
     watch = Watch(url_of(tmp_path))
     for number in range(12):

@@ -17,7 +17,7 @@ from hybrid_search.data import Dataset, datasets, describe, idx, load, open_test
 from hybrid_search.data.resize import resize
 from hybrid_search.data.splits import thin
 from hybrid_search.errors import DataError
-from hybrid_search.record import Settings
+from hybrid_search.records import Settings
 
 PER_CLASS = 10
 
@@ -472,7 +472,7 @@ def test_resizing_keeps_a_constant_image_constant_and_no_size_keeps_the_image():
 
 def test_reading_data_imports_neither_torch_nor_scikit_learn():
     code = (
-        "import sys; from hybrid_search.data import load; from hybrid_search.record import Settings; load(Settings());"
+        "import sys; from hybrid_search.data import load; from hybrid_search.records import Settings; load(Settings());"
         "print(sorted({'torch', 'sklearn', 'PIL', 'torchvision'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -14,15 +14,15 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from hybrid_search import cli
-from hybrid_search.cli.searching import stoppable
-from hybrid_search.dashboard.watch import FRESH, Watch
-from hybrid_search.engines import run
+from hybrid_search._internal.redaction import redacted
+from hybrid_search.cli.run import stoppable
+from hybrid_search.dashboard.snapshot import FRESH, Watch
 from hybrid_search.errors import LedgerAway, LedgerError, LostLease
 from hybrid_search.ledger import Ledger, leases, postgres
-from hybrid_search.ledger.checking import check
+from hybrid_search.ledger.check import check
 from hybrid_search.ledger.connect import beside, database_url, shown, without_secrets
-from hybrid_search.ledger.patience import is_outage
-from hybrid_search.redaction import redacted
+from hybrid_search.ledger.retry import is_outage
+from hybrid_search.runs.run import run
 
 
 def searched(url, trials):

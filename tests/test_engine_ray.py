@@ -11,10 +11,10 @@ import pytest
 from fakes import kept_every_rung, resumable, scored, tiny_space
 from killing import marked
 
-from hybrid_search.engines import run
-from hybrid_search.engines.confirming import confirm
 from hybrid_search.errors import SettingsError
 from hybrid_search.ledger import Ledger
+from hybrid_search.runs.confirm import confirm
+from hybrid_search.runs.run import run
 
 SPACE = tiny_space()
 GONE_SECONDS = 10.0  # after which a killed driver has left no process
@@ -196,7 +196,7 @@ def test_a_rung_that_takes_too_long_fails_its_trial_and_not_the_search(ledger):
 DRIVER = """
 import sys
 from fakes import tiny_space
-from hybrid_search.engines import run
+from hybrid_search.runs.run import run
 
 folder = sys.argv[1]
 

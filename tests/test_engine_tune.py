@@ -7,10 +7,11 @@ import pytest
 from fakes import kept_every_rung, resumable, scored, tiny_space
 from ray import tune
 
-from hybrid_search.engines import Plan, led_search, open_search, question, run
+from hybrid_search.engines.driver import Plan
 from hybrid_search.engines.tune import TuneScheduler, TuneSearcher, trainable
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.ledger import Ledger
+from hybrid_search.runs.run import led_search, open_search, question, run
 
 SPACE = tiny_space()
 

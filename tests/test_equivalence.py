@@ -5,17 +5,17 @@ from itertools import combinations, product
 import pytest
 import torch
 
-from hybrid_search.architecture import Architecture, Stage
-from hybrid_search.costs import cost, fitted
-from hybrid_search.engines import open_search, question
-from hybrid_search.equivalence import ways_to_write
 from hybrid_search.errors import ArchitectureError
 from hybrid_search.ledger import Ledger
-from hybrid_search.model import build_model
+from hybrid_search.networks.architecture import Architecture, Stage
+from hybrid_search.networks.costs import cost, fitted
+from hybrid_search.networks.model import build_model
+from hybrid_search.networks.stems import make_stem
 from hybrid_search.ops.local_attention import LocalAttention
-from hybrid_search.search import Outcome
-from hybrid_search.space import SearchSpace
-from hybrid_search.stems import make_stem
+from hybrid_search.runs.run import open_search, question
+from hybrid_search.search.search import Outcome
+from hybrid_search.spaces.equivalence import ways_to_write
+from hybrid_search.spaces.space import SearchSpace
 
 WIDTH = 4
 GRID = {

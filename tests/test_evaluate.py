@@ -8,15 +8,15 @@ import safetensors.torch
 import torch
 
 import hybrid_search
-from hybrid_search import evaluate as room
-from hybrid_search.architecture import Architecture
-from hybrid_search.costs import cost
 from hybrid_search.data import load
 from hybrid_search.errors import DataError, NotFinite, TrialError
-from hybrid_search.evaluate import classify_failure, commit, evaluate
-from hybrid_search.model import build_model
-from hybrid_search.record import FailureKind, Settings
-from hybrid_search.train import Trainer, score
+from hybrid_search.networks.architecture import Architecture
+from hybrid_search.networks.costs import cost
+from hybrid_search.networks.model import build_model
+from hybrid_search.records import FailureKind, Settings
+from hybrid_search.training import evaluate as room
+from hybrid_search.training.evaluate import classify_failure, commit, evaluate
+from hybrid_search.training.loop import Trainer, score
 
 ARCHITECTURE = Architecture.from_dict(
     {

@@ -11,11 +11,11 @@ import torch
 from fakes import tiny_space
 
 from hybrid_search import cli, data
-from hybrid_search.engines import run
 from hybrid_search.errors import LedgerError, SettingsError, UserError
-from hybrid_search.export import export_trial, load_exported, picked
+from hybrid_search.export.model_folder import export_trial, load_exported, picked
 from hybrid_search.ledger import Ledger
-from hybrid_search.record import Settings
+from hybrid_search.records import Settings
+from hybrid_search.runs.run import run
 
 SETTINGS = Settings(epochs=1, batch_size=128)
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_search.costs import fitted, price
+from hybrid_search.analysis.replay import read_table, wanted
+from hybrid_search.analysis.replay.noise import noise_of
 from hybrid_search.data import size_of
-from hybrid_search.replay import read_table, wanted
-from hybrid_search.replay.noise import noise_of
-from hybrid_search.space import Answers, load_space
+from hybrid_search.networks.costs import fitted, price
+from hybrid_search.spaces.space import Answers, load_space
 
 TABLE = Path(__file__).parent.parent / "results" / "fashion-table.csv"
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from hybrid_search.errors import SettingsError, UnknownName
-from hybrid_search.front import (
+from hybrid_search.objectives import OBJECTIVES, objectives
+from hybrid_search.pareto import (
     RunningFront,
     front_box,
     front_rows,
@@ -16,7 +17,6 @@ from hybrid_search.front import (
     pareto_front,
     reference_point,
 )
-from hybrid_search.objectives import OBJECTIVES, objectives
 
 UP, DOWN = "maximize", "minimize"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from fakes import broken, scored, tiny_space
 
-from hybrid_search.engines import run
+from hybrid_search._internal.event_log import LOG, AsText, about, kept
 from hybrid_search.errors import SettingsError
-from hybrid_search.journal import LOG, AsText, about, kept
 from hybrid_search.ledger import Ledger
+from hybrid_search.runs.run import run
 
 
 def lines(path):

@@ -11,14 +11,14 @@ from ledgers import a_search, fill, write_trial
 from sqlalchemy import create_engine, text
 
 from hybrid_search import cli
-from hybrid_search.engines import run
 from hybrid_search.ledger import Ledger, Opening, Proposal
-from hybrid_search.ledger.checking import check
+from hybrid_search.ledger.check import check
 from hybrid_search.ledger.connect import database_url
-from hybrid_search.ledger.copying import OF_A_SEARCH, OF_A_TRIAL, SEARCH, TRIAL
+from hybrid_search.ledger.copy import OF_A_SEARCH, OF_A_TRIAL, SEARCH, TRIAL
 from hybrid_search.ledger.schema import MIGRATIONS
 from hybrid_search.ledger.tables import HEAD, Base
-from hybrid_search.weights import WeightsFolder
+from hybrid_search.ledger.weights import WeightsFolder
+from hybrid_search.runs.run import run
 
 
 def call(capsys, *words):
@@ -341,7 +341,7 @@ def test_a_copy_that_cannot_be_writes_nothing(original, capsys, words, message):
 
 @pytest.mark.server
 def test_a_copy_is_whole_although_its_source_went_away_meanwhile(server, tmp_path):
-    from hybrid_search.ledger.copying import copy_search
+    from hybrid_search.ledger.copy import copy_search
 
     url = server.database()
     with Ledger(url) as ledger:

@@ -12,13 +12,13 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState, create_trial
 
 from hybrid_search.errors import SettingsError
-from hybrid_search.front import hypervolume
-from hybrid_search.samplers import KnownCostSampler, known_cost
-from hybrid_search.samplers.choice import MODELLED, modelled
-from hybrid_search.samplers.encoding import Encoding
-from hybrid_search.samplers.improvement import Exact, Gaussian, expected_improvement, open_boxes
-from hybrid_search.samplers.known_cost import PROPOSED, REACHED, apart
-from hybrid_search.samplers.walks import Dice, LearnedSpace, every, key_of, walked
+from hybrid_search.pareto import hypervolume
+from hybrid_search.samplers import KnownCostSampler
+from hybrid_search.samplers.define_by_run import Dice, LearnedSpace, every, key_of, walked
+from hybrid_search.samplers.known_cost.acquisition import MODELLED, modelled
+from hybrid_search.samplers.known_cost.ehvi import Exact, Gaussian, expected_improvement, open_boxes
+from hybrid_search.samplers.known_cost.encoding import Encoding
+from hybrid_search.samplers.known_cost.sampler import PROPOSED, REACHED, apart
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 BOTH = ["maximize", "minimize"]
@@ -85,7 +85,7 @@ def test_a_long_study_asks_its_model_once_for_many_designs_of_which_none_comes_t
         return chosen(*arguments)
 
     monkeypatch.setattr(KnownCostSampler, "_choice", counted)
-    monkeypatch.setattr(known_cost, "LONG", 10)
+    monkeypatch.setattr("hybrid_search.samplers.known_cost.sampler.LONG", 10)
     study = study_of(space=space)
     study.enqueue_trial({"width": 8, "a.operator": "conv", "a.kernel": 3, "b.operator": "conv", "b.kernel": 3})
     play(study, 20)

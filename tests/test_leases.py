@@ -11,16 +11,16 @@ import pytest
 from fakes import scored, tiny_space
 from ledgers import a_search
 
-from hybrid_search.engines import open_search, question, run
-from hybrid_search.engines.drive import Plan
-from hybrid_search.engines.keeping import UNKEPT
-from hybrid_search.engines.lead import leading
+from hybrid_search.engines.driver import Plan
 from hybrid_search.errors import LedgerError, LostLease
 from hybrid_search.ledger import Ledger, leases
-from hybrid_search.ledger.checking import check
-from hybrid_search.ledger.driver import Driver, _began
-from hybrid_search.record import Settings
-from hybrid_search.search import FRUITLESS, Outcome, fruitless
+from hybrid_search.ledger.check import check
+from hybrid_search.ledger.process_identity import Driver, _began
+from hybrid_search.records import Settings
+from hybrid_search.runs.checkpoint_root import UNKEPT
+from hybrid_search.runs.leadership import leading
+from hybrid_search.runs.run import open_search, question, run
+from hybrid_search.search.search import FRUITLESS, Outcome, fruitless
 
 SPACE = tiny_space()
 
@@ -185,7 +185,7 @@ def test_a_driver_that_was_killed_is_followed_at_once_on_its_machine(ledger, url
     search = a_search(ledger, "killed")
     code = (
         "import sys, os, signal; from hybrid_search.ledger import Ledger\n"
-        "from hybrid_search.ledger.driver import Driver\n"
+        "from hybrid_search.ledger.process_identity import Driver\n"
         "assert Ledger(sys.argv[1]).take_lead(1, str(Driver()), 3600) is None\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )

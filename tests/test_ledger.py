@@ -16,15 +16,15 @@ from ledgers import a_search, fill, write_trial
 from sqlalchemy import URL, text
 
 from hybrid_search import cli
-from hybrid_search.engines import run
 from hybrid_search.errors import LedgerError, SettingsError, UnknownName
-from hybrid_search.front import front_rows
 from hybrid_search.ledger import Ledger, Opening, Proposal
 from hybrid_search.ledger.connect import database_url
 from hybrid_search.ledger.schema import MIGRATIONS
 from hybrid_search.ledger.sqlite import _keep_a_log, network_of
 from hybrid_search.ledger.tables import HEAD, Base
-from hybrid_search.record import Evaluation, SearchRecord, Settings
+from hybrid_search.pareto import front_rows
+from hybrid_search.records import Evaluation, SearchRecord, Settings
+from hybrid_search.runs.run import run
 
 ASKED = SearchRecord(0, "first", {"stem": {}}, ("accuracy", "flops"), Settings(epochs=3), "tpe", 5, 24, 1e6, None)
 

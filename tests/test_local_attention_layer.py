@@ -110,9 +110,9 @@ def test_the_attribute_is_the_function_and_the_modules_are_reached_by_import():
 
 def test_declaring_and_pricing_an_operator_does_not_import_torch():
     code = (
-        "import sys, hybrid_search.ops, hybrid_search.references, hybrid_search.costs as c\n"
+        "import sys, hybrid_search.ops, hybrid_search.networks.references, hybrid_search.networks.costs as c\n"
         "from hybrid_search.ops.local_attention import LocalAttention\n"
-        "c.cost(hybrid_search.references.reference('sasa-26-full'))\n"
+        "c.cost(hybrid_search.networks.references.reference('sasa-26-full'))\n"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from hybrid_search.architecture import Architecture, Stage
 from hybrid_search.errors import ArchitectureError, UnknownName
-from hybrid_search.model import HybridNet, build_model, use_backend
-from hybrid_search.references import reference
-from hybrid_search.stems import make_stem
+from hybrid_search.networks.architecture import Architecture, Stage
+from hybrid_search.networks.model import HybridNet, build_model, use_backend
+from hybrid_search.networks.references import reference
+from hybrid_search.networks.stems import make_stem
 
 
 def small(stem="conv3x3", first="conv", second="local_attention"):

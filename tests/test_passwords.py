@@ -15,9 +15,9 @@ from sqlalchemy.engine import make_url
 
 from hybrid_search import cli
 from hybrid_search.cli.unseen import KEPT, without_passwords, words_of_command
-from hybrid_search.engines import run
 from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.tables import Base
+from hybrid_search.runs.run import run
 
 URL = "postgresql://u:a%40b@h/d"
 
@@ -91,7 +91,7 @@ def test_the_console_script_opens_the_database_by_the_password_it_was_given(serv
 @pytest.mark.server
 def test_commands_to_type_next_name_the_database_without_its_password(server, monkeypatch, capsys):
     url = server.database()
-    monkeypatch.setattr("hybrid_search.evaluate.evaluate", scored())
+    monkeypatch.setattr("hybrid_search.training.evaluate.evaluate", scored())
     words = ["run", "digits", "--trials", "1", "--engine", "local", "--no-warm-start", "--db", url]
     assert cli.run(words) == 0
     said = capsys.readouterr()
@@ -102,7 +102,7 @@ def test_commands_to_type_next_name_the_database_without_its_password(server, mo
 
 SCRIPT = """
 import os
-from hybrid_search.engines import run
+from hybrid_search.runs.run import run
 from fakes import tiny_space
 
 def evaluate(architecture, settings):

@@ -13,11 +13,11 @@ from ledgers import a_search
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
-from hybrid_search.engines import run
 from hybrid_search.errors import LedgerAway
 from hybrid_search.ledger import Ledger, Opening, Proposal
-from hybrid_search.ledger.patience import Patience
-from hybrid_search.record import Settings
+from hybrid_search.ledger.retry import Patience
+from hybrid_search.records import Settings
+from hybrid_search.runs.run import run
 
 pytestmark = pytest.mark.server
 

@@ -3,9 +3,9 @@
 import pytest
 from fakes import scored, tiny_space
 
-from hybrid_search.cli.searching import amounts
-from hybrid_search.engines import run
+from hybrid_search.cli.run import amounts
 from hybrid_search.errors import SettingsError
+from hybrid_search.runs.run import run
 
 
 @pytest.mark.parametrize(

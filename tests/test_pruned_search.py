@@ -6,16 +6,16 @@ import pytest
 from fakes import graded, scored, wide_space
 
 from hybrid_search import cli
-from hybrid_search.architecture import Architecture
 from hybrid_search.cli.printing import Format, say
-from hybrid_search.cli.searching import _closing, _state
-from hybrid_search.engines import open_search, question, run
+from hybrid_search.cli.run import _closing, _state
 from hybrid_search.errors import LedgerError, UnknownName
-from hybrid_search.front import pareto_front
 from hybrid_search.ledger import Ledger
-from hybrid_search.pruning import PRUNERS, Moasha
-from hybrid_search.record import Evaluation
-from hybrid_search.samplers.known_cost import REACHED
+from hybrid_search.networks.architecture import Architecture
+from hybrid_search.pareto import pareto_front
+from hybrid_search.pruners import PRUNERS, Moasha
+from hybrid_search.records import Evaluation
+from hybrid_search.runs.run import open_search, question, run
+from hybrid_search.samplers.known_cost.sampler import REACHED
 
 SPACE = wide_space()
 PRUNED = {"pruner": "moasha", "sampler": "random", "engine": "local", "evaluate": graded()}

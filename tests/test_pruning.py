@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from hybrid_search.errors import SettingsError, UnknownName
-from hybrid_search.front import pareto_front
 from hybrid_search.gaussian_process import Inputs
 from hybrid_search.objectives import objectives
-from hybrid_search.pruning import PRUNERS, Aims, Moasha, Seen, Waiting, audited, make_pruner
-from hybrid_search.pruning.answers import columns
-from hybrid_search.pruning.audit import spearman, wilson
-from hybrid_search.pruning.forecast import Warp, forecast
-from hybrid_search.pruning.moasha import HELD, better_ranked
-from hybrid_search.pruning.waiting import HELD as HELD_WAITING
-from hybrid_search.pruning.worth import DRAWS, Worths
+from hybrid_search.pareto import pareto_front
+from hybrid_search.pruners import PRUNERS, Aims, Moasha, Seen, Waiting, audited, make_pruner
+from hybrid_search.pruners.audit import spearman, wilson
+from hybrid_search.pruners.encoding import columns
+from hybrid_search.pruners.forecast import Warp, forecast
+from hybrid_search.pruners.front_probability import HELD, better_ranked
+from hybrid_search.pruners.queue import HELD as HELD_WAITING
+from hybrid_search.pruners.surrogate import DRAWS, Worths
 
 TWO = Aims.of(objectives(("accuracy", "flops")))
 EPOCHS = 6
@@ -528,6 +528,6 @@ def test_an_unknown_pruner_is_refused_by_name():
 def test_the_room_needs_no_optuna(tmp_path):
     import subprocess
 
-    check = "import hybrid_search.pruning, sys; print('optuna' in sys.modules, 'torch' in sys.modules)"
+    check = "import hybrid_search.pruners, sys; print('optuna' in sys.modules, 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False False"

@@ -15,7 +15,7 @@ from fakes import tiny_space
 
 from hybrid_search.engines import local as local_engine
 from hybrid_search.engines import ray as ray_engine
-from hybrid_search.engines.drive import Plan
+from hybrid_search.engines.driver import Plan
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.ledger import Ledger
 

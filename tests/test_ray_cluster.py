@@ -3,11 +3,11 @@
 import pytest
 from fakes import scored, tiny_space
 
-from hybrid_search.engines import run
-from hybrid_search.engines.keeping import UNKEPT
 from hybrid_search.errors import SettingsError
 from hybrid_search.ledger import Ledger
-from hybrid_search.record import Evaluation
+from hybrid_search.records import Evaluation
+from hybrid_search.runs.checkpoint_root import UNKEPT
+from hybrid_search.runs.run import run
 
 SPACE = tiny_space()
 MEMORY = {"object_store_memory": 80 * 2**20}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hybrid_search.engines.ray.deaths import why_gone
+from hybrid_search.engines.ray.failure_reasons import why_gone
 
 ENDED = "Selected to kill: (Actor(7c): job ID=01, task name=Actor.__init__, pid={}, actual memory used={}GB)"
 MEMORY = "\n".join(

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from hybrid_search.redaction import hide, redacted
-from hybrid_search.worker import Advancing
+from hybrid_search._internal.redaction import hide, redacted
+from hybrid_search.engines.worker import Advancing
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_passwords_and_tokens_are_hidden_and_nothing_else(text, shown):
 
 
 def test_what_a_process_was_told_to_hide_is_hidden_as_a_word(monkeypatch):
-    monkeypatch.setattr("hybrid_search.redaction._known", set())
+    monkeypatch.setattr("hybrid_search._internal.redaction._known", set())
     hide("postgres")
     hide("pa/ss word")
     hide("db")

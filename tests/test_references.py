@@ -2,9 +2,9 @@
 
 import pytest
 
-from hybrid_search.architecture import Architecture
 from hybrid_search.errors import UnknownName
-from hybrid_search.references import reference, references
+from hybrid_search.networks.architecture import Architecture
+from hybrid_search.networks.references import reference, references
 
 
 def test_the_names_are_the_papers_networks_and_all_sixteen_hybrids():

@@ -10,13 +10,7 @@ import pytest
 from fakes import tiny_space
 
 from hybrid_search import cli
-from hybrid_search.engines import open_search, question
-from hybrid_search.errors import DataError, LedgerError, SettingsError, UnknownName
-from hybrid_search.front import hypervolume
-from hybrid_search.ledger import Ledger
-from hybrid_search.pruning import PRUNERS
-from hybrid_search.record import Settings
-from hybrid_search.replay import (
+from hybrid_search.analysis.replay import (
     ENTRANTS,
     Curve,
     Rules,
@@ -30,10 +24,16 @@ from hybrid_search.replay import (
     whole,
     write_table,
 )
-from hybrid_search.replay.landscape import goal_of
-from hybrid_search.replay.noise import front_shares, noise_of
-from hybrid_search.replay.tree import Tree
-from hybrid_search.search import Outcome
+from hybrid_search.analysis.replay.noise import front_shares, noise_of
+from hybrid_search.analysis.replay.objective_table import goal_of
+from hybrid_search.analysis.replay.question_tree import Tree
+from hybrid_search.errors import DataError, LedgerError, SettingsError, UnknownName
+from hybrid_search.ledger import Ledger
+from hybrid_search.pareto import hypervolume
+from hybrid_search.pruners import PRUNERS
+from hybrid_search.records import Settings
+from hybrid_search.runs.run import open_search, question
+from hybrid_search.search.search import Outcome
 
 BOTH = wanted("accuracy,flops")
 QUESTIONS = ["operator", "conv.kernel_size", "attention.extent", "width"]

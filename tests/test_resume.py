@@ -11,17 +11,18 @@ from fakes import tiny_space, wide_space
 from killing import said_by
 
 from hybrid_search import cli
-from hybrid_search.architecture import Architecture
-from hybrid_search.checkpoints import Checkpoints
-from hybrid_search.engines import ENGINES, run
-from hybrid_search.engines.confirming import confirm
-from hybrid_search.engines.keeping import UNKEPT, root_of
+from hybrid_search.engines import ENGINES
+from hybrid_search.engines.worker import Advancing, takes_checkpoints
 from hybrid_search.errors import SettingsError
-from hybrid_search.evaluate import evaluate
 from hybrid_search.ledger import Ledger
-from hybrid_search.record import Evaluation, Settings
-from hybrid_search.retrain import retrain
-from hybrid_search.worker import Advancing, takes_checkpoints
+from hybrid_search.networks.architecture import Architecture
+from hybrid_search.records import Evaluation, Settings
+from hybrid_search.runs.checkpoint_root import UNKEPT, root_of
+from hybrid_search.runs.confirm import confirm
+from hybrid_search.runs.run import run
+from hybrid_search.training.checkpoints import Checkpoints
+from hybrid_search.training.evaluate import evaluate
+from hybrid_search.training.retrain import retrain
 
 SETTINGS = Settings(image_size=8, train_images=64, validation_images=30, epochs=3, augment="shift", device="cpu")
 KEY = "ab" * 16

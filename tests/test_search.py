@@ -5,14 +5,14 @@ import pytest
 from fakes import scored, tiny_space, wide_space
 
 from hybrid_search import data
-from hybrid_search.costs import cost
-from hybrid_search.engines import open_search, question, run
+from hybrid_search.analysis.status import status_of
 from hybrid_search.errors import HybridSearchError, LedgerError, SettingsError, UnknownName
 from hybrid_search.ledger import Ledger
-from hybrid_search.record import Evaluation, Settings
-from hybrid_search.search import Outcome
-from hybrid_search.space import load_space
-from hybrid_search.status import status_of
+from hybrid_search.networks.costs import cost
+from hybrid_search.records import Evaluation, Settings
+from hybrid_search.runs.run import open_search, question, run
+from hybrid_search.search.search import Outcome
+from hybrid_search.spaces.space import load_space
 
 SPACE = tiny_space()
 MIDDLE = 600_000  # FLOPs that about half of the twelve designs stay under
@@ -281,7 +281,7 @@ def test_a_search_too_long_for_its_sampler_is_still_whole_and_asks_nothing_twice
         trial = whole.ask()
         complete(whole, trial, int(trial.architecture.digest[:4], 16) / 65536)
     left = whole.ask()  # its driver ends here
-    monkeypatch.setattr("hybrid_search.search.HELD", 8)
+    monkeypatch.setattr("hybrid_search.search.search.HELD", 8)
     again = open_search(question(wide_space(), trials=28, sampler=sampler), ledger)
     assert sorted(again.front()) == sorted(whole.front())
     assert again.progress() == whole.progress()

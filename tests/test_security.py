@@ -8,7 +8,7 @@ import pytest
 
 import hybrid_search
 from hybrid_search.errors import SpaceError
-from hybrid_search.space import load_space
+from hybrid_search.spaces.space import load_space
 
 TESTS = Path(__file__).parent
 PROMISES = re.findall(r"\| `(test_\w+)` \|", (TESTS.parent / "SECURITY.md").read_text(encoding="utf-8"))

@@ -5,10 +5,10 @@ import random
 import pytest
 import yaml
 
-from hybrid_search.architecture import Architecture
-from hybrid_search.costs import cost
 from hybrid_search.errors import SpaceError
-from hybrid_search.space import Answers, Dice, SearchSpace, load_space, spaces
+from hybrid_search.networks.architecture import Architecture
+from hybrid_search.networks.costs import cost
+from hybrid_search.spaces.space import Answers, Dice, SearchSpace, load_space, spaces
 
 CONV = {"conv": {"kernel_size": [3, 5]}}
 BOTH = {**CONV, "local_attention": {"extent": [3, 7], "heads": 4}}
@@ -114,7 +114,7 @@ def test_the_spaces_the_readme_names_are_shipped():
 
 @pytest.mark.parametrize("name", ["sasa-resnet26", "sasa-resnet50"])
 def test_the_papers_networks_are_in_the_papers_spaces(name):
-    from hybrid_search.references import reference
+    from hybrid_search.networks.references import reference
 
     found = load_space(name)
     depth = name.removeprefix("sasa-resnet")
@@ -136,7 +136,7 @@ def test_the_extremes_found_by_descent_are_those_of_the_whole_space(monkeypatch)
         return cost(architecture, (1, 16, 12), 10).flops
 
     prices = sorted(price(architecture) for architecture in found.enumerate())
-    monkeypatch.setattr("hybrid_search.space.ENUMERABLE", 1)
+    monkeypatch.setattr("hybrid_search.spaces.space.ENUMERABLE", 1)
     assert price(found.extreme(price)[0]) == prices[0]
     assert price(found.extreme(price, largest=True)[0]) == prices[-1]
 

@@ -8,12 +8,12 @@ from fakes import tiny_space
 from ledgers import a_search, fill
 
 from hybrid_search import cli
+from hybrid_search.analysis.status import status_of
 from hybrid_search.cli import following
-from hybrid_search.engines import open_search, question
 from hybrid_search.errors import LedgerAway
 from hybrid_search.ledger import Ledger
-from hybrid_search.search import Outcome
-from hybrid_search.status import status_of
+from hybrid_search.runs.run import open_search, question
+from hybrid_search.search.search import Outcome
 
 SPACE = tiny_space()
 
@@ -126,7 +126,7 @@ def test_watching_ends_with_a_driver_that_ended_in_order_and_waits_out_an_outage
             raise seen
         return replace(status_of(ledger, search), course=seen)
 
-    monkeypatch.setattr("hybrid_search.status.status_of", look)
+    monkeypatch.setattr("hybrid_search.analysis.status.status_of", look)
     said = []
     found = list(following._looks(ledger, ledger.search().name, 0.0, said.append))
     assert [one.course for one in found] == ["idle", "running", "running", "interrupted", "running", "idle"]

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from hybrid_search.errors import ArchitectureError
-from hybrid_search.model import use_backend
-from hybrid_search.stems import make_stem
-from hybrid_search.stems.attention_layer import from_blocks, to_blocks
+from hybrid_search.networks.model import use_backend
+from hybrid_search.networks.stems import make_stem
+from hybrid_search.networks.stems.attention_layer import from_blocks, to_blocks
 
 
 def stem(channels=3, **options):

@@ -7,14 +7,14 @@ from itertools import pairwise
 import pytest
 from fakes import scored, tiny_space
 
-from hybrid_search.bounds import known_worst
 from hybrid_search.charts import hypervolume_numbers
-from hybrid_search.engines import open_search, question, run
 from hybrid_search.errors import SettingsError
 from hybrid_search.ledger import Ledger
-from hybrid_search.search import Outcome, Search
-from hybrid_search.space import SearchSpace, load_space
-from hybrid_search.stopping import LEAST, Stopping
+from hybrid_search.runs.run import open_search, question, run
+from hybrid_search.search.search import Outcome, Search
+from hybrid_search.search.stop_rules import LEAST, Stopping
+from hybrid_search.spaces.budget import known_worst
+from hybrid_search.spaces.space import SearchSpace, load_space
 
 SPACE = load_space("fashion-table")
 OPERATORS = {"conv": {"kernel_size": [3, 5]}, "local_attention": {"extent": [3, 5], "heads": 2}}

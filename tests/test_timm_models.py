@@ -30,7 +30,7 @@ def fresh(code, path=None):
 def test_timm_creates_a_network_by_reference_name_and_by_description_and_loads_what_was_saved(tmp_path):
     out = fresh(
         f"""
-        import hybrid_search.timm_models
+        import hybrid_search.networks.timm_models
         import timm, torch
         from pathlib import Path
         from timm.models._hub import save_for_hf
@@ -71,7 +71,7 @@ def test_timm_creates_a_network_by_reference_name_and_by_description_and_loads_w
 def test_nothing_else_imports_timm_or_torchvision():
     fresh(
         """
-        import sys, hybrid_search.model, hybrid_search.costs, hybrid_search.references
+        import sys, hybrid_search.networks.model, hybrid_search.networks.costs, hybrid_search.networks.references
         assert not {"timm", "torchvision"} & set(sys.modules)
         """
     )
@@ -100,7 +100,7 @@ def test_a_healthy_torchvision_is_left_as_it_is(tmp_path):
     """The healthy torchvision is a stand-in: none loads beside the CPU build of torch."""
     fresh(
         """
-        import sys, hybrid_search.timm_models as ours
+        import sys, hybrid_search.networks.timm_models as ours
         assert sys.modules["torchvision._meta_registrations"].described
         assert ours.import_torchvision() is False
         """,
@@ -111,7 +111,7 @@ def test_a_healthy_torchvision_is_left_as_it_is(tmp_path):
 def test_a_torchvision_without_its_operators_is_imported_without_their_descriptions(tmp_path):
     fresh(
         """
-        import sys, hybrid_search.timm_models as ours
+        import sys, hybrid_search.networks.timm_models as ours
         assert sys.modules["torchvision"].rest
         assert sys.modules["torchvision._meta_registrations"].left_out
         assert ours.import_torchvision() is True
@@ -124,7 +124,7 @@ def test_any_other_fault_of_torchvision_is_passed_on(tmp_path):
     fresh(
         """
         try:
-            import hybrid_search.timm_models
+            import hybrid_search.networks.timm_models
         except RuntimeError as error:
             assert str(error) == "another fault"
         else:

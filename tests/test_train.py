@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch import nn
 
-from hybrid_search import train
 from hybrid_search.data import load
 from hybrid_search.errors import NotFinite, SettingsError, TrialError
-from hybrid_search.record import Settings
-from hybrid_search.train import Trainer, score, seed_for, steady
-from hybrid_search.train.batches import Images, edges
-from hybrid_search.train.recipe import Average, learning_rate, make_optimizer
+from hybrid_search.records import Settings
+from hybrid_search.training import loop as train
+from hybrid_search.training.batches import Images, edges
+from hybrid_search.training.loop import Trainer, score, seed_for, steady
+from hybrid_search.training.recipe import Average, learning_rate, make_optimizer
 
 CPU = torch.device("cpu")
 SMALL = Settings(
@@ -275,8 +275,8 @@ def test_mixed_precision_trains_on_a_cpu_too(precision):
 
 def test_data_and_augmentation_take_a_tenth_of_the_time_at_most():
     """On a real network of the default space; the share on the small one of these tests would say nothing."""
-    from hybrid_search.architecture import Architecture
-    from hybrid_search.model import build_model
+    from hybrid_search.networks.architecture import Architecture
+    from hybrid_search.networks.model import build_model
 
     stage = {"operator": "conv", "depth": 1, "width": 16}
     model = build_model(Architecture.from_dict({"stem": {"kind": "conv3x3", "width": 8}, "stages": [stage]}), 1, 10)

@@ -3,16 +3,16 @@
 import pytest
 from fakes import scored, tiny_space
 
-from hybrid_search.costs import fitted
-from hybrid_search.engines import open_search, question, run
 from hybrid_search.errors import LedgerError, SettingsError
 from hybrid_search.ledger import Ledger
-from hybrid_search.record import Settings
+from hybrid_search.networks.costs import fitted
+from hybrid_search.records import Settings
+from hybrid_search.runs.run import open_search, question, run
 from hybrid_search.samplers import SAMPLERS
-from hybrid_search.search import Outcome
-from hybrid_search.space import Answers
-from hybrid_search.tuning import offered, recipe_of, tunable, untuned
-from hybrid_search.warm import known_designs
+from hybrid_search.search.search import Outcome
+from hybrid_search.spaces.known_designs import known_designs
+from hybrid_search.spaces.recipe_tuning import offered, recipe_of, tunable, untuned
+from hybrid_search.spaces.space import Answers
 
 SPACE = tiny_space()
 BOTH = ("learning_rate", "weight_decay")

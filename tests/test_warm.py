@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 from fakes import scored, tiny_space
 
-from hybrid_search.costs import price
-from hybrid_search.engines import open_search, question, run
 from hybrid_search.errors import LedgerError
 from hybrid_search.ledger import Ledger
-from hybrid_search.record import SearchRecord
-from hybrid_search.references import reference
-from hybrid_search.search import Outcome
-from hybrid_search.space import SearchSpace, load_space
-from hybrid_search.warm import known_designs, known_names
+from hybrid_search.networks.costs import price
+from hybrid_search.networks.references import reference
+from hybrid_search.records import SearchRecord
+from hybrid_search.runs.run import open_search, question, run
+from hybrid_search.search.search import Outcome
+from hybrid_search.spaces.known_designs import known_designs, known_names
+from hybrid_search.spaces.space import SearchSpace, load_space
 
 OPERATORS = {"conv": {"kernel_size": [3, 5]}, "local_attention": {"extent": [3, 5, 7], "heads": [1, 2]}}
 
@@ -169,7 +169,7 @@ def test_the_page_says_what_a_trial_is_known_as_and_the_recipe_it_was_tuned_to(l
     pytest.importorskip("dash", reason="the page needs dash: pip install -e '.[page]'")
     from hybrid_search.charts import LIGHT
     from hybrid_search.dashboard.detail import detail
-    from hybrid_search.dashboard.watch import Watch
+    from hybrid_search.dashboard.snapshot import Watch
 
     more = {"engine": "local", "ledger": ledger, "evaluate": scored()}
     search = run(tiny_space(), trials=5, tune_recipe=True, **more)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hybrid_search.bounds import known_worst
+from hybrid_search.analysis.confidence import read_standings
 from hybrid_search.charts.bands import Band, band_numbers, bands_figure
 from hybrid_search.charts.cost_by_stage import cost_by_stage_figure
 from hybrid_search.charts.curve import curve_figure, curve_numbers
@@ -17,10 +17,10 @@ from hybrid_search.charts.front_figure import front_figure
 from hybrid_search.charts.hypervolume import hypervolume_figure, hypervolume_numbers
 from hybrid_search.charts.mixes import operators_of
 from hybrid_search.charts.theme import DARK, LIGHT, THEMES, Theme
-from hybrid_search.confidence import read_standings
 from hybrid_search.ledger import Ledger
 from hybrid_search.objectives import OBJECTIVES
-from hybrid_search.record import SearchRecord
+from hybrid_search.records import SearchRecord
+from hybrid_search.spaces.budget import known_worst
 
 __all__ = [
     "CHARTS",

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from hybrid_search.architecture import Architecture, Stage
 from hybrid_search.charts.mixes import attends
-from hybrid_search.costs import blocks, cost
+from hybrid_search.networks.architecture import Architecture, Stage
+from hybrid_search.networks.costs import blocks, cost
 from hybrid_search.ops.operator import Layer
 
 NOTABLE = ("extent", "heads", "kernel_size")  # options worth a line even at their defaults

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from hybrid_search.confidence import Standing
+from hybrid_search.analysis.confidence import Standing
 from hybrid_search.errors import one_of
-from hybrid_search.front import pareto_front
 from hybrid_search.ledger import Point
 from hybrid_search.objectives import OBJECTIVES, Objective
+from hybrid_search.pareto import pareto_front
 
 if TYPE_CHECKING:
     pass

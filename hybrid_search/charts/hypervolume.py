@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from hybrid_search.charts.front import has_all
 from hybrid_search.charts.theme import Theme, axis, layout, nothing_yet
-from hybrid_search.front import as_costs, hypervolume, reference_point
 from hybrid_search.ledger import Point
 from hybrid_search.objectives import objectives as objectives_of
 from hybrid_search.objectives import scaled
+from hybrid_search.pareto import as_costs, hypervolume, reference_point
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -8,10 +8,11 @@ from typing import Any
 
 import typer
 
-from hybrid_search.cli import confirming, following, keeping, looking, replaying, searching, taking
+from hybrid_search._internal.redaction import redacted
+from hybrid_search.cli import confirm, db, looking, replay, status, taking
+from hybrid_search.cli import run as run_command
 from hybrid_search.cli.unseen import words_of_command
 from hybrid_search.errors import HybridSearchError, UserError
-from hybrid_search.redaction import redacted
 
 # Typer carries a click of its own in newer versions and uses the installed one in older ones: ask it which.
 ClickException: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
-for room in (searching, following, confirming, looking, taking, replaying, keeping):
+for room in (run_command, status, confirm, looking, taking, replay, db):
     room.add_to(app)
 
 

@@ -7,7 +7,7 @@ from hybrid_search.cli.printing import Format
 from hybrid_search.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
-    from hybrid_search.confidence import Standing
+    from hybrid_search.analysis.confidence import Standing
 
 
 def certainty(standing: "Standing | None", names: Sequence[str], form: Format) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from hybrid_search.errors import ArchitectureError, UnknownName, nearest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hybrid_search.architecture import Architecture
     from hybrid_search.ledger import Ledger
-    from hybrid_search.record import SearchRecord
+    from hybrid_search.networks.architecture import Architecture
+    from hybrid_search.records import SearchRecord
 
 SAMPLED = 400  # random designs that the share within a budget is estimated from
 
@@ -29,8 +29,8 @@ def add_to(app: typer.Typer) -> None:
 
 def spaces(form: FormatOption = Format.table) -> None:
     """List the spaces that come with the package."""
-    from hybrid_search.space import load_space
-    from hybrid_search.space import spaces as shipped
+    from hybrid_search.spaces.space import load_space
+    from hybrid_search.spaces.space import spaces as shipped
 
     rows = []
     for name in shipped():
@@ -51,10 +51,10 @@ def space(
     form: FormatOption = Format.table,
 ) -> None:
     """Show one space: its questions, its size, its smallest and largest cost, the share within a budget."""
-    from hybrid_search.costs import cost as price
     from hybrid_search.errors import DataError, SettingsError
+    from hybrid_search.networks.costs import cost as price
     from hybrid_search.objectives import OBJECTIVES
-    from hybrid_search.space import load_space
+    from hybrid_search.spaces.space import load_space
 
     for what, bound in (("max-flops", max_flops), ("max-params", max_params)):
         if bound is not None and not bound > 0:
@@ -111,7 +111,7 @@ def space(
 
 def _questions(found: Any) -> dict[str, tuple[Any, ...]]:
     """Every question the space can ask, met by walking from each answer of each question."""
-    from hybrid_search.space import Answers
+    from hybrid_search.spaces.space import Answers
 
     seen: dict[str, tuple[Any, ...]] = {}
     queue: list[dict[str, Any]] = [{}]
@@ -145,8 +145,8 @@ def cost(
     size = (channels if channels is not None else size[0], *rows_cols)
     count = classes if classes is not None else count
     whole("--input", size[1])
-    from hybrid_search.costs import cost as price
-    from hybrid_search.costs import explain as compare
+    from hybrid_search.networks.costs import cost as price
+    from hybrid_search.networks.costs import explain as compare
 
     found = price(architecture, size, count)
     rows = [
@@ -179,8 +179,8 @@ def cost(
 
 def find_design(design: str, db: str | None) -> tuple["Architecture", tuple[int, int, int], int]:
     """The architecture that a word of the command line means, its input size and classes."""
-    from hybrid_search.architecture import Architecture
-    from hybrid_search.references import reference, references
+    from hybrid_search.networks.architecture import Architecture
+    from hybrid_search.networks.references import reference, references
 
     if design in references():
         return reference(design), (3, 224, 224), 1000
@@ -228,12 +228,12 @@ def front(
 
 def print_front(ledger: "Ledger", record: "SearchRecord", form: Format, tell: Callable[[str], None] = say) -> None:
     """Print the front of one search; JSON is a list of objects with trial, objectives, digest and architecture."""
-    from hybrid_search.architecture import Architecture
+    from hybrid_search.analysis.confidence import read_standings
     from hybrid_search.cli.certainty import aligned, certainty, confirmed_row
-    from hybrid_search.confidence import read_standings
-    from hybrid_search.front import front_rows
+    from hybrid_search.networks.architecture import Architecture
     from hybrid_search.objectives import OBJECTIVES
-    from hybrid_search.warm import known_names
+    from hybrid_search.pareto import front_rows
+    from hybrid_search.spaces.known_designs import known_names
 
     names = list(dict.fromkeys([*record.objectives, "accuracy", "flops", "params"]))
     found = ledger.contenders(record.id, sorted(names), record.objectives)
@@ -306,7 +306,7 @@ def doctor(
     db: Database = None,
 ) -> None:
     """What this machine has: devices, kernels in use, database, packages."""
-    from hybrid_search.health import build_kernels, findings
+    from hybrid_search.cli.machine import build_kernels, findings
 
     built = build_kernels() if build else []
     print_rows([{"what": what, "found": found} for what, found in findings(db) + built], form)

@@ -57,7 +57,7 @@ def shown_log(level: str | None, console: "Console") -> Iterator[None]:
     from rich.highlighter import NullHighlighter
     from rich.logging import RichHandler
 
-    from hybrid_search.journal import LOG, AsText, level_of
+    from hybrid_search._internal.event_log import LOG, AsText, level_of
 
     handler = RichHandler(level_of(level), console, show_path=False, markup=False, highlighter=NullHighlighter())
     handler.setFormatter(AsText())

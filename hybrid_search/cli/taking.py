@@ -23,7 +23,7 @@ def export(
     db: Database = None,
 ) -> None:
     """Write a trained network as an ordinary model: safetensors, JSON, a card, and the proof that it is the same."""
-    from hybrid_search.export import export_trial
+    from hybrid_search.export.model_folder import export_trial
     from hybrid_search.ledger import Ledger
 
     if len(targets) > 2:

@@ -34,7 +34,7 @@ def create_app(
     _check_installed()
     token = checked_token(host, token)
     from hybrid_search.dashboard.application import make
-    from hybrid_search.dashboard.watch import Watch
+    from hybrid_search.dashboard.snapshot import Watch
 
     return make(Watch(url), host, token, search)
 

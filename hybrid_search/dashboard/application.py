@@ -4,9 +4,10 @@ from pathlib import Path
 
 from dash import Dash
 
-from hybrid_search.dashboard import callbacks, page
-from hybrid_search.dashboard.guard import guard
-from hybrid_search.dashboard.watch import Watch
+from hybrid_search.dashboard import callbacks
+from hybrid_search.dashboard import layout as page
+from hybrid_search.dashboard.http_guard import guard
+from hybrid_search.dashboard.snapshot import Watch
 
 
 def make(watch: Watch, host: str, token: str | None, opened: str | None = None) -> Dash:

@@ -10,11 +10,11 @@ from dash.exceptions import PreventUpdate
 
 from hybrid_search.charts import THEMES, default_axes
 from hybrid_search.charts.front import AXES, COLOURS
-from hybrid_search.dashboard import page
+from hybrid_search.dashboard import layout as page
 from hybrid_search.dashboard.detail import detail
 from hybrid_search.dashboard.download import as_csv, as_json
-from hybrid_search.dashboard.drawing import drawn, only
-from hybrid_search.dashboard.watch import Watch
+from hybrid_search.dashboard.snapshot import Watch
+from hybrid_search.dashboard.updates import drawn, only
 from hybrid_search.objectives import OBJECTIVES
 
 

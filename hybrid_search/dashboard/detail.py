@@ -7,6 +7,7 @@ from typing import Any
 
 from dash import dcc, html
 
+from hybrid_search.analysis.confidence import TEST, Standing
 from hybrid_search.charts import (
     Design,
     Theme,
@@ -19,16 +20,15 @@ from hybrid_search.charts import (
 )
 from hybrid_search.charts.design import Part
 from hybrid_search.charts.diagram import percent
-from hybrid_search.confidence import TEST, Standing
-from hybrid_search.dashboard.page import attributes, graph
+from hybrid_search.dashboard.layout import attributes, graph
+from hybrid_search.dashboard.snapshot import Watch
 from hybrid_search.dashboard.summary import SYMBOLS
-from hybrid_search.dashboard.watch import Watch
 from hybrid_search.errors import UserError
 from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.connect import database_url
 from hybrid_search.objectives import OBJECTIVES, scaled
-from hybrid_search.record import SearchRecord, TrialRecord
-from hybrid_search.warm import known_names
+from hybrid_search.records import SearchRecord, TrialRecord
+from hybrid_search.spaces.known_designs import known_names
 
 
 def detail(watch: Watch, search: SearchRecord | None, pinned: Sequence[int], theme: Theme) -> list[Any]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hybrid_search.objectives import OBJECTIVES
-from hybrid_search.record import SearchRecord, TrialRecord
+from hybrid_search.records import SearchRecord, TrialRecord
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 

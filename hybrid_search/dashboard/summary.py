@@ -6,7 +6,7 @@ from dash import html
 
 from hybrid_search.charts.front import FrontNumbers
 from hybrid_search.charts.hypervolume import HypervolumeNumbers, volume_text
-from hybrid_search.dashboard.watch import View
+from hybrid_search.dashboard.snapshot import View
 from hybrid_search.ledger.leases import shown
 from hybrid_search.objectives import OBJECTIVES
 

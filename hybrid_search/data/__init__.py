@@ -16,14 +16,14 @@ from importlib.metadata import entry_points
 import numpy as np
 
 from hybrid_search.data.cifar import CIFAR
+from hybrid_search.data.dataset import Contents, Dataset, Indices, Part, Pixels, Size, Source, Split
 from hybrid_search.data.digits import DIGITS
-from hybrid_search.data.folder import IMAGEFOLDER
 from hybrid_search.data.idx import FASHION_MNIST
+from hybrid_search.data.image_folder import IMAGEFOLDER
 from hybrid_search.data.npz import NPZ
 from hybrid_search.data.splits import CUT, MOST, cut, thin
-from hybrid_search.data.values import Contents, Dataset, Indices, Part, Pixels, Size, Source, Split
 from hybrid_search.errors import DataError, one_of
-from hybrid_search.record import Settings
+from hybrid_search.records import Settings
 
 __all__ = [
     "DATASETS",

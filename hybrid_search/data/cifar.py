@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from hybrid_search.data.dataset import Contents, Part, Source
 from hybrid_search.data.fetch import cache_folder, fetch
-from hybrid_search.data.values import Contents, Part, Source
 from hybrid_search.errors import DataError
-from hybrid_search.record import Settings
+from hybrid_search.records import Settings
 
 SIDE = 32
 PIXELS = 3 * SIDE * SIDE

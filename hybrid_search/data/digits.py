@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_search.data.values import Contents, Part, Source
+from hybrid_search.data.dataset import Contents, Part, Source
 from hybrid_search.errors import DataError
-from hybrid_search.record import Settings
+from hybrid_search.records import Settings
 
 SIZE = 16  # the scans are 8 x 8; doubled, so that a network can stride twice
 CLASSES = tuple(str(digit) for digit in range(10))

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hybrid_search._internal.torchvision_compat import import_torchvision
 from hybrid_search.errors import DataError
-from hybrid_search.vision import import_torchvision
 
 try:
     import fcntl

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_search.data.dataset import Contents, Part, Source
 from hybrid_search.data.fetch import cache_folder, fetch
-from hybrid_search.data.values import Contents, Part, Source
 from hybrid_search.errors import DataError
-from hybrid_search.record import Settings
+from hybrid_search.records import Settings
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 PARTS = {"train": "train", "test": "t10k"}

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_search.data.values import Contents, Labels, Part, Pixels, Source
+from hybrid_search.data.dataset import Contents, Labels, Part, Pixels, Source
 from hybrid_search.errors import DataError, nearest
-from hybrid_search.record import Settings
+from hybrid_search.records import Settings
 
 CHANNELS = (1, 2, 3, 4)
 KEYS = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test", "classes")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hybrid_search.data.values import Indices, Labels
+from hybrid_search.data.dataset import Indices, Labels
 from hybrid_search.errors import DataError
 
 # A validation or test split that a data set does not have is a fifth of it, at most this many images.

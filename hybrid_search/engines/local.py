@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hybrid_search.engines.drive import Driven, Plan, finish
+from hybrid_search.engines.driver import Driven, Plan, finish
+from hybrid_search.engines.worker import Advancing
 from hybrid_search.errors import SettingsError
-from hybrid_search.search import Trial
-from hybrid_search.worker import Advancing
+from hybrid_search.search.search import Trial
 
 
 @contextmanager

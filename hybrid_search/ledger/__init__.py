@@ -27,12 +27,14 @@ from sqlalchemy import (
     update,
 )
 
+from hybrid_search._internal.event_log import tell
+from hybrid_search._internal.redaction import hide, redacted
 from hybrid_search.errors import LedgerError, UnknownName, nearest
-from hybrid_search.journal import tell
 from hybrid_search.ledger import leases
 from hybrid_search.ledger.connect import database_url, open_engine, patience_with, shown, without_password
-from hybrid_search.ledger.driver import Driver
-from hybrid_search.ledger.patience import patiently, repeated
+from hybrid_search.ledger.process_identity import Driver
+from hybrid_search.ledger.retry import patiently, repeated
+from hybrid_search.ledger.rows import FailedAttempt, Kept, Lease, Opening, Point, Proposal, Repeats
 from hybrid_search.ledger.tables import (
     FailureRow,
     MeasurementRow,
@@ -42,10 +44,8 @@ from hybrid_search.ledger.tables import (
     SearchRow,
     TrialRow,
 )
-from hybrid_search.ledger.values import FailedAttempt, Kept, Lease, Opening, Point, Proposal, Repeats
 from hybrid_search.objectives import OBJECTIVES
-from hybrid_search.record import SearchRecord, Settings, State, TrialRecord
-from hybrid_search.redaction import hide, redacted
+from hybrid_search.records import SearchRecord, Settings, State, TrialRecord
 
 __all__ = ["FailedAttempt", "Kept", "Lease", "Ledger", "Opening", "Point", "Proposal", "Repeats"]
 

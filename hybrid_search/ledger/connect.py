@@ -13,10 +13,10 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
+from hybrid_search._internal.event_log import tell
 from hybrid_search.errors import HybridSearchError, LedgerError
-from hybrid_search.journal import tell
-from hybrid_search.ledger.patience import Patience, first_line, usual_patience
 from hybrid_search.ledger.postgres import is_starting, postgres_engine
+from hybrid_search.ledger.retry import Patience, first_line, usual_patience
 from hybrid_search.ledger.schema import HEAD, revision_of, upgrade
 from hybrid_search.ledger.sqlite import network_of, sqlite_engine
 

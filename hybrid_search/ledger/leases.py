@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import Connection, func, select, update
 
 from hybrid_search.errors import LedgerError, LostLease
+from hybrid_search.ledger.rows import Lease
 from hybrid_search.ledger.tables import SearchRow, TrialRow
-from hybrid_search.ledger.values import Lease
 
 
 def clock(db: Connection) -> datetime:

@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from hybrid_search.record import NAME, SEARCH_NAME
+from hybrid_search.records import NAME, SEARCH_NAME
 
 HEAD = "0004"  # the newest Alembic revision; a test holds it equal to the scripts
 

@@ -11,7 +11,7 @@ from optuna.samplers import BaseSampler
 
 from hybrid_search.errors import SettingsError, one_of
 from hybrid_search.samplers.grid import GridSampler
-from hybrid_search.samplers.known_cost import KnownCostSampler
+from hybrid_search.samplers.known_cost.sampler import KnownCostSampler
 
 __all__ = ["DEFAULT", "SAMPLERS", "Facts", "GridSampler", "KnownCostSampler", "make_known_cost", "make_sampler"]
 

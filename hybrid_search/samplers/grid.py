@@ -10,7 +10,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from hybrid_search.errors import SettingsError
-from hybrid_search.samplers.walks import Chooser, Endless, Params, Space, draw, key_of, ways
+from hybrid_search.samplers.define_by_run import Chooser, Endless, Params, Space, draw, key_of, ways
 
 
 class GridSampler(BaseSampler):

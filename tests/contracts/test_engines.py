@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from fakes import broken, graded, kept_every_rung, resumable, scored, tiny_space, wide_space
 
-from hybrid_search.engines import ENGINES, run
+from hybrid_search.engines import ENGINES
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.ledger import Ledger
-from hybrid_search.record import Evaluation
+from hybrid_search.records import Evaluation
+from hybrid_search.runs.run import run
 
 SPACE = tiny_space()
 

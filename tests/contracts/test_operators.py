@@ -5,10 +5,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from hybrid_search.errors import ArchitectureError
-from hybrid_search.model import use_backend
+from hybrid_search.networks.model import use_backend
+from hybrid_search.networks.stems import STEMS, make_stem
 from hybrid_search.ops import OPERATORS, make_operator, options_of
 from hybrid_search.ops.operator import option_names
-from hybrid_search.stems import STEMS, make_stem
 
 WIDTH = 16
 OPERATOR_OPTIONS = {

@@ -8,9 +8,9 @@ import pytest
 import torch
 from killing import said_by
 
-from hybrid_search.checkpoints import Checkpoint, Keeping
-from hybrid_search.checkpoints.packing import Owner
 from hybrid_search.errors import CheckpointError
+from hybrid_search.training.checkpoints import Checkpoint, Keeping
+from hybrid_search.training.checkpoints.packing import Owner
 
 pytestmark = pytest.mark.faults
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from noted import large_space
 
-from hybrid_search.engines import run
 from hybrid_search.ledger import Ledger
+from hybrid_search.runs.run import run
 
 pytestmark = pytest.mark.faults
 

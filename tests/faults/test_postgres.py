@@ -13,9 +13,9 @@ import pytest
 import ray
 from fakes import wide_space
 
-from hybrid_search.engines import run
-from hybrid_search.engines.keeping import UNKEPT
 from hybrid_search.ledger import Ledger
+from hybrid_search.runs.checkpoint_root import UNKEPT
+from hybrid_search.runs.run import run
 
 pytestmark = [pytest.mark.faults, pytest.mark.server]
 RUNGS = 4

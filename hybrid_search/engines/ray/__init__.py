@@ -11,14 +11,14 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from hybrid_search.engines.drive import Driven, Plan, finish
-from hybrid_search.engines.ray.crew import Crew, Worker
-from hybrid_search.engines.ray.deaths import why_gone
+from hybrid_search.engines.driver import Driven, Plan, finish
+from hybrid_search.engines.ray.failure_reasons import why_gone
 from hybrid_search.engines.ray.session import connected, ready
+from hybrid_search.engines.ray.worker_pool import Crew, Worker
+from hybrid_search.engines.worker import Report
+from hybrid_search.engines.worker.actor import fetched
 from hybrid_search.errors import HybridSearchError
-from hybrid_search.search import Trial
-from hybrid_search.worker import Report
-from hybrid_search.worker.actor import fetched
+from hybrid_search.search.search import Trial
 
 __all__ = ["drive", "ready"]
 

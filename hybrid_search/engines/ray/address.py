@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from hybrid_search.engines.drive import Plan
+from hybrid_search.engines.driver import Plan
 from hybrid_search.errors import SettingsError
 
 LISTEN_SECONDS = 3.0  # an address where nothing listens by then, and a cluster that has not

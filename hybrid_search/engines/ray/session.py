@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from hybrid_search.engines.drive import Plan
+from hybrid_search.engines.driver import Plan
 from hybrid_search.engines.ray.address import SAY_LITTLE, address_of, check_form, check_same, choose_mode, join, quiet
 from hybrid_search.engines.ray.guard import CREDENTIALS, guarded
 from hybrid_search.errors import SettingsError

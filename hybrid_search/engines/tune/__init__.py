@@ -6,9 +6,10 @@ With callbacks (Weights & Biases, MLflow, TensorBoard) and a storage of your own
 
     from ray import tune
     from hybrid_search import Ledger, load_space
-    from hybrid_search.engines import Plan, led_search, question
+    from hybrid_search.engines.driver import Plan
+    from hybrid_search.runs.run import led_search, question
     from hybrid_search.engines.tune import TuneScheduler, TuneSearcher, trainable
-    from hybrid_search.evaluate import evaluate
+    from hybrid_search.training.evaluate import evaluate
 
     plan = Plan(evaluate)
     with led_search(question(load_space("digits"), trials=50), Ledger(), plan) as search:  # one driver at a time
@@ -35,7 +36,7 @@ at 0. The ledger is the one truth: nothing of the search is kept in Tune's files
 to go on, run the same program again; `Tuner.restore` is not needed and not served.
 """
 
-from hybrid_search.engines.drive import Driven, Plan
+from hybrid_search.engines.driver import Driven, Plan
 from hybrid_search.engines.ray.session import ready
 
 __all__ = ["TuneScheduler", "TuneSearcher", "drive", "ready", "trainable"]

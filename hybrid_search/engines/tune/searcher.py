@@ -18,13 +18,13 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from hybrid_search.engines.drive import Driven, Plan, finish
-from hybrid_search.engines.ray.deaths import why_gone
+from hybrid_search.engines.driver import Driven, Plan, finish
+from hybrid_search.engines.ray.failure_reasons import why_gone
+from hybrid_search.engines.worker import Report
+from hybrid_search.engines.worker.actor import fetched
+from hybrid_search.engines.worker.tune_mailbox import Box
 from hybrid_search.errors import HybridSearchError
-from hybrid_search.search import Trial
-from hybrid_search.worker import Report
-from hybrid_search.worker.actor import fetched
-from hybrid_search.worker.box import Box
+from hybrid_search.search.search import Trial
 
 
 def _never(architecture: Any, settings: Any) -> Any:

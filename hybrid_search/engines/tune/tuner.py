@@ -15,7 +15,7 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.stopper import Stopper
 
-from hybrid_search.engines.drive import Driven, Plan
+from hybrid_search.engines.driver import Driven, Plan
 from hybrid_search.engines.ray.session import fits, need_of
 from hybrid_search.engines.tune.searcher import TuneScheduler, TuneSearcher
 from hybrid_search.engines.tune.worker import trainable

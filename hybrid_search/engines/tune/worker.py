@@ -3,8 +3,8 @@
 from ray import tune
 
 from hybrid_search.engines.tune.searcher import TuneSearcher
-from hybrid_search.worker import Evaluate
-from hybrid_search.worker.trainable import TrialTrainable
+from hybrid_search.engines.worker import Evaluate
+from hybrid_search.engines.worker.trainable import TrialTrainable
 
 
 def trainable(evaluate: Evaluate, searcher: TuneSearcher) -> type[tune.Trainable]:

@@ -1,0 +1,1 @@
+"""Helpers that no user imports: redaction, the event log, torchvision beside any build of torch."""

@@ -1,0 +1,1 @@
+"""Analysis of finished or running searches: confidence, replay, status."""

@@ -1,0 +1,223 @@
+"""A search copied from one database into another, with all its rows, in one transaction.
+
+Copied again, only what is new or changed is written. A copy that has gone on by itself is left alone.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import NAMESPACE_OID, uuid5
+
+from sqlalchemy import Connection, Table, delete, func, insert, select, text, update
+
+from hybrid_search.errors import LedgerError
+from hybrid_search.ledger import leases
+from hybrid_search.ledger.retry import is_outage
+from hybrid_search.ledger.tables import Base, FailureRow, MeasurementRow, SearchRow, TrialRow
+from hybrid_search.records import search_name
+
+if TYPE_CHECKING:
+    from hybrid_search.ledger import Ledger
+
+Rows = list[dict[str, Any]]
+AT_ONCE = 500  # trials
+TABLES: Mapping[str, Table] = Base.metadata.tables
+SEARCH, TRIAL, MEASUREMENT, FAILURE = (
+    TABLES[row.__tablename__] for row in (SearchRow, TrialRow, MeasurementRow, FailureRow)
+)
+LEASES = ("driver", "driver_until", "expires")  # a copy is held by nobody
+OF_A_TRIAL = [table for table in TABLES.values() if "trial_id" in table.c]
+OF_A_SEARCH = [table for table in TABLES.values() if "search_id" in table.c and table is not TRIAL]
+
+
+class Copied(NamedTuple):
+    """What a copy wrote: trials that were new or had changed, those that had not, weights; and the copy's own id."""
+
+    search_id: int
+    written: int
+    unchanged: int
+    weights: int
+
+
+def copy_search(
+    source: "Ledger",
+    target: "Ledger",
+    name: str | None,
+    as_name: str | None,
+    copy_weights: Callable[[int, int, Mapping[int, str]], int],
+) -> Copied:
+    """Copy the search of this name (None: the newest), under another name if one is given.
+
+    copy_weights: called with both ids and the weights kept by trial number, before the rows are there; it returns how
+    many it wrote. Raises LedgerError where the target has another search of the name, a copy that has gone on by
+    itself, or one that is being run.
+    """
+    found = source.search(name)
+    wanted = search_name(as_name or found.name)
+    uid = found.uid if wanted == found.name else uuid5(NAMESPACE_OID, f"{found.uid}/{wanted}").hex
+
+    def work(here: Connection, there: Connection) -> Copied:
+        if there.dialect.name == "postgresql":  # it waits while the other side is read and weights are written
+            there.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        copy = _Copy(here, there, found.id, wanted, uid, target.shown)
+        search_id = copy.search()
+        copy.of_the_search()
+        written, unchanged = copy.trials()
+        kept = select(TRIAL.c.number, TRIAL.c.weights).where(
+            TRIAL.c.search_id == found.id, TRIAL.c.weights.is_not(None)
+        )
+        weights = copy_weights(found.id, search_id, {row.number: row.weights for row in here.execute(kept)})
+        return Copied(search_id, written, unchanged, weights)
+
+    def once() -> Copied:
+        with source.transaction() as here, target.transaction() as there:
+            return work(here, there)
+
+    def hide(text: str) -> str:
+        return source.patience.hide(target.patience.hide(text))
+
+    # Both from the start where either went away: which of them did, an error does not say.
+    patience = replace(target.patience, hide=hide)
+    return patience.wait_for(once, is_outage, f"{source.shown} or {target.shown}")
+
+
+class _Copy:
+    """One copy in progress: `here` is read, `there` written."""
+
+    def __init__(self, here: Connection, there: Connection, source_id: int, name: str, uid: str, shown: str) -> None:
+        self._here, self._there = here, there
+        self._source_id, self._name, self._uid, self._shown = source_id, name, uid, shown
+        self._id = 0
+
+    def search(self) -> int:
+        """The search's own row, made or brought up to date; its id there."""
+        (row,) = _plain(self._here, SEARCH, SEARCH.c.id == self._source_id)
+        row |= {"name": self._name, "uid": self._uid}
+        found = _plain(self._there, SEARCH, SEARCH.c.name == self._name)
+        if not found:
+            self._there.execute(insert(SEARCH), row)
+        elif found[0]["uid"] != self._uid:
+            raise LedgerError(
+                f"a copy needs a name of its own; {self._name!r} in {self._shown} is another search. Copy under "
+                "another name: --as NAME."
+            )
+        self._id = self._there.execute(select(SEARCH.c.id).where(SEARCH.c.name == self._name)).scalar_one()
+        lease = leases.held(self._there, self._id)
+        if lease.live:
+            raise LedgerError(
+                f"a copy is written while nobody runs it; {self._name!r} in {self._shown} is run by "
+                f"{leases.shown(lease.driver)}."
+            )
+        if found and found[0] != row:
+            self._there.execute(update(SEARCH).where(SEARCH.c.id == self._id), row)
+        return self._id
+
+    def of_the_search(self) -> None:
+        """What belongs to the search and to no trial, in order: what is not there yet is added."""
+        for table in OF_A_SEARCH:
+            rows = _plain(self._here, table, table.c.search_id == self._source_id)
+            there = Counter(map(_key, _plain(self._there, table, table.c.search_id == self._id)))
+            new = []
+            for row in rows:
+                if there[_key(row)] > 0:
+                    there[_key(row)] -= 1
+                else:
+                    new.append(row | {"search_id": self._id})
+            if there.total():
+                raise self._forked(f"a row of {table.name}")
+            if new:
+                self._there.execute(insert(table), new)
+
+    def trials(self) -> tuple[int, int]:
+        """Every trial with what belongs to it: how many were written, how many stayed as they were."""
+        highest = [
+            db.execute(
+                select(func.coalesce(func.max(TRIAL.c.number), -1)).where(TRIAL.c.search_id == search)
+            ).scalar_one()
+            for db, search in ((self._here, self._source_id), (self._there, self._id))
+        ]
+        if highest[1] > highest[0]:
+            raise self._forked(f"trial {highest[1]}")
+        changed = self._there.execute(select(func.coalesce(func.max(TRIAL.c.changed), 0))).scalar_one()
+        written = unchanged = 0
+        numbers = select(TRIAL.c.number).where(TRIAL.c.search_id == self._source_id).order_by(TRIAL.c.number)
+        every = self._here.execute(numbers).scalars().all()
+        for some in (every[i : i + AT_ONCE] for i in range(0, len(every), AT_ONCE)):
+            here = self._whole(self._here, self._source_id, some)
+            there = self._whole(self._there, self._id, some) if some[0] <= highest[1] else {}
+            new = [number for number in some if here[number] != there.get(number)]
+            for number in new:
+                self._check(number, here[number], there.get(number))
+            changes = iter(range(changed + 1, changed + len(new) + 1))
+            self._write(new, here, there, changes)
+            changed += len(new)
+            written += len(new)
+            unchanged += len(some) - len(new)
+        return written, unchanged
+
+    def _whole(self, db: Connection, search_id: int, numbers: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Trials by number: their own row under "trial", and under every other table's name its rows of them."""
+        which = (TRIAL.c.search_id == search_id, TRIAL.c.number.in_(numbers))
+        ids = {row.id: row.number for row in db.execute(select(TRIAL.c.id, TRIAL.c.number).where(*which))}
+        trials: dict[int, dict[str, Any]] = {row["number"]: {"trial": row} for row in _plain(db, TRIAL, *which)}
+        for table in OF_A_TRIAL:
+            rows: dict[int, Rows] = defaultdict(list)
+            for row in _plain(db, table, table.c.trial_id.in_(ids)):
+                rows[ids[row.pop("trial_id")]].append(row)
+            for number, trial in trials.items():
+                trial[table.name] = sorted(rows[number], key=_key)
+        return trials
+
+    def _check(self, number: int, here: Mapping[str, Any], there: Mapping[str, Any] | None) -> None:
+        """LedgerError where the copy of a trial holds what its original does not."""
+        if there is None:
+            return
+        a, b = here["trial"], there["trial"]
+        same = all(a[name] == b[name] for name in ("digest", "seed")) and b["attempt"] <= a["attempt"]
+        if b["state"] != "running":
+            same = same and (a["state"], a["finished"]) == (b["state"], b["finished"])
+        for table in (MEASUREMENT, FAILURE):  # a retraining of the copy's own, or the failure of one
+            known = set(map(_key, here[table.name]))
+            same = same and all(_key(row) in known for row in there[table.name])
+        if not same:
+            raise self._forked(f"trial {number}")
+
+    def _write(
+        self, numbers: Sequence[int], here: Mapping[int, Any], there: Mapping[int, Any], changes: Iterator[int]
+    ) -> None:
+        new = [n for n in numbers if n not in there]
+        rows = {n: here[n]["trial"] | {"search_id": self._id, "changed": next(changes)} for n in numbers}
+        if new:
+            self._there.execute(insert(TRIAL), [rows[n] for n in new])
+        which = (TRIAL.c.search_id == self._id, TRIAL.c.number.in_(numbers))
+        ids = {row.number: row.id for row in self._there.execute(select(TRIAL.c.number, TRIAL.c.id).where(*which))}
+        for number in set(numbers) - set(new):
+            self._there.execute(update(TRIAL).where(TRIAL.c.id == ids[number]), rows[number])
+        for table in OF_A_TRIAL:
+            other = [n for n in numbers if here[n][table.name] != (there[n][table.name] if n in there else [])]
+            self._there.execute(delete(table).where(table.c.trial_id.in_([ids[n] for n in other])))
+            of_them = [row | {"trial_id": ids[n]} for n in other for row in here[n][table.name]]
+            if of_them:
+                self._there.execute(insert(table), of_them)
+
+    def _forked(self, what: str) -> LedgerError:
+        return LedgerError(
+            f"a copy must be no further than its original; {what} of {self._name!r} in {self._shown} is not as in the "
+            "original, for the copy has gone on by itself. Copy under another name: --as NAME."
+        )
+
+
+def _plain(db: Connection, table: Table, *which: Any) -> Rows:
+    """Rows without what is a database's own: ids, who holds them, the count of changes."""
+    own = {"id", "search_id", "changed", *LEASES}
+    columns = [column for column in table.c if column.name not in own]
+    query = select(*columns).where(*which)
+    if "id" in table.c and table is not TRIAL:
+        query = query.order_by(table.c.id)  # of trials it would make a server walk through all of them
+    return [dict(row._mapping) for row in db.execute(query)]
+
+
+def _key(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, sort_keys=True, default=str)

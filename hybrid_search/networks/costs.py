@@ -1,0 +1,236 @@
+"""What an architecture costs: parameters and FLOPs of every layer, exact, before anything is built or trained.
+
+FLOPs are 2 x MACs of one image, as in the paper (ResNet-50 at 224 x 224 is 8.2 billion). Batch norm, activations, pools
+and additions have no MACs; their parameters count.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from hybrid_search.errors import ArchitectureError, whole
+from hybrid_search.networks.architecture import Architecture, Stage
+from hybrid_search.ops.local_attention import LocalAttention
+from hybrid_search.ops.operator import Layer
+
+
+@dataclass(frozen=True)
+class Cost:
+    """`flops` of one image (2 x MACs), `params`, and the `layers` they are the sums of."""
+
+    flops: int
+    params: int
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """One bottleneck block in its network: its name, stage, input map, and stride."""
+
+    name: str
+    stage: Stage
+    channels: int
+    rows: int
+    cols: int
+    stride: int
+
+
+def blocks(architecture: Architecture, rows: int, cols: int) -> list[Block]:
+    """Every block of the network in order, for an image of rows x cols."""
+    stem = architecture.stem
+    channels, rows, cols = stem.width, -(-rows // stem.stride), -(-cols // stem.stride)
+    found = []
+    for number, stage in enumerate(architecture.stages):
+        for index in range(stage.depth):
+            stride = stage.stride if index == 0 else 1
+            found.append(Block(f"stages.{number}.{index}", stage, channels, rows, cols, stride))
+            channels, rows, cols = stage.width * architecture.expansion, -(-rows // stride), -(-cols // stride)
+    return found
+
+
+def fitted(architecture: Architecture, input_size: tuple[int, int, int]) -> Architecture:
+    """The architecture without what has no effect on images of (channels, rows, cols), such as too wide an extent.
+
+    It computes the same from the same weights, at a lower price. A stage stays whole: what has an effect in its first
+    block, on its largest map, is kept for all its blocks.
+    """
+    _, rows, cols = input_size
+    maps: dict[str, Block] = {}
+    for block in blocks(architecture, rows, cols):
+        maps.setdefault(block.name.rsplit(".", 1)[0], block)
+    stages = tuple(block.stage.on_map(block.rows, block.cols) for block in maps.values())
+    if stages == architecture.stages:
+        return architecture
+    return Architecture(architecture.stem, stages, architecture.expansion)
+
+
+def _conv1x1(name: str, channels: int, out_channels: int, rows: int, cols: int) -> Layer:
+    weights = channels * out_channels
+    return Layer(name, "conv", weights, weights * rows * cols, rows, cols, f"{channels} x {out_channels}")
+
+
+def _norm(name: str, channels: int, rows: int, cols: int) -> Layer:
+    return Layer(name, "norm", 2 * channels, 0, rows, cols)
+
+
+def _block_layers(block: Block, expansion: int) -> list[Layer]:
+    width, stride, out_channels = block.stage.width, block.stride, block.stage.width * expansion
+    rows, cols = -(-block.rows // stride), -(-block.cols // stride)
+    layers = [
+        _conv1x1("reduce", block.channels, width, block.rows, block.cols),
+        _norm("reduce_norm", width, block.rows, block.cols),
+        *(layer.within("operator") for layer in block.stage.made.cost(width, block.rows, block.cols, stride)),
+        _norm("operator_norm", width, rows, cols),
+        _conv1x1("expand", width, out_channels, rows, cols),
+        _norm("expand_norm", out_channels, rows, cols),
+    ]
+    if stride > 1 or block.channels != out_channels:
+        layers += [
+            _conv1x1("shortcut.conv", block.channels, out_channels, rows, cols),
+            _norm("shortcut.norm", out_channels, rows, cols),
+        ]
+    return [layer.within(block.name) for layer in layers]
+
+
+def _size(input_size: tuple[int, int, int]) -> tuple[int, int, int]:
+    if not isinstance(input_size, tuple | list) or len(input_size) != 3:
+        raise ArchitectureError(f"input_size must be (channels, rows, cols); got {input_size!r}.")
+    channels, rows, cols = (whole("each of channels, rows and cols", size) for size in input_size)
+    return channels, rows, cols
+
+
+def cost(architecture: Architecture, input_size: tuple[int, int, int] = (3, 224, 224), num_classes: int = 1000) -> Cost:
+    """Parameters and FLOPs of the network that `build_model` builds, layer by layer under the names of its modules.
+
+    `input_size` is (channels, rows, cols). ArchitectureError where the stem cannot take such an image.
+    """
+    channels, rows, cols = _size(input_size)
+    whole("num_classes", num_classes, 0)
+    layers = [layer.within("stem") for layer in architecture.stem.cost(channels, rows, cols)]
+    for block in blocks(architecture, rows, cols):
+        layers += _block_layers(block, architecture.expansion)
+    if num_classes:
+        features = architecture.stages[-1].width * architecture.expansion
+        weights = features * num_classes
+        formula = f"{features} x {num_classes}"
+        layers.append(Layer("head", "linear", weights + num_classes, weights, 1, 1, formula))
+    return Cost(sum(layer.flops for layer in layers), sum(layer.params for layer in layers), tuple(layers))
+
+
+@lru_cache(maxsize=16384)
+def _block_price(block: Block, expansion: int) -> tuple[int, int]:
+    layers = _block_layers(block, expansion)
+    return sum(layer.flops for layer in layers), sum(layer.params for layer in layers)
+
+
+def price(
+    architecture: Architecture, input_size: tuple[int, int, int] = (3, 224, 224), num_classes: int = 1000
+) -> tuple[int, int]:
+    """FLOPs and parameters as `cost` finds them, without the layers: a tenth of the time where thousands are priced."""
+    channels, rows, cols = input_size
+    layers = architecture.stem.cost(channels, rows, cols)
+    flops, params = sum(layer.flops for layer in layers), sum(layer.params for layer in layers)
+    for block in blocks(architecture, rows, cols):
+        unnamed = Block("", block.stage, block.channels, block.rows, block.cols, block.stride)
+        more_flops, more_params = _block_price(unnamed, architecture.expansion)
+        flops, params = flops + more_flops, params + more_params
+    if num_classes:
+        weights = architecture.stages[-1].width * architecture.expansion * num_classes
+        flops, params = flops + 2 * weights, params + weights + num_classes
+    return flops, params
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One attention layer against the 3x3 convolution it replaces, in MACs of one image.
+
+    The attention works at rows x cols, the convolution at out_rows x out_cols, which are fewer where the block
+    strides. `content_macs` are q.k and weights.v, `position_macs` q.r with the table expanded.
+    """
+
+    name: str
+    width: int
+    extent: int
+    rows: int
+    cols: int
+    out_rows: int
+    out_cols: int
+    convolution_macs: int
+    projection_macs: int
+    content_macs: int
+    position_macs: int
+
+    @property
+    def attention_macs(self) -> int:
+        """All of the attention's MACs."""
+        return self.projection_macs + self.content_macs + self.position_macs
+
+    @property
+    def ratio(self) -> float:
+        """Attention over convolution; below 1 the attention is the cheaper."""
+        return self.attention_macs / self.convolution_macs
+
+    @property
+    def ratio_without_position(self) -> float:
+        """The same without q.r, which a kernel that keeps the tables apart pays only 1 / extent of."""
+        return (self.attention_macs - self.position_macs) / self.convolution_macs
+
+    @property
+    def break_even(self) -> float:
+        """The extent at which both cost the same; 0 where the projections alone cost as much."""
+        return self._break_even(self.content_macs + self.position_macs)
+
+    @property
+    def break_even_without_position(self) -> float:
+        """The same without q.r: sqrt(3 d) at stride 1, which is what the paper's k = 19 at d = 128 is about."""
+        return self._break_even(self.content_macs)
+
+    def _break_even(self, window_macs: int) -> float:
+        left = self.convolution_macs - self.projection_macs
+        return float((max(0, left) * self.extent**2 / window_macs) ** 0.5)
+
+    def __str__(self) -> str:
+        d, k, pixels = self.width, self.extent, self.rows * self.cols
+        terms = [f"{self.projection_macs // pixels:,} (projections)"]
+        terms.append(f"{self.content_macs // (k * k * d * pixels)} x {k}^2 x {d} (q.k, weights.v)")
+        if self.position_macs:
+            terms.append(f"{k}^2 x {d} (q.r)")
+        return (
+            f"{self.name}: convolution 3^2 x {d}^2 x {self.out_rows}x{self.out_cols} = {self.convolution_macs:,} MACs; "
+            f"attention ({' + '.join(terms)}) x {self.rows}x{self.cols} = {self.attention_macs:,} MACs; "
+            f"ratio {self.ratio:.2f}, without q.r {self.ratio_without_position:.2f}; "
+            f"break-even extent {_extent(self.break_even)}, without q.r {_extent(self.break_even_without_position)}"
+        )
+
+
+def _extent(value: float) -> str:
+    return f"{value:.1f}" if value >= 1 else "none"  # projections alone cost more than the convolution
+
+
+def explain(architecture: Architecture, input_size: tuple[int, int, int] = (3, 224, 224)) -> list[Comparison]:
+    """The arithmetic of each attention layer of the stages against the 3x3 convolution it replaces."""
+    _, rows, cols = _size(input_size)
+    found = []
+    for block in blocks(architecture, rows, cols):
+        operator, width = block.stage.made, block.stage.width
+        if not isinstance(operator, LocalAttention):
+            continue
+        layers = operator.cost(width, block.rows, block.cols, block.stride)
+        term = operator.extent**2 * width * block.rows * block.cols
+        position = term if "q.r" in operator.terms() else 0
+        out_rows, out_cols = -(-block.rows // block.stride), -(-block.cols // block.stride)
+        found.append(
+            Comparison(
+                name=f"{block.name}.operator",
+                width=width,
+                extent=operator.extent,
+                rows=block.rows,
+                cols=block.cols,
+                out_rows=out_rows,
+                out_cols=out_cols,
+                convolution_macs=9 * width**2 * out_rows * out_cols,
+                projection_macs=sum(layer.macs for layer in layers if layer.kind == "projection"),
+                content_macs=term * len(operator.terms()) - position,
+                position_macs=position,
+            )
+        )
+    return found

@@ -1,0 +1,125 @@
+"""An architecture as a torch module: stem, stages of bottleneck blocks, head.
+
+ResNet v1.5 (the stride lies in the operator, not in the first 1x1), for ImageNet and for small images alike.
+"""
+
+from typing import cast
+
+from torch import Tensor, nn
+
+from hybrid_search.errors import one_of, whole
+from hybrid_search.networks.architecture import Architecture
+from hybrid_search.ops.conv import convolution
+from hybrid_search.ops.local_attention import BACKENDS
+from hybrid_search.ops.operator import Operator
+
+
+class Shortcut(nn.Module):
+    """The strided 1x1 convolution and batch norm of a block that changes the shape."""
+
+    def __init__(self, channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv = convolution(channels, out_channels, 1, stride)
+        self.norm = nn.BatchNorm2d(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, rows, cols) -> (batch, out_channels, ceil(rows / stride), ceil(cols / stride))."""
+        y: Tensor = self.norm(self.conv(x))
+        return y
+
+
+class Bottleneck(nn.Module):
+    """1x1 to `width` channels, the operator, 1x1 to width x expansion, each with batch norm, and the shortcut."""
+
+    def __init__(self, channels: int, operator: Operator, width: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        out_channels = width * expansion
+        self.reduce = convolution(channels, width, 1)
+        self.reduce_norm = nn.BatchNorm2d(width)
+        self.operator = operator.build(width, stride)
+        self.operator_norm = nn.BatchNorm2d(width)
+        self.expand = convolution(width, out_channels, 1)
+        self.expand_norm = nn.BatchNorm2d(out_channels)
+        nn.init.zeros_(self.expand_norm.weight)  # a block starts as its shortcut (arXiv 1706.02677, section 5.1)
+        same = stride == 1 and channels == out_channels
+        self.shortcut = nn.Identity() if same else Shortcut(channels, out_channels, stride)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, rows, cols) -> (batch, width x expansion, ceil(rows / stride), ceil(cols / stride))."""
+        y: Tensor = self.relu(self.reduce_norm(self.reduce(x)))
+        y = self.relu(self.operator_norm(self.operator(y)))
+        y = self.relu(self.expand_norm(self.expand(y)) + self.shortcut(x))
+        return y
+
+
+class HybridNet(nn.Module):
+    """The network of an architecture: (batch, in_channels, rows, cols) -> (batch, num_classes) logits.
+
+    `num_classes` 0 leaves out the classifier: the output is then (batch, num_features).
+    """
+
+    def __init__(self, architecture: Architecture, in_channels: int = 3, num_classes: int = 1000) -> None:
+        super().__init__()
+        whole("in_channels", in_channels)
+        whole("num_classes", num_classes, 0)
+        self.architecture = architecture
+        self.in_channels = in_channels
+        self.stem = architecture.stem.build(in_channels)
+        channels = architecture.stem.width
+        stages = []
+        for stage in architecture.stages:
+            blocks = []
+            for index in range(stage.depth):
+                stride = stage.stride if index == 0 else 1
+                blocks.append(Bottleneck(channels, stage.made, stage.width, stride, architecture.expansion))
+                channels = stage.width * architecture.expansion
+            stages.append(nn.Sequential(*blocks))
+        self.stages = nn.Sequential(*stages)
+        self.num_features = channels
+        self.reset_classifier(num_classes)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """(batch, in_channels, rows, cols) -> (batch, num_features, rows', cols'): the last stage's map."""
+        y: Tensor = self.stages(self.stem(x))
+        return y
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """The mean over the map, then the classifier unless `pre_logits`."""
+        y = x.mean((2, 3))
+        return y if pre_logits else cast("Tensor", self.head(y))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, in_channels, rows, cols) -> (batch, num_classes)."""
+        return self.forward_head(self.forward_features(x))
+
+    def get_classifier(self) -> nn.Module:
+        """The linear layer at the end."""
+        return self.head
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """A fresh classifier of `num_classes`; `global_pool` may only be "avg" (or None), timm's name for the mean."""
+        one_of("global_pool", global_pool, (None, "avg"))
+        self.num_classes = num_classes
+        head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
+        if isinstance(head, nn.Linear):
+            nn.init.normal_(head.weight, std=0.01)
+            nn.init.zeros_(head.bias)
+        self.head = head
+
+
+def build_model(architecture: Architecture, in_channels: int = 3, num_classes: int = 1000) -> HybridNet:
+    """The network of `architecture`, freshly initialised from torch's global generator."""
+    return HybridNet(architecture, in_channels, num_classes)
+
+
+def use_backend(model: nn.Module, backend: str | None) -> nn.Module:
+    """The same model with every attention on the named backend (None: the best at hand); returns the model.
+
+    "definition" runs and counts the operations as the paper writes them. UnknownName for a backend that is not there.
+    """
+    one_of("backend", backend, (None, *BACKENDS))
+    for module in model.modules():
+        if "backend" in vars(module):
+            setattr(module, "backend", backend)  # noqa: B010  (mypy knows no such attribute of every module)
+    return model

@@ -1,0 +1,134 @@
+"""The modules of the attention stem."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hybrid_search.networks.stems.attention import BLOCK, Attention, check_blocks
+from hybrid_search.ops.local_attention import local_attention
+
+PLACES = BLOCK * BLOCK
+EXTENT = 2 * BLOCK - 1
+
+
+def to_blocks(x: Tensor) -> Tensor:
+    """(batch, channels, rows, cols) -> (batch, rows / 4, cols / 4, 16, channels): aligned blocks, never sliding."""
+    batch, channels, rows, cols = x.shape
+    x = x.view(batch, channels, rows // BLOCK, BLOCK, cols // BLOCK, BLOCK)
+    return x.permute(0, 2, 4, 3, 5, 1).flatten(3, 4)
+
+
+def from_blocks(x: Tensor) -> Tensor:
+    """The inverse of `to_blocks`."""
+    batch, rows, cols, _, channels = x.shape
+    x = x.view(batch, rows, cols, BLOCK, BLOCK, channels).permute(0, 5, 1, 3, 2, 4)
+    return x.reshape(batch, channels, rows * BLOCK, cols * BLOCK)
+
+
+class MixtureValues(nn.Module):
+    """Spatially aware values: v_ab = (sum over m of p(a, b, m) W_V^m) x_ab.
+
+    `backend` "definition" computes them as the paper writes and prices them, each projection in turn; otherwise the
+    weights are mixed once for each place, which is the same sum without `mixtures` times the activations.
+    """
+
+    def __init__(self, channels: int, width: int, mixtures: int, backend: str | None = None) -> None:
+        super().__init__()
+        self.backend = backend
+        self.weight = nn.Parameter(torch.empty(mixtures, width, channels))
+        self.emb_row = nn.Parameter(torch.empty(BLOCK, width))
+        self.emb_col = nn.Parameter(torch.empty(BLOCK, width))
+        self.nu = nn.Parameter(torch.empty(mixtures, width))
+        nn.init.normal_(self.weight, std=channels**-0.5)
+        for table in (self.emb_row, self.emb_col, self.nu):  # logits ~ N(0, 1)
+            nn.init.normal_(table, std=(2 * width) ** -0.25)
+
+    def mixture(self) -> Tensor:
+        """p(a, b, m) as (16, mixtures); it sums to 1 over the mixtures."""
+        place = (self.emb_row[:, None] + self.emb_col).flatten(0, 1)
+        return (place[:, None] * self.nu).sum(-1).softmax(-1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, n, m, 16, channels) -> (batch, n, m, 16, width)."""
+        p = self.mixture().to(x.dtype)
+        if self.backend == "definition":
+            each = (x @ self.weight.flatten(0, 1).t()).view(*x.shape[:-1], *self.weight.shape[:2])
+            return torch.einsum("bnmpkd,pk->bnmpd", each, p)
+        mixed = (p[:, :, None, None] * self.weight).sum(1)  # (16, width, channels)
+        return torch.einsum("bnmpc,pdc->bnmpd", x, mixed)
+
+
+class BlockAttention(nn.Module):
+    """Attention of the 16 pixels of a block to one another, with learned offsets of rows and columns.
+
+    A block is a map of 4x4 under a window of 7x7, which from every pixel covers it: the operator of the other layers,
+    whose masked border keeps blocks apart. `backend` is one of its backends, None for the best; "definition" computes
+    and counts 16 keys a pixel, as the paper prices them.
+    """
+
+    def __init__(self, heads: int, width: int, backend: str | None = None) -> None:
+        super().__init__()
+        self.heads = heads
+        self.backend = backend
+        shape = (heads, width // heads // 2, EXTENT)  # offsets -3 to 3
+        self.rel_row = nn.Parameter(torch.empty(shape))
+        self.rel_col = nn.Parameter(torch.empty(shape))
+        nn.init.normal_(self.rel_row)
+        nn.init.normal_(self.rel_col)
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """q, k, v (batch, n, m, 16, width) -> (batch, n, m, 16, width)."""
+        if self.backend == "definition":
+            return self._written_out(q, k, v)
+        maps = (x.reshape(-1, BLOCK, BLOCK, self.heads, x.shape[-1] // self.heads) for x in (q, k, v))
+        own, keys, values = (x.permute(0, 3, 4, 1, 2) for x in maps)
+        tables = self.rel_row.to(q.dtype), self.rel_col.to(q.dtype)
+        y = local_attention(own, keys, values, *tables, extent=EXTENT, backend=self.backend)
+        return y.permute(0, 3, 4, 1, 2).reshape(q.shape)
+
+    def _written_out(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        q, k, v = (x.reshape(*x.shape[:-1], self.heads, x.shape[-1] // self.heads) for x in (q, k, v))
+        place = torch.arange(BLOCK, device=q.device)
+        offset = place - place[:, None] + BLOCK - 1  # (own, other)
+        row = self.rel_row[:, :, offset][:, :, :, None, :, None].expand(-1, -1, -1, BLOCK, -1, BLOCK)
+        col = self.rel_col[:, :, offset][:, :, None, :, None, :].expand(-1, -1, BLOCK, -1, BLOCK, -1)
+        r = torch.cat([row, col], dim=1).reshape(self.heads, -1, PLACES, PLACES).to(q.dtype)
+        logits = torch.einsum("bnmphd,bnmshd->bnmhps", q, k) + torch.einsum("bnmphd,hdps->bnmhps", q, r)
+        return torch.einsum("bnmhps,bnmshd->bnmphd", logits.softmax(-1), v).flatten(-2)
+
+
+class AttentionStem2d(nn.Module):
+    """The attention stem: (batch, channels, rows, cols) -> (batch, width, rows / 4, cols / 4).
+
+    Raises ArchitectureError where rows or columns are not divisible by 4.
+    """
+
+    def __init__(self, option: Attention, channels: int) -> None:
+        super().__init__()
+        option.check()
+        self.option = option
+        width = option.width
+        self.qk = nn.Linear(channels, 2 * width, bias=False)
+        nn.init.normal_(self.qk.weight, std=channels**-0.5)
+        with torch.no_grad():  # q, as in LocalAttention2d
+            self.qk.weight[:width] *= (width // option.heads) ** -0.5
+        self.value: nn.Module
+        if option.values == "mixture":
+            self.value = MixtureValues(channels, width, option.mixtures)
+        elif option.values == "plain":
+            self.value = nn.Linear(channels, width, bias=False)
+        else:
+            self.value = nn.Conv2d(channels, width, BLOCK, bias=False)
+        self.attention = BlockAttention(option.heads, width)
+        self.norm = nn.BatchNorm2d(width)
+        self.pool = nn.MaxPool2d(BLOCK, BLOCK)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, rows, cols) -> (batch, width, rows / 4, cols / 4)."""
+        check_blocks(x.shape[-2], x.shape[-1])
+        blocks = to_blocks(x)
+        q, k = self.qk(blocks).chunk(2, dim=-1)
+        conv = self.option.values == "conv4x4"  # an even kernel: one pixel of padding before, two after
+        v = to_blocks(self.value(F.pad(x, (1, 2, 1, 2)))) if conv else self.value(blocks)
+        y: Tensor = self.pool(self.norm(from_blocks(self.attention(q, k, v))))
+        return y

@@ -1,0 +1,85 @@
+"""The two convolution stems: ResNet's for large images, one plain convolution for small ones."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from hybrid_search.errors import ArchitectureError, one_of, whole
+from hybrid_search.networks.stems.stem import line
+from hybrid_search.ops.conv import convolution
+from hybrid_search.ops.operator import Layer
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def _cost(kernel_size: int, width: int, channels: int, rows: int, cols: int) -> list[Layer]:
+    """The convolution and its batch norm at the output resolution of the convolution."""
+    weights = kernel_size**2 * channels * width
+    formula = f"{kernel_size}^2 x {channels} x {width}"
+    conv = Layer("conv", "conv", weights, weights * rows * cols, rows, cols, formula)
+    return [conv, Layer("norm", "norm", 2 * width, 0, rows, cols)]
+
+
+@dataclass(frozen=True)
+class Conv7x7:
+    """7x7 convolution with stride 2, batch norm, ReLU, 3x3 max pool with stride 2: ResNet's stem."""
+
+    kind: ClassVar[str] = "conv7x7"
+    stride: ClassVar[int] = 4
+    width: int = 64
+
+    def check(self) -> None:
+        """Raise ArchitectureError for a width below 1."""
+        whole("width", self.width)
+
+    def canonical(self) -> Self:
+        """Itself."""
+        return self
+
+    def cost(self, channels: int, rows: int, cols: int) -> list[Layer]:
+        """49 c d MACs for each pixel of the halved map."""
+        return _cost(7, self.width, channels, -(-rows // 2), -(-cols // 2))
+
+    def build(self, channels: int) -> "nn.Module":
+        """(batch, channels, rows, cols) -> (batch, width, ceil(rows / 4), ceil(cols / 4))."""
+        from torch import nn
+
+        conv = convolution(channels, self.width, 7, 2)
+        norm, relu = nn.BatchNorm2d(self.width), nn.ReLU(inplace=True)
+        return nn.Sequential(OrderedDict(conv=conv, norm=norm, relu=relu, pool=nn.MaxPool2d(3, 2, padding=1)))
+
+    def __str__(self) -> str:
+        return line(self)
+
+
+@dataclass(frozen=True)
+class Conv3x3:
+    """3x3 convolution with stride 1 or 2, batch norm, ReLU: the stem for small images."""
+
+    kind: ClassVar[str] = "conv3x3"
+    width: int = 16
+    stride: int = 1
+
+    def check(self) -> None:
+        """Raise ArchitectureError for a width below 1 or another stride."""
+        whole("width", self.width)
+        one_of("stride of stem conv3x3", self.stride, (1, 2), ArchitectureError)
+
+    def canonical(self) -> Self:
+        """Itself."""
+        return self
+
+    def cost(self, channels: int, rows: int, cols: int) -> list[Layer]:
+        """9 c d MACs a pixel of its output."""
+        return _cost(3, self.width, channels, -(-rows // self.stride), -(-cols // self.stride))
+
+    def build(self, channels: int) -> "nn.Module":
+        """(batch, channels, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride))."""
+        from torch import nn
+
+        conv = convolution(channels, self.width, 3, self.stride)
+        return nn.Sequential(OrderedDict(conv=conv, norm=nn.BatchNorm2d(self.width), relu=nn.ReLU(inplace=True)))
+
+    def __str__(self) -> str:
+        return line(self)

@@ -1,0 +1,123 @@
+"""`confirm`: the front of a finished search trained again over fresh seeds, in one call."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+from hybrid_search._internal.event_log import kept, level_of, tell
+from hybrid_search.engines import DEFAULT, ENGINES
+from hybrid_search.engines.driver import LEASE, Plan
+from hybrid_search.engines.worker import Evaluate
+from hybrid_search.errors import LedgerError, SettingsError
+from hybrid_search.ledger import Ledger, Opening
+from hybrid_search.ledger.connect import beside
+from hybrid_search.records import TRAINED, SearchRecord, Settings
+from hybrid_search.runs.checkpoint_root import UNKEPT, checkpoints_of, root_of
+from hybrid_search.runs.leadership import leading
+from hybrid_search.runs.run import check_resources, same_data
+from hybrid_search.search.confirmation import Confirmation
+
+
+def confirm(
+    name: str | None = None,
+    *,
+    seeds: int = 3,
+    trials: int | None = None,
+    hours: float | None = None,
+    engine: str = DEFAULT,
+    ledger: Ledger | str | None = None,
+    evaluate: Evaluate | None = None,
+    workers: int | None = None,
+    cpus_per_trial: float = 1.0,
+    gpus_per_trial: float | None = None,
+    address: str | None = None,
+    resources: Mapping[str, float] | None = None,
+    lease: float = LEASE,
+    timeout: float | None = None,
+    data_dir: str | Path | None = None,
+    checkpoints: str | None = None,
+    watch: Callable[[Confirmation, Plan], None] | None = None,
+    notice: Callable[[str], None] | None = None,
+    log_level: str = "info",
+) -> Confirmation:
+    """Train the front of a search again over fresh seeds until it is settled; the same call goes on where it stopped.
+
+    name: a search; default: the newest. seeds, trials, hours: see Confirmation. evaluate: the generator that scored
+    the search, where that was the user's own; there is no test split then. data_dir: where the data set lies now.
+    engine, workers and so on to timeout: see `run`. checkpoints: where a retraining goes on from when its worker or
+    this process dies, as in `run`. watch: called with the confirmation and its plan before the first retraining.
+    notice: called with lines that the user should read, such as that another process drives the search and is waited
+    for. log_level: as in `run`.
+    The test split is opened, and the opening written in the ledger, with the first retraining that is asked for: not
+    where the engine refuses the plan. Raises UserError for a mistake, and where nothing is left to do, before anything
+    is written.
+    """
+    check_resources(engine, workers, cpus_per_trial, gpus_per_trial, resources, lease, timeout)
+    level_of(log_level)
+    chosen = import_module(ENGINES[engine])
+
+    def opened(held: Ledger) -> Confirmation:
+        record = held.search(name)
+        if data_dir is not None:
+            record = replace(record, settings=record.settings.with_(data_dir=str(data_dir)))
+        confirmation = Confirmation(record, held, seeds=seeds, trials=trials, hours=hours)
+        _same_evaluation(record, evaluate)
+        if why := confirmation.nothing_left():
+            raise SettingsError(f"a confirmation needs something to do; for search {record.name!r}, {why}.")
+        return confirmation
+
+    if isinstance(ledger, Ledger):
+        record, held = opened(ledger).record, ledger
+    else:
+        with Ledger(ledger, read_only=True) as reader:
+            record = opened(reader).record
+        held = Ledger(ledger, notice=notice or tell)
+    placed = (workers, cpus_per_trial, gpus_per_trial, address, resources or {})
+    if evaluate is None:
+        from hybrid_search.training.retrain import retrain
+
+        same_data(record, held, "is confirmed on")
+        plan = Plan(retrain, *placed, lease=lease, timeout=timeout)
+    else:
+        plan = Plan(evaluate, *placed, lease=lease, timeout=timeout)
+    root = root_of(checkpoints, held, engine, address)
+    if notice is not None:
+        plan.notice = notice
+    with chosen.ready(plan), kept(beside(held.url, ".log"), plan.notice, log_level), leading(held, record, plan):
+        confirmation = opened(held)
+        if evaluate is None:
+            confirmation.begin = partial(_open_test, record, held)
+        with checkpoints_of(root, record, held) as plan.checkpoints:
+            if watch:
+                watch(confirmation, plan)
+            if root is None and checkpoints is None:
+                plan.notice(UNKEPT)
+            chosen.drive(confirmation, plan)
+    return confirmation
+
+
+def _same_evaluation(record: SearchRecord, evaluate: Evaluate | None) -> None:
+    """LedgerError unless the search was scored by this evaluation: numbers of two would not be comparable."""
+    own = TRAINED if evaluate is None else f"{evaluate.__module__}.{evaluate.__qualname__}"[:200]
+    if record.evaluation == own:
+        return
+    if evaluate is None:
+        raise LedgerError(
+            f"only trained networks can be retrained from here; search {record.name!r} was scored by "
+            f"{record.evaluation}. From Python, without a test split: hybrid_search.confirm(name, evaluate=...)."
+        )
+    raise LedgerError(
+        f"a search is confirmed by the evaluation that scored it; {record.name!r} has {record.evaluation}; got {own}."
+    )
+
+
+def _open_test(record: SearchRecord, ledger: Ledger) -> None:
+    """Open the test split in this process and write that in the ledger, before any network is scored on it."""
+    from hybrid_search.data import fingerprint_of
+    from hybrid_search.training.retrain import REASON, opened_test
+
+    settings: Settings = record.settings
+    split = opened_test(settings)
+    ledger.add_opening(record.id, Opening(fingerprint_of(split, settings), len(split), REASON))

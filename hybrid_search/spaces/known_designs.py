@@ -1,0 +1,158 @@
+"""The known designs of a space: the points of it that are nearest to the paper's networks, tried before any other.
+
+    all convolution                      ResNet
+    all attention                        convolution stem, local attention in every stage
+    attention throughout                 the attention stem too, where the space offers it
+    convolution then attention (CCA)     convolution in the first stages, attention in those after them
+
+So every front shows them under its own recipe. They differ in operators alone: depths, widths and the stem's options
+are the middle ones of what is offered (the upper of two), the same in each, so that their costs compare; an operator
+has the options that its paper gives it (a 3x3 kernel, extent 7, 8 heads) or those offered that are nearest.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from hybrid_search.errors import UserError
+from hybrid_search.networks.architecture import Architecture
+from hybrid_search.networks.costs import fitted
+from hybrid_search.networks.references import OPERATORS
+from hybrid_search.ops import make_operator, options_of
+from hybrid_search.records import SearchRecord
+from hybrid_search.spaces.budget import over_budget
+from hybrid_search.spaces.space import Answers, SearchSpace
+
+SPLITS = 3  # convolution early, attention late: at most this many depths at which one turns into the other
+ATTENTION_STEM = "attention"
+
+
+class KnownDesign(NamedTuple):
+    """One design: what it is called, the answers that lead to it, and the network as this search would train it."""
+
+    name: str
+    choices: Mapping[str, Any]
+    architecture: Architecture
+
+
+@dataclass
+class _Nearest:
+    """A chooser that gives the pattern's operator and stem, the paper's options, and the middle of everything else."""
+
+    kinds: Mapping[str, str]  # the operator or stem of each question that asks for one
+    asked: dict[str, Any] = field(default_factory=dict)
+    offered: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        self.offered[name] = tuple(choices)
+        self.asked[name] = self._answer(name, choices)
+        return self.asked[name]
+
+    def _answer(self, name: str, choices: Sequence[Any]) -> Any:
+        *place, option = name.split(".")
+        if option == "operator" or name == "stem":
+            return self.kinds[name if name == "stem" else place[0]]
+        if option == "variant":
+            return choices[0]
+        for operator in OPERATORS.values():
+            if operator in place:
+                return _nearest(dict(options_of(make_operator(operator, {})))[option], choices)
+        if _numbers(choices):
+            return sorted(choices)[len(choices) // 2]
+        return choices[0]
+
+
+def _nearest(wanted: Any, choices: Sequence[Any]) -> Any:
+    if wanted in choices or not _numbers([wanted, *choices]):
+        return wanted if wanted in choices else choices[0]
+    return min(choices, key=lambda choice: (abs(math.log(max(choice, 1e-9) / max(wanted, 1e-9))), choice))
+
+
+def _numbers(choices: Sequence[Any]) -> bool:
+    return all(isinstance(choice, int | float) and not isinstance(choice, bool) for choice in choices)
+
+
+def known_designs(record: SearchRecord, space: SearchSpace | None = None) -> list[KnownDesign]:
+    """The known designs of a search, distinct as networks and within its budget; a function of its question alone.
+
+    A design over the budget is taken down one answer at a time, always by the step that saves most, and left out where
+    no step saves any more. Left out too is a pattern whose operators the space does not offer in their stages.
+    """
+    space = space or SearchSpace.from_dict(record.space, f"search {record.name}")
+    found: dict[str, KnownDesign] = {}
+    for name, kinds in _patterns(space).items():
+        chooser = _Nearest(kinds)
+        space.choose(chooser)
+        within = _within(record, space, chooser.asked)
+        if within is not None:
+            architecture, choices = within
+            found.setdefault(architecture.digest, KnownDesign(name, choices, architecture))
+    return list(found.values())
+
+
+def known_names(record: SearchRecord) -> dict[str, str]:
+    """What trials of a search are known as, by digest; empty where it began without its known designs.
+
+    Empty too where the space cannot be read here, because it needs a plugin that is not installed.
+    """
+    try:
+        return {each.architecture.digest: each.name for each in known_designs(record)} if record.warm_start else {}
+    except UserError:
+        return {}
+
+
+def _patterns(space: SearchSpace) -> dict[str, dict[str, str]]:
+    """Name -> the kind of operator or stem that each question is answered with, of the patterns the space offers."""
+    stages = len(space.form.stages)
+    stems = [kind for kind in space.form.stem if kind != ATTENTION_STEM] or [ATTENTION_STEM]
+    letters = {"all convolution": "C" * stages, "all attention": "A" * stages}
+    count = min(SPLITS, stages - 1)
+    for part in range(count, 0, -1):
+        late = round(part * stages / (count + 1))
+        pattern = "C" * (stages - late) + "A" * late
+        letters[f"convolution then attention ({pattern})"] = pattern
+    wanted = [(name, pattern, stems[0]) for name, pattern in letters.items()]
+    if ATTENTION_STEM in space.form.stem and stems[0] != ATTENTION_STEM:
+        wanted.insert(2, ("attention throughout", "A" * stages, ATTENTION_STEM))
+    found = {}
+    for name, pattern, stem in wanted:
+        kinds = {"stem": stem}
+        offered = True
+        for number, (form, letter) in enumerate(zip(space.form.stages, pattern, strict=True), start=1):
+            place = form.group or f"stage{number}"
+            offered &= OPERATORS[letter] in space.form.operators(form)
+            offered &= kinds.setdefault(place, OPERATORS[letter]) == OPERATORS[letter]  # a group has one operator
+        if offered:
+            found[name] = kinds
+    return found
+
+
+def _within(
+    record: SearchRecord, space: SearchSpace, choices: Mapping[str, Any]
+) -> tuple[Architecture, dict[str, Any]] | None:
+    """The design of these answers, or the nearest of its pattern that the budget allows."""
+
+    def made(given: Mapping[str, Any]) -> tuple[float, Architecture, Answers]:
+        answers = Answers(given)
+        architecture = fitted(space.choose(answers), record.input_size)
+        return over_budget(record, architecture), architecture, answers
+
+    over, architecture, here = made(choices)
+    while over > 0:
+        steps = [made({**here.asked, name: choice}) for name, choice in _smaller(here)]
+        best = min(steps, key=lambda step: step[0], default=None)
+        if best is None or best[0] >= over:
+            return None
+        over, architecture, here = best
+    return architecture, here.asked
+
+
+def _smaller(here: Answers) -> list[tuple[str, Any]]:
+    """Every question whose answer is a number, with the next smaller one."""
+    found = []
+    for name, choices in here.offered.items():
+        if _numbers(choices) and not name.endswith("variant"):
+            below = [choice for choice in choices if choice < here.asked[name]]
+            found += [(name, max(below))] if below else []
+    return found

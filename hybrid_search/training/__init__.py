@@ -1,0 +1,1 @@
+"""Training: the loop, its recipe, what a worker evaluates, retraining, and checkpoints."""

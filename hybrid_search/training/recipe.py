@@ -1,0 +1,131 @@
+"""The recipe as functions of the settings: device, precision, optimizer, learning rate by step, averaged weights."""
+
+import copy
+import hashlib
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from hybrid_search.errors import SettingsError
+from hybrid_search.records import Settings
+
+MOMENTUM = 0.9
+CLIP = 2.0  # largest norm of a step's gradient
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def device_of(settings: Settings) -> torch.device:
+    """The device that `settings.device` means; SettingsError where this machine has none such."""
+    name = settings.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
+        raise SettingsError(f"device must be one of auto, cpu, cuda, cuda:N; got {settings.device!r}.")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise SettingsError(
+            f"device must be one that torch sees here ({count} GPUs, and cpu); got {settings.device!r}."
+        )
+    return torch.device(name)
+
+
+def precision_of(settings: Settings, device: torch.device) -> str:
+    """fp32, bf16 or fp16: what auto means on this device."""
+    if settings.precision != "auto":
+        return settings.precision
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The context in which a forward pass runs at this precision."""
+    return torch.autocast(device.type, dtype=DTYPES[precision], enabled=precision != "fp32")
+
+
+def seed_for(*parts: object) -> int:
+    """A 63-bit seed that is a pure function of its parts, unrelated for neighbouring ones."""
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1
+
+
+@contextmanager
+def steady(device: torch.device, threads: int, seed: int) -> Iterator[None]:
+    """Seeded, with this many CPU threads and, on a CPU, deterministic kernels; the caller's state comes back after.
+
+    On a GPU the seed holds but sums may be added in another order: close, not bitwise equal.
+    """
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    before = torch.get_num_threads()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        torch.set_num_threads(threads)
+        if device.type == "cpu":
+            torch.use_deterministic_algorithms(True, warn_only=True)
+            # Filling every new tensor with NaN is for finding bugs, and slow.
+            torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        try:
+            yield
+        finally:
+            torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
+            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+            torch.set_num_threads(before)
+
+
+def make_optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
+    """AdamW, or SGD with Nesterov momentum; only weights of convolutions and linear layers decay.
+
+    So norm scales, biases and the position tables of attention do not.
+    """
+    layers = (module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear))
+    decaying = {id(layer.weight) for layer in layers}
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if id(p) in decaying], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if id(p) not in decaying], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+    return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=MOMENTUM, nesterov=True, fused=True)
+
+
+def learning_rate(settings: Settings, step: int, steps: int) -> float:
+    """The rate of step `step` (from 0) where an epoch has `steps`: linear warm-up, then a cosine down to zero.
+
+    The warm-up takes `warmup_epochs`, at most half of the training.
+    """
+    total = settings.epochs * steps
+    warm = (
+        min(round(settings.warmup_epochs * steps), total // 2) if math.isfinite(settings.warmup_epochs) else total // 2
+    )
+    if step < warm:
+        return settings.learning_rate * (step + 1) / (warm + 1)
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / (total - warm)))
+
+
+class Average:
+    """An exponential moving average of a network's weights and buffers (batch norm statistics too).
+
+    `model` is a network that holds it. The decay grows to its full value, (1 + step) / (10 + step), so that the average
+    forgets the random start.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.model = copy.deepcopy(model).requires_grad_(False).eval()
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Move towards `model` after step `step` (from 0)."""
+        average = get_ema_multi_avg_fn(min(self.decay, (1 + step) / (10 + step)))  # type: ignore[no-untyped-call]
+        pairs = list(zip(self.model.state_dict().values(), model.state_dict().values(), strict=True))
+        floating = [pair for pair in pairs if pair[0].is_floating_point()]
+        average([old for old, _ in floating], [new for _, new in floating], None)
+        for old, new in pairs:
+            if not old.is_floating_point():
+                old.copy_(new)
