@@ -29,7 +29,8 @@ from hybrid_search.ledger.connect import database_url, shown
 from hybrid_search.ledger.tables import MeasurementRow, ProposalRow, RungRow, TrialRow
 from hybrid_search.networks.costs import fitted, price
 from hybrid_search.runs.run import open_search, question
-from hybrid_search.search.search import Outcome, Search
+from hybrid_search.search.search import Search
+from hybrid_search.search.trial import Outcome
 from hybrid_search.spaces.space import load_space
 
 SPACE, EPOCHS = "sasa-resnet50", 5

@@ -8,6 +8,7 @@
     |   +-- DataError                 a data set that is missing, empty or hopeless
     |   +-- LedgerError               a database that cannot be opened or belongs to something else
     |   +-- UnknownName               a name that no table holds
+    |   +-- PluginError               an installed plugin that cannot be imported or breaks its contract
     +-- LedgerAway                    a database that was there, and did not answer for as long as one waits for it
     +-- LostLease                     another driver, or a later attempt, holds what was to be written
     +-- TrialError                    one trial went wrong; the search goes on
@@ -53,6 +54,10 @@ class LedgerError(UserError):
 
 class UnknownName(UserError):
     """A name that the table it was looked up in does not hold."""
+
+
+class PluginError(UserError):
+    """An installed plugin that cannot be imported, or that breaks the contract of its table."""
 
 
 class LedgerAway(HybridSearchError):

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("plotly", reason="charts need plotly: pip install -e '.[page]'")
 
-from ledgers import CLASSES, INPUT, a_search, fill, url_of, write_trial
+from support.ledgers import CLASSES, INPUT, a_search, fill, url_of, write_trial
 
 from hybrid_search.analysis.confidence import Standing
 from hybrid_search.charts import (

@@ -12,7 +12,7 @@ from pathlib import Path
 import fsspec
 import pytest
 import torch
-from killing import said_by
+from support.killing import said_by
 
 from hybrid_search.errors import CheckpointError, SettingsError
 from hybrid_search.networks.architecture import Architecture

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from fakes import scored, tiny_space
-from ledgers import a_search, fill
+from support.fakes import scored, tiny_space
+from support.ledgers import a_search, fill
 
 from hybrid_search import cli
 from hybrid_search.cli.printing import Format, say

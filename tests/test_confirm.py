@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fakes import scored, tiny_space
+from support.fakes import scored, tiny_space
 
 from hybrid_search import cli
 from hybrid_search.analysis.replay.searches import table_of_searches
@@ -20,7 +20,8 @@ from hybrid_search.records import Settings
 from hybrid_search.runs.confirm import confirm
 from hybrid_search.runs.run import open_search, question, run
 from hybrid_search.search.confirmation import Confirmation
-from hybrid_search.search.search import Outcome, Search
+from hybrid_search.search.search import Search
+from hybrid_search.search.trial import Outcome
 
 SPACE = tiny_space()
 NOISE = 0.02

@@ -12,8 +12,8 @@ import pytest
 pytest.importorskip("dash", reason="the page needs dash: pip install -e '.[page]'")
 pytest.importorskip("waitress", reason="the page needs waitress: pip install -e '.[page]'")
 
-from ledgers import a_search, an_architecture, fill, url_of, write_trial
-from served import served
+from support.ledgers import a_search, an_architecture, fill, url_of, write_trial
+from support.served import served
 
 from hybrid_search.dashboard import create_app, serve
 from hybrid_search.dashboard.access import checked_token

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 import typer
-from fakes import scored, tiny_space
-from ledgers import a_search, write_trial
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from support.fakes import scored, tiny_space
+from support.ledgers import a_search, write_trial
 
 from hybrid_search import cli
 from hybrid_search._internal.redaction import redacted
@@ -65,7 +65,7 @@ def test_a_url_that_cannot_be_reached_is_refused_without_its_password(url, messa
 
 @pytest.mark.server
 def test_a_password_is_hidden_from_every_text_once_its_ledger_is_open(server):
-    from postgres import PASSWORD
+    from support.postgres import PASSWORD
 
     with Ledger(server.database()):
         assert redacted(f"the server said {PASSWORD} twice", environ={}) == "the server said *** twice"

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from fakes import kept_every_rung, resumable, scored, tiny_space
-from killing import marked
+from support.fakes import kept_every_rung, resumable, scored, tiny_space
+from support.killing import marked
 
 from hybrid_search.errors import SettingsError
 from hybrid_search.ledger import Ledger
@@ -195,7 +195,7 @@ def test_a_rung_that_takes_too_long_fails_its_trial_and_not_the_search(ledger):
 
 DRIVER = """
 import sys
-from fakes import tiny_space
+from support.fakes import tiny_space
 from hybrid_search.runs.run import run
 
 folder = sys.argv[1]

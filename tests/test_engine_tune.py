@@ -4,8 +4,8 @@ import os
 import signal
 
 import pytest
-from fakes import kept_every_rung, resumable, scored, tiny_space
 from ray import tune
+from support.fakes import kept_every_rung, resumable, scored, tiny_space
 
 from hybrid_search.engines.driver import Plan
 from hybrid_search.engines.tune import TuneScheduler, TuneSearcher, trainable

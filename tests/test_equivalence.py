@@ -13,7 +13,7 @@ from hybrid_search.networks.model import build_model
 from hybrid_search.networks.stems import make_stem
 from hybrid_search.ops.local_attention import LocalAttention
 from hybrid_search.runs.run import open_search, question
-from hybrid_search.search.search import Outcome
+from hybrid_search.search.trial import Outcome
 from hybrid_search.spaces.equivalence import ways_to_write
 from hybrid_search.spaces.space import SearchSpace
 

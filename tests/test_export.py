@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from fakes import tiny_space
+from support.fakes import tiny_space
 
 from hybrid_search import cli, data
 from hybrid_search.errors import LedgerError, SettingsError, UserError

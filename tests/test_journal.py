@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from fakes import broken, scored, tiny_space
+from support.fakes import broken, scored, tiny_space
 
 from hybrid_search._internal.event_log import LOG, AsText, about, kept
 from hybrid_search.errors import SettingsError

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes import scored, tiny_space
-from ledgers import a_search, fill, write_trial
 from sqlalchemy import create_engine, text
+from support.fakes import scored, tiny_space
+from support.ledgers import a_search, fill, write_trial
 
 from hybrid_search import cli
 from hybrid_search.ledger import Ledger, Opening, Proposal

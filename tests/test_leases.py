@@ -8,8 +8,8 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from fakes import scored, tiny_space
-from ledgers import a_search
+from support.fakes import scored, tiny_space
+from support.ledgers import a_search
 
 from hybrid_search.engines.driver import Plan
 from hybrid_search.errors import LedgerError, LostLease
@@ -20,7 +20,8 @@ from hybrid_search.records import Settings
 from hybrid_search.runs.checkpoint_root import UNKEPT
 from hybrid_search.runs.leadership import leading
 from hybrid_search.runs.run import open_search, question, run
-from hybrid_search.search.search import FRUITLESS, Outcome, fruitless
+from hybrid_search.search.search import FRUITLESS, fruitless
+from hybrid_search.search.trial import Outcome
 
 SPACE = tiny_space()
 

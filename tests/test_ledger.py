@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from fakes import scored, tiny_space
-from ledgers import a_search, fill, write_trial
 from sqlalchemy import URL, text
+from support.fakes import scored, tiny_space
+from support.ledgers import a_search, fill, write_trial
 
 from hybrid_search import cli
 from hybrid_search.errors import LedgerError, SettingsError, UnknownName

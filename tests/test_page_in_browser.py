@@ -10,9 +10,9 @@ import pytest
 pytest.importorskip("dash", reason="the page needs dash: pip install -e '.[page]'")
 pytest.importorskip("playwright.sync_api", reason="browser tests need playwright: pip install 'hybrid-search[test]'")
 
-from ledgers import a_search, fill, url_of, write_trial
 from playwright.sync_api import expect, sync_playwright
-from served import served
+from support.ledgers import a_search, fill, url_of, write_trial
+from support.served import served
 
 from hybrid_search.ledger import Ledger
 

@@ -8,10 +8,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from fakes import scored, tiny_space
-from postgres import PASSWORD
 from sqlalchemy import select
 from sqlalchemy.engine import make_url
+from support.fakes import scored, tiny_space
+from support.postgres import PASSWORD
 
 from hybrid_search import cli
 from hybrid_search.cli.unseen import KEPT, without_passwords, words_of_command
@@ -103,7 +103,7 @@ def test_commands_to_type_next_name_the_database_without_its_password(server, mo
 SCRIPT = """
 import os
 from hybrid_search.runs.run import run
-from fakes import tiny_space
+from support.fakes import tiny_space
 
 def evaluate(architecture, settings):
     seen = [name for name, value in os.environ.items() if {secret!r} [::-1] in value or {quoted!r} [::-1] in value]

@@ -8,10 +8,10 @@ import time
 from dataclasses import replace
 
 import pytest
-from fakes import scored, tiny_space
-from ledgers import a_search
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
+from support.fakes import scored, tiny_space
+from support.ledgers import a_search
 
 from hybrid_search.errors import LedgerAway
 from hybrid_search.ledger import Ledger, Opening, Proposal
@@ -85,7 +85,7 @@ def test_threads_that_wait_for_the_same_server_tell_of_it_once(ledger, server):
 
 
 def test_patience_ends_in_one_line_without_the_password_and_later_writes_wait_no_more(ledger, server):
-    from postgres import PASSWORD
+    from support.postgres import PASSWORD
 
     search, said = a_search(ledger), hearing(ledger, seconds=0.5)
     server.stop()

@@ -1,7 +1,7 @@
 """What a trial may take, and how long it may: every wrong amount is refused in one line, before anything is written."""
 
 import pytest
-from fakes import scored, tiny_space
+from support.fakes import scored, tiny_space
 
 from hybrid_search.cli.run import amounts
 from hybrid_search.errors import SettingsError

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from fakes import graded, scored, wide_space
+from support.fakes import graded, scored, wide_space
 
 from hybrid_search import cli
 from hybrid_search.cli.printing import Format, say

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from fakes import tiny_space
+from support.fakes import tiny_space
 
 from hybrid_search.engines import local as local_engine
 from hybrid_search.engines import ray as ray_engine

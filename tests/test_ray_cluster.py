@@ -1,7 +1,7 @@
 """Engine `ray` on a cluster of several nodes, all on this machine: it follows them, and places by what they declare."""
 
 import pytest
-from fakes import scored, tiny_space
+from support.fakes import scored, tiny_space
 
 from hybrid_search.errors import SettingsError
 from hybrid_search.ledger import Ledger

@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from killing import marked
+from support.killing import marked
 
 from hybrid_search.engines.ray import guard
 from hybrid_search.engines.ray.guard import guarded

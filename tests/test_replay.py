@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import tiny_space
+from support.fakes import tiny_space
 
 from hybrid_search import cli
 from hybrid_search.analysis.replay import (
@@ -33,7 +33,7 @@ from hybrid_search.pareto import hypervolume
 from hybrid_search.pruners import PRUNERS
 from hybrid_search.records import Settings
 from hybrid_search.runs.run import open_search, question
-from hybrid_search.search.search import Outcome
+from hybrid_search.search.trial import Outcome
 
 BOTH = wanted("accuracy,flops")
 QUESTIONS = ["operator", "conv.kernel_size", "attention.extent", "width"]

@@ -7,8 +7,8 @@ from functools import partial
 
 import pytest
 import torch
-from fakes import tiny_space, wide_space
-from killing import said_by
+from support.fakes import tiny_space, wide_space
+from support.killing import said_by
 
 from hybrid_search import cli
 from hybrid_search.engines import ENGINES

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fakes import scored, tiny_space, wide_space
+from support.fakes import scored, tiny_space, wide_space
 
 from hybrid_search import data
 from hybrid_search.analysis.status import status_of
@@ -11,7 +11,7 @@ from hybrid_search.ledger import Ledger
 from hybrid_search.networks.costs import cost
 from hybrid_search.records import Evaluation, Settings
 from hybrid_search.runs.run import open_search, question, run
-from hybrid_search.search.search import Outcome
+from hybrid_search.search.trial import Outcome
 from hybrid_search.spaces.space import load_space
 
 SPACE = tiny_space()

@@ -4,8 +4,8 @@ import json
 from dataclasses import replace
 
 import pytest
-from fakes import tiny_space
-from ledgers import a_search, fill
+from support.fakes import tiny_space
+from support.ledgers import a_search, fill
 
 from hybrid_search import cli
 from hybrid_search.analysis.status import status_of
@@ -13,7 +13,7 @@ from hybrid_search.cli import following
 from hybrid_search.errors import LedgerAway
 from hybrid_search.ledger import Ledger
 from hybrid_search.runs.run import open_search, question
-from hybrid_search.search.search import Outcome
+from hybrid_search.search.trial import Outcome
 
 SPACE = tiny_space()
 

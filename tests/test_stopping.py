@@ -5,14 +5,15 @@ import time
 from itertools import pairwise
 
 import pytest
-from fakes import scored, tiny_space
+from support.fakes import scored, tiny_space
 
 from hybrid_search.charts import hypervolume_numbers
 from hybrid_search.errors import SettingsError
 from hybrid_search.ledger import Ledger
 from hybrid_search.runs.run import open_search, question, run
-from hybrid_search.search.search import Outcome, Search
+from hybrid_search.search.search import Search
 from hybrid_search.search.stop_rules import LEAST, Stopping
+from hybrid_search.search.trial import Outcome
 from hybrid_search.spaces.budget import known_worst
 from hybrid_search.spaces.space import SearchSpace, load_space
 

@@ -1,7 +1,7 @@
 """Recipes tuned with the architecture: sampled, recorded with the trial, trained with, and no part of the digest."""
 
 import pytest
-from fakes import scored, tiny_space
+from support.fakes import scored, tiny_space
 
 from hybrid_search.errors import LedgerError, SettingsError
 from hybrid_search.ledger import Ledger
@@ -9,7 +9,7 @@ from hybrid_search.networks.costs import fitted
 from hybrid_search.records import Settings
 from hybrid_search.runs.run import open_search, question, run
 from hybrid_search.samplers import SAMPLERS
-from hybrid_search.search.search import Outcome
+from hybrid_search.search.trial import Outcome
 from hybrid_search.spaces.known_designs import known_designs
 from hybrid_search.spaces.recipe_tuning import offered, recipe_of, tunable, untuned
 from hybrid_search.spaces.space import Answers

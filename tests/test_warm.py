@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from fakes import scored, tiny_space
+from support.fakes import scored, tiny_space
 
 from hybrid_search.errors import LedgerError
 from hybrid_search.ledger import Ledger
@@ -11,7 +11,7 @@ from hybrid_search.networks.costs import price
 from hybrid_search.networks.references import reference
 from hybrid_search.records import SearchRecord
 from hybrid_search.runs.run import open_search, question, run
-from hybrid_search.search.search import Outcome
+from hybrid_search.search.trial import Outcome
 from hybrid_search.spaces.known_designs import known_designs, known_names
 from hybrid_search.spaces.space import SearchSpace, load_space
 

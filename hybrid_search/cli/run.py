@@ -28,8 +28,8 @@ from hybrid_search.errors import LedgerAway, SettingsError
 if TYPE_CHECKING:
     from hybrid_search.engines.driver import Plan
     from hybrid_search.records import Settings
-    from hybrid_search.search.search import Progress as Standing
     from hybrid_search.search.search import Search
+    from hybrid_search.search.trial import Progress as Standing
 
 KINDS = {"again": "begins again"}  # how an event is told, where its name does not say it
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}

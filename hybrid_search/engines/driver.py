@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 from hybrid_search._internal.event_log import tell
 from hybrid_search.engines.worker import Evaluate, Report
 from hybrid_search.errors import HybridSearchError
-from hybrid_search.search.search import Outcome, Trial
+from hybrid_search.search.trial import Outcome, Trial
 from hybrid_search.training.checkpoints import Checkpoints, Keeping
 
 LEASE = 60.0  # seconds of silence after which a worker counts as lost

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from hybrid_search.engines.driver import Driven, Plan, finish
 from hybrid_search.engines.worker import Advancing
 from hybrid_search.errors import SettingsError
-from hybrid_search.search.search import Trial
+from hybrid_search.search.trial import Trial
 
 
 @contextmanager

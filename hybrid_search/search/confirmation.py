@@ -36,7 +36,8 @@ from hybrid_search.networks.costs import price
 from hybrid_search.objectives import objectives
 from hybrid_search.pareto import front_rows
 from hybrid_search.records import NOT_IN_DIGEST, RETRIES, SearchRecord, Settings
-from hybrid_search.search.search import Outcome, Trial, same_data
+from hybrid_search.search.search import same_data
+from hybrid_search.search.trial import Outcome, Trial
 
 USUAL = 2  # the budget where none is given: that many times the seeds that the front is owed
 TRIES = 2  # failures of one trial after which it is trained no more

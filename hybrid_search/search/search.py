@@ -14,7 +14,7 @@ import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Any, Literal
@@ -36,6 +36,7 @@ from hybrid_search.records import NOT_IN_DIGEST, RETRIES, SearchRecord, Settings
 from hybrid_search.samplers import Facts, KnownCostSampler, make_known_cost, make_sampler
 from hybrid_search.samplers.known_cost.sampler import REACHED
 from hybrid_search.search.stop_rules import NEXT, Stopping
+from hybrid_search.search.trial import Outcome, Progress, Trial
 from hybrid_search.spaces.budget import known_worst, over_budget
 from hybrid_search.spaces.equivalence import ways_to_write
 from hybrid_search.spaces.known_designs import known_designs
@@ -51,46 +52,6 @@ FEARED, FRUITLESS = 3, 10
 CUT = "the driver of its search ended, or lost the search to another"
 STOPPED = "its search was stopped"  # in order, which no trial is suspected of
 PATIENCE = 10  # proposals in a row that could not be trained, before the search looks for an unseen design itself
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One architecture to train under one set of settings; results count for its present attempt alone."""
-
-    id: int
-    number: int
-    architecture: Architecture
-    choices: Mapping[str, Any]
-    settings: Settings
-    attempt: int = 1
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a trial ended: complete with its numbers, stopped early, or failed with a kind and a text."""
-
-    state: Literal["complete", "stopped", "failed"]
-    measurements: Mapping[str, float] = field(default_factory=dict)
-    failure_kind: str | None = None
-    failure_text: str | None = None
-    expected: Mapping[str, float] = field(default_factory=dict)  # of a stopped trial: what it would have ended with
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a search stands."""
-
-    counts: Mapping[str, int]
-    target: int
-    gated: int
-    duplicates: int
-    front: int
-    hypervolume: float
-    reference: Sequence[float]
-    best: float | None
-    passed: int = 0  # designs that wait: the pruner passed them over before their first epoch
-    saved: int = 0  # epochs that stopped trials were not given
-    retried: int = 0  # attempts that failed and were followed by another
 
 
 class Search:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from fakes import broken, graded, kept_every_rung, resumable, scored, tiny_space, wide_space
+from support.fakes import broken, graded, kept_every_rung, resumable, scored, tiny_space, wide_space
 
 from hybrid_search.engines import ENGINES
 from hybrid_search.errors import HybridSearchError

@@ -1,12 +1,12 @@
 """What every sampler owes the search: legal proposals, the same ones from the same seed."""
 
 import pytest
-from fakes import tiny_space
+from support.fakes import tiny_space
 
 from hybrid_search.ledger import Ledger
 from hybrid_search.runs.run import open_search, question
 from hybrid_search.samplers import SAMPLERS
-from hybrid_search.search.search import Outcome
+from hybrid_search.search.trial import Outcome
 from hybrid_search.spaces.space import load_space
 
 ONE_ORDER = {"grid"}  # samplers that propose the same under every seed

@@ -15,22 +15,22 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from killing import marked
-from noted import check_nothing_lost
+from support.killing import marked
+from support.noted import check_nothing_lost
 
 from hybrid_search.ledger import Ledger
 
 pytestmark = pytest.mark.faults
 
 KILLS, TRIALS, SECONDS, WORKERS = 25, 240, 0.8, 2
-PROGRAM = Path(__file__).parent.parent / "noted_search.py"
+PROGRAM = Path(__file__).parent.parent / "support" / "noted_search.py"
 GONE_SECONDS = 10.0  # after which no process may be left
 
 
 def test_twenty_five_kills_of_the_driver_lose_nothing(tmp_path):
     dice, mark = random.Random(7), {"HYBRID_SEARCH_TEST_MARK": str(tmp_path)}
     word = f"HYBRID_SEARCH_TEST_MARK={tmp_path}"
-    place = os.pathsep.join([str(PROGRAM.parent), os.environ.get("PYTHONPATH", "")])
+    place = os.pathsep.join([str(PROGRAM.parent.parent), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, str(PROGRAM), str(tmp_path), str(TRIALS), str(SECONDS)]
     kinds, gone, done, drivers = Counter(), [], [], []
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 import torch
-from killing import said_by
+from support.killing import said_by
 
 from hybrid_search.errors import CheckpointError
 from hybrid_search.training.checkpoints import Checkpoint, Keeping

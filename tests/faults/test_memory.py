@@ -6,7 +6,7 @@
 from pathlib import Path
 
 import pytest
-from noted import large_space
+from support.noted import large_space
 
 from hybrid_search.ledger import Ledger
 from hybrid_search.runs.run import run

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import ray
-from fakes import wide_space
+from support.fakes import wide_space
 
 from hybrid_search.ledger import Ledger
 from hybrid_search.runs.checkpoint_root import UNKEPT

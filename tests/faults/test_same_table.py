@@ -2,7 +2,7 @@
 tests/test_resume.py."""
 
 import pytest
-from killing import said_by
+from support.killing import said_by
 
 pytestmark = pytest.mark.faults
 

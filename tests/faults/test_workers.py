@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from noted import RUNGS, check_nothing_lost, large_space
+from support.noted import RUNGS, check_nothing_lost, large_space
 
 from hybrid_search.ledger import Ledger
 from hybrid_search.runs.run import run

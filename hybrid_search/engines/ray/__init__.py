@@ -18,7 +18,7 @@ from hybrid_search.engines.ray.worker_pool import Crew, Worker
 from hybrid_search.engines.worker import Report
 from hybrid_search.engines.worker.actor import fetched
 from hybrid_search.errors import HybridSearchError
-from hybrid_search.search.search import Trial
+from hybrid_search.search.trial import Trial
 
 __all__ = ["drive", "ready"]
 

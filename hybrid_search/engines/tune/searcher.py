@@ -24,7 +24,7 @@ from hybrid_search.engines.worker import Report
 from hybrid_search.engines.worker.actor import fetched
 from hybrid_search.engines.worker.tune_mailbox import Box
 from hybrid_search.errors import HybridSearchError
-from hybrid_search.search.search import Trial
+from hybrid_search.search.trial import Trial
 
 
 def _never(architecture: Any, settings: Any) -> Any:

@@ -3,7 +3,8 @@
 from collections import Counter
 
 import pytest
-from fakes import tiny_space
+
+from support.fakes import tiny_space
 
 RUNGS = 4
 

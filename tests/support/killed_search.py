@@ -17,7 +17,6 @@ import traceback
 
 import alembic.command  # noqa: F401  # loaded here once, not in every fork
 import torch
-from fakes import kept_every_rung
 
 import hybrid_search.engines.local  # noqa: F401
 from hybrid_search.ledger import Ledger
@@ -25,6 +24,7 @@ from hybrid_search.records import Settings
 from hybrid_search.runs.run import run
 from hybrid_search.spaces.space import load_space
 from hybrid_search.training.evaluate import evaluate
+from support.fakes import kept_every_rung
 
 CLOCKS = ("train_seconds", "latency_ms")
 

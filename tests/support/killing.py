@@ -12,7 +12,9 @@ HERE = Path(__file__).parent
 def said_by(program, *arguments, seconds=300):
     """What a program beside this file prints as JSON; its errors where it fails."""
     command = [sys.executable, str(HERE / program), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
+    path = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, env=environment)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -8,10 +8,9 @@ import os
 import sys
 from pathlib import Path
 
-from fakes import kept_every_rung
-from noted import RUNGS, large_space
-
 from hybrid_search.runs.run import run
+from support.fakes import kept_every_rung
+from support.noted import RUNGS, large_space
 
 
 def noting(folder, seconds):

@@ -1,0 +1,159 @@
+"""Tables from name to thing, each filled by a literal table and by installed plugins.
+
+A table looks in its literal entries first, so that nothing else is read when a built-in name is used. Other packages
+add entries through the entry-point group of the same name:
+
+    # pyproject.toml of another package
+    [project.entry-points."hybrid_search.operators"]
+    shift = "my_package.shift:Shift"
+
+A plugin is imported when its name is used, or when the whole table is shown. A plugin that cannot be imported is
+reported once; only a search that uses it stops.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, TypeVar, cast
+
+from hybrid_search.errors import PluginError, UnknownName, UserError, one_of
+
+T = TypeVar("T")
+LOG = logging.getLogger("hybrid_search.plugins")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One entry that an installed package adds to a table, as `hybrid-search doctor` lists it."""
+
+    table: str
+    name: str
+    package: str
+    version: str
+    target: str  # module:attribute
+    error: str | None = None  # why it cannot be used; None if it works
+
+
+class Table(Generic[T]):
+    """Map names to things of one kind: operators, stems, data sets, samplers and so on.
+
+    Arguments:
+        kind: what one entry is, in the singular, for error messages: "operator".
+        group: the entry-point group, "hybrid_search.operators".
+        entries: the literal table. A value that is a string "module:attribute" (or "module") is imported on first use.
+        check: called with a plugin's name and object; returns the entry, or raises UserError if it is unusable.
+        error: the class of the error for an unknown name.
+
+    Example:
+        >>> OPERATORS = Table("operator", "hybrid_search.operators", {"conv": Conv})
+        >>> OPERATORS["conv"]
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        group: str,
+        entries: Mapping[str, T | str],
+        *,
+        check: Callable[[str, object], T] | None = None,
+        error: type[UserError] = UnknownName,
+    ) -> None:
+        self.kind = kind
+        self.group = group
+        self._entries = dict(entries)
+        self._check = check
+        self._error = error
+        self._loaded: dict[str, T] = {}
+        self._reported: set[str] = set()
+        TABLES[group] = cast("Table[object]", self)
+
+    def __getitem__(self, name: str) -> T:
+        """Return the entry of this name.
+
+        Raises:
+            UserError: the name is unknown (the message lists the known names), or its plugin cannot be used.
+        """
+        if name in self._loaded:
+            return self._loaded[name]
+        if name in self._entries:
+            self._loaded[name] = self._built_in(name)
+        else:
+            one_of(self.kind, name, self.names(), self._error)
+            self._loaded[name] = self._plugin(name)
+        return self._loaded[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries or name in self._points
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def names(self) -> list[str]:
+        """Return every name, built-in names first. No plugin is imported."""
+        return [*self._entries, *self._points]
+
+    def is_built_in(self, name: str) -> bool:
+        """Return whether the package itself provides this name."""
+        return name in self._entries
+
+    def usable(self) -> dict[str, T]:
+        """Return every entry that can be used. A broken plugin is left out and reported once as a warning."""
+        found: dict[str, T] = {}
+        for name in self.names():
+            try:
+                found[name] = self[name]
+            except PluginError as error:
+                if name not in self._reported:
+                    self._reported.add(name)
+                    LOG.warning("%s", error)
+        return found
+
+    def plugins(self) -> list[Plugin]:
+        """Return the plugins of this table with package, version and, for a broken one, the error."""
+        found = []
+        for name, point in self._points.items():
+            try:
+                self[name]
+                error = None
+            except PluginError as failed:
+                error = str(failed)
+            package, version = _distribution(point)
+            found.append(Plugin(self.group, name, package, version, point.value, error))
+        return found
+
+    @cached_property
+    def _points(self) -> dict[str, EntryPoint]:
+        return {point.name: point for point in entry_points(group=self.group) if point.name not in self._entries}
+
+    def _built_in(self, name: str) -> T:
+        entry = self._entries[name]
+        if not isinstance(entry, str):
+            return entry
+        module, _, attribute = entry.partition(":")
+        loaded = import_module(module)
+        return cast("T", getattr(loaded, attribute) if attribute else loaded)
+
+    def _plugin(self, name: str) -> T:
+        point = self._points[name]
+        package, version = _distribution(point)
+        try:
+            thing = point.load()
+            return self._check(name, thing) if self._check else cast("T", thing)
+        except Exception as error:  # a plugin may raise anything while it is imported
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise PluginError(
+                f"{self.kind} {name!r} comes from the package {package} {version}, which cannot be used "
+                f"({type(error).__name__}: {reason}). Repair or uninstall {package}."
+            ) from error
+
+
+# group -> table. Filled as the modules of the tables are imported; `hybrid-search doctor` imports all of them.
+TABLES: dict[str, Table[object]] = {}
+
+
+def _distribution(point: EntryPoint) -> tuple[str, str]:
+    """Return the name and version of the package that an entry point belongs to."""
+    return (point.dist.name, point.dist.version) if point.dist is not None else ("unknown", "unknown")
