@@ -178,8 +178,7 @@ def test_other_data_is_refused_by_its_fingerprint_and_spoils_nothing_that_was_ke
     def reports(most=99):
         from hybrid_search import data
 
-        data._planned.cache_clear()
-        data._loaded.cache_clear()
+        data.clear_cache()
         return reports_of(Advancing(evaluate, design, settings, keep(design, settings)), most)
 
     design = architecture()

@@ -321,8 +321,7 @@ def test_a_data_set_that_changed_is_found_before_anything_is_written(ledger, tmp
     def images(shift):
         np.savez(tmp_path / "npz.npz", x_train=dice.integers(0, 200, (60, 8, 8, 1), np.uint8) + np.uint8(shift),
                  y_train=np.arange(60) % 3)  # fmt: skip
-        data._planned.cache_clear()  # as in a process of its own
-        data._loaded.cache_clear()
+        data.clear_cache()  # as in a process of its own
 
     images(0)
     settings = Settings(data="npz", data_dir=str(tmp_path / "npz.npz"), epochs=1, threads=1)

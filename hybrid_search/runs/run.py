@@ -11,7 +11,7 @@ from typing import Any
 from hybrid_search import __version__, samplers
 from hybrid_search import pruners as pruning
 from hybrid_search._internal.event_log import LOG, about, kept, level_of
-from hybrid_search.data import size_of
+from hybrid_search.data import input_size_and_classes
 from hybrid_search.engines import DEFAULT, ENGINES
 from hybrid_search.engines.driver import LEASE, Plan
 from hybrid_search.engines.worker import Evaluate
@@ -58,7 +58,7 @@ def question(
             raise SettingsError(f"{what} must be more than 0; got {bound!r}.")
     space = space if isinstance(space, SearchSpace) else load_space(space)
     settings = settings or space.settings
-    input_size, classes = size_of(settings)
+    input_size, classes = input_size_and_classes(settings)
     wanted = SearchRecord(
         id=0,
         name=search_name(name or space.name),
