@@ -1,8 +1,9 @@
 """Every command and code block of the documentation runs, page by page, in a folder of its own.
 
-A block with a title is a file: it is written first. Each Python block is a program of its own. Commands run as typed, with three changes that make them fast: `--trials` and `--seeds` are
-reduced, epochs are set to 1, and trials run in the command's own process (`--engine local`). A block below the comment
-`<!-- parsed only: reason -->` is not run: its commands are parsed, so that every option exists.
+A block with a title is a file: it is written first. Each Python block is a program of its own. Commands run as typed,
+with three changes that make them fast: `--trials` and `--seeds` are reduced, epochs are set to 1, and trials run in the
+command's own process (`--engine local`). A block below the comment `<!-- parsed only: reason -->` is not run: its
+commands are parsed, so that every option exists.
 """
 
 import os
@@ -23,7 +24,8 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 SKIPPED = {"log.md"}  # commands of the past, as they were typed then
 FENCE = re.compile(
-    r"(?P<parsed><!-- parsed only: [^>]+ -->\n)?^```(?P<language>\w+)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<text>.*?)^```$",
+    r"(?P<parsed><!-- parsed only: [^>]+ -->\n)?"
+    r"^```(?P<language>\w+)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 TRIALS, SEEDS = 3, 1
