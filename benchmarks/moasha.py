@@ -41,11 +41,12 @@ from hybrid_search.analysis.replay import read_table, wanted
 from hybrid_search.gaussian_process import Inputs
 from hybrid_search.networks.costs import fitted, price
 from hybrid_search.pareto import hypervolume, pareto_front
-from hybrid_search.pruners import Aims, FrontProbabilityPruner, TrialView, DeferredDesigns
+from hybrid_search.pruners import Aims, DeferredDesigns, FrontProbabilityPruner, TrialView
 from hybrid_search.pruners.encoding import encode_choices
 from hybrid_search.pruners.surrogate import DesignSurrogate
 from hybrid_search.samplers import PRUNED_VALUES, Facts, make_sampler
-from hybrid_search.spaces.space import Answers, SearchSpace, load_space
+from hybrid_search.spaces.choosers import FixedChoices
+from hybrid_search.spaces.space import SearchSpace, load_space
 
 AIMS = Aims(("maximize", "minimize"), (1,), (1.0, None))
 DIRECTIONS = list(AIMS.directions)
@@ -96,7 +97,7 @@ class Table:
         """Digest, FLOPs and parameters of a design, be it in the table or not."""
         key = tuple(params.items())
         if key not in self._found:
-            architecture = fitted(self.space.choose(Answers(params)), self.size)
+            architecture = fitted(self.space.choose(FixedChoices(params)), self.size)
             flops, weights = price(architecture, self.size, CLASSES)
             self._found[key] = architecture.digest, float(flops), float(weights)
         return self._found[key]
@@ -335,7 +336,7 @@ def main() -> None:
     parser.add_argument("--sampler", default="known-cost")
     parser.add_argument("--limit", type=int, default=600, help="trials, after which a search counts as never there")
     parser.add_argument("--signs", action=argparse.BooleanOptionalAction, default=True, help="losses are seen")
-    parser.add_argument("--knows", choices=("ends", "front"), help="instead of FrontProbabilityPruner one that knows this")
+    parser.add_argument("--knows", choices=("ends", "front"), help="replace the pruner by one that knows this")
     parser.add_argument("--chance", type=float, default=0.01, help="of the front, below which `--knows ends` stops")
     parser.add_argument("--teach", default="expected", choices=("expected", "reached", "nothing"))
     parser.add_argument("--without", action=argparse.BooleanOptionalAction, default=True)
@@ -346,9 +347,11 @@ def main() -> None:
     if "first" in settings:
         settings["first"] = int(settings["first"])
     noise = statistics.mean(len(table.front - told) / len(table.front) for told in table.told_fronts)
-    print(f"{len(table.rows)} networks, a front of {len(table.front)}, noise {100 * noise:.0f} %; FrontProbabilityPruner {settings}")
+    print(f"{len(table.rows)} networks, a front of {len(table.front)}, noise {100 * noise:.0f} %; {settings}")
     pairs = [(seed % table.seeds, seed) for seed in range(asked.seeds)]
-    judges: dict[str, list[FrontProbabilityPruner | Knowing | None]] = {"without": [None for _ in pairs]} if asked.without else {}
+    judges: dict[str, list[FrontProbabilityPruner | Knowing | None]] = (
+        {"without": [None for _ in pairs]} if asked.without else {}
+    )
     if asked.knows:
         knowing = [Knowing.of(table, told, asked.knows, asked.chance) for told in range(table.seeds)]
         judges[f"knowing the {asked.knows}"] = [knowing[told] for told, _ in pairs]

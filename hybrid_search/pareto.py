@@ -205,9 +205,7 @@ def front_reference(points: ArrayLike, directions: Sequence[Direction]) -> list[
     front = rows[pareto_front(points, directions)]
     if not len(front):
         raise SettingsError("the reference of a front needs at least one point with finite numbers; got none.")
-    span = np.where(
-        np.ptp(front, axis=0) > 0, np.ptp(front, axis=0), np.nanmax(rows, axis=0) - np.nanmin(rows, axis=0)
-    )
+    span = np.where(np.ptp(front, axis=0) > 0, np.ptp(front, axis=0), np.nanmax(rows, axis=0) - np.nanmin(rows, axis=0))
     worst = front.max(axis=0) + 0.1 * np.where(span > 0, span, 1.0)
     return [float(value) for value in to_minimize([worst], directions)[0]]
 

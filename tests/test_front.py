@@ -98,9 +98,11 @@ def test_the_reference_is_the_known_bound_or_fixed_by_the_first_eight_points():
 def test_the_box_of_a_front_ends_a_tenth_of_its_range_beyond_its_worst():
     rows = [[0.9, 20.0], [0.5, 10.0], [0.1, 90.0], [math.nan, 1.0]]
     assert front_reference(rows, [UP, DOWN]) == pytest.approx([0.46, 21.0])
-    assert front_reference([[0.9, 20.0], [0.8, 40.0]], [UP, DOWN]) == pytest.approx([0.89, 22.0])  # one point: of all rows
+    assert front_reference([[0.9, 20.0], [0.8, 40.0]], [UP, DOWN]) == pytest.approx(
+        [0.89, 22.0]
+    )  # one point: of all rows
     assert front_reference([[0.9, 20.0]], [UP, DOWN]) == pytest.approx([0.8, 20.1])
-    with pytest.raises(SettingsError, match="reference of a front needs at least one point with finite numbers; got none"):
+    with pytest.raises(SettingsError, match="a front needs at least one point with finite numbers; got none"):
         front_reference([], [UP, DOWN])
 
 

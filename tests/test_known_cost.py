@@ -188,7 +188,7 @@ def test_a_budget_that_few_designs_meet_is_found_in_a_large_space():
 
 
 def test_a_budget_that_nothing_meets_is_refused():
-    with pytest.raises(SettingsError, match=r"budget must allow at least one design; the nearest of the candidates exceeds it"):
+    with pytest.raises(SettingsError, match=r"budget must allow at least one design; the nearest .* exceeds it"):
         play(study_of(known={1: weight}, space=large, budget={1: 15}), 1, lambda p: [worth(p), weight(p)], large)
 
 
@@ -482,7 +482,7 @@ def test_a_known_function_that_fails_is_named_with_its_parameters(known, law):
 
 def test_a_known_function_that_disagrees_with_what_is_told_is_named_with_both():
     study = study_of(known={1: lambda p: price(p) + 1}, space=ask)
-    with pytest.raises(SettingsError, match=r"known\[1\] must return the value that the trial reports; got .*, and trial 0 reported"):
+    with pytest.raises(SettingsError, match=r"known\[1\] must return the value .*; got .*, and trial 0 reported"):
         play(study, 1)
     loaded = study_of(known={1: lambda p: 2 * price(p)}, space=ask)
     loaded.add_trials(study.trials)
@@ -562,10 +562,16 @@ def test_of_many_trials_the_front_the_newest_and_an_even_share_of_the_others_are
     assert select_observations(told[:MAX_OBSERVATIONS]) == told[:MAX_OBSERVATIONS]
 
 
+def designs_of(space):
+    return {params_key(design.params) for design in list_designs(space, 100)}
+
+
 def test_a_learned_space_knows_what_opens_a_question():
     past = [run_space(ask, RandomSuggester(random.Random(seed))) for seed in range(12)]
     learned = LearnedSpace((c.params, c.distributions) for c in past)
-    assert {params_key(c.params) for c in list_designs(learned, 100)} == {params_key(c.params) for c in list_designs(ask, 100)}
+    assert {params_key(c.params) for c in list_designs(learned, 100)} == {
+        params_key(c.params) for c in list_designs(ask, 100)
+    }
 
 
 def test_a_question_inside_a_question_is_learned_too():
@@ -576,7 +582,9 @@ def test_a_question_inside_a_question_is_learned_too():
 
     past = [run_space(nested, RandomSuggester(random.Random(seed))) for seed in range(60)]
     learned = LearnedSpace((c.params, c.distributions) for c in past)
-    assert {params_key(c.params) for c in list_designs(learned, 100)} == {params_key(c.params) for c in list_designs(nested, 100)}
+    assert {params_key(c.params) for c in list_designs(learned, 100)} == {
+        params_key(c.params) for c in list_designs(nested, 100)
+    }
 
 
 def test_numbers_are_encoded_by_their_order_and_words_one_hot():

@@ -13,12 +13,12 @@ from hybrid_search.ledger import Ledger
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.pareto import pareto_front
 from hybrid_search.pruners import PRUNERS, FrontProbabilityPruner
-from hybrid_search.records import Evaluation
+from hybrid_search.records import Report, Resources
 from hybrid_search.runs.run import open_search, question, run
 from hybrid_search.samplers import PRUNED_VALUES
 
 SPACE = wide_space()
-PRUNED = {"pruner": "front-probability", "sampler": "random", "engine": "local", "evaluate": graded()}
+PRUNED = {"pruner": "front-probability", "sampler": "random", "resources": Resources("local"), "evaluate": graded()}
 
 
 @pytest.fixture
@@ -27,10 +27,14 @@ def ledger(tmp_path):
         yield opened
 
 
+def use_pruner(monkeypatch, factory):
+    monkeypatch.setitem(PRUNERS._loaded, "front-probability", factory)
+
+
 @pytest.fixture
 def generous(monkeypatch):
     """Half of those to be stopped are let go on."""
-    monkeypatch.setitem(PRUNERS._loaded, "front-probability", lambda aims, seed: FrontProbabilityPruner(aims, seed, audit_share=0.5))
+    use_pruner(monkeypatch, lambda aims, seed: FrontProbabilityPruner(aims, seed, audit_share=0.5))
 
 
 def score(trial):
@@ -76,9 +80,7 @@ def test_designs_that_wait_are_the_same_when_the_search_is_opened_again(ledger):
     begun = {trial.digest for trial in of(ledger)}
     assert not begun & set(search._watch.deferred.designs)
     lines = search.audit().lines()
-    assert lines[-1].startswith(
-        f"deferred {len(search._watch.deferred.designs)} designs before their first epoch; "
-    )
+    assert lines[-1].startswith(f"deferred {len(search._watch.deferred.designs)} designs before their first epoch; ")
 
 
 class Hopeless:
@@ -95,7 +97,7 @@ class Hopeless:
 
 @pytest.fixture
 def hopeless(monkeypatch):
-    monkeypatch.setitem(PRUNERS._loaded, "front-probability", lambda aims, seed: Hopeless())
+    use_pruner(monkeypatch, lambda aims, seed: Hopeless())
 
 
 def opened(ledger, **more):
@@ -132,14 +134,22 @@ def test_a_waiting_design_keeps_the_recipe_it_was_proposed_with(ledger, hopeless
 
 @pytest.mark.parametrize("pruner", ["none", "front-probability"])
 def test_a_sampler_that_reads_the_budget_is_told_of_every_trial_how_far_within_it_is(ledger, hopeless, pruner):
-    asked = {"sampler": "gp", "max_flops": 1.2e6, "pruner": pruner, "engine": "local", "evaluate": graded()}
+    asked = {
+        "sampler": "gp",
+        "max_flops": 1.2e6,
+        "pruner": pruner,
+        "resources": Resources("local"),
+        "evaluate": graded(),
+    }
     for trials in (13, 15):
         search = run("digits", trials=trials, ledger=ledger, **asked)
     assert search.progress().counts["complete"] == 15
 
 
 def test_known_designs_are_tried_whatever_hope_there_is_for_them(ledger, monkeypatch):
-    monkeypatch.setitem(PRUNERS._loaded, "front-probability", lambda aims, seed: FrontProbabilityPruner(aims, seed, min_probability=1.0, n_startup_trials=4))
+    use_pruner(
+        monkeypatch, lambda aims, seed: FrontProbabilityPruner(aims, seed, min_probability=1.0, n_startup_trials=4)
+    )
     search = open_search(question(SPACE, trials=9, pruner="front-probability", sampler="random"), ledger)
     warm = [design.architecture.digest for design in search._warm]
     begun = [search.ask().architecture.digest for _ in range(len(warm))]
@@ -164,15 +174,19 @@ def test_what_a_stopped_trial_teaches_is_the_same_when_the_search_is_opened_agai
     search = run(SPACE, trials=24, ledger=ledger, **asked)
     again = open_search(search.record, ledger)
     taught = [
-        {t.params["stage1.width"]: t.user_attrs[PRUNED_VALUES] for t in s._study.get_trials() if PRUNED_VALUES in t.user_attrs}
+        {
+            t.params["stage1.width"]: t.user_attrs[PRUNED_VALUES]
+            for t in s._study.get_trials()
+            if PRUNED_VALUES in t.user_attrs
+        }
         for s in (search, again)
     ]
     assert taught[0] == taught[1] != {}
-    assert again._watch.seen == search._watch.seen
-    assert {len(signs) for seen in again._watch.seen.values() for signs in seen.signs.values()} == {1}
+    assert again._watch.trials == search._watch.trials
+    assert {len(signs) for seen in again._watch.trials.values() for signs in seen.indicators.values()} == {1}
     choices = {trial.number: trial.choices for trial in of(ledger)}
-    assert all(seen.answers == choices[number] for number, seen in again._watch.seen.items())
-    assert {len(seen.features) for seen in again._watch.seen.values()} == {1}  # the parameters
+    assert all(seen.choices == choices[number] for number, seen in again._watch.trials.items())
+    assert {len(seen.features) for seen in again._watch.trials.values()} == {1}  # the parameters
     assert again.audit() == search.audit()
 
 
@@ -205,7 +219,7 @@ def test_some_that_would_be_stopped_go_on_and_are_counted(ledger, generous):
     assert {trial.state for trial in spared} == {"complete"}
     assert all(1 <= trial.spared < 6 for trial in spared)
     found = search.audit()
-    assert (found.spared, found.reached) == (len(spared), 0)
+    assert (found.spared, found.spared_on_front) == (len(spared), 0)
     assert open_search(search.record, ledger).audit() == found
 
 
@@ -213,20 +227,20 @@ def test_a_trial_started_again_forgets_what_it_had_shown(ledger, generous):
     search = run(SPACE, trials=14, ledger=ledger, **PRUNED)
     again = open_search(search.record, ledger)
     trial = again.ask()
-    again.report(trial, 1, {"accuracy": 0.47})
-    again.report(trial, 2, {"accuracy": 0.71})
+    again.report(trial, Report(1, {"accuracy": 0.47}))
+    again.report(trial, Report(2, {"accuracy": 0.71}))
     ledger.spare_trial(trial.id, 2)
     trial = again.fail(trial, "lost", "its worker died")
     assert ledger.trial(again.record.id, trial.number).spared == 2  # it may go on from a checkpoint
-    again.report(trial, 1, {"accuracy": 0.46})
+    again.report(trial, Report(1, {"accuracy": 0.46}))
     assert ledger.trial(again.record.id, trial.number).spared is None
-    assert again._watch.seen[trial.number].reached == {1: (0.46,)}
+    assert again._watch.trials[trial.number].curve == {1: (0.46,)}
 
 
 def test_a_report_of_the_last_epoch_stops_nobody(ledger):
     def evaluate(architecture, settings):
         for rung in (1, 2):
-            yield Evaluation(rung, 2, {"accuracy": 0.5 if rung == 1 else 0.1})
+            yield Report(rung, {"accuracy": 0.5 if rung == 1 else 0.1}, last=rung == 2)
 
     run(SPACE, trials=14, ledger=ledger, **{**PRUNED, "evaluate": evaluate})
     assert all(trial.state == "complete" or trial.rung == 1 for trial in of(ledger))
@@ -235,8 +249,8 @@ def test_a_report_of_the_last_epoch_stops_nobody(ledger):
 def test_a_number_that_is_not_finite_fails_the_trial_and_is_forgotten_by_the_pruner(ledger):
     search = open_search(question(SPACE, trials=3, pruner="front-probability"), ledger)
     trial = search.ask()
-    search.report(trial, 1, {"accuracy": 0.4})
-    assert search.report(trial, 2, {"accuracy": math.nan}) == "stop"
+    search.report(trial, Report(1, {"accuracy": 0.4}))
+    assert search.report(trial, Report(2, {"accuracy": math.nan})) == "stop"
     assert search.state(trial) == "failed"
     assert search.audit().spent == 0
 
@@ -249,10 +263,18 @@ def test_a_search_goes_on_with_its_pruner_only(ledger):
 
 def test_an_unknown_pruner_writes_nothing(tmp_path, capsys):
     with pytest.raises(UnknownName, match="pruner must be one of none, front-probability; got 'median'"):
-        run(SPACE, trials=2, engine="local", ledger=f"sqlite:///{tmp_path}/x.db", evaluate=scored(), pruner="median")
+        run(
+            SPACE,
+            trials=2,
+            resources=Resources("local"),
+            ledger=f"sqlite:///{tmp_path}/x.db",
+            evaluate=scored(),
+            pruner="median",
+        )
     assert cli.run(["run", "digits", "--pruner", "front-probabilty", "--db", f"sqlite:///{tmp_path}/x.db"]) == 2
     said = capsys.readouterr().err
-    assert said == "hybrid-search: pruner must be one of none, front-probability; got 'front-probabilty'. Did you mean 'front-probability'?\n"
+    assert said.startswith("hybrid-search: pruner must be one of none, front-probability; got 'front-probabilty'. ")
+    assert said.endswith("Did you mean 'front-probability'?\n")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -12,7 +12,15 @@ from hybrid_search.errors import SettingsError, UnknownName
 from hybrid_search.gaussian_process import Inputs
 from hybrid_search.objectives import objectives
 from hybrid_search.pareto import pareto_front
-from hybrid_search.pruners import PRUNERS, Aims, FrontProbabilityPruner, TrialView, DeferredDesigns, audit_of, make_pruner
+from hybrid_search.pruners import (
+    PRUNERS,
+    Aims,
+    DeferredDesigns,
+    FrontProbabilityPruner,
+    TrialView,
+    audit_of,
+    make_pruner,
+)
 from hybrid_search.pruners.audit import spearman, wilson
 from hybrid_search.pruners.encoding import encode_choices
 from hybrid_search.pruners.forecast import Warp, forecast
@@ -23,6 +31,10 @@ from hybrid_search.pruners.surrogate import N_SAMPLES, DesignSurrogate
 
 TWO = Aims.of(objectives(("accuracy", "flops")))
 EPOCHS = 6
+
+
+def pruner_of(aims=TWO, **settings):
+    return FrontProbabilityPruner(aims, **settings)
 
 
 def curve(final, epochs=EPOCHS, noise=0.0, dice=None):
@@ -59,18 +71,21 @@ def many(count=12, spread=0.0, seed=0):
 
 
 def test_nothing_is_stopped_before_enough_trials_are_complete():
-    hopeless, judge = begun(99, 0.3, 2e5, 4), FrontProbabilityPruner(TWO, audit_share=0.0).judge
+    hopeless, judge = begun(99, 0.3, 2e5, 4), pruner_of(audit_share=0.0).judge
     assert [judge(hopeless, 4, many(count)) for count in (0, 5, 8)] == ["keep", "keep", "stop"]
 
 
 def test_a_dear_network_that_does_worse_than_cheap_ones_is_stopped():
-    assert FrontProbabilityPruner(TWO, audit_share=0.0).judge(begun(99, 0.70, 9e5, 2), 2, many()) == "stop"
+    assert pruner_of(audit_share=0.0).judge(begun(99, 0.70, 9e5, 2), 2, many()) == "stop"
 
 
 def test_a_cheap_network_is_judged_among_the_cheap():
     poor = begun(99, 0.745, 9_000, 2)  # less accurate than all, and cheaper than all
     dear = begun(99, 0.745, 900_000, 2)
-    assert [FrontProbabilityPruner(TWO, audit_share=0.0).judge(trial, 2, many()) for trial in (poor, dear)] == ["keep", "stop"]
+    assert [pruner_of(audit_share=0.0).judge(trial, 2, many()) for trial in (poor, dear)] == [
+        "keep",
+        "stop",
+    ]
 
 
 @pytest.mark.parametrize("rung", [1, 2, 3, 4])
@@ -81,7 +96,7 @@ def test_what_is_on_the_front_of_its_rung_is_never_stopped(rung):
         trial = begun(99, 0.6 + 0.35 * dice.random(), 10 ** dice.uniform(3.5, 7.0), rung, noise=0.3, dice=dice)
         mine = (trial.curve[rung][0], trial.known[0])
         beaten = any(o.curve[rung][0] >= mine[0] and o.known[0] <= mine[1] for o in others)
-        verdict = FrontProbabilityPruner(TWO, audit_share=0.0, reduction_factor=1000.0).judge(trial, rung, others)
+        verdict = pruner_of(audit_share=0.0, reduction_factor=1000.0).judge(trial, rung, others)
         assert beaten or verdict == "keep"
 
 
@@ -89,38 +104,38 @@ def test_the_best_shares_of_a_rung_go_on_for_their_rank_alone():
     others = many(20)
     second = begun(99, others[10].final[0] - 0.02, others[10].known[0] * 1.01, 4)  # dominated by one front
     sure = {"audit_share": 0.0, "confidence": 0.51}
-    assert FrontProbabilityPruner(TWO, reduction_factor=1.01, **sure).judge(second, 4, others) == "keep"
-    assert FrontProbabilityPruner(TWO, reduction_factor=1000.0, **sure).judge(second, 4, others) == "stop"
+    assert pruner_of(reduction_factor=1.01, **sure).judge(second, 4, others) == "keep"
+    assert pruner_of(reduction_factor=1000.0, **sure).judge(second, 4, others) == "stop"
 
 
 def test_a_curve_that_foretells_little_stops_nobody_whose_end_may_be_good():
     dice = random.Random(1)
     steady = many(30, spread=0.08)
     wild = [
-        replace(
-            trial, curve={r: (v[0] if r == EPOCHS else dice.uniform(0.3, 0.7),) for r, v in trial.curve.items()}
-        )
+        replace(trial, curve={r: (v[0] if r == EPOCHS else dice.uniform(0.3, 0.7),) for r, v in trial.curve.items()})
         for trial in steady
     ]
     trial = begun(99, 0.75, 2e5, 1)
-    verdicts = [FrontProbabilityPruner(TWO, audit_share=0.0, reduction_factor=1000.0).judge(trial, 1, others) for others in (steady, wild)]
+    verdicts = [
+        pruner_of(audit_share=0.0, reduction_factor=1000.0).judge(trial, 1, others) for others in (steady, wild)
+    ]
     assert verdicts == ["stop", "keep"]
 
 
 def test_other_numbers_that_foretell_the_end_make_a_forecast_narrow():
     dice = random.Random(2)
     plain = [
-        replace(
-            trial, curve={r: (v[0] if r == EPOCHS else dice.uniform(0.3, 0.7),) for r, v in trial.curve.items()}
-        )
+        replace(trial, curve={r: (v[0] if r == EPOCHS else dice.uniform(0.3, 0.7),) for r, v in trial.curve.items()})
         for trial in many(30, spread=0.08)
     ]
     told = [replace(trial, indicators={1: (1.0 - trial.final[0], 1.0)}) for trial in plain]
     trial = begun(99, 0.76, 2e5, 1)
-    pruner = FrontProbabilityPruner(TWO, audit_share=0.0, reduction_factor=1000.0)
+    pruner = pruner_of(audit_share=0.0, reduction_factor=1000.0)
     assert pruner.judge(trial, 1, plain) == "keep"
     assert pruner.judge(replace(trial, indicators={1: (0.24, 1.0)}), 1, told) == "stop"
-    assert pruner.expected_values(replace(trial, indicators={1: (0.24, 1.0)}), 1, told)[0] == pytest.approx(0.76, abs=0.01)
+    assert pruner.expected_values(replace(trial, indicators={1: (0.24, 1.0)}), 1, told)[0] == pytest.approx(
+        0.76, abs=0.01
+    )
     assert pruner.judge(trial, 1, told) == "keep"  # a sign that not every trial shows is no sign
 
 
@@ -207,7 +222,7 @@ def wide_or_not(count=20, gap=0.08):
 
 
 def test_before_its_first_epoch_a_design_has_the_chance_that_its_answers_give_it():
-    pruner, others = FrontProbabilityPruner(TWO), wide_or_not()
+    pruner, others = pruner_of(), wide_or_not()
     good, poor = pruner.front_probabilities([waiting(900, 2e5, "yes"), waiting(901, 2e5, "no")], others)
     assert good > 0.3
     assert poor < 0.02
@@ -223,16 +238,19 @@ def test_two_unknown_objectives_are_drawn_apart():
     one = Aims(("maximize",), (), (1.0,))
     singles = [replace(t, known=()) for t in wide_or_not()]
     design = replace(waiting(900, 0, "yes"), known=())
-    together, alone = (FrontProbabilityPruner(aims).front_probabilities([design], done)[0] for aims, done in ((both, pairs), (one, singles)))
+    together, alone = (
+        FrontProbabilityPruner(aims).front_probabilities([design], done)[0]
+        for aims, done in ((both, pairs), (one, singles))
+    )
     assert together > alone + 0.1  # good in either is enough, and the two differ
 
 
 def test_where_no_answer_tells_designs_apart_none_waits():
-    assert FrontProbabilityPruner(TWO).front_probabilities([TrialView("9", (9e5,), {})], many(20)) == [1.0]
+    assert pruner_of().front_probabilities([TrialView("9", (9e5,), {})], many(20)) == [1.0]
 
 
 def test_the_newest_begins_if_there_is_hope_for_it_else_the_best_that_waits():
-    pruner, others = FrontProbabilityPruner(TWO), wide_or_not()
+    pruner, others = pruner_of(), wide_or_not()
     good, poor, worse = waiting(900, 2e5, "yes"), waiting(901, 2e5, "no"), waiting(902, 1.9e5, "no")
 
     def picked(*designs, by=pruner, of=others, required=False):
@@ -254,7 +272,7 @@ def test_of_two_without_a_chance_the_nearer_to_the_front_is_the_likelier():
     good = many(20)
     worst = [whole(200 + i, t.final[0] - 0.25, t.known[0]) for i, t in enumerate(good)]
     others = [*wide_or_not(gap=0.12), *(replace(t, choices={"wide": "never"}) for t in worst)]
-    near, far = FrontProbabilityPruner(TWO).front_probabilities([waiting(900, 2e5, "no"), waiting(901, 2e5, "never")], others)
+    near, far = pruner_of().front_probabilities([waiting(900, 2e5, "no"), waiting(901, 2e5, "never")], others)
     assert 1e-5 > near > far
     assert near == pytest.approx(far, abs=1e-6)
 
@@ -282,7 +300,7 @@ def test_of_too_many_that_wait_the_least_likely_are_forgotten():
 def test_ends_that_differ_by_rounding_are_all_alike():
     for count in (7, 8):
         others = [replace(whole(i, 0.1, 1e5 + i), choices={"wide": "yes" if i % 2 else "no"}) for i in range(count)]
-        chance = FrontProbabilityPruner(TWO).front_probabilities([waiting(99, 1e6, "yes")], others)[0]
+        chance = pruner_of().front_probabilities([waiting(99, 1e6, "yes")], others)[0]
         assert chance == pytest.approx(0.45, abs=0.25)
 
 
@@ -298,7 +316,7 @@ def test_answers_that_foretell_a_poor_end_stop_a_trial_that_its_curve_would_not(
     poor = [whole(100 + i, trial.final[0] - 0.08, trial.known[0]) for i, trial in enumerate(good)]
     others = [designed(t, wide, dice) for group, wide in ((good, "yes"), (poor, "no")) for t in group]
     told = [replace(begun(999, 0.8, 2e5, 1), choices={"wide": wide}) for wide in ("yes", "no")]
-    pruner = FrontProbabilityPruner(TWO, audit_share=0.0, reduction_factor=1000.0)
+    pruner = pruner_of(audit_share=0.0, reduction_factor=1000.0)
     assert [pruner.judge(trial, 1, others) for trial in told] == ["keep", "stop"]
     unsaid = [replace(other, choices={}) for other in others]
     assert [pruner.judge(replace(trial, choices={}), 1, unsaid) for trial in told] == ["keep", "keep"]
@@ -311,14 +329,14 @@ def test_a_lucky_complete_trial_does_not_end_one_that_is_as_good():
     others = [replace(t, choices={"wide": i % 2}) for i, t in enumerate([*flat, lucky])]
     trial = replace(begun(99, 0.82, 2e5, 4), choices={"wide": 0.0})
     plain = [replace(t, choices={}) for t in others]
-    pruner = FrontProbabilityPruner(TWO, audit_share=0.0, reduction_factor=1000.0)
+    pruner = pruner_of(audit_share=0.0, reduction_factor=1000.0)
     assert pruner.judge(replace(trial, choices={}), 4, plain) == "stop"
     assert pruner.judge(trial, 4, others) == "keep"
 
 
 def test_of_many_complete_trials_the_front_and_some_others_are_learned_from():
     done = many(MAX_TRIALS + 80, spread=0.3)
-    found = FrontProbabilityPruner(TWO)._training_set(done)
+    found = pruner_of()._training_set(done)
     front = pareto_front([[trial.final[0], trial.known[0]] for trial in done], TWO.directions)
     assert len(found) == MAX_TRIALS
     assert {done[i].digest for i in front} <= {trial.digest for trial in found}
@@ -342,7 +360,7 @@ def test_the_same_history_in_any_order_gives_the_same_answers():
     mixed = random.Random(3).sample(others, len(others))
     for accuracy in (0.7, 0.8, 0.85):
         trial = begun(99, accuracy, 3e5, 2)
-        pruner = FrontProbabilityPruner(TWO, seed=5)
+        pruner = pruner_of(seed=5)
         assert pruner.judge(trial, 2, others) == pruner.judge(trial, 2, mixed)
         assert pruner.expected_values(trial, 2, others) == pruner.expected_values(trial, 2, mixed)
 
@@ -350,16 +368,16 @@ def test_the_same_history_in_any_order_gives_the_same_answers():
 def test_the_audit_spares_its_share_by_digest_and_seed_and_lets_them_end():
     others = many()
     hopeless = [begun(100 + i, 0.5, 9e5, 1) for i in range(200)]
-    verdicts = [FrontProbabilityPruner(TWO, seed=1, audit_share=0.2).judge(trial, 1, others) for trial in hopeless]
+    verdicts = [pruner_of(seed=1, audit_share=0.2).judge(trial, 1, others) for trial in hopeless]
     assert set(verdicts) == {"stop", "spare"}
     assert 25 < verdicts.count("spare") < 55
-    assert verdicts == [FrontProbabilityPruner(TWO, seed=1, audit_share=0.2).judge(trial, 1, others) for trial in hopeless]
-    assert verdicts != [FrontProbabilityPruner(TWO, seed=2, audit_share=0.2).judge(trial, 1, others) for trial in hopeless]
-    assert FrontProbabilityPruner(TWO, audit_share=0.0).judge(replace(begun(99, 0.5, 9e5, 2), spared=1), 2, others) == "keep"
+    assert verdicts == [pruner_of(seed=1, audit_share=0.2).judge(trial, 1, others) for trial in hopeless]
+    assert verdicts != [pruner_of(seed=2, audit_share=0.2).judge(trial, 1, others) for trial in hopeless]
+    assert pruner_of(audit_share=0.0).judge(replace(begun(99, 0.5, 9e5, 2), spared=1), 2, others) == "keep"
 
 
 def test_trials_are_judged_at_rungs_short_of_the_budget_that_complete_ones_show():
-    pruner = FrontProbabilityPruner(TWO, audit_share=0.0)
+    pruner = pruner_of(audit_share=0.0)
     assert [pruner.rungs(full) for full in (1, 2, 3, 6, 30)] == [
         [],
         [1],
@@ -379,7 +397,11 @@ def test_an_objective_to_be_minimised_is_the_mirror_of_one_to_be_maximised():
         reached = {rung: (1.0 - value[0],) for rung, value in trial.curve.items()}
         return replace(trial, curve=reached, final=None if trial.final is None else (1.0 - trial.final[0],))
 
-    others, pruner, mirror = many(20, spread=0.1), FrontProbabilityPruner(TWO, audit_share=0.0), FrontProbabilityPruner(error, audit_share=0.0)
+    others, pruner, mirror = (
+        many(20, spread=0.1),
+        pruner_of(audit_share=0.0),
+        pruner_of(error, audit_share=0.0),
+    )
     for accuracy in (0.6, 0.7, 0.8, 0.9):
         for cost in (2e4, 1e5, 1e6):
             trial = begun(99, accuracy, cost, 2)
@@ -400,7 +422,7 @@ def test_with_no_known_cost_all_is_foretold():
         found = begun(99, accuracy, 0.0, 2)
         return replace(found, known=(), curve={r: (v[0], delay) for r, v in found.curve.items()})
 
-    judge = FrontProbabilityPruner(aims, audit_share=0.0).judge
+    judge = pruner_of(aims, audit_share=0.0).judge
     assert [judge(trial(*at), 2, others) for at in ((0.6, 5.0), (0.9, 5.0), (0.6, 0.01))] == ["stop", "keep", "keep"]
 
 
@@ -408,16 +430,16 @@ def test_with_one_objective_the_worse_half_goes():
     aims = Aims(("maximize",), (), (1.0,))
     others = [replace(trial, known=()) for trial in many(20)]
     poor, good = (replace(begun(99, accuracy, 0.0, 3), known=()) for accuracy in (0.7, 0.99))
-    assert FrontProbabilityPruner(aims, audit_share=0.0).judge(poor, 3, others) == "stop"
-    assert FrontProbabilityPruner(aims, audit_share=0.0).judge(good, 3, others) == "keep"
+    assert pruner_of(aims, audit_share=0.0).judge(poor, 3, others) == "stop"
+    assert pruner_of(aims, audit_share=0.0).judge(good, 3, others) == "keep"
 
 
 def test_with_three_objectives_a_small_network_goes_on_where_a_large_one_is_stopped():
     aims = Aims.of(objectives(("accuracy", "flops", "params")))
     others = [replace(trial, known=(trial.known[0], 1000.0 + 7919 * i % 8000)) for i, trial in enumerate(many(20))]
     large, small = (replace(begun(99, 0.5, 9e5, 2), known=(9e5, params)) for params in (9000.0, 10.0))
-    assert FrontProbabilityPruner(aims, audit_share=0.0).judge(large, 2, others) == "stop"
-    assert FrontProbabilityPruner(aims, audit_share=0.0).judge(small, 2, others) == "keep"
+    assert pruner_of(aims, audit_share=0.0).judge(large, 2, others) == "stop"
+    assert pruner_of(aims, audit_share=0.0).judge(small, 2, others) == "keep"
 
 
 def test_an_objective_measured_at_the_end_alone_is_foretold_from_the_cost():
@@ -428,7 +450,7 @@ def test_an_objective_measured_at_the_end_alone_is_foretold_from_the_cost():
         reached = {r: (v[0], slow if r == EPOCHS else math.nan) for r, v in trial.curve.items()}
         return replace(trial, curve=reached, final=None if trial.final is None else (trial.final[0], slow))
 
-    others, pruner = [timed(trial) for trial in many(20)], FrontProbabilityPruner(aims, audit_share=0.0)
+    others, pruner = [timed(trial) for trial in many(20)], pruner_of(aims, audit_share=0.0)
     hopeless, good = timed(begun(99, 0.6, 5e5, 3)), timed(begun(99, 0.95, 5e5, 3))
     assert [pruner.judge(trial, 3, others) for trial in (hopeless, good)] == ["stop", "keep"]
     assert pruner.expected_values(good, 3, others)[1] == pytest.approx(5.0, rel=0.2)
@@ -436,8 +458,8 @@ def test_an_objective_measured_at_the_end_alone_is_foretold_from_the_cost():
 
 def test_what_all_ended_alike_stops_nobody_on_the_front():
     same = [whole(i, 0.8, 1e5) for i in range(10)]
-    assert FrontProbabilityPruner(TWO, audit_share=0.0).judge(begun(99, 0.8, 1e5, 2), 2, same) == "keep"
-    assert FrontProbabilityPruner(TWO, audit_share=0.0).judge(begun(99, 0.7, 2e5, 2), 2, same) == "stop"
+    assert pruner_of(audit_share=0.0).judge(begun(99, 0.8, 1e5, 2), 2, same) == "keep"
+    assert pruner_of(audit_share=0.0).judge(begun(99, 0.7, 2e5, 2), 2, same) == "stop"
 
 
 def test_ranks_count_those_on_better_fronts():
@@ -511,7 +533,7 @@ def test_a_wilson_interval_is_honest_at_the_ends():
 )
 def test_a_setting_out_of_range_is_refused(wrong, message):
     with pytest.raises(SettingsError, match=message):
-        FrontProbabilityPruner(TWO, **wrong)
+        pruner_of(**wrong)
 
 
 def test_aims_that_do_not_fit_together_are_refused():
@@ -522,7 +544,10 @@ def test_aims_that_do_not_fit_together_are_refused():
 
 
 def test_an_unknown_pruner_is_refused_by_name():
-    with pytest.raises(UnknownName, match=r"pruner must be one of none, front-probability; got 'front-probabilty'\. Did you mean 'front-probability'"):
+    with pytest.raises(
+        UnknownName,
+        match=r"one of none, front-probability; got 'front-probabilty'\. Did you mean 'front-probability'",
+    ):
         make_pruner("front-probabilty", objectives(("accuracy", "flops")))
 
 

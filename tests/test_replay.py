@@ -31,7 +31,7 @@ from hybrid_search.errors import DataError, LedgerError, SettingsError, UnknownN
 from hybrid_search.ledger import Ledger
 from hybrid_search.pareto import hypervolume
 from hybrid_search.pruners import PRUNERS
-from hybrid_search.records import Settings
+from hybrid_search.records import Report, Settings
 from hybrid_search.runs.run import open_search, question
 from hybrid_search.search.trial import Outcome
 
@@ -390,7 +390,12 @@ def test_a_sign_is_neither_question_nor_feature():
 def test_a_pruner_spares_epochs_and_no_front_member_where_curves_foretell_the_end():
     table = table_of(curved())
     curves = replay(partial(landscape_of, table), ["random"], [0, 1], Rules(40), pruners=["none", "front-probability"])
-    assert [(curve.pruner, curve.seed) for curve in curves] == [("none", 0), ("none", 1), ("front-probability", 0), ("front-probability", 1)]
+    assert [(curve.pruner, curve.seed) for curve in curves] == [
+        ("none", 0),
+        ("none", 1),
+        ("front-probability", 0),
+        ("front-probability", 1),
+    ]
     assert curves[0].epochs == tuple(range(3, 121, 3))
     for curve in curves[2:]:
         assert curve.stopped > 0 == curve.lost
@@ -466,7 +471,7 @@ def search_of(ledger, name, seed=0, trials=50, **settings):
     while (trial := search.ask()) is not None:
         final = int(trial.architecture.digest[:4], 16) / 65536 + 0.01 * seed
         for rung in (1, 2):
-            search.report(trial, rung, {"accuracy": final * rung / 2})
+            search.report(trial, Report(rung, {"accuracy": final * rung / 2}))
         search.tell(trial, Outcome("complete", {"accuracy": final}))
     return search
 

@@ -13,7 +13,7 @@ from hybrid_search.charts.theme import Theme, axis, layout, nothing_yet
 from hybrid_search.ledger import Point
 from hybrid_search.objectives import objectives as objectives_of
 from hybrid_search.objectives import scaled
-from hybrid_search.pareto import to_minimize, hypervolume, reference_point
+from hybrid_search.pareto import hypervolume, reference_point, to_minimize
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

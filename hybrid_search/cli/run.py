@@ -71,7 +71,8 @@ def run(
     timeout: Annotated[float | None, typer.Option(help="Seconds that an epoch may take; default: any.")] = None,
     sampler: Annotated[str | None, typer.Option(help="Who proposes: known-cost, tpe, nsga2, random, gp, grid.")] = None,
     pruner: Annotated[
-        str, typer.Option(help="Who spares epochs: none, or front-probability, where answers or curve leave no hope of the front.")
+        str,
+        typer.Option(help="Stop trials that will probably not reach the front: none or front-probability."),
     ] = "none",
     max_flops: Annotated[
         float | None, typer.Option(help="Budget: no design of more FLOPs (2 x MACs) is trained.")
@@ -116,6 +117,7 @@ def run(
     form: FormatOption = Format.table,
 ) -> None:
     """Search a space for the accuracy / cost front. The same command goes on where it stopped."""
+    from hybrid_search.records import Resources
     from hybrid_search.runs.run import run as search_space
     from hybrid_search.samplers import DEFAULT
     from hybrid_search.search.stop_rules import SHARE
@@ -139,15 +141,17 @@ def run(
             trials=trials,
             objectives=tuple(part.strip() for part in objectives.split(",")),
             settings=recipe,
-            engine=engine,
             ledger=db,
-            workers=workers,
-            cpus_per_trial=cpus_per_trial,
-            gpus_per_trial=gpus_per_trial,
-            address=address,
-            resources=amounts(resources),
-            lease=lease,
-            timeout=timeout,
+            resources=Resources(
+                engine=engine,
+                workers=workers,
+                cpus_per_trial=cpus_per_trial,
+                gpus_per_trial=gpus_per_trial,
+                address=address,
+                custom=amounts(resources),
+                lease_seconds=lease,
+                timeout_seconds=timeout,
+            ),
             watch=begin,
             notice=notice,
             log_level=log_level or "info",

@@ -2,9 +2,9 @@
 
 Values are warped first: the logarithm of their distance from the natural best (accuracy 1, loss 0). On this scale a
 step early in training means as much for a good network as for a poor one. The forecast is a ridge regression on the
-value at the rung, the logarithms of the known costs and the surrogate's mean for the design (surrogate.py). Its scale is
-the residual standard deviation over the completed trials. With few trials the variance of the final values counts too,
-so that the forecast is wide.
+value at the rung, the logarithms of the known costs and the surrogate's mean for the design (surrogate.py). Its scale
+is the residual standard deviation over the completed trials. With few trials the variance of the final values counts
+too, so that the forecast is wide.
 """
 
 from dataclasses import dataclass
@@ -67,9 +67,7 @@ class Forecast:
     def sample(self, count: int, stream: int = 0) -> Array:
         """Return `count` evenly spaced quantiles in random order, (count,); the same for the same stream."""
         order = np.random.default_rng((1, stream)).permutation(count)
-        return np.asarray(
-            self.mean + stdtrit(max(self.degrees_of_freedom, 1.0), (order + 0.5) / count) * self.scale
-        )
+        return np.asarray(self.mean + stdtrit(max(self.degrees_of_freedom, 1.0), (order + 0.5) / count) * self.scale)
 
 
 def forecast(inputs: Array, finals: Array, row: Array) -> Forecast:

@@ -101,11 +101,7 @@ class FrontProbabilityPruner:
     def judge(self, trial: TrialView, rung: int, others: Sequence[TrialView]) -> Verdict:
         """Return "keep", "stop" or "spare". See `Pruner`."""
         done = completed(others)
-        if (
-            trial.spared is not None
-            or len(done) < self.n_startup_trials
-            or rung not in self.rungs(full_budget(others))
-        ):
+        if trial.spared is not None or len(done) < self.n_startup_trials or rung not in self.rungs(full_budget(others)):
             return "keep"
         probability = self._probabilities([trial], rung, self._training_set(done))[0]
         if probability >= 1.0 - self.confidence or self._ranks_well(trial, rung, others):

@@ -18,9 +18,7 @@ class DeferredDesigns:
         self.designs.pop(key, None)
         self.designs[key] = design
 
-    def next_design(
-        self, pruner: Pruner, others: Sequence[TrialView], *, required: bool = False
-    ) -> Hashable | None:
+    def next_design(self, pruner: Pruner, others: Sequence[TrialView], *, required: bool = False) -> Hashable | None:
         """Remove the design to train next and return its key; return None if every design stays deferred.
 
         The newest design is chosen if its probability of reaching the front is at least `pruner.min_probability`.

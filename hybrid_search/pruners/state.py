@@ -10,7 +10,9 @@ from hybrid_search.pruners.audit import Audit, audit_of, saved_epochs
 from hybrid_search.pruners.queue import DeferredDesigns
 from hybrid_search.pruners.types import Aims, Pruner, TrialView, Verdict
 
-INDICATORS = ("train_loss",)  # measurements of a rung that help to predict the end; this one has less noise than accuracy
+INDICATORS = (
+    "train_loss",
+)  # measurements of a rung that help to predict the end; this one has less noise than accuracy
 
 
 class PrunerState:

@@ -129,6 +129,6 @@ def full_budget(trials: Sequence[TrialView]) -> int:
 
 
 def completed(trials: Sequence[TrialView]) -> list[TrialView]:
-    """Return the completed trials with finite final values, sorted by digest, so that their order of time is ignored."""
+    """Return the completed trials with finite final values, sorted by digest and not by time."""
     chosen = [trial for trial in trials if trial.final is not None and all(map(math.isfinite, trial.final))]
     return sorted(chosen, key=lambda trial: trial.digest)

@@ -93,9 +93,7 @@ def _random(seed: int, facts: Facts) -> BaseSampler:
 
 
 def _gp(seed: int, facts: Facts) -> BaseSampler:
-    return optuna.samplers.GPSampler(
-        n_startup_trials=8, seed=facts.shifted_seed(seed), warn_independent_sampling=False
-    )
+    return optuna.samplers.GPSampler(n_startup_trials=8, seed=facts.shifted_seed(seed), warn_independent_sampling=False)
 
 
 def _grid(seed: int, facts: Facts) -> BaseSampler:

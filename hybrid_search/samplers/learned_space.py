@@ -81,8 +81,7 @@ class LearnedSpace:
         return sum(
             1
             for name, value in params.items()
-            if isinstance(self.distributions[name], CategoricalDistribution)
-            and (name, repr(value)) not in self._tried
+            if isinstance(self.distributions[name], CategoricalDistribution) and (name, repr(value)) not in self._tried
         )
 
     def _condition(self, name: str) -> _Condition | None:

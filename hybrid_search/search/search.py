@@ -1,7 +1,7 @@
 """The search: passive. It is asked for trials and told how they went; it alone sees Optuna and the ledger.
 
     trial = search.ask()                      # None when there is nothing left to ask
-    search.report(trial, rung, measurements)  # after each epoch: keep or stop
+    search.report(trial, report)              # after each epoch: keep or stop
     search.fail(trial, kind, text)            # an attempt failed: the next one, or None where its trial failed with it
     search.tell(trial, outcome)               # written in the ledger first, then told to the sampler
 
@@ -30,18 +30,25 @@ from hybrid_search.ledger.weights import WeightsFolder
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import cost, fitted, price
 from hybrid_search.objectives import objectives
-from hybrid_search.pareto import REFERENCE_TRIALS, RunningFront, front_reference, hypervolume, pareto_front, reference_point
+from hybrid_search.pareto import (
+    REFERENCE_TRIALS,
+    RunningFront,
+    front_reference,
+    hypervolume,
+    pareto_front,
+    reference_point,
+)
 from hybrid_search.pruners import INDICATORS, Audit, PrunerState, make_pruner
-from hybrid_search.records import NOT_IN_DIGEST, RETRIES, SearchRecord, Settings, TrialRecord
-from hybrid_search.samplers import Facts, KnownCostSampler, make_known_cost, make_sampler
-from hybrid_search.samplers import PRUNED_VALUES
+from hybrid_search.records import NOT_IN_DIGEST, RETRIES, Report, SearchRecord, Settings, TrialRecord
+from hybrid_search.samplers import PRUNED_VALUES, Facts, KnownCostSampler, make_known_cost, make_sampler
 from hybrid_search.search.stop_rules import NEXT, Stopping
 from hybrid_search.search.trial import Outcome, Progress, Trial
 from hybrid_search.spaces.budget import known_worst, over_budget
+from hybrid_search.spaces.choosers import Chooser, FixedChoices
 from hybrid_search.spaces.equivalence import ways_to_write
 from hybrid_search.spaces.known_designs import known_designs
 from hybrid_search.spaces.recipe_tuning import choose_settings, own_recipe, recipe_of, untuned
-from hybrid_search.spaces.space import ENUMERABLE, Answers, Chooser, SearchSpace
+from hybrid_search.spaces.space import ENUMERABLE, SearchSpace
 
 PASSED = "passed over"  # a proposal that waits, for the pruner has no hope for it yet
 EXPECTED = "expected "  # begins the facts of a stopped trial that say what it would have ended with
@@ -144,7 +151,7 @@ class Search:
         for proposal in passed[-HELD:]:
             self._remember(study, proposal.choices, TrialState.PRUNED)
             if proposal.digest not in begun:
-                architecture, _ = self._answered(Answers(proposal.choices))
+                architecture, _ = self._answered(FixedChoices(proposal.choices))
                 self._watch.add_design(proposal.digest, self.price(architecture), proposal.choices)
         return study
 
@@ -214,7 +221,7 @@ class Search:
         def found(choices: Mapping[str, Any]) -> tuple[Architecture, dict[str, float]]:
             key = tuple((untuned(choices) if self.record.tuned else choices).items())
             if key not in self._facts:
-                architecture = self._chosen(Answers(choices))
+                architecture = self._chosen(FixedChoices(choices))
                 self._facts[key] = architecture, self.price(architecture)
             return self._facts[key]
 
@@ -242,14 +249,14 @@ class Search:
         return self._chosen(chooser), choose_settings(chooser, self.record.settings, self.record.tuned)
 
     def _remember(self, study: optuna.Study, choices: Mapping[str, Any], state: TrialState, **what: Any) -> None:
-        answers = Answers(choices)
+        answers = FixedChoices(choices)
         architecture, _ = self._answered(answers)
         if self._limited:
             what["constraints"] = {"budget": self.excess(architecture)}
         distributions: dict[str, BaseDistribution] = {
             name: CategoricalDistribution(offered) for name, offered in answers.offered.items()
         }
-        trial = optuna.trial.create_trial(state=state, params=answers.asked, distributions=distributions, **what)
+        trial = optuna.trial.create_trial(state=state, params=answers.params, distributions=distributions, **what)
         study.add_trial(trial)
 
     def _row(self, measurements: Mapping[str, float]) -> list[float]:
@@ -292,7 +299,7 @@ class Search:
             if trial is not None:
                 return trial
         for turn in range(1, PATIENCE + 1):
-            trial = self._propose(self._study.ask(), required=turn == PATIENCE)
+            trial = self._propose(self._study.ask(), must=turn == PATIENCE)
             if trial is not None:
                 return trial
         return self._unseen()
@@ -313,7 +320,7 @@ class Search:
             LOG.info("trial taken up again", extra=self._about(again, digest=record.digest))
         return again
 
-    def _propose(self, asked: optuna.trial.Trial, *, judged: bool = True, required: bool = False) -> Trial | None:
+    def _propose(self, asked: optuna.trial.Trial, *, judged: bool = True, must: bool = False) -> Trial | None:
         """The trial of this proposal, or of a design that waited; None where there is none yet. `judged`: the pruner
         may pass it over; `must`: not all that wait."""
         architecture, settings = self._answered(asked)
@@ -329,7 +336,7 @@ class Search:
             self._study.tell(asked, state=TrialState.PRUNED)
             return None
         if judged and self.record.pruner != "none":
-            picked = self._picked(asked, architecture, required=required)
+            picked = self._picked(asked, architecture, must=must)
             if picked is None:
                 return None
             if picked is not asked:
@@ -365,13 +372,13 @@ class Search:
         return self.record.max_flops is not None or self.record.max_params is not None
 
     def _picked(
-        self, asked: optuna.trial.Trial, architecture: Architecture, *, required: bool
+        self, asked: optuna.trial.Trial, architecture: Architecture, *, must: bool
     ) -> optuna.trial.Trial | None:
         """This proposal where the pruner has hope for it; else it waits, and one that waited is asked again if there is
         hope for that, or one is needed (`must`); None where nothing is worth its first epoch yet."""
         digest = architecture.digest
         self._watch.add_design(digest, self.price(architecture), asked.params)
-        found = self._watch.next_design(required=required)
+        found = self._watch.next_design(required=must)
         if found is not None and found.digest == digest:
             return asked
         self.ledger.add_proposal(self.record.id, Proposal(PASSED, digest, asked.params, 0.0))
@@ -419,7 +426,7 @@ class Search:
         if found is None:
             return None
         self._study.enqueue_trial(found)
-        return self._propose(self._study.ask(), required=True)
+        return self._propose(self._study.ask(), must=True)
 
     def _is_open(self, architecture: Architecture) -> bool:
         architecture = fitted(architecture, self.record.input_size)
@@ -457,27 +464,23 @@ class Search:
         self.tell(trial, Outcome("failed", {}, kind, text))
         return None
 
-    def report(
-        self,
-        trial: Trial,
-        rung: int,
-        measurements: Mapping[str, float],
-        facts: Mapping[str, str] | None = None,
-        *,
-        last: bool = False,
-    ) -> Literal["keep", "stop"]:
-        """Write one rung of a running trial and ask the pruner; after `last`, the full budget, it is not asked.
+    def report(self, trial: Trial, report: Report) -> Literal["keep", "stop"]:
+        """Write one rung of a running trial and ask the pruner, unless the report is the last one.
 
+        A last report of a rung that was reported before is not written again: only the end of the trial is new.
         Stop: the trial has ended, as stopped, or as failed (nan) where a number is not finite; `state` says which.
         LedgerError, and nothing written, where it was trained on other data than the trials before it.
         """
-        self._data = same_data(self._data, facts or {}, trial)
+        rung, measurements, facts = report.rung, report.measurements, report.facts
+        if report.last and rung == self._rungs.get(trial.number, 0):
+            return "keep"
+        self._data = same_data(self._data, facts, trial)
         wrong = [name for name, value in measurements.items() if not math.isfinite(value)]
         if wrong:
             self.tell(trial, Outcome("failed", {}, "nan", f"{wrong[0]} is not finite after rung {rung}"))
             return "stop"
         self.ledger.add_rung(trial.id, rung, measurements, facts, attempt=trial.attempt)
-        resumed = (facts or {}).get("resumed")
+        resumed = facts.get("resumed")
         if resumed and trial.number not in self._rungs:
             LOG.info("trial goes on from its checkpoint", extra=self._about(trial, resumed=resumed))
         self._rungs[trial.number] = rung
@@ -487,7 +490,7 @@ class Search:
         price = self.price(trial.architecture)
         self._watch.start(trial.number, trial.architecture.digest, price, trial.choices)
         self._watch.add_rung(trial.number, rung, measurements)
-        verdict = "keep" if last else self._watch.judge(trial.number, rung)
+        verdict = "keep" if report.last else self._watch.judge(trial.number, rung)
         if verdict == "spare":
             self.ledger.spare_trial(trial.id, rung)
         if verdict != "stop":
@@ -572,7 +575,9 @@ class Search:
     def progress(self) -> Progress:
         """Counts, front size and hypervolume, from a reference that stands still: see `front.reference_point`."""
         reference = reference_point(
-            [self._row(values) for values in islice(self._values.values(), REFERENCE_TRIALS)], self.objectives, self._worst
+            [self._row(values) for values in islice(self._values.values(), REFERENCE_TRIALS)],
+            self.objectives,
+            self._worst,
         )
         rows = [self._row(self._values[number]) for number in self.front()]  # the others add nothing
         best = None
@@ -650,7 +655,7 @@ def check_budget(space: SearchSpace, record: SearchRecord) -> None:
     The message names the smallest cost there is.
     """
     for stem in space.form.stem:
-        first = space.choose(Answers({"stem": stem}))
+        first = space.choose(FixedChoices({"stem": stem}))
         cost(first, record.input_size, record.classes)  # raises where the stem cannot take such images
     bounds = {"flops": record.max_flops, "params": record.max_params}
     for name, bound in bounds.items():

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_search.objectives import Direction
-from hybrid_search.pareto import to_minimize, pareto_front
+from hybrid_search.pareto import pareto_front, to_minimize
 
 Array = NDArray[np.float64]
 DRAWS = 2000

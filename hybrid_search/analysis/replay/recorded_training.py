@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hybrid_search.analysis.replay.objective_table import Landscape, Showing
 from hybrid_search.analysis.replay.table import Params
-from hybrid_search.pruners import PRUNERS, TrialView, DeferredDesigns
+from hybrid_search.pruners import PRUNERS, DeferredDesigns, TrialView
 
 
 class Training:

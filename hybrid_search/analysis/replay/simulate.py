@@ -29,8 +29,8 @@ from hybrid_search.errors import SettingsError, one_of, whole
 from hybrid_search.pareto import hypervolume, pareto_front
 from hybrid_search.pruners import DEFAULT as DEFAULT_PRUNER
 from hybrid_search.pruners import PRUNERS
-from hybrid_search.samplers.define_by_run import RandomSuggester, run_space
 from hybrid_search.samplers import PRUNED_VALUES
+from hybrid_search.samplers.define_by_run import RandomSuggester, run_space
 
 FIRST = 8  # random designs that every run of a seed begins with
 PATIENCE = 10  # repeats in a row, before a run goes on with a random design, as a search does

@@ -60,8 +60,8 @@ class Table:
     """Designs and their numbers. `designs[i]` are the answers of design i; a question it was not asked is absent.
 
     `rows` say where each design was found, for errors; `features` are numbers known before training that are no
-    objectives, `indicators` numbers of a rung that may foretell the end. DataError for fewer than two designs, a repeated
-    one, a number that is not finite, or numbers that were measured under different seeds.
+    objectives, `indicators` numbers of a rung that may foretell the end. DataError for fewer than two designs, a
+    repeated one, a number that is not finite, or numbers that were measured under different seeds.
     """
 
     name: str

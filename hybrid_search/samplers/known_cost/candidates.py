@@ -1,4 +1,4 @@
-"""The candidates of a search space: all designs of a small one; a sample, its extremes and neighbours of a large one."""
+"""The candidates of a search space: all designs of a small one; of a large one a sample, its extremes, neighbours."""
 
 import random
 from collections.abc import Callable, Hashable, Mapping, Sequence

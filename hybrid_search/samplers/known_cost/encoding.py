@@ -1,4 +1,4 @@
-"""Parameters as rows of numbers for a model: words one-hot, numbers by rank or position, an inactive parameter apart."""
+"""Parameters as rows of numbers for a model: words one-hot, numbers by rank or position, a mark if inactive."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -69,9 +69,7 @@ class KnownObjectives:
                 f"got {wrong[0]}."
             )
         if reference is not None and len(reference) != count:
-            raise SettingsError(
-                f"reference must have one value for each of {count} objectives; got {len(reference)}."
-            )
+            raise SettingsError(f"reference must have one value for each of {count} objectives; got {len(reference)}.")
 
     def check_trial(self, trial: FrozenTrial, values: Sequence[float]) -> None:
         """Raise SettingsError if the values of a completed trial differ from the known ones. Checks a trial once."""

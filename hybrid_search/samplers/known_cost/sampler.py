@@ -257,9 +257,7 @@ class KnownCostSampler(BaseSampler):
         open_points = [point for point in pool if point.allowed and point.key not in history.seen]
         half = math.ceil(self._candidates.n_parameters / 2)
         n_startup_trials = self._n_startup_trials or min(MAX_STARTUP, max(MIN_STARTUP, half))
-        return ProposalContext(
-            space, learned, pool, complete, history, self._encoder(), open_points, n_startup_trials
-        )
+        return ProposalContext(space, learned, pool, complete, history, self._encoder(), open_points, n_startup_trials)
 
     def remaining_improvement(self, study: Study, n_trials: int = 8) -> float:
         """Return by how much the next trials are expected to increase the hypervolume, as a share of it.
