@@ -21,8 +21,8 @@ from hybrid_search.runs.checkpoint_root import UNKEPT, root_of
 from hybrid_search.runs.confirm import confirm
 from hybrid_search.runs.run import run
 from hybrid_search.training.checkpoints import Checkpoints
-from hybrid_search.training.evaluate import evaluate
-from hybrid_search.training.retrain import retrain
+from hybrid_search.training.evaluation import evaluate
+from hybrid_search.training.retraining import retrain
 
 SETTINGS = Settings(image_size=8, train_images=64, validation_images=30, epochs=3, augment="shift", device="cpu")
 KEY = "ab" * 16
