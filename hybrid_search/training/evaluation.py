@@ -12,7 +12,7 @@ from hybrid_search.errors import OtherData, TrialError
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import cost
 from hybrid_search.networks.model import build_model
-from hybrid_search.records import Evaluation, Settings
+from hybrid_search.records import Report, Settings
 from hybrid_search.training.facts import gather_facts
 from hybrid_search.training.failures import classify_failure, peak_memory_gib
 from hybrid_search.training.latency import latency_ms
@@ -28,7 +28,7 @@ def evaluate(
     *,
     resume: Mapping[str, Tensor] | None = None,
     keep: Callable[[int, Callable[[], dict[str, Tensor]]], None] | None = None,
-) -> Iterator[Evaluation]:
+) -> Iterator[Report]:
     """Build and train one network, and yield its numbers after every epoch. A rung is an epoch.
 
     Args:
@@ -69,7 +69,7 @@ def _epochs(
     settings: Settings,
     resume: Mapping[str, Tensor] | None,
     keep: Callable[[int, Callable[[], dict[str, Tensor]]], None] | None,
-) -> Iterator[Evaluation]:
+) -> Iterator[Report]:
     device = device_of(settings)
     dataset = load(settings)
     channels, classes = dataset.input_size[0], len(dataset.classes)
@@ -96,11 +96,11 @@ def _epochs(
             "params": float(costs.params),
             "train_seconds": trainer.seconds,
         }
-        weights = None
-        if epoch.epoch == settings.epochs:
+        weights, last = None, epoch.epoch == settings.epochs
+        if last:
             measurements["latency_ms"] = latency_ms(trainer.scored, dataset.input_size, settings)
             weights = _pack_weights(trainer.scored, architecture)
-        yield Evaluation(epoch.epoch, settings.epochs, measurements, facts, weights)
+        yield Report(epoch.epoch, measurements, facts, last, weights)
 
 
 def _check_data(state: Mapping[str, Tensor], dataset: Dataset) -> None:

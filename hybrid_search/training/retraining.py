@@ -12,7 +12,7 @@ from torch import Tensor
 from hybrid_search.data import Split, load, open_test
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.model import build_model
-from hybrid_search.records import Evaluation, Settings
+from hybrid_search.records import Report, Settings
 from hybrid_search.training.evaluation import evaluate
 from hybrid_search.training.loop import score
 from hybrid_search.training.recipe import device_of
@@ -26,7 +26,7 @@ def retrain(
     *,
     resume: Mapping[str, Tensor] | None = None,
     keep: Callable[[int, Callable[[], dict[str, Tensor]]], None] | None = None,
-) -> Iterator[Evaluation]:
+) -> Iterator[Report]:
     """Build and train one network as `evaluate` does, and score it on the test split at the end.
 
     Args:
