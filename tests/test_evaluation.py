@@ -33,11 +33,7 @@ ARCHITECTURE = Architecture.from_dict(
 SETTINGS = Settings(image_size=8, train_images=64, validation_images=30, epochs=2, batch_size=32, device="cpu", ema=0.9)
 
 
-<<<<<<< HEAD:tests/test_evaluation.py
 def test_every_epoch_yields_a_report_and_the_last_one_has_the_weights():
-=======
-def test_every_epoch_yields_a_report_and_the_last_the_weights():
->>>>>>> main:tests/test_evaluate.py
     first, last = evaluate(ARCHITECTURE, SETTINGS)
     assert (first.rung, first.last) == (1, False)
     assert (last.rung, last.last) == (2, True)
