@@ -26,6 +26,7 @@ NAME = 100  # characters, of a measurement
 SEARCH_NAME = 200  # of a search
 TRAINED = "trained"  # the evaluation of a search whose networks are trained, and not scored by the user's own
 
+ENGINE = "ray"  # the default engine
 OPTIMIZERS = ("adamw", "nesterov")
 AUGMENTS = ("none", "shift", "shift+flip")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -121,23 +122,84 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """One report of a worker: the numbers after `rung` of `rungs` epochs.
+class Resources:
+    """Where trials run and what each of them takes. `run` and `confirm` share it.
 
-    `facts` says what makes the number a result (device, versions, commit, data fingerprint, kernel); `weights` are the
-    trained weights as safetensors bytes, given with the last rung only.
+    Args:
+        engine: Name of the engine: ray, tune or local.
+        workers: Trials at a time; None: as many as the cluster holds, which may change during the run.
+        cpus_per_trial: CPUs that one trial takes.
+        gpus_per_trial: GPUs that one trial takes; None: 1 if the cluster has GPUs.
+        address: Address of an existing Ray cluster, "auto" or "HOST:PORT"; None: RAY_ADDRESS, if set.
+        custom: Other resources that one trial takes, by the names that the nodes of the cluster declare.
+        lease_seconds: Seconds without a heartbeat after which a worker is lost and its trial is retried.
+        timeout_seconds: Seconds that one rung may take; None: no limit.
+
+    Raises:
+        SettingsError: A value is out of range.
+
+    Example:
+        >>> Resources(engine="ray", workers=8, gpus_per_trial=0.5)
+    """
+
+    engine: str = ENGINE
+    workers: int | None = None
+    cpus_per_trial: float = 1.0
+    gpus_per_trial: float | None = None
+    address: str | None = None
+    custom: Mapping[str, float] = field(default_factory=dict)
+    lease_seconds: float = 60.0
+    timeout_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers is not None:
+            whole("workers", self.workers, 1, SettingsError)
+        for name, amount in self.custom.items():
+            if name in ("CPU", "GPU"):
+                raise SettingsError(
+                    f"--resources must name resources besides CPU and GPU; got {name}. Use --{name.lower()}s-per-trial."
+                )
+            if not (math.isfinite(amount) and amount > 0):
+                raise SettingsError(f"--resources {name} must be a number above 0; got {amount:g}.")
+        for what, seconds in (("lease", self.lease_seconds), ("timeout", self.timeout_seconds)):
+            if seconds is not None and not (math.isfinite(seconds) and seconds >= 1):
+                raise SettingsError(f"{what} must be at least 1 second; got {seconds:g}.")
+        for what, share in (("cpus-per-trial", self.cpus_per_trial), ("gpus-per-trial", self.gpus_per_trial)):
+            if share is not None and not (math.isfinite(share) and share >= 0):
+                raise SettingsError(f"{what} must be a number from 0 up; got {share:g}.")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an attempt at a trial failed: a kind that decides about retries, and a text for people."""
+
+    kind: str  # one of RETRIES
+    text: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of one rung of one trial, from the evaluation in a worker to the ledger.
+
+    Attributes:
+        rung: the number of rungs that are complete; the package's own training has one rung per epoch.
+        measurements: the numbers after this rung, by name.
+        facts: what makes the numbers a result: device, versions, commit, data fingerprint, kernel.
+        last: whether the evaluation is complete.
+        weights: the trained weights as safetensors bytes, in the last report only. On its way to the driver, an engine
+            may carry a reference instead.
+        failure: why the attempt failed; None if it did not.
+
+    Example:
+        >>> yield Report(rung=8, measurements={"accuracy": 0.97}, last=True)
     """
 
     rung: int
-    rungs: int
     measurements: Mapping[str, float]
     facts: Mapping[str, str] = field(default_factory=dict)
-    weights: bytes | None = None
-
-    @property
-    def last(self) -> bool:
-        """Whether the evaluation is complete."""
-        return self.rung >= self.rungs
+    last: bool = False
+    weights: Any = None
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from hybrid_search.cli.run import _closing as closing
 from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.process_identity import Driver
 from hybrid_search.networks.references import references
+from hybrid_search.records import Resources
 from hybrid_search.runs.checkpoint_root import UNKEPT
 from hybrid_search.runs.run import run as run_search
 
@@ -32,7 +33,7 @@ def searched(tmp_path):
     """A database with a finished search of five trials, by a fake evaluation."""
     url = f"sqlite:///{tmp_path}/done.db"
     with Ledger(url) as ledger:
-        run_search(tiny_space(), trials=5, engine="local", ledger=ledger, evaluate=scored(), name="mine")
+        run_search(tiny_space(), trials=5, resources=Resources("local"), ledger=ledger, evaluate=scored(), name="mine")
     return url
 
 
@@ -333,7 +334,12 @@ def test_a_search_runs_goes_on_and_prints_its_front(capsys):
 
 
 def test_the_end_of_a_search_says_what_became_of_its_trials_and_why_it_stopped(capsys, tmp_path):
-    more = {"engine": "local", "ledger": f"sqlite:///{tmp_path}/l.db", "evaluate": scored(), "sampler": "tpe"}
+    more = {
+        "resources": Resources("local"),
+        "ledger": f"sqlite:///{tmp_path}/l.db",
+        "evaluate": scored(),
+        "sampler": "tpe",
+    }
     search = run_search(tiny_space(), trials=6, hours=1e-9, **more)
     closing(search, Format.table, None, stopped=False, tell=say)
     said = capsys.readouterr()
@@ -429,7 +435,7 @@ def test_doctor_builds_nothing_without_a_compiler_and_says_so(capsys, monkeypatc
 
 def test_the_usual_extents_are_those_of_the_spaces_that_come_along():
     from hybrid_search.ops.local_attention.cpu import USUAL
-    from hybrid_search.spaces.space import load_space, spaces
+    from hybrid_search.spaces.space import load_space, shipped_spaces
 
     def extents(node):
         if isinstance(node, dict):
@@ -439,7 +445,7 @@ def test_the_usual_extents_are_those_of_the_spaces_that_come_along():
             for item in node:
                 yield from extents(item)
 
-    assert {extent for name in spaces() for extent in extents(load_space(name).to_dict())} <= set(USUAL)
+    assert {extent for name in shipped_spaces() for extent in extents(load_space(name).to_dict())} <= set(USUAL)
 
 
 def test_a_thousand_trials_make_a_front_without_torch_ray_or_optuna(tmp_path):

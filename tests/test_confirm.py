@@ -16,7 +16,7 @@ from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.check import check
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import cost
-from hybrid_search.records import Settings
+from hybrid_search.records import Report, Resources, Settings
 from hybrid_search.runs.confirm import confirm
 from hybrid_search.runs.run import open_search, question, run
 from hybrid_search.search.confirmation import Confirmation
@@ -47,12 +47,12 @@ def ledger(tmp_path):
 
 @pytest.fixture
 def searched(ledger):
-    run(SPACE, trials=12, engine="local", ledger=ledger, evaluate=noisy)
+    run(SPACE, trials=12, resources=Resources("local"), ledger=ledger, evaluate=noisy)
     return ledger
 
 
 def again(ledger, **more):
-    return confirm(engine="local", ledger=ledger, evaluate=noisy, **more)
+    return confirm(resources=Resources("local"), ledger=ledger, evaluate=noisy, **more)
 
 
 def seeds_of(ledger):
@@ -82,9 +82,9 @@ def standing_front(ledger):
 
 
 def test_new_members_of_the_front_get_their_seeds_though_an_earlier_confirmation_was_long(ledger):
-    run(SPACE, trials=4, engine="local", ledger=ledger, evaluate=noisy)
+    run(SPACE, trials=4, resources=Resources("local"), ledger=ledger, evaluate=noisy)
     again(ledger, seeds=20, trials=60)
-    run(SPACE, trials=12, engine="local", ledger=ledger, evaluate=noisy)
+    run(SPACE, trials=12, resources=Resources("local"), ledger=ledger, evaluate=noisy)
     later = Confirmation(ledger.search(), ledger, seeds=2)
     assert later.done > 4 * len(later.before)  # more than a confirmation from the start would be given
     owed = [number for number in later.front() if len(ledger.repeats(later.record.id)[number].fresh) < 2]
@@ -97,14 +97,14 @@ def test_new_members_of_the_front_get_their_seeds_though_an_earlier_confirmation
 
 
 def test_a_confirmation_that_the_engine_refuses_opens_no_test_split(ledger, monkeypatch):
-    run(SPACE, trials=2, engine="local", ledger=ledger, settings=Settings(epochs=1))
+    run(SPACE, trials=2, resources=Resources("local"), ledger=ledger, settings=Settings(epochs=1))
 
     def refuse(search, plan):
         raise SettingsError("a trial must fit the cluster.")
 
     monkeypatch.setattr("hybrid_search.engines.local.drive", refuse)
     with pytest.raises(SettingsError, match="must fit the cluster"):
-        confirm(engine="local", ledger=ledger)
+        confirm(resources=Resources("local"), ledger=ledger)
     assert ledger.openings(ledger.search().id) == []
 
 
@@ -194,7 +194,7 @@ def test_a_retraining_keeps_the_settings_of_its_trial_and_writes_no_rung(searche
     record = searched.trial(searched.search().id, trial.number)
     curve = searched.curve(record.id)
     assert trial.settings == Settings.from_dict(record.settings).with_(seed=trial.settings.seed)
-    assert confirmation.report(trial, 1, {"accuracy": 0.5}) == "keep"
+    assert confirmation.report(trial, Report(1, {"accuracy": 0.5})) == "keep"
     assert confirmation.fail(trial, "lost", "its worker died") == replace(trial, attempt=2)
     assert searched.curve(record.id) == curve
     assert searched.trial(searched.search().id, trial.number) == record
@@ -210,7 +210,7 @@ def test_failures_are_told_and_do_not_stop_it(searched):
         yield from noisy(architecture, settings)
 
     breaks.__qualname__, breaks.__module__ = noisy.__qualname__, noisy.__module__
-    confirmation = confirm(engine="local", ledger=searched, evaluate=breaks, seeds=2, trials=20)
+    confirmation = confirm(resources=Resources("local"), ledger=searched, evaluate=breaks, seeds=2, trials=20)
     assert [failure.number for failure in confirmation.failures] == [victim, victim]
     assert "the disk is away" in confirmation.failures[0].text
     assert victim not in seeds_of(searched)
@@ -237,7 +237,7 @@ def test_a_retraining_that_begins_again_keeps_why_and_the_search_goes_on_as_if_n
 
 def test_numbers_that_are_not_finite_or_lack_an_objective_are_failures(searched):
     confirmation = Confirmation(searched.search(), searched, trials=9)
-    assert confirmation.report(confirmation.ask(), 1, {"accuracy": math.nan}) == "stop"
+    assert confirmation.report(confirmation.ask(), Report(1, {"accuracy": math.nan})) == "stop"
     confirmation.tell(confirmation.ask(), Outcome("complete", {"loss": 1.0}))
     kinds = [(failure.kind, failure.text) for failure in confirmation.failures]
     assert kinds[0] == ("nan", "accuracy is not finite after rung 1")
@@ -252,16 +252,16 @@ def test_where_everything_fails_it_stops_and_says_so(searched):
 
     breaks.__qualname__, breaks.__module__ = noisy.__qualname__, noisy.__module__
     with pytest.raises(HybridSearchError, match="the first 4 trials all failed"):
-        confirm(engine="local", ledger=searched, evaluate=breaks, seeds=2, trials=60)
+        confirm(resources=Resources("local"), ledger=searched, evaluate=breaks, seeds=2, trials=60)
 
 
 def test_a_search_that_goes_on_after_a_confirmation_proposes_what_it_would_have(tmp_path):
     def proposed(name, confirmed):
         with Ledger(f"sqlite:///{tmp_path}/{name}.db") as ledger:
-            run(SPACE, trials=5, engine="local", ledger=ledger, evaluate=noisy)
+            run(SPACE, trials=5, resources=Resources("local"), ledger=ledger, evaluate=noisy)
             if confirmed:
                 again(ledger, seeds=2, trials=12)
-            run(SPACE, trials=10, engine="local", ledger=ledger, evaluate=noisy)
+            run(SPACE, trials=10, resources=Resources("local"), ledger=ledger, evaluate=noisy)
             return [trial.digest for trial in ledger.trials(ledger.search().id)]
 
     assert proposed("confirmed", True) == proposed("plain", False)
@@ -287,8 +287,8 @@ def test_an_evaluation_of_ones_own_opens_no_test_split(searched, caplog):
         ({"hours": 0.0}, SettingsError, "hours must be more than 0; got 0"),
         ({"hours": math.nan}, SettingsError, "hours must be more than 0; got nan"),
         ({"name": "tinny"}, UnknownName, "search must be one of tiny; got 'tinny'. Did you mean 'tiny'"),
-        ({"engine": "slurm"}, UnknownName, "engine must be one of local, ray"),
-        ({"workers": 2}, SettingsError, "engine local has one worker"),
+        ({"resources": Resources("slurm")}, UnknownName, "engine must be one of local, ray"),
+        ({"resources": Resources("local", workers=2)}, SettingsError, "engine local has one worker"),
         ({"evaluate": None}, LedgerError, "scored by test_confirm.noisy. From Python, without a test split"),
         (
             {"evaluate": scored()},
@@ -299,7 +299,7 @@ def test_an_evaluation_of_ones_own_opens_no_test_split(searched, caplog):
 )
 def test_a_wrong_request_trains_nothing(searched, wrong, error, message):
     with pytest.raises(error, match=message):
-        confirm(**{"engine": "local", "ledger": searched, "evaluate": noisy, **wrong})
+        confirm(**{"resources": Resources("local"), "ledger": searched, "evaluate": noisy, **wrong})
     assert seeds_of(searched) == {}
     assert searched.openings(searched.search().id) == []
 
@@ -307,7 +307,7 @@ def test_a_wrong_request_trains_nothing(searched, wrong, error, message):
 def test_a_search_without_a_finished_trial_has_nothing_to_confirm(ledger):
     open_search(question(SPACE, trials=3), ledger).ask()
     with pytest.raises(SettingsError, match="a confirmation needs a finished trial; search 'tiny' has none yet"):
-        confirm(engine="local", ledger=ledger)
+        confirm(resources=Resources("local"), ledger=ledger)
 
 
 def test_trained_networks_are_scored_on_the_test_split_whose_opening_is_written_first(ledger, caplog, monkeypatch):
@@ -315,7 +315,7 @@ def test_trained_networks_are_scored_on_the_test_split_whose_opening_is_written_
 
     settings = Settings(image_size=8, train_images=60, validation_images=30, epochs=1)
     room._opened.cache_clear()
-    run("digits", trials=2, engine="local", ledger=ledger, settings=settings)
+    run("digits", trials=2, resources=Resources("local"), ledger=ledger, settings=settings)
     record = ledger.search()
     assert ledger.openings(record.id) == []
     assert "opened the test split" not in caplog.text
@@ -327,7 +327,7 @@ def test_trained_networks_are_scored_on_the_test_split_whose_opening_is_written_
         yield from evaluate(architecture, settings, **hooks)
 
     monkeypatch.setattr(room, "evaluate", watched)
-    confirmation = confirm(engine="local", ledger=ledger, seeds=1, trials=2)
+    confirmation = confirm(resources=Resources("local"), ledger=ledger, seeds=1, trials=2)
     assert held == [1, 1]
     (opening,) = ledger.openings(record.id)
     assert (opening.images, opening.reason) == (359, "confirming a front over fresh seeds")
@@ -336,28 +336,28 @@ def test_trained_networks_are_scored_on_the_test_split_whose_opening_is_written_
     values = ledger.repeats(record.id)[number].fresh[seeds[0]]
     assert 0 <= values["test_accuracy"] <= 1
     assert confirmation.standings()[number].test is not None
-    confirm(engine="local", ledger=ledger, seeds=1, trials=3)
+    confirm(resources=Resources("local"), ledger=ledger, seeds=1, trials=3)
     assert len(ledger.openings(record.id)) == 2
 
 
 def test_a_worker_with_other_data_than_the_search_saw_is_refused(ledger):
     search = open_search(question("digits", trials=1), ledger)
     trial = search.ask()
-    search.report(trial, 1, {"accuracy": 0.5}, {"fingerprint": "aaaa"})
+    search.report(trial, Report(1, {"accuracy": 0.5}, {"fingerprint": "aaaa"}))
     search.tell(trial, Outcome("complete", {"accuracy": 0.5}))
     confirmation = Confirmation(search.record, ledger, seeds=2)
     again = confirmation.ask()
-    assert confirmation.report(again, 1, {"accuracy": 0.5}, {"fingerprint": "aaaa", "worker": "a:1"}) == "keep"
+    assert confirmation.report(again, Report(1, {"accuracy": 0.5}, {"fingerprint": "aaaa", "worker": "a:1"})) == "keep"
     with pytest.raises(LedgerError, match="had fingerprint aaaa, trial 0 saw bbbb on b:2"):
-        confirmation.report(again, 2, {"accuracy": 0.5}, {"fingerprint": "bbbb", "worker": "b:2"})
+        confirmation.report(again, Report(2, {"accuracy": 0.5}, {"fingerprint": "bbbb", "worker": "b:2"}))
 
 
 def test_data_that_changed_since_the_search_is_refused(ledger):
     settings = Settings(image_size=8, train_images=60, validation_images=30, epochs=1)
     search = open_search(question("digits", trials=1, settings=settings), ledger)
     trial = search.ask()
-    search.report(trial, 1, {"accuracy": 0.5}, {"fingerprint": "0123456789abcdef"})
+    search.report(trial, Report(1, {"accuracy": 0.5}, {"fingerprint": "0123456789abcdef"}))
     search.tell(trial, Outcome("complete", {"accuracy": 0.5}))
     with pytest.raises(LedgerError, match="on the data that it saw; digits had fingerprint 0123456789abcdef, here"):
-        confirm(engine="local", ledger=ledger, seeds=1)
+        confirm(resources=Resources("local"), ledger=ledger, seeds=1)
     assert ledger.openings(ledger.search().id) == []

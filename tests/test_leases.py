@@ -16,7 +16,7 @@ from hybrid_search.errors import LedgerError, LostLease
 from hybrid_search.ledger import Ledger, leases
 from hybrid_search.ledger.check import check
 from hybrid_search.ledger.process_identity import Driver, _began
-from hybrid_search.records import Settings
+from hybrid_search.records import Report, Resources, Settings
 from hybrid_search.runs.checkpoint_root import UNKEPT
 from hybrid_search.runs.leadership import leading
 from hybrid_search.runs.run import open_search, question, run
@@ -122,7 +122,7 @@ def test_what_a_worker_says_of_itself_is_kept_without_secrets(ledger, monkeypatc
     monkeypatch.setenv("CLOUD_ACCESS_KEY", "AKIA-very-secret")
     search = open_search(question(SPACE, trials=1), ledger)
     facts = {"worker": "w", "checkpoint": "s3://me:hunter22@bucket/x with AKIA-very-secret is away"}
-    search.report(search.ask(), 1, {"accuracy": 0.5}, facts)
+    search.report(search.ask(), Report(1, {"accuracy": 0.5}, facts))
     kept = ledger.trial(search.record.id, 0).facts
     assert kept == {"worker": "w", "checkpoint": "s3://me:***@bucket/x with *** is away"}
 
@@ -165,13 +165,13 @@ def test_a_second_driver_waits_says_so_and_does_not_train_more(url):
 
     def first():
         with Ledger(url) as own:
-            run(SPACE, trials=4, engine="local", ledger=own, evaluate=slow)
+            run(SPACE, trials=4, resources=Resources("local"), ledger=own, evaluate=slow)
 
     thread = threading.Thread(target=first)
     thread.start()
     begun.wait(30)
     with Ledger(url) as second:
-        run(SPACE, trials=4, engine="local", ledger=second, evaluate=slow, notice=said.append)
+        run(SPACE, trials=4, resources=Resources("local"), ledger=second, evaluate=slow, notice=said.append)
         trials = second.trials(second.search().id)
         lead = second.lead(second.search().id)
     thread.join()
@@ -204,13 +204,15 @@ def test_a_driver_that_was_killed_is_followed_at_once_on_its_machine(ledger, url
 
 
 def test_a_driver_killed_after_its_last_commit_has_nothing_done_again(ledger):
-    run(SPACE, trials=3, engine="local", ledger=ledger, evaluate=scored())
+    run(SPACE, trials=3, resources=Resources("local"), ledger=ledger, evaluate=scored())
     killed = str(Driver(pid=2**22 + 1))
     assert ledger.take_lead(1, killed, 3600) is None
     del ledger._leads[1]
-    run(SPACE, trials=3, engine="local", ledger=ledger, evaluate=scored())
+    run(SPACE, trials=3, resources=Resources("local"), ledger=ledger, evaluate=scored())
     assert ledger.counts(1) == {"complete": 3}
-    run(SPACE, trials=3, engine="local", ledger=ledger, evaluate=scored())  # now it is asked for once more
+    run(
+        SPACE, trials=3, resources=Resources("local"), ledger=ledger, evaluate=scored()
+    )  # now it is asked for once more
     assert ledger.counts(1) == {"complete": 6}
 
 
@@ -259,9 +261,9 @@ def test_a_search_that_is_stopped_in_order_again_and_again_holds_no_trial_guilty
         plan.event = lambda kind, number: plan.stop.set()
 
     for _ in range(FRUITLESS + 2):
-        run(SPACE, trials=1, engine="local", ledger=ledger, evaluate=scored(rungs=2), watch=stop)
+        run(SPACE, trials=1, resources=Resources("local"), ledger=ledger, evaluate=scored(rungs=2), watch=stop)
         assert ledger.trial(1, 0).state == "running"
-    run(SPACE, trials=1, engine="local", ledger=ledger, evaluate=scored(rungs=2))
+    run(SPACE, trials=1, resources=Resources("local"), ledger=ledger, evaluate=scored(rungs=2))
     assert ledger.trial(1, 0).state == "complete"
     assert {failed.text for failed in ledger.failures(1)} == {"its search was stopped"}
 
@@ -272,7 +274,7 @@ def test_a_trial_whose_evaluation_ends_its_driver_is_suspected_as_if_that_had_be
             raise SystemExit(3)
         yield {"accuracy": 0.5}
 
-    asked = {"trials": 3, "engine": "local", "ledger": ledger, "evaluate": evaluate}
+    asked = {"trials": 3, "resources": Resources("local"), "ledger": ledger, "evaluate": evaluate}
     for _ in range(FRUITLESS):
         with pytest.raises(SystemExit):
             run(SPACE, **asked)
@@ -288,7 +290,7 @@ def test_a_trial_that_gets_further_may_be_pre_empted_for_ever(ledger):
     search = open_search(question(SPACE, trials=1), ledger)
     trial = search.ask()
     for rung in range(1, 30):
-        search.report(trial, rung, {"accuracy": 0.1})
+        search.report(trial, Report(rung, {"accuracy": 0.1}))
         trial = search.fail(trial, "pre-empted", "the node of its worker went away")
         assert trial.attempt == rung + 1
 
@@ -367,7 +369,7 @@ def test_a_search_that_was_taken_away_stops_its_driver_with_a_message(ledger, ur
         yield {"accuracy": 0.5}
 
     with pytest.raises(LostLease, match="the driver that leads it, thief:1; this one"):
-        run(SPACE, trials=4, engine="local", ledger=ledger, evaluate=evaluate)
+        run(SPACE, trials=4, resources=Resources("local"), ledger=ledger, evaluate=evaluate)
     assert ledger.counts(1) == {"running": 1}
     assert ledger.lead(1).driver == "thief:1/m/0/x"
 

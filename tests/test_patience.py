@@ -16,7 +16,7 @@ from support.ledgers import a_search
 from hybrid_search.errors import LedgerAway
 from hybrid_search.ledger import Ledger, Opening, Proposal
 from hybrid_search.ledger.retry import Patience
-from hybrid_search.records import Settings
+from hybrid_search.records import Resources, Settings
 from hybrid_search.runs.run import run
 
 pytestmark = pytest.mark.server
@@ -202,7 +202,7 @@ def test_a_commit_whose_answer_was_lost_is_not_made_twice(lossy, write):
 def test_a_search_whose_server_is_killed_again_and_again_ends_as_an_undisturbed_one(url, server):
     space, numbers = tiny_space(), {}
     with Ledger(server.database()) as quiet:
-        run(space, trials=10, engine="local", ledger=quiet, evaluate=scored())
+        run(space, trials=10, resources=Resources("local"), ledger=quiet, evaluate=scored())
         numbers["quiet"] = [(t.number, t.digest, t.state, t.measurements) for t in quiet.trials(1)]
     with Ledger(url) as ledger:
 
@@ -214,6 +214,6 @@ def test_a_search_whose_server_is_killed_again_and_again_ends_as_an_undisturbed_
 
             plan.event, plan.notice = event, lambda line: None
 
-        run(space, trials=10, engine="local", ledger=ledger, evaluate=scored(), watch=watch)
+        run(space, trials=10, resources=Resources("local"), ledger=ledger, evaluate=scored(), watch=watch)
         numbers["killed"] = [(t.number, t.digest, t.state, t.measurements) for t in ledger.trials(1)]
     assert numbers["killed"] == numbers["quiet"]

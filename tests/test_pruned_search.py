@@ -13,12 +13,12 @@ from hybrid_search.ledger import Ledger
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.pareto import pareto_front
 from hybrid_search.pruners import PRUNERS, Moasha
-from hybrid_search.records import Evaluation
+from hybrid_search.records import Report, Resources
 from hybrid_search.runs.run import open_search, question, run
 from hybrid_search.samplers.known_cost.sampler import REACHED
 
 SPACE = wide_space()
-PRUNED = {"pruner": "moasha", "sampler": "random", "engine": "local", "evaluate": graded()}
+PRUNED = {"pruner": "moasha", "sampler": "random", "resources": Resources("local"), "evaluate": graded()}
 
 
 @pytest.fixture
@@ -132,7 +132,13 @@ def test_a_waiting_design_keeps_the_recipe_it_was_proposed_with(ledger, hopeless
 
 @pytest.mark.parametrize("pruner", ["none", "moasha"])
 def test_a_sampler_that_reads_the_budget_is_told_of_every_trial_how_far_within_it_is(ledger, hopeless, pruner):
-    asked = {"sampler": "gp", "max_flops": 1.2e6, "pruner": pruner, "engine": "local", "evaluate": graded()}
+    asked = {
+        "sampler": "gp",
+        "max_flops": 1.2e6,
+        "pruner": pruner,
+        "resources": Resources("local"),
+        "evaluate": graded(),
+    }
     for trials in (13, 15):
         search = run("digits", trials=trials, ledger=ledger, **asked)
     assert search.progress().counts["complete"] == 15
@@ -213,12 +219,12 @@ def test_a_trial_started_again_forgets_what_it_had_shown(ledger, generous):
     search = run(SPACE, trials=14, ledger=ledger, **PRUNED)
     again = open_search(search.record, ledger)
     trial = again.ask()
-    again.report(trial, 1, {"accuracy": 0.47})
-    again.report(trial, 2, {"accuracy": 0.71})
+    again.report(trial, Report(1, {"accuracy": 0.47}))
+    again.report(trial, Report(2, {"accuracy": 0.71}))
     ledger.spare_trial(trial.id, 2)
     trial = again.fail(trial, "lost", "its worker died")
     assert ledger.trial(again.record.id, trial.number).spared == 2  # it may go on from a checkpoint
-    again.report(trial, 1, {"accuracy": 0.46})
+    again.report(trial, Report(1, {"accuracy": 0.46}))
     assert ledger.trial(again.record.id, trial.number).spared is None
     assert again._watch.seen[trial.number].reached == {1: (0.46,)}
 
@@ -226,7 +232,7 @@ def test_a_trial_started_again_forgets_what_it_had_shown(ledger, generous):
 def test_a_report_of_the_last_epoch_stops_nobody(ledger):
     def evaluate(architecture, settings):
         for rung in (1, 2):
-            yield Evaluation(rung, 2, {"accuracy": 0.5 if rung == 1 else 0.1})
+            yield Report(rung, {"accuracy": 0.5 if rung == 1 else 0.1}, last=rung == 2)
 
     run(SPACE, trials=14, ledger=ledger, **{**PRUNED, "evaluate": evaluate})
     assert all(trial.state == "complete" or trial.rung == 1 for trial in of(ledger))
@@ -235,8 +241,8 @@ def test_a_report_of_the_last_epoch_stops_nobody(ledger):
 def test_a_number_that_is_not_finite_fails_the_trial_and_is_forgotten_by_the_pruner(ledger):
     search = open_search(question(SPACE, trials=3, pruner="moasha"), ledger)
     trial = search.ask()
-    search.report(trial, 1, {"accuracy": 0.4})
-    assert search.report(trial, 2, {"accuracy": math.nan}) == "stop"
+    search.report(trial, Report(1, {"accuracy": 0.4}))
+    assert search.report(trial, Report(2, {"accuracy": math.nan})) == "stop"
     assert search.state(trial) == "failed"
     assert search.audit().spent == 0
 
@@ -249,7 +255,14 @@ def test_a_search_goes_on_with_its_pruner_only(ledger):
 
 def test_an_unknown_pruner_writes_nothing(tmp_path, capsys):
     with pytest.raises(UnknownName, match="pruner must be one of none, moasha; got 'median'"):
-        run(SPACE, trials=2, engine="local", ledger=f"sqlite:///{tmp_path}/x.db", evaluate=scored(), pruner="median")
+        run(
+            SPACE,
+            trials=2,
+            resources=Resources("local"),
+            ledger=f"sqlite:///{tmp_path}/x.db",
+            evaluate=scored(),
+            pruner="median",
+        )
     assert cli.run(["run", "digits", "--pruner", "mosha", "--db", f"sqlite:///{tmp_path}/x.db"]) == 2
     said = capsys.readouterr().err
     assert said == "hybrid-search: pruner must be one of none, moasha; got 'mosha'. Did you mean 'moasha'?\n"

@@ -9,7 +9,7 @@ from hybrid_search.analysis.status import status_of
 from hybrid_search.errors import HybridSearchError, LedgerError, SettingsError, UnknownName
 from hybrid_search.ledger import Ledger
 from hybrid_search.networks.costs import cost
-from hybrid_search.records import Evaluation, Settings
+from hybrid_search.records import Report, Resources, Settings
 from hybrid_search.runs.run import open_search, question, run
 from hybrid_search.search.trial import Outcome
 from hybrid_search.spaces.space import load_space
@@ -116,7 +116,7 @@ def test_a_trial_left_running_is_asked_again_under_its_number(ledger):
     first = search(ledger, trials=4)
     complete(first, first.ask())
     lost = first.ask()
-    first.report(lost, 1, {"accuracy": 0.2})
+    first.report(lost, Report(1, {"accuracy": 0.2}))
     again = search(ledger, trials=4)
     retaken = again.ask()
     assert (retaken.number, retaken.architecture) == (lost.number, lost.architecture)
@@ -138,7 +138,7 @@ def test_what_is_known_before_training_needs_no_measuring(ledger):
 def test_a_number_that_is_not_finite_ends_the_trial_as_failed(ledger):
     found = search(ledger, trials=3)
     trial = found.ask()
-    assert found.report(trial, 1, {"accuracy": 0.1, "loss": float("nan")}) == "stop"
+    assert found.report(trial, Report(1, {"accuracy": 0.1, "loss": float("nan")})) == "stop"
     last = found.ask()
     found.tell(last, Outcome("complete", {"accuracy": float("inf")}))
     kinds = [(t.state, t.failure_kind) for t in ledger.trials(found.record.id)]
@@ -222,9 +222,8 @@ def test_a_budget_below_the_smallest_design_names_its_cost():
     [
         ({"trials": 0}, SettingsError, "trials must be a whole number from 1 up; got 0"),
         ({"sampler": "tpee"}, UnknownName, r"sampler must be one of .*; got 'tpee'. Did you mean 'tpe'"),
-        ({"engine": "slurm"}, UnknownName, "engine must be one of local, ray, tune; got 'slurm'"),
-        ({"workers": 0}, SettingsError, "workers must be a whole number from 1 up; got 0"),
-        ({"engine": "local", "workers": 2}, SettingsError, "engine local has one worker; got --workers 2"),
+        ({"resources": Resources("slurm")}, UnknownName, "engine must be one of local, ray, tune; got 'slurm'"),
+        ({"resources": Resources("local", workers=2)}, SettingsError, "engine local has one worker; got --workers 2"),
         ({"settings": Settings(data="mnist")}, Exception, "data must be one of .*fashion-mnist"),
     ],
 )
@@ -232,14 +231,20 @@ def test_a_wrong_request_writes_nothing(tmp_path, wrong, error, message):
     with pytest.raises(error, match=message):
         run(
             SPACE,
-            **{"trials": 2, "engine": "local", "ledger": f"sqlite:///{tmp_path}/x.db", "evaluate": scored(), **wrong},
+            **{
+                "trials": 2,
+                "resources": Resources("local"),
+                "ledger": f"sqlite:///{tmp_path}/x.db",
+                "evaluate": scored(),
+                **wrong,
+            },
         )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_numbers_of_an_evaluation_of_ones_own_never_join_trained_ones(ledger):
-    run(SPACE, trials=1, engine="local", ledger=ledger, evaluate=scored())
-    with pytest.raises(LedgerError, match=r"evaluation fakes.scored.<locals>.evaluate \(asked: trained\)"):
+    run(SPACE, trials=1, resources=Resources("local"), ledger=ledger, evaluate=scored())
+    with pytest.raises(LedgerError, match=r"evaluation support.fakes.scored.<locals>.evaluate \(asked: trained\)"):
         open_search(question(SPACE, trials=1), ledger)
 
 
@@ -299,9 +304,9 @@ def test_a_search_whose_data_has_changed_is_refused_and_goes_on_when_it_is_back(
 
     def evaluate(architecture, settings):
         for rung in (1, 2):
-            yield Evaluation(rung, 2, {"accuracy": 0.5}, {"fingerprint": seen[0]})
+            yield Report(rung, {"accuracy": 0.5}, {"fingerprint": seen[0]}, last=rung == 2)
 
-    asked = {"engine": "local", "ledger": ledger, "evaluate": evaluate, "sampler": "random"}
+    asked = {"resources": Resources("local"), "ledger": ledger, "evaluate": evaluate, "sampler": "random"}
     run(SPACE, trials=2, **asked)
     seen[0] = "bbbb"
     law = "with the data that it saw; digits had fingerprint aaaa, trial 2 saw bbbb on .*. Bring the data back"
@@ -321,12 +326,11 @@ def test_a_data_set_that_changed_is_found_before_anything_is_written(ledger, tmp
     def images(shift):
         np.savez(tmp_path / "npz.npz", x_train=dice.integers(0, 200, (60, 8, 8, 1), np.uint8) + np.uint8(shift),
                  y_train=np.arange(60) % 3)  # fmt: skip
-        data._planned.cache_clear()  # as in a process of its own
-        data._loaded.cache_clear()
+        data.clear_cache()  # as in a process of its own
 
     images(0)
     settings = Settings(data="npz", data_dir=str(tmp_path / "npz.npz"), epochs=1, threads=1)
-    asked = {"engine": "local", "ledger": ledger, "settings": settings, "sampler": "random"}
+    asked = {"resources": Resources("local"), "ledger": ledger, "settings": settings, "sampler": "random"}
     run(SPACE, trials=1, **asked)
     was = ledger.trials(1)[0].facts["fingerprint"]
     images(1)
@@ -340,7 +344,7 @@ def test_an_evaluation_that_measures_something_else_stops_the_search_instead_of_
         yield {"acuracy": 0.5}
 
     with pytest.raises(HybridSearchError, match=r"the first 4 trials all failed \(bug\)[\s\S]*it measured acuracy"):
-        run(SPACE, trials=12, engine="local", ledger=ledger, evaluate=evaluate)
+        run(SPACE, trials=12, resources=Resources("local"), ledger=ledger, evaluate=evaluate)
     assert ledger.counts(1) == {"failed": 4}
     assert status_of(ledger, ledger.search()).last_failure.endswith("must measure accuracy; it gave acuracy")
 
@@ -348,7 +352,7 @@ def test_an_evaluation_that_measures_something_else_stops_the_search_instead_of_
 def test_two_workers_that_see_other_data_do_not_fill_one_search(ledger):
     found = search(ledger, trials=4)
     first, second = found.ask(), found.ask()
-    found.report(first, 1, {"accuracy": 0.5}, {"fingerprint": "aaaa"})
+    found.report(first, Report(1, {"accuracy": 0.5}, {"fingerprint": "aaaa"}))
     with pytest.raises(LedgerError, match=f"had fingerprint aaaa, trial {second.number} saw bbbb on its worker. Bring"):
-        found.report(second, 1, {"accuracy": 0.5}, {"fingerprint": "bbbb"})
-    found.report(first, 2, {"accuracy": 0.5})  # an evaluation of the user's own need not say
+        found.report(second, Report(1, {"accuracy": 0.5}, {"fingerprint": "bbbb"}))
+    found.report(first, Report(2, {"accuracy": 0.5}))  # an evaluation of the user's own need not say

@@ -273,7 +273,7 @@ def _train_again(
 
     weights, measured = None, {}
     for report in evaluate(architecture, settings):
-        say(f"  epoch {report.rung}/{report.rungs}: accuracy {report.measurements['accuracy']:.4f}")
+        say(f"  epoch {report.rung}/{settings.epochs}: accuracy {report.measurements['accuracy']:.4f}")
         weights, measured = report.weights, dict(report.measurements)
     assert weights is not None
     return weights, measured

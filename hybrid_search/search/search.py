@@ -1,7 +1,7 @@
 """The search: passive. It is asked for trials and told how they went; it alone sees Optuna and the ledger.
 
     trial = search.ask()                      # None when there is nothing left to ask
-    search.report(trial, rung, measurements)  # after each epoch: keep or stop
+    search.report(trial, report)              # after each epoch: keep or stop
     search.fail(trial, kind, text)            # an attempt failed: the next one, or None where its trial failed with it
     search.tell(trial, outcome)               # written in the ledger first, then told to the sampler
 
@@ -32,16 +32,17 @@ from hybrid_search.networks.costs import cost, fitted, price
 from hybrid_search.objectives import objectives
 from hybrid_search.pareto import FROZEN, RunningFront, front_box, hypervolume, pareto_front, reference_point
 from hybrid_search.pruners import SIGNS, Audit, Watch, make_pruner
-from hybrid_search.records import NOT_IN_DIGEST, RETRIES, SearchRecord, Settings, TrialRecord
+from hybrid_search.records import NOT_IN_DIGEST, RETRIES, Report, SearchRecord, Settings, TrialRecord
 from hybrid_search.samplers import Facts, KnownCostSampler, make_known_cost, make_sampler
 from hybrid_search.samplers.known_cost.sampler import REACHED
 from hybrid_search.search.stop_rules import NEXT, Stopping
 from hybrid_search.search.trial import Outcome, Progress, Trial
 from hybrid_search.spaces.budget import known_worst, over_budget
+from hybrid_search.spaces.choosers import Chooser, FixedChoices
 from hybrid_search.spaces.equivalence import ways_to_write
 from hybrid_search.spaces.known_designs import known_designs
 from hybrid_search.spaces.recipe_tuning import choose_settings, own_recipe, recipe_of, untuned
-from hybrid_search.spaces.space import ENUMERABLE, Answers, Chooser, SearchSpace
+from hybrid_search.spaces.space import ENUMERABLE, SearchSpace
 
 PASSED = "passed over"  # a proposal that waits, for the pruner has no hope for it yet
 EXPECTED = "expected "  # begins the facts of a stopped trial that say what it would have ended with
@@ -144,7 +145,7 @@ class Search:
         for proposal in passed[-HELD:]:
             self._remember(study, proposal.choices, TrialState.PRUNED)
             if proposal.digest not in begun:
-                architecture, _ = self._answered(Answers(proposal.choices))
+                architecture, _ = self._answered(FixedChoices(proposal.choices))
                 self._watch.wait(proposal.digest, self.price(architecture), proposal.choices)
         return study
 
@@ -214,7 +215,7 @@ class Search:
         def found(choices: Mapping[str, Any]) -> tuple[Architecture, dict[str, float]]:
             key = tuple((untuned(choices) if self.record.tuned else choices).items())
             if key not in self._facts:
-                architecture = self._chosen(Answers(choices))
+                architecture = self._chosen(FixedChoices(choices))
                 self._facts[key] = architecture, self.price(architecture)
             return self._facts[key]
 
@@ -242,14 +243,14 @@ class Search:
         return self._chosen(chooser), choose_settings(chooser, self.record.settings, self.record.tuned)
 
     def _remember(self, study: optuna.Study, choices: Mapping[str, Any], state: TrialState, **what: Any) -> None:
-        answers = Answers(choices)
+        answers = FixedChoices(choices)
         architecture, _ = self._answered(answers)
         if self._limited:
             what["constraints"] = {"budget": self.excess(architecture)}
         distributions: dict[str, BaseDistribution] = {
             name: CategoricalDistribution(offered) for name, offered in answers.offered.items()
         }
-        trial = optuna.trial.create_trial(state=state, params=answers.asked, distributions=distributions, **what)
+        trial = optuna.trial.create_trial(state=state, params=answers.params, distributions=distributions, **what)
         study.add_trial(trial)
 
     def _row(self, measurements: Mapping[str, float]) -> list[float]:
@@ -457,27 +458,23 @@ class Search:
         self.tell(trial, Outcome("failed", {}, kind, text))
         return None
 
-    def report(
-        self,
-        trial: Trial,
-        rung: int,
-        measurements: Mapping[str, float],
-        facts: Mapping[str, str] | None = None,
-        *,
-        last: bool = False,
-    ) -> Literal["keep", "stop"]:
-        """Write one rung of a running trial and ask the pruner; after `last`, the full budget, it is not asked.
+    def report(self, trial: Trial, report: Report) -> Literal["keep", "stop"]:
+        """Write one rung of a running trial and ask the pruner, unless the report is the last one.
 
+        A last report of a rung that was reported before is not written again: only the end of the trial is new.
         Stop: the trial has ended, as stopped, or as failed (nan) where a number is not finite; `state` says which.
         LedgerError, and nothing written, where it was trained on other data than the trials before it.
         """
-        self._data = same_data(self._data, facts or {}, trial)
+        rung, measurements, facts = report.rung, report.measurements, report.facts
+        if report.last and rung == self._rungs.get(trial.number, 0):
+            return "keep"
+        self._data = same_data(self._data, facts, trial)
         wrong = [name for name, value in measurements.items() if not math.isfinite(value)]
         if wrong:
             self.tell(trial, Outcome("failed", {}, "nan", f"{wrong[0]} is not finite after rung {rung}"))
             return "stop"
         self.ledger.add_rung(trial.id, rung, measurements, facts, attempt=trial.attempt)
-        resumed = (facts or {}).get("resumed")
+        resumed = facts.get("resumed")
         if resumed and trial.number not in self._rungs:
             LOG.info("trial goes on from its checkpoint", extra=self._about(trial, resumed=resumed))
         self._rungs[trial.number] = rung
@@ -487,7 +484,7 @@ class Search:
         price = self.price(trial.architecture)
         self._watch.begin(trial.number, trial.architecture.digest, price, trial.choices)
         self._watch.show(trial.number, rung, measurements)
-        verdict = "keep" if last else self._watch.judge(trial.number, rung)
+        verdict = "keep" if report.last else self._watch.judge(trial.number, rung)
         if verdict == "spare":
             self.ledger.spare_trial(trial.id, rung)
         if verdict != "stop":
@@ -650,7 +647,7 @@ def check_budget(space: SearchSpace, record: SearchRecord) -> None:
     The message names the smallest cost there is.
     """
     for stem in space.form.stem:
-        first = space.choose(Answers({"stem": stem}))
+        first = space.choose(FixedChoices({"stem": stem}))
         cost(first, record.input_size, record.classes)  # raises where the stem cannot take such images
     bounds = {"flops": record.max_flops, "params": record.max_params}
     for name, bound in bounds.items():

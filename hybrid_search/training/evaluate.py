@@ -1,4 +1,4 @@
-"""All that a worker runs: one architecture and its settings in, one Evaluation an epoch out."""
+"""All that a worker runs: one architecture and its settings in, one Report per epoch out."""
 
 import json
 import platform
@@ -22,7 +22,7 @@ from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import cost
 from hybrid_search.networks.model import build_model
 from hybrid_search.ops.local_attention import which_backend
-from hybrid_search.records import Evaluation, FailureKind, Settings
+from hybrid_search.records import FailureKind, Report, Settings
 from hybrid_search.training.loop import Trainer, device_of, precision_of, seed_for, steady
 
 LATENCY_RUNS = 25
@@ -36,7 +36,7 @@ def evaluate(
     *,
     resume: Mapping[str, Tensor] | None = None,
     keep: Callable[[int, Callable[[], dict[str, Tensor]]], None] | None = None,
-) -> Iterator[Evaluation]:
+) -> Iterator[Report]:
     """Build and train one network, yielding its numbers after every epoch (a rung is an epoch).
 
     Measurements: `accuracy` 0..1 and `loss` on the validation split, `train_loss`, `flops`, `params`, `train_seconds`
@@ -81,7 +81,7 @@ def _epochs(
     settings: Settings,
     resume: Mapping[str, Tensor] | None,
     keep: Callable[[int, Callable[[], dict[str, Tensor]]], None] | None,
-) -> Iterator[Evaluation]:
+) -> Iterator[Report]:
     device = device_of(settings)
     dataset = load(settings)
     channels, classes = dataset.input_size[0], len(dataset.classes)
@@ -108,11 +108,11 @@ def _epochs(
             "params": float(price.params),
             "train_seconds": trainer.seconds,
         }
-        weights = None
-        if epoch.epoch == settings.epochs:
+        weights, last = None, epoch.epoch == settings.epochs
+        if last:
             measurements["latency_ms"] = latency_ms(trainer.scored, dataset.input_size, settings)
             weights = weights_of(trainer.scored, architecture)
-        yield Evaluation(epoch.epoch, settings.epochs, measurements, facts, weights)
+        yield Report(epoch.epoch, measurements, facts, last, weights)
 
 
 def _same_data(state: Mapping[str, Tensor], dataset: Dataset) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from hybrid_search.data import Split, load, open_test
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.model import build_model
-from hybrid_search.records import Evaluation, Settings
+from hybrid_search.records import Report, Settings
 from hybrid_search.training.evaluate import evaluate
 from hybrid_search.training.loop import device_of, score
 
@@ -25,7 +25,7 @@ def retrain(
     *,
     resume: Mapping[str, Tensor] | None = None,
     keep: Callable[[int, Callable[[], dict[str, Tensor]]], None] | None = None,
-) -> Iterator[Evaluation]:
+) -> Iterator[Report]:
     """Build and train one network as `evaluate` does; its last report also has `test_accuracy` 0..1 and `test_loss`.
 
     `resume` and `keep` are those of `evaluate`. No weights are given: a retrained network is measured, not kept.
