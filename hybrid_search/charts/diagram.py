@@ -12,10 +12,11 @@ from html import escape
 
 from hybrid_search.charts.chart import Chart
 from hybrid_search.charts.design import Design, differences, read_designs
-from hybrid_search.charts.families import FAMILIES, family_colour
+from hybrid_search.charts.families import family_colour
 from hybrid_search.charts.outline import Part
 from hybrid_search.charts.theme import FONT, Theme
 from hybrid_search.objectives import scaled
+from hybrid_search.ops import FAMILIES
 
 COLUMN, MIDDLE, LOW, HIGH = 150, 100, 44, 112  # column width; centre line; least and greatest block height
 TEXT, LINE = 190, 16  # where the words below the blocks start, and their leading

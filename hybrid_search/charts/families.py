@@ -4,14 +4,11 @@ An operator whose plugin is not installed belongs to the family "other" and is s
 """
 
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from hybrid_search.charts.theme import Theme
 from hybrid_search.errors import UserError
-from hybrid_search.ops import OPERATORS
-
-Family = Literal["convolution", "attention", "other"]
-FAMILIES: tuple[Family, ...] = ("convolution", "attention", "other")
+from hybrid_search.ops import FAMILIES, OPERATORS, Family
 
 
 class OperatorLook(NamedTuple):
@@ -34,10 +31,9 @@ def look_of(operator: str) -> OperatorLook:
     """
     try:
         declared = OPERATORS[operator]
-    except (KeyError, UserError):
+    except UserError:
         return OperatorLook("other", operator, operator)
-    family: Family = getattr(declared, "family", "convolution" if operator == "conv" else "attention")
-    return OperatorLook(family, getattr(declared, "label", operator.replace("_", " ")), operator)
+    return OperatorLook(declared.family, declared.label, declared.symbol)
 
 
 def family_of(operator: str) -> Family:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hybrid_search.charts.families import FAMILIES, family_of, label_of
+from hybrid_search.charts.families import family_of, label_of
+from hybrid_search.ops import FAMILIES
 
 STAGE_KEYS = ("operator", "depth", "width", "stride")
 
