@@ -26,16 +26,14 @@ from hybrid_search.charts import (
     hypervolume_figure,
     hypervolume_numbers,
 )
-from hybrid_search.charts.catalogue import checked_chart
-from hybrid_search.charts.diagram import diagrams_svg, percent
-from hybrid_search.charts.families import look_of, runs
+from hybrid_search.charts.diagram import percent
 from hybrid_search.charts.front import front_of
 from hybrid_search.charts.mixes import MIXES, mix_of, operators_of
 from hybrid_search.errors import UnknownName
 from hybrid_search.ledger import Ledger, Point
 from hybrid_search.networks.costs import cost
 from hybrid_search.networks.references import DESIGNS, reference
-from hybrid_search.objectives import OBJECTIVES, Objective, objectives
+from hybrid_search.objectives import OBJECTIVES, objectives
 from hybrid_search.pareto import hypervolume, pareto_front
 
 EVIL = "<img src=x onerror=alert(1)>"
