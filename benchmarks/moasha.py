@@ -127,7 +127,7 @@ class Table:
             known={1: lambda params: self.about(params)[1]},
             features=lambda params: [math.log(self.about(params)[2])],
             canonical=lambda params: self.about(params)[0],
-            budget_excess=lambda params: -1.0 if self.about(params)[0] in self.by_digest else 1.0,
+            budget_budget_excess=lambda params: -1.0 if self.about(params)[0] in self.by_digest else 1.0,
             space=self.space.choose,
         )
         return make_sampler(name, seed, facts)

@@ -258,7 +258,7 @@ def run(
     more |= {"evaluation": own, "warm_start": warm_start is not False}
     wanted = question(space, trials=trials, objectives=objectives, settings=settings, **more)
     if evaluate is None:
-        from hybrid_search.training.evaluate import evaluate as trained
+        from hybrid_search.training.evaluation import evaluate as trained
 
         evaluate = trained
     plan = plan_of(evaluate, resources)

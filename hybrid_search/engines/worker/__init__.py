@@ -60,7 +60,7 @@ class Advancing:
             if not self._ready:
                 self._go_on()
         except Exception as error:  # whatever a user's network or data can raise ends this trial, not the search
-            from hybrid_search.training.evaluate import classify_failure
+            from hybrid_search.training.failures import classify_failure
 
             kind = classify_failure(error)
             return Report(self._last.rung, {}, last=True, failure=Failure(kind, failure_text(error)))
@@ -165,7 +165,7 @@ def _check_names(measurements: Mapping[str, float]) -> None:
 
 def _is_bug(error: Exception) -> bool:
     """Whether an error may come of a state that does not fit, as of a network that was changed meanwhile."""
-    from hybrid_search.training.evaluate import classify_failure
+    from hybrid_search.training.failures import classify_failure
 
     return classify_failure(error) == "bug"
 
