@@ -14,7 +14,7 @@ from hybrid_search.charts.front import has_all
 from hybrid_search.charts.theme import Theme, empty_layout, figure_axis, figure_layout
 from hybrid_search.ledger import Ledger, Point
 from hybrid_search.objectives import Objective, scaled
-from hybrid_search.pareto import to_minimize, hypervolume, reference_point
+from hybrid_search.pareto import hypervolume, reference_point, to_minimize
 from hybrid_search.records import SearchRecord
 from hybrid_search.spaces.budget import known_worst
 
