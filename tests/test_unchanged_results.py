@@ -301,12 +301,12 @@ def test_a_sampler_proposes_what_it_proposed(case):
 
 # -- 2 and 4: a search that trains, and the export of one of its trials --
 
-TRAINED = Settings(epochs=2, batch_size=64, threads=1, device="cpu")
+TRAINED = Settings(train_images=320, validation_images=160, epochs=2, batch_size=32, threads=1, device="cpu")
 MACHINES = ("commit", "hybrid-search", "python", "torch", "host", "cpu", "worker")  # facts that say where, not what
 
 
 def train_and_export(folder: Path) -> dict[str, Any]:
-    """Four trials of the space digits, trained for two epochs in this process; the best one exported."""
+    """Four trials of the space digits, trained for two epochs on 320 images in this process; the best one exported."""
     with Ledger(f"sqlite:///{folder}/ledger.db") as ledger:
         asked = {"sampler": "random", "seed": 5, "warm_start": False, "name": "recorded", "checkpoints": "none"}
         run("digits", trials=4, engine="local", ledger=ledger, settings=TRAINED, notice=lambda line: None, **asked)
