@@ -22,8 +22,7 @@ The last bits of a float depend on the processor and on the versions of torch an
 records were made with. On an equal machine everything must be equal to the last bit. On another machine the exact
 numbers (FLOPs, parameters, choices, digests, states) must still be equal, an accuracy may differ by 0.05, and of what a
 model proposed or stopped (samplers known-cost and gp, pruner moasha) the first 8 trials must be equal. No test is ever
-skipped. Sampler gp is slow: it makes
-60 proposals for one objective on one space alone.
+skipped. Sampler gp is slow: it makes 60 proposals for one objective on one space alone.
 """
 
 import hashlib
