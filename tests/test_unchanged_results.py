@@ -42,18 +42,19 @@ from typing import Any
 
 import pytest
 
-from hybrid_search.costs import cost
-from hybrid_search.engines import run
-from hybrid_search.engines.confirming import confirm
-from hybrid_search.export import export_trial
+from hybrid_search.export.model_folder import export_trial
 from hybrid_search.ledger import Ledger
-from hybrid_search.pruning import PRUNERS
-from hybrid_search.record import SearchRecord, Settings
-from hybrid_search.references import reference, references
+from hybrid_search.networks.costs import cost
+from hybrid_search.networks.references import reference, references
+from hybrid_search.pruners import PRUNERS
+from hybrid_search.records import Report, Resources, SearchRecord, Settings
+from hybrid_search.runs.confirm import confirm
+from hybrid_search.runs.run import run
 from hybrid_search.samplers import SAMPLERS
-from hybrid_search.search import Outcome, Search
-from hybrid_search.space import SearchSpace, load_space
-from hybrid_search.tuning import tunable
+from hybrid_search.search.search import Search
+from hybrid_search.search.trial import Outcome
+from hybrid_search.spaces.recipe_tuning import tunable
+from hybrid_search.spaces.space import SearchSpace, load_space
 
 RECORDED = Path(__file__).parent / "recorded"
 OLD_LEDGER = RECORDED / "ledger-before-redesign.db"
@@ -237,7 +238,7 @@ def proposals_of(case: str) -> dict[str, Any]:
             else:
                 for rung in range(1, RUNGS + 1):
                     numbers = fake_numbers(trial.architecture, rung)
-                    if search.report(trial, rung, numbers, last=rung == RUNGS) == "stop":
+                    if search.report(trial, Report(rung, numbers, last=rung == RUNGS)) == "stop":
                         break
                 else:
                     search.tell(trial, Outcome("complete", numbers))
@@ -307,7 +308,15 @@ def train_and_export(folder: Path) -> dict[str, Any]:
     """Four trials of the space digits, trained for two epochs on 320 images in this process; the best one exported."""
     with Ledger(f"sqlite:///{folder}/ledger.db") as ledger:
         asked = {"sampler": "random", "seed": 5, "warm_start": False, "name": "recorded", "checkpoints": "none"}
-        run("digits", trials=4, engine="local", ledger=ledger, settings=TRAINED, notice=lambda line: None, **asked)
+        run(
+            "digits",
+            trials=4,
+            resources=Resources(engine="local"),
+            ledger=ledger,
+            settings=TRAINED,
+            notice=lambda line: None,
+            **asked,
+        )
         record = ledger.search("recorded")
         trials = {}
         for trial in ledger.trials(record.id):
@@ -513,7 +522,7 @@ PLAIN = {
 
 def go_on(ledger: Ledger, trials: Mapping[str, int]) -> None:
     """Run the two searches to so many trials."""
-    common = {"engine": "local", "ledger": ledger, "notice": lambda line: None}
+    common = {"resources": Resources(engine="local"), "ledger": ledger, "notice": lambda line: None}
     run("fashion-table", trials=trials["pruned"], **PRUNED, **common)
     run("digits", trials=trials["plain"], **PLAIN, **common)
 
@@ -525,7 +534,13 @@ def record_ledger() -> None:
         with Ledger(f"sqlite:///{path}") as ledger:
             go_on(ledger, {"pruned": 36, "plain": 4})
             confirm(
-                "plain", seeds=1, trials=2, engine="local", ledger=ledger, notice=lambda line: None, checkpoints="none"
+                "plain",
+                seeds=1,
+                trials=2,
+                resources=Resources(engine="local"),
+                ledger=ledger,
+                notice=lambda line: None,
+                checkpoints="none",
             )
         with closing(sqlite3.connect(path)) as db:
             for table in ("trial", "failure"):
