@@ -76,7 +76,7 @@ def write_manifest(folder: Path, proofs: Iterable[Proof]) -> None:
         folder / MANIFEST,
         {
             "files": {path.name: _sha256(path) for path in sorted(folder.iterdir())},
-            "proofs": {
+            "proof": {
                 proof.format: {
                     "max_difference": proof.max_difference,
                     "equal_answers": proof.equal_answers,
