@@ -67,5 +67,5 @@ def test_a_worker_takes_the_secrets_of_its_own_machine_out_of_a_traceback(monkey
 
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")
     report = Advancing(evaluate, None, None).advance()
-    assert report.failure_kind == "bug"
-    assert "403 from the store with key ***" in report.failure_text
+    assert report.failure.kind == "bug"
+    assert "403 from the store with key ***" in report.failure.text
