@@ -311,10 +311,10 @@ def test_a_search_without_a_finished_trial_has_nothing_to_confirm(ledger):
 
 
 def test_trained_networks_are_scored_on_the_test_split_whose_opening_is_written_first(ledger, caplog, monkeypatch):
-    from hybrid_search.training import retrain as room
+    from hybrid_search.training import retraining as room
 
     settings = Settings(image_size=8, train_images=60, validation_images=30, epochs=1)
-    room._opened.cache_clear()
+    room._open_once.cache_clear()
     run("digits", trials=2, resources=Resources("local"), ledger=ledger, settings=settings)
     record = ledger.search()
     assert ledger.openings(record.id) == []

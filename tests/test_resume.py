@@ -20,8 +20,8 @@ from hybrid_search.runs.checkpoint_root import UNKEPT, root_of
 from hybrid_search.runs.confirm import confirm
 from hybrid_search.runs.run import run
 from hybrid_search.training.checkpoints import Checkpoints
-from hybrid_search.training.evaluate import evaluate
-from hybrid_search.training.retrain import retrain
+from hybrid_search.training.evaluation import evaluate
+from hybrid_search.training.retraining import retrain
 
 SETTINGS = Settings(image_size=8, train_images=64, validation_images=30, epochs=3, augment="shift", device="cpu")
 KEY = "ab" * 16
@@ -191,11 +191,12 @@ def test_other_data_is_refused_by_its_fingerprint_and_spoils_nothing_that_was_ke
     assert "resumed" not in again[0].facts
     now = again[0].facts["fingerprint"]
     assert now != was
-    write(0)  # the data are back, and so is what was kept of them
+    write(0)  # the first data again: their checkpoint is still there
     back = reports()
     assert (back[0].facts["resumed"], back[0].facts["fingerprint"]) == ("rung 2", was)
     assert again[0].facts["checkpoint"] == (
-        f"a checkpoint must be of the data it goes on with; it has {was}, npz here has fingerprint {now}."
+        f"a checkpoint must be resumed with the data that it was trained on; it has {was}, "
+        f"npz here has fingerprint {now}."
     )
 
 
@@ -320,7 +321,7 @@ def table(ledger):
 
 @pytest.mark.parametrize(
     ("space", "trials", "cut", "more"),
-    [(tiny_space(), 5, 2, {}), (wide_space(), 20, 14, {"pruner": "moasha"})],
+    [(tiny_space(), 5, 2, {}), (wide_space(), 20, 14, {"pruner": "front-probability"})],
 )
 def test_a_search_cut_off_in_a_trial_trains_the_epochs_that_are_left_and_ends_the_same(
     ledger, tmp_path, space, trials, cut, more

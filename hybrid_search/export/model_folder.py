@@ -269,7 +269,7 @@ def _axis(name: str, value: float) -> float:
 def _train_again(
     architecture: Architecture, settings: Settings, say: Callable[[str], None]
 ) -> tuple[bytes, dict[str, float]]:
-    from hybrid_search.training.evaluate import evaluate
+    from hybrid_search.training.evaluation import evaluate
 
     weights, measured = None, {}
     for report in evaluate(architecture, settings):

@@ -51,6 +51,7 @@ def question(
     whole("trials", trials, 1, SettingsError)
     check_objectives(tuple(objectives))
     one_of("sampler", sampler, samplers.SAMPLERS)
+    pruner = pruning.current_name(pruner)
     one_of("pruner", pruner, pruning.PRUNERS)
     for what, bound in (("max-flops", max_flops), ("max-params", max_params)):
         if bound is not None and not bound > 0:
@@ -168,6 +169,7 @@ def _same_question(found: SearchRecord, wanted: SearchRecord) -> None:
             key for key in ("stem", "groups", "stages", "expansion") if found.space.get(key) != wanted.space.get(key)
         ]
         differences.append(f"another space ({spaces[0].name}, differing in {', '.join(keys)})")
+    found = replace(found, pruner=pruning.current_name(found.pruner))
     names = ["objectives", "sampler", "seed", "max_flops", "max_params", "input_size", "classes", "evaluation"]
     names += ["pruner", "tuned", "warm_start"]
     pairs = [(name, getattr(found, name), getattr(wanted, name)) for name in names]
@@ -246,7 +248,7 @@ def run(
     more |= {"evaluation": own, "warm_start": warm_start is not False}
     wanted = question(space, trials=trials, objectives=objectives, settings=settings, **more)
     if evaluate is None:
-        from hybrid_search.training.evaluate import evaluate as trained
+        from hybrid_search.training.evaluation import evaluate as trained
 
         evaluate = trained
     context = RunContext(evaluate, resources)

@@ -10,7 +10,7 @@ To use callbacks (Weights & Biases, MLflow, TensorBoard) and your own storage, p
     from hybrid_search.engines.driver import RunContext
     from hybrid_search.runs.run import led_search, question
     from hybrid_search.engines.tune import TuneScheduler, TuneSearcher, trainable
-    from hybrid_search.training.evaluate import evaluate
+    from hybrid_search.training.evaluation import evaluate
 
     context = RunContext(evaluate)
     with led_search(question(load_space("digits"), trials=50), Ledger(), context) as search:

@@ -67,7 +67,7 @@ class TrialRunner:
             if not self._queue:
                 self._run_rung()
         except Exception as error:  # any error of a network or of data ends this trial, not the search
-            from hybrid_search.training.evaluate import classify_failure
+            from hybrid_search.training.failures import classify_failure
 
             failure = Failure(classify_failure(error), failure_text(error))
             return Report(self._newest.rung, {}, last=True, failure=failure)
@@ -174,7 +174,7 @@ def _check_names(measurements: Mapping[str, float]) -> None:
 
 def _is_bug(error: Exception) -> bool:
     """Return whether a state that does not fit may have caused this error, for example after a code change."""
-    from hybrid_search.training.evaluate import classify_failure
+    from hybrid_search.training.failures import classify_failure
 
     return classify_failure(error) == "bug"
 
