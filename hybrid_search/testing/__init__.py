@@ -13,6 +13,8 @@ from typing import Any
 
 # name -> module. A contract imports torch and pytest, so it is loaded on first use.
 _CONTRACTS = {
+    "DatasetContract": "datasets",
+    "ExportFormatContract": "export_formats",
     "OperatorContract": "operators",
     "StemContract": "stems",
 }
