@@ -36,7 +36,8 @@ class ExportFormatContract:
     name: ClassVar[str]
     files: ClassVar[tuple[str, ...]]
 
-    def network(self) -> TrainedNetwork:
+    @classmethod
+    def network(cls) -> TrainedNetwork:
         """Return a network of convolution and local attention with random weights and batch norm statistics."""
         architecture = Architecture.from_dict(
             {
@@ -54,15 +55,17 @@ class ExportFormatContract:
                 model(torch.randn(8, *SIZE) + 0.5)  # moves the statistics away from 0 and 1
         return TrainedNetwork(model.eval(), architecture, SIZE, CLASSES, (0.4, 0.5), (0.2, 0.3))
 
-    def images(self, count: int) -> torch.Tensor:
+    @staticmethod
+    def images(count: int) -> torch.Tensor:
         """Return random images, float32 (count, channels, rows, columns)."""
         return torch.randn(count, *SIZE, generator=torch.Generator().manual_seed(count))
 
     @pytest.fixture(scope="class")
-    def exported(self, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Proof]:
+    @classmethod
+    def exported(cls, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Proof]:
         """Export the network once; return the folder and the proof."""
         folder = tmp_path_factory.mktemp("export") / "network"
-        (proof,) = export_network(self.network(), folder, self.images(16), [self.name])
+        (proof,) = export_network(cls.network(), folder, cls.images(16), [cls.name])
         return folder, proof
 
     @pytest.fixture
