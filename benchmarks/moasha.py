@@ -46,7 +46,8 @@ from hybrid_search.pruners.encoding import columns
 from hybrid_search.pruners.surrogate import Worths
 from hybrid_search.samplers import Facts, make_sampler
 from hybrid_search.samplers.known_cost.sampler import REACHED
-from hybrid_search.spaces.space import Answers, SearchSpace, load_space
+from hybrid_search.spaces.choosers import FixedChoices
+from hybrid_search.spaces.space import SearchSpace, load_space
 
 AIMS = Aims(("maximize", "minimize"), (1,), (1.0, None))
 DIRECTIONS = list(AIMS.directions)
@@ -97,7 +98,7 @@ class Table:
         """Digest, FLOPs and parameters of a design, be it in the table or not."""
         key = tuple(params.items())
         if key not in self._found:
-            architecture = fitted(self.space.choose(Answers(params)), self.size)
+            architecture = fitted(self.space.choose(FixedChoices(params)), self.size)
             flops, weights = price(architecture, self.size, CLASSES)
             self._found[key] = architecture.digest, float(flops), float(weights)
         return self._found[key]

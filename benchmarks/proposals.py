@@ -19,7 +19,8 @@ from optuna.trial import create_trial
 from hybrid_search.networks.costs import price
 from hybrid_search.samplers import KnownCostSampler
 from hybrid_search.samplers.define_by_run import Chooser
-from hybrid_search.spaces.space import Answers, load_space
+from hybrid_search.spaces.choosers import FixedChoices
+from hybrid_search.spaces.space import load_space
 
 SPACE = load_space("sasa-resnet50")
 
@@ -37,7 +38,7 @@ def asked(chooser: Any) -> None:
 def priced(choices: Mapping[str, Any]) -> tuple[str, int]:
     key = tuple(choices.items())
     if key not in MEMORY:
-        architecture = SPACE.choose(Answers(choices))
+        architecture = SPACE.choose(FixedChoices(choices))
         MEMORY[key] = architecture.digest, price(architecture, (3, 224, 224), 1000)[0]
     return MEMORY[key]
 
@@ -81,11 +82,11 @@ def main() -> None:
         found, dice = study(), random.Random(0)
         for _ in range(held):
             _, choices = SPACE.random_choices(dice)
-            answers = Answers(choices)
+            answers = FixedChoices(choices)
             SPACE.choose(answers)
             offered = {name: CategoricalDistribution(each) for name, each in answers.offered.items()}
             values = [accuracy(choices), float(priced(choices)[1])]
-            found.add_trial(create_trial(values=values, params=answers.asked, distributions=offered))
+            found.add_trial(create_trial(values=values, params=answers.params, distributions=offered))
         spent = [propose(found) for _ in range(11)]
         print(
             f"{held} trials: median {statistics.median(spent[1:]):.2f} s, "

@@ -9,7 +9,7 @@ from statistics import median
 
 from hybrid_search import build_model, load_space
 from hybrid_search.data import load
-from hybrid_search.spaces.space import Answers
+from hybrid_search.spaces.choosers import FixedChoices
 from hybrid_search.training.loop import Trainer, seed_for, steady
 
 EPOCHS = 2
@@ -29,7 +29,7 @@ def main(names: list[str]) -> None:
             settings = space.settings.with_(epochs=EPOCHS, augment=augment)
             dataset = load(settings)
             for design, answers in DESIGNS.items():
-                architecture = space.choose(Answers(answers))
+                architecture = space.choose(FixedChoices(answers))
                 with steady("cpu", 1, seed_for("weights", 0)):
                     model = build_model(architecture, dataset.input_size[0], len(dataset.classes))
                 epochs = list(Trainer(model, dataset, settings).run())

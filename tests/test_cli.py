@@ -429,7 +429,7 @@ def test_doctor_builds_nothing_without_a_compiler_and_says_so(capsys, monkeypatc
 
 def test_the_usual_extents_are_those_of_the_spaces_that_come_along():
     from hybrid_search.ops.local_attention.cpu import USUAL
-    from hybrid_search.spaces.space import load_space, spaces
+    from hybrid_search.spaces.space import load_space, shipped_spaces
 
     def extents(node):
         if isinstance(node, dict):
@@ -439,7 +439,7 @@ def test_the_usual_extents_are_those_of_the_spaces_that_come_along():
             for item in node:
                 yield from extents(item)
 
-    assert {extent for name in spaces() for extent in extents(load_space(name).to_dict())} <= set(USUAL)
+    assert {extent for name in shipped_spaces() for extent in extents(load_space(name).to_dict())} <= set(USUAL)
 
 
 def test_a_thousand_trials_make_a_front_without_torch_ray_or_optuna(tmp_path):

@@ -8,7 +8,8 @@ from hybrid_search.analysis.replay import read_table, wanted
 from hybrid_search.analysis.replay.noise import noise_of
 from hybrid_search.data import size_of
 from hybrid_search.networks.costs import fitted, price
-from hybrid_search.spaces.space import Answers, load_space
+from hybrid_search.spaces.choosers import FixedChoices
+from hybrid_search.spaces.space import load_space
 
 TABLE = Path(__file__).parent.parent / "results" / "fashion-table.csv"
 
@@ -31,7 +32,7 @@ def test_every_row_is_the_design_of_its_answers_at_its_price(table):
     space = load_space("fashion-table")
     input_size, classes = size_of(space.settings)
     for i, answers in enumerate(table.designs):
-        architecture = fitted(space.choose(Answers(answers)), input_size)
+        architecture = fitted(space.choose(FixedChoices(answers)), input_size)
         assert architecture.digest == table.digests[i]
         assert price(architecture, input_size, classes)[0] == table.objectives[1].scored[i]
 

@@ -8,7 +8,8 @@ import yaml
 from hybrid_search.errors import SpaceError
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import cost
-from hybrid_search.spaces.space import Answers, Dice, SearchSpace, load_space, spaces
+from hybrid_search.spaces.choosers import FixedChoices, RandomChooser
+from hybrid_search.spaces.space import SearchSpace, load_space, shipped_spaces
 
 CONV = {"conv": {"kernel_size": [3, 5]}}
 BOTH = {**CONV, "local_attention": {"extent": [3, 7], "heads": 4}}
@@ -51,7 +52,7 @@ def test_size_counts_what_enumerate_walks(name):
 def test_answers_taken_from_the_walk_lead_back_to_the_same_design(name):
     found = SHAPES[name]
     for architecture, choices in found.enumerate_choices():
-        assert found.choose(Answers(choices)) == architecture
+        assert found.choose(FixedChoices(choices)) == architecture
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -66,14 +67,14 @@ def test_random_choices_are_among_those_enumerated(name):
 
 def test_only_the_chosen_operators_questions_are_asked():
     found = space(stage())
-    chooser = Answers({"stage1.operator": "local_attention"})
+    chooser = FixedChoices({"stage1.operator": "local_attention"})
     found.choose(chooser)
     assert set(chooser.offered) == {"stage1.operator", "stage1.local_attention.extent"}
 
 
 def test_a_group_is_asked_once_and_shared():
     found = SHAPES["a group"]
-    architecture = found.choose(Answers({"late.operator": "local_attention", "late.local_attention.extent": 7}))
+    architecture = found.choose(FixedChoices({"late.operator": "local_attention", "late.local_attention.extent": 7}))
     assert [(s.operator, dict(s.options)["extent"]) for s in architecture.stages] == [("local_attention", 7)]
     assert sum(s.depth for s in architecture.stages) == 2  # equal neighbours are one stage
 
@@ -81,22 +82,22 @@ def test_a_group_is_asked_once_and_shared():
 def test_a_choice_per_block_makes_stages_of_depth_one():
     found = SHAPES["a choice per block"]
     answers = {"stage1.depth": 3, "stage1.block2.operator": "local_attention"}
-    kinds = [(s.operator, s.depth) for s in found.choose(Answers(answers)).stages]
+    kinds = [(s.operator, s.depth) for s in found.choose(FixedChoices(answers)).stages]
     assert kinds == [("conv", 1), ("local_attention", 1), ("conv", 2)]  # the last joins the next stage's first
 
 
 def test_only_the_first_block_of_a_stage_strides():
     found = space(stage(depth=3, stride=2, per="block"))
     answers = {"stage1.block2.operator": "local_attention"}
-    assert [s.stride for s in found.choose(Answers(answers)).stages] == [2, 1, 1]
+    assert [s.stride for s in found.choose(FixedChoices(answers)).stages] == [2, 1, 1]
 
 
 def test_an_answer_that_is_no_choice_is_refused():
     with pytest.raises(SpaceError, match=r"stage1.conv.kernel_size must be one of 3, 5; got 4"):
-        space(stage()).choose(Answers({"stage1.conv.kernel_size": 4}))
+        space(stage()).choose(FixedChoices({"stage1.conv.kernel_size": 4}))
 
 
-@pytest.mark.parametrize("name", spaces())
+@pytest.mark.parametrize("name", shipped_spaces())
 def test_every_shipped_space_loads_and_survives_json(name):
     found = load_space(name)
     again = SearchSpace.from_dict(found.to_dict())
@@ -105,11 +106,11 @@ def test_every_shipped_space_loads_and_survives_json(name):
     for _ in range(20):
         architecture, choices = found.random_choices(dice)
         assert Architecture.from_dict(architecture.to_dict()) == architecture
-        assert again.choose(Answers(choices)) == architecture
+        assert again.choose(FixedChoices(choices)) == architecture
 
 
 def test_the_spaces_the_readme_names_are_shipped():
-    assert set(spaces()) >= {"digits", "fashion-mnist", "cifar", "sasa-resnet26", "sasa-resnet50"}
+    assert set(shipped_spaces()) >= {"digits", "fashion-mnist", "cifar", "sasa-resnet26", "sasa-resnet50"}
 
 
 @pytest.mark.parametrize("name", ["sasa-resnet26", "sasa-resnet50"])
@@ -123,10 +124,10 @@ def test_the_papers_networks_are_in_the_papers_spaces(name):
     attend |= {f"stage{i}.local_attention.heads": 8 for i in (1, 2, 3, 4)}
     attend |= {f"stage{i}.local_attention.position": "relative" for i in (1, 2, 3, 4)}
     convolve = {f"stage{i}.operator": "conv" for i in (1, 2, 3, 4)}
-    assert found.choose(Answers({"stem": "conv7x7", **convolve})) == reference(f"resnet{depth}")
-    assert found.choose(Answers({"stem": "conv7x7", **attend})) == reference(f"sasa-{depth}-stem")
+    assert found.choose(FixedChoices({"stem": "conv7x7", **convolve})) == reference(f"resnet{depth}")
+    assert found.choose(FixedChoices({"stem": "conv7x7", **attend})) == reference(f"sasa-{depth}-stem")
     full = {"stem": "attention", "stem.attention.values": "mixture", **attend}
-    assert found.choose(Answers(full)) == reference(f"sasa-{depth}-full")
+    assert found.choose(FixedChoices(full)) == reference(f"sasa-{depth}-full")
 
 
 def test_the_extremes_found_by_descent_are_those_of_the_whole_space(monkeypatch):
@@ -144,16 +145,16 @@ def test_the_extremes_found_by_descent_are_those_of_the_whole_space(monkeypatch)
 def test_a_neighbour_differs_in_one_answer():
     found = space(stage(), stage(width=[16, 32]))
     start = {"stage1.operator": "conv", "stage2.width": 16}
-    here = Answers(start)
+    here = FixedChoices(start)
     found.choose(here)
     for seed in range(20):
-        _, moved = found.neighbour(here.asked, random.Random(seed))
-        assert sum(moved.get(name) != answer for name, answer in here.asked.items() if name in moved) <= 1
-        assert moved != here.asked
+        _, moved = found.neighbour(here.params, random.Random(seed))
+        assert sum(moved.get(name) != answer for name, answer in here.params.items() if name in moved) <= 1
+        assert moved != here.params
 
 
 def test_dice_with_the_same_seed_choose_the_same():
-    draws = [[load_space("digits").choose(Dice(random.Random(3))).digest] for _ in range(2)]
+    draws = [[load_space("digits").choose(RandomChooser(random.Random(3))).digest] for _ in range(2)]
     assert draws[0] == draws[1]
 
 

@@ -10,9 +10,9 @@ from hybrid_search.records import Settings
 from hybrid_search.runs.run import open_search, question, run
 from hybrid_search.samplers import SAMPLERS
 from hybrid_search.search.trial import Outcome
+from hybrid_search.spaces.choosers import FixedChoices
 from hybrid_search.spaces.known_designs import known_designs
 from hybrid_search.spaces.recipe_tuning import offered, recipe_of, tunable, untuned
-from hybrid_search.spaces.space import Answers
 
 SPACE = tiny_space()
 BOTH = ("learning_rate", "weight_decay")
@@ -111,7 +111,7 @@ def test_a_network_proposed_again_under_another_recipe_teaches_nothing_that_was_
     assert search.progress().duplicates > 0
     for trial in search._study.trials:
         if trial.values is not None:
-            digest = fitted(SPACE.choose(Answers(trial.params)), search.record.input_size).digest
+            digest = fitted(SPACE.choose(FixedChoices(trial.params)), search.record.input_size).digest
             assert trial.values[0] == told[digest, recipe_of(trial.params)]
 
 

@@ -29,11 +29,10 @@ def add_to(app: typer.Typer) -> None:
 
 def spaces(form: FormatOption = Format.table) -> None:
     """List the spaces that come with the package."""
-    from hybrid_search.spaces.space import load_space
-    from hybrid_search.spaces.space import spaces as shipped
+    from hybrid_search.spaces.space import load_space, shipped_spaces
 
     rows = []
-    for name in shipped():
+    for name in shipped_spaces():
         found = load_space(name)
         rows.append({"name": name, "designs": found.size(), "data": found.settings.data, "about": found.about})
     print_rows(rows, form, shown={"name": str, "designs": _many, "data": str, "about": str})
@@ -111,17 +110,17 @@ def space(
 
 def _questions(found: Any) -> dict[str, tuple[Any, ...]]:
     """Every question the space can ask, met by walking from each answer of each question."""
-    from hybrid_search.spaces.space import Answers
+    from hybrid_search.spaces.choosers import FixedChoices
 
     seen: dict[str, tuple[Any, ...]] = {}
     queue: list[dict[str, Any]] = [{}]
     while queue:
-        here = Answers(queue.pop())
+        here = FixedChoices(queue.pop())
         found.choose(here)
         for name, choices in here.offered.items():
             if name not in seen:
                 seen[name] = choices
-                queue += [{**here.asked, name: choice} for choice in choices]
+                queue += [{**here.params, name: choice} for choice in choices]
     return dict(sorted(seen.items()))
 
 

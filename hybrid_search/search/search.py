@@ -38,10 +38,11 @@ from hybrid_search.samplers.known_cost.sampler import REACHED
 from hybrid_search.search.stop_rules import NEXT, Stopping
 from hybrid_search.search.trial import Outcome, Progress, Trial
 from hybrid_search.spaces.budget import known_worst, over_budget
+from hybrid_search.spaces.choosers import Chooser, FixedChoices
 from hybrid_search.spaces.equivalence import ways_to_write
 from hybrid_search.spaces.known_designs import known_designs
 from hybrid_search.spaces.recipe_tuning import choose_settings, own_recipe, recipe_of, untuned
-from hybrid_search.spaces.space import ENUMERABLE, Answers, Chooser, SearchSpace
+from hybrid_search.spaces.space import ENUMERABLE, SearchSpace
 
 PASSED = "passed over"  # a proposal that waits, for the pruner has no hope for it yet
 EXPECTED = "expected "  # begins the facts of a stopped trial that say what it would have ended with
@@ -144,7 +145,7 @@ class Search:
         for proposal in passed[-HELD:]:
             self._remember(study, proposal.choices, TrialState.PRUNED)
             if proposal.digest not in begun:
-                architecture, _ = self._answered(Answers(proposal.choices))
+                architecture, _ = self._answered(FixedChoices(proposal.choices))
                 self._watch.wait(proposal.digest, self.price(architecture), proposal.choices)
         return study
 
@@ -214,7 +215,7 @@ class Search:
         def found(choices: Mapping[str, Any]) -> tuple[Architecture, dict[str, float]]:
             key = tuple((untuned(choices) if self.record.tuned else choices).items())
             if key not in self._facts:
-                architecture = self._chosen(Answers(choices))
+                architecture = self._chosen(FixedChoices(choices))
                 self._facts[key] = architecture, self.price(architecture)
             return self._facts[key]
 
@@ -242,14 +243,14 @@ class Search:
         return self._chosen(chooser), choose_settings(chooser, self.record.settings, self.record.tuned)
 
     def _remember(self, study: optuna.Study, choices: Mapping[str, Any], state: TrialState, **what: Any) -> None:
-        answers = Answers(choices)
+        answers = FixedChoices(choices)
         architecture, _ = self._answered(answers)
         if self._limited:
             what["constraints"] = {"budget": self.excess(architecture)}
         distributions: dict[str, BaseDistribution] = {
             name: CategoricalDistribution(offered) for name, offered in answers.offered.items()
         }
-        trial = optuna.trial.create_trial(state=state, params=answers.asked, distributions=distributions, **what)
+        trial = optuna.trial.create_trial(state=state, params=answers.params, distributions=distributions, **what)
         study.add_trial(trial)
 
     def _row(self, measurements: Mapping[str, float]) -> list[float]:
@@ -650,7 +651,7 @@ def check_budget(space: SearchSpace, record: SearchRecord) -> None:
     The message names the smallest cost there is.
     """
     for stem in space.form.stem:
-        first = space.choose(Answers({"stem": stem}))
+        first = space.choose(FixedChoices({"stem": stem}))
         cost(first, record.input_size, record.classes)  # raises where the stem cannot take such images
     bounds = {"flops": record.max_flops, "params": record.max_params}
     for name, bound in bounds.items():

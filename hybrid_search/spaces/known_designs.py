@@ -22,7 +22,8 @@ from hybrid_search.networks.references import OPERATORS
 from hybrid_search.ops import make_operator, options_of
 from hybrid_search.records import SearchRecord
 from hybrid_search.spaces.budget import over_budget
-from hybrid_search.spaces.space import Answers, SearchSpace
+from hybrid_search.spaces.choosers import FixedChoices
+from hybrid_search.spaces.space import SearchSpace
 
 SPLITS = 3  # convolution early, attention late: at most this many depths at which one turns into the other
 ATTENTION_STEM = "attention"
@@ -41,13 +42,13 @@ class _Nearest:
     """A chooser that gives the pattern's operator and stem, the paper's options, and the middle of everything else."""
 
     kinds: Mapping[str, str]  # the operator or stem of each question that asks for one
-    asked: dict[str, Any] = field(default_factory=dict)
+    params: dict[str, Any] = field(default_factory=dict)
     offered: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         self.offered[name] = tuple(choices)
-        self.asked[name] = self._answer(name, choices)
-        return self.asked[name]
+        self.params[name] = self._answer(name, choices)
+        return self.params[name]
 
     def _answer(self, name: str, choices: Sequence[Any]) -> Any:
         *place, option = name.split(".")
@@ -84,7 +85,7 @@ def known_designs(record: SearchRecord, space: SearchSpace | None = None) -> lis
     for name, kinds in _patterns(space).items():
         chooser = _Nearest(kinds)
         space.choose(chooser)
-        within = _within(record, space, chooser.asked)
+        within = _within(record, space, chooser.params)
         if within is not None:
             architecture, choices = within
             found.setdefault(architecture.digest, KnownDesign(name, choices, architecture))
@@ -133,26 +134,26 @@ def _within(
 ) -> tuple[Architecture, dict[str, Any]] | None:
     """The design of these answers, or the nearest of its pattern that the budget allows."""
 
-    def made(given: Mapping[str, Any]) -> tuple[float, Architecture, Answers]:
-        answers = Answers(given)
+    def made(given: Mapping[str, Any]) -> tuple[float, Architecture, FixedChoices]:
+        answers = FixedChoices(given)
         architecture = fitted(space.choose(answers), record.input_size)
         return over_budget(record, architecture), architecture, answers
 
     over, architecture, here = made(choices)
     while over > 0:
-        steps = [made({**here.asked, name: choice}) for name, choice in _smaller(here)]
+        steps = [made({**here.params, name: choice}) for name, choice in _smaller(here)]
         best = min(steps, key=lambda step: step[0], default=None)
         if best is None or best[0] >= over:
             return None
         over, architecture, here = best
-    return architecture, here.asked
+    return architecture, here.params
 
 
-def _smaller(here: Answers) -> list[tuple[str, Any]]:
+def _smaller(here: FixedChoices) -> list[tuple[str, Any]]:
     """Every question whose answer is a number, with the next smaller one."""
     found = []
     for name, choices in here.offered.items():
         if _numbers(choices) and not name.endswith("variant"):
-            below = [choice for choice in choices if choice < here.asked[name]]
+            below = [choice for choice in choices if choice < here.params[name]]
             found += [(name, max(below))] if below else []
     return found

@@ -11,7 +11,7 @@ from typing import Any
 
 from hybrid_search.errors import SettingsError
 from hybrid_search.records import Settings
-from hybrid_search.spaces.space import Chooser
+from hybrid_search.spaces.choosers import Chooser
 
 PREFIX = "recipe."  # of the questions' names
 STEPS: dict[str, tuple[float, ...]] = {  # multiples of the recipe's value

@@ -10,15 +10,15 @@ import json
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from hybrid_search.errors import SpaceError, nearest
 from hybrid_search.networks.architecture import Architecture, Stage
 from hybrid_search.networks.stems import make_stem
 from hybrid_search.records import Settings
+from hybrid_search.spaces.choosers import Chooser, ExhaustiveChooser, FixedChoices, RandomChooser
 from hybrid_search.spaces.schema import SpaceForm, parse_space, read_space_file
 
 Kinds = Mapping[str, Sequence[Mapping[str, tuple[Any, ...]]]]  # operator or stem -> its variants -> options -> choices
@@ -26,69 +26,6 @@ Kinds = Mapping[str, Sequence[Mapping[str, tuple[Any, ...]]]]  # operator or ste
 _stage = lru_cache(maxsize=16384)(Stage)  # a space offers few stages, and a search walks it thousands of times
 
 ENUMERABLE = 5000  # up to this many designs, extremes are found by looking at all of them
-
-
-class Chooser(Protocol):
-    """Whoever answers the questions of a space."""
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """One of the choices."""
-
-
-@dataclass
-class Answers:
-    """A chooser that reads a dictionary, and takes the first choice where it is silent. `asked` keeps what it said."""
-
-    given: Mapping[str, Any]
-    asked: dict[str, Any] = field(default_factory=dict)
-    offered: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """The given answer; SpaceError if it is none of the choices."""
-        answer = self.given.get(name, choices[0])
-        if answer not in choices:
-            listed = ", ".join(map(str, choices))
-            raise SpaceError(f"{name} must be one of {listed}; got {answer!r}.{nearest(answer, choices)}")
-        self.asked[name] = answer
-        self.offered[name] = tuple(choices)
-        return answer
-
-
-@dataclass
-class Dice:
-    """A chooser that answers at random, seeded. `asked` keeps what it said."""
-
-    random: random.Random
-    asked: dict[str, Any] = field(default_factory=dict)
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """Any choice, each as likely."""
-        self.asked[name] = self.random.choice(list(choices))
-        return self.asked[name]
-
-
-@dataclass
-class _Walk:
-    """A chooser that turns like an odometer: the last question asked turns first."""
-
-    path: list[tuple[int, int]] = field(default_factory=list)  # (which choice, of how many), question by question
-    at: int = 0
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        if self.at == len(self.path):
-            self.path.append((0, len(choices)))
-        self.at += 1
-        return choices[self.path[self.at - 1][0]]
-
-    def turn(self) -> bool:
-        """On to the next path; False when all have been walked."""
-        self.at = 0
-        while self.path:
-            which, of = self.path.pop()
-            if which + 1 < of:
-                self.path.append((which + 1, of))
-                return True
-        return False
 
 
 class SearchSpace:
@@ -173,11 +110,10 @@ class SearchSpace:
 
     def enumerate_choices(self) -> Iterator[tuple[Architecture, dict[str, Any]]]:
         """Every design with the answers that lead to it."""
-        walk = _Walk()
+        chooser = ExhaustiveChooser()
         while True:
-            asked: dict[str, Any] = {}
-            yield self.choose(_Recorder(walk, asked)), asked
-            if not walk.turn():
+            yield self.choose(chooser), chooser.params
+            if not chooser.advance():
                 return
 
     def extreme(
@@ -199,38 +135,38 @@ class SearchSpace:
 
     def random_choices(self, dice: random.Random) -> tuple[Architecture, dict[str, Any]]:
         """A random design with the answers that lead to it."""
-        chooser = Dice(dice)
-        return self.choose(chooser), chooser.asked
+        chooser = RandomChooser(dice)
+        return self.choose(chooser), chooser.params
 
     def neighbour(self, choices: Mapping[str, Any], dice: random.Random) -> tuple[Architecture, dict[str, Any]]:
         """A design one answer away from these answers."""
-        here = Answers(choices)
+        here = FixedChoices(choices)
         architecture = self.choose(here)
         open_ = [(name, choice) for name, offered in here.offered.items() for choice in offered]
-        open_ = [(name, choice) for name, choice in open_ if choice != here.asked[name]]
+        open_ = [(name, choice) for name, choice in open_ if choice != here.params[name]]
         if not open_:
-            return architecture, here.asked
+            return architecture, here.params
         name, choice = dice.choice(open_)
-        moved = Answers({**here.asked, name: choice})
-        return self.choose(moved), moved.asked
+        moved = FixedChoices({**here.params, name: choice})
+        return self.choose(moved), moved.params
 
     def _descend(
         self, price: Callable[[Architecture], float], start: Mapping[str, Any]
     ) -> tuple[float, Architecture, dict[str, Any]]:
-        def settle(given: Mapping[str, Any], names: Sequence[str]) -> tuple[float, Architecture, Answers]:
+        def settle(given: Mapping[str, Any], names: Sequence[str]) -> tuple[float, Architecture, FixedChoices]:
             """The best way to answer `names`, the rest as given; questions that an answer opens are settled with it."""
-            answers = Answers(given)
+            answers = FixedChoices(given)
             best = (price(architecture := self.choose(answers)), architecture, answers)
             for name in names:
                 for answer in best[2].offered.get(name, ()):
-                    if answer != best[2].asked.get(name):
+                    if answer != best[2].params.get(name):
                         best = min(best, moved(best[2], name, answer), key=lambda found: found[0])
             return best
 
-        def moved(here: Answers, name: str, answer: Any) -> tuple[float, Architecture, Answers]:
-            trying = Answers({**here.asked, name: answer})
+        def moved(here: FixedChoices, name: str, answer: Any) -> tuple[float, Architecture, FixedChoices]:
+            trying = FixedChoices({**here.params, name: answer})
             self.choose(trying)
-            return settle(trying.asked, [new for new in trying.offered if new not in here.offered])
+            return settle(trying.params, [new for new in trying.offered if new not in here.offered])
 
         best = settle(start, ())
         improved = True
@@ -241,21 +177,11 @@ class SearchSpace:
                     found = moved(best[2], name, answer)
                     if found[0] < best[0]:
                         best, improved = found, True
-        return best[0], best[1], best[2].asked
+        return best[0], best[1], best[2].params
 
     def _used_groups(self) -> dict[str, Any]:
         used = {form.group for form in self.form.stages}
         return {name: group for name, group in self.form.groups.items() if name in used}
-
-
-@dataclass
-class _Recorder:
-    inner: Chooser
-    asked: dict[str, Any]
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        self.asked[name] = self.inner.suggest_categorical(name, choices)
-        return self.asked[name]
 
 
 def _ways(kinds: Kinds) -> int:
@@ -268,14 +194,14 @@ def _shipped() -> Path:
     return packed if packed.is_dir() else Path(__file__).parent.parent.parent / "search_spaces"
 
 
-def spaces() -> dict[str, Path]:
+def shipped_spaces() -> dict[str, Path]:
     """The spaces that come with the package, by name."""
     return {path.stem: path for path in sorted(_shipped().glob("*.yaml"))}
 
 
 def load_space(name_or_path: str | Path) -> SearchSpace:
     """The shipped space of this name, or the space file at this path; SpaceError where there is neither."""
-    known = spaces()
+    known = shipped_spaces()
     if str(name_or_path) in known:
         return SearchSpace(read_space_file(known[str(name_or_path)]))
     path = Path(name_or_path)

@@ -8,17 +8,11 @@ or the next word in order.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from hybrid_search.analysis.replay.table import Params, Table, choices_of
 from hybrid_search.errors import DataError
-
-
-class Chooser(Protocol):
-    """Whoever answers."""
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """One of the choices."""
+from hybrid_search.spaces.choosers import Chooser
 
 
 @dataclass(frozen=True)
