@@ -24,6 +24,7 @@ from hybrid_search import Ledger, Search, load_space, run
 from hybrid_search.dashboard.layout import REFRESH_MS
 from hybrid_search.dashboard.snapshot import Watch
 from hybrid_search.engines.driver import Plan
+from hybrid_search.ledger import reads
 
 READERS, WORKERS, TRIALS, RUNGS, RUNG_SECONDS = 10, 2, 24, 20, 0.1
 STOP = "stop"
@@ -55,7 +56,7 @@ def searched(url: str, train: bool) -> float:
     more: dict[str, Any] = {} if train else {"evaluate": sleeping}
     with Ledger(url) as ledger:
         search = run(load_space("digits"), trials=TRIALS, workers=WORKERS, ledger=ledger, watch=watch, **more)
-        states = Counter(row.state for row in ledger.trials(search.record.id))
+        states = Counter(row.state for row in ledger.read(reads.trials, search.record.id))
     assert states == {"complete": TRIALS}, states
     return max(ends) - min(begins)
 

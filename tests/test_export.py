@@ -13,7 +13,7 @@ from support.fakes import tiny_space
 from hybrid_search import cli, data
 from hybrid_search.errors import LedgerError, SettingsError, UserError
 from hybrid_search.export.model_folder import export_trial, load_exported, picked
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.records import Settings
 from hybrid_search.runs.run import run
 
@@ -37,8 +37,8 @@ def best(ledger, tmp_path_factory):
 
 
 def off_front(ledger):
-    kept = {one.number for one in ledger.kept_weights(ledger.search().id)}
-    return next(t.number for t in ledger.trials(ledger.search().id) if t.number not in kept)
+    kept = {one.number for one in ledger.read(reads.trials_with_weights, ledger.search().id)}
+    return next(t.number for t in ledger.read(reads.trials, ledger.search().id) if t.number not in kept)
 
 
 def test_a_front_network_is_written_with_its_proof(best):
@@ -69,13 +69,13 @@ def test_a_network_off_the_front_is_trained_again_to_the_same_weights(ledger, tm
     number = off_front(ledger)
     said = []
     export_trial(ledger, "taken", tmp_path / "net", str(number), say=said.append)
-    accuracy = ledger.trial(ledger.search().id, number).measurements["accuracy"]
+    accuracy = ledger.read(reads.trial, ledger.search().id, number).measurements["accuracy"]
     assert f"trial {number}: its weights were not kept; training again (1 epochs, seed 0)" in said
     assert f"accuracy {accuracy:.4f}" in said[1]
 
 
 def test_a_network_is_not_exported_with_other_data_than_it_saw(ledger, tmp_path, monkeypatch):
-    found = data.load(Settings.from_dict(ledger.trial(1, 0).settings))
+    found = data.load(Settings.from_dict(ledger.read(reads.trial, 1, 0).settings))
     monkeypatch.setattr(data, "load", lambda settings: replace(found, fingerprint="0123456789abcdef"))
     law = f"digits had fingerprint {found.fingerprint}, here it has 0123456789abcdef. Bring the data back"
     for pick in ("best", str(off_front(ledger))):
@@ -94,7 +94,7 @@ def test_the_models_card_runs_as_written(best):
 
 def test_best_is_the_most_accurate_and_the_knee_is_on_the_front(ledger):
     record = ledger.search()
-    trials = ledger.trials(record.id)
+    trials = ledger.read(reads.trials, record.id)
     assert picked(ledger, record, "best").measurements["accuracy"] == max(t.measurements["accuracy"] for t in trials)
     assert picked(ledger, record, "knee").weights is not None
 
@@ -128,7 +128,7 @@ def test_a_confirmed_network_carries_its_own_numbers_and_the_means_beside_them(l
     best = picked(ledger, record, "best")
     for seed, accuracy in ((1, 0.93), (2, 0.95)):
         given = {"accuracy": accuracy, "test_accuracy": accuracy - 0.1}
-        ledger.add_measurements(best.id, seed, {**best.measurements, **given})
+        ledger.write(writes.add_measurements, best.id, seed, {**best.measurements, **given})
     export_trial(ledger, "taken", tmp_path / "net", str(best.number))
     origin = json.loads((tmp_path / "net" / "architecture.json").read_text())["origin"]
     assert origin["measurements"] == best.measurements

@@ -189,9 +189,9 @@ def test_markup_in_a_name_is_text_and_a_search_that_was_cut_or_has_stalled_says_
     expect(page.locator("#status")).to_contain_text("interrupted, last update")
     expect(page.locator("#banner")).to_be_hidden()
     search = site[1].search(EVIL)
-    site[1].take_lead(search.id, "host:1/m/0/t", 3600)
+    site[1].acquire_lease(search.id, "host:1/m/0/t", 3600)
     expect(page.locator("#banner")).to_contain_text("the search may have stopped")  # the made-up trials are old
-    site[1].give_lead(search.id)
+    site[1].release_lease(search.id)
 
 
 def test_a_search_without_trials_says_so_and_stands(visit):

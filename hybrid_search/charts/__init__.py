@@ -17,7 +17,7 @@ from hybrid_search.charts.front_figure import front_figure
 from hybrid_search.charts.hypervolume import hypervolume_figure, hypervolume_numbers
 from hybrid_search.charts.mixes import operators_of
 from hybrid_search.charts.theme import DARK, LIGHT, THEMES, Theme
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.objectives import OBJECTIVES
 from hybrid_search.records import SearchRecord
 from hybrid_search.spaces.budget import known_worst
@@ -61,25 +61,27 @@ class Chart:
 
 
 def _front(ledger: Ledger, search: SearchRecord, _trials: tuple[int, ...]) -> Any:
-    points, _ = ledger.points(search.id, list(OBJECTIVES))
+    points, _ = ledger.read(reads.points, search.id, list(OBJECTIVES))
     x, y = default_axes(search.objectives)
-    operators = {number: operators_of(plain) for number, plain in ledger.architectures(search.id).items()}
+    operators = {number: operators_of(plain) for number, plain in ledger.read(reads.architectures, search.id).items()}
     values = {point.number: point.values for point in points if point.state == "complete"}
     known = read_standings(ledger, search, values)
     return front_numbers(points, search.objectives, x, y, operators=operators, standings=known)
 
 
 def _hypervolume(ledger: Ledger, search: SearchRecord, _trials: tuple[int, ...]) -> Any:
-    points, _ = ledger.points(search.id, search.objectives)
+    points, _ = ledger.read(reads.points, search.id, search.objectives)
     return hypervolume_numbers(points, search.objectives, known_worst(search))
 
 
 def _curve(ledger: Ledger, search: SearchRecord, trials: tuple[int, ...]) -> Any:
-    return curve_numbers({number: ledger.curve(ledger.trial(search.id, number).id) for number in trials})
+    return curve_numbers(
+        {number: ledger.read(reads.curve, ledger.read(reads.trial, search.id, number).id) for number in trials}
+    )
 
 
 def _designs(ledger: Ledger, search: SearchRecord, trials: tuple[int, ...]) -> Mapping[int, Design]:
-    found = (ledger.trial(search.id, number) for number in trials)
+    found = (ledger.read(reads.trial, search.id, number) for number in trials)
     return {trial.number: design_numbers(trial.architecture, search.input_size, search.classes) for trial in found}
 
 

@@ -87,7 +87,7 @@ def serve(
             return f"http://{_named(host)}:{server.effective_port}/{'?' if words else ''}{words}"
 
         told = address(token="...") if guarded else address()
-        print(f"{watch.ledger.shown} is shown at {told} (Ctrl-C ends it)", file=sys.stderr)
+        print(f"{watch.ledger.display_url} is shown at {told} (Ctrl-C ends it)", file=sys.stderr)
         if open_browser:
             threading.Timer(0.3, webbrowser.open, [address(token=guarded) if guarded else address()]).start()
         try:

@@ -15,6 +15,7 @@ from hybrid_search.dashboard.detail import detail
 from hybrid_search.dashboard.download import as_csv, as_json
 from hybrid_search.dashboard.snapshot import Watch
 from hybrid_search.dashboard.updates import drawn, only
+from hybrid_search.ledger import reads
 from hybrid_search.objectives import OBJECTIVES
 
 
@@ -125,7 +126,7 @@ def register(app: Dash, watch: Watch, opened: str | None) -> None:
         search = next((s for s in _reading(watch.searches) if s.name == name), None)
         if not wanted or search is None:
             raise PreventUpdate
-        trials = {trial.number: trial for trial in watch.ask(lambda ledger: ledger.trials(search.id))}
+        trials = {trial.number: trial for trial in watch.ask(lambda ledger: ledger.read(reads.trials, search.id))}
         chosen = [trials[number] for number in wanted["trials"] if number in trials]
         write, kind = (as_csv, "csv") if wanted["format"] == "csv" else (as_json, "json")
         return {

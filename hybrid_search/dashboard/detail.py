@@ -24,8 +24,8 @@ from hybrid_search.dashboard.layout import attributes, graph
 from hybrid_search.dashboard.snapshot import Watch
 from hybrid_search.dashboard.summary import SYMBOLS
 from hybrid_search.errors import UserError
-from hybrid_search.ledger import Ledger
-from hybrid_search.ledger.connect import database_url
+from hybrid_search.ledger import Ledger, reads
+from hybrid_search.ledger.urls import database_url
 from hybrid_search.objectives import OBJECTIVES, scaled
 from hybrid_search.records import SearchRecord, TrialRecord
 from hybrid_search.spaces.known_designs import known_names
@@ -84,8 +84,8 @@ def detail(watch: Watch, search: SearchRecord | None, pinned: Sequence[int], the
 def _read(
     ledger: Ledger, search: SearchRecord, numbers: Sequence[int]
 ) -> tuple[dict[int, TrialRecord], dict[int, Any]]:
-    found = {trial.number: trial for trial in ledger.trials(search.id, numbers)}
-    return found, {number: ledger.curve(found[number].id) for number in numbers if number in found}
+    found = {trial.number: trial for trial in ledger.read(reads.trials, search.id, numbers)}
+    return found, {number: ledger.read(reads.curve, found[number].id) for number in numbers if number in found}
 
 
 def _graph(title: str, name: str, figure: Any) -> html.Div:
@@ -243,7 +243,7 @@ def percent_text(share: float) -> str:
 def _taking(ledger: Ledger, search: SearchRecord, trial: TrialRecord) -> html.Div:
     """How to take the trial home, or why it failed; attempts at it that failed before, and failed retrainings."""
     shown: list[Any] = []
-    failures = ledger.failures(search.id, trial.number)
+    failures = ledger.read(reads.failures, search.id, trial.number)
     before = [failed for failed in failures if failed.seed is None and failed.attempt < trial.attempt]
     again = [failed for failed in failures if failed.seed is not None]
     if before:
@@ -279,7 +279,7 @@ def export_command(ledger: Ledger, search: SearchRecord, number: int) -> str:
     folder = "".join(c if c.isascii() and c.isalnum() else "-" for c in search.name).strip("-") or "search"
     words = ["hybrid-search", "export", "--pick", str(number)]
     if ledger.url != database_url() and ledger.url.password is None:
-        words += ["--db", ledger.shown]
+        words += ["--db", ledger.display_url]
     if search.name.startswith("-"):
         words += ["--", search.name, f"{folder}-{number}"]
     else:

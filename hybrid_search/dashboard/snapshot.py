@@ -16,7 +16,7 @@ from hybrid_search.charts.front import has_all
 from hybrid_search.charts.hypervolume import HypervolumeNumbers, hypervolume_numbers
 from hybrid_search.charts.mixes import operators_of
 from hybrid_search.errors import UserError
-from hybrid_search.ledger import Lease, Ledger, Point
+from hybrid_search.ledger import Lease, Ledger, Point, reads
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.objectives import OBJECTIVES
 from hybrid_search.pareto import pareto_front
@@ -140,7 +140,7 @@ class Watch:
             dict(known.designs),
             known.changed,
             dict(known.standings),
-            self.ledger.lead(search.id),
+            self.ledger.lease(search.id),
         )
 
     def _hypervolume(self, search: SearchRecord) -> HypervolumeNumbers:
@@ -152,7 +152,7 @@ class Watch:
         return known.hypervolume[1]
 
     def _read(self, known: _Known) -> _Known:
-        fresh, newest = self.ledger.points(known.search.id, list(OBJECTIVES), known.newest)
+        fresh, newest = self.ledger.read(reads.points, known.search.id, list(OBJECTIVES), known.newest)
         known.read = monotonic()
         if not fresh:
             return known
@@ -162,7 +162,7 @@ class Watch:
         unknown = [point.number for point in fresh if point.number not in known.operators]
         wanted = None if not known.points else unknown
         if unknown:
-            found = self.ledger.architectures(known.search.id, wanted)
+            found = self.ledger.read(reads.architectures, known.search.id, wanted)
             known.operators |= {number: operators_of(plain) for number, plain in found.items()}
         known.points |= {point.number: point for point in fresh}
         known.born = {point.number: known.version for point in fresh} | known.born
@@ -199,7 +199,7 @@ class Watch:
             known.versions[number] = known.version
         known.front = front
         missing = [number for number in front if number not in known.designs]
-        for number, plain in self.ledger.architectures(known.search.id, missing).items() if missing else ():
+        for number, plain in self.ledger.read(reads.architectures, known.search.id, missing).items() if missing else ():
             known.designs[number] = one_line(plain)
 
 

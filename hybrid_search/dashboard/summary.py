@@ -7,7 +7,7 @@ from dash import html
 from hybrid_search.charts.front import FrontNumbers
 from hybrid_search.charts.hypervolume import HypervolumeNumbers, volume_text
 from hybrid_search.dashboard.snapshot import View
-from hybrid_search.ledger.leases import shown
+from hybrid_search.ledger.leases import host_and_pid
 from hybrid_search.objectives import OBJECTIVES
 
 SYMBOLS = {"complete": "●", "running": "◌", "stopped": "■", "failed": "✕"}  # AGREES with hsState in page.js
@@ -38,8 +38,8 @@ def summary(view: View, volume: HypervolumeNumbers) -> list[Any]:
 
 def _driver(view: View) -> tuple[str, str]:
     """Who runs the search at the moment, in a word and its host; of one that nobody runs, whether it was cut."""
-    if view.lease.live:
-        return "running", f"on {shown(view.lease.driver)}"
+    if view.lease.active:
+        return "running", f"on {host_and_pid(view.lease.holder)}"
     return ("interrupted", "run it again") if view.counts["running"] else ("none", "")
 
 
@@ -69,7 +69,7 @@ def _fact(what: str, value: str, more: str) -> html.Div:
 
 def _word(state: str, view: View) -> str:
     """A state as it is said: what nobody runs is only left to go on with."""
-    return "to go on" if state == "running" and view.counts[state] and not view.lease.live else state
+    return "to go on" if state == "running" and view.counts[state] and not view.lease.active else state
 
 
 def _state(name: str, count: int, word: str) -> html.Span:

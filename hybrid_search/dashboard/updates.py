@@ -170,7 +170,7 @@ def _beat(view: View) -> dict[str, Any]:
         "now": time.time() * 1000,
         "changed": view.changed.timestamp() * 1000 if view.changed else None,
         "running": counts["running"],
-        "driven": view.lease.live,
+        "driven": view.lease.active,
         "ended": sum(counts.values()) - counts["running"],
         "target": view.search.target,
         "error": None,

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from hybrid_search.analysis.confidence import read_standings
 from hybrid_search.errors import LedgerError, SettingsError, UnknownName, UserError, nearest
+from hybrid_search.ledger import reads
 from hybrid_search.ledger.weights import WeightsFolder
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.objectives import OBJECTIVES
@@ -181,7 +182,7 @@ def export_trial(
             f"a network is exported with the data that it saw; {settings.data} had fingerprint {was}, here it has "
             f"{data.fingerprint}. Bring the data back."
         )
-    repeats = ledger.repeats(record.id, confirmed=True).get(trial.number)
+    repeats = ledger.read(reads.repeats, record.id, confirmed=True).get(trial.number)
     measured = dict(repeats.own if repeats else trial.measurements)  # of this network, not of the mean over seeds
     weights = WeightsFolder(ledger.url, record.id).read(trial.number, trial.weights)
     if weights is None and record.evaluation != TRAINED:
@@ -233,7 +234,7 @@ def _confirmed(ledger: "Ledger", record: SearchRecord, number: int) -> dict[str,
         return {}
     intervals = {name: list(interval) for name, interval in standing.intervals.items()}
     found = {"seeds": standing.seeds, "intervals_95": intervals, "front_probability": standing.probability}
-    return {"confirmed": {**found, "means": dict(ledger.trial(record.id, number).measurements)}}
+    return {"confirmed": {**found, "means": dict(ledger.read(reads.trial, record.id, number).measurements)}}
 
 
 def picked(ledger: "Ledger", record: SearchRecord, pick: str) -> TrialRecord:
@@ -243,20 +244,20 @@ def picked(ledger: "Ledger", record: SearchRecord, pick: str) -> TrialRecord:
             raise UnknownName(
                 f"--pick must be best, knee or a trial's number; got {pick!r}.{nearest(pick, ('best', 'knee'))}"
             )
-        trial = ledger.trial(record.id, int(pick))
+        trial = ledger.read(reads.trial, record.id, int(pick))
         if trial.state != "complete":
             raise SettingsError(f"--pick must name a finished trial; trial {pick} of {record.name} is {trial.state}.")
         return trial
-    points, _ = ledger.points(record.id, record.objectives)
+    points, _ = ledger.read(reads.points, record.id, record.objectives)
     rows = {p.number: dict(p.values) for p in points if p.state == "complete"}
     numbers = front_rows(list(rows.items()), record.objectives)
     if not numbers:
         raise SettingsError(f"--pick {pick} needs a finished trial; search {record.name!r} has none yet.")
     if pick == "best":
-        return ledger.trial(record.id, numbers[0])
+        return ledger.read(reads.trial, record.id, numbers[0])
     directions = [OBJECTIVES[name].direction for name in record.objectives]
     index = knee([[_axis(name, rows[n][name]) for name in record.objectives] for n in numbers], directions)
-    return ledger.trial(record.id, numbers[index])
+    return ledger.read(reads.trial, record.id, numbers[index])
 
 
 def _axis(name: str, value: float) -> float:

@@ -45,12 +45,12 @@ def open_engine(url: URL, *, read_only: bool = False, notice: Callable[[str], No
     with _connected(url, read_only) as (engine, revision):
         if revision != HEAD and read_only:
             raise _wrong_revision(url, revision)
-        if url.get_backend_name() == "sqlite" and not read_only:
-            if file_system := network_file_system(Path(str(url.database))):
-                notice(
-                    f"{display_url(url)} is on a network file system ({file_system}). SQLite is safe there for one "
-                    "machine at a time: run status, dashboard and a second command on this machine, or use PostgreSQL"
-                )
+        file_system = network_file_system(Path(str(url.database))) if url.get_backend_name() == "sqlite" else None
+        if file_system and not read_only:
+            notice(
+                f"{display_url(url)} is on a network file system ({file_system}). SQLite is safe there for one machine "
+                "at a time: run status, dashboard and a second command on this machine, or use PostgreSQL"
+            )
         if revision != HEAD:
             upgrade(engine, url, revision, display_url(url), notice)
         return engine

@@ -16,9 +16,7 @@ from hybrid_search.objectives import OBJECTIVES
 MAX_IDS = 10_000  # trials that one query selects by id
 
 
-def points(
-    connection: Connection, search_id: int, names: Sequence[str], after: int = 0
-) -> tuple[list[Point], int]:
+def points(connection: Connection, search_id: int, names: Sequence[str], after: int = 0) -> tuple[list[Point], int]:
     """Return the trials that changed since an earlier read, for live charts.
 
     Args:
@@ -100,9 +98,7 @@ def front_candidates(
     best_before = func.min(second_cost).over(order_by=costs, rows=(None, -1))
     sorted_trials = select(pivot, costs[1].label("second_cost"), best_before.label("best_before")).subquery()
     column = sorted_trials.c
-    is_candidate = or_(
-        column.several_seeds, column.best_before.is_(None), column.second_cost <= column.best_before
-    )
+    is_candidate = or_(column.several_seeds, column.best_before.is_(None), column.second_cost <= column.best_before)
     ids = list(connection.execute(select(column.trial_id).where(is_candidate)).scalars())
     if not ids or len(ids) > MAX_IDS:
         return values(connection, search_id, names)

@@ -156,9 +156,7 @@ def default_retry_policy(read_only: bool = False) -> RetryPolicy:
     return RetryPolicy(seconds)
 
 
-def run_transaction(
-    engine: Engine, work: Callable[[Connection, bool], T], policy: RetryPolicy, display_url: str
-) -> T:
+def run_transaction(engine: Engine, work: Callable[[Connection, bool], T], policy: RetryPolicy, display_url: str) -> T:
     """Run `work` in one transaction, commit it, and retry it from the start after a transient error.
 
     Args:

@@ -115,7 +115,9 @@ class TrialRow(Base):
     weights: Mapped[str | None] = mapped_column(String(500))
     driver: Mapped[str | None] = mapped_column(String(200))  # who holds this attempt, while it runs
     expires: Mapped[datetime | None] = mapped_column(UtcTime)  # unless its worker shows a sign of life before
-    audit_rung: Mapped[int | None] = mapped_column("spared")  # the pruner would have stopped it here; the audit does not
+    audit_rung: Mapped[int | None] = mapped_column(
+        "spared"
+    )  # the pruner would have stopped it here; the audit does not
 
 
 class MeasurementRow(Base):

@@ -342,15 +342,15 @@ def add_proposal(transaction: Transaction, search_id: int, proposal: Proposal) -
     this = (ProposalRow.search_id == search_id, ProposalRow.created == transaction.requested)
     if transaction.is_retry and connection.execute(select(ProposalRow.id).where(*this)).first():
         return  # the earlier try was committed
-    values = {
+    values: dict[Any, Any] = {
         "search_id": search_id,
         "reason": proposal.reason,
         "digest": proposal.digest,
         "choices": dict(proposal.choices),
-        "excess": proposal.budget_excess,
+        ProposalRow.budget_excess: proposal.budget_excess,
         "created": transaction.requested,
     }
-    connection.execute(insert(ProposalRow.__table__), values)
+    connection.execute(insert(ProposalRow).values(values))
 
 
 def add_opening(transaction: Transaction, search_id: int, opening: Opening) -> None:

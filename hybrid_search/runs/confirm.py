@@ -11,8 +11,8 @@ from hybrid_search.engines import DEFAULT, ENGINES
 from hybrid_search.engines.driver import LEASE, Plan
 from hybrid_search.engines.worker import Evaluate
 from hybrid_search.errors import LedgerError, SettingsError
-from hybrid_search.ledger import Ledger, Opening
-from hybrid_search.ledger.connect import beside
+from hybrid_search.ledger import Ledger, Opening, writes
+from hybrid_search.ledger.urls import path_beside
 from hybrid_search.records import TRAINED, SearchRecord, Settings
 from hybrid_search.runs.checkpoint_root import UNKEPT, checkpoints_of, root_of
 from hybrid_search.runs.leadership import leading
@@ -85,7 +85,7 @@ def confirm(
     root = root_of(checkpoints, held, engine, address)
     if notice is not None:
         plan.notice = notice
-    with chosen.ready(plan), kept(beside(held.url, ".log"), plan.notice, log_level), leading(held, record, plan):
+    with chosen.ready(plan), kept(path_beside(held.url, ".log"), plan.notice, log_level), leading(held, record, plan):
         confirmation = opened(held)
         if evaluate is None:
             confirmation.begin = partial(_open_test, record, held)
@@ -120,4 +120,4 @@ def _open_test(record: SearchRecord, ledger: Ledger) -> None:
 
     settings: Settings = record.settings
     split = opened_test(settings)
-    ledger.add_opening(record.id, Opening(fingerprint_of(split, settings), len(split), REASON))
+    ledger.write(writes.add_opening, record.id, Opening(fingerprint_of(split, settings), len(split), REASON))
