@@ -9,9 +9,9 @@ TRIALS ?= 32
 # process would compile torch again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test faults check page front pictures wheel clean
+.PHONY: run test faults check docs page front pictures wheel clean
 
-run: $(VENV)/.run  ## search the digits space, 32 trials on Ray workers, and print the front; again: go on
+run: $(VENV)/.run  ## search the digits space, 32 trials on Ray workers, and print the front; run again to continue
 	$(BIN)/hybrid-search run digits --trials $(TRIALS)
 
 page: $(VENV)/.run  ## the live page over the same database
@@ -26,10 +26,14 @@ test: $(VENV)/.test  ## every test but the long ones of faults, three files at a
 faults: $(VENV)/.test  ## kills, full disks, corrupt files: the long proofs that nothing is lost
 	$(BIN)/python -m pytest -m faults
 
-check: $(VENV)/.test  ## format, lint, types
+check: $(VENV)/.test  ## format, lint, types, documentation
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
+
+docs: $(VENV)/.test  ## the documentation site on http://localhost:8000, rebuilt as files change
+	$(BIN)/mkdocs serve
 
 pictures: $(VENV)/.test  ## the README's pictures and table, from the newest search
 	$(BIN)/python docs/pictures.py
@@ -44,7 +48,7 @@ $(VENV)/.run: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	$(PIP) --editable ".[all,test,dev]"
+	$(PIP) --editable ".[all,test,dev,docs]"
 	touch $@
 
 clean:

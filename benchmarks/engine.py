@@ -15,6 +15,7 @@ import ray
 
 from hybrid_search import Ledger, Search, load_space, run
 from hybrid_search.engines.driver import Plan
+from hybrid_search.records import Resources
 
 NO_OPS = 120
 SECONDS = 12
@@ -37,7 +38,14 @@ def timed(folder: Path, name: str, trials: int, workers: int, evaluate) -> list[
         plan.event = lambda kind, number: ends.append(time.perf_counter()) if kind == "complete" else None
 
     with Ledger(f"sqlite:///{folder}/{name}.db") as ledger:
-        run(load_space("digits"), trials=trials, workers=workers, ledger=ledger, evaluate=evaluate, watch=watch)
+        run(
+            load_space("digits"),
+            trials=trials,
+            resources=Resources(workers=workers),
+            ledger=ledger,
+            evaluate=evaluate,
+            watch=watch,
+        )
     return [end - ends[workers - 1] for end in ends[workers - 1 :]]
 
 

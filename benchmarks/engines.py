@@ -13,6 +13,7 @@ from pathlib import Path
 from hybrid_search import Ledger, Search, load_space, run
 from hybrid_search.engines.driver import Plan
 from hybrid_search.ledger import reads
+from hybrid_search.records import Resources
 
 TRIALS, WORKERS, SECONDS, RUNGS = 12, 2, 10.0, 5
 BARS = {"ray": 0.03, "tune": 0.05}
@@ -36,8 +37,14 @@ def timed(engine: str, folder: Path) -> tuple[float, float]:
 
     began = time.time()
     with Ledger(f"sqlite:///{folder}/{engine}.db") as ledger:
-        more = {"trials": TRIALS, "workers": WORKERS, "ledger": ledger, "evaluate": sleeping, "watch": watch}
-        search = run(load_space("digits"), engine=engine, **more)
+        more = {
+            "trials": TRIALS,
+            "resources": Resources(engine, workers=WORKERS),
+            "ledger": ledger,
+            "evaluate": sleeping,
+            "watch": watch,
+        }
+        search = run(load_space("digits"), **more)
         rows = ledger.read(reads.trials, search.record.id)
     assert [row.state for row in rows] == ["complete"] * TRIALS
     return max(ends) - min(row.measurements["train_seconds"] for row in rows), time.time() - began

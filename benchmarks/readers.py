@@ -25,6 +25,7 @@ from hybrid_search.dashboard.layout import REFRESH_MS
 from hybrid_search.dashboard.snapshot import Watch
 from hybrid_search.engines.driver import Plan
 from hybrid_search.ledger import reads
+from hybrid_search.records import Resources
 
 READERS, WORKERS, TRIALS, RUNGS, RUNG_SECONDS = 10, 2, 24, 20, 0.1
 STOP = "stop"
@@ -55,7 +56,14 @@ def searched(url: str, train: bool) -> float:
 
     more: dict[str, Any] = {} if train else {"evaluate": sleeping}
     with Ledger(url) as ledger:
-        search = run(load_space("digits"), trials=TRIALS, workers=WORKERS, ledger=ledger, watch=watch, **more)
+        search = run(
+            load_space("digits"),
+            trials=TRIALS,
+            resources=Resources(workers=WORKERS),
+            ledger=ledger,
+            watch=watch,
+            **more,
+        )
         states = Counter(row.state for row in ledger.read(reads.trials, search.record.id))
     assert states == {"complete": TRIALS}, states
     return max(ends) - min(begins)

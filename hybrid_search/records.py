@@ -26,6 +26,7 @@ NAME = 100  # characters, of a measurement
 SEARCH_NAME = 200  # of a search
 TRAINED = "trained"  # the evaluation of a search whose networks are trained, and not scored by the user's own
 
+ENGINE = "ray"  # the default engine
 OPTIMIZERS = ("adamw", "nesterov")
 AUGMENTS = ("none", "shift", "shift+flip")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -118,6 +119,54 @@ class Settings:
         """Sixteen hexadecimal digits over everything that changes the numbers."""
         kept = {name: value for name, value in self.to_dict().items() if name not in NOT_IN_DIGEST}
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Where trials run and what each of them takes. `run` and `confirm` share it.
+
+    Args:
+        engine: Name of the engine: ray, tune or local.
+        workers: Trials at a time; None: as many as the cluster holds, which may change during the run.
+        cpus_per_trial: CPUs that one trial takes.
+        gpus_per_trial: GPUs that one trial takes; None: 1 if the cluster has GPUs.
+        address: Address of an existing Ray cluster, "auto" or "HOST:PORT"; None: RAY_ADDRESS, if set.
+        custom: Other resources that one trial takes, by the names that the nodes of the cluster declare.
+        lease_seconds: Seconds without a heartbeat after which a worker is lost and its trial is retried.
+        timeout_seconds: Seconds that one rung may take; None: no limit.
+
+    Raises:
+        SettingsError: A value is out of range.
+
+    Example:
+        >>> Resources(engine="ray", workers=8, gpus_per_trial=0.5)
+    """
+
+    engine: str = ENGINE
+    workers: int | None = None
+    cpus_per_trial: float = 1.0
+    gpus_per_trial: float | None = None
+    address: str | None = None
+    custom: Mapping[str, float] = field(default_factory=dict)
+    lease_seconds: float = 60.0
+    timeout_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers is not None:
+            whole("workers", self.workers, 1, SettingsError)
+        for name, amount in self.custom.items():
+            if name in ("CPU", "GPU"):
+                raise SettingsError(
+                    f"--resources must name resources besides CPU and GPU; got {name}. Use --{name.lower()}s-per-trial."
+                )
+            if not (math.isfinite(amount) and amount > 0):
+                raise SettingsError(f"--resources {name} must be a number above 0; got {amount:g}.")
+        for what, seconds in (("lease", self.lease_seconds), ("timeout", self.timeout_seconds)):
+            if seconds is not None and not (math.isfinite(seconds) and seconds >= 1):
+                raise SettingsError(f"{what} must be at least 1 second; got {seconds:g}.")
+        for what, share in (("cpus-per-trial", self.cpus_per_trial), ("gpus-per-trial", self.gpus_per_trial)):
+            if share is not None and not (math.isfinite(share) and share >= 0):
+                raise SettingsError(f"{what} must be a number from 0 up; got {share:g}.")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from hybrid_search.cli.run import _closing as closing
 from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.ledger.process_identity import ProcessIdentity
 from hybrid_search.networks.references import references
+from hybrid_search.records import Resources
 from hybrid_search.runs.checkpoint_root import UNKEPT
 from hybrid_search.runs.run import run as run_search
 
@@ -32,7 +33,7 @@ def searched(tmp_path):
     """A database with a finished search of five trials, by a fake evaluation."""
     url = f"sqlite:///{tmp_path}/done.db"
     with Ledger(url) as ledger:
-        run_search(tiny_space(), trials=5, engine="local", ledger=ledger, evaluate=scored(), name="mine")
+        run_search(tiny_space(), trials=5, resources=Resources("local"), ledger=ledger, evaluate=scored(), name="mine")
     return url
 
 
@@ -335,7 +336,12 @@ def test_a_search_runs_goes_on_and_prints_its_front(capsys):
 
 
 def test_the_end_of_a_search_says_what_became_of_its_trials_and_why_it_stopped(capsys, tmp_path):
-    more = {"engine": "local", "ledger": f"sqlite:///{tmp_path}/l.db", "evaluate": scored(), "sampler": "tpe"}
+    more = {
+        "resources": Resources("local"),
+        "ledger": f"sqlite:///{tmp_path}/l.db",
+        "evaluate": scored(),
+        "sampler": "tpe",
+    }
     search = run_search(tiny_space(), trials=6, hours=1e-9, **more)
     closing(search, Format.table, None, stopped=False, tell=say)
     said = capsys.readouterr()

@@ -16,7 +16,7 @@ from hybrid_search.ledger import Ledger, reads
 from hybrid_search.ledger.check import check
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import cost
-from hybrid_search.records import Settings
+from hybrid_search.records import Resources, Settings
 from hybrid_search.runs.confirm import confirm
 from hybrid_search.runs.run import open_search, question, run
 from hybrid_search.search.confirmation import Confirmation
@@ -47,12 +47,12 @@ def ledger(tmp_path):
 
 @pytest.fixture
 def searched(ledger):
-    run(SPACE, trials=12, engine="local", ledger=ledger, evaluate=noisy)
+    run(SPACE, trials=12, resources=Resources("local"), ledger=ledger, evaluate=noisy)
     return ledger
 
 
 def again(ledger, **more):
-    return confirm(engine="local", ledger=ledger, evaluate=noisy, **more)
+    return confirm(resources=Resources("local"), ledger=ledger, evaluate=noisy, **more)
 
 
 def seeds_of(ledger):
@@ -84,9 +84,9 @@ def standing_front(ledger):
 
 
 def test_new_members_of_the_front_get_their_seeds_though_an_earlier_confirmation_was_long(ledger):
-    run(SPACE, trials=4, engine="local", ledger=ledger, evaluate=noisy)
+    run(SPACE, trials=4, resources=Resources("local"), ledger=ledger, evaluate=noisy)
     again(ledger, seeds=20, trials=60)
-    run(SPACE, trials=12, engine="local", ledger=ledger, evaluate=noisy)
+    run(SPACE, trials=12, resources=Resources("local"), ledger=ledger, evaluate=noisy)
     later = Confirmation(ledger.search(), ledger, seeds=2)
     assert later.done > 4 * len(later.before)  # more than a confirmation from the start would be given
     owed = [number for number in later.front() if len(ledger.read(reads.repeats, later.record.id)[number].fresh) < 2]
@@ -99,14 +99,14 @@ def test_new_members_of_the_front_get_their_seeds_though_an_earlier_confirmation
 
 
 def test_a_confirmation_that_the_engine_refuses_opens_no_test_split(ledger, monkeypatch):
-    run(SPACE, trials=2, engine="local", ledger=ledger, settings=Settings(epochs=1))
+    run(SPACE, trials=2, resources=Resources("local"), ledger=ledger, settings=Settings(epochs=1))
 
     def refuse(search, plan):
         raise SettingsError("a trial must fit the cluster.")
 
     monkeypatch.setattr("hybrid_search.engines.local.drive", refuse)
     with pytest.raises(SettingsError, match="must fit the cluster"):
-        confirm(engine="local", ledger=ledger)
+        confirm(resources=Resources("local"), ledger=ledger)
     assert ledger.read(reads.openings, ledger.search().id) == []
 
 
@@ -212,7 +212,7 @@ def test_failures_are_told_and_do_not_stop_it(searched):
         yield from noisy(architecture, settings)
 
     breaks.__qualname__, breaks.__module__ = noisy.__qualname__, noisy.__module__
-    confirmation = confirm(engine="local", ledger=searched, evaluate=breaks, seeds=2, trials=20)
+    confirmation = confirm(resources=Resources("local"), ledger=searched, evaluate=breaks, seeds=2, trials=20)
     assert [failure.number for failure in confirmation.failures] == [victim, victim]
     assert "the disk is away" in confirmation.failures[0].text
     assert victim not in seeds_of(searched)
@@ -254,16 +254,16 @@ def test_where_everything_fails_it_stops_and_says_so(searched):
 
     breaks.__qualname__, breaks.__module__ = noisy.__qualname__, noisy.__module__
     with pytest.raises(HybridSearchError, match="the first 4 trials all failed"):
-        confirm(engine="local", ledger=searched, evaluate=breaks, seeds=2, trials=60)
+        confirm(resources=Resources("local"), ledger=searched, evaluate=breaks, seeds=2, trials=60)
 
 
 def test_a_search_that_goes_on_after_a_confirmation_proposes_what_it_would_have(tmp_path):
     def proposed(name, confirmed):
         with Ledger(f"sqlite:///{tmp_path}/{name}.db") as ledger:
-            run(SPACE, trials=5, engine="local", ledger=ledger, evaluate=noisy)
+            run(SPACE, trials=5, resources=Resources("local"), ledger=ledger, evaluate=noisy)
             if confirmed:
                 again(ledger, seeds=2, trials=12)
-            run(SPACE, trials=10, engine="local", ledger=ledger, evaluate=noisy)
+            run(SPACE, trials=10, resources=Resources("local"), ledger=ledger, evaluate=noisy)
             return [trial.digest for trial in ledger.read(reads.trials, ledger.search().id)]
 
     assert proposed("confirmed", True) == proposed("plain", False)
@@ -289,8 +289,8 @@ def test_an_evaluation_of_ones_own_opens_no_test_split(searched, caplog):
         ({"hours": 0.0}, SettingsError, "hours must be more than 0; got 0"),
         ({"hours": math.nan}, SettingsError, "hours must be more than 0; got nan"),
         ({"name": "tinny"}, UnknownName, "search must be one of tiny; got 'tinny'. Did you mean 'tiny'"),
-        ({"engine": "slurm"}, UnknownName, "engine must be one of local, ray"),
-        ({"workers": 2}, SettingsError, "engine local has one worker"),
+        ({"resources": Resources("slurm")}, UnknownName, "engine must be one of local, ray"),
+        ({"resources": Resources("local", workers=2)}, SettingsError, "engine local has one worker"),
         ({"evaluate": None}, LedgerError, "scored by test_confirm.noisy. From Python, without a test split"),
         (
             {"evaluate": scored()},
@@ -301,7 +301,7 @@ def test_an_evaluation_of_ones_own_opens_no_test_split(searched, caplog):
 )
 def test_a_wrong_request_trains_nothing(searched, wrong, error, message):
     with pytest.raises(error, match=message):
-        confirm(**{"engine": "local", "ledger": searched, "evaluate": noisy, **wrong})
+        confirm(**{"resources": Resources("local"), "ledger": searched, "evaluate": noisy, **wrong})
     assert seeds_of(searched) == {}
     assert searched.read(reads.openings, searched.search().id) == []
 
@@ -309,7 +309,7 @@ def test_a_wrong_request_trains_nothing(searched, wrong, error, message):
 def test_a_search_without_a_finished_trial_has_nothing_to_confirm(ledger):
     open_search(question(SPACE, trials=3), ledger).ask()
     with pytest.raises(SettingsError, match="a confirmation needs a finished trial; search 'tiny' has none yet"):
-        confirm(engine="local", ledger=ledger)
+        confirm(resources=Resources("local"), ledger=ledger)
 
 
 def test_trained_networks_are_scored_on_the_test_split_whose_opening_is_written_first(ledger, caplog, monkeypatch):
@@ -317,7 +317,7 @@ def test_trained_networks_are_scored_on_the_test_split_whose_opening_is_written_
 
     settings = Settings(image_size=8, train_images=60, validation_images=30, epochs=1)
     room._opened.cache_clear()
-    run("digits", trials=2, engine="local", ledger=ledger, settings=settings)
+    run("digits", trials=2, resources=Resources("local"), ledger=ledger, settings=settings)
     record = ledger.search()
     assert ledger.read(reads.openings, record.id) == []
     assert "opened the test split" not in caplog.text
@@ -329,7 +329,7 @@ def test_trained_networks_are_scored_on_the_test_split_whose_opening_is_written_
         yield from evaluate(architecture, settings, **hooks)
 
     monkeypatch.setattr(room, "evaluate", watched)
-    confirmation = confirm(engine="local", ledger=ledger, seeds=1, trials=2)
+    confirmation = confirm(resources=Resources("local"), ledger=ledger, seeds=1, trials=2)
     assert held == [1, 1]
     (opening,) = ledger.read(reads.openings, record.id)
     assert (opening.images, opening.reason) == (359, "confirming a front over fresh seeds")
@@ -338,7 +338,7 @@ def test_trained_networks_are_scored_on_the_test_split_whose_opening_is_written_
     values = ledger.read(reads.repeats, record.id)[number].fresh[seeds[0]]
     assert 0 <= values["test_accuracy"] <= 1
     assert confirmation.standings()[number].test is not None
-    confirm(engine="local", ledger=ledger, seeds=1, trials=3)
+    confirm(resources=Resources("local"), ledger=ledger, seeds=1, trials=3)
     assert len(ledger.read(reads.openings, record.id)) == 2
 
 
@@ -361,5 +361,5 @@ def test_data_that_changed_since_the_search_is_refused(ledger):
     search.report(trial, 1, {"accuracy": 0.5}, {"fingerprint": "0123456789abcdef"})
     search.tell(trial, Outcome("complete", {"accuracy": 0.5}))
     with pytest.raises(LedgerError, match="on the data that it saw; digits had fingerprint 0123456789abcdef, here"):
-        confirm(engine="local", ledger=ledger, seeds=1)
+        confirm(resources=Resources("local"), ledger=ledger, seeds=1)
     assert ledger.read(reads.openings, ledger.search().id) == []

@@ -22,12 +22,15 @@ from hybrid_search.ledger import Ledger, leases, postgres, reads, writes
 from hybrid_search.ledger.check import check
 from hybrid_search.ledger.retry import is_outage
 from hybrid_search.ledger.urls import database_url, display_url, path_beside, redact_url_secrets
+from hybrid_search.records import Resources
 from hybrid_search.runs.run import run
 
 
 def searched(url, trials):
     with Ledger(url) as ledger:
-        return run(tiny_space(), trials=trials, engine="local", ledger=ledger, evaluate=scored(), name="mine")
+        return run(
+            tiny_space(), trials=trials, resources=Resources("local"), ledger=ledger, evaluate=scored(), name="mine"
+        )
 
 
 @pytest.mark.server

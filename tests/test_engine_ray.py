@@ -13,6 +13,7 @@ from support.killing import marked
 
 from hybrid_search.errors import SettingsError
 from hybrid_search.ledger import Ledger, reads
+from hybrid_search.records import Resources
 from hybrid_search.runs.confirm import confirm
 from hybrid_search.runs.run import run
 
@@ -50,7 +51,7 @@ def test_a_trial_whose_worker_dies_is_run_again_elsewhere(ledger, tmp_path):
             os._exit(9)
         yield {"accuracy": 0.5}
 
-    run(SPACE, trials=4, engine="ray", workers=1, ledger=ledger, evaluate=evaluate, gpus_per_trial=0)
+    run(SPACE, trials=4, resources=Resources("ray", workers=1, gpus_per_trial=0), ledger=ledger, evaluate=evaluate)
     trials = ledger.read(reads.trials, ledger.search().id)
     assert [(t.state, t.attempt) for t in trials] == [("complete", 2), *[("complete", 1)] * 3]
     assert [rung for rung, _ in ledger.read(reads.curve, trials[0].id)] == [1, 2]
@@ -67,7 +68,7 @@ def test_a_trial_whose_worker_dies_goes_on_from_its_checkpoint(ledger, tmp_path)
             mark.touch()
             os._exit(9)
 
-    asked = {"engine": "ray", "workers": 1, "ledger": ledger, "gpus_per_trial": 0, "watch": kept_every_rung}
+    asked = {"resources": Resources("ray", workers=1, gpus_per_trial=0), "ledger": ledger, "watch": kept_every_rung}
     run(SPACE, trials=2, evaluate=resumable(before=before), **asked)
     first, second = ledger.read(reads.trials, ledger.search().id)
     assert [(t.state, t.attempt, t.facts.get("resumed")) for t in (first, second)] == [
@@ -88,12 +89,12 @@ def test_a_confirmation_runs_here_too_and_survives_a_dying_worker(ledger, tmp_pa
             os._exit(9)
         yield {"accuracy": int(architecture.digest[:4], 16) / 65536 + settings.seed / 1000}
 
-    run(SPACE, trials=3, engine="local", ledger=ledger, evaluate=evaluate)
+    run(SPACE, trials=3, resources=Resources("local"), ledger=ledger, evaluate=evaluate)
     before = {
         trial.number: ledger.read(reads.curve, trial.id) for trial in ledger.read(reads.trials, ledger.search().id)
     }
     confirmation = confirm(
-        engine="ray", workers=1, ledger=ledger, evaluate=evaluate, seeds=2, trials=12, gpus_per_trial=0
+        resources=Resources("ray", workers=1, gpus_per_trial=0), ledger=ledger, evaluate=evaluate, seeds=2, trials=12
     )
     assert mark.exists()
     assert confirmation.failures == []
@@ -113,7 +114,14 @@ def test_a_trial_that_kills_every_worker_is_given_up_as_lost(ledger):
             os._exit(9)
         yield {"accuracy": 0.5}
 
-    run(SPACE, trials=12, engine="ray", workers=2, ledger=ledger, evaluate=evaluate, gpus_per_trial=0, seed=1)
+    run(
+        SPACE,
+        trials=12,
+        resources=Resources("ray", workers=2, gpus_per_trial=0),
+        ledger=ledger,
+        evaluate=evaluate,
+        seed=1,
+    )
     trials = ledger.read(reads.trials, ledger.search().id)
     lost = [t for t in trials if t.architecture["stages"][0]["operator"] == "conv"]
     assert {(t.state, t.failure_kind, t.attempt) for t in lost} == {("failed", "lost", 3)}
@@ -140,8 +148,8 @@ def test_a_worker_that_hangs_is_killed_and_its_late_result_is_never_taken(ledger
 
         plan.event = event
 
-    more = {"workers": 1, "gpus_per_trial": 0, "lease": 1.5}
-    run(SPACE, trials=2, engine="ray", ledger=ledger, evaluate=evaluate, watch=watch, **more)
+    more = {"resources": Resources("ray", workers=1, gpus_per_trial=0, lease_seconds=1.5)}
+    run(SPACE, trials=2, ledger=ledger, evaluate=evaluate, watch=watch, **more)
     trials = ledger.read(reads.trials, ledger.search().id)
     assert [(trial.state, trial.attempt) for trial in trials] == [("complete", 2), ("complete", 1)]
     assert hung[0] not in [trial.measurements["train_seconds"] for trial in trials]
@@ -159,8 +167,8 @@ def test_a_driver_that_is_held_up_does_not_count_its_own_time_against_its_worker
     def watch(search, plan):
         plan.event = lambda kind, number: time.sleep(1.5) if kind == "report" else None
 
-    more = {"workers": 2, "gpus_per_trial": 0, "timeout": 1.0, "watch": watch}
-    run(SPACE, trials=4, engine="ray", ledger=ledger, evaluate=evaluate, **more)
+    more = {"resources": Resources("ray", workers=2, gpus_per_trial=0, timeout_seconds=1.0), "watch": watch}
+    run(SPACE, trials=4, ledger=ledger, evaluate=evaluate, **more)
     assert [(t.state, t.attempt) for t in ledger.read(reads.trials, ledger.search().id)] == [("complete", 1)] * 4
 
 
@@ -173,8 +181,8 @@ def test_workers_that_need_nothing_are_as_many_as_are_wished_for(ledger):
         yield {"accuracy": 0.5, "train_seconds": float(os.getpid())}
 
     said = []
-    more = {"workers": 3, "cpus_per_trial": 0, "gpus_per_trial": 0, "watch": watch}
-    run(SPACE, trials=6, engine="ray", ledger=ledger, evaluate=evaluate, **more)
+    more = {"resources": Resources("ray", workers=3, cpus_per_trial=0, gpus_per_trial=0), "watch": watch}
+    run(SPACE, trials=6, ledger=ledger, evaluate=evaluate, **more)
     assert len({trial.measurements["train_seconds"] for trial in ledger.read(reads.trials, ledger.search().id)}) == 3
     assert not [line for line in said if "the cluster holds" in line]
 
@@ -186,8 +194,12 @@ def test_a_rung_that_takes_too_long_fails_its_trial_and_not_the_search(ledger):
         time.sleep(60.0 if architecture.stages[0].operator == "conv" else 0.0)
         yield {"accuracy": 0.5}
 
-    more = {"workers": 2, "gpus_per_trial": 0, "timeout": 1, "sampler": "random", "seed": 4}
-    run(SPACE, trials=4, engine="ray", ledger=ledger, evaluate=evaluate, **more)
+    more = {
+        "resources": Resources("ray", workers=2, gpus_per_trial=0, timeout_seconds=1),
+        "sampler": "random",
+        "seed": 4,
+    }
+    run(SPACE, trials=4, ledger=ledger, evaluate=evaluate, **more)
     trials = ledger.read(reads.trials, ledger.search().id)
     late = [trial for trial in trials if trial.architecture["stages"][0]["operator"] == "conv"]
     assert late
@@ -200,6 +212,7 @@ def test_a_rung_that_takes_too_long_fails_its_trial_and_not_the_search(ledger):
 DRIVER = """
 import sys
 from support.fakes import tiny_space
+from hybrid_search.records import Resources
 from hybrid_search.runs.run import run
 
 folder = sys.argv[1]
@@ -211,7 +224,7 @@ def evaluate(architecture, settings):
     while True:
         time.sleep(0.01)
 
-run(tiny_space(), trials=2, workers=2, engine="ray", ledger=f"sqlite:///{folder}/l.db", evaluate=evaluate)
+run(tiny_space(), trials=2, resources=Resources(workers=2), ledger=f"sqlite:///{folder}/l.db", evaluate=evaluate)
 """
 
 
@@ -241,7 +254,7 @@ def test_two_workers_train_beside_each_other(ledger):
         time.sleep(0.6)
         yield {"accuracy": 0.5, "train_seconds": time.time()}
 
-    run(SPACE, trials=4, engine="ray", workers=2, ledger=ledger, evaluate=evaluate, gpus_per_trial=0)
+    run(SPACE, trials=4, resources=Resources("ray", workers=2, gpus_per_trial=0), ledger=ledger, evaluate=evaluate)
     ended = sorted(t.measurements["train_seconds"] for t in ledger.read(reads.trials, ledger.search().id))
     assert ended[3] - ended[0] < 3 * 0.6  # one after the other would be 1.8 s apart at least
 
@@ -252,13 +265,19 @@ def test_gpus_of_a_trial_bound_the_workers_and_are_seen_by_them(ledger):
 
         yield {"accuracy": 0.5, "train_seconds": len(ray.get_gpu_ids())}
 
-    run(SPACE, trials=2, engine="ray", cpus_per_trial=0.5, gpus_per_trial=2, ledger=ledger, evaluate=evaluate)
+    run(
+        SPACE,
+        trials=2,
+        resources=Resources("ray", cpus_per_trial=0.5, gpus_per_trial=2),
+        ledger=ledger,
+        evaluate=evaluate,
+    )
     assert [t.measurements["train_seconds"] for t in ledger.read(reads.trials, ledger.search().id)] == [2.0, 2.0]
 
 
 def test_a_trial_that_fits_no_machine_says_what_there_is(ledger):
     with pytest.raises(SettingsError, match="which has nodes of 2 CPU, 2 GPU; got 1 CPU, 3 GPU a trial"):
-        run(SPACE, trials=2, engine="ray", gpus_per_trial=3, ledger=ledger, evaluate=scored())
+        run(SPACE, trials=2, resources=Resources("ray", gpus_per_trial=3), ledger=ledger, evaluate=scored())
 
 
 def test_the_fused_attention_runs_and_learns_inside_workers(ledger):
@@ -277,5 +296,5 @@ def test_the_fused_attention_runs_and_learns_inside_workers(ledger):
         worst = max((one - other).abs().max().item() for one, other in zip(*grads.values(), strict=True))
         yield {"accuracy": float(worst < 1e-12)}
 
-    run(SPACE, trials=2, engine="ray", workers=2, ledger=ledger, evaluate=evaluate, gpus_per_trial=0)
+    run(SPACE, trials=2, resources=Resources("ray", workers=2, gpus_per_trial=0), ledger=ledger, evaluate=evaluate)
     assert [t.measurements["accuracy"] for t in ledger.read(reads.trials, ledger.search().id)] == [1.0, 1.0]

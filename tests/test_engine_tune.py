@@ -11,6 +11,7 @@ from hybrid_search.engines.driver import Plan
 from hybrid_search.engines.tune import TuneScheduler, TuneSearcher, trainable
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.ledger import Ledger, reads
+from hybrid_search.records import Resources
 from hybrid_search.runs.run import led_search, open_search, question, run
 
 SPACE = tiny_space()
@@ -93,7 +94,14 @@ def test_a_worker_that_hangs_under_tune_is_killed_and_its_trial_begins_again(led
 
         plan.event = event
 
-    run(SPACE, trials=2, engine="tune", workers=1, ledger=ledger, evaluate=evaluate, watch=watch, lease=1.5)
+    run(
+        SPACE,
+        trials=2,
+        resources=Resources("tune", workers=1, lease_seconds=1.5),
+        ledger=ledger,
+        evaluate=evaluate,
+        watch=watch,
+    )
     trials = ledger.read(reads.trials, ledger.search().id)
     assert [(trial.state, trial.attempt) for trial in trials] == [("complete", 2), ("complete", 1)]
     assert hung[0] not in [trial.measurements["train_seconds"] for trial in trials]
@@ -113,7 +121,7 @@ def test_a_trial_whose_worker_dies_under_tune_goes_on_from_its_checkpoint(ledger
             mark.touch()
             os._exit(9)
 
-    asked = {"engine": "tune", "workers": 1, "ledger": ledger, "watch": kept_every_rung}
+    asked = {"resources": Resources("tune", workers=1), "ledger": ledger, "watch": kept_every_rung}
     run(SPACE, trials=2, evaluate=resumable(before=before), **asked)
     first, second = ledger.read(reads.trials, ledger.search().id)
     assert [(t.state, t.attempt, t.facts.get("resumed")) for t in (first, second)] == [

@@ -14,7 +14,7 @@ from hybrid_search import cli, data
 from hybrid_search.errors import LedgerError, SettingsError, UserError
 from hybrid_search.export.model_folder import export_trial, load_exported, picked
 from hybrid_search.ledger import Ledger, reads, writes
-from hybrid_search.records import Settings
+from hybrid_search.records import Resources, Settings
 from hybrid_search.runs.run import run
 
 SETTINGS = Settings(epochs=1, batch_size=128)
@@ -25,7 +25,7 @@ def ledger(tmp_path_factory):
     """A search of four trained networks on digits."""
     url = f"sqlite:///{tmp_path_factory.mktemp('export')}/l.db"
     with Ledger(url) as opened:
-        run(tiny_space(), trials=4, engine="local", ledger=opened, settings=SETTINGS, name="taken")
+        run(tiny_space(), trials=4, resources=Resources("local"), ledger=opened, settings=SETTINGS, name="taken")
         yield opened
 
 

@@ -9,6 +9,7 @@ from support.fakes import broken, scored, tiny_space
 from hybrid_search._internal.event_log import LOG, AsText, about, kept
 from hybrid_search.errors import SettingsError
 from hybrid_search.ledger import Ledger, reads
+from hybrid_search.records import Resources
 from hybrid_search.runs.run import run
 
 
@@ -23,7 +24,15 @@ def ledger(tmp_path):
 
 
 def test_every_trial_has_its_beginning_and_its_end_in_the_log(ledger, tmp_path):
-    run(tiny_space(), trials=8, engine="local", ledger=ledger, evaluate=broken("raises"), sampler="random", seed=3)
+    run(
+        tiny_space(),
+        trials=8,
+        resources=Resources("local"),
+        ledger=ledger,
+        evaluate=broken("raises"),
+        sampler="random",
+        seed=3,
+    )
     found = lines(tmp_path / "l.db.log")
     trials = ledger.read(reads.trials, ledger.search().id)
     begun = [line["trial"] for line in found if line["event"] == "trial started"]
@@ -39,10 +48,12 @@ def test_every_trial_has_its_beginning_and_its_end_in_the_log(ledger, tmp_path):
 
 
 def test_debug_adds_every_rung_and_error_leaves_the_rest_out(ledger, tmp_path):
-    run(tiny_space(), trials=2, engine="local", ledger=ledger, evaluate=scored(rungs=3), log_level="debug")
+    run(
+        tiny_space(), trials=2, resources=Resources("local"), ledger=ledger, evaluate=scored(rungs=3), log_level="debug"
+    )
     assert sum(line["event"] == "rung" for line in lines(tmp_path / "l.db.log")) == 6
     before = (tmp_path / "l.db.log").read_text()
-    run(tiny_space(), trials=2, engine="local", ledger=ledger, evaluate=scored(), log_level="error")
+    run(tiny_space(), trials=2, resources=Resources("local"), ledger=ledger, evaluate=scored(), log_level="error")
     assert (tmp_path / "l.db.log").read_text() == before
 
 
@@ -67,7 +78,13 @@ def test_nothing_is_left_on_the_logger_and_an_unknown_level_is_named(tmp_path):
     assert (list(LOG.handlers), LOG.level) == before
     assert (tmp_path / "x.log").read_text() == ""
     with pytest.raises(SettingsError, match=r"log-level must be one of debug, info, warning, error; got 'loud'"):
-        run(tiny_space(), trials=1, engine="local", ledger=f"sqlite:///{tmp_path}/none.db", log_level="loud")
+        run(
+            tiny_space(),
+            trials=1,
+            resources=Resources("local"),
+            ledger=f"sqlite:///{tmp_path}/none.db",
+            log_level="loud",
+        )
     assert not (tmp_path / "none.db").exists()
 
 

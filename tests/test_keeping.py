@@ -18,6 +18,7 @@ from hybrid_search.ledger.copy import OF_A_SEARCH, OF_A_TRIAL, SEARCH, TRIAL
 from hybrid_search.ledger.schema import MIGRATIONS
 from hybrid_search.ledger.tables import HEAD, Base
 from hybrid_search.ledger.weights import WeightsFolder
+from hybrid_search.records import Resources
 from hybrid_search.runs.run import run
 
 
@@ -71,7 +72,15 @@ def test_an_older_file_is_copied_before_it_is_brought_up_to_date(tmp_path, capsy
 def test_a_run_that_meets_an_older_file_copies_it_too_and_says_so(tmp_path):
     url = older(f"sqlite:///{tmp_path}/l.db", "0002")
     said = []
-    run(tiny_space(), trials=1, engine="local", evaluate=scored(), name="new", ledger=url, notice=said.append)
+    run(
+        tiny_space(),
+        trials=1,
+        resources=Resources("local"),
+        evaluate=scored(),
+        name="new",
+        ledger=url,
+        notice=said.append,
+    )
     assert len(list(tmp_path.glob("l.db.0002.*.backup"))) == 1
     assert len([line for line in said if "was brought from revision 0002" in line]) == 1
 
@@ -118,7 +127,7 @@ def broken_laws(capsys, url):
 
 def test_a_ledger_that_is_whole_passes_and_says_what_it_holds(database, capsys):
     with Ledger(database) as ledger:
-        run(tiny_space(), trials=4, engine="local", ledger=ledger, evaluate=scored(), name="mine")
+        run(tiny_space(), trials=4, resources=Resources("local"), ledger=ledger, evaluate=scored(), name="mine")
         rows = check(ledger)
     assert call(capsys, "db", "check", "--db", database)[0] == 0
     assert [row for row in rows if row.broken] == []
@@ -375,7 +384,7 @@ def test_a_copy_is_whole_although_its_source_went_away_meanwhile(server, tmp_pat
 
     url = server.database()
     with Ledger(url) as ledger:
-        run(tiny_space(), trials=3, engine="local", ledger=ledger, evaluate=scored(), name="mine")
+        run(tiny_space(), trials=3, resources=Resources("local"), ledger=ledger, evaluate=scored(), name="mine")
     cuts = []
 
     def weights(here, there, kept):

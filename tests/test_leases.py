@@ -17,7 +17,7 @@ from hybrid_search.ledger import Ledger, leases, reads, writes
 from hybrid_search.ledger.check import check
 from hybrid_search.ledger.process_identity import ProcessIdentity, start_time
 from hybrid_search.ledger.retry import run_transaction
-from hybrid_search.records import Settings
+from hybrid_search.records import Resources, Settings
 from hybrid_search.runs.checkpoint_root import UNKEPT
 from hybrid_search.runs.leadership import leading
 from hybrid_search.runs.run import open_search, question, run
@@ -173,13 +173,13 @@ def test_a_second_driver_waits_says_so_and_does_not_train_more(url):
 
     def first():
         with Ledger(url) as own:
-            run(SPACE, trials=4, engine="local", ledger=own, evaluate=slow)
+            run(SPACE, trials=4, resources=Resources("local"), ledger=own, evaluate=slow)
 
     thread = threading.Thread(target=first)
     thread.start()
     begun.wait(30)
     with Ledger(url) as second:
-        run(SPACE, trials=4, engine="local", ledger=second, evaluate=slow, notice=said.append)
+        run(SPACE, trials=4, resources=Resources("local"), ledger=second, evaluate=slow, notice=said.append)
         trials = second.read(reads.trials, second.search().id)
         lead = second.lease(second.search().id)
     thread.join()
@@ -212,13 +212,15 @@ def test_a_driver_that_was_killed_is_followed_at_once_on_its_machine(ledger, url
 
 
 def test_a_driver_killed_after_its_last_commit_has_nothing_done_again(ledger):
-    run(SPACE, trials=3, engine="local", ledger=ledger, evaluate=scored())
+    run(SPACE, trials=3, resources=Resources("local"), ledger=ledger, evaluate=scored())
     killed = str(ProcessIdentity(pid=2**22 + 1))
     assert ledger.acquire_lease(1, killed, 3600) is None
     del ledger._held_leases[1]
-    run(SPACE, trials=3, engine="local", ledger=ledger, evaluate=scored())
+    run(SPACE, trials=3, resources=Resources("local"), ledger=ledger, evaluate=scored())
     assert ledger.read(reads.counts, 1) == {"complete": 3}
-    run(SPACE, trials=3, engine="local", ledger=ledger, evaluate=scored())  # now it is asked for once more
+    run(
+        SPACE, trials=3, resources=Resources("local"), ledger=ledger, evaluate=scored()
+    )  # now it is asked for once more
     assert ledger.read(reads.counts, 1) == {"complete": 6}
 
 
@@ -267,9 +269,9 @@ def test_a_search_that_is_stopped_in_order_again_and_again_holds_no_trial_guilty
         plan.event = lambda kind, number: plan.stop.set()
 
     for _ in range(FRUITLESS + 2):
-        run(SPACE, trials=1, engine="local", ledger=ledger, evaluate=scored(rungs=2), watch=stop)
+        run(SPACE, trials=1, resources=Resources("local"), ledger=ledger, evaluate=scored(rungs=2), watch=stop)
         assert ledger.read(reads.trial, 1, 0).state == "running"
-    run(SPACE, trials=1, engine="local", ledger=ledger, evaluate=scored(rungs=2))
+    run(SPACE, trials=1, resources=Resources("local"), ledger=ledger, evaluate=scored(rungs=2))
     assert ledger.read(reads.trial, 1, 0).state == "complete"
     assert {failed.text for failed in ledger.read(reads.failures, 1)} == {"its search was stopped"}
 
@@ -280,7 +282,7 @@ def test_a_trial_whose_evaluation_ends_its_driver_is_suspected_as_if_that_had_be
             raise SystemExit(3)
         yield {"accuracy": 0.5}
 
-    asked = {"trials": 3, "engine": "local", "ledger": ledger, "evaluate": evaluate}
+    asked = {"trials": 3, "resources": Resources("local"), "ledger": ledger, "evaluate": evaluate}
     for _ in range(FRUITLESS):
         with pytest.raises(SystemExit):
             run(SPACE, **asked)
@@ -375,7 +377,7 @@ def test_a_search_that_was_taken_away_stops_its_driver_with_a_message(ledger, ur
         yield {"accuracy": 0.5}
 
     with pytest.raises(LostLease, match="thief:1 holds the lease, and this process is"):
-        run(SPACE, trials=4, engine="local", ledger=ledger, evaluate=evaluate)
+        run(SPACE, trials=4, resources=Resources("local"), ledger=ledger, evaluate=evaluate)
     assert ledger.read(reads.counts, 1) == {"running": 1}
     assert ledger.lease(1).holder == "thief:1/m/0/x"
 

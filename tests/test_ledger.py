@@ -23,7 +23,7 @@ from hybrid_search.ledger.sqlite import _keep_a_log, network_file_system
 from hybrid_search.ledger.tables import HEAD, Base
 from hybrid_search.ledger.urls import database_url
 from hybrid_search.pareto import front_rows
-from hybrid_search.records import Evaluation, SearchRecord, Settings
+from hybrid_search.records import Evaluation, Resources, SearchRecord, Settings
 from hybrid_search.runs.run import run
 
 ASKED = SearchRecord(0, "first", {"stem": {}}, ("accuracy", "flops"), Settings(epochs=3), "tpe", 5, 24, 1e6, None)
@@ -266,7 +266,12 @@ def test_a_file_that_goes_away_under_its_driver_stops_it_before_anything_is_lost
         yield {"accuracy": 0.5}
 
     said = []
-    asked = {"evaluate": evaluate, "engine": "local", "ledger": f"sqlite:///{path}", "notice": said.append}
+    asked = {
+        "evaluate": evaluate,
+        "resources": Resources("local"),
+        "ledger": f"sqlite:///{path}",
+        "notice": said.append,
+    }
     with pytest.raises(LedgerError, match=r"l\.db was moved, removed or replaced. Nothing more was written"):
         run(tiny_space(), trials=8, **asked)
     assert len(begun) == 3
@@ -274,7 +279,7 @@ def test_a_file_that_goes_away_under_its_driver_stops_it_before_anything_is_lost
     assert path.exists() == (how == "replaced")
     if how == "moved":
         (tmp_path / "moved.db").rename(path)
-        run(tiny_space(), trials=8, evaluate=evaluate, engine="local", ledger=f"sqlite:///{path}")
+        run(tiny_space(), trials=8, evaluate=evaluate, resources=Resources("local"), ledger=f"sqlite:///{path}")
 
 
 def test_a_ledger_in_a_folder_that_nobody_can_write_is_read(tmp_path, monkeypatch):
@@ -303,7 +308,7 @@ def test_a_fact_with_a_nul_does_not_keep_a_search_from_going_on(ledger):
         yield Evaluation(1, 1, {"accuracy": 0.5}, {"file": "a\x00b", "fingerprint": "aaaa"})
 
     for _ in range(2):
-        run(tiny_space(), trials=1, evaluate=evaluate, engine="local", ledger=ledger)
+        run(tiny_space(), trials=1, evaluate=evaluate, resources=Resources("local"), ledger=ledger)
     assert ledger.read(reads.fact, 1, "fingerprint") == "aaaa"
     assert ledger.read(reads.fact, 1, "none") is None
 
@@ -362,19 +367,19 @@ def test_a_text_with_halves_of_characters_is_kept_on_both_databases(ledger):
 
 def test_names_that_are_too_long_are_refused_on_both_databases(ledger):
     with pytest.raises(SettingsError, match=r"must be 1 to 200 characters that can be printed; got 'xxxx.*\(201 char"):
-        run(tiny_space(), trials=1, evaluate=scored(), engine="local", ledger=ledger, name="x" * 201)
+        run(tiny_space(), trials=1, evaluate=scored(), resources=Resources("local"), ledger=ledger, name="x" * 201)
     assert ledger.searches() == []
 
     def evaluate(architecture, settings):
         yield {"accuracy": 0.5, "y" * 101: 1.0}
 
-    run(tiny_space(), trials=1, evaluate=evaluate, engine="local", ledger=ledger)
+    run(tiny_space(), trials=1, evaluate=evaluate, resources=Resources("local"), ledger=ledger)
     assert "a measurement needs a name of 1 to 100 characters" in ledger.read(reads.trial, 1, 0).failure_text
 
     def evaluated(architecture, settings):
         yield Evaluation(1, 1, {"accuracy": 0.5, "y" * 101: 1.0})
 
-    run(tiny_space(), trials=1, evaluate=evaluated, engine="local", ledger=ledger, name="another")
+    run(tiny_space(), trials=1, evaluate=evaluated, resources=Resources("local"), ledger=ledger, name="another")
     assert "a measurement needs a name of 1 to 100 characters" in ledger.read(reads.trial, 2, 0).failure_text
 
 

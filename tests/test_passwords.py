@@ -17,6 +17,7 @@ from hybrid_search import cli
 from hybrid_search.cli.unseen import KEPT, without_passwords, words_of_command
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.ledger.tables import Base
+from hybrid_search.records import Resources
 from hybrid_search.runs.run import run
 
 URL = "postgresql://u:a%40b@h/d"
@@ -81,7 +82,7 @@ def test_a_command_with_a_password_begins_again_without_it(monkeypatch):
 def test_the_console_script_opens_the_database_by_the_password_it_was_given(server):
     url = server.database()
     with Ledger(url) as ledger:
-        run(tiny_space(), trials=1, engine="local", ledger=ledger, evaluate=scored(), name="mine")
+        run(tiny_space(), trials=1, resources=Resources("local"), ledger=ledger, evaluate=scored(), name="mine")
     code = "from hybrid_search.cli import main; main()"
     words = [sys.executable, "-c", code, "front", "--format", "csv", "--db", url]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60)
@@ -102,6 +103,7 @@ def test_commands_to_type_next_name_the_database_without_its_password(server, mo
 
 SCRIPT = """
 import os
+from hybrid_search.records import Resources
 from hybrid_search.runs.run import run
 from support.fakes import tiny_space
 
@@ -109,7 +111,7 @@ def evaluate(architecture, settings):
     seen = [name for name, value in os.environ.items() if {secret!r} [::-1] in value or {quoted!r} [::-1] in value]
     yield {{"accuracy": 0.5, "seen": float(len(seen))}}
 
-search = run(tiny_space(), trials=1, engine="ray", workers=1, evaluate=evaluate, gpus_per_trial={gpus})
+search = run(tiny_space(), trials=1, evaluate=evaluate, resources=Resources(workers=1, gpus_per_trial={gpus}))
 print(search.ledger.display_url, os.environ["HYBRID_SEARCH_DB"] != "")
 raise ValueError("the end")
 """

@@ -16,7 +16,7 @@ from support.ledgers import a_search
 from hybrid_search.errors import LedgerAway
 from hybrid_search.ledger import Ledger, Opening, Proposal, reads, writes
 from hybrid_search.ledger.retry import RetryPolicy
-from hybrid_search.records import Settings
+from hybrid_search.records import Resources, Settings
 from hybrid_search.runs.run import run
 
 pytestmark = pytest.mark.server
@@ -70,7 +70,8 @@ def test_writes_wait_out_a_server_that_is_gone_and_say_so_twice(ledger, server):
     assert len(set(trials)) == 3
     began, ended = said
     assert re.fullmatch(
-        r"database postgresql://hybrid:\*\*\*@\S+ does not answer \(.+\)\. Committed results are safe; retrying for up to 300 s",
+        r"database postgresql://hybrid:\*\*\*@\S+ does not answer \(.+\)\. Committed results are safe; "
+        r"retrying for up to 300 s",
         began,
     )
     assert re.fullmatch(r"database postgresql://hybrid:\*\*\*@\S+ answers again after \d+\.\d s", ended)
@@ -214,7 +215,7 @@ def test_a_commit_whose_answer_was_lost_is_not_made_twice(lossy, write):
 def test_a_search_whose_server_is_killed_again_and_again_ends_as_an_undisturbed_one(url, server):
     space, numbers = tiny_space(), {}
     with Ledger(server.database()) as quiet:
-        run(space, trials=10, engine="local", ledger=quiet, evaluate=scored())
+        run(space, trials=10, resources=Resources("local"), ledger=quiet, evaluate=scored())
         numbers["quiet"] = [(t.number, t.digest, t.state, t.measurements) for t in quiet.read(reads.trials, 1)]
     with Ledger(url) as ledger:
 
@@ -226,6 +227,6 @@ def test_a_search_whose_server_is_killed_again_and_again_ends_as_an_undisturbed_
 
             plan.event, plan.notice = event, lambda line: None
 
-        run(space, trials=10, engine="local", ledger=ledger, evaluate=scored(), watch=watch)
+        run(space, trials=10, resources=Resources("local"), ledger=ledger, evaluate=scored(), watch=watch)
         numbers["killed"] = [(t.number, t.digest, t.state, t.measurements) for t in ledger.read(reads.trials, 1)]
     assert numbers["killed"] == numbers["quiet"]

@@ -5,27 +5,34 @@ from support.fakes import scored, tiny_space
 
 from hybrid_search.cli.run import amounts
 from hybrid_search.errors import SettingsError
+from hybrid_search.records import Resources
 from hybrid_search.runs.run import run
+
+
+def refused(ledger, resources):
+    run(tiny_space(), trials=1, evaluate=scored(), ledger=ledger, resources=Resources(**resources))
 
 
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"resources": {"GPU": 1}}, r"besides CPU and GPU; got GPU. Use --gpus-per-trial"),
-        ({"resources": {"fast": 0}}, r"--resources fast must be a number above 0; got 0"),
-        ({"resources": {"fast": float("nan")}}, r"--resources fast must be a number above 0; got nan"),
-        ({"resources": {"fast": 1}}, r"nodes of a cluster declare; got 1 fast on this machine alone. Give .*--address"),
-        ({"lease": 0.5}, r"lease must be at least 1 second; got 0.5"),
-        ({"timeout": float("inf")}, r"timeout must be at least 1 second; got inf"),
-        ({"engine": "tune", "resources": {"fast": 1}}, r"got 1 fast on this machine alone"),
-        ({"engine": "local", "resources": {"fast": 1}}, r"engine local has no nodes; got --resources fast"),
-        ({"engine": "local", "timeout": 5}, r"engine local cannot end a rung; got --timeout 5"),
+        ({"custom": {"GPU": 1}}, r"besides CPU and GPU; got GPU. Use --gpus-per-trial"),
+        ({"custom": {"fast": 0}}, r"--resources fast must be a number above 0; got 0"),
+        ({"custom": {"fast": float("nan")}}, r"--resources fast must be a number above 0; got nan"),
+        ({"custom": {"fast": 1}}, r"nodes of a cluster declare; got 1 fast on this machine alone. Give .*--address"),
+        ({"workers": 0}, "workers must be a whole number from 1 up; got 0"),
+        ({"lease_seconds": 0.5}, r"lease must be at least 1 second; got 0.5"),
+        ({"timeout_seconds": float("inf")}, r"timeout must be at least 1 second; got inf"),
+        ({"cpus_per_trial": -1}, r"cpus-per-trial must be a number from 0 up; got -1"),
+        ({"engine": "tune", "custom": {"fast": 1}}, r"got 1 fast on this machine alone"),
+        ({"engine": "local", "custom": {"fast": 1}}, r"engine local has no nodes; got --resources fast"),
+        ({"engine": "local", "timeout_seconds": 5}, r"engine local cannot end a rung; got --timeout 5"),
     ],
 )
-def test_an_amount_that_nobody_can_have_is_refused(tmp_path, monkeypatch, more, said):
+def test_resources_out_of_range_are_refused_before_anything_is_written(tmp_path, monkeypatch, more, said):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with pytest.raises(SettingsError, match=said):
-        run(tiny_space(), trials=1, evaluate=scored(), ledger=f"sqlite:///{tmp_path}/none.db", **more)
+        refused(f"sqlite:///{tmp_path}/none.db", more)
     assert not (tmp_path / "none.db").exists()
 
 

@@ -13,12 +13,12 @@ from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.pareto import pareto_front
 from hybrid_search.pruners import PRUNERS, Moasha
-from hybrid_search.records import Evaluation
+from hybrid_search.records import Evaluation, Resources
 from hybrid_search.runs.run import open_search, question, run
 from hybrid_search.samplers.known_cost.sampler import REACHED
 
 SPACE = wide_space()
-PRUNED = {"pruner": "moasha", "sampler": "random", "engine": "local", "evaluate": graded()}
+PRUNED = {"pruner": "moasha", "sampler": "random", "resources": Resources("local"), "evaluate": graded()}
 
 
 @pytest.fixture
@@ -132,7 +132,13 @@ def test_a_waiting_design_keeps_the_recipe_it_was_proposed_with(ledger, hopeless
 
 @pytest.mark.parametrize("pruner", ["none", "moasha"])
 def test_a_sampler_that_reads_the_budget_is_told_of_every_trial_how_far_within_it_is(ledger, hopeless, pruner):
-    asked = {"sampler": "gp", "max_flops": 1.2e6, "pruner": pruner, "engine": "local", "evaluate": graded()}
+    asked = {
+        "sampler": "gp",
+        "max_flops": 1.2e6,
+        "pruner": pruner,
+        "resources": Resources("local"),
+        "evaluate": graded(),
+    }
     for trials in (13, 15):
         search = run("digits", trials=trials, ledger=ledger, **asked)
     assert search.progress().counts["complete"] == 15
@@ -252,7 +258,14 @@ def test_a_search_goes_on_with_its_pruner_only(ledger):
 
 def test_an_unknown_pruner_writes_nothing(tmp_path, capsys):
     with pytest.raises(UnknownName, match="pruner must be one of none, moasha; got 'median'"):
-        run(SPACE, trials=2, engine="local", ledger=f"sqlite:///{tmp_path}/x.db", evaluate=scored(), pruner="median")
+        run(
+            SPACE,
+            trials=2,
+            resources=Resources("local"),
+            ledger=f"sqlite:///{tmp_path}/x.db",
+            evaluate=scored(),
+            pruner="median",
+        )
     assert cli.run(["run", "digits", "--pruner", "mosha", "--db", f"sqlite:///{tmp_path}/x.db"]) == 2
     said = capsys.readouterr().err
     assert said == "hybrid-search: pruner must be one of none, moasha; got 'mosha'. Did you mean 'moasha'?\n"

@@ -5,7 +5,7 @@ from support.fakes import scored, tiny_space
 
 from hybrid_search.errors import SettingsError
 from hybrid_search.ledger import Ledger, reads
-from hybrid_search.records import Evaluation
+from hybrid_search.records import Evaluation, Resources
 from hybrid_search.runs.checkpoint_root import UNKEPT
 from hybrid_search.runs.run import run
 
@@ -65,10 +65,8 @@ def test_a_search_follows_nodes_that_join_and_leave(ledger, cluster, tmp_path):
 
         plan.event = event
 
-    more = {"workers": 2, "address": cluster.address, "trials": 6, "notice": said.append}
-    search = run(
-        SPACE, engine="ray", ledger=ledger, evaluate=at_home(home, tmp_path / "elsewhere"), watch=watch, **more
-    )
+    more = {"resources": Resources("ray", workers=2, address=cluster.address), "trials": 6, "notice": said.append}
+    search = run(SPACE, ledger=ledger, evaluate=at_home(home, tmp_path / "elsewhere"), watch=watch, **more)
     trials = ledger.read(reads.trials, search.record.id)
     assert nodes == [None], seen
     assert [trial.state for trial in trials] == ["complete"] * 6
@@ -97,8 +95,12 @@ def test_gpus_fractions_and_resources_choose_the_node(ledger, cluster, tmp_path)
 
     node = cluster.add_node(num_cpus=1, num_gpus=2, resources={"fast": 1}, **MEMORY)
     try:
-        more = {"cpus_per_trial": 0.25, "gpus_per_trial": 0.5, "resources": {"fast": 0.5}, "address": cluster.address}
-        run(SPACE, trials=4, engine="ray", ledger=ledger, evaluate=evaluate, **more)
+        more = {
+            "resources": Resources(
+                "ray", cpus_per_trial=0.25, gpus_per_trial=0.5, address=cluster.address, custom={"fast": 0.5}
+            )
+        }
+        run(SPACE, trials=4, ledger=ledger, evaluate=evaluate, **more)
         trials = ledger.read(reads.trials, ledger.search().id)
         assert [trial.state for trial in trials] == ["complete"] * 4
         assert {trial.facts["node"] for trial in trials} == {node.node_id}
@@ -108,9 +110,10 @@ def test_gpus_fractions_and_resources_choose_the_node(ledger, cluster, tmp_path)
 
 
 def test_a_trial_that_no_node_holds_is_refused_before_anything_is_written(cluster, tmp_path):
-    more = {"resources": {"fast": 1}, "address": cluster.address, "ledger": f"sqlite:///{tmp_path}/none.db"}
+    resources = Resources("ray", custom={"fast": 1}, address=cluster.address)
+    more = {"resources": resources, "ledger": f"sqlite:///{tmp_path}/none.db"}
     with pytest.raises(SettingsError, match="which has nodes of 1 CPU, 0 GPU; got 1 CPU, 1 fast a trial"):
-        run(SPACE, trials=2, engine="ray", evaluate=scored(), **more)
+        run(SPACE, trials=2, evaluate=scored(), **more)
     assert not (tmp_path / "none.db").exists()
 
 
@@ -119,8 +122,8 @@ def test_an_address_beside_another_session_is_refused_and_not_ignored(cluster, t
 
     ray.init(cluster.address, log_to_driver=False)
     try:
-        more = {"address": "127.0.0.1:1", "ledger": f"sqlite:///{tmp_path}/none.db"}
+        more = {"resources": Resources("ray", address="127.0.0.1:1"), "ledger": f"sqlite:///{tmp_path}/none.db"}
         with pytest.raises(SettingsError, match=r"joined .*; got --address 127.0.0.1:1. Leave the address away"):
-            run(SPACE, trials=2, engine="ray", evaluate=scored(), **more)
+            run(SPACE, trials=2, evaluate=scored(), **more)
     finally:
         ray.shutdown()

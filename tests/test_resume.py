@@ -16,7 +16,7 @@ from hybrid_search.engines.worker import Advancing, takes_checkpoints
 from hybrid_search.errors import SettingsError
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.networks.architecture import Architecture
-from hybrid_search.records import Evaluation, Settings
+from hybrid_search.records import Evaluation, Resources, Settings
 from hybrid_search.runs.checkpoint_root import UNKEPT, root_of
 from hybrid_search.runs.confirm import confirm
 from hybrid_search.runs.run import run
@@ -327,7 +327,7 @@ def test_a_search_cut_off_in_a_trial_trains_the_epochs_that_are_left_and_ends_th
     ledger, tmp_path, space, trials, cut, more
 ):
     whole, log = [], []
-    asked = {"trials": trials, "engine": "local", "name": "mine", **more}
+    asked = {"trials": trials, "resources": Resources("local"), "name": "mine", **more}
     with Ledger(f"sqlite:///{tmp_path}/whole.db") as other:
         run(space, ledger=other, evaluate=counting(whole), **asked)
         wanted = table(other)
@@ -355,7 +355,7 @@ def test_no_checkpoints_where_none_are_wanted(ledger, tmp_path):
         run(
             tiny_space(),
             trials=1,
-            engine="local",
+            resources=Resources("local"),
             ledger=ledger,
             evaluate=counting(log),
             checkpoints="none",
@@ -366,7 +366,12 @@ def test_no_checkpoints_where_none_are_wanted(ledger, tmp_path):
 
 
 def test_what_ended_trials_left_goes_when_a_driver_begins(ledger, tmp_path):
-    asked = {"engine": "local", "ledger": ledger, "evaluate": counting([]), "checkpoints": f"{tmp_path}/kept"}
+    asked = {
+        "resources": Resources("local"),
+        "ledger": ledger,
+        "evaluate": counting([]),
+        "checkpoints": f"{tmp_path}/kept",
+    }
     with stopping_at(2, rung=1) as watch:
         run(tiny_space(), trials=3, watch=watch, **asked)
     kept = Checkpoints(f"{tmp_path}/kept", ledger.search().uid, every=0.0)
@@ -385,7 +390,7 @@ def test_what_ended_trials_left_goes_when_a_driver_begins(ledger, tmp_path):
 
 
 def test_a_confirmation_goes_on_with_the_seed_it_was_cut_off_at(ledger, tmp_path):
-    asked = {"engine": "local", "ledger": ledger, "evaluate": counting(log := [])}
+    asked = {"resources": Resources("local"), "ledger": ledger, "evaluate": counting(log := [])}
     run(tiny_space(), trials=3, **asked)
     member = max(ledger.read(reads.trials, ledger.search().id), key=lambda trial: trial.measurements["accuracy"]).number
     log.clear()
@@ -421,7 +426,7 @@ def test_a_root_that_cannot_be_written_is_found_before_anything_is(tmp_path, cap
 
 
 def test_a_confirmation_checks_its_root_before_anything_is_written(ledger):
-    asked = {"engine": "local", "ledger": ledger, "evaluate": counting(log := [])}
+    asked = {"resources": Resources("local"), "ledger": ledger, "evaluate": counting(log := [])}
     run(tiny_space(), trials=2, **asked)
     log.clear()
     with pytest.raises(SettingsError, match="need a place that can be written; /proc/kept cannot"):

@@ -9,7 +9,7 @@ from hybrid_search.analysis.status import status_of
 from hybrid_search.errors import HybridSearchError, LedgerError, SettingsError, UnknownName
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.networks.costs import cost
-from hybrid_search.records import Evaluation, Settings
+from hybrid_search.records import Evaluation, Resources, Settings
 from hybrid_search.runs.run import open_search, question, run
 from hybrid_search.search.trial import Outcome
 from hybrid_search.spaces.space import load_space
@@ -226,9 +226,8 @@ def test_a_budget_below_the_smallest_design_names_its_cost():
     [
         ({"trials": 0}, SettingsError, "trials must be a whole number from 1 up; got 0"),
         ({"sampler": "tpee"}, UnknownName, r"sampler must be one of .*; got 'tpee'. Did you mean 'tpe'"),
-        ({"engine": "slurm"}, UnknownName, "engine must be one of local, ray, tune; got 'slurm'"),
-        ({"workers": 0}, SettingsError, "workers must be a whole number from 1 up; got 0"),
-        ({"engine": "local", "workers": 2}, SettingsError, "engine local has one worker; got --workers 2"),
+        ({"resources": Resources("slurm")}, UnknownName, "engine must be one of local, ray, tune; got 'slurm'"),
+        ({"resources": Resources("local", workers=2)}, SettingsError, "engine local has one worker; got --workers 2"),
         ({"settings": Settings(data="mnist")}, Exception, "data must be one of .*fashion-mnist"),
     ],
 )
@@ -236,14 +235,20 @@ def test_a_wrong_request_writes_nothing(tmp_path, wrong, error, message):
     with pytest.raises(error, match=message):
         run(
             SPACE,
-            **{"trials": 2, "engine": "local", "ledger": f"sqlite:///{tmp_path}/x.db", "evaluate": scored(), **wrong},
+            **{
+                "trials": 2,
+                "resources": Resources("local"),
+                "ledger": f"sqlite:///{tmp_path}/x.db",
+                "evaluate": scored(),
+                **wrong,
+            },
         )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_numbers_of_an_evaluation_of_ones_own_never_join_trained_ones(ledger):
-    run(SPACE, trials=1, engine="local", ledger=ledger, evaluate=scored())
-    with pytest.raises(LedgerError, match=r"evaluation fakes.scored.<locals>.evaluate \(asked: trained\)"):
+    run(SPACE, trials=1, resources=Resources("local"), ledger=ledger, evaluate=scored())
+    with pytest.raises(LedgerError, match=r"evaluation support.fakes.scored.<locals>.evaluate \(asked: trained\)"):
         open_search(question(SPACE, trials=1), ledger)
 
 
@@ -305,7 +310,7 @@ def test_a_search_whose_data_has_changed_is_refused_and_goes_on_when_it_is_back(
         for rung in (1, 2):
             yield Evaluation(rung, 2, {"accuracy": 0.5}, {"fingerprint": seen[0]})
 
-    asked = {"engine": "local", "ledger": ledger, "evaluate": evaluate, "sampler": "random"}
+    asked = {"resources": Resources("local"), "ledger": ledger, "evaluate": evaluate, "sampler": "random"}
     run(SPACE, trials=2, **asked)
     seen[0] = "bbbb"
     law = "with the data that it saw; digits had fingerprint aaaa, trial 2 saw bbbb on .*. Bring the data back"
@@ -330,13 +335,13 @@ def test_a_data_set_that_changed_is_found_before_anything_is_written(ledger, tmp
 
     images(0)
     settings = Settings(data="npz", data_dir=str(tmp_path / "npz.npz"), epochs=1, threads=1)
-    asked = {"engine": "local", "ledger": ledger, "settings": settings, "sampler": "random"}
+    asked = {"resources": Resources("local"), "ledger": ledger, "settings": settings, "sampler": "random"}
     run(SPACE, trials=1, **asked)
     was = ledger.read(reads.trials, 1)[0].facts["fingerprint"]
     images(1)
     with pytest.raises(LedgerError, match=f"npz had fingerprint {was}, here it has [0-9a-f]{{16}}. Bring the data"):
         run(SPACE, trials=1, **asked)
-    assert (ledger.search().target, ledger.lease(1).driver, len(ledger.read(reads.trials, 1))) == (1, None, 1)
+    assert (ledger.search().target, ledger.lease(1).holder, len(ledger.read(reads.trials, 1))) == (1, None, 1)
 
 
 def test_an_evaluation_that_measures_something_else_stops_the_search_instead_of_using_it_up(ledger):
@@ -344,7 +349,7 @@ def test_an_evaluation_that_measures_something_else_stops_the_search_instead_of_
         yield {"acuracy": 0.5}
 
     with pytest.raises(HybridSearchError, match=r"the first 4 trials all failed \(bug\)[\s\S]*it measured acuracy"):
-        run(SPACE, trials=12, engine="local", ledger=ledger, evaluate=evaluate)
+        run(SPACE, trials=12, resources=Resources("local"), ledger=ledger, evaluate=evaluate)
     assert ledger.read(reads.counts, 1) == {"failed": 4}
     assert status_of(ledger, ledger.search()).last_failure.endswith("must measure accuracy; it gave acuracy")
 

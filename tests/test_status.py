@@ -9,7 +9,7 @@ from support.ledgers import a_search, fill
 
 from hybrid_search import cli
 from hybrid_search.analysis.status import status_of
-from hybrid_search.cli import following
+from hybrid_search.cli import status as status_command
 from hybrid_search.errors import LedgerAway
 from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.runs.run import open_search, question
@@ -128,7 +128,7 @@ def test_watching_ends_with_a_driver_that_ended_in_order_and_waits_out_an_outage
 
     monkeypatch.setattr("hybrid_search.analysis.status.status_of", look)
     said = []
-    found = list(following._looks(ledger, ledger.search().name, 0.0, said.append))
+    found = list(status_command._looks(ledger, ledger.search().name, 0.0, said.append))
     assert [one.course for one in found] == ["idle", "running", "running", "interrupted", "running", "idle"]
     assert said == ["the database must answer"]
     assert next(looks, None) is None

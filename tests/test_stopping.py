@@ -10,6 +10,7 @@ from support.fakes import scored, tiny_space
 from hybrid_search.charts import hypervolume_numbers
 from hybrid_search.errors import SettingsError
 from hybrid_search.ledger import Ledger, reads
+from hybrid_search.records import Resources
 from hybrid_search.runs.run import open_search, question, run
 from hybrid_search.search.search import Search
 from hybrid_search.search.stop_rules import LEAST, Stopping
@@ -99,7 +100,14 @@ def test_what_has_stopped_stays_stopped():
 )
 def test_a_wrong_rule_is_refused_and_nothing_is_written(tmp_path, wrong, message):
     with pytest.raises(SettingsError, match=message):
-        run(SPACE, trials=2, engine="local", ledger=f"sqlite:///{tmp_path}/x.db", evaluate=scored(), **wrong)
+        run(
+            SPACE,
+            trials=2,
+            resources=Resources("local"),
+            ledger=f"sqlite:///{tmp_path}/x.db",
+            evaluate=scored(),
+            **wrong,
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -107,7 +115,7 @@ def test_a_wrong_rule_is_refused_and_nothing_is_written(tmp_path, wrong, message
 
 
 def test_a_search_stops_where_its_front_has_settled_and_goes_on_without_the_rule(ledger):
-    more = {"trials": 100, "engine": "local", "ledger": ledger, "evaluate": saturating}
+    more = {"trials": 100, "resources": Resources("local"), "ledger": ledger, "evaluate": saturating}
     search = run(MEDIUM, until_settled=0.1, **more)
     done = search.progress().counts["complete"]
     assert LEAST <= done < 50
@@ -125,14 +133,14 @@ def test_a_search_whose_front_still_moves_goes_on_to_its_target(ledger):
         told.append(1)
         yield {"accuracy": 1 - 0.9 * 0.93 ** len(told)}
 
-    more = {"engine": "local", "ledger": ledger, "evaluate": better_and_better}
+    more = {"resources": Resources("local"), "ledger": ledger, "evaluate": better_and_better}
     search = run(MEDIUM, trials=LEAST + 6, until_settled=0.05, **more)
     assert search.progress().counts["complete"] == LEAST + 6
     assert search.stopping.why is None
 
 
 def test_whoever_proposes_the_next_gain_is_judged_from_what_was_told(ledger):
-    search = run(MEDIUM, trials=10, engine="local", ledger=ledger, evaluate=saturating, sampler="random")
+    search = run(MEDIUM, trials=10, resources=Resources("local"), ledger=ledger, evaluate=saturating, sampler="random")
     past, coming = search.gains()
     assert 0 < past < 1
     assert 0.001 < coming < 10
@@ -143,7 +151,7 @@ def test_the_hours_end_a_search_between_trials_and_the_same_call_goes_on(ledger)
         time.sleep(0.15)
         yield {"accuracy": 0.5}
 
-    more = {"trials": 6, "engine": "local", "ledger": ledger, "evaluate": slow}
+    more = {"trials": 6, "resources": Resources("local"), "ledger": ledger, "evaluate": slow}
     search = run(tiny_space(), hours=0.2 / 3600, **more)
     states = [trial.state for trial in ledger.read(reads.trials, search.record.id)]
     assert 1 <= len(states) < 6

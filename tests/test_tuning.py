@@ -6,7 +6,7 @@ from support.fakes import scored, tiny_space
 from hybrid_search.errors import LedgerError, SettingsError
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.networks.costs import fitted
-from hybrid_search.records import Settings
+from hybrid_search.records import Resources, Settings
 from hybrid_search.runs.run import open_search, question, run
 from hybrid_search.samplers import SAMPLERS
 from hybrid_search.search.trial import Outcome
@@ -65,7 +65,7 @@ def test_a_trial_records_the_recipe_it_was_trained_with(ledger):
         seen[architecture.digest] = settings
         yield {"accuracy": 0.5}
 
-    search = run(SPACE, trials=8, engine="local", ledger=ledger, evaluate=evaluate, tune_recipe=True)
+    search = run(SPACE, trials=8, resources=Resources("local"), ledger=ledger, evaluate=evaluate, tune_recipe=True)
     for trial in ledger.read(reads.trials, search.record.id):
         used = seen[trial.digest]
         assert Settings.from_dict(trial.settings) == used
@@ -116,6 +116,6 @@ def test_a_network_proposed_again_under_another_recipe_teaches_nothing_that_was_
 
 
 def test_a_tuned_search_is_another_question(ledger):
-    run(SPACE, trials=2, engine="local", ledger=ledger, evaluate=scored())
+    run(SPACE, trials=2, resources=Resources("local"), ledger=ledger, evaluate=scored())
     with pytest.raises(LedgerError, match=r"tuned \(\) \(asked: \('learning_rate', 'weight_decay'\)\)"):
-        run(SPACE, trials=4, engine="local", ledger=ledger, evaluate=scored(), tune_recipe=True)
+        run(SPACE, trials=4, resources=Resources("local"), ledger=ledger, evaluate=scored(), tune_recipe=True)

@@ -9,7 +9,7 @@ from hybrid_search.errors import LedgerError
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.networks.costs import price
 from hybrid_search.networks.references import reference
-from hybrid_search.records import SearchRecord
+from hybrid_search.records import Resources, SearchRecord
 from hybrid_search.runs.run import open_search, question, run
 from hybrid_search.search.trial import Outcome
 from hybrid_search.spaces.known_designs import known_designs, known_names
@@ -157,7 +157,7 @@ def test_what_they_cost_is_not_spread_over_again(ledger):
 
 
 def test_a_search_begun_without_them_goes_on_without_unless_they_are_asked_for(ledger):
-    more = {"engine": "local", "ledger": ledger, "evaluate": scored()}
+    more = {"resources": Resources("local"), "ledger": ledger, "evaluate": scored()}
     run(tiny_space(), trials=2, warm_start=False, **more)
     assert not run(tiny_space(), trials=4, **more).record.warm_start
     with pytest.raises(LedgerError, match=r"warm_start False \(asked: True\)"):
@@ -171,7 +171,7 @@ def test_the_page_says_what_a_trial_is_known_as_and_the_recipe_it_was_tuned_to(l
     from hybrid_search.dashboard.detail import detail
     from hybrid_search.dashboard.snapshot import Watch
 
-    more = {"engine": "local", "ledger": ledger, "evaluate": scored()}
+    more = {"resources": Resources("local"), "ledger": ledger, "evaluate": scored()}
     search = run(tiny_space(), trials=5, tune_recipe=True, **more)
     watch = Watch(str(ledger.url))
     shown = [str(detail(watch, search.record, [number], LIGHT)) for number in (0, 4)]

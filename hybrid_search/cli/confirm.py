@@ -73,6 +73,7 @@ def confirm(
 ) -> None:
     """Train the front again over fresh seeds until it is settled, and open the test split. Goes on where it stopped."""
     from hybrid_search.cli.looking import print_front
+    from hybrid_search.records import Resources
     from hybrid_search.runs.confirm import confirm as confirm_front
 
     # What Ray prints of its own accord goes to stderr: stdout is for the table.
@@ -87,15 +88,17 @@ def confirm(
             seeds=seeds,
             trials=trials,
             hours=hours,
-            engine=engine,
             ledger=db,
-            workers=workers,
-            cpus_per_trial=cpus_per_trial,
-            gpus_per_trial=gpus_per_trial,
-            address=address,
-            resources=amounts(resources),
-            lease=lease,
-            timeout=timeout,
+            resources=Resources(
+                engine=engine,
+                workers=workers,
+                cpus_per_trial=cpus_per_trial,
+                gpus_per_trial=gpus_per_trial,
+                address=address,
+                custom=amounts(resources),
+                lease_seconds=lease,
+                timeout_seconds=timeout,
+            ),
             data_dir=data_dir,
             checkpoints=checkpoints,
             watch=begin,

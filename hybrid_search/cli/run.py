@@ -116,6 +116,7 @@ def run(
     form: FormatOption = Format.table,
 ) -> None:
     """Search a space for the accuracy / cost front. The same command goes on where it stopped."""
+    from hybrid_search.records import Resources
     from hybrid_search.runs.run import run as search_space
     from hybrid_search.samplers import DEFAULT
     from hybrid_search.search.stop_rules import SHARE
@@ -139,15 +140,17 @@ def run(
             trials=trials,
             objectives=tuple(part.strip() for part in objectives.split(",")),
             settings=recipe,
-            engine=engine,
             ledger=db,
-            workers=workers,
-            cpus_per_trial=cpus_per_trial,
-            gpus_per_trial=gpus_per_trial,
-            address=address,
-            resources=amounts(resources),
-            lease=lease,
-            timeout=timeout,
+            resources=Resources(
+                engine=engine,
+                workers=workers,
+                cpus_per_trial=cpus_per_trial,
+                gpus_per_trial=gpus_per_trial,
+                address=address,
+                custom=amounts(resources),
+                lease_seconds=lease,
+                timeout_seconds=timeout,
+            ),
             watch=begin,
             notice=notice,
             log_level=log_level or "info",

@@ -1,22 +1,23 @@
 """`confirm`: the front of a finished search trained again over fresh seeds, in one call."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 
 from hybrid_search._internal.event_log import kept, level_of, tell
-from hybrid_search.engines import DEFAULT, ENGINES
-from hybrid_search.engines.driver import LEASE, Plan
+from hybrid_search.engines import ENGINES
+from hybrid_search.engines.driver import Plan
 from hybrid_search.engines.worker import Evaluate
-from hybrid_search.errors import LedgerError, SettingsError
+from hybrid_search.errors import LedgerError, SettingsError, one_of
 from hybrid_search.ledger import Ledger, Opening, writes
 from hybrid_search.ledger.urls import path_beside
-from hybrid_search.records import TRAINED, SearchRecord, Settings
+from hybrid_search.records import TRAINED, Resources, SearchRecord, Settings
 from hybrid_search.runs.checkpoint_root import UNKEPT, checkpoints_of, root_of
+from hybrid_search.runs.evaluation_name import evaluation_name
 from hybrid_search.runs.leadership import leading
-from hybrid_search.runs.run import check_resources, same_data
+from hybrid_search.runs.run import plan_of, same_data
 from hybrid_search.search.confirmation import Confirmation
 
 
@@ -26,16 +27,9 @@ def confirm(
     seeds: int = 3,
     trials: int | None = None,
     hours: float | None = None,
-    engine: str = DEFAULT,
+    resources: Resources | None = None,
     ledger: Ledger | str | None = None,
     evaluate: Evaluate | None = None,
-    workers: int | None = None,
-    cpus_per_trial: float = 1.0,
-    gpus_per_trial: float | None = None,
-    address: str | None = None,
-    resources: Mapping[str, float] | None = None,
-    lease: float = LEASE,
-    timeout: float | None = None,
     data_dir: str | Path | None = None,
     checkpoints: str | None = None,
     watch: Callable[[Confirmation, Plan], None] | None = None,
@@ -46,7 +40,7 @@ def confirm(
 
     name: a search; default: the newest. seeds, trials, hours: see Confirmation. evaluate: the generator that scored
     the search, where that was the user's own; there is no test split then. data_dir: where the data set lies now.
-    engine, workers and so on to timeout: see `run`. checkpoints: where a retraining goes on from when its worker or
+    resources: see `run`. checkpoints: where a retraining goes on from when its worker or
     this process dies, as in `run`. watch: called with the confirmation and its plan before the first retraining.
     notice: called with lines that the user should read, such as that another process drives the search and is waited
     for. log_level: as in `run`.
@@ -54,9 +48,10 @@ def confirm(
     where the engine refuses the plan. Raises UserError for a mistake, and where nothing is left to do, before anything
     is written.
     """
-    check_resources(engine, workers, cpus_per_trial, gpus_per_trial, resources, lease, timeout)
+    resources = resources or Resources()
+    one_of("engine", resources.engine, ENGINES)
     level_of(log_level)
-    chosen = import_module(ENGINES[engine])
+    chosen = import_module(ENGINES[resources.engine])
 
     def opened(held: Ledger) -> Confirmation:
         record = held.search(name)
@@ -74,15 +69,14 @@ def confirm(
         with Ledger(ledger, read_only=True) as reader:
             record = opened(reader).record
         held = Ledger(ledger, notice=notice or tell)
-    placed = (workers, cpus_per_trial, gpus_per_trial, address, resources or {})
     if evaluate is None:
         from hybrid_search.training.retrain import retrain
 
         same_data(record, held, "is confirmed on")
-        plan = Plan(retrain, *placed, lease=lease, timeout=timeout)
+        plan = plan_of(retrain, resources)
     else:
-        plan = Plan(evaluate, *placed, lease=lease, timeout=timeout)
-    root = root_of(checkpoints, held, engine, address)
+        plan = plan_of(evaluate, resources)
+    root = root_of(checkpoints, held, resources.engine, resources.address)
     if notice is not None:
         plan.notice = notice
     with chosen.ready(plan), kept(path_beside(held.url, ".log"), plan.notice, log_level), leading(held, record, plan):
@@ -100,7 +94,7 @@ def confirm(
 
 def _same_evaluation(record: SearchRecord, evaluate: Evaluate | None) -> None:
     """LedgerError unless the search was scored by this evaluation: numbers of two would not be comparable."""
-    own = TRAINED if evaluate is None else f"{evaluate.__module__}.{evaluate.__qualname__}"[:200]
+    own = TRAINED if evaluate is None else evaluation_name(evaluate)
     if record.evaluation == own:
         return
     if evaluate is None:

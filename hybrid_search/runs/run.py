@@ -1,7 +1,6 @@
 """`run`: a whole search in one call."""
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
@@ -12,15 +11,16 @@ from hybrid_search import __version__, samplers
 from hybrid_search import pruners as pruning
 from hybrid_search._internal.event_log import LOG, about, kept, level_of
 from hybrid_search.data import size_of
-from hybrid_search.engines import DEFAULT, ENGINES
-from hybrid_search.engines.driver import LEASE, Plan
+from hybrid_search.engines import ENGINES
+from hybrid_search.engines.driver import Plan
 from hybrid_search.engines.worker import Evaluate
 from hybrid_search.errors import LedgerError, SettingsError, one_of, whole
 from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.ledger.urls import path_beside
 from hybrid_search.objectives import objectives as check_objectives
-from hybrid_search.records import NOT_IN_DIGEST, TRAINED, SearchRecord, Settings, search_name
+from hybrid_search.records import NOT_IN_DIGEST, TRAINED, Resources, SearchRecord, Settings, search_name
 from hybrid_search.runs.checkpoint_root import UNKEPT, checkpoints_of, root_of
+from hybrid_search.runs.evaluation_name import evaluation_name
 from hybrid_search.runs.leadership import leading
 from hybrid_search.search.search import Search, check_budget
 from hybrid_search.search.stop_rules import Stopping
@@ -196,32 +196,18 @@ def same_data(record: SearchRecord, ledger: Ledger, does: str) -> None:
         )
 
 
-def check_resources(
-    engine: str,
-    workers: int | None,
-    cpus_per_trial: float,
-    gpus_per_trial: float | None,
-    resources: Mapping[str, float] | None = None,
-    lease: float = LEASE,
-    timeout: float | None = None,
-) -> None:
-    """UserError for an unknown engine, or for workers, shares and seconds that nobody can have."""
-    one_of("engine", engine, ENGINES)
-    if workers is not None:
-        whole("workers", workers, 1, SettingsError)
-    for name, amount in (resources or {}).items():
-        if name in ("CPU", "GPU"):
-            raise SettingsError(
-                f"--resources are those besides CPU and GPU; got {name}. Use --{name.lower()}s-per-trial."
-            )
-        if not (math.isfinite(amount) and amount > 0):
-            raise SettingsError(f"--resources {name} must be a number above 0; got {amount:g}.")
-    for what, seconds in (("lease", lease), ("timeout", timeout)):
-        if seconds is not None and not (math.isfinite(seconds) and seconds >= 1):
-            raise SettingsError(f"{what} must be at least 1 second; got {seconds:g}.")
-    for what, share in (("cpus-per-trial", cpus_per_trial), ("gpus-per-trial", gpus_per_trial)):
-        if share is not None and not (math.isfinite(share) and share >= 0):
-            raise SettingsError(f"{what} must be a number from 0 up; got {share:g}.")
+def plan_of(evaluate: Evaluate, resources: Resources) -> Plan:
+    """Return the plan of an engine: this evaluation on these resources."""
+    return Plan(
+        evaluate,
+        resources.workers,
+        resources.cpus_per_trial,
+        resources.gpus_per_trial,
+        resources.address,
+        resources.custom,
+        lease=resources.lease_seconds,
+        timeout=resources.timeout_seconds,
+    )
 
 
 def run(
@@ -230,16 +216,9 @@ def run(
     trials: int,
     objectives: Sequence[str] = ("accuracy", "flops"),
     settings: Settings | None = None,
-    engine: str = DEFAULT,
+    resources: Resources | None = None,
     ledger: Ledger | str | None = None,
     evaluate: Evaluate | None = None,
-    workers: int | None = None,
-    cpus_per_trial: float = 1.0,
-    gpus_per_trial: float | None = None,
-    address: str | None = None,
-    resources: Mapping[str, float] | None = None,
-    lease: float = LEASE,
-    timeout: float | None = None,
     watch: Callable[[Search, Plan], None] | None = None,
     hours: float | None = None,
     until_settled: float | None = None,
@@ -255,10 +234,7 @@ def run(
     evaluate: the user's own generator of reports instead of training, so that any problem can be searched; its name
         is part of the question, so that its numbers never join those of another. One that takes `resume` and `keep`
         goes on from checkpoints: see `hybrid_search.engines.worker`.
-    workers: trials at a time; default: as many as the cluster holds, which may change while the search runs.
-    resources: what a trial takes of its node besides CPUs and GPUs, by the names that the cluster's nodes declare.
-    lease: seconds of silence after which a worker counts as lost, and its trial begins again. timeout: seconds after
-        which a rung is ended, its trial failed.
+    resources: the engine, the number of workers and what each trial takes; default: engine ray, as many as fit.
     watch: called with the search and its plan before the first trial; it may set `plan.event` and keep `plan.stop`.
     hours, until_settled: stop before `trials` after so many hours of this call, or when neither the last trials added
         nor the next are expected to add this share of the hypervolume; see `stopping.Stopping`.
@@ -272,9 +248,10 @@ def run(
     Raises UserError for a mistake in any of them, before anything is written. Waits where another process drives the
     search (a notice says so); LostLease where one took it while this one slept.
     """
-    check_resources(engine, workers, cpus_per_trial, gpus_per_trial, resources, lease, timeout)
+    resources = resources or Resources()
+    one_of("engine", resources.engine, ENGINES)
     level_of(log_level)
-    own = TRAINED if evaluate is None else f"{evaluate.__module__}.{evaluate.__qualname__}"[:200]
+    own = TRAINED if evaluate is None else evaluation_name(evaluate)
     stopping = Stopping(hours, until_settled)
     more |= {"evaluation": own, "warm_start": warm_start is not False}
     wanted = question(space, trials=trials, objectives=objectives, settings=settings, **more)
@@ -282,12 +259,11 @@ def run(
         from hybrid_search.training.evaluate import evaluate as trained
 
         evaluate = trained
-    placed = (workers, cpus_per_trial, gpus_per_trial, address, resources or {})
-    plan = Plan(evaluate, *placed, lease=lease, timeout=timeout)
+    plan = plan_of(evaluate, resources)
     if notice is not None:
         plan.notice = notice
-    chosen = import_module(ENGINES[engine])
-    root = root_of(checkpoints, ledger, engine, address)
+    chosen = import_module(ENGINES[resources.engine])
+    root = root_of(checkpoints, ledger, resources.engine, resources.address)
     with chosen.ready(plan):
         opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger, notice=plan.notice)
         as_begun = ("warm_start",) if warm_start is None else ()

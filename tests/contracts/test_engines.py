@@ -8,7 +8,7 @@ from support.fakes import broken, graded, kept_every_rung, resumable, scored, ti
 from hybrid_search.engines import ENGINES
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.ledger import Ledger, reads
-from hybrid_search.records import Evaluation
+from hybrid_search.records import Evaluation, Resources
 from hybrid_search.runs.run import run
 
 SPACE = tiny_space()
@@ -47,7 +47,7 @@ def states(ledger):
 
 
 def test_every_trial_ends_with_its_numbers_and_its_curve(engine, ledger):
-    search = run(SPACE, trials=6, engine=engine, ledger=ledger, evaluate=scored(rungs=3))
+    search = run(SPACE, trials=6, resources=Resources(engine), ledger=ledger, evaluate=scored(rungs=3))
     trials = ledger.read(reads.trials, search.record.id)
     assert states(ledger) == dict.fromkeys(range(6), "complete")
     for trial in trials:
@@ -60,8 +60,8 @@ def test_every_trial_ends_with_its_numbers_and_its_curve(engine, ledger):
 
 @TUNE_LONG
 def test_running_it_again_goes_on(engine, ledger):
-    run(SPACE, trials=3, engine=engine, ledger=ledger, evaluate=scored())
-    run(SPACE, trials=3, engine=engine, ledger=ledger, evaluate=scored())
+    run(SPACE, trials=3, resources=Resources(engine), ledger=ledger, evaluate=scored())
+    run(SPACE, trials=3, resources=Resources(engine), ledger=ledger, evaluate=scored())
     assert states(ledger) == dict.fromkeys(range(6), "complete")
     assert len({trial.digest for trial in ledger.read(reads.trials, ledger.search().id)}) == 6
 
@@ -69,7 +69,7 @@ def test_running_it_again_goes_on(engine, ledger):
 @TUNE_LONG
 @pytest.mark.parametrize(("kind", "failed"), [("raises", "bug"), ("nan", "nan")])
 def test_a_trial_that_goes_wrong_leaves_the_others_alone(engine, ledger, kind, failed):
-    run(SPACE, trials=12, engine=engine, ledger=ledger, evaluate=broken(kind), sampler="random", seed=3)
+    run(SPACE, trials=12, resources=Resources(engine), ledger=ledger, evaluate=broken(kind), sampler="random", seed=3)
     trials = ledger.read(reads.trials, ledger.search().id)
     wrong = [trial for trial in trials if trial.state == "failed"]
     assert len(trials) == 12
@@ -87,7 +87,7 @@ def test_a_search_whose_first_trials_all_fail_stops_and_says_why(engine, ledger)
         yield {}
 
     with pytest.raises(HybridSearchError, match=r"the first 4 trials all failed \(bug\)[\s\S]*no such file: images"):
-        run(SPACE, trials=12, engine=engine, ledger=ledger, evaluate=evaluate)
+        run(SPACE, trials=12, resources=Resources(engine), ledger=ledger, evaluate=evaluate)
 
 
 def test_a_search_whose_first_trials_all_give_nan_stops_too(ledger):
@@ -95,7 +95,7 @@ def test_a_search_whose_first_trials_all_give_nan_stops_too(ledger):
         yield {"accuracy": float("nan")}
 
     with pytest.raises(HybridSearchError, match=r"the first 4 trials all failed \(nan\)"):
-        run(SPACE, trials=12, engine="local", ledger=ledger, evaluate=evaluate)
+        run(SPACE, trials=12, resources=Resources("local"), ledger=ledger, evaluate=evaluate)
 
 
 def test_a_trial_that_the_pruner_stops_counts_and_frees_its_worker(engine, ledger):
@@ -106,7 +106,7 @@ def test_a_trial_that_the_pruner_stops_counts_and_frees_its_worker(engine, ledge
         plans.append(plan)
 
     more = {"pruner": "moasha", "sampler": "random", "trials": 24}
-    search = run(wide_space(), engine=engine, ledger=ledger, evaluate=graded(), watch=watch, **more)
+    search = run(wide_space(), resources=Resources(engine), ledger=ledger, evaluate=graded(), watch=watch, **more)
     trials = ledger.read(reads.trials, search.record.id)
     stopped = [trial for trial in trials if trial.state == "stopped"]
     assert len(trials) == 24
@@ -131,9 +131,9 @@ def test_stopping_leaves_what_runs_to_the_next_run(engine, ledger):
 
         plan.event = event
 
-    run(SPACE, trials=6, engine=engine, ledger=ledger, evaluate=scored(rungs=4), watch=watch)
+    run(SPACE, trials=6, resources=Resources(engine), ledger=ledger, evaluate=scored(rungs=4), watch=watch)
     assert "running" in states(ledger).values()
-    run(SPACE, trials=6, engine=engine, ledger=ledger, evaluate=scored(rungs=4))
+    run(SPACE, trials=6, resources=Resources(engine), ledger=ledger, evaluate=scored(rungs=4))
     assert states(ledger) == dict.fromkeys(range(6), "complete")
 
 
@@ -142,7 +142,7 @@ def test_what_was_stopped_goes_on_from_its_checkpoint(engine, ledger):
         kept_every_rung(search, plan)
         plan.event = lambda kind, number: kind == "report" and number == 2 and plan.stop.set()
 
-    asked = {"trials": 4, "engine": engine, "ledger": ledger, "evaluate": resumable(), "workers": 1}
+    asked = {"trials": 4, "resources": Resources(engine, workers=1), "ledger": ledger, "evaluate": resumable()}
     run(SPACE, watch=watch, **asked)
     cut = [trial for trial in ledger.read(reads.trials, ledger.search().id) if trial.state == "running" and trial.rung]
     assert 2 in [trial.number for trial in cut]
@@ -165,7 +165,7 @@ def test_weights_reach_the_ledgers_folder_and_facts_its_rows(engine, ledger):
         yield Evaluation(1, 2, {"accuracy": 0.1}, facts)
         yield Evaluation(2, 2, {"accuracy": 0.5}, facts, weights=architecture.digest.encode())
 
-    search = run(SPACE, trials=5, engine=engine, ledger=ledger, evaluate=evaluate)
+    search = run(SPACE, trials=5, resources=Resources(engine), ledger=ledger, evaluate=evaluate)
     kept = ledger.read(reads.trials_with_weights, search.record.id)
     assert {trial.number for trial in kept} == set(search.front())
     for one in kept:
@@ -183,7 +183,7 @@ def test_weights_that_cannot_be_written_cost_the_search_nothing_else(ledger):
 
     said = []
     Path(f"{ledger.url.database}.weights").write_text("in the way")
-    run(SPACE, trials=3, engine="local", ledger=ledger, evaluate=evaluate, watch=watch)
+    run(SPACE, trials=3, resources=Resources("local"), ledger=ledger, evaluate=evaluate, watch=watch)
     assert ledger.read(reads.counts, 1) == {"complete": 3}
     assert ledger.read(reads.trials_with_weights, 1) == []
     assert any(line.startswith("the weights of trial 0 are not kept: ") for line in said)
@@ -197,7 +197,7 @@ def test_an_evaluation_that_gives_no_numbers_fails_its_trial_and_not_the_search(
         wrong = {"a word": [{"accuracy": "x"}], "no generator": 3, "a list": [[1, 2]]}[kind]
         return iter([{"accuracy": 0.5}]) if good else wrong
 
-    run(SPACE, trials=12, engine=engine, ledger=ledger, evaluate=evaluate, sampler="random", seed=3)
+    run(SPACE, trials=12, resources=Resources(engine), ledger=ledger, evaluate=evaluate, sampler="random", seed=3)
     found = {
         t.architecture["stages"][0]["operator"]: (t.state, t.failure_kind)
         for t in ledger.read(reads.trials, ledger.search().id)
@@ -213,7 +213,7 @@ def test_the_end_of_the_hours_lets_what_runs_finish(engine, ledger):
         time.sleep(0.2)
         yield {"accuracy": 0.5}
 
-    search = run(SPACE, trials=12, engine=engine, ledger=ledger, evaluate=evaluate, hours=0.1 / 3600)
+    search = run(SPACE, trials=12, resources=Resources(engine), ledger=ledger, evaluate=evaluate, hours=0.1 / 3600)
     assert 1 <= len(states(ledger)) < 12
     assert set(states(ledger).values()) == {"complete"}
     assert search.stopping.why.endswith("hours are over")
@@ -224,7 +224,7 @@ def test_a_tuned_recipe_reaches_the_worker(engine, ledger):
     def evaluate(architecture, settings):
         yield {"accuracy": settings.learning_rate}
 
-    run(SPACE, trials=8, engine=engine, ledger=ledger, evaluate=evaluate, tune_recipe=True)
+    run(SPACE, trials=8, resources=Resources(engine), ledger=ledger, evaluate=evaluate, tune_recipe=True)
     trials = ledger.read(reads.trials, ledger.search().id)
     assert [t.measurements["accuracy"] for t in trials] == [t.settings["learning_rate"] for t in trials]
     assert len({t.settings["learning_rate"] for t in trials}) > 1
@@ -245,7 +245,7 @@ def test_a_trial_whose_worker_is_killed_begins_again_and_nothing_counts_twice(en
             os.kill(os.getpid(), signal.SIGKILL)
         yield {"accuracy": 0.5}
 
-    run(SPACE, trials=4, engine=engine, workers=1, ledger=ledger, evaluate=evaluate)
+    run(SPACE, trials=4, resources=Resources(engine, workers=1), ledger=ledger, evaluate=evaluate)
     trials = ledger.read(reads.trials, ledger.search().id)
     assert [(t.state, t.attempt) for t in trials] == [("complete", 2), *[("complete", 1)] * 3]
     assert [[rung for rung, _ in ledger.read(reads.curve, trial.id)] for trial in trials] == [[1, 2]] * 4

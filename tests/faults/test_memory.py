@@ -9,6 +9,7 @@ import pytest
 from support.noted import large_space
 
 from hybrid_search.ledger import Ledger, reads
+from hybrid_search.records import Resources
 from hybrid_search.runs.run import run
 
 pytestmark = pytest.mark.faults
@@ -59,8 +60,13 @@ def test_a_worker_that_takes_the_machines_memory_fails_its_trial_as_oom_and_no_o
     )
     try:
         with Ledger(f"sqlite:///{tmp_path}/l.db") as ledger:
-            more = {"sampler": "random", "ledger": ledger, "workers": 2, "warm_start": False}
-            run(large_space(), trials=8, engine=engine, evaluate=greedy(MOST), **more)
+            more = {
+                "sampler": "random",
+                "ledger": ledger,
+                "resources": Resources(engine, workers=2),
+                "warm_start": False,
+            }
+            run(large_space(), trials=8, evaluate=greedy(MOST), **more)
             rows = ledger.read(reads.trials, ledger.search().id)
             texts = {row.number: row.failure_text for row in rows}
     finally:

@@ -14,6 +14,7 @@ import ray
 from support.fakes import wide_space
 
 from hybrid_search.ledger import Ledger, reads
+from hybrid_search.records import Resources
 from hybrid_search.runs.checkpoint_root import UNKEPT
 from hybrid_search.runs.run import run
 
@@ -83,7 +84,12 @@ def test_ten_kills_of_the_server_lose_nothing(cluster, server, seed):
         killer = threading.Thread(target=kill)
         killer.start()
         try:
-            more = {"engine": "ray", "workers": 2, "ledger": ledger, "sampler": "random", "watch": told.watch}
+            more = {
+                "resources": Resources("ray", workers=2),
+                "ledger": ledger,
+                "sampler": "random",
+                "watch": told.watch,
+            }
             search = run(wide_space(), trials=26, evaluate=sleeping(0.3), **more)
         finally:
             over.set()
@@ -105,7 +111,7 @@ def test_an_outage_of_thirty_seconds_is_waited_out_while_workers_go_on(cluster, 
 
         outage = threading.Thread(target=cut)
         outage.start()
-        more = {"engine": "ray", "workers": 2, "ledger": ledger, "watch": told.watch}
+        more = {"resources": Resources("ray", workers=2), "ledger": ledger, "watch": told.watch}
         search = run(wide_space(), trials=10, evaluate=sleeping(0.5), **more)
         outage.join()
         check(search, 10, told)

@@ -15,6 +15,7 @@ import pytest
 from support.noted import RUNGS, check_nothing_lost, large_space
 
 from hybrid_search.ledger import Ledger
+from hybrid_search.records import Resources
 from hybrid_search.runs.run import run
 
 pytestmark = pytest.mark.faults
@@ -82,8 +83,14 @@ def test_worker_kills_lose_nothing(engine, kills, trials, pause, tmp_path):
     ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=128 * 2**20)
     try:
         with Ledger(f"sqlite:///{tmp_path}/l.db") as ledger:
-            more = {"trials": trials, "sampler": "random", "ledger": ledger, "watch": watch, "workers": 2}
-            run(large_space(), engine=engine, evaluate=noting(str(tmp_path), 1.2), warm_start=False, **more)
+            more = {
+                "trials": trials,
+                "sampler": "random",
+                "ledger": ledger,
+                "watch": watch,
+                "resources": Resources(engine, workers=2),
+            }
+            run(large_space(), evaluate=noting(str(tmp_path), 1.2), warm_start=False, **more)
             over.set()
             rows = check_nothing_lost(ledger, acknowledged, trials)
     finally:
@@ -124,8 +131,14 @@ def test_five_removed_nodes_lose_nothing(tmp_path):
 
     try:
         with Ledger(f"sqlite:///{tmp_path}/l.db") as ledger:
-            more = {"trials": 40, "sampler": "random", "ledger": ledger, "watch": watch, "address": cluster.address}
-            run(large_space(), engine="ray", workers=2, evaluate=noting(str(tmp_path), 2.0), warm_start=False, **more)
+            more = {"trials": 40, "sampler": "random", "ledger": ledger, "watch": watch}
+            run(
+                large_space(),
+                resources=Resources("ray", workers=2, address=cluster.address),
+                evaluate=noting(str(tmp_path), 2.0),
+                warm_start=False,
+                **more,
+            )
             rows = check_nothing_lost(ledger, acknowledged, 40)
     finally:
         cluster.shutdown()
@@ -155,8 +168,14 @@ def test_trials_go_on_while_the_head_is_away(tmp_path):
 
     try:
         with Ledger(f"sqlite:///{tmp_path}/l.db") as ledger:
-            more = {"trials": 4, "sampler": "random", "ledger": ledger, "watch": watch, "address": cluster.address}
-            run(large_space(), engine="ray", workers=1, evaluate=noting(str(tmp_path), 2.0), warm_start=False, **more)
+            more = {"trials": 4, "sampler": "random", "ledger": ledger, "watch": watch}
+            run(
+                large_space(),
+                resources=Resources("ray", workers=1, address=cluster.address),
+                evaluate=noting(str(tmp_path), 2.0),
+                warm_start=False,
+                **more,
+            )
             rows = check_nothing_lost(ledger, acknowledged, 4)
     finally:
         cluster.shutdown()

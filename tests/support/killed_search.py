@@ -20,7 +20,7 @@ import torch
 
 import hybrid_search.engines.local  # noqa: F401
 from hybrid_search.ledger import Ledger, reads
-from hybrid_search.records import Settings
+from hybrid_search.records import Resources, Settings
 from hybrid_search.runs.run import run
 from hybrid_search.spaces.space import load_space
 from hybrid_search.training.evaluate import evaluate
@@ -34,7 +34,14 @@ def forked(url, trials, settings):
     child = os.fork()
     if child == 0:
         try:
-            run("digits", trials=trials, engine="local", ledger=url, settings=settings, watch=kept_every_rung)
+            run(
+                "digits",
+                trials=trials,
+                resources=Resources("local"),
+                ledger=url,
+                settings=settings,
+                watch=kept_every_rung,
+            )
         except BaseException:
             traceback.print_exc()
             os._exit(1)

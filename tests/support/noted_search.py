@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+from hybrid_search.records import Resources
 from hybrid_search.runs.run import run
 from support.fakes import kept_every_rung
 from support.noted import RUNGS, large_space
@@ -45,8 +46,13 @@ def main(folder, trials, seconds):
 
         plan.event = event
 
-    more = {"sampler": "random", "ledger": f"sqlite:///{folder}/l.db", "watch": watch, "workers": 2}
-    run(large_space(), trials=trials, engine="ray", evaluate=noting(folder, seconds), warm_start=False, **more)
+    more = {
+        "sampler": "random",
+        "ledger": f"sqlite:///{folder}/l.db",
+        "watch": watch,
+        "resources": Resources("ray", workers=2),
+    }
+    run(large_space(), trials=trials, evaluate=noting(folder, seconds), warm_start=False, **more)
 
 
 if __name__ == "__main__":
