@@ -13,9 +13,18 @@ import numpy as np
 import pytest
 
 from hybrid_search import data
-from hybrid_search.data import Dataset, datasets, describe, idx, load, open_test, size_of
-from hybrid_search.data.resize import resize
-from hybrid_search.data.splits import thin
+from hybrid_search.data import (
+    DATASETS,
+    Dataset,
+    digits,
+    fashion_mnist,
+    image_folder,
+    input_size_and_classes,
+    load,
+    open_test,
+)
+from hybrid_search.data.resizing import resize
+from hybrid_search.data.splits import subsample
 from hybrid_search.errors import DataError
 from hybrid_search.records import Settings
 
@@ -24,10 +33,9 @@ PER_CLASS = 10
 
 @pytest.fixture(autouse=True)
 def fresh(tmp_path, monkeypatch):
-    """Nothing read before, and a cache folder of its own."""
+    """Start with an empty cache in memory and a new cache folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    data._planned.cache_clear()
-    data._loaded.cache_clear()
+    data.clear_cache()
 
 
 def pixels(count, rows=6, cols=9, channels=1, seed=0):
@@ -62,7 +70,7 @@ def clothes(tmp_path):
 
 @pytest.fixture
 def pictures(tmp_path):
-    """train/cat, train/dog with PNG, JPEG and palette images of odd sizes."""
+    """train/cat, train/dog with PNG, JPEG and palette images of different sizes."""
     image = pytest.importorskip("PIL.Image", reason="image folders need Pillow: pip install pillow")
     for label, name in enumerate(("cat", "dog")):
         folder = tmp_path / "pictures" / "train" / name
@@ -80,7 +88,7 @@ def test_digits_are_16_by_16_and_split_into_three_parts_without_overlap():
     settings = Settings()
     dataset, test = load(settings), open_test(settings, "this test")
     assert dataset.input_size == (1, 16, 16)
-    assert size_of(settings) == ((1, 16, 16), 10)
+    assert input_size_and_classes(settings) == ((1, 16, 16), 10)
     assert (len(dataset.train), len(dataset.validation), len(test)) == (1079, 359, 359)
     sets = [{image.tobytes() for image in part.images} for part in (dataset.train, dataset.validation, test)]
     assert len(sets[0] | sets[1] | sets[2]) >= 1797 - 5  # a scan or two is drawn twice
@@ -88,13 +96,13 @@ def test_digits_are_16_by_16_and_split_into_three_parts_without_overlap():
     assert dataset.train.labels.dtype == np.int64
 
 
-def test_digits_are_those_of_scikit_learn(monkeypatch):
-    ours = data.digits.table()
-    monkeypatch.setattr(data.digits, "find_spec", lambda name: None)
-    assert np.array_equal(ours, data.digits.table())
+def test_digits_equal_those_of_scikit_learn(monkeypatch):
+    ours = digits.read_scans()
+    monkeypatch.setattr(digits, "find_spec", lambda name: None)
+    assert np.array_equal(ours, digits.read_scans())
 
 
-def test_every_class_keeps_its_share_in_every_split():
+def test_every_class_has_the_same_share_in_every_split():
     settings = Settings(train_images=200, validation_images=100)
     dataset = load(settings)
     for split, count in ((dataset.train, 200), (dataset.validation, 100), (open_test(settings, "shares"), 359)):
@@ -103,19 +111,19 @@ def test_every_class_keeps_its_share_in_every_split():
         assert counts.max() - counts.min() <= 0.05 * count
 
 
-def test_thinning_keeps_rare_classes_and_gives_exactly_what_was_asked():
+def test_a_subsample_has_every_class_and_exactly_the_requested_size():
     labels = np.array([0] * 96 + [1] * 3 + [2])
     for count in range(3, 101):
-        kept = labels[thin(labels, 3, count, 0, "train_images")]
-        assert len(kept) == count
-        assert set(kept) == {0, 1, 2}
+        chosen = labels[subsample(labels, 3, count, 0, "train_images")]
+        assert len(chosen) == count
+        assert set(chosen) == {0, 1, 2}
 
 
-def test_the_test_split_is_closed_until_it_is_opened_with_a_reason(caplog):
+def test_the_test_split_is_not_in_the_dataset_and_opening_it_needs_a_reason(caplog):
     settings = Settings(split_seed=3)
     assert [field.name for field in fields(Dataset) if "test" in field.name] == []
     assert not any("test" in name for name in dir(load(settings)))
-    with pytest.raises(DataError, match="opening the test split needs a reason"):
+    with pytest.raises(DataError, match="opening the test split needs a reason for the log; got an empty one"):
         open_test(settings, " ")
     assert caplog.text == ""
     with caplog.at_level(logging.WARNING):
@@ -124,7 +132,7 @@ def test_the_test_split_is_closed_until_it_is_opened_with_a_reason(caplog):
     assert "confirming the front" in caplog.text
 
 
-def test_the_fingerprint_changes_with_content_and_split_and_with_nothing_else(tmp_path):
+def test_the_fingerprint_depends_on_content_and_split_only(tmp_path):
     x, y = pixels(60), np.arange(60) % 3
     first = load(npz(tmp_path / "a.npz", x_train=x, y_train=y)).fingerprint
     assert load(npz(tmp_path / "b.npz", x_train=x, y_train=y).with_(seed=5, epochs=3)).fingerprint == first
@@ -145,12 +153,12 @@ def test_the_fingerprint_of_digits_is_the_same_on_every_machine():
     assert load(Settings()).fingerprint == "a3e9e3a7a61a672f"
 
 
-def test_a_dataset_is_read_once_in_a_process(small):
+def test_a_process_reads_a_dataset_once(small):
     assert load(small) is load(small.with_(epochs=3, seed=9, learning_rate=0.1))
     assert load(small) is not load(small.with_(split_seed=1))
 
 
-def test_mean_and_std_are_those_of_the_training_images(small):
+def test_mean_and_std_are_computed_from_the_training_images(small):
     dataset = load(small)
     scaled = dataset.train.images / 255
     assert dataset.mean == pytest.approx(scaled.mean((0, 2, 3)))
@@ -158,12 +166,12 @@ def test_mean_and_std_are_those_of_the_training_images(small):
     assert dataset.input_size == (2, 6, 9)
 
 
-def test_a_flat_channel_has_a_std_that_can_be_divided_by(tmp_path):
+def test_the_std_of_a_constant_channel_is_one(tmp_path):
     flat = npz(tmp_path / "flat.npz", x_train=np.full((30, 4, 6), 7, np.uint8), y_train=np.arange(30) % 2)
     assert load(flat).std == (1.0,)
 
 
-def test_npz_reads_all_three_layouts_and_its_own_parts(tmp_path):
+def test_npz_reads_all_three_layouts_and_the_official_parts(tmp_path):
     x, y = pixels(30, channels=3), np.arange(30) % 3
     first = npz(tmp_path / "first.npz", x_train=x, y_train=y, x_val=x[:6], y_val=y[:6], x_test=x[6:12], y_test=y[6:12])
     last = npz(tmp_path / "last.npz", x_train=x.transpose(0, 2, 3, 1), y_train=y)
@@ -173,7 +181,7 @@ def test_npz_reads_all_three_layouts_and_its_own_parts(tmp_path):
     assert np.array_equal(open_test(first, "parts").images, x[6:12])
     assert load(last).input_size == (3, 6, 9)
     assert load(gray).input_size == (1, 6, 9)
-    assert size_of(gray.with_(image_size=4)) == ((1, 4, 4), 3)
+    assert input_size_and_classes(gray.with_(image_size=4)) == ((1, 4, 4), 3)
     assert load(gray.with_(image_size=4)).input_size == (1, 4, 4)
 
 
@@ -185,64 +193,67 @@ def test_npz_reads_all_three_layouts_and_its_own_parts(tmp_path):
         ({"x_tran": pixels(9), "y_train": np.zeros(9, int)}, "got 'x_tran'. Did you mean 'x_train'"),
         ({"x_train": pixels(9) / 255, "y_train": np.zeros(9, int)}, "x_train must be uint8 .* got float64"),
         ({"x_train": pixels(9)[:, 0, 0], "y_train": np.zeros(9, int)}, r"x_train must be uint8 .* got uint8 \(9, 9\)"),
-        ({"x_train": pixels(9, 6, 3), "y_train": np.zeros(9, int)}, r"on one of those axes alone; got \(9, 1, 6, 3\)"),
+        (
+            {"x_train": pixels(9, 6, 3), "y_train": np.zeros(9, int)},
+            r"on exactly one of these axes; got \(9, 1, 6, 3\)",
+        ),
         ({"x_train": pixels(9), "y_train": np.zeros(8, int)}, r"y_train must be 9 whole numbers.* int64 \(8,\)"),
         ({"x_train": pixels(9), "y_train": np.zeros(9)}, "y_train must be 9 whole numbers"),
         ({"x_train": pixels(9), "y_train": np.arange(9) - 1}, "classes from 0 up; got -1"),
-        ({"x_train": pixels(9), "y_train": np.zeros(9, int)}, "at least two classes to tell apart; got 0"),
+        ({"x_train": pixels(9), "y_train": np.zeros(9, int)}, "at least two classes; got 0"),
         ({"x_train": pixels(1), "y_train": np.zeros(1, int)}, "at least two classes"),
         ({"x_train": pixels(0), "y_train": np.zeros(0, int)}, "at least two classes"),
         ({"x_train": pixels(9), "y_train": np.arange(9) // 8}, "at least 3 training images.* class '1' has 1"),
         ({"x_train": pixels(9), "y_train": np.arange(9) % 2 * 2}, "class '1' has 0"),
         (
             {"x_train": pixels(9), "y_train": np.arange(9) % 3, "classes": np.array(["a"])},
-            "must name all 3 classes that the labels use; got 1",
+            "must name all 3 classes of the labels; got 1",
         ),
         (
             {"x_train": pixels(9), "y_train": np.arange(9) % 2, "x_val": pixels(2, 9, 6), "y_val": np.arange(2)},
-            "x_val must be images of .* like x_train",
+            "x_val must have images of .* like x_train",
         ),
         (
             {"x_train": pixels(9), "y_train": np.arange(9) % 2, "x_val": pixels(0), "y_val": np.arange(0)},
             "validation part of npz must have at least one image",
         ),
-        ({"x_train": np.array([{}], object), "y_train": np.zeros(1, int)}, "no objects in it"),
+        ({"x_train": np.array([{}], object), "y_train": np.zeros(1, int)}, "without Python objects"),
     ],
 )
-def test_an_npz_file_that_cannot_be_used_says_why_in_one_line(tmp_path, arrays, message):
+def test_an_unusable_npz_file_raises_an_error_of_one_line(tmp_path, arrays, message):
     settings = npz(tmp_path / "bad.npz", **arrays)
     with pytest.raises(DataError, match=message) as caught:
-        size_of(settings)
+        input_size_and_classes(settings)
     assert "\n" not in str(caught.value)
 
 
-def test_an_npz_path_that_is_not_a_whole_archive_is_refused(tmp_path, small):
+def test_an_npz_path_must_be_a_complete_archive(tmp_path, small):
     whole = Path(small.data_dir).read_bytes()
     (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "text.npz").write_text("hello")
     (tmp_path / "bare.npy").write_bytes(b"")
     np.save(tmp_path / "bare.npy", np.zeros(3))
     for name in ("cut.npz", "text.npz", "none.npz", "bare.npy", "."):
-        with pytest.raises(DataError, match=r"npz needs --data-dir with a whole \.npz file"):
-            size_of(Settings(data="npz", data_dir=str(tmp_path / name)))
+        with pytest.raises(DataError, match=r"npz needs --data-dir with a complete \.npz file"):
+            input_size_and_classes(Settings(data="npz", data_dir=str(tmp_path / name)))
     with pytest.raises(DataError, match="npz needs --data-dir"):
-        size_of(Settings(data="npz"))
+        input_size_and_classes(Settings(data="npz"))
 
 
-def test_asking_for_more_images_than_there_are_or_fewer_than_classes_is_refused(small):
+def test_more_images_than_available_or_fewer_than_classes_raise_an_error(small):
     with pytest.raises(DataError, match=r"train_images must be at most 36, .*; got 37"):
-        size_of(small.with_(train_images=37))
+        input_size_and_classes(small.with_(train_images=37))
     with pytest.raises(DataError, match=r"validation_images must be at most 12, .*; got 99"):
-        size_of(small.with_(validation_images=99))
+        input_size_and_classes(small.with_(validation_images=99))
     with pytest.raises(DataError, match="train_images must be at least 3, one image for each class; got 2"):
-        size_of(small.with_(train_images=2))
+        input_size_and_classes(small.with_(train_images=2))
 
 
-def test_an_unknown_data_set_names_the_known_ones_and_the_nearest():
+def test_the_error_for_an_unknown_data_set_lists_the_known_names_and_the_nearest():
     with pytest.raises(DataError, match=r"data must be one of .*digits.*; got 'digit'\. Did you mean 'digits'\?"):
         load(Settings(data="digit"))
-    assert describe("digits").licence.startswith("CC BY")
-    assert set(datasets()) >= {"digits", "fashion-mnist", "cifar10", "cifar100", "imagefolder", "npz"}
+    assert DATASETS["digits"].licence.startswith("CC BY")
+    assert set(DATASETS) >= {"digits", "fashion-mnist", "cifar10", "cifar100", "imagefolder", "npz"}
 
 
 def test_idx_files_are_read_gzipped_and_plain(clothes):
@@ -250,15 +261,15 @@ def test_idx_files_are_read_gzipped_and_plain(clothes):
     assert (len(dataset.train), len(dataset.validation), len(open_test(clothes, "idx"))) == (40, 10, 20)
     assert dataset.input_size == (1, 28, 28)
     assert dataset.classes[9] == "ankle boot"
-    assert size_of(clothes.with_(image_size=14)) == ((1, 14, 14), 10)
+    assert input_size_and_classes(clothes.with_(image_size=14)) == ((1, 14, 14), 10)
 
 
-def test_idx_files_that_are_cut_short_missing_or_odd_are_refused(clothes):
+def test_truncated_missing_or_malformed_idx_files_raise_an_error(clothes):
     folder = Path(clothes.data_dir)
     images, labels = folder / "t10k-images-idx3-ubyte", folder / "t10k-labels-idx1-ubyte"
     whole = images.read_bytes()
     for content, message in (
-        (whole[:-1], "must hold 15,680 bytes after its head; it holds 15,679"),
+        (whole[:-1], "must have 15,680 bytes after its header; it has 15,679"),
         (whole[:3], "must be an IDX file of bytes with 3 dimensions"),
         (
             whole[:16].replace(b"\x00\x00\x00\x14", b"\x00\x00\x00\x13") + whole[16 : 16 + 19 * 784],
@@ -267,22 +278,24 @@ def test_idx_files_that_are_cut_short_missing_or_odd_are_refused(clothes):
     ):
         images.write_bytes(content)
         with pytest.raises(DataError, match=message):
-            size_of(clothes)
+            input_size_and_classes(clothes)
     images.write_bytes(whole)
     write_idx(labels, np.full(20, 10, np.uint8))
-    with pytest.raises(DataError, match=r"labels of fashion-mnist are 0 to 9; .* holds 10"):
-        size_of(clothes)
+    with pytest.raises(DataError, match=r"labels of fashion-mnist must be 0 to 9; .* has 10"):
+        input_size_and_classes(clothes)
     zipped = folder / "train-images-idx3-ubyte.gz"
     zipped.write_bytes(zipped.read_bytes()[:-500])
-    with pytest.raises(DataError, match="an IDX file must be whole"):
-        size_of(clothes)
+    with pytest.raises(DataError, match="an IDX file must be complete"):
+        input_size_and_classes(clothes)
     zipped.unlink()
     with pytest.raises(DataError, match=r"lacks them.*dataset-fashion-mnist.*--data-dir"):
-        size_of(clothes)
+        input_size_and_classes(clothes)
 
 
-@pytest.mark.skipif(not idx.DEBIAN.is_dir(), reason="apt-get install dataset-fashion-mnist brings the real images")
-def test_debians_fashion_mnist_is_found_without_being_told():
+@pytest.mark.skipif(
+    not fashion_mnist.DEBIAN.is_dir(), reason="needs the package dataset-fashion-mnist (apt-get install)"
+)
+def test_fashion_mnist_of_the_debian_package_needs_no_data_dir():
     settings = Settings(data="fashion-mnist", image_size=14, train_images=1000, validation_images=500)
     dataset = load(settings)
     assert (len(dataset.train), len(dataset.validation)) == (1000, 500)
@@ -290,20 +303,20 @@ def test_debians_fashion_mnist_is_found_without_being_told():
     assert dataset.mean[0] == pytest.approx(0.286, abs=0.01)
 
 
-def test_without_files_and_without_torchvision_the_message_says_what_helps(tmp_path, monkeypatch):
-    monkeypatch.setattr(idx, "DEBIAN", tmp_path / "none")
+def test_without_files_and_without_torchvision_the_error_lists_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(fashion_mnist, "DEBIAN", tmp_path / "none")
     monkeypatch.setitem(sys.modules, "torchvision", None)
     with pytest.raises(DataError, match=r"cannot be downloaded.*package dataset-fashion-mnist.*--data-dir"):
-        size_of(Settings(data="fashion-mnist"))
+        input_size_and_classes(Settings(data="fashion-mnist"))
     with pytest.raises(DataError, match=r"cifar10 is not on this machine.*--data-dir"):
-        size_of(Settings(data="cifar10"))
+        input_size_and_classes(Settings(data="cifar10"))
 
 
-def test_a_download_goes_through_torchvision_with_the_md5_and_is_kept(clothes, tmp_path, monkeypatch):
-    asked = []
+def test_a_download_uses_torchvision_with_the_md5_and_happens_once(clothes, tmp_path, monkeypatch):
+    downloads = []
 
     def download_url(url, root, filename, md5):
-        asked.append((filename, md5))
+        downloads.append((filename, md5))
         source = next(Path(clothes.data_dir).glob(filename.removesuffix(".gz") + "*"))
         (Path(root) / source.name).write_bytes(source.read_bytes())
 
@@ -312,12 +325,12 @@ def test_a_download_goes_through_torchvision_with_the_md5_and_is_kept(clothes, t
     for name in ("torchvision", "torchvision.datasets"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     monkeypatch.setitem(sys.modules, "torchvision.datasets.utils", utils)
-    monkeypatch.setattr(idx, "DEBIAN", tmp_path / "none")
-    assert size_of(Settings(data="fashion-mnist")) == ((1, 28, 28), 10)
-    assert asked == list(idx.FILES.items())
-    data._planned.cache_clear()
-    assert size_of(Settings(data="fashion-mnist")) == ((1, 28, 28), 10)
-    assert len(asked) == 4
+    monkeypatch.setattr(fashion_mnist, "DEBIAN", tmp_path / "none")
+    assert input_size_and_classes(Settings(data="fashion-mnist")) == ((1, 28, 28), 10)
+    assert downloads == list(fashion_mnist.FILES.items())
+    data.clear_cache()
+    assert input_size_and_classes(Settings(data="fashion-mnist")) == ((1, 28, 28), 10)
+    assert len(downloads) == 4
 
 
 def write_cifar(folder, files, label_bytes, classes, per_file=20):
@@ -328,7 +341,7 @@ def write_cifar(folder, files, label_bytes, classes, per_file=20):
         records.tofile(folder / name)
 
 
-def test_cifar10_is_read_from_its_binary_version(tmp_path):
+def test_cifar10_is_read_from_the_binary_version(tmp_path):
     files = [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]
     folder = tmp_path / "cifar-10-batches-bin"
     write_cifar(folder, files, 1, 10)
@@ -340,34 +353,34 @@ def test_cifar10_is_read_from_its_binary_version(tmp_path):
     assert dataset.classes[3] == "class3"
     first = np.fromfile(folder / "test_batch.bin", np.uint8)[1:3073].reshape(3, 32, 32)
     assert np.array_equal(open_test(settings, "cifar").images[0], first)
-    data._planned.cache_clear()
+    data.clear_cache()
     (folder / "data_batch_2.bin").write_bytes(b"x" * 3000)
-    with pytest.raises(DataError, match="must be whole records of 3073 bytes; it holds 3,000"):
-        size_of(settings)
+    with pytest.raises(DataError, match="must be complete records of 3073 bytes; it has 3,000"):
+        input_size_and_classes(settings)
     (folder / "data_batch_2.bin").unlink()
     with pytest.raises(DataError, match=r"data_batch_2\.bin cannot be read"):
-        size_of(settings)
+        input_size_and_classes(settings)
 
 
-def test_cifar100_takes_the_fine_label(tmp_path):
+def test_cifar100_uses_the_fine_label(tmp_path):
     write_cifar(tmp_path / "c", ["train.bin", "test.bin"], 2, 100, per_file=500)
     settings = Settings(data="cifar100", data_dir=str(tmp_path / "c"))
-    assert size_of(settings) == ((3, 32, 32), 100)
+    assert input_size_and_classes(settings) == ((3, 32, 32), 100)
     with pytest.raises(DataError, match=r"cifar100 needs cifar-100-binary/test\.bin"):
-        size_of(settings.with_(data_dir=str(tmp_path)))
+        input_size_and_classes(settings.with_(data_dir=str(tmp_path)))
     records = np.zeros((5, 3074), np.uint8)
     records[:, 1] = 200
     records.tofile(tmp_path / "c" / "test.bin")
-    data._planned.cache_clear()
-    with pytest.raises(DataError, match=r"labels of cifar100 are 0 to 99; .* holds 200"):
-        size_of(settings)
+    data.clear_cache()
+    with pytest.raises(DataError, match=r"labels of cifar100 must be 0 to 99; .* has 200"):
+        input_size_and_classes(settings)
 
 
 def test_an_image_folder_is_decoded_once_and_mapped_from_the_cache(pictures, monkeypatch):
     dataset = load(pictures)
     assert dataset.classes == ("cat", "dog")
     assert dataset.input_size == (3, 12, 12)
-    assert size_of(pictures) == ((3, 12, 12), 2)
+    assert input_size_and_classes(pictures) == ((3, 12, 12), 2)
     assert (len(dataset.train), len(dataset.validation)) == (12, 4)
     for split in (dataset.train, dataset.validation):
         assert (
@@ -375,40 +388,38 @@ def test_an_image_folder_is_decoded_once_and_mapped_from_the_cache(pictures, mon
         )  # a palette
     assert isinstance(dataset.train.images.base, np.memmap) or isinstance(dataset.train.images, np.memmap)
 
-    data._planned.cache_clear()
-    data._loaded.cache_clear()
-    monkeypatch.setattr(data.folder, "decode", None)  # calling it again would fail
+    data.clear_cache()
+    monkeypatch.setattr(image_folder, "decode", None)  # calling it again would fail
     assert load(pictures).fingerprint == dataset.fingerprint
 
 
-def test_workers_that_want_the_same_images_at_once_decode_them_once(pictures, monkeypatch):
-    plain, decoded = data.folder.decode, []
+def test_workers_that_need_the_same_images_at_once_decode_them_once(pictures, monkeypatch):
+    plain, decoded = image_folder.decode, []
 
     def slow(path, size):
         decoded.append(path)
         time.sleep(0.01)
         return plain(path, size)
 
-    monkeypatch.setattr(data.folder, "decode", slow)
+    monkeypatch.setattr(image_folder, "decode", slow)
     paths = sorted(Path(pictures.data_dir, "train").rglob("*.png"))
     with ThreadPoolExecutor(4) as workers:
-        took = list(workers.map(lambda _: data.folder.take(paths, 12, np.arange(len(paths))), range(4)))
+        took = list(workers.map(lambda _: image_folder.take(paths, 12, np.arange(len(paths))), range(4)))
     assert sorted(decoded) == paths
     assert all((one == took[0]).all() for one in took)
 
 
-def test_an_image_that_changes_is_decoded_anew(pictures):
+def test_a_changed_image_is_decoded_again(pictures):
     from PIL import Image
 
     before = load(pictures).fingerprint
     for path in (Path(pictures.data_dir) / "train" / "cat").iterdir():
         Image.new("RGB", (9, 40), (5, 6, 7)).save(path)
-    data._planned.cache_clear()
-    data._loaded.cache_clear()
+    data.clear_cache()
     assert load(pictures).fingerprint != before
 
 
-def test_an_image_folder_with_its_own_val_and_test_keeps_them(pictures):
+def test_an_image_folder_with_val_and_test_uses_them_as_splits(pictures):
     from PIL import Image
 
     for part in ("val", "test"):
@@ -419,32 +430,32 @@ def test_an_image_folder_with_its_own_val_and_test_keeps_them(pictures):
     dataset = load(pictures)
     assert (len(dataset.train), len(dataset.validation), len(open_test(pictures, "folder"))) == (20, 2, 2)
     (Path(pictures.data_dir) / "val" / "bird").mkdir()
-    data._planned.cache_clear()
+    data.clear_cache()
     with pytest.raises(DataError, match=r"classes of .*val must be those of train \(cat, dog\); got 'bird'"):
-        size_of(pictures)
+        input_size_and_classes(pictures)
 
 
-def test_an_image_folder_that_cannot_be_used_says_why(pictures, tmp_path):
+def test_an_unusable_image_folder_raises_an_error_with_the_reason(pictures, tmp_path):
     base = Path(pictures.data_dir)
     with pytest.raises(DataError, match="imagefolder needs --data-dir"):
-        size_of(pictures.with_(data_dir=None))
+        input_size_and_classes(pictures.with_(data_dir=None))
     with pytest.raises(DataError, match=r"imagefolder needs train/<class>/ .*missing/train is not a folder"):
-        size_of(pictures.with_(data_dir=str(tmp_path / "missing")))
+        input_size_and_classes(pictures.with_(data_dir=str(tmp_path / "missing")))
     (tmp_path / "bare" / "train").mkdir(parents=True)
     with pytest.raises(DataError, match="has no class folder"):
-        size_of(pictures.with_(data_dir=str(tmp_path / "bare")))
+        input_size_and_classes(pictures.with_(data_dir=str(tmp_path / "bare")))
     (base / "train" / "empty").mkdir()
     with pytest.raises(DataError, match=r"every class needs an image; .*train/empty has none"):
-        size_of(pictures)
+        input_size_and_classes(pictures)
     (base / "train" / "empty").rmdir()
     broken = base / "train" / "cat" / "0.png"
     broken.write_bytes(broken.read_bytes()[:60])
-    with pytest.raises(DataError, match=r"every image must be whole; .*0\.png cannot be decoded"):
+    with pytest.raises(DataError, match=r"every image must be complete; .*0\.png cannot be decoded"):
         load(pictures)
     assert not list((tmp_path / "cache").rglob("*.part"))
 
 
-def test_one_class_or_one_image_in_a_folder_is_refused(tmp_path):
+def test_a_folder_with_one_class_or_one_image_raises_an_error(tmp_path):
     image = pytest.importorskip("PIL.Image", reason="image folders need Pillow: pip install pillow")
     for name in ("a", "b"):
         folder = tmp_path / "train" / name
@@ -452,11 +463,11 @@ def test_one_class_or_one_image_in_a_folder_is_refused(tmp_path):
         image.new("RGB", (8, 8)).save(folder / "1.png")
         message = "at least two classes" if name == "a" else "at least 3 training images"
         with pytest.raises(DataError, match=message):
-            size_of(Settings(data="imagefolder", data_dir=str(tmp_path)))
+            input_size_and_classes(Settings(data="imagefolder", data_dir=str(tmp_path)))
 
 
 @pytest.mark.parametrize(("rows", "cols", "size"), [(28, 28, 14), (17, 30, 8), (9, 7, 20)])
-def test_resizing_agrees_with_pillow_on_maps_that_are_not_square(rows, cols, size):
+def test_resizing_agrees_with_pillow_on_images_that_are_not_square(rows, cols, size):
     image = pytest.importorskip("PIL.Image", reason="image folders need Pillow: pip install pillow")
     images = pixels(3, rows, cols)
     for ours, one in zip(resize(images, size), images, strict=True):
@@ -464,13 +475,13 @@ def test_resizing_agrees_with_pillow_on_maps_that_are_not_square(rows, cols, siz
         assert np.abs(ours[0].astype(int) - theirs).max() <= 1
 
 
-def test_resizing_keeps_a_constant_image_constant_and_no_size_keeps_the_image():
+def test_a_constant_image_stays_constant_and_size_none_returns_the_same_array():
     images = np.full((2, 3, 11, 5), 255, np.uint8)
     assert (resize(images, 7) == 255).all()
     assert resize(images, None) is images
 
 
-def test_reading_data_imports_neither_torch_nor_scikit_learn():
+def test_loading_digits_imports_neither_torch_nor_scikit_learn():
     code = (
         "import sys; from hybrid_search.data import load; from hybrid_search.records import Settings; load(Settings());"
         "print(sorted({'torch', 'sklearn', 'PIL', 'torchvision'} & set(sys.modules)))"

@@ -6,7 +6,7 @@ import pytest
 
 from hybrid_search.analysis.replay import read_table, wanted
 from hybrid_search.analysis.replay.noise import noise_of
-from hybrid_search.data import size_of
+from hybrid_search.data import input_size_and_classes
 from hybrid_search.networks.costs import fitted, price
 from hybrid_search.spaces.choosers import FixedChoices
 from hybrid_search.spaces.space import load_space
@@ -30,7 +30,7 @@ def test_it_has_six_hundred_networks_two_seeds_and_every_rung(table):
 
 def test_every_row_is_the_design_of_its_answers_at_its_price(table):
     space = load_space("fashion-table")
-    input_size, classes = size_of(space.settings)
+    input_size, classes = input_size_and_classes(space.settings)
     for i, answers in enumerate(table.designs):
         architecture = fitted(space.choose(FixedChoices(answers)), input_size)
         assert architecture.digest == table.digests[i]

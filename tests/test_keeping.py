@@ -13,10 +13,10 @@ from support.ledgers import a_search, fill, write_trial
 from hybrid_search import cli
 from hybrid_search.ledger import Ledger, Opening, Proposal, reads, writes
 from hybrid_search.ledger.check import check
-from hybrid_search.ledger.connection import database_url
 from hybrid_search.ledger.copy import OF_A_SEARCH, OF_A_TRIAL, SEARCH, TRIAL
 from hybrid_search.ledger.schema import MIGRATIONS
 from hybrid_search.ledger.tables import HEAD, Base
+from hybrid_search.ledger.urls import database_url
 from hybrid_search.ledger.weights import WeightsFolder
 from hybrid_search.records import Resources
 from hybrid_search.runs.run import run

@@ -12,6 +12,7 @@ from hybrid_search.analysis.status import status_of
 from hybrid_search.cli import status as status_command
 from hybrid_search.errors import LedgerAway
 from hybrid_search.ledger import Ledger, reads, writes
+from hybrid_search.records import Report
 from hybrid_search.runs.run import open_search, question
 from hybrid_search.search.trial import Outcome
 
@@ -36,7 +37,7 @@ def driven(ledger):
     ledger.acquire_lease(search.record.id, "gpu-box:42/m/0/x", 30)
     search.tell(search.ask(), Outcome("complete", {"accuracy": 0.75}))
     again = search.fail(search.ask(), "oom", "too large")
-    search.report(again, 3, {"accuracy": 0.5}, {"worker": "node-7:99"})
+    search.report(again, Report(3, {"accuracy": 0.5}, {"worker": "node-7:99"}))
     search.ask()
     return search
 

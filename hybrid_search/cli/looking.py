@@ -63,9 +63,9 @@ def space(
     side = settings.image_size or 224
     size, classes = (3, side, side), 1000
     try:
-        from hybrid_search.data import size_of
+        from hybrid_search.data import input_size_and_classes
 
-        size, classes = size_of(settings)
+        size, classes = input_size_and_classes(settings)
     except DataError as error:
         say(f"costs are for {size[0]}x{size[1]}x{size[2]} images and {classes} classes: {error}")
 

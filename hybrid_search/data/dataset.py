@@ -1,4 +1,4 @@
-"""What a data set is made of: splits of images, the contents a source offers, and the source itself."""
+"""The values that describe a data set: split, part, contents, source and data set."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,18 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_search.data.resize import resize
+from hybrid_search.data.resizing import resize
 from hybrid_search.records import Settings
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Indices = NDArray[np.int64]
-Size = tuple[int, int, int]  # channels, rows, cols
+Size = tuple[int, int, int]  # channels, rows, columns
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images and their classes: `images` uint8 (n, channels, rows, cols), `labels` int64 (n,)."""
+    """Images and their labels: `images` uint8 (n, channels, rows, columns), `labels` int64 (n,)."""
 
     images: Pixels
     labels: Labels
@@ -28,23 +28,39 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One part of a source before it is split: every label, and pixels on demand.
+    """One official part of a source, such as its training images. Pixels are read only when they are needed.
 
-    `take` gives the images of these indices as uint8 (len(indices), channels, rows, cols), already resized.
+    Attributes:
+        labels: int64 (n,), the class of every image.
+        take: a function from indices to pixels, uint8 (len(indices), channels, rows, columns), already resized.
     """
 
     labels: Labels
     take: Callable[[Indices], Pixels]
 
     @classmethod
-    def of(cls, images: Pixels, labels: Labels, image_size: int | None = None) -> "Part":
-        """A part whose images lie in memory; they are resized to `image_size` squared where it is given."""
+    def from_arrays(cls, images: Pixels, labels: Labels, image_size: int | None = None) -> "Part":
+        """Return a part whose images are in memory.
+
+        Args:
+            images: uint8 (n, channels, rows, columns).
+            labels: int64 (n,).
+            image_size: rows and columns after resizing; None keeps the images as they are.
+        """
         return cls(labels, lambda indices: resize(images[indices], image_size))
 
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """All that a source holds: `train`, and `validation` and `test` where it has official ones."""
+    """Everything that a source has.
+
+    Attributes:
+        input_size: channels, rows and columns of an image after resizing.
+        classes: the class names, in the order of the labels.
+        train: the training images. A split that is None below is cut from them.
+        validation: the official validation images, if there are any.
+        test: the official test images, if there are any.
+    """
 
     input_size: Size
     classes: tuple[str, ...]
@@ -55,10 +71,25 @@ class Contents:
 
 @dataclass(frozen=True)
 class Source:
-    """A data set by name: one line about it, its licence, and how it is read.
+    """An entry of the table of data sets.
 
-    `read` looks at the files that the settings point at and raises DataError where they cannot be used. Other packages
-    offer a Source by the entry point group `hybrid_search.datasets`.
+    Another package adds a data set in two steps. It defines a Source at the top of a module, and names it in its
+    pyproject.toml. Every Ray worker with that package installed can then read it:
+
+        [project.entry-points."hybrid_search.datasets"]
+        flowers = "my_package.flowers:FLOWERS"
+
+    Attributes:
+        name: the name in `Settings.data` and on the command line.
+        about: one line for people.
+        licence: the licence of the images.
+        read: a function from settings to contents. It raises DataError if the files are missing or unusable.
+
+    Example:
+        >>> def read(settings):
+        ...     images, labels = my_images(settings.data_dir)  # uint8 (n, 3, 32, 32), int64 (n,)
+        ...     return Contents((3, 32, 32), ("rose", "tulip"), Part.from_arrays(images, labels))
+        >>> FLOWERS = Source("flowers", "two flowers, 3 x 32 x 32", "CC BY 4.0", read)
     """
 
     name: str
@@ -69,10 +100,17 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """What a search sees: `train` and `validation`. The test split is closed; `open_test` opens and logs it.
+    """The images that a search uses: the train and validation splits. `open_test` returns the test split.
 
-    `fingerprint` is sixteen hexadecimal digits over both splits and the class names; `mean` and `std` are those of the
-    training images by channel, pixels scaled to 0..1.
+    Attributes:
+        name: the name of the source.
+        train: the training split.
+        validation: the validation split.
+        classes: the class names, in the order of the labels.
+        licence: the licence of the images.
+        fingerprint: sixteen hexadecimal digits that identify both splits and the class names.
+        mean: mean of the training images in each channel, for pixels 0..1.
+        std: standard deviation of the training images in each channel, for pixels 0..1.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""`digits`: scikit-learn's 1,797 scans of handwritten digits, inside that package, so that no network is needed."""
+"""`digits`: 1,797 scans of handwritten digits. They are part of scikit-learn, so no download is needed."""
 
 import gzip
 from importlib.util import find_spec
@@ -11,14 +11,14 @@ from hybrid_search.data.dataset import Contents, Part, Source
 from hybrid_search.errors import DataError
 from hybrid_search.records import Settings
 
-SIZE = 16  # the scans are 8 x 8; doubled, so that a network can stride twice
+SIZE = 16  # the scans are 8 x 8; they are doubled so that a network can have two strides
 CLASSES = tuple(str(digit) for digit in range(10))
 
 
-def table() -> NDArray[np.float64]:
-    """(1797, 65): 64 pixels of 0..16 row by row, then the digit.
+def read_scans() -> NDArray[np.float64]:
+    """Return (1797, 65): 64 pixels of 0..16 row by row, then the digit.
 
-    Read from scikit-learn's file, because importing that package takes seconds in every worker.
+    The file is read directly because importing scikit-learn takes seconds in every worker.
     """
     spec = find_spec("sklearn")
     for folder in spec.submodule_search_locations or () if spec else ():
@@ -33,13 +33,20 @@ def table() -> NDArray[np.float64]:
 
 
 def read(settings: Settings) -> Contents:
-    """The scans at `image_size` (16); test and validation are cut from them."""
+    """Return the scans at `image_size` (default 16). They have no official validation or test part.
+
+    Args:
+        settings: `image_size` is used; `data_dir` must be None.
+
+    Raises:
+        DataError: `data_dir` is given.
+    """
     if settings.data_dir is not None:
-        raise DataError(f"digits lie inside scikit-learn: --data-dir is for other data sets; got {settings.data_dir}.")
+        raise DataError(f"digits are part of scikit-learn and need no --data-dir; got {settings.data_dir}.")
     size = settings.image_size or SIZE
-    rows = table()
+    rows = read_scans()
     images = np.floor(rows[:, :64] * 255 / 16 + 0.5).astype(np.uint8).reshape(-1, 1, 8, 8)
-    return Contents((1, size, size), CLASSES, Part.of(images, rows[:, 64].astype(np.int64), size))
+    return Contents((1, size, size), CLASSES, Part.from_arrays(images, rows[:, 64].astype(np.int64), size))
 
 
 DIGITS = Source(

@@ -1,7 +1,7 @@
-"""`imagefolder`: images in `train/<class>/`, and in `val/<class>/` and `test/<class>/` where those exist.
+"""`imagefolder`: the user's images in `train/<class>/`, and in `val/<class>/` and `test/<class>/` if these exist.
 
-The images that a search uses are decoded once, into one file of bytes in the user's cache folder that every worker
-maps into memory. Its name is a hash of the images' paths, sizes and times, so an image that changes is decoded anew.
+The images of a split are decoded once, into one file in the user's cache folder. All workers of a machine map this
+file into memory. Its name is a hash of the paths, sizes and times of the images, so a changed image is decoded again.
 """
 
 import hashlib
@@ -16,62 +16,99 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from hybrid_search.data.dataset import Contents, Indices, Part, Pixels, Source
-from hybrid_search.data.fetch import cache_folder, locked
+from hybrid_search.data.downloads import cache_folder, locked
 from hybrid_search.errors import DataError
 from hybrid_search.records import Settings
 
-SIZE = 64  # where no image_size is given
+SIZE = 64  # rows and columns if image_size is None
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
-FORMAT = "1"  # raise it when the decoding changes: old cache files are then left alone
+FORMAT = "1"  # part of the hash; increase it when the decoding changes
 
 
-def images_in(folder: Path) -> list[Path]:
-    """The image files below a folder, in order; hidden ones are left out."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
-    return sorted(path for path in found if path.is_file())
+def read(settings: Settings) -> Contents:
+    """List the images below `data_dir` without decoding them.
 
+    Args:
+        settings: `data_dir` (required) and `image_size` are used.
 
-def classes_in(folder: Path) -> list[str]:
-    """The folders of a part, in order; each is a class."""
-    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    Raises:
+        DataError: a folder is missing, a class has no image, or a class of val or test is not a class of train.
+    """
+    if settings.data_dir is None:
+        raise DataError("imagefolder needs --data-dir, a folder that contains train/<class>/; got none.")
+    base = Path(settings.data_dir)
+    if not (base / "train").is_dir():
+        raise DataError(f"imagefolder needs train/<class>/ with images; {base / 'train'} is not a folder.")
+    classes = _class_folders(base / "train")
+    if not classes:
+        raise DataError(f"imagefolder needs train/<class>/ with images; {base / 'train'} has no class folder.")
+    size = settings.image_size or SIZE
+    parts = {
+        name: _read_part(base / name, classes, size) for name in ("train", "val", "test") if (base / name).is_dir()
+    }
+    return Contents((3, size, size), tuple(classes), parts["train"], parts.get("val"), parts.get("test"))
 
 
 def decode(path: Path, size: int) -> Pixels:
-    """One image as (3, size, size): its shorter side scaled to `size`, the middle of the longer one kept."""
+    """Decode one image, scale its shorter side to `size`, and crop the longer side around the middle.
+
+    Args:
+        path: a file that Pillow can decode.
+        size: rows and columns of the result.
+
+    Returns:
+        uint8 (3, size, size).
+
+    Raises:
+        DataError: the image is damaged.
+    """
     from PIL import Image, ImageOps
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of odd metadata and of large images; both are decoded
+            warnings.simplefilter("ignore")  # Pillow warns about odd metadata and large images; both can be decoded
             with Image.open(path) as image:
-                image.draft("RGB", (size, size))  # lets a large JPEG be decoded at a fraction of its size
+                image.draft("RGB", (size, size))  # a large JPEG is decoded at a fraction of its size
                 upright = ImageOps.exif_transpose(image)
                 square = ImageOps.fit(upright.convert("RGBA").convert("RGB"), (size, size), Image.Resampling.BILINEAR)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"every image must be whole; {path} cannot be decoded: {error}.") from error
+        raise DataError(f"every image must be complete; {path} cannot be decoded: {error}.") from error
     return np.asarray(square, np.uint8).transpose(2, 0, 1)
 
 
-def key_of(paths: Sequence[Path], size: int) -> str:
-    """A hash of what the decoded file will hold."""
+def take(paths: Sequence[Path], size: int, indices: Indices) -> Pixels:
+    """Return images from the cache file; decode them into it first if it does not exist.
+
+    Args:
+        paths: all images of a part.
+        size: rows and columns of the result.
+        indices: which of the paths.
+
+    Returns:
+        uint8 (len(indices), 3, size, size), mapped from the file.
+
+    Raises:
+        DataError: an image is damaged.
+    """
+    chosen = [paths[int(index)] for index in indices]
+    folder = cache_folder("imagefolder")
+    cached = folder / f"{_cache_key(chosen, size)}.npy"
+    if not cached.is_file():
+        with locked(cached):
+            if not cached.is_file():  # another worker of this machine may have written it
+                _decode_all(chosen, size, cached)
+    mapped: Pixels = np.load(cached, mmap_mode="c")  # shared memory pages; torch warns about read-only ones
+    return mapped
+
+
+def _cache_key(paths: Sequence[Path], size: int) -> str:
+    """Return a hash of everything that determines the decoded images."""
     lines = [f"{path.resolve()} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in paths]
     return hashlib.sha256("\n".join([FORMAT, str(size), *lines]).encode()).hexdigest()[:32]
 
 
-def take(paths: Sequence[Path], size: int, indices: Indices) -> Pixels:
-    """These images, mapped from the cache, which is filled first if need be: uint8 (n, 3, size, size)."""
-    chosen = [paths[int(index)] for index in indices]
-    folder = cache_folder("imagefolder")
-    cached = folder / f"{key_of(chosen, size)}.npy"
-    if not cached.is_file():
-        with locked(cached):
-            if not cached.is_file():  # another worker of this machine may have been faster
-                _decode_all(chosen, size, cached)
-    mapped: Pixels = np.load(cached, mmap_mode="c")  # shared pages; torch warns about read-only ones
-    return mapped
-
-
 def _decode_all(paths: Sequence[Path], size: int, cached: Path) -> None:
+    """Decode all images into a temporary file, then rename it, so that no process sees an incomplete file."""
     handle, name = tempfile.mkstemp(dir=cached.parent, suffix=".part")
     os.close(handle)
     try:
@@ -79,40 +116,38 @@ def _decode_all(paths: Sequence[Path], size: int, cached: Path) -> None:
         for row, path in enumerate(paths):
             images[row] = decode(path, size)
         images.flush()
-        os.replace(name, cached)  # whole or not at all, also where there is no lock
+        os.replace(name, cached)
     finally:
         Path(name).unlink(missing_ok=True)
 
 
-def read_part(folder: Path, classes: Sequence[str], size: int) -> Part:
-    """The images of one part; DataError names a class that has none or that train does not know."""
-    for name in classes_in(folder):
+def _read_part(folder: Path, classes: Sequence[str], size: int) -> Part:
+    """List the images of one part; raise DataError for a class without images or an unknown class."""
+    for name in _class_folders(folder):
         if name not in classes:
             raise DataError(f"classes of {folder} must be those of train ({', '.join(classes)}); got {name!r}.")
     paths: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        found = images_in(folder / name)
-        if not found:
+        images = _image_files(folder / name)
+        if not images:
             raise DataError(f"every class needs an image; {folder / name} has none ({', '.join(SUFFIXES)}).")
-        paths += found
-        labels += [label] * len(found)
+        paths += images
+        labels += [label] * len(images)
     return Part(np.array(labels, np.int64), partial(take, tuple(paths), size))
 
 
-def read(settings: Settings) -> Contents:
-    """The parts below `data_dir`, listed but not decoded; those it lacks are cut from train."""
-    if settings.data_dir is None:
-        raise DataError("imagefolder needs --data-dir, a folder with train/<class>/ in it; got none.")
-    base = Path(settings.data_dir)
-    if not (base / "train").is_dir():
-        raise DataError(f"imagefolder needs train/<class>/ with images; {base / 'train'} is not a folder.")
-    classes = classes_in(base / "train")
-    if not classes:
-        raise DataError(f"imagefolder needs train/<class>/ with images; {base / 'train'} has no class folder.")
-    size = settings.image_size or SIZE
-    parts = {name: read_part(base / name, classes, size) for name in ("train", "val", "test") if (base / name).is_dir()}
-    return Contents((3, size, size), tuple(classes), parts["train"], parts.get("val"), parts.get("test"))
+def _class_folders(folder: Path) -> list[str]:
+    """Return the names of the folders in a part, sorted; each is a class."""
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-IMAGEFOLDER = Source("imagefolder", "images of your own in train/<class>/, with or without val and test", "yours", read)
+def _image_files(folder: Path) -> list[Path]:
+    """Return the image files below a folder, sorted, without hidden files."""
+    images = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+    return sorted(path for path in images if path.is_file())
+
+
+IMAGEFOLDER = Source(
+    "imagefolder", "your own images in train/<class>/, with or without val and test", "set by the owner", read
+)

@@ -1,50 +1,104 @@
-"""Cutting and thinning splits: seeded and stratified, so that every class keeps its share."""
+"""Stratified splits from a seed: every class has about the same share in each split.
+
+Official test and validation parts are used as they are. A missing one is cut from the training images: a fifth of
+them, at most 10,000.
+"""
 
 import numpy as np
 
-from hybrid_search.data.dataset import Indices, Labels
+from hybrid_search.data.dataset import Contents, Indices, Labels, Part
 from hybrid_search.errors import DataError
+from hybrid_search.records import Settings
 
-# A validation or test split that a data set does not have is a fifth of it, at most this many images.
-CUT = 5
-MOST = 10_000
+CUT_SHARE = 5  # a split that is cut takes one image in five,
+CUT_LIMIT = 10_000  # and at most this many
 
 
-def by_class(labels: Labels, classes: int, seed: int) -> list[Indices]:
-    """The indices of each class in a seeded order."""
-    generator = np.random.default_rng(seed)
-    return [generator.permutation(np.flatnonzero(labels == label)).astype(np.int64) for label in range(classes)]
+def plan_splits(contents: Contents, settings: Settings) -> dict[str, tuple[Part, Indices]]:
+    """Return, for "train", "validation" and "test", a part and the indices of the split's images in it.
+
+    Args:
+        contents: the contents of a source.
+        settings: `split_seed`, `train_images` and `validation_images` are used.
+
+    Raises:
+        DataError: `train_images` or `validation_images` is too large, or smaller than the number of classes.
+    """
+    classes, seed = len(contents.classes), settings.split_seed
+    share = min(1 / CUT_SHARE, CUT_LIMIT / len(contents.train.labels))
+    rest = np.arange(len(contents.train.labels), dtype=np.int64)
+    parts: dict[str, tuple[Part, Indices]] = {}
+    for name, official in (("test", contents.test), ("validation", contents.validation)):
+        if official is not None:
+            parts[name] = (official, np.arange(len(official.labels), dtype=np.int64))
+        else:
+            remaining, removed = cut(contents.train.labels[rest], classes, seed, share)
+            parts[name] = (contents.train, rest[removed])
+            rest = rest[remaining]
+            share /= 1 - share  # the second cut takes as many images from the smaller rest
+    parts["train"] = (contents.train, rest)
+    for name, count in (("train", settings.train_images), ("validation", settings.validation_images)):
+        part, indices = parts[name]
+        parts[name] = (part, indices[subsample(part.labels[indices], classes, count, seed, f"{name}_images")])
+    return parts
 
 
 def cut(labels: Labels, classes: int, seed: int, share: float) -> tuple[Indices, Indices]:
-    """The indices that stay and those cut off, a share of each class, in ascending order; both hold every class."""
-    kept, off = [], []
-    for indices in by_class(labels, classes, seed):
+    """Divide images into two sets, each with every class.
+
+    Args:
+        labels: int64 (n,).
+        classes: the number of classes.
+        seed: selects the images.
+        share: the share of each class in the second set, 0..1.
+
+    Returns:
+        The indices of the first and of the second set, each in ascending order.
+    """
+    first, second = [], []
+    for indices in _by_class(labels, classes, seed):
         count = max(1, round(share * len(indices)))
-        off.append(indices[:count])
-        kept.append(indices[count:])
-    return np.sort(np.concatenate(kept)), np.sort(np.concatenate(off))
+        second.append(indices[:count])
+        first.append(indices[count:])
+    return np.sort(np.concatenate(first)), np.sort(np.concatenate(second))
 
 
-def thin(labels: Labels, classes: int, count: int | None, seed: int, what: str) -> Indices:
-    """The indices of `count` images with every class at its share (all of them for None), in ascending order.
+def subsample(labels: Labels, classes: int, count: int | None, seed: int, setting: str) -> Indices:
+    """Choose `count` images so that every class keeps its share and at least one image.
 
-    `what` is the setting that asked for them; DataError when there are fewer, or fewer than one for each class.
+    Args:
+        labels: int64 (n,).
+        classes: the number of classes.
+        count: the number of images; None takes all of them.
+        seed: selects the images.
+        setting: the name of the setting that gave `count`, for the error message.
+
+    Returns:
+        The indices in ascending order.
+
+    Raises:
+        DataError: there are fewer than `count` images, or `count` is smaller than the number of classes.
     """
     if count is None:
         return np.arange(len(labels), dtype=np.int64)
     if count > len(labels):
-        raise DataError(f"{what} must be at most {len(labels)}, the images that this data set has; got {count}.")
+        raise DataError(f"{setting} must be at most {len(labels)}, the images that this data set has; got {count}.")
     if count < classes:
-        raise DataError(f"{what} must be at least {classes}, one image for each class; got {count}.")
-    parts = by_class(labels, classes, seed)
+        raise DataError(f"{setting} must be at least {classes}, one image for each class; got {count}.")
+    parts = _by_class(labels, classes, seed)
     sizes = np.array([len(part) for part in parts])
     exact = sizes * count / len(labels)
-    wanted = np.maximum(np.minimum(np.floor(exact).astype(int), sizes), np.minimum(sizes, 1))
-    # The images still to give go to the largest remainders; those given too many (one for each class) come back
-    # from the classes with the most.
-    while wanted.sum() < count:
-        wanted[np.argmax(np.where(wanted < sizes, exact - wanted, -np.inf))] += 1
-    while wanted.sum() > count:
-        wanted[np.argmax(np.where(wanted > 1, wanted - exact, -np.inf))] -= 1
-    return np.sort(np.concatenate([part[:n] for part, n in zip(parts, wanted, strict=True)]))
+    counts = np.maximum(np.minimum(np.floor(exact).astype(int), sizes), np.minimum(sizes, 1))
+    # Largest remainder method. The one image that each class must have can make the sum too large; the surplus is
+    # taken from the classes that exceed their share the most.
+    while counts.sum() < count:
+        counts[np.argmax(np.where(counts < sizes, exact - counts, -np.inf))] += 1
+    while counts.sum() > count:
+        counts[np.argmax(np.where(counts > 1, counts - exact, -np.inf))] -= 1
+    return np.sort(np.concatenate([part[:n] for part, n in zip(parts, counts, strict=True)]))
+
+
+def _by_class(labels: Labels, classes: int, seed: int) -> list[Indices]:
+    """Return the indices of each class in a random order given by the seed."""
+    rng = np.random.default_rng(seed)
+    return [rng.permutation(np.flatnonzero(labels == label)).astype(np.int64) for label in range(classes)]

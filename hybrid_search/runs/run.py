@@ -10,7 +10,7 @@ from typing import Any
 from hybrid_search import __version__, samplers
 from hybrid_search import pruners as pruning
 from hybrid_search._internal.event_log import LOG, about, kept, level_of
-from hybrid_search.data import size_of
+from hybrid_search.data import input_size_and_classes
 from hybrid_search.engines import ENGINES
 from hybrid_search.engines.driver import Plan
 from hybrid_search.engines.worker import Evaluate
@@ -58,7 +58,7 @@ def question(
             raise SettingsError(f"{what} must be more than 0; got {bound!r}.")
     space = space if isinstance(space, SearchSpace) else load_space(space)
     settings = settings or space.settings
-    input_size, classes = size_of(settings)
+    input_size, classes = input_size_and_classes(settings)
     wanted = SearchRecord(
         id=0,
         name=search_name(name or space.name),
@@ -256,7 +256,7 @@ def run(
     more |= {"evaluation": own, "warm_start": warm_start is not False}
     wanted = question(space, trials=trials, objectives=objectives, settings=settings, **more)
     if evaluate is None:
-        from hybrid_search.training.evaluate import evaluate as trained
+        from hybrid_search.training.evaluation import evaluate as trained
 
         evaluate = trained
     plan = plan_of(evaluate, resources)

@@ -1,7 +1,7 @@
 """The search: passive. It is asked for trials and told how they went; it alone sees Optuna and the ledger.
 
     trial = search.ask()                      # None when there is nothing left to ask
-    search.report(trial, rung, measurements)  # after each epoch: keep or stop
+    search.report(trial, report)              # after each epoch: keep or stop
     search.fail(trial, kind, text)            # an attempt failed: the next one, or None where its trial failed with it
     search.tell(trial, outcome)               # written in the ledger first, then told to the sampler
 
@@ -32,7 +32,7 @@ from hybrid_search.networks.costs import cost, fitted, price
 from hybrid_search.objectives import objectives
 from hybrid_search.pareto import FROZEN, RunningFront, front_box, hypervolume, pareto_front, reference_point
 from hybrid_search.pruners import SIGNS, Audit, Watch, make_pruner
-from hybrid_search.records import NOT_IN_DIGEST, RETRIES, SearchRecord, Settings, TrialRecord
+from hybrid_search.records import NOT_IN_DIGEST, RETRIES, Report, SearchRecord, Settings, TrialRecord
 from hybrid_search.samplers import Facts, KnownCostSampler, make_known_cost, make_sampler
 from hybrid_search.samplers.known_cost.sampler import REACHED
 from hybrid_search.search.stop_rules import NEXT, Stopping
@@ -464,27 +464,23 @@ class Search:
         self.tell(trial, Outcome("failed", {}, kind, text))
         return None
 
-    def report(
-        self,
-        trial: Trial,
-        rung: int,
-        measurements: Mapping[str, float],
-        facts: Mapping[str, str] | None = None,
-        *,
-        last: bool = False,
-    ) -> Literal["keep", "stop"]:
-        """Write one rung of a running trial and ask the pruner; after `last`, the full budget, it is not asked.
+    def report(self, trial: Trial, report: Report) -> Literal["keep", "stop"]:
+        """Write one rung of a running trial and ask the pruner, unless the report is the last one.
 
+        A last report of a rung that was reported before is not written again: only the end of the trial is new.
         Stop: the trial has ended, as stopped, or as failed (nan) where a number is not finite; `state` says which.
         LedgerError, and nothing written, where it was trained on other data than the trials before it.
         """
-        self._data = same_data(self._data, facts or {}, trial)
+        rung, measurements, facts = report.rung, report.measurements, report.facts
+        if report.last and rung == self._rungs.get(trial.number, 0):
+            return "keep"
+        self._data = same_data(self._data, facts, trial)
         wrong = [name for name, value in measurements.items() if not math.isfinite(value)]
         if wrong:
             self.tell(trial, Outcome("failed", {}, "nan", f"{wrong[0]} is not finite after rung {rung}"))
             return "stop"
         self.ledger.write(writes.add_rung, trial.id, rung, measurements, facts, attempt=trial.attempt)
-        resumed = (facts or {}).get("resumed")
+        resumed = facts.get("resumed")
         if resumed and trial.number not in self._rungs:
             LOG.info("trial goes on from its checkpoint", extra=self._about(trial, resumed=resumed))
         self._rungs[trial.number] = rung
@@ -494,7 +490,7 @@ class Search:
         price = self.price(trial.architecture)
         self._watch.begin(trial.number, trial.architecture.digest, price, trial.choices)
         self._watch.show(trial.number, rung, measurements)
-        verdict = "keep" if last else self._watch.judge(trial.number, rung)
+        verdict = "keep" if report.last else self._watch.judge(trial.number, rung)
         if verdict == "spare":
             self.ledger.write(writes.set_audit_rung, trial.id, rung)
         if verdict != "stop":

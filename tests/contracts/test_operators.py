@@ -116,7 +116,7 @@ def test_an_operator_is_made_again_from_its_options(name, options):
     assert hash(make_operator(name, options)) == hash(operator)
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("name", list(OPERATORS))
 def test_every_option_of_an_operator_is_set_to_something_else_in_some_case(name):
     tried = {option for options in OPERATOR_OPTIONS[name] for option in options}
     assert tried == set(option_names(OPERATORS[name]))
@@ -128,7 +128,7 @@ def test_an_empty_batch_passes_through_an_operator(name, options):
     assert module(torch.randn(0, WIDTH, 5, 3)).shape == (0, WIDTH, 5, 3)
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("name", list(OPERATORS))
 def test_an_unknown_option_of_an_operator_is_named(name):
     with pytest.raises(ArchitectureError, match=f"options of {name} are .*; got 'colour'"):
         make_operator(name, {"colour": 1})
@@ -176,12 +176,12 @@ def test_a_canonical_stem_is_canonical_and_reads_as_one_line(kind, options):
     assert make_stem(kind, dict(options_of(stem))) == stem
 
 
-@pytest.mark.parametrize("kind", STEMS)
+@pytest.mark.parametrize("kind", list(STEMS))
 def test_every_option_of_a_stem_is_set_to_something_else_in_some_case(kind):
     assert {option for options in STEM_OPTIONS[kind] for option in options} == set(option_names(STEMS[kind]))
 
 
-@pytest.mark.parametrize("kind", STEMS)
+@pytest.mark.parametrize("kind", list(STEMS))
 def test_a_stem_without_width_is_refused(kind):
     with pytest.raises(ArchitectureError, match="width must be a whole number from 1 up; got 0"):
         make_stem(kind, {"width": 0}).check()

@@ -9,7 +9,7 @@ With callbacks (Weights & Biases, MLflow, TensorBoard) and a storage of your own
     from hybrid_search.engines.driver import Plan
     from hybrid_search.runs.run import led_search, question
     from hybrid_search.engines.tune import TuneScheduler, TuneSearcher, trainable
-    from hybrid_search.training.evaluate import evaluate
+    from hybrid_search.training.evaluation import evaluate
 
     plan = Plan(evaluate)
     with led_search(question(load_space("digits"), trials=50), Ledger(), plan) as search:  # one driver at a time

@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from hybrid_search.errors import ArchitectureError, one_of, whole
-from hybrid_search.networks.stems.stem import line
+from hybrid_search.networks.stems.stem import one_line
 from hybrid_search.ops.local_attention import check_heads
-from hybrid_search.ops.operator import Layer
+from hybrid_search.ops.operator import Family, Layer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,6 +34,8 @@ class Attention:
     """
 
     kind: ClassVar[str] = "attention"
+    family: ClassVar[Family] = "attention"
+    label: ClassVar[str] = "attention stem"
     stride: ClassVar[int] = BLOCK
     width: int = 64
     heads: int = 4
@@ -84,4 +86,4 @@ class Attention:
         return AttentionStem2d(self, channels)
 
     def __str__(self) -> str:
-        return line(self)
+        return one_line(self)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from hybrid_search.errors import ArchitectureError, one_of, whole
-from hybrid_search.networks.stems.stem import line
+from hybrid_search.networks.stems.stem import one_line
 from hybrid_search.ops.conv import convolution
-from hybrid_search.ops.operator import Layer
+from hybrid_search.ops.operator import Family, Layer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,6 +26,8 @@ class Conv7x7:
     """7x7 convolution with stride 2, batch norm, ReLU, 3x3 max pool with stride 2: ResNet's stem."""
 
     kind: ClassVar[str] = "conv7x7"
+    family: ClassVar[Family] = "convolution"
+    label: ClassVar[str] = "7x7 convolution stem"
     stride: ClassVar[int] = 4
     width: int = 64
 
@@ -50,7 +52,7 @@ class Conv7x7:
         return nn.Sequential(OrderedDict(conv=conv, norm=norm, relu=relu, pool=nn.MaxPool2d(3, 2, padding=1)))
 
     def __str__(self) -> str:
-        return line(self)
+        return one_line(self)
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Conv3x3:
     """3x3 convolution with stride 1 or 2, batch norm, ReLU: the stem for small images."""
 
     kind: ClassVar[str] = "conv3x3"
+    family: ClassVar[Family] = "convolution"
+    label: ClassVar[str] = "3x3 convolution stem"
     width: int = 16
     stride: int = 1
 
@@ -82,4 +86,4 @@ class Conv3x3:
         return nn.Sequential(OrderedDict(conv=conv, norm=nn.BatchNorm2d(self.width), relu=nn.ReLU(inplace=True)))
 
     def __str__(self) -> str:
-        return line(self)
+        return one_line(self)

@@ -10,10 +10,10 @@ import statements, `from hybrid_search.ops.local_attention.definition import att
 import sys
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, cast
 
 from hybrid_search.errors import ArchitectureError, UserError, odd, one_of, whole, yes_or_no
-from hybrid_search.ops.operator import Layer
+from hybrid_search.ops.operator import Family, Layer
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -88,6 +88,9 @@ class LocalAttention:
     the root of the head's width; `norm` puts batch norm on q, k and v.
     """
 
+    family: ClassVar[Family] = "attention"
+    label: ClassVar[str] = "local attention"
+    symbol: ClassVar[str] = "A"
     extent: int = 7
     heads: int = 8
     position: str = "relative"

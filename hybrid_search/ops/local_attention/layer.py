@@ -1,13 +1,14 @@
 """Local attention as a layer: projections, tables, pool."""
 
 import math
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from hybrid_search.errors import ArchitectureError
 from hybrid_search.ops.local_attention import LocalAttention, local_attention, projected
+from hybrid_search.ops.operator import options_of
 
 
 class WindowAttention(nn.Module):
@@ -82,7 +83,7 @@ class LocalAttention2d(nn.Module):
     @classmethod
     def of(cls, option: LocalAttention, width: int, stride: int = 1, backend: str | None = None) -> "LocalAttention2d":
         """The layer that a declaration describes."""
-        options = {name: getattr(option, name) for name in LocalAttention.__dataclass_fields__}
+        options: dict[str, Any] = dict(options_of(option))
         return cls(width, **options, stride=stride, backend=backend)
 
     def reset_parameters(self) -> None:

@@ -1,0 +1,141 @@
+"""Load the images of a search: train and validation for every trial, the test split only for confirmation.
+
+Results are cached in the process, so a worker reads its images once.
+"""
+
+import logging
+from functools import lru_cache
+
+import numpy as np
+
+from hybrid_search.data.dataset import Contents, Dataset, Indices, Part, Size, Split
+from hybrid_search.data.pixel_statistics import fingerprint, mean_and_std
+from hybrid_search.data.sources import DATASETS
+from hybrid_search.data.splits import plan_splits
+from hybrid_search.errors import DataError
+from hybrid_search.records import Settings
+
+# The settings that select the images. All others are ignored here, so that the caches are shared.
+SELECTED_BY = ("data", "data_dir", "image_size", "train_images", "validation_images", "split_seed")
+LOG = logging.getLogger("hybrid_search.data")
+
+
+def load(settings: Settings) -> Dataset:
+    """Return the training and validation images.
+
+    Args:
+        settings: data set, folder, image size, number of images and split seed are used.
+
+    Returns:
+        The data set. Repeated calls in one process return the same object.
+
+    Raises:
+        DataError: the images are missing, damaged or too few.
+        PluginError: the data set comes from a package that cannot be used.
+
+    Example:
+        >>> load(Settings(data="digits")).input_size
+        (1, 16, 16)
+    """
+    return _load(_selection(settings))
+
+
+def input_size_and_classes(settings: Settings) -> tuple[Size, int]:
+    """Return the size of an image and the number of classes. All checks are made, but no pixel is decoded or resized.
+
+    Args:
+        settings: as for `load`.
+
+    Returns:
+        (channels, rows, columns), and the number of classes.
+
+    Raises:
+        DataError: `load` would fail for a reason that is visible without decoding the images.
+    """
+    contents, _ = _plan(_selection(settings))
+    return contents.input_size, len(contents.classes)
+
+
+def open_test(settings: Settings, reason: str) -> Split:
+    """Return the whole test split, and log this opening as a warning on the logger `hybrid_search.data`.
+
+    A search uses train and validation only. The test split is used after the search, to confirm its front.
+
+    Args:
+        settings: as for `load`.
+        reason: why the test split is needed; it appears in the log.
+
+    Raises:
+        DataError: the reason is empty, or the images cannot be used.
+    """
+    if not reason.strip():
+        raise DataError("opening the test split needs a reason for the log; got an empty one.")
+    contents, parts = _plan(_selection(settings))
+    test = _read(*parts["test"])
+    digits = fingerprint((test,), contents.classes)
+    LOG.warning("opened the test split of %s (%d images, fingerprint %s): %s", settings.data, len(test), digits, reason)
+    return test
+
+
+def fingerprint_of(split: Split, settings: Settings) -> str:
+    """Return the fingerprint of one split, as the log of test openings shows it.
+
+    Args:
+        split: a split of these settings.
+        settings: as for `load`.
+
+    Returns:
+        Sixteen hexadecimal digits over the split and the class names.
+    """
+    contents, _ = _plan(_selection(settings))
+    return fingerprint((split,), contents.classes)
+
+
+def clear_cache() -> None:
+    """Remove all loaded images from memory, for example after files have changed."""
+    _plan.cache_clear()
+    _load.cache_clear()
+
+
+def _selection(settings: Settings) -> Settings:
+    """Return the settings with everything that does not select images at its default."""
+    return Settings(**{name: getattr(settings, name) for name in SELECTED_BY})
+
+
+@lru_cache(maxsize=2)
+def _plan(settings: Settings) -> tuple[Contents, dict[str, tuple[Part, Indices]]]:
+    """Return the contents, and for each split the part that it comes from and the indices in that part."""
+    contents = DATASETS[settings.data].read(settings)
+    _check(settings.data, contents)
+    return contents, plan_splits(contents, settings)
+
+
+def _check(name: str, contents: Contents) -> None:
+    """Raise DataError if a network cannot learn from these contents."""
+    if len(contents.classes) < 2:
+        raise DataError(f"{name} must have at least two classes; got {', '.join(contents.classes)}.")
+    least = 1 + (contents.validation is None) + (contents.test is None)
+    counts = np.bincount(contents.train.labels, minlength=len(contents.classes))
+    fewest = int(counts.argmin())
+    if counts[fewest] < least:
+        raise DataError(
+            f"every class of {name} must have at least {least} training images, one for each split that is cut from "
+            f"them; class {contents.classes[fewest]!r} has {counts[fewest]}."
+        )
+    for part, official in (("validation", contents.validation), ("test", contents.test)):
+        if official is not None and len(official.labels) == 0:
+            raise DataError(f"the {part} part of {name} must have at least one image; it is empty.")
+
+
+def _read(part: Part, indices: Indices) -> Split:
+    return Split(part.take(indices), part.labels[indices])
+
+
+@lru_cache(maxsize=2)
+def _load(settings: Settings) -> Dataset:
+    contents, parts = _plan(settings)
+    train, validation = _read(*parts["train"]), _read(*parts["validation"])
+    mean, std = mean_and_std(train.images)
+    licence = DATASETS[settings.data].licence
+    digits = fingerprint((train, validation), contents.classes)
+    return Dataset(settings.data, train, validation, contents.classes, licence, digits, mean, std)
