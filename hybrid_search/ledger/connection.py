@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
-from hybrid_search._internal.event_log import tell
+from hybrid_search._internal.event_log import print_notice
 from hybrid_search.errors import HybridSearchError, LedgerError
 from hybrid_search.ledger.postgres import is_starting, postgres_engine
 from hybrid_search.ledger.retry import RetryPolicy, default_retry_policy, first_line
@@ -25,7 +25,7 @@ def retry_policy_for(url: URL, *, read_only: bool = False) -> RetryPolicy:
     return replace(default_retry_policy(read_only), redact=partial(redact_url_secrets, url=url))
 
 
-def open_engine(url: URL, *, read_only: bool = False, notice: Callable[[str], None] = tell) -> Engine:
+def open_engine(url: URL, *, read_only: bool = False, notice: Callable[[str], None] = print_notice) -> Engine:
     """Open a database whose schema is that of this version.
 
     A missing SQLite file is created, and an older schema is upgraded, unless `read_only`. A server that is starting is

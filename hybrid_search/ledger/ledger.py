@@ -11,7 +11,7 @@ from weakref import finalize
 
 from sqlalchemy import Connection
 
-from hybrid_search._internal.event_log import tell
+from hybrid_search._internal.event_log import print_notice
 from hybrid_search._internal.redaction import hide
 from hybrid_search.errors import UnknownName, nearest
 from hybrid_search.ledger import leases, reads, writes
@@ -48,7 +48,7 @@ class Ledger:
     """
 
     def __init__(
-        self, url: str | None = None, *, read_only: bool = False, notice: Callable[[str], None] = tell
+        self, url: str | None = None, *, read_only: bool = False, notice: Callable[[str], None] = print_notice
     ) -> None:
         """Open a database, create it, or upgrade its schema.
 

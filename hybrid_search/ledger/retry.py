@@ -16,7 +16,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from hybrid_search._internal.event_log import tell
+from hybrid_search._internal.event_log import print_notice
 from hybrid_search.errors import LedgerAway, LedgerError
 
 T = TypeVar("T")
@@ -75,7 +75,7 @@ class RetryPolicy:
     """
 
     seconds: float = RETRY_SECONDS
-    notice: Callable[[str], None] = tell
+    notice: Callable[[str], None] = print_notice
     cancelled: Callable[[], bool] = lambda: False
     redact: Callable[[str], str] = str
     outage: Outage = field(default_factory=Outage)
