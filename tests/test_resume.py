@@ -322,7 +322,7 @@ def table(ledger):
 
 @pytest.mark.parametrize(
     ("space", "trials", "cut", "more"),
-    [(tiny_space(), 5, 2, {}), (wide_space(), 20, 14, {"pruner": "moasha"})],
+    [(tiny_space(), 5, 2, {}), (wide_space(), 20, 14, {"pruner": "front-probability"})],
 )
 def test_a_search_cut_off_in_a_trial_trains_the_epochs_that_are_left_and_ends_the_same(
     ledger, tmp_path, space, trials, cut, more

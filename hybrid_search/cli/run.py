@@ -71,7 +71,8 @@ def run(
     timeout: Annotated[float | None, typer.Option(help="Seconds that an epoch may take; default: any.")] = None,
     sampler: Annotated[str | None, typer.Option(help="Who proposes: known-cost, tpe, nsga2, random, gp, grid.")] = None,
     pruner: Annotated[
-        str, typer.Option(help="Who spares epochs: none, or moasha, where answers or curve leave no hope of the front.")
+        str,
+        typer.Option(help="Stop trials that will probably not reach the front: none or front-probability."),
     ] = "none",
     max_flops: Annotated[
         float | None, typer.Option(help="Budget: no design of more FLOPs (2 x MACs) is trained.")

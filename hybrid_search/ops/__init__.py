@@ -3,10 +3,13 @@
 `import hybrid_search.ops` does not import torch. An operator imports it when it builds its module.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hybrid_search.errors import ArchitectureError
 from hybrid_search.ops.conv import Conv
+from hybrid_search.ops.depthwise_conv import DepthwiseConv
+from hybrid_search.ops.global_attention import GlobalAttention
 from hybrid_search.ops.local_attention import LocalAttention, local_attention
 from hybrid_search.ops.operator import (
     FAMILIES,
@@ -21,12 +24,14 @@ from hybrid_search.ops.operator import (
 from hybrid_search.plugins import Table
 
 if TYPE_CHECKING:
+    from hybrid_search.ops.global_attention.layer import GlobalAttention2d
     from hybrid_search.ops.local_attention.layer import LocalAttention2d
 
 __all__ = [
     "FAMILIES",
     "OPERATORS",
     "Family",
+    "GlobalAttention2d",
     "Layer",
     "LocalAttention2d",
     "Operator",
@@ -40,7 +45,12 @@ __all__ = [
 OPERATORS: Table[type[Any]] = Table(
     "operator",
     "hybrid_search.operators",
-    {"conv": Conv, "local_attention": LocalAttention},
+    {
+        "conv": Conv,
+        "depthwise_conv": DepthwiseConv,
+        "local_attention": LocalAttention,
+        "global_attention": GlobalAttention,
+    },
     check=check_operator,
     error=ArchitectureError,
 )
@@ -67,9 +77,14 @@ def make_operator(name: str, options: dict[str, Any]) -> Operator:
     return operator
 
 
-def __getattr__(name: str) -> Any:
-    if name == "LocalAttention2d":  # a torch module: torch is imported on first use
-        from hybrid_search.ops.local_attention.layer import LocalAttention2d
+# Torch modules: torch is imported on first use.
+_LAYERS = {
+    "GlobalAttention2d": "hybrid_search.ops.global_attention.layer",
+    "LocalAttention2d": "hybrid_search.ops.local_attention.layer",
+}
 
-        return LocalAttention2d
+
+def __getattr__(name: str) -> Any:
+    if name in _LAYERS:
+        return getattr(import_module(_LAYERS[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -52,6 +52,7 @@ def question(
     whole("trials", trials, 1, SettingsError)
     check_objectives(tuple(objectives))
     one_of("sampler", sampler, samplers.SAMPLERS)
+    pruner = pruning.current_name(pruner)
     one_of("pruner", pruner, pruning.PRUNERS)
     for what, bound in (("max-flops", max_flops), ("max-params", max_params)):
         if bound is not None and not bound > 0:
@@ -165,6 +166,7 @@ def _same_question(found: SearchRecord, wanted: SearchRecord) -> None:
             key for key in ("stem", "groups", "stages", "expansion") if found.space.get(key) != wanted.space.get(key)
         ]
         differences.append(f"another space ({spaces[0].name}, differing in {', '.join(keys)})")
+    found = replace(found, pruner=pruning.current_name(found.pruner))
     names = ["objectives", "sampler", "seed", "max_flops", "max_params", "input_size", "classes", "evaluation"]
     names += ["pruner", "tuned", "warm_start"]
     pairs = [(name, getattr(found, name), getattr(wanted, name)) for name in names]

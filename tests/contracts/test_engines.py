@@ -105,7 +105,7 @@ def test_a_trial_that_the_pruner_stops_counts_and_frees_its_worker(engine, ledge
         plan.event = lambda kind, number: said.append((number, kind))
         plans.append(plan)
 
-    more = {"pruner": "moasha", "sampler": "random", "trials": 24}
+    more = {"pruner": "front-probability", "sampler": "random", "trials": 24}
     search = run(wide_space(), resources=Resources(engine), ledger=ledger, evaluate=graded(), watch=watch, **more)
     trials = ledger.trials(search.record.id)
     stopped = [trial for trial in trials if trial.state == "stopped"]
