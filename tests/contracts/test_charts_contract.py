@@ -8,7 +8,8 @@ from support.plugins import installed
 
 from hybrid_search.charts import CHARTS, Chart, draw_chart
 from hybrid_search.errors import PluginError, UnknownName
-from hybrid_search.testing.charts import SEARCHES, ChartContract, made_up_search, not_plain
+from hybrid_search.testing import ChartContract
+from hybrid_search.testing.charts import SEARCHES, made_up_search, not_plain
 
 PLUGIN = """
 from hybrid_search.charts import Chart
