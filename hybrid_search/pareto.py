@@ -133,7 +133,7 @@ def reference_point(
 ) -> list[float]:
     """The point that the hypervolume of a search is measured from; it stands still once the search is under way.
 
-    `points` are rows in the order in which they came. An objective has its bound of `known` (see `bounds.known_worst`),
+    `points` are rows in the order in which they came. An objective has its bound of `known` (see `reference_costs`),
     else its natural worst (accuracy 0), else a value a little worse than the worst of the first FROZEN rows: until then
     it can only move away from the points, so the hypervolume of a growing search never falls.
     """
