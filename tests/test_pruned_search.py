@@ -12,13 +12,13 @@ from hybrid_search.errors import LedgerError, UnknownName
 from hybrid_search.ledger import Ledger
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.pareto import pareto_front
-from hybrid_search.pruners import PRUNERS, Moasha
+from hybrid_search.pruners import PRUNERS, FrontProbabilityPruner
 from hybrid_search.records import Report, Resources
 from hybrid_search.runs.run import open_search, question, run
-from hybrid_search.samplers.known_cost.sampler import REACHED
+from hybrid_search.samplers import PRUNED_VALUES
 
 SPACE = wide_space()
-PRUNED = {"pruner": "moasha", "sampler": "random", "resources": Resources("local"), "evaluate": graded()}
+PRUNED = {"pruner": "front-probability", "sampler": "random", "resources": Resources("local"), "evaluate": graded()}
 
 
 @pytest.fixture
@@ -27,10 +27,14 @@ def ledger(tmp_path):
         yield opened
 
 
+def use_pruner(monkeypatch, factory):
+    monkeypatch.setitem(PRUNERS._loaded, "front-probability", factory)
+
+
 @pytest.fixture
 def generous(monkeypatch):
     """Half of those to be stopped are let go on."""
-    monkeypatch.setitem(PRUNERS, "moasha", lambda aims, seed: Moasha(aims, seed, audit=0.5))
+    use_pruner(monkeypatch, lambda aims, seed: FrontProbabilityPruner(aims, seed, audit_share=0.5))
 
 
 def score(trial):
@@ -71,22 +75,20 @@ def test_a_design_passed_over_waits_and_begins_when_nothing_better_is_left(ended
 def test_designs_that_wait_are_the_same_when_the_search_is_opened_again(ledger):
     search = run(SPACE, trials=14, ledger=ledger, **PRUNED)
     again = open_search(search.record, ledger)
-    assert list(again._watch.waiting.designs.items()) == list(search._watch.waiting.designs.items()) != []
-    assert again.progress().passed == search.progress().passed == len(search._watch.waiting.designs)
+    assert list(again._watch.deferred.designs.items()) == list(search._watch.deferred.designs.items()) != []
+    assert again.progress().passed == search.progress().passed == len(search._watch.deferred.designs)
     begun = {trial.digest for trial in of(ledger)}
-    assert not begun & set(search._watch.waiting.designs)
+    assert not begun & set(search._watch.deferred.designs)
     lines = search.audit().lines()
-    assert lines[-1].startswith(
-        f"passed over {len(search._watch.waiting.designs)} designs before their first epoch, of which "
-    )
+    assert lines[-1].startswith(f"deferred {len(search._watch.deferred.designs)} designs before their first epoch; ")
 
 
 class Hopeless:
     """A pruner that has no hope for anything."""
 
-    hope = 0.5
+    min_probability = 0.5
 
-    def chances(self, waiting, others):
+    def front_probabilities(self, waiting, others):
         return [0.0] * len(waiting)
 
     def judge(self, trial, rung, others):
@@ -95,11 +97,11 @@ class Hopeless:
 
 @pytest.fixture
 def hopeless(monkeypatch):
-    monkeypatch.setitem(PRUNERS, "moasha", lambda aims, seed: Hopeless())
+    use_pruner(monkeypatch, lambda aims, seed: Hopeless())
 
 
 def opened(ledger, **more):
-    asked = {"trials": 20, "pruner": "moasha", "sampler": "random", "warm_start": False, **more}
+    asked = {"trials": 20, "pruner": "front-probability", "sampler": "random", "warm_start": False, **more}
     return open_search(question("digits", **asked), ledger)
 
 
@@ -120,17 +122,17 @@ def test_a_design_that_waited_and_failed_waits_no_longer_when_the_search_is_open
         search.fail(trial, "bug", "it broke")
     waited = {proposal.digest for proposal in ledger.proposals(search.record.id)}
     assert waited & {trial.architecture.digest for trial in trials}
-    assert list(opened(ledger)._watch.waiting.designs) == list(search._watch.waiting.designs)
+    assert list(opened(ledger)._watch.deferred.designs) == list(search._watch.deferred.designs)
 
 
 def test_a_waiting_design_keeps_the_recipe_it_was_proposed_with(ledger, hopeless):
     search = opened(ledger, tune_recipe=True)
     for _ in range(3):
         search.ask()
-    assert opened(ledger, tune_recipe=True)._watch.waiting.designs == search._watch.waiting.designs
+    assert opened(ledger, tune_recipe=True)._watch.deferred.designs == search._watch.deferred.designs
 
 
-@pytest.mark.parametrize("pruner", ["none", "moasha"])
+@pytest.mark.parametrize("pruner", ["none", "front-probability"])
 def test_a_sampler_that_reads_the_budget_is_told_of_every_trial_how_far_within_it_is(ledger, hopeless, pruner):
     asked = {
         "sampler": "gp",
@@ -145,8 +147,10 @@ def test_a_sampler_that_reads_the_budget_is_told_of_every_trial_how_far_within_i
 
 
 def test_known_designs_are_tried_whatever_hope_there_is_for_them(ledger, monkeypatch):
-    monkeypatch.setitem(PRUNERS, "moasha", lambda aims, seed: Moasha(aims, seed, hope=1.0, first=4))
-    search = open_search(question(SPACE, trials=9, pruner="moasha", sampler="random"), ledger)
+    use_pruner(
+        monkeypatch, lambda aims, seed: FrontProbabilityPruner(aims, seed, min_probability=1.0, n_startup_trials=4)
+    )
+    search = open_search(question(SPACE, trials=9, pruner="front-probability", sampler="random"), ledger)
     warm = [design.architecture.digest for design in search._warm]
     begun = [search.ask().architecture.digest for _ in range(len(warm))]
     assert begun == warm != []
@@ -170,25 +174,29 @@ def test_what_a_stopped_trial_teaches_is_the_same_when_the_search_is_opened_agai
     search = run(SPACE, trials=24, ledger=ledger, **asked)
     again = open_search(search.record, ledger)
     taught = [
-        {t.params["stage1.width"]: t.user_attrs[REACHED] for t in s._study.get_trials() if REACHED in t.user_attrs}
+        {
+            t.params["stage1.width"]: t.user_attrs[PRUNED_VALUES]
+            for t in s._study.get_trials()
+            if PRUNED_VALUES in t.user_attrs
+        }
         for s in (search, again)
     ]
     assert taught[0] == taught[1] != {}
-    assert again._watch.seen == search._watch.seen
-    assert {len(signs) for seen in again._watch.seen.values() for signs in seen.signs.values()} == {1}
+    assert again._watch.trials == search._watch.trials
+    assert {len(signs) for seen in again._watch.trials.values() for signs in seen.indicators.values()} == {1}
     choices = {trial.number: trial.choices for trial in of(ledger)}
-    assert all(seen.answers == choices[number] for number, seen in again._watch.seen.items())
-    assert {len(seen.features) for seen in again._watch.seen.values()} == {1}  # the parameters
+    assert all(seen.choices == choices[number] for number, seen in again._watch.trials.items())
+    assert {len(seen.features) for seen in again._watch.trials.values()} == {1}  # the parameters
     assert again.audit() == search.audit()
 
 
 def test_a_search_that_was_cut_goes_on_as_if_it_had_not_been(ledger):
-    def watch(search, plan):
+    def watch(search, context):
         def event(kind, number):
             if kind == "report" and number in (3, 13):
-                plan.stop.set()
+                context.stop.set()
 
-        plan.event = event
+        context.on_event = event
 
     asked = {**PRUNED, "sampler": "known-cost"}
     run(SPACE, trials=20, name="whole", ledger=ledger, **asked)
@@ -211,7 +219,7 @@ def test_some_that_would_be_stopped_go_on_and_are_counted(ledger, generous):
     assert {trial.state for trial in spared} == {"complete"}
     assert all(1 <= trial.spared < 6 for trial in spared)
     found = search.audit()
-    assert (found.spared, found.reached) == (len(spared), 0)
+    assert (found.spared, found.spared_on_front) == (len(spared), 0)
     assert open_search(search.record, ledger).audit() == found
 
 
@@ -226,7 +234,7 @@ def test_a_trial_started_again_forgets_what_it_had_shown(ledger, generous):
     assert ledger.trial(again.record.id, trial.number).spared == 2  # it may go on from a checkpoint
     again.report(trial, Report(1, {"accuracy": 0.46}))
     assert ledger.trial(again.record.id, trial.number).spared is None
-    assert again._watch.seen[trial.number].reached == {1: (0.46,)}
+    assert again._watch.trials[trial.number].curve == {1: (0.46,)}
 
 
 def test_a_report_of_the_last_epoch_stops_nobody(ledger):
@@ -239,7 +247,7 @@ def test_a_report_of_the_last_epoch_stops_nobody(ledger):
 
 
 def test_a_number_that_is_not_finite_fails_the_trial_and_is_forgotten_by_the_pruner(ledger):
-    search = open_search(question(SPACE, trials=3, pruner="moasha"), ledger)
+    search = open_search(question(SPACE, trials=3, pruner="front-probability"), ledger)
     trial = search.ask()
     search.report(trial, Report(1, {"accuracy": 0.4}))
     assert search.report(trial, Report(2, {"accuracy": math.nan})) == "stop"
@@ -249,12 +257,12 @@ def test_a_number_that_is_not_finite_fails_the_trial_and_is_forgotten_by_the_pru
 
 def test_a_search_goes_on_with_its_pruner_only(ledger):
     run(SPACE, trials=2, ledger=ledger, **PRUNED)
-    with pytest.raises(LedgerError, match=r"pruner moasha \(asked: none\)"):
+    with pytest.raises(LedgerError, match=r"pruner front-probability \(asked: none\)"):
         run(SPACE, trials=2, ledger=ledger, **{**PRUNED, "pruner": "none"})
 
 
 def test_an_unknown_pruner_writes_nothing(tmp_path, capsys):
-    with pytest.raises(UnknownName, match="pruner must be one of none, moasha; got 'median'"):
+    with pytest.raises(UnknownName, match="pruner must be one of none, front-probability; got 'median'"):
         run(
             SPACE,
             trials=2,
@@ -263,9 +271,10 @@ def test_an_unknown_pruner_writes_nothing(tmp_path, capsys):
             evaluate=scored(),
             pruner="median",
         )
-    assert cli.run(["run", "digits", "--pruner", "mosha", "--db", f"sqlite:///{tmp_path}/x.db"]) == 2
+    assert cli.run(["run", "digits", "--pruner", "front-probabilty", "--db", f"sqlite:///{tmp_path}/x.db"]) == 2
     said = capsys.readouterr().err
-    assert said == "hybrid-search: pruner must be one of none, moasha; got 'mosha'. Did you mean 'moasha'?\n"
+    assert said.startswith("hybrid-search: pruner must be one of none, front-probability; got 'front-probabilty'. ")
+    assert said.endswith("Did you mean 'front-probability'?\n")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -279,4 +288,4 @@ def test_the_command_line_says_what_was_stopped_and_what_it_may_have_cost(ledger
     assert f"{count} pruned" in said
     assert f"pruning stopped {count} of 28 trials and saved {saved} of 168 epochs" in said
     assert "rank correlation with the full budget, by epoch: 1: 1.00" in said
-    assert "that would have been stopped and went on, 0 reached the front: 0 % (95 % interval 0 to" in said
+    assert "share of wrong stops: 0 of" in said

@@ -30,11 +30,17 @@ from hybrid_search.ledger.weights import WeightsFolder
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import fitted, total_cost
 from hybrid_search.objectives import objectives
-from hybrid_search.pareto import FROZEN, RunningFront, front_box, hypervolume, pareto_front, reference_point
-from hybrid_search.pruners import SIGNS, Audit, Watch, make_pruner
+from hybrid_search.pareto import (
+    REFERENCE_TRIALS,
+    RunningFront,
+    front_reference,
+    hypervolume,
+    pareto_front,
+    reference_point,
+)
+from hybrid_search.pruners import INDICATORS, Audit, PrunerState, make_pruner
 from hybrid_search.records import NOT_IN_DIGEST, RETRIES, Report, SearchRecord, Settings, TrialRecord
-from hybrid_search.samplers import Facts, KnownCostSampler, make_known_cost, make_sampler
-from hybrid_search.samplers.known_cost.sampler import REACHED
+from hybrid_search.samplers import PRUNED_VALUES, Facts, KnownCostSampler, make_known_cost, make_sampler
 from hybrid_search.search.stop_rules import NEXT, Stopping
 from hybrid_search.search.trial import Outcome, Progress, Trial
 from hybrid_search.spaces.budget import budget_excess, reference_costs
@@ -82,7 +88,7 @@ class Search:
         self._worst = reference_costs(record)
         self._digests: dict[str, int] = {}  # digest of a completed trial -> its number
         self._states: dict[int, str] = {}  # of ended trials, by number
-        self._watch = Watch(make_pruner(record.pruner, self.objectives, record.seed), self.objectives)
+        self._watch = PrunerState(make_pruner(record.pruner, self.objectives, record.seed), self.objectives)
         self._recipes: dict[str, tuple[tuple[str, Any], ...]] = {}  # digest -> the recipe it was tried with
         self._failures: dict[int, Counter[str]] = defaultdict(Counter)  # trial -> its failed attempts by kind
         self._asked: dict[int, optuna.trial.Trial] = {}
@@ -136,7 +142,7 @@ class Search:
                 self._remember(study, record.choices, TrialState.COMPLETE, values=told)
             elif record.state == "stopped":
                 told = [float(record.facts.get(EXPECTED + name, "nan")) for name in self._watch.unknown]
-                self._remember(study, record.choices, TrialState.PRUNED, user_attrs={REACHED: told})
+                self._remember(study, record.choices, TrialState.PRUNED, user_attrs={PRUNED_VALUES: told})
             else:
                 self._remember(study, record.choices, TrialState.FAIL)
         for proposal in gated[-HELD:]:
@@ -146,7 +152,7 @@ class Search:
             self._remember(study, proposal.choices, TrialState.PRUNED)
             if proposal.digest not in begun:
                 architecture, _ = self._answered(FixedChoices(proposal.choices))
-                self._watch.wait(proposal.digest, self.price(architecture), proposal.choices)
+                self._watch.add_design(proposal.digest, self.price(architecture), proposal.choices)
         return study
 
     def _count(self, points: Sequence[Point], digests: Mapping[int, str]) -> None:
@@ -192,15 +198,15 @@ class Search:
     def _watch_again(self, begun: Sequence[TrialRecord]) -> None:
         """Show the pruner what began before this driver did."""
         numbers = [trial.number for trial in begun]
-        curves = self.ledger.curves(self.record.id, {*self._watch.unknown, *SIGNS}, numbers)
+        curves = self.ledger.curves(self.record.id, {*self._watch.unknown, *INDICATORS}, numbers)
         for trial in begun:
             if trial.id not in curves:
                 continue
             prices = self.price(Architecture.from_dict(trial.architecture))
-            self._watch.begin(trial.number, trial.digest, prices, trial.choices)
+            self._watch.start(trial.number, trial.digest, prices, trial.choices)
             self._watch.restore(trial.number, curves[trial.id], trial.spared)
             if trial.state != "running":
-                self._watch.end(trial.number, trial.state, self._first.get(trial.number, trial.measurements))
+                self._watch.finish(trial.number, trial.state, self._first.get(trial.number, trial.measurements))
 
     def _before_training(self, held: int) -> Facts:
         """What a sampler may know of every design: its identity, its price, and whether the budget allows it."""
@@ -224,9 +230,9 @@ class Search:
             features=lambda choices: [math.log(found(choices)[1][name]) for name in prices if name not in names],
             canonical=lambda choices: found(choices)[0].digest,
             variant=recipe_of if self.record.tuned else None,
-            excess=lambda choices: self._closed(found(choices)[0]),
+            budget_excess=lambda choices: self._closed(found(choices)[0]),
             space=walk,
-            held=held,
+            n_existing=held,
         )
 
     def _closed(self, architecture: Architecture) -> float:
@@ -338,7 +344,7 @@ class Search:
                 architecture, settings = self._answered(asked)
                 digest = architecture.digest
                 self._limit(asked, self.excess(architecture))
-        self._watch.waiting.designs.pop(digest, None)
+        self._watch.deferred.designs.pop(digest, None)
         number = self._next
         trial_id = self.ledger.start_trial(
             self.record.id,
@@ -371,15 +377,15 @@ class Search:
         """This proposal where the pruner has hope for it; else it waits, and one that waited is asked again if there is
         hope for that, or one is needed (`must`); None where nothing is worth its first epoch yet."""
         digest = architecture.digest
-        self._watch.wait(digest, self.price(architecture), asked.params)
-        found = self._watch.pick(must=must)
+        self._watch.add_design(digest, self.price(architecture), asked.params)
+        found = self._watch.next_design(required=must)
         if found is not None and found.digest == digest:
             return asked
         self.ledger.add_proposal(self.record.id, Proposal(PASSED, digest, asked.params, 0.0))
         self._study.tell(asked, state=TrialState.PRUNED)
         if found is None:
             return None
-        self._study.enqueue_trial(dict(found.answers))
+        self._study.enqueue_trial(dict(found.choices))
         return self._study.ask()
 
     def _about(self, trial: Trial, **more: Any) -> dict[str, Mapping[str, Any]]:
@@ -482,14 +488,14 @@ class Search:
         if self.record.pruner == "none":
             return "keep"
         price = self.price(trial.architecture)
-        self._watch.begin(trial.number, trial.architecture.digest, price, trial.choices)
-        self._watch.show(trial.number, rung, measurements)
+        self._watch.start(trial.number, trial.architecture.digest, price, trial.choices)
+        self._watch.add_rung(trial.number, rung, measurements)
         verdict = "keep" if report.last else self._watch.judge(trial.number, rung)
         if verdict == "spare":
             self.ledger.spare_trial(trial.id, rung)
         if verdict != "stop":
             return "keep"
-        self.tell(trial, Outcome("stopped", expected=self._watch.expected(trial.number, rung)))
+        self.tell(trial, Outcome("stopped", expected=self._watch.expected_values(trial.number, rung)))
         return "stop"
 
     def state(self, trial: Trial) -> str:
@@ -521,10 +527,10 @@ class Search:
         self._counts["running"] -= 1
         self._counts[outcome.state] += 1
         self._states[trial.number] = outcome.state
-        self._watch.end(trial.number, outcome.state, numbers)
+        self._watch.finish(trial.number, outcome.state, numbers)
         if outcome.state == "stopped":
             expected = [float(outcome.expected.get(name, math.nan)) for name in self._watch.unknown]
-            asked.set_user_attr(REACHED, expected)
+            asked.set_user_attr(PRUNED_VALUES, expected)
             self._study.tell(asked, state=TrialState.PRUNED)
             return False
         if outcome.state == "failed":
@@ -569,7 +575,9 @@ class Search:
     def progress(self) -> Progress:
         """Counts, front size and hypervolume, from a reference that stands still: see `front.reference_point`."""
         reference = reference_point(
-            [self._row(values) for values in islice(self._values.values(), FROZEN)], self.objectives, self._worst
+            [self._row(values) for values in islice(self._values.values(), REFERENCE_TRIALS)],
+            self.objectives,
+            self._worst,
         )
         rows = [self._row(self._values[number]) for number in self.front()]  # the others add nothing
         best = None
@@ -577,7 +585,7 @@ class Search:
             pick = max if self.directions[0] == "maximize" else min
             best = pick(row[0] for row in rows)
         volume = hypervolume(rows, reference, self.directions) if rows else 0.0
-        counts, front, saved = dict(self._counts), len(self.front()), self._watch.saved()
+        counts, front, saved = dict(self._counts), len(self.front()), self._watch.saved_epochs()
         retried = sum(sum(kinds.values()) for kinds in self._failures.values())
         return Progress(
             counts,
@@ -588,7 +596,7 @@ class Search:
             volume,
             reference,
             best,
-            len(self._watch.waiting.designs),
+            len(self._watch.deferred.designs),
             saved,
             retried,
         )
@@ -601,9 +609,9 @@ class Search:
         """What the last NEXT completed trials added to the hypervolume between the ends of the front, and what the
         best NEXT designs still open are expected to add, as shares of it. Whoever proposes, known-cost judges."""
         rows = [self._row(self._first.get(number, values)) for number, values in self._values.items()]
-        reference = front_box(rows, self.directions)
+        reference = front_reference(rows, self.directions)
         now, before = (hypervolume(some, reference, self.directions) for some in (rows, rows[:-NEXT]))
-        return 1.0 - before / now, self._judge.expected_gain(self._study, NEXT)
+        return 1.0 - before / now, self._judge.remaining_improvement(self._study, NEXT)
 
     def saved(self) -> int:
         """How many designs of the space are networks that were trained already, under other answers: what a search
