@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hybrid_search.export.model_folder import export_trial, load_exported
 from support.fakes import tiny_space
 
 from hybrid_search import cli, data

@@ -41,7 +41,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hybrid_search.export.model_folder import export_trial
 
 from hybrid_search.export import export_trial
 from hybrid_search.ledger import Ledger, reads

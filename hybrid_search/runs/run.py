@@ -21,8 +21,9 @@ from hybrid_search.records import NOT_IN_DIGEST, TRAINED, Resources, SearchRecor
 from hybrid_search.runs.checkpoint_root import UNKEPT, checkpoints_of, root_of
 from hybrid_search.runs.evaluation_name import evaluation_name
 from hybrid_search.runs.leadership import leading
-from hybrid_search.search.search import Search, check_budget
+from hybrid_search.search.search import Search
 from hybrid_search.search.stop_rules import Stopping
+from hybrid_search.spaces.budget import check_budget
 from hybrid_search.spaces.recipe_tuning import tunable
 from hybrid_search.spaces.space import SearchSpace, load_space
 

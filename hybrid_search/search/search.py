@@ -24,11 +24,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState
 
 from hybrid_search._internal.event_log import LOG, about
-from hybrid_search.errors import LedgerError, SettingsError
+from hybrid_search.errors import LedgerError
 from hybrid_search.ledger import Ledger, Point, Proposal, reads, writes
 from hybrid_search.ledger.weights import WeightsFolder
 from hybrid_search.networks.architecture import Architecture
-from hybrid_search.networks.costs import cost, fitted, price
+from hybrid_search.networks.costs import fitted, total_cost
 from hybrid_search.objectives import objectives
 from hybrid_search.pareto import (
     REFERENCE_TRIALS,
@@ -43,7 +43,7 @@ from hybrid_search.records import NOT_IN_DIGEST, RETRIES, Report, SearchRecord, 
 from hybrid_search.samplers import PRUNED_VALUES, Facts, KnownCostSampler, make_known_cost, make_sampler
 from hybrid_search.search.stop_rules import NEXT, Stopping
 from hybrid_search.search.trial import Outcome, Progress, Trial
-from hybrid_search.spaces.budget import known_worst, over_budget
+from hybrid_search.spaces.budget import budget_excess, reference_costs
 from hybrid_search.spaces.choosers import Chooser, FixedChoices
 from hybrid_search.spaces.equivalence import ways_to_write
 from hybrid_search.spaces.known_designs import known_designs
@@ -85,7 +85,7 @@ class Search:
         self._values: dict[int, dict[str, float]] = {}  # completed trial -> its numbers, in the order of completion
         self._first: dict[int, Mapping[str, float]] = {}  # what a retrained trial measured in the search itself
         self._front = RunningFront(self.directions)
-        self._worst = known_worst(record)
+        self._worst = reference_costs(record)
         self._digests: dict[str, int] = {}  # digest of a completed trial -> its number
         self._states: dict[int, str] = {}  # of ended trials, by number
         self._watch = PrunerState(make_pruner(record.pruner, self.objectives, record.seed), self.objectives)
@@ -440,11 +440,11 @@ class Search:
 
     def excess(self, architecture: Architecture) -> float:
         """How far over the budget an architecture is, as a share of it; 0 or less is within."""
-        return over_budget(self.record, architecture)
+        return budget_excess(self.record, architecture)
 
     def price(self, architecture: Architecture) -> dict[str, float]:
         """What is known before training: FLOPs (2 x MACs) and parameters."""
-        flops, params = price(architecture, self.record.input_size, self.record.classes)
+        flops, params = total_cost(architecture, self.record.input_size, self.record.classes)
         return {"flops": float(flops), "params": float(params)}
 
     # -- report and tell --
@@ -654,39 +654,3 @@ def _number(
     found: Callable[[Mapping[str, Any]], tuple[Architecture, dict[str, float]]], name: str, choices: Mapping[str, Any]
 ) -> float:
     return found(choices)[1][name]
-
-
-def check_budget(space: SearchSpace, record: SearchRecord) -> None:
-    """Raise UserError unless every stem of the space fits the images and some design fits the budget.
-
-    The message names the smallest cost there is.
-    """
-    for stem in space.form.stem:
-        first = space.choose(FixedChoices({"stem": stem}))
-        cost(first, record.input_size, record.classes)  # raises where the stem cannot take such images
-    bounds = {"flops": record.max_flops, "params": record.max_params}
-    for name, bound in bounds.items():
-        if bound is None:
-            continue
-
-        def price(architecture: Architecture, name: str = name) -> float:
-            fit = fitted(architecture, record.input_size)
-            return float(getattr(cost(fit, record.input_size, record.classes), name))
-
-        least = price(space.extreme(price)[0])
-        if bound < least:
-            raise SettingsError(
-                f"--max-{name} must leave at least one design of {space.name}, whose smallest has {least:,.0f} {name}; "
-                f"got {bound:,.0f}."
-            )
-    if None not in bounds.values():
-
-        def excess(architecture: Architecture) -> float:
-            found = cost(fitted(architecture, record.input_size), record.input_size, record.classes)
-            return max(float(getattr(found, name)) / (bound or 1.0) for name, bound in bounds.items())
-
-        if excess(space.extreme(excess)[0]) > 1:
-            raise SettingsError(
-                f"--max-flops and --max-params must leave at least one design of {space.name} together; got "
-                f"{record.max_flops:,.0f} and {record.max_params:,.0f}, which no design meets both."
-            )
