@@ -24,7 +24,7 @@ from hybrid_search.cli.printing import (
 from hybrid_search.cli.run import KINDS, SIGNALS, amounts, held_signals, stoppable
 
 if TYPE_CHECKING:
-    from hybrid_search.engines.driver import Plan
+    from hybrid_search.engines.driver import RunContext
     from hybrid_search.search.confirmation import Confirmation
 
 
@@ -79,9 +79,9 @@ def confirm(
     # What Ray prints of its own accord goes to stderr: stdout is for the table.
     with redirect_stdout(sys.stderr), stoppable() as stopped, _bar(quiet, log_level) as (watch, notice):
 
-        def begin(confirmation: "Confirmation", plan: "Plan") -> None:
-            watch(confirmation, plan)
-            stopped.plan = plan
+        def begin(confirmation: "Confirmation", context: "RunContext") -> None:
+            watch(confirmation, context)
+            stopped.context = context
 
         confirmation = confirm_front(
             name,
@@ -119,7 +119,7 @@ def confirm(
 @contextmanager
 def _bar(
     quiet: bool, log_level: str | None
-) -> Iterator[tuple[Callable[["Confirmation", "Plan"], None], Callable[[str], None]]]:
+) -> Iterator[tuple[Callable[["Confirmation", "RunContext"], None], Callable[[str], None]]]:
     """A progress bar on stderr: retrainings, trials in doubt, time; plain lines where stderr is no terminal.
 
     What watches the confirmation, and what tells the user a line beside the bar; `quiet` leaves out how it goes, not
@@ -132,14 +132,14 @@ def _bar(
 
         tell = nothing if quiet else notice
 
-        def watch(confirmation: "Confirmation", plan: "Plan") -> None:
+        def watch(confirmation: "Confirmation", context: "RunContext") -> None:
             tell(_opening(confirmation))
             task = bar.add_task("retrained", total=confirmation.budget, completed=confirmation.done, state="")
             put_back = held_signals()
 
             def event(kind: str, number: int) -> None:
                 put_back()
-                if kind not in ("complete", "failed", "again"):
+                if kind not in ("complete", "failed", "retry"):
                     return
                 state = _state(confirmation)
                 bar.update(task, completed=confirmation.done, state=state)
@@ -150,7 +150,7 @@ def _bar(
                     begun = KINDS.get(kind, f"again {kind}")
                     tell(f"trial {number} {begun}: {confirmation.done}{of}, {state}{why}")
 
-            plan.event = event
+            context.on_event = event
 
         yield watch, notice
 
@@ -188,7 +188,7 @@ def _closing(
     tell(f"\n{confirmation.done} retrainings; {'; '.join(changes) or 'the front has the members that it had'}")
     for failure in confirmation.failures:
         tell(f"trial {failure.number} failed with seed {failure.seed} ({failure.kind}: {_reason(failure.text)})")
-    tail = f" --db {quote(confirmation.ledger.typed)}" if db else ""
+    tail = f" --db {quote(confirmation.ledger.command_url)}" if db else ""
     again = f"  {called()} confirm {quote(name)} --seeds {confirmation.seeds}"
     doubtful = confirmation.doubtful()
     if doubtful == []:
@@ -196,7 +196,9 @@ def _closing(
     elif not stopped:
         which = "no trial has two fresh seeds" if doubtful is None else f"{_listed(doubtful)} may or may not be on it"
         tell(f"the front is not settled yet ({which})")
-    openings = confirmation.ledger.openings(confirmation.record.id)
+    from hybrid_search.ledger import reads
+
+    openings = confirmation.ledger.read(reads.openings, confirmation.record.id)
     if openings:
         last = openings[-1]
         times = "once" if len(openings) == 1 else f"{len(openings)} times"
