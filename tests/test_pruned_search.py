@@ -14,8 +14,10 @@ from hybrid_search.networks.architecture import Architecture
 from hybrid_search.pareto import pareto_front
 from hybrid_search.pruners import PRUNERS, Moasha
 from hybrid_search.records import Evaluation, Resources
-from hybrid_search.runs.run import open_search, question, run
+from hybrid_search.runs.run import run
 from hybrid_search.samplers.known_cost.sampler import REACHED
+from hybrid_search.search.opening import open_search
+from hybrid_search.search.spec import SearchSpec
 
 SPACE = wide_space()
 PRUNED = {"pruner": "moasha", "sampler": "random", "resources": Resources("local"), "evaluate": graded()}
@@ -55,7 +57,7 @@ def test_a_stopped_trial_says_what_it_was_expected_to_end_with(ended):
     assert len(stopped) == search.progress().counts["stopped"] > 2
     for trial in stopped:
         assert float(trial.facts["expected accuracy"]) == pytest.approx(score(trial), abs=0.08)
-    assert search.progress().saved == sum(6 - trial.rung for trial in stopped)
+    assert search.progress().saved_epochs == sum(6 - trial.rung for trial in stopped)
 
 
 def test_a_design_passed_over_waits_and_begins_when_nothing_better_is_left(ended):
@@ -64,20 +66,20 @@ def test_a_design_passed_over_waits_and_begins_when_nothing_better_is_left(ended
     passed = [proposal.digest for proposal in proposals if proposal.reason == "passed over"]
     assert len(set(passed)) > 3
     assert set(passed) <= {trial.digest for trial in trials}  # in the end, all of this small space
-    assert search.progress().passed == 0
+    assert search.progress().deferred == 0
     assert search.progress().duplicates == sum(proposal.reason == "duplicate" for proposal in proposals)
 
 
 def test_designs_that_wait_are_the_same_when_the_search_is_opened_again(ledger):
     search = run(SPACE, trials=14, ledger=ledger, **PRUNED)
-    again = open_search(search.record, ledger)
-    assert list(again._watch.waiting.designs.items()) == list(search._watch.waiting.designs.items()) != []
-    assert again.progress().passed == search.progress().passed == len(search._watch.waiting.designs)
+    again = open_search(search.spec, ledger)
+    assert list(again.pruner.waiting.designs.items()) == list(search.pruner.waiting.designs.items()) != []
+    assert again.progress().deferred == search.progress().deferred == len(search.pruner.waiting.designs)
     begun = {trial.digest for trial in of(ledger)}
-    assert not begun & set(search._watch.waiting.designs)
+    assert not begun & set(search.pruner.waiting.designs)
     lines = search.audit().lines()
     assert lines[-1].startswith(
-        f"passed over {len(search._watch.waiting.designs)} designs before their first epoch, of which "
+        f"passed over {len(search.pruner.waiting.designs)} designs before their first epoch, of which "
     )
 
 
@@ -99,18 +101,18 @@ def hopeless(monkeypatch):
 
 
 def opened(ledger, **more):
-    asked = {"trials": 20, "pruner": "moasha", "sampler": "random", "warm_start": False, **more}
-    return open_search(question("digits", **asked), ledger)
+    asked = {"trials": 20, "pruner": "moasha", "sampler": "random", "known_designs": False, **more}
+    return open_search(SearchSpec.create("digits", **asked), ledger)
 
 
 def test_after_ten_proposals_without_hope_one_of_them_begins(ledger, hopeless, monkeypatch):
     search = opened(ledger)
-    monkeypatch.setattr(search, "_unseen", lambda: pytest.fail("the sampler's own proposals are enough"))
+    monkeypatch.setattr(search._starter, "_unseen", lambda: pytest.fail("the sampler's own proposals are enough"))
     begun = [search.ask().architecture.digest for _ in range(3)]
     proposed = {proposal.digest for proposal in ledger.proposals(search.record.id)}
     assert len(set(begun)) == 3
     assert len(proposed | set(begun)) == 30
-    assert search.progress().passed == 27
+    assert search.progress().deferred == 27
 
 
 def test_a_design_that_waited_and_failed_waits_no_longer_when_the_search_is_opened_again(ledger, hopeless):
@@ -120,14 +122,14 @@ def test_a_design_that_waited_and_failed_waits_no_longer_when_the_search_is_open
         search.fail(trial, "bug", "it broke")
     waited = {proposal.digest for proposal in ledger.proposals(search.record.id)}
     assert waited & {trial.architecture.digest for trial in trials}
-    assert list(opened(ledger)._watch.waiting.designs) == list(search._watch.waiting.designs)
+    assert list(opened(ledger).pruner.waiting.designs) == list(search.pruner.waiting.designs)
 
 
 def test_a_waiting_design_keeps_the_recipe_it_was_proposed_with(ledger, hopeless):
     search = opened(ledger, tune_recipe=True)
     for _ in range(3):
         search.ask()
-    assert opened(ledger, tune_recipe=True)._watch.waiting.designs == search._watch.waiting.designs
+    assert opened(ledger, tune_recipe=True).pruner.waiting.designs == search.pruner.waiting.designs
 
 
 @pytest.mark.parametrize("pruner", ["none", "moasha"])
@@ -146,16 +148,16 @@ def test_a_sampler_that_reads_the_budget_is_told_of_every_trial_how_far_within_i
 
 def test_known_designs_are_tried_whatever_hope_there_is_for_them(ledger, monkeypatch):
     monkeypatch.setitem(PRUNERS, "moasha", lambda aims, seed: Moasha(aims, seed, hope=1.0, first=4))
-    search = open_search(question(SPACE, trials=9, pruner="moasha", sampler="random"), ledger)
-    warm = [design.architecture.digest for design in search._warm]
+    search = open_search(SearchSpec.create(SPACE, trials=9, pruner="moasha", sampler="random"), ledger)
+    warm = [design.architecture.digest for design in search._starter.known_designs]
     begun = [search.ask().architecture.digest for _ in range(len(warm))]
     assert begun == warm != []
 
 
 def test_no_network_of_the_front_is_stopped(ended):
     search, trials = ended
-    rows = [[score(t), search.price(Architecture.from_dict(t.architecture))["flops"]] for t in trials]
-    assert {trials[i].state for i in pareto_front(rows, search.directions)} == {"complete"}
+    rows = [[score(t), search.spec.cost(Architecture.from_dict(t.architecture))["flops"]] for t in trials]
+    assert {trials[i].state for i in pareto_front(rows, search.spec.directions)} == {"complete"}
 
 
 def test_a_search_without_a_pruner_stops_nothing(ledger):
@@ -168,17 +170,21 @@ def test_a_search_without_a_pruner_stops_nothing(ledger):
 def test_what_a_stopped_trial_teaches_is_the_same_when_the_search_is_opened_again(ledger, sampler):
     asked = {**PRUNED, "sampler": sampler}
     search = run(SPACE, trials=24, ledger=ledger, **asked)
-    again = open_search(search.record, ledger)
+    again = open_search(search.spec, ledger)
     taught = [
-        {t.params["stage1.width"]: t.user_attrs[REACHED] for t in s._study.get_trials() if REACHED in t.user_attrs}
+        {
+            t.params["stage1.width"]: t.user_attrs[REACHED]
+            for t in s.proposer.study.get_trials()
+            if REACHED in t.user_attrs
+        }
         for s in (search, again)
     ]
     assert taught[0] == taught[1] != {}
-    assert again._watch.seen == search._watch.seen
-    assert {len(signs) for seen in again._watch.seen.values() for signs in seen.signs.values()} == {1}
+    assert again.pruner.seen == search.pruner.seen
+    assert {len(signs) for seen in again.pruner.seen.values() for signs in seen.signs.values()} == {1}
     choices = {trial.number: trial.choices for trial in of(ledger)}
-    assert all(seen.answers == choices[number] for number, seen in again._watch.seen.items())
-    assert {len(seen.features) for seen in again._watch.seen.values()} == {1}  # the parameters
+    assert all(seen.answers == choices[number] for number, seen in again.pruner.seen.items())
+    assert {len(seen.features) for seen in again.pruner.seen.values()} == {1}  # the parameters
     assert again.audit() == search.audit()
 
 
@@ -212,12 +218,12 @@ def test_some_that_would_be_stopped_go_on_and_are_counted(ledger, generous):
     assert all(1 <= trial.spared < 6 for trial in spared)
     found = search.audit()
     assert (found.spared, found.reached) == (len(spared), 0)
-    assert open_search(search.record, ledger).audit() == found
+    assert open_search(search.spec, ledger).audit() == found
 
 
 def test_a_trial_started_again_forgets_what_it_had_shown(ledger, generous):
     search = run(SPACE, trials=14, ledger=ledger, **PRUNED)
-    again = open_search(search.record, ledger)
+    again = open_search(search.spec, ledger)
     trial = again.ask()
     again.report(trial, 1, {"accuracy": 0.47})
     again.report(trial, 2, {"accuracy": 0.71})
@@ -226,7 +232,7 @@ def test_a_trial_started_again_forgets_what_it_had_shown(ledger, generous):
     assert ledger.trial(again.record.id, trial.number).spared == 2  # it may go on from a checkpoint
     again.report(trial, 1, {"accuracy": 0.46})
     assert ledger.trial(again.record.id, trial.number).spared is None
-    assert again._watch.seen[trial.number].reached == {1: (0.46,)}
+    assert again.pruner.seen[trial.number].reached == {1: (0.46,)}
 
 
 def test_a_report_of_the_last_epoch_stops_nobody(ledger):
@@ -239,7 +245,7 @@ def test_a_report_of_the_last_epoch_stops_nobody(ledger):
 
 
 def test_a_number_that_is_not_finite_fails_the_trial_and_is_forgotten_by_the_pruner(ledger):
-    search = open_search(question(SPACE, trials=3, pruner="moasha"), ledger)
+    search = open_search(SearchSpec.create(SPACE, trials=3, pruner="moasha"), ledger)
     trial = search.ask()
     search.report(trial, 1, {"accuracy": 0.4})
     assert search.report(trial, 2, {"accuracy": math.nan}) == "stop"
@@ -249,7 +255,7 @@ def test_a_number_that_is_not_finite_fails_the_trial_and_is_forgotten_by_the_pru
 
 def test_a_search_goes_on_with_its_pruner_only(ledger):
     run(SPACE, trials=2, ledger=ledger, **PRUNED)
-    with pytest.raises(LedgerError, match=r"pruner moasha \(asked: none\)"):
+    with pytest.raises(LedgerError, match=r"pruner is moasha \(got none\)"):
         run(SPACE, trials=2, ledger=ledger, **{**PRUNED, "pruner": "none"})
 
 
@@ -271,7 +277,7 @@ def test_an_unknown_pruner_writes_nothing(tmp_path, capsys):
 
 def test_the_command_line_says_what_was_stopped_and_what_it_may_have_cost(ledger, capsys, generous):
     search = run(SPACE, trials=28, ledger=ledger, **PRUNED)
-    count, saved = search.progress().counts["stopped"], search.progress().saved
+    count, saved = search.progress().counts["stopped"], search.progress().saved_epochs
     assert f"{count} pruned" in _state(search)
     assert f"{saved} epochs saved" in _state(search)
     _closing(search, Format.json, None, stopped=False, tell=say)

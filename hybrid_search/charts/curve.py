@@ -25,7 +25,9 @@ class CurveNumbers:
     @property
     def objective(self) -> Objective:
         """How the measurement is labelled; a name that no objective has is its own label."""
-        return OBJECTIVES.get(self.measurement, Objective(self.measurement, "maximize", self.measurement, "", False))
+        return OBJECTIVES.usable().get(
+            self.measurement, Objective(self.measurement, "maximize", self.measurement, "", False)
+        )
 
 
 def curve_numbers(rungs: Mapping[int, Rungs], measurement: str | None = None) -> CurveNumbers:

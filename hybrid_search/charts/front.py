@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Not an objective: the horizontal axis of a search with one objective.
 TRIAL = Objective("trial", "minimize", "trial", "", known=True)
-AXES: dict[str, Objective] = {**OBJECTIVES, "trial": TRIAL}
+AXES: dict[str, Objective] = {**OBJECTIVES.usable(), "trial": TRIAL}
 LOGARITHMIC = ("flops", "params", "train_seconds", "latency_ms")
 COLOURS = ("mix", "trial")  # and `stage:0`, `stage:1`, ...
 

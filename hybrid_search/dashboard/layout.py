@@ -117,7 +117,7 @@ def _front() -> html.Section:
             html.Div(
                 [
                     _labelled("x axis", dcc.Dropdown(_axis_options(list(AXES.values())), id="x", **closed)),
-                    _labelled("y axis", dcc.Dropdown(_axis_options(list(OBJECTIVES.values())), id="y", **closed)),
+                    _labelled("y axis", dcc.Dropdown(_axis_options([*OBJECTIVES.usable().values()]), id="y", **closed)),
                     _labelled("Colour", dcc.Dropdown(colour_options(4), "mix", id="colour", **closed)),
                     log,
                 ],

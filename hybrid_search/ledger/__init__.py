@@ -44,7 +44,7 @@ from hybrid_search.ledger.tables import (
     SearchRow,
     TrialRow,
 )
-from hybrid_search.objectives import OBJECTIVES
+from hybrid_search.objectives import OBJECTIVES, from_json, to_json
 from hybrid_search.records import SearchRecord, Settings, State, TrialRecord
 
 __all__ = ["FailedAttempt", "Kept", "Lease", "Ledger", "Opening", "Point", "Proposal", "Repeats"]
@@ -139,7 +139,7 @@ class Ledger:
         values = {
             "name": search.name,
             "space": dict(search.space),
-            "objectives": list(search.objectives),
+            "objectives": to_json(search.objectives, search.own_objectives),
             "settings": search.settings.to_dict(),
             "sampler": search.sampler,
             "seed": search.seed,
@@ -151,7 +151,7 @@ class Ledger:
             "evaluation": search.evaluation,
             "pruner": search.pruner,
             "tuned": list(search.tuned),
-            "warm_start": search.warm_start,
+            "warm_start": search.known_designs,
             "uid": uuid4().hex,
             "created": datetime.now(UTC),
         }
@@ -702,8 +702,10 @@ def _search(row: Row[Any]) -> SearchRecord:
     fields = dict(row._mapping)
     for name in ("driver", "driver_until"):
         del fields[name]
-    for name in ("objectives", "input_size", "tuned"):
+    for name in ("input_size", "tuned"):
         fields[name] = tuple(fields[name])
+    fields["objectives"], fields["own_objectives"] = from_json(fields["objectives"])
+    fields["known_designs"] = fields.pop("warm_start")
     fields["settings"] = Settings.from_dict(fields["settings"])
     return SearchRecord(**fields)
 

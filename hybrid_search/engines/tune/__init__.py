@@ -7,12 +7,14 @@ With callbacks (Weights & Biases, MLflow, TensorBoard) and a storage of your own
     from ray import tune
     from hybrid_search import Ledger, load_space
     from hybrid_search.engines.driver import Plan
-    from hybrid_search.runs.run import led_search, question
+    from hybrid_search.runs.run import lead_search
+    from hybrid_search.search.spec import SearchSpec
     from hybrid_search.engines.tune import TuneScheduler, TuneSearcher, trainable
     from hybrid_search.training.evaluate import evaluate
 
     plan = Plan(evaluate)
-    with led_search(question(load_space("digits"), trials=50), Ledger(), plan) as search:  # one driver at a time
+    spec = SearchSpec.create(load_space("digits"), trials=50)
+    with lead_search(spec, Ledger(), plan) as search:  # one driver at a time
         searcher = TuneSearcher(search, plan)
         tuner = tune.Tuner(
             tune.with_resources(trainable(evaluate, searcher), {"cpu": 1}),
