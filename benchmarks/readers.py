@@ -22,7 +22,7 @@ from typing import Any
 
 from hybrid_search import Ledger, Search, load_space, run
 from hybrid_search.dashboard.layout import REFRESH_MS
-from hybrid_search.dashboard.snapshot import Watch
+from hybrid_search.dashboard.snapshot import Snapshot
 from hybrid_search.engines.driver import Plan
 from hybrid_search.records import Resources
 
@@ -72,17 +72,17 @@ def read(url: str, folder: Path) -> None:
     """Ten readers until there is a file `stop`; prints how often they read, what they saw last, and their errors."""
 
     def reader(_number: int) -> tuple[int, int, Counter[str]]:
-        looks, seen, errors, watch = 0, 0, Counter[str](), Watch(url)
+        looks, seen, errors, snapshot = 0, 0, Counter[str](), Snapshot(url)
         while not (folder / STOP).exists():
             try:
-                for search in watch.searches():
-                    seen = watch.view(search).counts["complete"]
-                    watch.hypervolume(search)
+                for search in snapshot.searches():
+                    seen = snapshot.view(search).counts["complete"]
+                    snapshot.hypervolume(search)
                 looks += 1
             except Exception as error:
                 errors[f"{type(error).__name__}: {error}"] += 1
             time.sleep(REFRESH_MS / 1000)
-        watch.close()
+        snapshot.close()
         return looks, seen, errors
 
     with ThreadPoolExecutor(READERS) as pool:

@@ -1,7 +1,7 @@
-"""Where a training step's time goes: `python benchmarks/training.py [digits fashion-mnist ...]`.
+"""Measure the time of a training epoch: `python benchmarks/training.py [digits fashion-mnist ...]`.
 
-For each data set and three designs of its space (all convolution, a hybrid, all attention): seconds of an epoch, the
-share that picking, normalising and augmenting images took, and validation accuracy after the epochs trained.
+Three designs are trained for each data set: all convolution, a hybrid, all attention. The table shows seconds of an
+epoch, the share of selecting, normalising and augmenting images, and the validation accuracy at the end.
 """
 
 import sys
@@ -10,7 +10,8 @@ from statistics import median
 from hybrid_search import build_model, load_space
 from hybrid_search.data import load
 from hybrid_search.spaces.choosers import FixedChoices
-from hybrid_search.training.loop import Trainer, seed_for, steady
+from hybrid_search.training.loop import Trainer
+from hybrid_search.training.recipe import reproducible, seed_for
 
 EPOCHS = 2
 ATTEND = {f"stage{i}.operator": "local_attention" for i in (1, 2, 3)}
@@ -30,7 +31,7 @@ def main(names: list[str]) -> None:
             dataset = load(settings)
             for design, answers in DESIGNS.items():
                 architecture = space.choose(FixedChoices(answers))
-                with steady("cpu", 1, seed_for("weights", 0)):
+                with reproducible("cpu", 1, seed_for("weights", 0)):
                     model = build_model(architecture, dataset.input_size[0], len(dataset.classes))
                 epochs = list(Trainer(model, dataset, settings).run())
                 seconds, share = median(e.seconds for e in epochs), median(e.data_share for e in epochs)

@@ -172,23 +172,36 @@ class Resources:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """One report of a worker: the numbers after `rung` of `rungs` epochs.
+class Failure:
+    """Why an attempt at a trial failed: a kind that decides about retries, and a text for people."""
 
-    `facts` says what makes the number a result (device, versions, commit, data fingerprint, kernel); `weights` are the
-    trained weights as safetensors bytes, given with the last rung only.
+    kind: str  # one of RETRIES
+    text: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of one rung of one trial, from the evaluation in a worker to the ledger.
+
+    Attributes:
+        rung: the number of rungs that are complete; the package's own training has one rung per epoch.
+        measurements: the numbers after this rung, by name.
+        facts: what makes the numbers a result: device, versions, commit, data fingerprint, kernel.
+        last: whether the evaluation is complete.
+        weights: the trained weights as safetensors bytes, in the last report only. On its way to the driver, an engine
+            may carry a reference instead.
+        failure: why the attempt failed; None if it did not.
+
+    Example:
+        >>> yield Report(rung=8, measurements={"accuracy": 0.97}, last=True)
     """
 
     rung: int
-    rungs: int
     measurements: Mapping[str, float]
     facts: Mapping[str, str] = field(default_factory=dict)
-    weights: bytes | None = None
-
-    @property
-    def last(self) -> bool:
-        """Whether the evaluation is complete."""
-        return self.rung >= self.rungs
+    last: bool = False
+    weights: Any = None
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True)

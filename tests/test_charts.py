@@ -19,7 +19,7 @@ from hybrid_search.charts import (
     curve_figure,
     curve_numbers,
     design_numbers,
-    diagram,
+    diagram_svg,
     differences,
     front_figure,
     front_numbers,
@@ -33,7 +33,7 @@ from hybrid_search.errors import UnknownName
 from hybrid_search.ledger import Ledger, Point
 from hybrid_search.networks.costs import cost
 from hybrid_search.networks.references import DESIGNS, reference
-from hybrid_search.objectives import OBJECTIVES
+from hybrid_search.objectives import OBJECTIVES, objectives
 from hybrid_search.pareto import hypervolume, pareto_front
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -72,7 +72,7 @@ def test_a_completed_trial_without_a_finite_number_is_missing_and_on_no_front():
     points = [point(0, accuracy=math.nan, flops=1.0), point(1, flops=1.0), point(2, accuracy=0.5, flops=math.inf)]
     numbers = front_numbers(points, ("accuracy", "flops"), "flops", "accuracy")
     assert (numbers.front, numbers.dominated, numbers.missing) == ((), (), 3)
-    assert front_of(points, ("accuracy", "flops")) == set()
+    assert front_of(points, objectives(("accuracy", "flops"))) == set()
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_hover_text_escapes_names_and_designs():
         [point(0, accuracy=0.5, flops=10.0)], ("accuracy", "flops"), "flops", "accuracy", operators={0: (EVIL,)}
     )
     for designs in (None, {0: f"stem | {EVIL}"}):
-        text = front_figure(numbers, LIGHT, objectives=("accuracy", "flops"), designs=designs).to_json()
+        text = front_figure(numbers, LIGHT, designs=designs).to_json()
         assert "<img" not in text
         assert "&lt;img" in text or "\\u0026lt;img" in text or "&lt;img" in json.dumps(json.loads(text))
 
@@ -132,7 +132,7 @@ def test_shape_tells_the_mix_whatever_colour_tells(colour):
 
 
 def test_the_mix_of_operators_is_told_by_colours_and_shapes_that_differ():
-    assert mix_of(("conv", "conv")) is MIXES["conv"]
+    assert mix_of(("conv", "conv")) is MIXES["convolution"]
     assert mix_of(("conv", "local_attention")) is MIXES["hybrid"]
     assert mix_of(("local_attention",)) is MIXES["attention"]
     assert mix_of(()) is MIXES["unknown"]
@@ -197,7 +197,7 @@ def test_the_parts_of_every_named_design_sum_to_its_cost(name):
 
 @pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
 def test_a_diagram_is_one_well_formed_svg_that_fetches_nothing(theme):
-    svg = diagram(design_numbers(reference("hybrid-50-CCAA").to_dict(), (3, 224, 224), 1000), theme, frozenset({1}))
+    svg = diagram_svg(design_numbers(reference("hybrid-50-CCAA").to_dict(), (3, 224, 224), 1000), theme, frozenset({1}))
     root = ElementTree.fromstring(svg)
     assert root.tag.endswith("svg")
     assert "local attention" in svg
@@ -211,8 +211,12 @@ def test_a_diagram_escapes_its_text():
     from dataclasses import replace
 
     design = design_numbers(reference("resnet26").to_dict(), (3, 64, 32), 10)
-    parts = (design.parts[0], replace(design.parts[1], operator=EVIL, name=EVIL, notable=(EVIL,)), *design.parts[2:])
-    svg = diagram(replace(design, parts=parts), LIGHT)
+    parts = (
+        design.parts[0],
+        replace(design.parts[1], kind="other", operator=EVIL, name=EVIL, notable=(EVIL,)),
+        *design.parts[2:],
+    )
+    svg = diagram_svg(replace(design, parts=parts), LIGHT)
     assert "<img" not in svg
     ElementTree.fromstring(svg)
 
@@ -232,7 +236,7 @@ def test_shares_are_whole_percents_and_never_vanish():
 
 
 @pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
-@pytest.mark.parametrize("chart", CHARTS.values(), ids=CHARTS)
+@pytest.mark.parametrize("chart", CHARTS.usable().values(), ids=CHARTS)
 @pytest.mark.parametrize("trials", [1, 30])
 def test_every_chart_reads_a_ledger_and_draws_in_both_looks(tmp_path, chart, theme, trials):
     with Ledger(url_of(tmp_path)) as ledger:
@@ -244,7 +248,7 @@ def test_every_chart_reads_a_ledger_and_draws_in_both_looks(tmp_path, chart, the
 
 
 @pytest.mark.parametrize(
-    "chart", [chart for chart in CHARTS.values() if not chart.of_trials], ids=lambda chart: chart.name
+    "chart", [chart for chart in CHARTS.usable().values() if chart.subject == "search"], ids=lambda chart: chart.name
 )
 def test_every_chart_of_a_search_says_so_in_words_when_there_is_nothing_to_draw(tmp_path, chart):
     with Ledger(url_of(tmp_path)) as ledger:
@@ -264,7 +268,7 @@ def contrast(one, other):
 
 @pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
 def test_text_colours_pass_aa_on_their_ground(theme):
-    for hue in (theme.ink, theme.muted, theme.conv, theme.attention, theme.hybrid, *theme.series):
+    for hue in (theme.ink, theme.muted, theme.convolution, theme.attention, theme.hybrid, theme.other, *theme.series):
         assert contrast(hue, theme.surface) >= 4.5, hue
 
 
@@ -273,7 +277,7 @@ def test_numbers_come_without_plotly_torch_or_dash():
         "import sys, hybrid_search.charts as c, hybrid_search.charts.front_figure\n"
         "c.front_numbers([], ('accuracy',), 'trial', 'accuracy'); c.hypervolume_numbers([], ('accuracy',))\n"
         "from hybrid_search.networks.references import reference\n"
-        f"c.diagram(c.design_numbers(reference('resnet26').to_dict(), {INPUT}, {CLASSES}), c.LIGHT)\n"
+        f"c.diagram_svg(c.design_numbers(reference('resnet26').to_dict(), {INPUT}, {CLASSES}), c.LIGHT)\n"
         "print([m for m in ('plotly', 'torch', 'dash', 'ray', 'optuna') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

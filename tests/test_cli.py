@@ -158,7 +158,7 @@ def test_what_a_library_prints_while_a_search_runs_is_not_among_the_json(capsys,
         print("(raylet) a line of Ray's own")
         yield {"accuracy": 0.5}
 
-    monkeypatch.setattr("hybrid_search.training.evaluate.evaluate", noisy)
+    monkeypatch.setattr("hybrid_search.training.evaluation.evaluate", noisy)
     monkeypatch.setattr("hybrid_search.runs.run.UNKEPT", "this is to be read")
     words = ["run", "digits", "--trials", "2", "--engine", "local", "--format", "json", "--db", "sqlite:///l.db"]
     assert call(*words, *(["--quiet"] if quiet else [])) == 0
@@ -170,14 +170,14 @@ def test_what_a_library_prints_while_a_search_runs_is_not_among_the_json(capsys,
 
 
 def test_a_quiet_run_still_says_what_is_to_be_read(capsys, monkeypatch):
-    monkeypatch.setattr("hybrid_search.training.evaluate.evaluate", scored())
+    monkeypatch.setattr("hybrid_search.training.evaluation.evaluate", scored())
     monkeypatch.setattr("hybrid_search.runs.run.root_of", lambda *_: None)
     assert call("run", "digits", "--trials", "1", "--engine", "local", "--quiet", "--db", "sqlite:///l.db") == 0
     assert capsys.readouterr().err.splitlines() == [UNKEPT]
 
 
 def test_a_search_that_has_its_trials_says_so(capsys, monkeypatch):
-    monkeypatch.setattr("hybrid_search.training.evaluate.evaluate", scored())
+    monkeypatch.setattr("hybrid_search.training.evaluation.evaluate", scored())
     with Ledger("sqlite:///l.db") as ledger:
         words = ["run", "digits", "--trials", "2", "--engine", "local", "--db", "sqlite:///l.db"]
         assert call(*words) == 0

@@ -16,7 +16,7 @@ from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.check import check
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import cost
-from hybrid_search.records import Resources, Settings
+from hybrid_search.records import Report, Resources, Settings
 from hybrid_search.runs.confirm import confirm
 from hybrid_search.runs.run import run
 from hybrid_search.search.confirmation import Confirmation
@@ -196,7 +196,7 @@ def test_a_retraining_keeps_the_settings_of_its_trial_and_writes_no_rung(searche
     record = searched.trial(searched.search().id, trial.number)
     curve = searched.curve(record.id)
     assert trial.settings == Settings.from_dict(record.settings).with_(seed=trial.settings.seed)
-    assert confirmation.report(trial, 1, {"accuracy": 0.5}) == "keep"
+    assert confirmation.report(trial, Report(1, {"accuracy": 0.5})) == "keep"
     assert confirmation.fail(trial, "lost", "its worker died") == replace(trial, attempt=2)
     assert searched.curve(record.id) == curve
     assert searched.trial(searched.search().id, trial.number) == record
@@ -239,7 +239,7 @@ def test_a_retraining_that_begins_again_keeps_why_and_the_search_goes_on_as_if_n
 
 def test_numbers_that_are_not_finite_or_lack_an_objective_are_failures(searched):
     confirmation = Confirmation(searched.search(), searched, trials=9)
-    assert confirmation.report(confirmation.ask(), 1, {"accuracy": math.nan}) == "stop"
+    assert confirmation.report(confirmation.ask(), Report(1, {"accuracy": math.nan})) == "stop"
     confirmation.tell(confirmation.ask(), Outcome("complete", {"loss": 1.0}))
     kinds = [(failure.kind, failure.text) for failure in confirmation.failures]
     assert kinds[0] == ("nan", "accuracy is not finite after rung 1")
@@ -313,10 +313,10 @@ def test_a_search_without_a_finished_trial_has_nothing_to_confirm(ledger):
 
 
 def test_trained_networks_are_scored_on_the_test_split_whose_opening_is_written_first(ledger, caplog, monkeypatch):
-    from hybrid_search.training import retrain as room
+    from hybrid_search.training import retraining as room
 
     settings = Settings(image_size=8, train_images=60, validation_images=30, epochs=1)
-    room._opened.cache_clear()
+    room._open_once.cache_clear()
     run("digits", trials=2, resources=Resources("local"), ledger=ledger, settings=settings)
     record = ledger.search()
     assert ledger.openings(record.id) == []
@@ -345,20 +345,20 @@ def test_trained_networks_are_scored_on_the_test_split_whose_opening_is_written_
 def test_a_worker_with_other_data_than_the_search_saw_is_refused(ledger):
     search = open_search(SearchSpec.create("digits", trials=1), ledger)
     trial = search.ask()
-    search.report(trial, 1, {"accuracy": 0.5}, {"fingerprint": "aaaa"})
+    search.report(trial, Report(1, {"accuracy": 0.5}, {"fingerprint": "aaaa"}))
     search.tell(trial, Outcome("complete", {"accuracy": 0.5}))
     confirmation = Confirmation(search.record, ledger, seeds=2)
     again = confirmation.ask()
-    assert confirmation.report(again, 1, {"accuracy": 0.5}, {"fingerprint": "aaaa", "worker": "a:1"}) == "keep"
+    assert confirmation.report(again, Report(1, {"accuracy": 0.5}, {"fingerprint": "aaaa", "worker": "a:1"})) == "keep"
     with pytest.raises(LedgerError, match="had fingerprint aaaa, trial 0 saw bbbb on b:2"):
-        confirmation.report(again, 2, {"accuracy": 0.5}, {"fingerprint": "bbbb", "worker": "b:2"})
+        confirmation.report(again, Report(2, {"accuracy": 0.5}, {"fingerprint": "bbbb", "worker": "b:2"}))
 
 
 def test_data_that_changed_since_the_search_is_refused(ledger):
     settings = Settings(image_size=8, train_images=60, validation_images=30, epochs=1)
     search = open_search(SearchSpec.create("digits", trials=1, settings=settings), ledger)
     trial = search.ask()
-    search.report(trial, 1, {"accuracy": 0.5}, {"fingerprint": "0123456789abcdef"})
+    search.report(trial, Report(1, {"accuracy": 0.5}, {"fingerprint": "0123456789abcdef"}))
     search.tell(trial, Outcome("complete", {"accuracy": 0.5}))
     with pytest.raises(LedgerError, match="on the data that it saw; digits had fingerprint 0123456789abcdef, here"):
         confirm(resources=Resources("local"), ledger=ledger, seeds=1)

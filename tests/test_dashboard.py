@@ -17,12 +17,13 @@ from support.served import served
 
 from hybrid_search.dashboard import create_app, serve
 from hybrid_search.dashboard.access import checked_token
-from hybrid_search.dashboard.detail import export_command
-from hybrid_search.dashboard.download import as_csv, as_json, guarded
+from hybrid_search.dashboard.download import as_csv, as_json, spreadsheet_safe
 from hybrid_search.dashboard.http_guard import COOKIE
-from hybrid_search.dashboard.snapshot import Watch
+from hybrid_search.dashboard.snapshot import Snapshot
+from hybrid_search.dashboard.trial_end import export_command
 from hybrid_search.errors import LedgerError, UserError
 from hybrid_search.ledger import Ledger
+from hybrid_search.objectives import objectives
 from hybrid_search.pareto import front_rows
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -97,11 +98,11 @@ def call(client, first, changed, **values):
     return answer.get_json()["response"] if answer.status_code == 200 else {}
 
 
-def drawn(client, search="digits", x="flops", y="accuracy", seen=None, pinned=(), colour="mix", log=()):
+def draw(client, search="digits", x="flops", y="accuracy", received=None, pinned=(), colour="mix", log=()):
     return call(
         client,
         "front.figure",
-        ["tick.n_intervals"],
+        ["refresh.n_intervals"],
         search=search,
         x=x,
         y=y,
@@ -109,7 +110,7 @@ def drawn(client, search="digits", x="flops", y="accuracy", seen=None, pinned=()
         log=list(log),
         look=LOOK,
         pinned=list(pinned),
-        seen=seen,
+        received=received,
     )
 
 
@@ -136,23 +137,23 @@ def test_any_number_of_trials_and_objectives_is_drawn(written, client, trials, n
     search = a_search(written, objectives=names)
     fill(written, search, trials)
     x = names[1] if len(names) > 1 else "trial"
-    answer = drawn(client(), x=x)
+    answer = draw(client(), x=x)
     assert len(answer["table"]["rowData"]) == trials
-    assert answer["seen"]["data"]["version"] == min(trials, 1)
+    assert answer["received"]["data"]["version"] == min(trials, 1)
     fields = [column["field"] for column in answer["table"]["columnDefs"]]
     assert set(names) <= set(fields)
 
 
 def test_a_ledger_without_a_search_says_how_to_start_one(written, client):
-    answer = drawn(client(), search=None)
+    answer = draw(client(), search=None)
     assert "hybrid-search run" in answer["note"]["children"]
-    assert call(client(), "search.value", ["link.data"], link="")["search"]["value"] is None
+    assert call(client(), "search.value", ["query.data"], query="")["search"]["value"] is None
 
 
 def test_failed_trials_are_counted_and_not_drawn(written, client):
     search = a_search(written)
     fill(written, search, 12, states="failed")
-    answer = drawn(client())
+    answer = draw(client())
     assert answer["note"]["children"] == "No trial has completed. Not drawn: 12 failed."
     assert [trace["x"] for trace in answer["front"]["figure"]["data"][:3]] == [[], [], []]
     assert "12 failed" in json.dumps(answer["summary"])
@@ -165,7 +166,7 @@ def test_a_missing_measurement_is_an_empty_cell_and_no_point(written, client):
     settings = search.settings
     other = written.start_trial(search.id, 1, digest="d", architecture=plain, choices={}, settings=settings)
     written.finish_trial(other, "complete", {"flops": 5.0})
-    answer = drawn(client())
+    answer = draw(client())
     assert trial != other
     row = next(row for row in answer["table"]["rowData"] if row["trial"] == 1)
     assert (row["accuracy"], row["flops"], row["front"]) == (None, 5.0, "")
@@ -182,35 +183,35 @@ def test_numbers_that_are_not_finite_reach_the_browser_as_null(written, client, 
         return [point._replace(values={"accuracy": math.nan, "flops": math.inf}) for point in found], newest
 
     monkeypatch.setattr(Ledger, "points", broken)
-    answer = drawn(client())
+    answer = draw(client())
     assert [answer["table"]["rowData"][0][name] for name in ("accuracy", "flops")] == [None, None]
 
 
 def test_a_refresh_without_news_sends_only_the_beat(written, client):
     fill(written, a_search(written), 30)
     page = client()
-    seen = drawn(page)["seen"]["data"]
-    assert list(drawn(page, seen=seen)) == ["beat"]
+    received = draw(page)["received"]["data"]
+    assert list(draw(page, received=received)) == ["heartbeat"]
 
 
 def test_a_refresh_sends_only_what_is_new(written, client, monkeypatch):
-    monkeypatch.setattr("hybrid_search.dashboard.snapshot.FRESH", 0.0)
+    monkeypatch.setattr("hybrid_search.dashboard.snapshot.MAX_AGE", 0.0)
     search = a_search(written)
     fill(written, search, 30)
     page = client()
-    first = drawn(page)
-    seen = first["seen"]["data"]
+    first = draw(page)
+    received = first["received"]["data"]
     number = 30
     write_trial(written, search, number, accuracy=0.11, flops=9e9)
-    news = drawn(page, seen=seen)
+    news = draw(page, received=received)
     assert "rowData" not in news["table"]
     assert [row["trial"] for row in news["table"]["rowTransaction"]["add"]] == [number]
     patch = news["front"]["figure"]["operations"]
     added = [step for step in patch if step["operation"] == "Extend" and step["location"] == ["data", 0, "x"]]
     assert added[0]["params"]["value"] == [9e9]
-    assert news["seen"]["data"]["drawn"] == seen["drawn"] + 1
+    assert news["received"]["data"]["drawn"] == received["drawn"] + 1
     write_trial(written, search, 31, accuracy=0.999, flops=10.0)
-    best = drawn(page, seen=news["seen"]["data"])
+    best = draw(page, received=news["received"]["data"])
     dethroned = {row["trial"] for row in best["table"]["rowTransaction"]["update"]}
     assert dethroned == {row["trial"] for row in first["table"]["rowData"] if row["front"]}
     front = next(step for step in best["front"]["figure"]["operations"] if step["location"] == ["data", 2])
@@ -222,17 +223,17 @@ def test_revised_numbers_begin_a_new_epoch_that_is_drawn_whole(written, client, 
 
     from hybrid_search.ledger.tables import MeasurementRow, TrialRow
 
-    monkeypatch.setattr("hybrid_search.dashboard.snapshot.FRESH", 0.0)
+    monkeypatch.setattr("hybrid_search.dashboard.snapshot.MAX_AGE", 0.0)
     search = a_search(written)
     trial = write_trial(written, search, 0, accuracy=0.5)
     page = client()
-    seen = drawn(page)["seen"]["data"]
+    received = draw(page)["received"]["data"]
     with written._engine.begin() as db:
         db.execute(insert(MeasurementRow).values(trial_id=trial, name="accuracy", seed=7, value=0.7))
         db.execute(update(TrialRow).where(TrialRow.id == trial).values(changed=10_000))
-    again = drawn(page, seen=seen)
+    again = draw(page, received=received)
     assert again["table"]["rowData"][0]["accuracy"] == pytest.approx(0.7)
-    assert again["seen"]["data"]["epoch"] != seen["epoch"]
+    assert again["received"]["data"]["generation"] != received["generation"]
 
 
 def confirm_front(ledger, search, seeds=(101, 102, 103)):
@@ -249,22 +250,22 @@ def confirm_front(ledger, search, seeds=(101, 102, 103)):
 
 
 def test_a_confirmation_gives_the_page_bars_columns_and_lines(written, client, monkeypatch):
-    monkeypatch.setattr("hybrid_search.dashboard.snapshot.FRESH", 0.0)
+    monkeypatch.setattr("hybrid_search.dashboard.snapshot.MAX_AGE", 0.0)
     search = a_search(written)
     fill(written, search, 30)
     page = client()
-    first = drawn(page)
+    first = draw(page)
     assert "probability" not in [column["field"] for column in first["table"]["columnDefs"]]
     assert first["front"]["figure"]["data"][4]["x"] == []
     members = confirm_front(written, search)
-    again = drawn(page, seen=first["seen"]["data"])
+    again = draw(page, received=first["received"]["data"])
     assert {"probability", "test", "seeds"} <= {column["field"] for column in again["table"]["columnDefs"]}
     rows = {row["trial"]: row for row in again["table"]["rowData"]}
     assert [rows[number]["seeds"] for number in members] == [3] * len(members)
     assert all(0 < rows[number]["probability"] <= 1 for number in members)
     bars = again["front"]["figure"]["data"][4]
     assert len(bars["error_y"]["array"]) == len(members)
-    assert "Bars: 95 % intervals" in again["note"]["children"]
+    assert "Error bars: 95 % intervals" in again["note"]["children"]
     shown = json.dumps(
         call(
             page,
@@ -273,26 +274,26 @@ def test_a_confirmation_gives_the_page_bars_columns_and_lines(written, client, m
             pinned=members[:1],
             look=LOOK,
             search="digits",
-            seen=again["seen"]["data"],
+            received=again["received"]["data"],
         )
     )
     for text in ("test accuracy", "probability of the front", "mean over 3 fresh"):
         assert text in shown
     written.add_measurements(written.trial(search.id, members[0]).id, 104, {"accuracy": 0.9, "flops": 1e5})
-    more = drawn(page, seen=again["seen"]["data"])
+    more = draw(page, received=again["received"]["data"])
     assert {row["trial"]: row for row in more["table"]["rowData"]}[members[0]]["seeds"] == 4
 
 
 def test_a_new_trial_after_a_confirmation_is_news_and_not_a_new_epoch(written, client, monkeypatch):
-    monkeypatch.setattr("hybrid_search.dashboard.snapshot.FRESH", 0.0)
+    monkeypatch.setattr("hybrid_search.dashboard.snapshot.MAX_AGE", 0.0)
     search = a_search(written)
     fill(written, search, 30, states="complete")
     confirm_front(written, search)
     page = client()
-    first = drawn(page)
+    first = draw(page)
     write_trial(written, search, 30, accuracy=0.999, flops=1e6)
-    news = drawn(page, seen=first["seen"]["data"])
-    assert news["seen"]["data"]["epoch"] == first["seen"]["data"]["epoch"]
+    news = draw(page, received=first["received"]["data"])
+    assert news["received"]["data"]["generation"] == first["received"]["data"]["generation"]
     assert ["data", 4] in [step["location"] for step in news["front"]["figure"]["operations"]]
     assert [row["trial"] for row in news["table"]["rowTransaction"]["add"]] == [30]
 
@@ -300,29 +301,29 @@ def test_a_new_trial_after_a_confirmation_is_news_and_not_a_new_epoch(written, c
 def test_the_watch_agrees_with_reading_everything_at_once(written, tmp_path, monkeypatch):
     from hybrid_search.charts.front import front_of
 
-    monkeypatch.setattr("hybrid_search.dashboard.snapshot.FRESH", 0.0)
+    monkeypatch.setattr("hybrid_search.dashboard.snapshot.MAX_AGE", 0.0)
     search = a_search(written)
-    watch = Watch(url_of(tmp_path))
+    snapshot = Snapshot(url_of(tmp_path))
     for number in range(12):
         write_trial(written, search, number)
-        view = watch.view(search)
-        assert set(view.front) == front_of(list(view.points.values()), search.objectives)
+        view = snapshot.view(search)
+        assert set(view.front) == front_of(list(view.points.values()), objectives(search.objectives))
         assert sorted([*view.front, *view.dominated]) == list(range(number + 1))
-    watch.close()
+    snapshot.close()
 
 
 def test_a_ledger_that_cannot_be_read_leaves_the_page_up_and_says_so(written, client, monkeypatch):
     fill(written, a_search(written), 5)
     page = client()
-    seen = drawn(page)["seen"]["data"]
+    received = draw(page)["received"]["data"]
 
     def gone(*_given):
         raise RuntimeError("postgresql://user:secret@host is gone")
 
     monkeypatch.setattr(Ledger, "searches", gone)
-    answer = drawn(page, seen=seen)
-    assert list(answer) == ["beat"]
-    assert answer["beat"]["data"]["error"] == "RuntimeError"
+    answer = draw(page, received=received)
+    assert list(answer) == ["heartbeat"]
+    assert answer["heartbeat"]["data"]["error"] == "RuntimeError"
     assert "secret" not in json.dumps(answer)
 
 
@@ -331,7 +332,7 @@ def test_the_address_chooses_search_axes_and_trials(written, client):
     a_search(written, "second")
     page = client()
     asked = "?search=first&x=params&y=loss&colour=trial&log=0&trials=3,7"
-    answer = call(page, "search.value", ["link.data"], link=asked)
+    answer = call(page, "search.value", ["query.data"], query=asked)
     assert [answer[name]["value"] for name in ("search", "x", "y", "colour", "log")] == [
         "first",
         "params",
@@ -339,19 +340,19 @@ def test_the_address_chooses_search_axes_and_trials(written, client):
         "trial",
         [],
     ]
-    assert answer["asked"]["data"]["trials"] == [3, 7]
+    assert answer["requested"]["data"]["trials"] == [3, 7]
     nonsense = "?search=none&x=<b>&y=trial&colour=red&trials=a,-1,99999999999,2"
-    answer = call(page, "search.value", ["link.data"], link=nonsense)
+    answer = call(page, "search.value", ["query.data"], query=nonsense)
     assert [answer[name]["value"] for name in ("search", "x", "y", "colour")] == ["second", "flops", "accuracy", "mix"]
     assert answer["log"]["value"] == ["log"], "costs span powers of ten: logarithmic unless asked otherwise"
-    assert answer["asked"]["data"]["trials"] == [2]
+    assert answer["requested"]["data"]["trials"] == [2]
 
 
 def test_a_pinned_trial_shows_diagram_stages_curve_and_its_export_command(written, client):
     fill(written, a_search(written, EVIL), 30)
     page = client()
-    seen = drawn(page, search=EVIL)["seen"]["data"]
-    answer = call(page, "detail.children", ["pinned.data"], pinned=[2], look=LOOK, seen=seen, search=EVIL)
+    received = draw(page, search=EVIL)["received"]["data"]
+    answer = call(page, "detail.children", ["pinned.data"], pinned=[2], look=LOOK, received=received, search=EVIL)
     text = json.dumps(answer)
     for told in ("data:image/svg+xml", "Stage by stage", "Learning curve", "Cost by stage", "hybrid-search export"):
         assert told in text
@@ -361,9 +362,9 @@ def test_a_pinned_trial_shows_diagram_stages_curve_and_its_export_command(writte
 def test_two_pinned_trials_are_compared_and_a_failed_one_says_why(written, client):
     fill(written, a_search(written), 30)
     page = client()
-    seen = drawn(page)["seen"]["data"]
+    received = draw(page)["received"]["data"]
     text = json.dumps(
-        call(page, "detail.children", ["pinned.data"], pinned=[2, 13], look=LOOK, seen=seen, search="digits")
+        call(page, "detail.children", ["pinned.data"], pinned=[2, 13], look=LOOK, received=received, search="digits")
     )
     assert "Trials 2 and 13" in text
     assert "Why trial 13 failed: oom" in text
@@ -377,8 +378,8 @@ def test_an_architecture_that_this_installation_cannot_read_is_told_in_words(wri
     trial = written.start_trial(search.id, 0, digest="d", architecture=plain, choices={}, settings=search.settings)
     written.finish_trial(trial, "complete", {"accuracy": 0.5, "flops": 10.0})
     page = client()
-    seen = drawn(page)["seen"]["data"]
-    answer = call(page, "detail.children", ["pinned.data"], pinned=[0], look=LOOK, seen=seen, search="digits")
+    received = draw(page)["received"]["data"]
+    answer = call(page, "detail.children", ["pinned.data"], pinned=[0], look=LOOK, received=received, search="digits")
     assert "operator must be one of" in json.dumps(answer)
 
 
@@ -388,8 +389,8 @@ def test_a_failed_retraining_is_shown_with_its_trial_and_its_markup_is_text(writ
     trial = written.trial(search.id, 0)
     written.add_failed_retraining(trial.id, 77, "oom", "<b>out</b> of memory")
     page = client()
-    seen = drawn(page)["seen"]["data"]
-    answer = call(page, "detail.children", ["pinned.data"], pinned=[0], look=LOOK, seen=seen, search="digits")
+    received = draw(page)["received"]["data"]
+    answer = call(page, "detail.children", ["pinned.data"], pinned=[0], look=LOOK, received=received, search="digits")
     text = json.dumps(answer)
     assert "Retrainings that failed" in text
     assert "Seed 77: oom, " in text
@@ -402,20 +403,26 @@ def test_downloads_hold_the_trials_asked_for_in_their_order(written, client):
     fill(written, search, 20)
     page = client()
     wanted = {"format": "csv", "trials": [5, 2, 13, 999]}
-    answer = call(page, "file.data", ["wanted.data"], wanted=wanted, search="digits")["file"]["data"]
+    answer = call(page, "file.data", ["download-request.data"], **{"download-request": wanted}, search="digits")[
+        "file"
+    ]["data"]
     rows = list(csv.DictReader(io.StringIO(answer["content"])))
     assert [row["trial"] for row in rows] == ["5", "2", "13"]
     assert json.loads(rows[0]["architecture"])["stages"]
-    answer = call(page, "file.data", ["wanted.data"], wanted=wanted | {"format": "json"}, search="digits")["file"][
-        "data"
-    ]
+    answer = call(
+        page,
+        "file.data",
+        ["download-request.data"],
+        **{"download-request": wanted | {"format": "json"}},
+        search="digits",
+    )["file"]["data"]
     assert [trial["trial"] for trial in json.loads(answer["content"])["trials"]] == [5, 2, 13]
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
 def test_csv_cells_that_begin_like_a_formula_are_guarded(cell):
-    assert guarded(cell) == f"'{cell}"
-    assert guarded(-1.5) == -1.5
+    assert spreadsheet_safe(cell) == f"'{cell}"
+    assert spreadsheet_safe(-1.5) == -1.5
 
 
 def test_csv_and_json_stand_numbers_that_are_not_finite(written):
@@ -450,8 +457,8 @@ def test_the_page_writes_nothing(written, client, tmp_path):
     fill(written, a_search(written), 10)
     page = client()
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if not path.name.endswith("-shm")}
-    seen = drawn(page)["seen"]["data"]
-    call(page, "detail.children", ["pinned.data"], pinned=[1], look=LOOK, seen=seen, search="digits")
+    received = draw(page)["received"]["data"]
+    call(page, "detail.children", ["pinned.data"], pinned=[1], look=LOOK, received=received, search="digits")
     after = {path.name: path.read_bytes() for path in tmp_path.iterdir() if not path.name.endswith("-shm")}
     assert before == after
 
@@ -581,8 +588,8 @@ def test_a_ledger_that_is_not_there_is_the_users_mistake(tmp_path):
 
 
 def test_a_missing_package_is_said_with_the_command_that_brings_it(monkeypatch, tmp_path):
-    monkeypatch.setattr("hybrid_search.dashboard.find_spec", lambda name: None if name == "dash" else name)
-    with pytest.raises(UserError, match=r"dash is not installed. Install them: pip install dash$"):
+    monkeypatch.setattr("hybrid_search.dashboard.server.find_spec", lambda name: None if name == "dash" else name)
+    with pytest.raises(UserError, match=r"dash is not installed. Install: pip install dash$"):
         serve(url_of(tmp_path))
 
 

@@ -16,7 +16,7 @@ from support.ledgers import a_search, write_trial
 from hybrid_search import cli
 from hybrid_search._internal.redaction import redacted
 from hybrid_search.cli.run import stoppable
-from hybrid_search.dashboard.snapshot import FRESH, Watch
+from hybrid_search.dashboard.snapshot import MAX_AGE, Snapshot
 from hybrid_search.errors import LedgerAway, LedgerError, LostLease
 from hybrid_search.ledger import Ledger, leases, postgres
 from hybrid_search.ledger.check import check
@@ -136,12 +136,12 @@ def test_the_page_follows_a_search_on_a_server(server):
     with Ledger(url) as ledger:
         search = a_search(ledger, "mine")
         write_trial(ledger, search, 0)
-        watch = Watch(url)
-        seen = [len(watch.view(search).points)]
+        snapshot = Snapshot(url)
+        seen = [len(snapshot.view(search).points)]
         write_trial(ledger, search, 1)
-        time.sleep(FRESH)
-        seen.append(len(watch.view(search).points))
-        watch.close()
+        time.sleep(MAX_AGE)
+        seen.append(len(snapshot.view(search).points))
+        snapshot.close()
     assert seen == [1, 2]
 
 

@@ -16,7 +16,7 @@ from hybrid_search.errors import LedgerError, LostLease
 from hybrid_search.ledger import Ledger, leases
 from hybrid_search.ledger.check import check
 from hybrid_search.ledger.process_identity import Driver, _began
-from hybrid_search.records import Resources, Settings
+from hybrid_search.records import Report, Resources, Settings
 from hybrid_search.runs.checkpoint_root import UNKEPT
 from hybrid_search.runs.leadership import leading
 from hybrid_search.runs.run import run
@@ -124,7 +124,7 @@ def test_what_a_worker_says_of_itself_is_kept_without_secrets(ledger, monkeypatc
     monkeypatch.setenv("CLOUD_ACCESS_KEY", "AKIA-very-secret")
     search = open_search(SearchSpec.create(SPACE, trials=1), ledger)
     facts = {"worker": "w", "checkpoint": "s3://me:hunter22@bucket/x with AKIA-very-secret is away"}
-    search.report(search.ask(), 1, {"accuracy": 0.5}, facts)
+    search.report(search.ask(), Report(1, {"accuracy": 0.5}, facts))
     kept = ledger.trial(search.record.id, 0).facts
     assert kept == {"worker": "w", "checkpoint": "s3://me:***@bucket/x with *** is away"}
 
@@ -294,7 +294,7 @@ def test_a_trial_that_gets_further_may_be_pre_empted_for_ever(ledger):
     search = open_search(SearchSpec.create(SPACE, trials=1), ledger)
     trial = search.ask()
     for rung in range(1, 30):
-        search.report(trial, rung, {"accuracy": 0.1})
+        search.report(trial, Report(rung, {"accuracy": 0.1}))
         trial = search.fail(trial, "pre-empted", "the node of its worker went away")
         assert trial.attempt == rung + 1
 

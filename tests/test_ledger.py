@@ -23,7 +23,7 @@ from hybrid_search.ledger.schema import MIGRATIONS
 from hybrid_search.ledger.sqlite import _keep_a_log, network_of
 from hybrid_search.ledger.tables import HEAD, Base
 from hybrid_search.pareto import front_rows
-from hybrid_search.records import Evaluation, Resources, SearchRecord, Settings
+from hybrid_search.records import Report, Resources, SearchRecord, Settings
 from hybrid_search.runs.run import run
 
 ASKED = SearchRecord(0, "first", {"stem": {}}, ("accuracy", "flops"), Settings(epochs=3), "tpe", 5, 24, 1e6, None)
@@ -293,7 +293,7 @@ def test_a_ledger_stays_the_same_file_wherever_its_process_goes(tmp_path, monkey
 
 def test_a_fact_with_a_nul_does_not_keep_a_search_from_going_on(ledger):
     def evaluate(architecture, settings):
-        yield Evaluation(1, 1, {"accuracy": 0.5}, {"file": "a\x00b", "fingerprint": "aaaa"})
+        yield Report(1, {"accuracy": 0.5}, {"file": "a\x00b", "fingerprint": "aaaa"}, last=True)
 
     for _ in range(2):
         run(tiny_space(), trials=1, evaluate=evaluate, resources=Resources("local"), ledger=ledger)
@@ -365,7 +365,7 @@ def test_names_that_are_too_long_are_refused_on_both_databases(ledger):
     assert "a measurement needs a name of 1 to 100 characters" in ledger.trial(1, 0).failure_text
 
     def evaluated(architecture, settings):
-        yield Evaluation(1, 1, {"accuracy": 0.5, "y" * 101: 1.0})
+        yield Report(1, {"accuracy": 0.5, "y" * 101: 1.0}, last=True)
 
     run(tiny_space(), trials=1, evaluate=evaluated, resources=Resources("local"), ledger=ledger, name="another")
     assert "a measurement needs a name of 1 to 100 characters" in ledger.trial(2, 0).failure_text

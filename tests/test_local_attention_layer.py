@@ -34,7 +34,7 @@ def test_the_layer_is_its_projections_and_the_function(position, projection):
     layer = LocalAttention2d(16, 5, 4, position, projection=projection, scale=True).double()
     x = torch.randn(2, 16, 5, 7, dtype=torch.float64)
     maps = {}
-    for name in layer.option.projections():
+    for name in layer.projections:
         conv = layer.get_submodule(name)
         source = x
         if name == "qk":
@@ -91,7 +91,7 @@ def test_the_softmax_starts_open_in_wide_heads():
     for option in ({}, {"scale": True}, {"norm": True}):
         layer = LocalAttention2d(512, heads=8, **option)
         q, k, _ = layer._parts(layer.qkv(x) if layer.norm is None else layer.norm(layer.qkv(x)))
-        q = q / 8 if layer.option.scale else q
+        q = q / 8 if layer.scale else q
         content = torch.einsum("bhdij,bhdij->bhij", q, k.roll(1, -1))
         position = torch.einsum("bhdij,hd->bhij", q[:, :, :32], layer.attention.rel_row[..., 0])
         assert 0.1 < content.std() < 2, option
@@ -177,7 +177,7 @@ def test_projection_and_attention_at_once_are_the_two_after_one_another(options,
     wanted = (x, *layer.parameters())
     at_once = layer(x)
     grads = torch.autograd.grad(at_once, wanted, dy)
-    layer.get_submodule(layer.option.projections()[0]).register_forward_hook(lambda *call: None)
+    layer.get_submodule(layer.projections[0]).register_forward_hook(lambda *call: None)
     apart = layer(x)
     assert "_Projected" in str(at_once.grad_fn) + str(at_once.grad_fn.next_functions)
     assert "_Projected" not in str(apart.grad_fn) + str(apart.grad_fn.next_functions)

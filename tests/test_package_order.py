@@ -15,12 +15,12 @@ HOUSE = Path(hybrid_search.__file__).parent
 FLOORS = [
     "errors", "plugins", "objectives", "records", "pareto", "gaussian_process", "_internal", "ops", "networks",
     "spaces", "data", "training", "ledger", "samplers", "pruners", "analysis", "search", "engines", "runs", "export",
-    "charts", "dashboard", "cli",
+    "charts", "dashboard", "cli", "testing",
 ]  # fmt: skip
 
 # Which heavy package each room may touch, be it inside a function.
 HEAVY = {
-    "torch": {"ops", "networks", "training", "export", "cli"},
+    "torch": {"ops", "networks", "training", "export", "cli", "testing"},
     "triton": {"ops"},
     "timm": {"networks"},
     "torchvision": {"_internal", "data"},

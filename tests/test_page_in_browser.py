@@ -83,7 +83,7 @@ def first_marker(page):
 def test_hovering_and_clicking_a_point_shows_the_trial_and_its_architecture(visit):
     page = visit()
     page.mouse.move(*first_marker(page))
-    expect(page.locator("#front .hoverlayer")).to_contain_text(re.compile(r"trial \d+ complete.*on the front", re.S))
+    expect(page.locator("#front .hoverlayer")).to_contain_text(re.compile(r"trial \d+ completed.*on the front", re.S))
     page.mouse.click(*first_marker(page))
     picture = page.locator("#detail figure[data-diagram] img")
     expect(picture).to_be_visible()
@@ -102,10 +102,10 @@ def test_a_new_trial_appears_without_a_reload_and_the_zoom_stays(visit, site):
     page.evaluate("window.notReloaded = true")
     page.evaluate("Plotly.relayout(document.querySelector('#front .js-plotly-plot'), {'xaxis.range': [5.5, 7.5]})")
     before = page.locator("#page").get_attribute("data-version")
-    expect(page.locator("#shown")).to_have_text("60 trials")
+    expect(page.locator("#row-count")).to_have_text("60 trials")
     write_trial(site[1], site[1].search("digits"), 60, accuracy=0.9951, flops=1e6)
     page.wait_for_selector(f"#page:not([data-version='{before}'])")
-    expect(page.locator("#shown")).to_have_text("61 trials")
+    expect(page.locator("#row-count")).to_have_text("61 trials")
     expect(page.locator("#summary")).to_contain_text("99.51 %")
     assert page.evaluate("window.notReloaded")
     figure = "document.querySelector('#front .js-plotly-plot')"
@@ -128,13 +128,13 @@ def test_the_table_sorts_filters_downloads_what_is_left_and_pins(visit):
     known = [cost for cost in costs if cost is not None]
     assert costs == sorted(known) + [None] * (len(costs) - len(known))
     page.locator("#filter").fill("stopped")
-    expect(page.locator("#shown")).to_have_text(re.compile(r"^6 of \d+ trials$"))
+    expect(page.locator("#row-count")).to_have_text(re.compile(r"^6 of \d+ trials$"))
     with page.expect_download() as waiting:
         page.get_by_role("button", name="CSV").click()
     lines = Path(waiting.value.path()).read_text().splitlines()
     assert [line.split(",")[1] for line in lines] == ["state", *["stopped"] * 6]
     page.get_by_role("button", name="Clear filters").click()
-    expect(page.locator("#shown")).to_have_text(re.compile(r"^\d+ trials$"))
+    expect(page.locator("#row-count")).to_have_text(re.compile(r"^\d+ trials$"))
     cell.click()
     expect(page.locator("#detail figure[data-diagram]")).to_have_count(1)
 

@@ -92,7 +92,7 @@ def test_the_console_script_opens_the_database_by_the_password_it_was_given(serv
 @pytest.mark.server
 def test_commands_to_type_next_name_the_database_without_its_password(server, monkeypatch, capsys):
     url = server.database()
-    monkeypatch.setattr("hybrid_search.training.evaluate.evaluate", scored())
+    monkeypatch.setattr("hybrid_search.training.evaluation.evaluate", scored())
     words = ["run", "digits", "--trials", "1", "--engine", "local", "--no-warm-start", "--db", url]
     assert cli.run(words) == 0
     said = capsys.readouterr()

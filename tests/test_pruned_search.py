@@ -13,7 +13,7 @@ from hybrid_search.ledger import Ledger
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.pareto import pareto_front
 from hybrid_search.pruners import PRUNERS, Moasha
-from hybrid_search.records import Evaluation, Resources
+from hybrid_search.records import Report, Resources
 from hybrid_search.runs.run import run
 from hybrid_search.samplers.known_cost.sampler import REACHED
 from hybrid_search.search.opening import open_search
@@ -225,12 +225,12 @@ def test_a_trial_started_again_forgets_what_it_had_shown(ledger, generous):
     search = run(SPACE, trials=14, ledger=ledger, **PRUNED)
     again = open_search(search.spec, ledger)
     trial = again.ask()
-    again.report(trial, 1, {"accuracy": 0.47})
-    again.report(trial, 2, {"accuracy": 0.71})
+    again.report(trial, Report(1, {"accuracy": 0.47}))
+    again.report(trial, Report(2, {"accuracy": 0.71}))
     ledger.spare_trial(trial.id, 2)
     trial = again.fail(trial, "lost", "its worker died")
     assert ledger.trial(again.record.id, trial.number).spared == 2  # it may go on from a checkpoint
-    again.report(trial, 1, {"accuracy": 0.46})
+    again.report(trial, Report(1, {"accuracy": 0.46}))
     assert ledger.trial(again.record.id, trial.number).spared is None
     assert again.pruner.seen[trial.number].reached == {1: (0.46,)}
 
@@ -238,7 +238,7 @@ def test_a_trial_started_again_forgets_what_it_had_shown(ledger, generous):
 def test_a_report_of_the_last_epoch_stops_nobody(ledger):
     def evaluate(architecture, settings):
         for rung in (1, 2):
-            yield Evaluation(rung, 2, {"accuracy": 0.5 if rung == 1 else 0.1})
+            yield Report(rung, {"accuracy": 0.5 if rung == 1 else 0.1}, last=rung == 2)
 
     run(SPACE, trials=14, ledger=ledger, **{**PRUNED, "evaluate": evaluate})
     assert all(trial.state == "complete" or trial.rung == 1 for trial in of(ledger))
@@ -247,8 +247,8 @@ def test_a_report_of_the_last_epoch_stops_nobody(ledger):
 def test_a_number_that_is_not_finite_fails_the_trial_and_is_forgotten_by_the_pruner(ledger):
     search = open_search(SearchSpec.create(SPACE, trials=3, pruner="moasha"), ledger)
     trial = search.ask()
-    search.report(trial, 1, {"accuracy": 0.4})
-    assert search.report(trial, 2, {"accuracy": math.nan}) == "stop"
+    search.report(trial, Report(1, {"accuracy": 0.4}))
+    assert search.report(trial, Report(2, {"accuracy": math.nan})) == "stop"
     assert search.state(trial) == "failed"
     assert search.audit().spent == 0
 

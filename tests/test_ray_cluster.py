@@ -5,7 +5,7 @@ from support.fakes import scored, tiny_space
 
 from hybrid_search.errors import SettingsError
 from hybrid_search.ledger import Ledger
-from hybrid_search.records import Evaluation, Resources
+from hybrid_search.records import Report, Resources
 from hybrid_search.runs.checkpoint_root import UNKEPT
 from hybrid_search.runs.run import run
 
@@ -41,7 +41,7 @@ def at_home(home, mark):
         if node != home:
             mark.touch()
         for rung in (1, 2, 3):
-            yield Evaluation(rung, 3, {"accuracy": 0.5}, {"node": node})
+            yield Report(rung, {"accuracy": 0.5}, {"node": node}, last=rung == 3)
             until = time.monotonic() + 60
             while (node != home or not mark.exists()) and time.monotonic() < until:
                 time.sleep(0.05)
@@ -91,7 +91,7 @@ def test_gpus_fractions_and_resources_choose_the_node(ledger, cluster, tmp_path)
         until = time.monotonic() + 30
         while len(list(tmp_path.glob("worker-*"))) < 2 and time.monotonic() < until:
             time.sleep(0.05)  # for the other worker to have its place too
-        yield Evaluation(1, 1, {"accuracy": 0.5}, {"node": ray.get_runtime_context().get_node_id()})
+        yield Report(1, {"accuracy": 0.5}, {"node": ray.get_runtime_context().get_node_id()}, last=True)
 
     node = cluster.add_node(num_cpus=1, num_gpus=2, resources={"fast": 1}, **MEMORY)
     try:

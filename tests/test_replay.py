@@ -31,7 +31,7 @@ from hybrid_search.errors import DataError, LedgerError, SettingsError, UnknownN
 from hybrid_search.ledger import Ledger
 from hybrid_search.pareto import hypervolume
 from hybrid_search.pruners import PRUNERS
-from hybrid_search.records import Settings
+from hybrid_search.records import Report, Settings
 from hybrid_search.search.opening import open_search
 from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Outcome
@@ -467,7 +467,7 @@ def search_of(ledger, name, seed=0, trials=50, **settings):
     while (trial := search.ask()) is not None:
         final = int(trial.architecture.digest[:4], 16) / 65536 + 0.01 * seed
         for rung in (1, 2):
-            search.report(trial, rung, {"accuracy": final * rung / 2})
+            search.report(trial, Report(rung, {"accuracy": final * rung / 2}))
         search.tell(trial, Outcome("complete", {"accuracy": final}))
     return search
 

@@ -16,13 +16,13 @@ from hybrid_search.engines.worker import Advancing, takes_checkpoints
 from hybrid_search.errors import SettingsError
 from hybrid_search.ledger import Ledger
 from hybrid_search.networks.architecture import Architecture
-from hybrid_search.records import Evaluation, Resources, Settings
+from hybrid_search.records import Report, Resources, Settings
 from hybrid_search.runs.checkpoint_root import UNKEPT, root_of
 from hybrid_search.runs.confirm import confirm
 from hybrid_search.runs.run import run
 from hybrid_search.training.checkpoints import Checkpoints
-from hybrid_search.training.evaluate import evaluate
-from hybrid_search.training.retrain import retrain
+from hybrid_search.training.evaluation import evaluate
+from hybrid_search.training.retraining import retrain
 
 SETTINGS = Settings(image_size=8, train_images=64, validation_images=30, epochs=3, augment="shift", device="cpu")
 KEY = "ab" * 16
@@ -49,7 +49,7 @@ def keep(tmp_path):
 def reports_of(advancing, most=99):
     """The reports of a trial to its end, or so many of them."""
     found = []
-    while len(found) < most and not (found and found[-1].ended):
+    while len(found) < most and not (found and found[-1].last):
         found.append(advancing.advance())
     return found
 
@@ -128,7 +128,8 @@ def test_a_trial_cut_off_after_its_last_rung_ends_at_once(keep):
     again = reports_of(Advancing(counting(log), design, SETTINGS, keep(design)))
     assert len(log) == 6
     assert [numbers(report) for report in again[:-1]] == [numbers(report) for report in cut]
-    assert (again[-1].ended, again[-1].fresh, again[-1].measurements) == (True, False, cut[-1].measurements)
+    assert again[-1] == replace(again[-2], last=True)
+    assert numbers(again[-1]) == numbers(cut[-1])
 
 
 def test_an_evaluation_without_the_keywords_starts_again(keep):
@@ -161,7 +162,7 @@ def test_a_state_that_no_longer_fits_the_network_is_left_and_the_trial_starts_fr
     reports_of(Advancing(of_width(3), design, SETTINGS, keep(design)), most=2)
     again = reports_of(Advancing(of_width(4), design, SETTINGS, keep(design)))
     assert [report.rung for report in again] == [1, 2, 3, 3]
-    assert [report.failure_kind for report in again] == [None] * 4
+    assert [report.failure for report in again] == [None] * 4
     assert "size mismatch" in again[0].facts["checkpoint"] or "Error(s) in loading" in again[0].facts["checkpoint"]
     assert "resumed" not in again[0].facts
 
@@ -191,11 +192,12 @@ def test_other_data_is_refused_by_its_fingerprint_and_spoils_nothing_that_was_ke
     assert "resumed" not in again[0].facts
     now = again[0].facts["fingerprint"]
     assert now != was
-    write(0)  # the data are back, and so is what was kept of them
+    write(0)  # the first data again: their checkpoint is still there
     back = reports()
     assert (back[0].facts["resumed"], back[0].facts["fingerprint"]) == ("rung 2", was)
     assert again[0].facts["checkpoint"] == (
-        f"a checkpoint must be of the data it goes on with; it has {was}, npz here has fingerprint {now}."
+        f"a checkpoint must be resumed with the data that it was trained on; it has {was}, "
+        f"npz here has fingerprint {now}."
     )
 
 
@@ -232,7 +234,7 @@ def test_a_trial_is_not_lost_for_want_of_a_checkpoint(keep, tmp_path):
     assert "checkpoint" not in advancing.advance().facts
     (tmp_path / "kept").rename(tmp_path / "elsewhere")
     rest = reports_of(advancing)
-    assert [report.failure_kind for report in rest] == [None] * 6
+    assert [report.failure for report in rest] == [None] * 6
     assert "000002.safetensors cannot be written: this machine does not see" in rest[0].facts["checkpoint"]
     assert rest[-1].measurements["accuracy"] > 0.4
 
@@ -245,8 +247,8 @@ def test_a_state_kept_for_another_rung_is_the_evaluations_mistake(keep):
 
     design = architecture()
     *_, last = reports_of(Advancing(late, design, SETTINGS, keep(design)))
-    assert last.failure_kind == "bug"
-    assert "must come before the report of its rung; got 1 before 2" in last.failure_text
+    assert last.failure.kind == "bug"
+    assert "must come before the report of its rung; got 1 before 2" in last.failure.text
 
 
 def test_a_state_that_is_not_given_as_a_function_is_named_at_the_first_rung(keep):
@@ -256,7 +258,7 @@ def test_a_state_that_is_not_given_as_a_function_is_named_at_the_first_rung(keep
 
     design = architecture()
     (report,) = reports_of(Advancing(eager, design, SETTINGS, keep(design, every=60.0)))
-    assert "keep(rung, state) wants a function that gives the state; got a dict." in report.failure_text
+    assert "keep(rung, state) wants a function that gives the state; got a dict." in report.failure.text
 
 
 def test_the_state_is_not_even_taken_where_none_is_due(keep):
@@ -265,22 +267,22 @@ def test_the_state_is_not_even_taken_where_none_is_due(keep):
         yield {"accuracy": 0.1}
 
     design = architecture()
-    assert Advancing(asked, design, SETTINGS, keep(design, every=60.0)).advance().failure_kind is None
+    assert Advancing(asked, design, SETTINGS, keep(design, every=60.0)).advance().failure is None
 
 
 def test_numbers_of_any_kind_come_back_as_they_were(keep):
     def odd(architecture, settings, *, resume=None, keep=None):
         if resume is None:
             keep(1, lambda: {"x": torch.zeros(1, dtype=torch.bfloat16), "none": torch.zeros(0, 3)})
-            yield Evaluation(1, 2, {"accuracy": 0.1 + 0.2, "loss": 1e-320, "flops": 1e18}, {"device": "ö"})
-        yield Evaluation(2, 2, {"accuracy": 1 / 3})
+            yield Report(1, {"accuracy": 0.1 + 0.2, "loss": 1e-320, "flops": 1e18}, {"device": "ö"})
+        yield Report(2, {"accuracy": 1 / 3}, last=True)
 
     design = architecture()
     (cut,) = reports_of(Advancing(odd, design, SETTINGS, keep(design)), most=1)
     first, last = reports_of(Advancing(odd, design, SETTINGS, keep(design)))
     assert first.measurements == cut.measurements
     assert first.facts == {**cut.facts, "resumed": "rung 1"}
-    assert last.ended
+    assert last.last
 
 
 # -- a whole search --

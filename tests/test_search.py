@@ -9,7 +9,7 @@ from hybrid_search.analysis.status import status_of
 from hybrid_search.errors import HybridSearchError, LedgerError, SettingsError, UnknownName
 from hybrid_search.ledger import Ledger
 from hybrid_search.networks.costs import cost
-from hybrid_search.records import Evaluation, Resources, Settings
+from hybrid_search.records import Report, Resources, Settings
 from hybrid_search.runs.run import run
 from hybrid_search.search.opening import open_search
 from hybrid_search.search.spec import SearchSpec
@@ -118,7 +118,7 @@ def test_a_trial_left_running_is_asked_again_under_its_number(ledger):
     first = search(ledger, trials=4)
     complete(first, first.ask())
     lost = first.ask()
-    first.report(lost, 1, {"accuracy": 0.2})
+    first.report(lost, Report(1, {"accuracy": 0.2}))
     again = search(ledger, trials=4)
     retaken = again.ask()
     assert (retaken.number, retaken.architecture) == (lost.number, lost.architecture)
@@ -140,7 +140,7 @@ def test_what_is_known_before_training_needs_no_measuring(ledger):
 def test_a_number_that_is_not_finite_ends_the_trial_as_failed(ledger):
     found = search(ledger, trials=3)
     trial = found.ask()
-    assert found.report(trial, 1, {"accuracy": 0.1, "loss": float("nan")}) == "stop"
+    assert found.report(trial, Report(1, {"accuracy": 0.1, "loss": float("nan")})) == "stop"
     last = found.ask()
     found.tell(last, Outcome("complete", {"accuracy": float("inf")}))
     kinds = [(t.state, t.failure_kind) for t in ledger.trials(found.record.id)]
@@ -309,7 +309,7 @@ def test_a_search_whose_data_has_changed_is_refused_and_goes_on_when_it_is_back(
 
     def evaluate(architecture, settings):
         for rung in (1, 2):
-            yield Evaluation(rung, 2, {"accuracy": 0.5}, {"fingerprint": seen[0]})
+            yield Report(rung, {"accuracy": 0.5}, {"fingerprint": seen[0]}, last=rung == 2)
 
     asked = {"resources": Resources("local"), "ledger": ledger, "evaluate": evaluate, "sampler": "random"}
     run(SPACE, trials=2, **asked)
@@ -357,7 +357,7 @@ def test_an_evaluation_that_measures_something_else_stops_the_search_instead_of_
 def test_two_workers_that_see_other_data_do_not_fill_one_search(ledger):
     found = search(ledger, trials=4)
     first, second = found.ask(), found.ask()
-    found.report(first, 1, {"accuracy": 0.5}, {"fingerprint": "aaaa"})
+    found.report(first, Report(1, {"accuracy": 0.5}, {"fingerprint": "aaaa"}))
     with pytest.raises(LedgerError, match=f"had fingerprint aaaa, trial {second.number} saw bbbb on its worker. Bring"):
-        found.report(second, 1, {"accuracy": 0.5}, {"fingerprint": "bbbb"})
-    found.report(first, 2, {"accuracy": 0.5})  # an evaluation of the user's own need not say
+        found.report(second, Report(1, {"accuracy": 0.5}, {"fingerprint": "bbbb"}))
+    found.report(first, Report(2, {"accuracy": 0.5}))  # an evaluation of the user's own need not say

@@ -12,6 +12,7 @@ from hybrid_search.analysis.status import status_of
 from hybrid_search.cli import following
 from hybrid_search.errors import LedgerAway
 from hybrid_search.ledger import Ledger
+from hybrid_search.records import Report
 from hybrid_search.search.opening import open_search
 from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Outcome
@@ -37,7 +38,7 @@ def driven(ledger):
     ledger.take_lead(search.record.id, "gpu-box:42/m/0/x", 30)
     search.tell(search.ask(), Outcome("complete", {"accuracy": 0.75}))
     again = search.fail(search.ask(), "oom", "too large")
-    search.report(again, 3, {"accuracy": 0.5}, {"worker": "node-7:99"})
+    search.report(again, Report(3, {"accuracy": 0.5}, {"worker": "node-7:99"}))
     search.ask()
     return search
 

@@ -170,14 +170,15 @@ def test_a_search_begun_without_them_goes_on_without_unless_they_are_asked_for(l
 def test_the_page_says_what_a_trial_is_known_as_and_the_recipe_it_was_tuned_to(ledger):
     pytest.importorskip("dash", reason="the page needs dash: pip install -e '.[page]'")
     from hybrid_search.charts import LIGHT
-    from hybrid_search.dashboard.detail import detail
-    from hybrid_search.dashboard.snapshot import Watch
+    from hybrid_search.dashboard.chart_cards import page_charts
+    from hybrid_search.dashboard.detail import trial_panel
+    from hybrid_search.dashboard.snapshot import Snapshot
 
     more = {"resources": Resources("local"), "ledger": ledger, "evaluate": scored()}
     search = run(tiny_space(), trials=5, tune_recipe=True, **more)
-    watch = Watch(str(ledger.url))
-    shown = [str(detail(watch, search.record, [number], LIGHT)) for number in (0, 4)]
-    watch.close()
+    snapshot = Snapshot(str(ledger.url))
+    shown = [str(trial_panel(snapshot, search.record, [number], LIGHT, page_charts())) for number in (0, 4)]
+    snapshot.close()
     assert "all convolution" in shown[0]
-    assert "known as" not in shown[1]
+    assert "known design" not in shown[1]
     assert all("learning rate" in text and "weight decay" in text for text in shown)

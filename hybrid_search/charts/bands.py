@@ -1,24 +1,25 @@
-"""The share of the hypervolume that samplers have found against evaluations: a median line and a band of quartiles."""
+"""The share of the hypervolume that samplers reach against evaluations: a median line and a band of quartiles."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hybrid_search.charts.theme import Theme, axis, layout
+from hybrid_search.charts.theme import Theme, figure_axis, figure_layout
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-DASHES = ("solid", "dash", "dot", "dashdot")  # where there are more lines than colours
+DASHES = ("solid", "dash", "dot", "dashdot")  # if there are more lines than colours
 MARKS = ("circle", "square", "diamond", "triangle-up", "cross", "x")  # not colour alone
 MARKED = 10  # marks on a line
 
 
 @dataclass(frozen=True)
 class Band:
-    """One sampler: after each evaluation the median over seeds, and the lower and upper quartile."""
+    """One sampler: the median, the lower and the upper quartile over its seeds, after each evaluation."""
 
     name: str
     seeds: int
@@ -28,26 +29,40 @@ class Band:
 
 
 def band_numbers(shares: Mapping[str, Sequence[Sequence[float]]]) -> tuple[Band, ...]:
-    """Shares by sampler, run and evaluation -> a band each. A run that ended early keeps its last share."""
-    found = []
+    """Return one band a sampler.
+
+    Args:
+        shares: the share of the hypervolume, 0..1, by sampler: one sequence a run, one value an evaluation. A run that
+            ended early keeps its last share.
+    """
+    bands = []
     for name, runs in shares.items():
         longest = max(len(run) for run in runs)
         rows = np.array([[*run, *[run[-1]] * (longest - len(run))] for run in runs])
         low, median, high = np.quantile(rows, (0.25, 0.5, 0.75), axis=0).tolist()
-        found.append(Band(name, len(runs), tuple(median), tuple(low), tuple(high)))
-    return tuple(found)
+        bands.append(Band(name, len(runs), tuple(median), tuple(low), tuple(high)))
+    return tuple(bands)
 
 
 def bands_figure(
     bands: Sequence[Band], theme: Theme, *, title: str = "", goals: Sequence[float] = (), x: str = "evaluations"
 ) -> "go.Figure":
-    """A line and a band a sampler, the best at the end first in the legend; `goals` are drawn as level lines."""
+    """Draw one line and one band a sampler, the best sampler first in the legend.
+
+    Args:
+        bands: what to draw.
+        theme: the look.
+        title: text above the figure.
+        goals: shares that are drawn as horizontal lines.
+        x: the title of the horizontal axis.
+    """
     import plotly.graph_objects as go
 
     figure = go.Figure()
     ranked = sorted(range(len(bands)), key=lambda i: -sum(bands[i].median))
     for rank, i in enumerate(ranked):
         band, colour = bands[i], theme.categories[i % len(theme.categories)]
+        name = escape(band.name)
         at = list(range(1, len(band.median) + 1))
         figure.add_scatter(
             x=[*at, *reversed(at)],
@@ -56,9 +71,9 @@ def bands_figure(
             fillcolor=_faint(colour),
             line={"width": 0},
             hoverinfo="skip",
-            legendgroup=band.name,
+            legendgroup=name,
             showlegend=False,
-            name=f"{band.name}, quartiles",
+            name=f"{name}, quartiles",
         )
         figure.add_scatter(
             x=at,
@@ -66,10 +81,10 @@ def bands_figure(
             mode="lines+markers",
             line={"color": colour, "width": 2, "dash": DASHES[i // len(theme.categories) % len(DASHES)]},
             marker={"symbol": MARKS[i % len(MARKS)], "size": 7, "maxdisplayed": MARKED},
-            hovertemplate=f"{band.name}: %{{y:.1%}} after %{{x}}<extra></extra>",
-            legendgroup=band.name,
+            hovertemplate=f"{name}: %{{y:.1%}} after %{{x}}<extra></extra>",
+            legendgroup=name,
             legendrank=rank,
-            name=band.name,
+            name=name,
         )
     for goal in goals:
         figure.add_hline(y=goal, line={"color": theme.neutral, "width": 1, "dash": "dot"})
@@ -78,9 +93,9 @@ def bands_figure(
     longest = max((len(band.median) for band in bands), default=1)
     top = {"t": 44} if title else {}
     figure.update_layout(
-        **layout(theme, hovermode="x unified", margin={"l": 56, "r": 16, "t": 16, "b": 48, **top}),
-        xaxis=axis(theme, x, range=[0, 1.02 * longest]),
-        yaxis=axis(
+        **figure_layout(theme, hovermode="x unified", margin={"l": 56, "r": 16, "t": 16, "b": 48, **top}),
+        xaxis=figure_axis(theme, x, range=[0, 1.02 * longest]),
+        yaxis=figure_axis(
             theme,
             f"share of the hypervolume, median and quartiles of {seeds} seeds",
             tickformat=".0%",
@@ -88,7 +103,7 @@ def bands_figure(
         ),
     )
     if title:
-        figure.update_layout(title={"text": title, "font": {"size": 14}})
+        figure.update_layout(title={"text": escape(title), "font": {"size": 14}})
     return figure
 
 

@@ -3,10 +3,15 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING
 
-from hybrid_search.charts.theme import Theme, axis, layout, nothing_yet
-from hybrid_search.objectives import OBJECTIVES, Objective
+from hybrid_search.charts.axes import labelled, objectives_of
+from hybrid_search.charts.chart import Chart
+from hybrid_search.charts.theme import Theme, empty_layout, figure_axis, figure_layout
+from hybrid_search.ledger import Ledger
+from hybrid_search.objectives import BUILT_IN, Objective
+from hybrid_search.records import SearchRecord
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -17,33 +22,50 @@ PREFERRED = ("accuracy", "loss")
 
 @dataclass(frozen=True)
 class CurveNumbers:
-    """The same measurement of each trial by number: (epochs, values), finite ones only."""
+    """One measurement of each trial, by number, as (epochs, values); only finite values."""
 
-    measurement: str
+    objective: Objective
     curves: Mapping[int, tuple[tuple[int, ...], tuple[float, ...]]]
 
     @property
-    def objective(self) -> Objective:
-        """How the measurement is labelled; a name that no objective has is its own label."""
-        return OBJECTIVES.usable().get(
-            self.measurement, Objective(self.measurement, "maximize", self.measurement, "", False)
-        )
+    def measurement(self) -> str:
+        """The name of the measurement."""
+        return self.objective.name
 
 
-def curve_numbers(rungs: Mapping[int, Rungs], measurement: str | None = None) -> CurveNumbers:
-    """Rungs by trial number -> curves of one measurement: the one asked for, else accuracy, else loss, else any."""
+def curve_numbers(
+    rungs: Mapping[int, Rungs],
+    measurement: str | None = None,
+    *,
+    objectives: Mapping[str, Objective] = BUILT_IN,
+) -> CurveNumbers:
+    """Return the curves of one measurement.
+
+    Args:
+        rungs: (epoch, measurements) after each epoch, by trial.
+        measurement: its name; default: accuracy, otherwise loss, otherwise the first objective that was reported,
+            otherwise the first name in the alphabet.
+        objectives: every objective by name, for label and unit. A measurement that is no objective has its name as
+            label.
+    """
     names = dict.fromkeys(name for curve in rungs.values() for _, values in curve for name in values)
-    known = [name for name in PREFERRED if name in names] or sorted(names)
-    chosen = measurement or (known[0] if known else "accuracy")
+    likely = [name for name in (*PREFERRED, *objectives) if name in names] or sorted(names)
+    chosen = measurement or (likely[0] if likely else "accuracy")
     curves = {}
     for number, curve in rungs.items():
         pairs = [(rung, values[chosen]) for rung, values in curve if math.isfinite(values.get(chosen, math.nan))]
         curves[number] = (tuple(rung for rung, _ in pairs), tuple(value for _, value in pairs))
-    return CurveNumbers(chosen, curves)
+    return CurveNumbers(objectives.get(chosen, Objective(chosen, "maximize", chosen, "", False)), curves)
+
+
+def read_curves(ledger: Ledger, search: SearchRecord, trials: tuple[int, ...]) -> CurveNumbers:
+    """Read the learning curves of some trials from a ledger."""
+    rungs = {trial.number: ledger.curve(trial.id) for trial in ledger.trials(search.id, trials)}
+    return curve_numbers({n: rungs[n] for n in trials if n in rungs}, objectives=objectives_of(search))
 
 
 def curve_figure(numbers: CurveNumbers, theme: Theme) -> "go.Figure":
-    """One line a trial; the second is dashed and has other markers, so that colour is not all that tells them apart."""
+    """Draw one line a trial. The second line has another colour, another dash and other markers."""
     import plotly.graph_objects as go
 
     looks = (("solid", "circle"), ("dash", "diamond"))
@@ -61,7 +83,7 @@ def curve_figure(numbers: CurveNumbers, theme: Theme) -> "go.Figure":
                 marker={"symbol": symbol, "size": 6},
                 name=f"trial {number}",
                 hovertext=[
-                    f"trial {number}, epoch {e}: <b>{objective.text(v)}</b>"
+                    f"trial {number}, epoch {e}: <b>{escape(objective.text(v))}</b>"
                     for e, v in zip(epochs, values, strict=True)
                 ],
                 hoverinfo="text",
@@ -70,13 +92,15 @@ def curve_figure(numbers: CurveNumbers, theme: Theme) -> "go.Figure":
     figure = go.Figure(traces)
     longest = max((max(epochs, default=0) for epochs, _ in numbers.curves.values()), default=0)
     share = {"tickformat": "~%"} if objective.unit == "share" else {}
-    unit = f" [{'%' if objective.unit == 'share' else objective.unit}]" if objective.unit else ""
     figure.update_layout(
-        **layout(theme, showlegend=len(traces) > 1, hovermode="closest"),
-        xaxis=axis(theme, "epoch", rangemode="tozero", **({"dtick": 1} if longest <= 12 else {})),
-        yaxis=axis(theme, f"{objective.label}{unit}", **share),
+        **figure_layout(theme, showlegend=len(traces) > 1, hovermode="closest"),
+        xaxis=figure_axis(theme, "epoch", rangemode="tozero", **({"dtick": 1} if longest <= 12 else {})),
+        yaxis=figure_axis(theme, labelled(objective), **share),
     )
     if not longest:
-        figure.update_layout(**nothing_yet("No epoch was reported.", theme))
+        figure.update_layout(**empty_layout("No epoch has been reported.", theme))
     figure.update_layout(legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1, "xanchor": "right"})
     return figure
+
+
+CURVE = Chart("curve", "Learning curve", "trials", read_curves, curve_figure)

@@ -1,64 +1,63 @@
-"""The numbers behind the pictures of one architecture: what each part is, its map, and its share of the cost."""
+"""The numbers behind the charts of one architecture: what each part is, its feature map, and its share of the cost."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from hybrid_search.charts.mixes import attends
+from hybrid_search.charts.families import family_of
+from hybrid_search.charts.outline import Part, outline_parts
+from hybrid_search.errors import UserError
+from hybrid_search.ledger import Ledger
 from hybrid_search.networks.architecture import Architecture, Stage
 from hybrid_search.networks.costs import blocks, cost
-from hybrid_search.ops.operator import Layer
+from hybrid_search.ops import Layer
+from hybrid_search.records import SearchRecord
 
-NOTABLE = ("extent", "heads", "kernel_size")  # options worth a line even at their defaults
-
-
-@dataclass(frozen=True)
-class Part:
-    """The stem, one stage or the head: `kind` is stem, conv, attention or head; `rows` x `cols` is its output map.
-
-    `options` holds all options as text, `notable` those that a picture shows.
-    """
-
-    name: str
-    kind: str
-    operator: str
-    depth: int
-    width: int
-    stride: int
-    channels: int
-    rows: int
-    cols: int
-    options: tuple[tuple[str, str], ...]
-    notable: tuple[str, ...]
-    flops: int
-    params: int
-    flops_share: float
-    params_share: float
+NOTABLE = ("extent", "heads", "kernel_size")  # options that a picture shows even at their defaults
 
 
 @dataclass(frozen=True)
 class Design:
-    """One architecture as it is drawn and tabled: `flops` are 2 x MACs of one image of `input_size`."""
+    """One architecture as charts and tables show it.
+
+    Args:
+        input_size: (channels, rows, cols) of an image.
+        classes: the number of classes.
+        flops: FLOPs (2 x MACs) of one image; 0 if unknown.
+        params: the number of parameters; 0 if unknown.
+        parts: stem, stages, head.
+        unreadable: why the costs are unknown, such as an operator whose plugin is not installed; otherwise None.
+    """
 
     input_size: tuple[int, int, int]
     classes: int
     flops: int
     params: int
     parts: tuple[Part, ...]
+    unreadable: str | None = None
 
     @property
     def text(self) -> str:
-        """The picture in words, for readers that cannot see it."""
-        stages = [f"{part.name}: {part.depth} x {part.operator} at {part.rows} x {part.cols}" for part in self.parts]
+        """The architecture in words, for screen readers."""
+        stages = [f"{part.name}: {part.depth} x {part.label} at {part.rows} x {part.cols}" for part in self.parts]
         return "; ".join(stages)
 
 
 def design_numbers(architecture: Mapping[str, Any], input_size: tuple[int, int, int], classes: int) -> Design:
-    """An architecture in its plain form -> its parts. Raises ArchitectureError where it breaks a law."""
+    """Return the parts of an architecture with their costs.
+
+    Args:
+        architecture: the plain form (`Architecture.to_dict`).
+        input_size: (channels, rows, cols) of an image.
+        classes: the number of classes.
+
+    Raises:
+        ArchitectureError: the architecture breaks a law, or one of its operators is not installed.
+    """
     made = Architecture.from_dict(architecture)
     total = cost(made, input_size, classes)
     _, rows, cols = input_size
-    begins = {block.name: (block.rows, block.cols) for block in blocks(made, rows, cols)}
+    sizes = {block.name: (block.rows, block.cols) for block in blocks(made, rows, cols)}
 
     def part(name: str, kind: str, prefix: str, **more: Any) -> Part:
         flops, params = _sums(total.layers, prefix)
@@ -68,7 +67,7 @@ def design_numbers(architecture: Mapping[str, Any], input_size: tuple[int, int, 
         )
 
     stem, expansion = made.stem, made.expansion
-    size = begins["stages.0.0"]
+    size = sizes["stages.0.0"]
     parts = [
         part(
             "stem",
@@ -90,7 +89,7 @@ def design_numbers(architecture: Mapping[str, Any], input_size: tuple[int, int, 
         parts.append(
             part(
                 f"stage {number + 1}",
-                "attention" if attends(stage.operator) else "conv",
+                family_of(stage.operator),
                 f"stages.{number}.",
                 operator=stage.operator,
                 depth=stage.depth,
@@ -108,20 +107,38 @@ def design_numbers(architecture: Mapping[str, Any], input_size: tuple[int, int, 
     return Design(input_size, classes, total.flops, total.params, tuple(parts))
 
 
-def differences(one: Design, other: Design) -> frozenset[int]:
-    """The positions of the parts that differ, the head of both counted last; a part that only one has differs."""
+def design_or_outline(architecture: Mapping[str, Any], input_size: tuple[int, int, int], classes: int) -> Design:
+    """Return the parts of an architecture; without costs, and with the reason, if it cannot be read here."""
+    try:
+        return design_numbers(architecture, input_size, classes)
+    except UserError as error:
+        return Design(input_size, classes, 0, 0, outline_parts(architecture, input_size, classes), str(error))
 
-    def said(part: Part) -> tuple[Any, ...]:
+
+def read_designs(ledger: Ledger, search: SearchRecord, trials: tuple[int, ...]) -> dict[int, Design]:
+    """Read the designs of some trials from a ledger, by trial number."""
+    rows = {trial.number: trial for trial in ledger.trials(search.id, trials)}
+    return {
+        number: design_or_outline(rows[number].architecture, search.input_size, search.classes)
+        for number in trials
+        if number in rows
+    }
+
+
+def differences(one: Design, other: Design) -> frozenset[int]:
+    """Return the positions of the parts in which two designs differ. The head, the last part, never counts."""
+
+    def described(part: Part) -> tuple[Any, ...]:
         return (part.name, part.operator, part.depth, part.width, part.stride, part.options)
 
     longest = max(len(one.parts), len(other.parts))
-    ours, theirs = ([*map(said, design.parts[:-1])] for design in (one, other))
+    ours, theirs = ([*map(described, design.parts[:-1])] for design in (one, other))
     return frozenset(i for i in range(longest - 1) if ours[i : i + 1] != theirs[i : i + 1])
 
 
 def _sums(layers: Iterable[Layer], prefix: str) -> tuple[int, int]:
-    mine = [layer for layer in layers if f"{layer.name}.".startswith(prefix)]
-    return sum(layer.flops for layer in mine), sum(layer.params for layer in mine)
+    within = [layer for layer in layers if f"{layer.name}.".startswith(prefix)]
+    return sum(layer.flops for layer in within), sum(layer.params for layer in within)
 
 
 def _texts(options: Iterable[tuple[str, Any]]) -> tuple[tuple[str, str], ...]:
@@ -133,7 +150,7 @@ def _text(value: Any) -> str:
 
 
 def _notable(stage: Stage) -> tuple[str, ...]:
-    """The options worth drawing: the size of the window, heads, and whatever departs from its default."""
+    """Return the options that a picture shows: window size, heads, and every option that is not at its default."""
     defaults: dict[str, Any] = {field.name: field.default for field in fields(stage.made)}  # type: ignore[arg-type]
-    told = [(n, v) for n, v in stage.options if n in NOTABLE or v != defaults.get(n)]
-    return tuple(f"{name.replace('_', ' ')} {_text(value)}" for name, value in told)
+    shown = [(n, v) for n, v in stage.options if n in NOTABLE or v != defaults.get(n)]
+    return tuple(f"{name.replace('_', ' ')} {_text(value)}" for name, value in shown)

@@ -1,34 +1,29 @@
 """The numbers of the Pareto front on two chosen axes; charts/front_figure.py draws them.
 
-Only completed trials with finite numbers are drawn. Failed, stopped and running ones are counted, never placed.
+Only completed trials with finite numbers are drawn. Failed, stopped and running trials are only counted.
 """
 
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from hybrid_search.analysis.confidence import Standing
-from hybrid_search.errors import one_of
-from hybrid_search.ledger import Point
-from hybrid_search.objectives import OBJECTIVES, Objective
+from hybrid_search.analysis.confidence import Standing, read_standings
+from hybrid_search.charts.axes import AXES, TRIAL, axes_of, axis_named, default_axes
+from hybrid_search.charts.mixes import operators_of
+from hybrid_search.ledger import Ledger, Point
+from hybrid_search.objectives import Objective
 from hybrid_search.pareto import pareto_front
+from hybrid_search.records import SearchRecord
 
-if TYPE_CHECKING:
-    pass
-
-# Not an objective: the horizontal axis of a search with one objective.
-TRIAL = Objective("trial", "minimize", "trial", "", known=True)
-AXES: dict[str, Objective] = {**OBJECTIVES.usable(), "trial": TRIAL}
-LOGARITHMIC = ("flops", "params", "train_seconds", "latency_ms")
 COLOURS = ("mix", "trial")  # and `stage:0`, `stage:1`, ...
 
 
 class Spot(NamedTuple):
-    """One drawn trial: where it stands, what it measured, and the operator of each of its stages."""
+    """One drawn trial: its place on the axes, its measurements, and the operator of each of its stages."""
 
     number: int
     x: float
@@ -38,9 +33,8 @@ class Spot(NamedTuple):
     operators: tuple[str, ...]
 
 
-class Bars(NamedTuple):
-    """How far a confirmed trial's numbers may be off: its place, and the 95 % interval on each axis (a known number
-    has an interval without width)."""
+class ErrorBar(NamedTuple):
+    """The 95 % intervals of a confirmed trial on both axes; a known objective has an interval without width."""
 
     number: int
     x: float
@@ -51,10 +45,20 @@ class Bars(NamedTuple):
 
 @dataclass(frozen=True)
 class FrontNumbers:
-    """What the chart of the front says. `line` is the front of the two axes shown, which with more objectives is only
-    a part of `front`; `missing` counts completed trials that lack a finite number on an axis; `bars` are those of
-    confirmed trials."""
+    """Everything that the chart of the front shows.
 
+    Args:
+        objectives: the objectives of the search.
+        x, y: the two axes.
+        front, dominated: the completed trials on the front of all objectives, and the others.
+        line: the front of the two axes alone, as corners from left to right.
+        counts: the number of trials in each state.
+        missing: how many completed trials lack a finite number on an axis.
+        bars: the error bars of the confirmed trials.
+        operators: every different sequence of operators among the drawn trials, for the legend.
+    """
+
+    objectives: tuple[Objective, ...]
     x: Objective
     y: Objective
     front: tuple[Spot, ...]
@@ -62,12 +66,14 @@ class FrontNumbers:
     line: tuple[tuple[float, float], ...]
     counts: Mapping[str, int]
     missing: int
-    bars: tuple[Bars, ...] = ()
+    bars: tuple[ErrorBar, ...] = ()
+    operators: frozenset[tuple[str, ...]] = frozenset()
 
-
-def default_axes(objectives: Sequence[str]) -> tuple[str, str]:
-    """The axes to begin with: the second objective across (or the trial's number), the first one upward."""
-    return (objectives[1] if len(objectives) > 1 else "trial", objectives[0])
+    @property
+    def shown(self) -> tuple[Objective, ...]:
+        """The measurements in a hover text: the objectives, and the axes that are other measurements."""
+        axes = [axis for axis in (self.x, self.y) if axis.name != TRIAL.name]
+        return tuple({objective.name: objective for objective in (*self.objectives, *axes)}.values())
 
 
 def front_numbers(
@@ -79,45 +85,71 @@ def front_numbers(
     operators: Mapping[int, tuple[str, ...]] | None = None,
     front: Collection[int] | None = None,
     standings: Mapping[int, Standing] | None = None,
+    axes: Mapping[str, Objective] = AXES,
 ) -> FrontNumbers:
-    """Points of the ledger -> what is drawn. `front` gives the numbers of the front's trials where they are known,
-    `standings` what is known of the confirmed ones."""
-    one_of("axis", x, AXES)
-    one_of("axis", y, OBJECTIVES)
-    members = front_of(points, objectives) if front is None else front
+    """Return what the chart of the front draws.
+
+    Args:
+        points: the trials of the search.
+        objectives: the names of the search's objectives.
+        x, y: the names of the axes; `y` is not the trial number.
+        operators: the operator of each stage, by trial.
+        front: the trials on the front, if they are already known.
+        standings: what retraining has shown, by confirmed trial.
+        axes: every axis by name (`axes_of`); default: the built-in objectives.
+
+    Raises:
+        UnknownName: no axis has this name.
+    """
+    across, up = axis_named(x, axes), axis_named(y, {name: axes[name] for name in axes if name != TRIAL.name})
+    kinds = [axes[name] for name in objectives]
+    members = front_of(points, kinds) if front is None else front
     spots, missing = spots_of(points, x, y, operators or {})
     return FrontNumbers(
-        AXES[x],
-        AXES[y],
+        tuple(kinds),
+        across,
+        up,
         front=tuple(spot for spot in spots if spot.number in members),
         dominated=tuple(spot for spot in spots if spot.number not in members),
-        line=tuple(_line(spots, AXES[x], AXES[y])),
+        line=tuple(_line(spots, across, up)),
         counts=dict(Counter(point.state for point in points)),
         missing=missing,
-        bars=tuple(bars_of(spots, standings or {}, x, y)),
+        bars=tuple(error_bars(spots, standings or {}, x, y)),
+        operators=frozenset(spot.operators for spot in spots),
     )
 
 
-def bars_of(spots: Sequence[Spot], standings: Mapping[int, Standing], x: str, y: str) -> list[Bars]:
-    """The intervals of the trials that have any on these axes."""
-    found = []
+def read_front(ledger: Ledger, search: SearchRecord, _trials: tuple[int, ...] = ()) -> FrontNumbers:
+    """Read the numbers of the front on its default axes from a ledger."""
+    axes = axes_of(search)
+    points, _ = ledger.points(search.id, [name for name in axes if name != TRIAL.name])
+    x, y = default_axes(search.objectives)
+    operators = {number: operators_of(plain) for number, plain in ledger.architectures(search.id).items()}
+    values = {point.number: point.values for point in points if point.state == "complete"}
+    standings = read_standings(ledger, search, values)
+    return front_numbers(points, search.objectives, x, y, operators=operators, standings=standings, axes=axes)
+
+
+def error_bars(spots: Sequence[Spot], standings: Mapping[int, Standing], x: str, y: str) -> list[ErrorBar]:
+    """Return the error bars of the trials that have an interval on one of these axes."""
+    bars = []
     for spot in spots:
         intervals = standings[spot.number].intervals if spot.number in standings else {}
         if x in intervals or y in intervals:
             across, up = intervals.get(x, (spot.x, spot.x)), intervals.get(y, (spot.y, spot.y))
-            found.append(Bars(spot.number, spot.x, spot.y, across, up))
-    return found
+            bars.append(ErrorBar(spot.number, spot.x, spot.y, across, up))
+    return bars
 
 
 def spots_of(
     points: Sequence[Point], x: str, y: str, operators: Mapping[int, tuple[str, ...]]
 ) -> tuple[list[Spot], int]:
-    """The completed trials that can be placed on these axes, and how many cannot."""
+    """Return the completed trials that have a place on these axes, and the number of those that have none."""
     spots, missing = [], 0
     for point in points:
         if point.state != "complete":
             continue
-        across = float(point.number) if x == "trial" else point.values.get(x)
+        across = float(point.number) if x == TRIAL.name else point.values.get(x)
         up = point.values.get(y)
         if across is None or up is None or not (math.isfinite(across) and math.isfinite(up)):
             missing += 1
@@ -126,20 +158,21 @@ def spots_of(
     return spots, missing
 
 
-def front_of(points: Sequence[Point], objectives: Sequence[str]) -> set[int]:
-    """The numbers of the completed trials that no other dominates in all the objectives."""
-    whole = [point for point in points if has_all(point, objectives)]
-    rows = [[point.values[name] for name in objectives] for point in whole]
-    return {whole[i].number for i in pareto_front(rows, [OBJECTIVES[name].direction for name in objectives])}
+def front_of(points: Sequence[Point], objectives: Sequence[Objective]) -> set[int]:
+    """Return the numbers of the completed trials that no other trial dominates in all objectives."""
+    names = [objective.name for objective in objectives]
+    whole = [point for point in points if has_all(point, names)]
+    rows = [[point.values[name] for name in names] for point in whole]
+    return {whole[i].number for i in pareto_front(rows, [objective.direction for objective in objectives])}
 
 
 def has_all(point: Point, objectives: Sequence[str]) -> bool:
-    """Whether a trial completed with a finite number for every objective."""
+    """Return whether a trial completed with a finite number for every objective."""
     return point.state == "complete" and all(math.isfinite(point.values.get(name, math.nan)) for name in objectives)
 
 
 def _line(spots: Sequence[Spot], x: Objective, y: Objective) -> list[tuple[float, float]]:
-    """The front of two axes as corners from left to right: sort by x from its better end, keep what improves y."""
+    """Return the front of two axes: sort by x from its better end, keep every trial that improves y."""
     if not spots:
         return []
     across = np.array([spot.x for spot in spots]) * (1 if x.direction == "minimize" else -1)

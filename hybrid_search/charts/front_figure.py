@@ -1,118 +1,95 @@
-"""The figure of the Pareto front: dominated trials faint in WebGL, the front filled in SVG, joined by a step line."""
+"""The figure of the Pareto front: dominated trials pale in WebGL, the front filled in SVG, joined by a step line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from html import escape
 from typing import TYPE_CHECKING, Any
 
-from hybrid_search.charts.front import LOGARITHMIC, FrontNumbers, Spot
+from hybrid_search.charts.axes import TRIAL, axis_scale, axis_title
+from hybrid_search.charts.chart import Chart
+from hybrid_search.charts.families import family_colour, family_of
+from hybrid_search.charts.front import FrontNumbers, Spot, read_front
+from hybrid_search.charts.hover import hover_row, hover_template
 from hybrid_search.charts.mixes import MIXES, mix_of
-from hybrid_search.charts.theme import Theme, axis, layout, nothing_yet
-from hybrid_search.objectives import OBJECTIVES, Objective
+from hybrid_search.charts.theme import Theme, empty_layout, figure_axis, figure_layout
+from hybrid_search.objectives import Objective
+from hybrid_search.ops import FAMILIES
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-
-def hover_names(numbers: FrontNumbers, objectives: Sequence[str]) -> list[str]:
-    """The measurements that a trial tells when pointed at: the objectives, and the axes where they are others."""
-    shown = (numbers.x.name, numbers.y.name)
-    return list(dict.fromkeys([*objectives, *(name for name in shown if name in OBJECTIVES)]))
+DOMINATED, LINE, FRONT_MARKERS, PINNED, BARS, LEGEND = range(6)  # the traces of the figure; the legend's come last
 
 
-def hover_template(names: Sequence[str]) -> str:
-    """The text around `hover_row`; only labels of our own table, for it is read as HTML."""
-    lines = [f"{OBJECTIVES[name].label}: <b>%{{customdata[{3 + i}]}}</b>" for i, name in enumerate(names)]
-    return "<br>".join(["<b>trial %{customdata[0]}</b> %{customdata[1]}", *lines, "%{customdata[2]}<extra></extra>"])
-
-
-def hover_row(spot: Spot, names: Sequence[str], *, member: bool, design: str | None = None) -> list[Any]:
-    """What one trial says when pointed at. Names from outside are escaped, because hover text is read as HTML."""
-    took = "" if spot.seconds is None else f", {spot.seconds:.3g} s"
-    lines = design.split(" | ") if design else [" → ".join(runs(spot.operators))]
-    state = f"complete{took}{' · <b>on the front</b>' if member else ''}"
-    values = [OBJECTIVES[name].text(spot.values.get(name)) for name in names]
-    return [spot.number, state, "<br>".join(map(escape, lines)), *values]
-
-
-def runs(operators: Sequence[str]) -> list[str]:
-    """The operators with repetitions counted: `conv`, `3 x local_attention`."""
-    runs: list[tuple[str, int]] = []
-    for name in operators:
-        if runs and runs[-1][0] == name:
-            runs[-1] = (name, runs[-1][1] + 1)
-        else:
-            runs.append((name, 1))
-    return [name if count == 1 else f"{count} x {name}" for name, count in runs]
-
-
-def arrays(
+def marker_columns(
     spots: Sequence[Spot],
-    names: Sequence[str],
+    shown: Sequence[Objective],
     theme: Theme,
     colour: str,
     *,
     member: bool,
     designs: Mapping[int, str] | None = None,
 ) -> dict[str, list[Any]]:
-    """The columns of one trace of markers; shape always tells the mix, whatever the colour tells.
+    """Return the columns of one trace of markers: x, y, customdata (hover text), color, symbol.
 
-    `names` are the measurements in the hover text; `designs` gives the one-line architecture of those that show it.
+    Args:
+        spots: the trials.
+        shown: the measurements in the hover text.
+        theme: the look.
+        colour: what the colour shows: "mix", "trial" or "stage:0", "stage:1", ... The symbol always shows the mix.
+        member: whether these trials are on the front.
+        designs: the one-line architectures of the trials that show one.
     """
     mixes = [mix_of(spot.operators) for spot in spots]
     if colour == "trial":
         hues: list[Any] = [spot.number for spot in spots]
-    elif colour.startswith("stage:"):
-        stage = int(colour.removeprefix("stage:"))
-        hues = [_category(spot.operators, stage, theme) for spot in spots]
+    elif (stage := _stage(colour)) is not None:
+        hues = [_stage_colour(spot.operators, stage, theme) for spot in spots]
     else:
         hues = [mix.hue(theme) for mix in mixes]
-    told = designs or {}
+    known = designs or {}
     return {
         "x": [spot.x for spot in spots],
         "y": [spot.y for spot in spots],
-        "customdata": [hover_row(spot, names, member=member, design=told.get(spot.number)) for spot in spots],
+        "customdata": [hover_row(spot, shown, member=member, design=known.get(spot.number)) for spot in spots],
         "color": hues,
         "symbol": [mix.symbol for mix in mixes],
     }
-
-
-def _category(operators: Sequence[str], stage: int, theme: Theme) -> str:
-    if stage >= len(operators):
-        return theme.neutral
-    return theme.attention if attends_at(operators, stage) else theme.conv
-
-
-def attends_at(operators: Sequence[str], stage: int) -> bool:
-    """Whether the stage of this index attends."""
-    return mix_of(operators[stage : stage + 1]).name == "attention"
 
 
 def front_figure(
     numbers: FrontNumbers,
     theme: Theme,
     *,
-    objectives: Sequence[str] = (),
     colour: str = "mix",
     log: bool = False,
     designs: Mapping[int, str] | None = None,
     pinned: Sequence[int] = (),
     webgl: bool = True,
 ) -> "go.Figure":
-    """The figure; its traces: dominated (WebGL), line, front (SVG), pinned, intervals, then the legend's own."""
+    """Draw the front. The traces are dominated (WebGL), line, front (SVG), pinned, intervals, then the legend.
+
+    Args:
+        numbers: what to draw.
+        theme: the look.
+        colour: what the colour of a marker shows: "mix", "trial" or "stage:0", "stage:1", ...
+        log: draw costs on a logarithmic axis.
+        designs: one-line architectures for the hover texts of the front, by trial.
+        pinned: the one or two selected trials.
+        webgl: draw dominated trials with WebGL; without it thousands of trials are slow.
+    """
     import plotly.graph_objects as go
 
-    names = hover_names(numbers, objectives)
-    faint = arrays(numbers.dominated, names, theme, colour, member=False)
-    bright = arrays(numbers.front, names, theme, colour, member=True, designs=designs)
+    pale = marker_columns(numbers.dominated, numbers.shown, theme, colour, member=False)
+    bright = marker_columns(numbers.front, numbers.shown, theme, colour, member=True, designs=designs)
     scale = {"colorscale": theme.scale, "coloraxis": "coloraxis"} if colour == "trial" else {}
+    edge = {"width": 1.5, "color": theme.surface}
     markers = go.Scattergl if webgl else go.Scatter
     figure = go.Figure(
         [
             markers(
-                **_columns(faint),
-                marker={"color": faint["color"], "symbol": faint["symbol"], **faded(len(numbers.dominated))} | scale,
-                **_same("dominated", names),
+                **_columns(pale),
+                marker={"color": pale["color"], "symbol": pale["symbol"], **faded(len(numbers.dominated))} | scale,
+                **_markers("dominated", numbers),
             ),
             go.Scatter(
                 x=[x for x, _ in numbers.line],
@@ -125,24 +102,18 @@ def front_figure(
             ),
             go.Scatter(
                 **_columns(bright),
-                marker={
-                    "color": bright["color"],
-                    "symbol": bright["symbol"],
-                    "size": 11,
-                    "line": {"width": 1.5, "color": theme.surface},
-                }
-                | scale,
-                **_same("front", names),
+                marker={"color": bright["color"], "symbol": bright["symbol"], "size": 11, "line": edge} | scale,
+                **_markers("front", numbers),
             ),
             pinned_trace(numbers, pinned, theme),
             bars_trace(numbers, theme),
-            *_legend(theme, colour),
+            *_legend(numbers.operators, theme, colour),
         ]
     )
     figure.update_layout(
-        **layout(theme, hovermode="closest", clickmode="event", dragmode="zoom"),
-        xaxis=axis(theme, title(numbers.x), **_scale(numbers.x, log)),
-        yaxis=axis(theme, title(numbers.y), **_scale(numbers.y, log)),
+        **figure_layout(theme, hovermode="closest", clickmode="event", dragmode="zoom"),
+        xaxis=figure_axis(theme, axis_title(numbers.x), **axis_scale(numbers.x, log)),
+        yaxis=figure_axis(theme, axis_title(numbers.y), **axis_scale(numbers.y, log)),
         annotations=better_arrow(numbers, theme),
         uirevision=f"{numbers.x.name} {numbers.y.name} {log}",
         coloraxis={
@@ -151,51 +122,39 @@ def front_figure(
         },
     )
     if not numbers.front and not numbers.dominated:
-        figure.update_layout(**nothing_yet("No completed trial to draw.", theme))
+        figure.update_layout(**empty_layout("No completed trial to draw.", theme))
     figure.update_layout(legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left"})
     return figure
 
 
 def faded(count: int) -> dict[str, float]:
-    """Size and opacity of the dominated markers: the more there are, the smaller and fainter."""
+    """Return size and opacity of the dominated markers: the more trials, the smaller and paler."""
     return {"size": 7, "opacity": 0.32} if count < 2000 else {"size": 5, "opacity": 0.16}
 
 
-def _columns(columns: Mapping[str, list[Any]]) -> dict[str, Any]:
-    return {name: columns[name] for name in ("x", "y", "customdata")}
-
-
-def _same(name: str, names: Sequence[str]) -> dict[str, Any]:
-    return {"mode": "markers", "hovertemplate": hover_template(names), "showlegend": False, "name": name}
-
-
 def pinned_trace(numbers: FrontNumbers, pinned: Sequence[int], theme: Theme) -> "go.Scatter":
-    """Rings round the pinned trials, lettered A and B."""
+    """Return the trace of rings around the selected trials, lettered A and B."""
     import plotly.graph_objects as go
 
     spots = {spot.number: spot for spot in (*numbers.front, *numbers.dominated) if spot.number in pinned}
     shown = [(letter, spots[number]) for letter, number in zip("AB", pinned, strict=False) if number in spots]
+    hues = [theme.series["AB".index(letter)] for letter, _ in shown]
     return go.Scatter(
         x=[spot.x for _, spot in shown],
         y=[spot.y for _, spot in shown],
         text=[f"<b>{letter}</b>" for letter, _ in shown],
         mode="markers+text",
         textposition="bottom right",
-        textfont={"size": 14, "color": [theme.series["AB".index(letter)] for letter, _ in shown]},
-        marker={
-            "size": 19,
-            "symbol": "circle-open",
-            "color": [theme.series["AB".index(letter)] for letter, _ in shown],
-            "line": {"width": 2},
-        },
+        textfont={"size": 14, "color": hues},
+        marker={"size": 19, "symbol": "circle-open", "color": hues, "line": {"width": 2}},
         hoverinfo="skip",
         showlegend=False,
-        name="pinned",
+        name="selected",
     )
 
 
 def bars_trace(numbers: FrontNumbers, theme: Theme) -> "go.Scatter":
-    """The 95 % intervals of the confirmed trials, below their markers; hovering is the markers' own."""
+    """Return the trace of the 95 % intervals of the confirmed trials, below their markers."""
     import plotly.graph_objects as go
 
     bars = numbers.bars
@@ -228,51 +187,11 @@ def bars_trace(numbers: FrontNumbers, theme: Theme) -> "go.Scatter":
     )
 
 
-def _legend(theme: Theme, colour: str) -> list["go.Scatter"]:
-    import plotly.graph_objects as go
-
-    mixes = [mix for mix in MIXES.values() if mix.name != "unknown"]
-    entries = [(mix.label, mix.symbol, mix.hue(theme) if colour == "mix" else theme.muted) for mix in mixes]
-    if colour.startswith("stage:"):
-        stage = int(colour.removeprefix("stage:")) + 1
-        entries.append((f"stage {stage} convolves", "line-ew", theme.conv))
-        entries.append((f"stage {stage} attends", "line-ew", theme.attention))
-    return [
-        go.Scatter(
-            x=[None],
-            y=[None],
-            mode="markers",
-            marker={"symbol": symbol, "color": hue, "size": 9, "line": {"color": hue, "width": 3 * ("-" in symbol)}},
-            name=label,
-            hoverinfo="skip",
-        )
-        for label, symbol, hue in entries
-    ]
-
-
-def title(objective: Objective) -> str:
-    """An axis's title: label, unit, and which way is better."""
-    if objective.name == "trial":
-        return "trial, in order of proposal"
-    unit = "%" if objective.unit == "share" else objective.unit
-    way = "higher" if objective.direction == "maximize" else "lower"
-    return f"{objective.label}{f' [{unit}]' if unit else ''}, {way} is better"
-
-
-def _scale(objective: Objective, log: bool) -> dict[str, Any]:
-    if objective.unit == "share":
-        # One trial alone would get an axis from below 0 to far above 1.
-        return {"tickformat": "~%", "hoverformat": ".2%", "autorangeoptions": {"clipmin": 0.0, "clipmax": 1.03}}
-    if log and objective.name in LOGARITHMIC:
-        return {"type": "log", "tickformat": "~s", "dtick": "D2"}
-    return {"tickformat": "~s"} if objective.name in LOGARITHMIC else {}
-
-
 def better_arrow(numbers: FrontNumbers, theme: Theme) -> list[dict[str, Any]]:
-    """An arrow into the corner where both axes are best."""
+    """Return an arrow into the corner where both axes are best."""
     right = numbers.x.direction == "maximize"
     top = numbers.y.direction == "maximize"
-    sideways = 0 if numbers.x.name == "trial" else (-34 if right else 34)
+    sideways = 0 if numbers.x.name == TRIAL.name else (-34 if right else 34)
     return [
         {
             "text": "better",
@@ -292,5 +211,54 @@ def better_arrow(numbers: FrontNumbers, theme: Theme) -> list[dict[str, Any]]:
 
 
 def without_dominated(numbers: FrontNumbers) -> FrontNumbers:
-    """The same numbers with the front alone."""
+    """Return the same numbers without the dominated trials; the legend stays."""
     return replace(numbers, dominated=())
+
+
+def _stage(colour: str) -> int | None:
+    """Return the index of the stage that the colour shows, None if it shows something else."""
+    return int(colour.removeprefix("stage:")) if colour.startswith("stage:") else None
+
+
+def _stage_colour(operators: Sequence[str], stage: int, theme: Theme) -> str:
+    return family_colour(family_of(operators[stage]), theme) if stage < len(operators) else theme.neutral
+
+
+def _columns(columns: Mapping[str, list[Any]]) -> dict[str, Any]:
+    return {name: columns[name] for name in ("x", "y", "customdata")}
+
+
+def _markers(name: str, numbers: FrontNumbers) -> dict[str, Any]:
+    return {"mode": "markers", "hovertemplate": hover_template(numbers.shown), "showlegend": False, "name": name}
+
+
+def _legend(drawn: Collection[tuple[str, ...]], theme: Theme, colour: str) -> list["go.Scatter"]:
+    """Return one empty trace an entry of the legend; an entry that no drawn network needs is hidden."""
+    import plotly.graph_objects as go
+
+    mixes = {mix_of(operators).name for operators in drawn}
+    entries = [
+        (mix.label, mix.symbol, mix.hue(theme) if colour == "mix" else theme.muted, mix.always or mix.name in mixes)
+        for mix in MIXES.values()
+    ]
+    if (stage := _stage(colour)) is not None:
+        families = {"convolution", "attention", *(family_of(o[stage]) for o in drawn if stage < len(o))}
+        entries += [
+            (f"stage {stage + 1}: {family}", "line-ew", family_colour(family, theme), family in families)
+            for family in FAMILIES
+        ]
+    return [
+        go.Scatter(
+            x=[None],
+            y=[None],
+            mode="markers",
+            marker={"symbol": symbol, "color": hue, "size": 9, "line": {"color": hue, "width": 3 * ("-" in symbol)}},
+            name=label,
+            hoverinfo="skip",
+            showlegend=shown,
+        )
+        for label, symbol, hue, shown in entries
+    ]
+
+
+FRONT = Chart("front", "Pareto front", "search", read_front, front_figure)

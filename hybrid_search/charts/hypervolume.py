@@ -1,4 +1,4 @@
-"""The hypervolume of the front over the completed trials, with the reference point it is measured from."""
+"""The hypervolume of the front over the completed trials, with its reference point."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_search.charts.axes import AXES, axes_of
+from hybrid_search.charts.chart import Chart
 from hybrid_search.charts.front import has_all
-from hybrid_search.charts.theme import Theme, axis, layout, nothing_yet
-from hybrid_search.ledger import Point
-from hybrid_search.objectives import objectives as objectives_of
-from hybrid_search.objectives import scaled
+from hybrid_search.charts.theme import Theme, empty_layout, figure_axis, figure_layout
+from hybrid_search.ledger import Ledger, Point
+from hybrid_search.objectives import Objective, scaled
 from hybrid_search.pareto import as_costs, hypervolume, reference_point
+from hybrid_search.records import SearchRecord
+from hybrid_search.spaces.budget import known_worst
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -25,12 +28,17 @@ SAMPLES = 20_000
 
 @dataclass(frozen=True)
 class HypervolumeNumbers:
-    """`values[i]` is the hypervolume after `trials[i]` completed trials; a step where the front grew, and the last.
+    """The hypervolume after some numbers of completed trials.
 
-    `exact` is False where the volume is estimated from a fixed set of random points (three or more objectives).
+    Args:
+        objectives: the objectives of the search.
+        reference: the reference point, one value an objective.
+        trials: after how many completed trials the front grew; the last entry counts all completed trials.
+        values: the hypervolume then.
+        exact: False if it is estimated from a fixed set of random points (three or more objectives).
     """
 
-    objectives: tuple[str, ...]
+    objectives: tuple[Objective, ...]
     reference: tuple[float, ...]
     trials: tuple[int, ...]
     values: tuple[float, ...]
@@ -38,30 +46,38 @@ class HypervolumeNumbers:
 
     @property
     def last(self) -> float | None:
-        """The hypervolume now, None before the first trial."""
+        """The hypervolume of all completed trials, None before the first."""
         return self.values[-1] if self.values else None
 
     @property
     def reference_text(self) -> str:
         """The reference point with units: `accuracy 0.00 %, flops 4.51 MFLOPs`."""
-        pairs = zip(objectives_of(self.objectives), self.reference, strict=True)
+        pairs = zip(self.objectives, self.reference, strict=True)
         return ", ".join(f"{objective.name} {objective.text(value)}" for objective, value in pairs)
 
 
 def hypervolume_numbers(
-    points: Sequence[Point], objectives: Sequence[str], known: Mapping[str, float] | None = None
+    points: Sequence[Point],
+    objectives: Sequence[str],
+    known: Mapping[str, float] | None = None,
+    *,
+    axes: Mapping[str, Objective] = AXES,
 ) -> HypervolumeNumbers:
-    """Points of the ledger -> the hypervolume after each completed trial, in the order in which they completed.
+    """Return the hypervolume after each completed trial, in the order in which the trials completed.
 
-    `known` are the bounds of what is known before training (`bounds.known_worst`): with them the reference is the one
-    that the search itself measures from.
+    Args:
+        points: the trials of the search.
+        objectives: the names of its objectives.
+        known: the worst value of each objective that is known before training (`spaces.budget.known_worst`); with
+            it the reference point is that of the search itself.
+        axes: every objective by name; default: the built-in ones.
     """
-    kinds = objectives_of(list(objectives))
+    kinds = tuple(axes[name] for name in objectives)
     whole = [point for point in points if has_all(point, objectives)]
     whole.sort(key=lambda point: (point.finished.timestamp() if point.finished else math.inf, point.number))
     rows = [[point.values[name] for name in objectives] for point in whole]
     if not rows:
-        return HypervolumeNumbers(tuple(objectives), (), (), (), True)
+        return HypervolumeNumbers(kinds, (), (), (), True)
     directions = [kind.direction for kind in kinds]
     reference = reference_point(rows, kinds, known)
     steps = improvements(as_costs(rows, directions))
@@ -73,22 +89,32 @@ def hypervolume_numbers(
     trials = [step + 1 for step in steps]
     if trials[-1] < len(rows):
         trials, values = [*trials, len(rows)], [*values, values[-1]]
-    return HypervolumeNumbers(tuple(objectives), tuple(reference), tuple(trials), tuple(values), exact)
+    return HypervolumeNumbers(kinds, tuple(reference), tuple(trials), tuple(values), exact)
+
+
+def read_hypervolume(ledger: Ledger, search: SearchRecord, _trials: tuple[int, ...] = ()) -> HypervolumeNumbers:
+    """Read the hypervolume over the trials of a search from a ledger."""
+    points, _ = ledger.points(search.id, search.objectives)
+    return hypervolume_numbers(points, search.objectives, known_worst(search), axes=axes_of(search))
 
 
 def improvements(costs: Array) -> list[int]:
-    """Indices of the rows that no earlier row dominates or equals, less being better: those that moved the front."""
-    kept: list[int] = []
+    """Return the indices of the rows that changed the front: no earlier row dominates or equals them.
+
+    Args:
+        costs: (trials, objectives), lower is better.
+    """
+    changed: list[int] = []
     front = np.empty((0, costs.shape[1]))
     for index, row in enumerate(costs):
         if not (front <= row).all(axis=1).any():
             front = np.vstack([front[(front < row).any(axis=1)], row])
-            kept.append(index)
-    return kept
+            changed.append(index)
+    return changed
 
 
 def _estimate(costs: Array, bound: Array) -> list[float]:
-    """Hypervolume after each row from SAMPLES fixed points of the box: one pass, whatever the number of objectives."""
+    """Estimate the hypervolume after each row from SAMPLES fixed points of the box between ideal and `bound`."""
     ideal = costs.min(axis=0)
     drawn = ideal + np.random.default_rng(0).random((SAMPLES, costs.shape[1])) * (bound - ideal)
     counts = []
@@ -100,10 +126,12 @@ def _estimate(costs: Array, bound: Array) -> list[float]:
 
 
 def hypervolume_figure(numbers: HypervolumeNumbers, theme: Theme) -> "go.Figure":
-    """A step line that ends at the newest trial; the reference point is written in the axis title."""
+    """Draw the hypervolume as a step line that ends at the newest trial."""
     import plotly.graph_objects as go
 
-    texts = [f"after {n} trials<br>hypervolume: <b>{volume_text(v)}</b>" for n, v in _pairs(numbers)]
+    texts = [
+        f"after {n} completed trial{'s' * (n != 1)}<br>hypervolume: <b>{volume_text(v)}</b>" for n, v in _pairs(numbers)
+    ]
     ticks = "~s" if max(numbers.values, default=0.0) >= 1000 else "~g"
     figure = go.Figure(
         go.Scatter(
@@ -117,22 +145,27 @@ def hypervolume_figure(numbers: HypervolumeNumbers, theme: Theme) -> "go.Figure"
         )
     )
     figure.update_layout(
-        **layout(theme, showlegend=False, hovermode="x"),
-        xaxis=axis(theme, "completed trials", rangemode="tozero", **({"dtick": 1} if len(numbers.values) < 6 else {})),
-        yaxis=axis(theme, "hypervolume" if numbers.exact else "hypervolume (estimated)", tickformat=ticks),
+        **figure_layout(theme, showlegend=False, hovermode="x"),
+        xaxis=figure_axis(
+            theme, "completed trials", rangemode="tozero", **({"dtick": 1} if len(numbers.values) < 6 else {})
+        ),
+        yaxis=figure_axis(theme, "hypervolume" if numbers.exact else "hypervolume (estimated)", tickformat=ticks),
         uirevision="hypervolume",
     )
-    if numbers.values and min(numbers.values) == max(numbers.values) > 0:  # else all ticks have one text
+    if numbers.values and min(numbers.values) == max(numbers.values) > 0:  # otherwise all ticks have the same text
         figure.update_yaxes(range=[0.0, 1.2 * numbers.values[0]])
     if not numbers.values:
-        figure.update_layout(**nothing_yet("No completed trial to measure.", theme))
+        figure.update_layout(**empty_layout("No completed trial to measure.", theme))
     return figure
 
 
 def volume_text(value: float) -> str:
-    """A hypervolume as a person reads it; its unit is the product of the objectives' and is not written."""
+    """Return a hypervolume with three digits and a prefix. Its unit, a product of units, is left out."""
     return scaled(value).strip() if value < 1e12 else f"{value:.3g}"
 
 
 def _pairs(numbers: HypervolumeNumbers) -> list[tuple[int, float]]:
     return list(zip(numbers.trials, numbers.values, strict=True))
+
+
+HYPERVOLUME = Chart("hypervolume", "Hypervolume over trials", "search", read_hypervolume, hypervolume_figure)

@@ -1,53 +1,60 @@
-"""How a network mixes its operators: all convolution, hybrid or all attention, each with a colour and a shape."""
+"""The mix of operators in a network: all convolution, hybrid, all attention, each with a colour and a marker."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+from hybrid_search.charts.families import family_of
 from hybrid_search.charts.theme import Theme
 
 
 @dataclass(frozen=True)
 class Mix:
-    """One kind of network: its label, its marker and the name of its colour in a theme."""
+    """One kind of network: its label, its plotly marker, and the name of its colour in a theme.
+
+    `always`: the legend shows it even if no trial has it.
+    """
 
     name: str
     label: str
     symbol: str
     colour: str
+    always: bool = True
 
     def hue(self, theme: Theme) -> str:
-        """Its colour in this theme."""
+        """Return the colour of this mix in a theme."""
         return str(getattr(theme, self.colour))
 
 
 MIXES: dict[str, Mix] = {
     mix.name: mix
     for mix in (
-        Mix("conv", "all convolution", "square", "conv"),
+        Mix("convolution", "all convolution", "square", "convolution"),
         Mix("hybrid", "hybrid", "diamond", "hybrid"),
         Mix("attention", "all attention", "circle", "attention"),
-        Mix("unknown", "unknown operators", "x", "neutral"),
+        Mix("other", "all other operators", "triangle-up", "other", always=False),
+        Mix("unknown", "unknown operators", "x", "neutral", always=False),
     )
 }
 
 
 def operators_of(architecture: Mapping[str, Any]) -> tuple[str, ...]:
-    """The operator of each stage, read from an architecture's plain form without validating it."""
+    """Return the operator of each stage of an architecture in its plain form, without validating it."""
     stages = architecture.get("stages")
     if not isinstance(stages, list):
         return ()
     return tuple(str(stage.get("operator", "?")) for stage in stages if isinstance(stage, Mapping))
 
 
-def attends(operator: str) -> bool:
-    """Whether an operator counts as attention: everything that is not a convolution."""
-    return not operator.startswith("conv")
-
-
 def mix_of(operators: Sequence[str]) -> Mix:
-    """The mix of the operators of a network's stages."""
-    if not operators:
+    """Return the mix of a network with these operators, one a stage."""
+    return _mix_of(tuple(operators))
+
+
+@lru_cache(maxsize=4096)  # a chart of 10,000 trials asks for a few dozen different tuples
+def _mix_of(operators: tuple[str, ...]) -> Mix:
+    families = {family_of(operator) for operator in operators}
+    if not families:
         return MIXES["unknown"]
-    kinds = {attends(operator) for operator in operators}
-    return MIXES["hybrid" if len(kinds) == 2 else "attention" if kinds == {True} else "conv"]
+    return MIXES["hybrid" if len(families) > 1 else families.pop()]

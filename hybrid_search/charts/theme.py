@@ -1,6 +1,6 @@
-"""The two looks of every chart, light and dark: ink, grid and a palette that colour-blind readers can tell apart.
+"""The light and the dark look of every chart, in colours that colour-blind readers can tell apart.
 
-The hues are Okabe and Ito's (2008), darkened on white and lightened on black until text in them passes AA.
+The hues are Okabe and Ito's (2008), darkened on white and lightened on black until text in them passes WCAG AA.
 """
 
 from dataclasses import dataclass
@@ -11,16 +11,20 @@ FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation S
 
 @dataclass(frozen=True)
 class Theme:
-    """The colours of one look; `series` tells trials apart that are compared."""
+    """The colours of one look: `convolution`, `attention` and `other` are the families of operators.
+
+    `series` are the colours of two compared trials, `categories` those of any number of lines.
+    """
 
     name: str
     surface: str
     ink: str
     muted: str
     grid: str
-    conv: str
+    convolution: str
     hybrid: str
     attention: str
+    other: str
     neutral: str
     series: tuple[str, str]
     scale: str
@@ -33,9 +37,10 @@ LIGHT = Theme(
     ink="#18212b",
     muted="#566271",
     grid="#e7eaee",
-    conv="#0069a8",
+    convolution="#0069a8",
     hybrid="#007355",
     attention="#b84a00",
+    other="#65597a",
     neutral="#8a94a0",
     series=("#18212b", "#8f3f86"),
     scale="Cividis",
@@ -47,9 +52,10 @@ DARK = Theme(
     ink="#e4e9ef",
     muted="#9ba8b6",
     grid="#26303b",
-    conv="#5ab4ec",
+    convolution="#5ab4ec",
     hybrid="#35c79b",
     attention="#f2944e",
+    other="#aaa0c4",
     neutral="#6f7c8a",
     series=("#f4f7fa", "#dc9ad3"),
     scale="Cividis",
@@ -58,8 +64,8 @@ DARK = Theme(
 THEMES: dict[str, Theme] = {theme.name: theme for theme in (LIGHT, DARK)}
 
 
-def axis(theme: Theme, title: str, **more: Any) -> dict[str, Any]:
-    """One axis of a chart: a title with its unit, a quiet grid, no line through zero."""
+def figure_axis(theme: Theme, title: str, **more: Any) -> dict[str, Any]:
+    """Return the plotly axis that all charts share: a title with its unit, a pale grid, no line through zero."""
     return {
         "title": {"text": title, "font": {"size": 12, "color": theme.muted}, "standoff": 8},
         "gridcolor": theme.grid,
@@ -71,15 +77,15 @@ def axis(theme: Theme, title: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def nothing_yet(text: str, theme: Theme) -> dict[str, Any]:
-    """What a chart without numbers shows: words in place of axes that would mean nothing."""
+def empty_layout(text: str, theme: Theme) -> dict[str, Any]:
+    """Return the layout of a chart without numbers: this text, and no axes."""
     words = {"text": text, "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5, "showarrow": False}
-    bare = {"showgrid": False, "showticklabels": False}
+    bare = {"showgrid": False, "showticklabels": False, "title": {"text": ""}}
     return {"annotations": [{**words, "font": {"size": 13, "color": theme.muted}}], "xaxis": bare, "yaxis": bare}
 
 
-def layout(theme: Theme, **more: Any) -> dict[str, Any]:
-    """The layout that all charts share; without a title, because the page or report sets it as a heading."""
+def figure_layout(theme: Theme, **more: Any) -> dict[str, Any]:
+    """Return the plotly layout that all charts share. It has no title, because the page shows one as a heading."""
     return {
         "paper_bgcolor": theme.surface,
         "plot_bgcolor": theme.surface,

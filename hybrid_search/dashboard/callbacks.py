@@ -1,68 +1,88 @@
-"""What the page does when something is chosen, clicked or due. One callback draws, so that what a browser shows and
-what it believes it shows never part."""
+"""What the page does when something is chosen, clicked or due.
+
+One callback draws everything, so that `received`, which says what the browser has, is always true.
+"""
 
 import time
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
 from dash import ClientsideFunction, Dash, Input, Output, State, ctx, no_update
 from dash.exceptions import PreventUpdate
 
-from hybrid_search.charts import THEMES, default_axes
-from hybrid_search.charts.front import AXES, COLOURS
-from hybrid_search.dashboard import layout as page
-from hybrid_search.dashboard.detail import detail
+from hybrid_search.charts import THEMES, Chart, default_axes
+from hybrid_search.charts.axes import AXES, TRIAL, axes_of
+from hybrid_search.charts.front import COLOURS
+from hybrid_search.dashboard.chart_cards import charts_of_search
+from hybrid_search.dashboard.detail import trial_panel
 from hybrid_search.dashboard.download import as_csv, as_json
-from hybrid_search.dashboard.snapshot import Watch
-from hybrid_search.dashboard.updates import drawn, only
-from hybrid_search.objectives import OBJECTIVES
+from hybrid_search.dashboard.layout import axis_options, colour_options, search_options
+from hybrid_search.dashboard.snapshot import Snapshot
+from hybrid_search.dashboard.updates import outputs, page_update
+from hybrid_search.records import SearchRecord
+
+T = TypeVar("T")
 
 
-def register(app: Dash, watch: Watch, opened: str | None) -> None:
-    """Give the application its callbacks. opened: the search that is shown where the address names none."""
+def register(app: Dash, snapshot: Snapshot, opened: str | None, charts: Sequence[Chart]) -> None:
+    """Add the callbacks to the application.
+
+    Args:
+        app: the application.
+        snapshot: the copy of the ledger.
+        opened: the search that is shown if the address names none; default: the newest.
+        charts: every chart of the page.
+    """
     _in_the_browser(app)
 
     @app.callback(
         Output("search", "value"),
         Output("x", "value"),
+        Output("x", "options"),
         Output("y", "value"),
+        Output("y", "options"),
         Output("colour", "value"),
         Output("colour", "options"),
         Output("log", "value"),
-        Output("asked", "data"),
-        Input("link", "data"),
+        Output("requested", "data"),
+        Input("query", "data"),
         Input("search", "value"),
-        State("asked", "data"),
+        State("requested", "data"),
     )
-    def choose(query: str | None, name: str | None, asked: dict[str, Any] | None) -> tuple[Any, ...]:
-        """The search and axes that the address asks for, or the defaults of a search picked by hand."""
-        given = {key: values[-1] for key, values in parse_qs((query or "").removeprefix("?")).items()}
+    def choose(query: str | None, name: str | None, requested: dict[str, Any] | None) -> tuple[Any, ...]:
+        """Return the search and axes of the address, or the default axes of a search that the user picked."""
         if query is None:
             raise PreventUpdate
+        given = {key: values[-1] for key, values in parse_qs(query.removeprefix("?")).items()}
         if name is not None and ctx.triggered_id == "search":
-            if asked and asked["search"] == name:
-                raise PreventUpdate  # the picker repeats what it was told
+            if requested and requested["search"] == name:
+                raise PreventUpdate  # this callback itself has set the picker
             given = {"search": name}
-        searches = watch.searches()
-        by_name = {search.name: search for search in searches}
+        searches = snapshot.searches()
         newest = searches[0] if searches else None
+        by_name = {search.name: search for search in searches}
         search = by_name.get(given.get("search", opened or ""), newest)
+        axes = axes_of(search) if search else AXES
+        pickers = axis_options(axes.values(), trial=True), axis_options(axes.values(), trial=False)
         if search is None:
-            return (None, "flops", "accuracy", "mix", page.colour_options(4), [], {"search": None, "trials": []})
+            nothing: dict[str, Any] = {"search": None, "trials": []}
+            return (None, "flops", pickers[0], "accuracy", pickers[1], "mix", colour_options(4), [], nothing)
         x, y = default_axes(search.objectives)
-        x = given["x"] if given.get("x") in AXES else x
-        y = given["y"] if given.get("y") in OBJECTIVES else y
-        options = page.colour_options(watch.view(search).stages or 4)
+        x = given["x"] if given.get("x") in axes else x
+        y = given["y"] if given.get("y") in axes and given["y"] != TRIAL.name else y
+        options = colour_options(snapshot.view(search).stages or 4)
         colours = [option["value"] for option in options]
         colour = given["colour"] if given.get("colour") in colours else COLOURS[0]
         log = [] if given.get("log") == "0" else ["log"]  # costs span powers of ten
         trials = [int(text) for text in given.get("trials", "").split(",") if text.isdecimal() and len(text) < 10][:2]
-        return search.name, x, y, colour, options, log, {"search": search.name, "trials": trials}
+        wanted = {"search": search.name, "trials": trials}
+        return search.name, x, pickers[0], y, pickers[1], colour, options, log, wanted
 
-    @app.callback(Output("search", "options"), Input("tick", "n_intervals"), State("search", "options"))
-    def searches(_tick: int | None, known: list[dict[str, str]]) -> Any:
-        """New searches join the picker."""
-        options = page.search_options(_reading(watch.searches))
+    @app.callback(Output("search", "options"), Input("refresh", "n_intervals"), State("search", "options"))
+    def list_searches(_refresh: int | None, known: list[dict[str, str]]) -> Any:
+        """Add new searches to the picker."""
+        options = search_options(_read(snapshot.searches))
         return options if options != known else no_update
 
     @app.callback(
@@ -71,12 +91,12 @@ def register(app: Dash, watch: Watch, opened: str | None) -> None:
         Output("table", "rowData"),
         Output("table", "rowTransaction"),
         Output("table", "columnDefs"),
-        Output("seen", "data"),
+        Output("received", "data"),
         Output("summary", "children"),
         Output("note", "children"),
         Output("reference", "children"),
-        Output("beat", "data"),
-        Input("tick", "n_intervals"),
+        Output("heartbeat", "data"),
+        Input("refresh", "n_intervals"),
         Input("search", "value"),
         Input("x", "value"),
         Input("y", "value"),
@@ -84,48 +104,68 @@ def register(app: Dash, watch: Watch, opened: str | None) -> None:
         Input("log", "value"),
         Input("look", "data"),
         Input("pinned", "data"),
-        State("seen", "data"),
+        State("received", "data"),
     )
     def draw(
-        _tick: Any, name: Any, x: Any, y: Any, colour: Any, log: Any, look: Any, pinned: Any, seen: Any
+        _refresh: Any, name: Any, x: Any, y: Any, colour: Any, log: Any, look: Any, pinned: Any, received: Any
     ) -> tuple[Any, ...]:
-        """Draw everything, or only what is new since `seen`."""
-        if not look or x not in AXES or y not in OBJECTIVES:
+        """Draw everything, or only what is new since `received`."""
+        if not look:
             raise PreventUpdate
         try:
-            search = next((s for s in watch.searches() if s.name == name), None)
-            view = watch.view(search) if search else None
+            search = _named(snapshot, name)
+            view = snapshot.view(search) if search else None
         except Exception as error:
-            # Whatever the database says, the page stays up with what it has, and tells so without the message, which
-            # may hold an address.
-            return only(beat={"now": time.time() * 1000, "error": type(error).__name__})
-        key = {"search": name, "x": x, "y": y, "colour": colour, "log": bool(log), **look}
-        return drawn(watch, view, key, pinned or [], seen or {})
+            # The page keeps what it shows. It reports the kind of error, not the message, which may hold a password.
+            return outputs(heartbeat={"now": time.time() * 1000, "error": type(error).__name__})
+        axes = view.axes if view else AXES
+        if x not in axes or y not in axes or y == TRIAL.name:
+            raise PreventUpdate
+        wanted = {"search": name, "x": x, "y": y, "colour": colour, "log": bool(log), **look}
+        return page_update(snapshot, view, wanted, pinned or [], received or {})
 
     @app.callback(
         Output("detail", "children"),
         Input("pinned", "data"),
         Input("look", "data"),
-        Input("seen", "data"),
+        Input("received", "data"),
         State("search", "value"),
         State("detail", "children"),
     )
-    def pins(pinned: list[int] | None, look: Any, seen: Any, name: str | None, shown: Any) -> Any:
-        """What is known of the pinned trials; again when one of them changes."""
-        if not look or not seen:
+    def show_selection(pinned: list[int] | None, look: Any, received: Any, name: str | None, shown: Any) -> Any:
+        """Show the selected trials, and show them again if one of them changes."""
+        if not look or not received:
             raise PreventUpdate
-        if shown and {*ctx.triggered_prop_ids} == {"seen.data"} and not set(seen["touched"]) & set(pinned or []):
+        only_news = {*ctx.triggered_prop_ids} == {"received.data"}
+        if shown and only_news and not set(received["touched"]) & set(pinned or []):
             raise PreventUpdate
-        search = next((s for s in _reading(watch.searches) if s.name == name), None)
-        return detail(watch, search, pinned or [], THEMES[look["theme"]])
+        search = _read(lambda: _named(snapshot, name))
+        return trial_panel(snapshot, search, pinned or [], THEMES[look["theme"]], charts)
 
-    @app.callback(Output("file", "data"), Input("wanted", "data"), State("search", "value"), prevent_initial_call=True)
+    @app.callback(
+        Output("more-charts", "children"),
+        Input("received", "data"),
+        Input("look", "data"),
+        State("search", "value"),
+        State("more-charts", "children"),
+    )
+    def show_more_charts(received: Any, look: Any, name: str | None, shown: Any) -> Any:
+        """Draw the charts of the search that have no place of their own on the page."""
+        if not look or not received:
+            raise PreventUpdate
+        search = _read(lambda: _named(snapshot, name))
+        cards = charts_of_search(snapshot, search, THEMES[look["theme"]], charts) if search else []
+        return cards if cards or shown else no_update
+
+    @app.callback(
+        Output("file", "data"), Input("download-request", "data"), State("search", "value"), prevent_initial_call=True
+    )
     def download(wanted: dict[str, Any] | None, name: str | None) -> Any:
-        """The trials that the table shows, as a file."""
-        search = next((s for s in _reading(watch.searches) if s.name == name), None)
+        """Return the trials that the table shows, as a file."""
+        search = _read(lambda: _named(snapshot, name))
         if not wanted or search is None:
             raise PreventUpdate
-        trials = {trial.number: trial for trial in watch.ask(lambda ledger: ledger.trials(search.id))}
+        trials = {trial.number: trial for trial in snapshot.read(lambda ledger: ledger.trials(search.id))}
         chosen = [trials[number] for number in wanted["trials"] if number in trials]
         write, kind = (as_csv, "csv") if wanted["format"] == "csv" else (as_json, "json")
         return {
@@ -135,34 +175,39 @@ def register(app: Dash, watch: Watch, opened: str | None) -> None:
         }
 
 
-def _reading(question: Any) -> Any:
-    """An answer of the ledger; nothing changes on the page where it cannot be read (the banner says so)."""
+def _named(snapshot: Snapshot, name: str | None) -> SearchRecord | None:
+    """Return the search of this name, None if there is none."""
+    return next((search for search in snapshot.searches() if search.name == name), None)
+
+
+def _read(query: Callable[[], T]) -> T:
+    """Return what the ledger returns; if it cannot be read, change nothing on the page (the banner reports it)."""
     try:
-        return question()
+        return query()
     except Exception:
         raise PreventUpdate from None
 
 
 def _in_the_browser(app: Dash) -> None:
-    """The callbacks whose functions stand in assets/page.js."""
+    """Add the callbacks whose functions are in assets/page.js."""
 
     def clientside(function: str, *dependencies: Any, initial: bool = True) -> None:
         target = ClientsideFunction("page", function)
         app.clientside_callback(target, *dependencies, prevent_initial_call=not initial)  # type: ignore[no-untyped-call]
 
-    clientside("link", Output("link", "data"), Input("page", "id"))
+    clientside("query", Output("query", "data"), Input("page", "id"))
     clientside("theme", Output("look", "data"), Output("theme", "children"), Input("theme", "n_clicks"))
     clientside(
         "pin",
         Output("pinned", "data"),
         Output("front", "clickData"),
         Input("front", "clickData"),
-        Input("asked", "data"),
+        Input("requested", "data"),
     )
-    clientside("settle", Output("settled", "children"), Input("seen", "data"), Input("pinned", "data"))
+    clientside("applyPins", Output("pins-applied", "children"), Input("received", "data"), Input("pinned", "data"))
     clientside(
         "address",
-        Output("written", "children"),
+        Output("address-written", "children"),
         *(Input(name, "value") for name in ("search", "x", "y", "colour", "log")),
         Input("pinned", "data"),
     )
@@ -173,8 +218,14 @@ def _in_the_browser(app: Dash) -> None:
         Output("banner", "children"),
         Output("banner", "hidden"),
         Input("clock", "n_intervals"),
-        Input("beat", "data"),
+        Input("heartbeat", "data"),
     )
-    clientside("filter", Output("shown", "children"), Input("filter", "value"), Input("table", "virtualRowData"))
-    clientside("unfilter", Output("filter", "value"), Input("unfilter", "n_clicks"), initial=False)
-    clientside("want", Output("wanted", "data"), Input("csv", "n_clicks"), Input("json", "n_clicks"), initial=False)
+    clientside("filter", Output("row-count", "children"), Input("filter", "value"), Input("table", "virtualRowData"))
+    clientside("clearFilters", Output("filter", "value"), Input("clear-filters", "n_clicks"), initial=False)
+    clientside(
+        "requestDownload",
+        Output("download-request", "data"),
+        Input("csv", "n_clicks"),
+        Input("json", "n_clicks"),
+        initial=False,
+    )

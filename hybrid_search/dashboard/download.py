@@ -1,4 +1,4 @@
-"""The trials that the table shows as CSV or JSON. Found by number, never by path."""
+"""The trials of the table as CSV or JSON. The browser names trials by number, never by path."""
 
 import csv
 import io
@@ -7,37 +7,42 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from hybrid_search.objectives import OBJECTIVES
+from hybrid_search.charts.axes import objectives_of
 from hybrid_search.records import SearchRecord, TrialRecord
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def guarded(cell: object) -> object:
-    """A cell that a spreadsheet will not run: text that begins like a formula gets an apostrophe; numbers stay."""
+def spreadsheet_safe(cell: object) -> object:
+    """Return a cell that a spreadsheet does not execute: text that starts like a formula gets an apostrophe."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
 def _names(search: SearchRecord, trials: Sequence[TrialRecord]) -> list[str]:
-    return list(dict.fromkeys([*search.objectives, *OBJECTIVES, *sorted(n for t in trials for n in t.measurements)]))
+    return list(dict.fromkeys([*objectives_of(search), *sorted(n for t in trials for n in t.measurements)]))
 
 
 def as_csv(search: SearchRecord, trials: Sequence[TrialRecord]) -> str:
-    """One line a trial, in the order given; the architecture as JSON in the last column."""
+    """Return one CSV line a trial, in the order given; the last column holds the architecture as JSON."""
     names = _names(search, trials)
     out = io.StringIO()
     write = csv.writer(out, lineterminator="\n").writerow
-    write([guarded(c) for c in ["trial", "state", *names, "seconds", "seed", "digest", "failure", "architecture"]])
+    write(
+        [
+            spreadsheet_safe(c)
+            for c in ["trial", "state", *names, "seconds", "seed", "digest", "failure", "architecture"]
+        ]
+    )
     for trial in trials:
         values = [trial.measurements.get(name) for name in names]
         design = json.dumps(trial.architecture)
         row = [trial.number, trial.state, *values, trial.seconds, trial.seed, trial.digest, trial.failure_kind, design]
-        write([guarded("" if cell is None else cell) for cell in row])
+        write([spreadsheet_safe("" if cell is None else cell) for cell in row])
     return out.getvalue()
 
 
 def as_json(search: SearchRecord, trials: Sequence[TrialRecord]) -> str:
-    """The search and its trials; numbers that are not finite are null."""
+    """Return the search and its trials as JSON; numbers that are not finite are null."""
 
     def plain(trial: TrialRecord) -> dict[str, Any]:
         return {

@@ -1,7 +1,7 @@
-"""Who may see the page: loopback, or whoever holds the token.
+"""The checks of every request to the page, and the security headers of every answer.
 
-Defends against other sites (Origin, SameSite, no CORS), DNS rebinding (Host allow-list: a rebound name is no name of
-ours), framing, and markup in names (a content security policy without inline scripts).
+They protect against other sites (Origin, SameSite, no CORS), DNS rebinding (a list of allowed Host names), framing, and
+markup in names (a content security policy without inline scripts).
 """
 
 import hashlib
@@ -18,30 +18,37 @@ from hybrid_search.dashboard.access import LOOPBACK, is_loopback
 COOKIE = "hybrid_search_page"
 
 
-def guard(server: Flask, host: str, token: str | None, script_hashes: Sequence[str] = ()) -> None:
-    """Put every route of `server` behind the checks and give every answer the headers."""
-    # The cookie is derived from the token, so that reading a cookie does not tell the token.
-    pass_ = hmac.new(token.encode(), b"hybrid-search page", hashlib.sha256).hexdigest() if token else None
+def protect(server: Flask, host: str, token: str | None, script_hashes: Sequence[str] = ()) -> None:
+    """Add the checks and the headers to every route of a server.
+
+    Args:
+        server: the Flask application.
+        host: the address that it listens on.
+        token: the token that a request needs; None: no token is needed.
+        script_hashes: hashes of the inline scripts that the content security policy allows.
+    """
+    # The cookie is derived from the token, so that it does not reveal the token.
+    cookie = hmac.new(token.encode(), b"hybrid-search page", hashlib.sha256).hexdigest() if token else None
     policy = _policy(script_hashes)
 
     @server.before_request
     def check() -> Response | None:
         if not _host_allowed(request.host, host):
-            return _refuse(403, "This server does not answer under that name.")
+            return _refuse(403, "This server does not answer to that host name.")
         if request.method not in ("GET", "HEAD") and not _same_origin():
             return _refuse(403, "Requests from other sites are refused.")
-        if token is None or pass_ is None:
+        if token is None or cookie is None:
             return None
         given = request.args.get("token")
         if given is not None and request.method == "GET" and _equal(given, token):
             rest = [(key, value) for key, value in request.args.items(multi=True) if key != "token"]
             answer = redirect(request.path + (f"?{urlencode(rest)}" if rest else ""), 303)
-            answer.set_cookie(COOKIE, pass_, httponly=True, samesite="Strict", path="/")
+            answer.set_cookie(COOKIE, cookie, httponly=True, samesite="Strict", path="/")
             return answer  # type: ignore[return-value]
         scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and _equal(bearer.strip(), token):
             return None
-        if _equal(request.cookies.get(COOKIE, ""), pass_):
+        if _equal(request.cookies.get(COOKIE, ""), cookie):
             return None
         refusal = _refuse(401, "This page needs its token: open it once with ?token=... at the end of the address.")
         refusal.headers["WWW-Authenticate"] = "Bearer"
@@ -70,8 +77,11 @@ def _refuse(status: int, text: str) -> Response:
 
 
 def _host_allowed(given: str, host: str) -> bool:
-    """A loopback name for a loopback server. A server that is open to others has a token, and answers to addresses and
-    to this machine's own names: an attacker can rebind neither."""
+    """Return whether the Host header is allowed.
+
+    A loopback server allows loopback names. A server that is open to others has a token; it allows addresses and the
+    names of this machine, because an attacker can rebind neither.
+    """
     name = (urlsplit(f"//{given}").hostname or "").lower()
     if name in LOOPBACK or name == host.lower():
         return True
@@ -85,7 +95,7 @@ def _host_allowed(given: str, host: str) -> bool:
 
 
 def _same_origin() -> bool:
-    """Whether a request that may act comes from the page itself, or from no page at all (curl)."""
+    """Return whether a request comes from the page itself, or from no page at all (curl)."""
     origin = request.headers.get("Origin")
     if origin is not None:
         return urlsplit(origin).netloc == request.host
@@ -93,8 +103,7 @@ def _same_origin() -> bool:
 
 
 def _policy(script_hashes: Sequence[str]) -> str:
-    # plotly's WebGL markers compile their shaders' callers with Function, which needs 'unsafe-eval'; inline and foreign
-    # scripts stay refused.
+    # plotly's WebGL markers call Function, which needs 'unsafe-eval'. Inline and foreign scripts are refused.
     scripts = " ".join(f"'{digest}'" if not digest.startswith("'") else digest for digest in script_hashes)
     rules = {
         "default-src": "'none'",

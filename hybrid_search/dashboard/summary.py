@@ -1,22 +1,28 @@
-"""The line of numbers at the head of the page, and the note below the front."""
+"""The line of numbers at the head of the page, and the note beside the front."""
 
 from typing import Any
 
 from dash import html
 
+from hybrid_search.charts.axes import TRIAL
 from hybrid_search.charts.front import FrontNumbers
 from hybrid_search.charts.hypervolume import HypervolumeNumbers, volume_text
-from hybrid_search.dashboard.snapshot import View
+from hybrid_search.dashboard.snapshot import SearchView
 from hybrid_search.ledger.leases import shown
-from hybrid_search.objectives import OBJECTIVES
 
 SYMBOLS = {"complete": "●", "running": "◌", "stopped": "■", "failed": "✕"}  # AGREES with hsState in page.js
+WORDS = {"complete": "completed"}  # the state in words if it differs; AGREES with hsState in page.js
 
 
-def summary(view: View, volume: HypervolumeNumbers) -> list[Any]:
-    """Counts by state, the best of the first objective, the front's size and its hypervolume."""
+def state_word(state: str) -> str:
+    """Return the state of a trial as the page shows it: `completed`, `running`, `stopped`, `failed`."""
+    return WORDS.get(state, state)
+
+
+def summary_facts(view: SearchView, volume: HypervolumeNumbers) -> list[Any]:
+    """Return the facts at the head: counts by state, the best of the first objective, front, hypervolume, driver."""
     counts = view.counts
-    first = OBJECTIVES[view.search.objectives[0]]
+    first = view.axes[view.search.objectives[0]]
     members = [view.points[number] for number in view.front]
     values = [point.values[first.name] for point in members]
     best = (max if first.direction == "maximize" else min)(values, default=None)
@@ -26,9 +32,11 @@ def summary(view: View, volume: HypervolumeNumbers) -> list[Any]:
     about = "" if volume.exact else "≈ "
     return [
         _fact("trials ended", f"{ended:,}", f"of {view.search.target:,}"),
-        html.Div([html.Div("by state", className="what"), html.Div(states, className="states")], className="fact"),
+        html.Div(
+            [html.Div("trials by state", className="what"), html.Div(states, className="states")], className="fact"
+        ),
         _fact(f"best {first.label}", first.text(best), "" if holder is None else f"trial {holder}"),
-        _fact("on the front", f"{len(view.front):,}", "trials"),
+        _fact("on the front", f"{len(view.front):,}", "trial" if len(view.front) == 1 else "trials"),
         _fact("hypervolume", "-" if volume.last is None else about + volume_text(volume.last), ""),
         _fact("driver", *_driver(view)),
         _fact("sampler", view.search.sampler, f"seed {view.search.seed}"),
@@ -36,30 +44,29 @@ def summary(view: View, volume: HypervolumeNumbers) -> list[Any]:
     ]
 
 
-def _driver(view: View) -> tuple[str, str]:
-    """Who runs the search at the moment, in a word and its host; of one that nobody runs, whether it was cut."""
+def front_note(numbers: FrontNumbers, view: SearchView) -> str:
+    """Return what the chart of the front does not show, in words."""
+    counts = view.counts
+    hidden = [f"{counts[name]:,} {_word(name, view)}" for name in ("running", "stopped", "failed") if counts[name]]
+    sentences = []
+    if not counts["complete"]:
+        sentences.append("No trial has completed yet." if not counts["failed"] else "No trial has completed.")
+    if hidden:
+        sentences.append(f"Not drawn: {', '.join(hidden)}.")
+    if numbers.missing:
+        sentences.append(f"{numbers.missing:,} completed without a finite number on an axis.")
+    if numbers.bars:
+        sentences.append("Error bars: 95 % intervals of the mean over fresh seeds.")
+    if not set(view.search.objectives) <= {numbers.x.name, numbers.y.name} and numbers.x.name != TRIAL.name:
+        sentences.append("Filled markers: front of all objectives. Line: front of these two axes.")
+    return " ".join(sentences)
+
+
+def _driver(view: SearchView) -> tuple[str, str]:
+    """Return whether a process runs the search, and its host; for an interrupted search, what to do."""
     if view.lease.live:
         return "running", f"on {shown(view.lease.driver)}"
-    return ("interrupted", "run it again") if view.counts["running"] else ("none", "")
-
-
-def note(numbers: FrontNumbers, view: View) -> str:
-    """What is not in the picture, in words."""
-    counts = view.counts
-    told = [f"{counts[name]:,} {_word(name, view)}" for name in ("running", "stopped", "failed") if counts[name]]
-    said = []
-    if not counts["complete"]:
-        said.append("No trial has completed yet." if not counts["failed"] else "No trial has completed.")
-    if told:
-        said.append(f"Not drawn: {', '.join(told)}.")
-    if numbers.missing:
-        said.append(f"{numbers.missing:,} completed without a finite number on an axis.")
-    if numbers.bars:
-        said.append("Bars: 95 % intervals of means over fresh seeds.")
-    shown = {numbers.x.name, numbers.y.name}
-    if not set(view.search.objectives) <= shown and numbers.x.name != "trial":
-        said.append("Filled markers are on the front of all objectives; the line is the front of these two axes.")
-    return " ".join(said)
+    return ("interrupted", "run the same command to continue") if view.counts["running"] else ("none", "")
 
 
 def _fact(what: str, value: str, more: str) -> html.Div:
@@ -67,9 +74,9 @@ def _fact(what: str, value: str, more: str) -> html.Div:
     return html.Div(shown, className="fact")
 
 
-def _word(state: str, view: View) -> str:
-    """A state as it is said: what nobody runs is only left to go on with."""
-    return "to go on" if state == "running" and view.counts[state] and not view.lease.live else state
+def _word(state: str, view: SearchView) -> str:
+    """Return a state in words; a running trial of a search that has no driver is unfinished."""
+    return "unfinished" if state == "running" and view.counts[state] and not view.lease.live else state_word(state)
 
 
 def _state(name: str, count: int, word: str) -> html.Span:

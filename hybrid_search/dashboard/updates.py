@@ -1,10 +1,9 @@
-"""What a browser is sent: everything at first, then only what is new.
+"""What the server sends to a browser: everything at first, then only what is new.
 
-Dominated points are appended to their trace and changed rows to the table; the front, which is small, is sent whole. A
-browser says in `seen` what it has; the server keeps nothing about browsers.
+Dominated trials are appended to their trace, and changed rows to the table; the front is small and sent whole. The
+browser reports in `received` what it has, so that the server stores nothing about browsers.
 """
 
-import math
 import time
 from typing import Any
 
@@ -12,163 +11,160 @@ from dash import Patch, no_update
 
 from hybrid_search.charts import THEMES, front_figure, hypervolume_figure, hypervolume_numbers
 from hybrid_search.charts.front import FrontNumbers, front_numbers
-from hybrid_search.charts.front_figure import arrays, faded, hover_names, pinned_trace, runs, without_dominated
+from hybrid_search.charts.front_figure import (
+    BARS,
+    DOMINATED,
+    FRONT_MARKERS,
+    LEGEND,
+    LINE,
+    PINNED,
+    faded,
+    marker_columns,
+    pinned_trace,
+    without_dominated,
+)
 from hybrid_search.charts.theme import Theme
-from hybrid_search.dashboard import layout as page
-from hybrid_search.dashboard.snapshot import View, Watch
-from hybrid_search.dashboard.summary import note, summary
+from hybrid_search.dashboard.columns import table_columns, table_row
+from hybrid_search.dashboard.snapshot import SearchView, Snapshot
+from hybrid_search.dashboard.summary import front_note, summary_facts
 
-# The outputs of the callback that draws, in its order.
-DRAWN = ("front", "volume", "table-rows", "table-changes", "columns", "seen", "summary", "note", "reference", "beat")
-
-
-def only(**changed: Any) -> tuple[Any, ...]:
-    """Some of the outputs; the others stay as they are in the browser."""
-    return tuple(changed.get(name.replace("-", "_"), no_update) for name in DRAWN)
+# The outputs of the callback that draws the page, in its order.
+OUTPUTS = (
+    "front", "volume", "rows", "row_changes", "columns", "received", "summary", "note", "reference", "heartbeat",
+)  # fmt: skip
 
 
-def drawn(
-    watch: Watch, view: View | None, key: dict[str, Any], pinned: list[int], seen: dict[str, Any]
+def outputs(**changed: Any) -> tuple[Any, ...]:
+    """Return the outputs of the callback: those given, and `no_update` for the others."""
+    return tuple(changed.get(name, no_update) for name in OUTPUTS)
+
+
+def page_update(
+    snapshot: Snapshot, view: SearchView | None, wanted: dict[str, Any], pinned: list[int], received: dict[str, Any]
 ) -> tuple[Any, ...]:
-    """What brings a browser that has `seen` up to date with `view`, on the axes and in the look of `key`."""
+    """Return the outputs that bring a browser up to date.
+
+    Args:
+        snapshot: the copy of the ledger.
+        view: the search that the browser shows; None if the ledger has no search.
+        wanted: the search, axes, colour and look that the browser shows.
+        pinned: the selected trials.
+        received: what the browser has already; empty for a new page.
+    """
     if view is None:
-        return _nothing(key)
-    theme = THEMES[key["theme"]]
-    same = seen.get("key") == key and seen.get("epoch") == view.epoch
-    beat = _beat(view)
-    if same and seen["version"] == view.version and seen["pinned"] == pinned:
-        return only(beat=beat)
-    new = [number for number, version in view.versions.items() if not same or version > seen["version"]]
-    begin = seen["drawn"] if same else 0
-    numbers = _numbers(view, key, list(view.dominated[begin:]))
-    now = {
-        "key": key,
-        "epoch": view.epoch,
-        "version": view.version,
-        "drawn": len(view.dominated),
-        "pinned": pinned,
-        "touched": [number for number in new if number in pinned],
-    }
-    same_rows = seen.get("epoch") == view.epoch and seen.get("key", {}).get("search") == key["search"]
-    volume = watch.hypervolume(view.search)
+        return _empty_page(wanted)
+    theme = THEMES[wanted["theme"]]
+    same = received.get("wanted") == wanted and received.get("generation") == view.generation
+    heartbeat = _heartbeat(view)
+    if same and received["version"] == view.version and received["pinned"] == pinned:
+        return outputs(heartbeat=heartbeat)
+    new = [number for number, version in view.changed_in.items() if not same or version > received["version"]]
+    start = received["drawn"] if same else 0
+    numbers = _numbers(view, wanted, list(view.dominated[start:]))
     changed: dict[str, Any] = {
-        "seen": now,
-        "beat": beat,
-        "front": _front(view, numbers, key, pinned, theme, seen if same else None),
+        "received": {
+            "wanted": wanted,
+            "generation": view.generation,
+            "version": view.version,
+            "drawn": len(view.dominated),
+            "pinned": pinned,
+            "touched": [number for number in new if number in pinned],
+        },
+        "heartbeat": heartbeat,
+        "front": _front(view, numbers, wanted, pinned, theme, received if same else None),
+        **_table(view, wanted, received),
     }
-    if not same_rows:
-        changed["table_rows"] = [_row(view, number) for number in view.points]
-        changed["columns"] = page.columns(view.search, confirmed=bool(view.standings))
-    elif seen["version"] != view.version:
-        new = [number for number, version in view.versions.items() if version > seen["version"]]
-        added = [number for number in new if view.born[number] > seen["version"]]
-        updated = [number for number in new if view.born[number] <= seen["version"]]
-        rows = {"add": [_row(view, n) for n in added], "update": [_row(view, n) for n in updated], "async": False}
-        changed["table_changes"] = rows
-    if not same or seen["version"] != view.version:
+    if not same or received["version"] != view.version:
+        volume = snapshot.hypervolume(view.search)
         changed["volume"] = hypervolume_figure(volume, theme)
-        changed["summary"] = summary(view, volume)
-        changed["reference"] = f"measured from {volume.reference_text}" if volume.values else ""
-        changed["note"] = note(numbers, view)
-    return only(**changed)
+        changed["summary"] = summary_facts(view, volume)
+        changed["reference"] = f"reference point: {volume.reference_text}" if volume.values else ""
+        changed["note"] = front_note(numbers, view)
+    return outputs(**changed)
+
+
+def _table(view: SearchView, wanted: dict[str, Any], received: dict[str, Any]) -> dict[str, Any]:
+    """Return the outputs of the table: all rows and columns, or only the rows that changed."""
+    same_search = received.get("wanted", {}).get("search") == wanted["search"]
+    if not same_search or received.get("generation") != view.generation:
+        columns = table_columns(view.search, view.axes, confirmed=bool(view.standings))
+        return {"rows": [table_row(view, number) for number in view.points], "columns": columns}
+    if received["version"] == view.version:
+        return {}
+    new = [number for number, version in view.changed_in.items() if version > received["version"]]
+    added = [table_row(view, number) for number in new if view.first_in[number] > received["version"]]
+    updated = [table_row(view, number) for number in new if view.first_in[number] <= received["version"]]
+    return {"row_changes": {"add": added, "update": updated, "async": False}}
 
 
 def _front(
-    view: View, numbers: FrontNumbers, key: dict[str, Any], pinned: list[int], theme: Theme, seen: dict[str, Any] | None
+    view: SearchView,
+    numbers: FrontNumbers,
+    wanted: dict[str, Any],
+    pinned: list[int],
+    theme: Theme,
+    received: dict[str, Any] | None,
 ) -> Any:
-    """The figure of the front: whole, or where the browser has one already the patch that brings it up to date."""
-    names = hover_names(numbers, view.search.objectives)
-    faint = arrays(numbers.dominated, names, theme, key["colour"], member=False)
-    # plotly checks every colour of every point; ours need no check, and with 10,000 of them it takes a second.
+    """Return the figure of the front, or the patch that brings the browser's figure up to date."""
+    pale = marker_columns(numbers.dominated, numbers.shown, theme, wanted["colour"], member=False)
+    # plotly validates every colour of every point; for 10,000 points that takes a second, so they are added later.
     figure = front_figure(
         without_dominated(numbers),
         theme,
-        objectives=view.search.objectives,
-        colour=key["colour"],
-        log=key["log"],
+        colour=wanted["colour"],
+        log=wanted["log"],
         designs=view.designs,
-        webgl=key["webgl"],
+        webgl=wanted["webgl"],
     ).to_dict()
-    rings = pinned_trace(_pinned_numbers(view, key, pinned), pinned, theme).to_plotly_json()
-    if seen is None:
-        trace, marker = figure["data"][0], figure["data"][0]["marker"]
-        trace |= {name: faint[name] for name in ("x", "y", "customdata")}
-        marker |= faded(len(view.dominated)) | {"color": faint["color"], "symbol": faint["symbol"]}
-        figure["data"][3] = rings
-        figure["layout"]["uirevision"] += f" {key['search']}"
+    rings = pinned_trace(_pinned_numbers(view, wanted, pinned), pinned, theme).to_plotly_json()
+    if received is None:
+        trace, marker = figure["data"][DOMINATED], figure["data"][DOMINATED]["marker"]
+        trace |= {name: pale[name] for name in ("x", "y", "customdata")}
+        marker |= faded(len(view.dominated)) | {"color": pale["color"], "symbol": pale["symbol"]}
+        figure["data"][PINNED] = rings
+        figure["layout"]["uirevision"] += f" {wanted['search']}"
         return figure
     patch = Patch()
     if numbers.dominated:
         for name in ("x", "y", "customdata"):
-            patch["data"][0][name].extend(faint[name])
+            patch["data"][DOMINATED][name].extend(pale[name])
         for name in ("color", "symbol"):
-            patch["data"][0]["marker"][name].extend(faint[name])
-    if seen["version"] != view.version:
-        patch["data"][1] = figure["data"][1]
-        patch["data"][2] = figure["data"][2]
-        patch["data"][4] = figure["data"][4]
-    patch["data"][3] = rings
+            patch["data"][DOMINATED]["marker"][name].extend(pale[name])
+    if received["version"] != view.version:
+        for trace in (LINE, FRONT_MARKERS, BARS, *range(LEGEND, len(figure["data"]))):
+            patch["data"][trace] = figure["data"][trace]
+    patch["data"][PINNED] = rings
     return patch
 
 
-def _numbers(view: View, key: dict[str, Any], dominated: list[int]) -> FrontNumbers:
-    """The numbers of the front with these dominated trials alone; line and counts are of all."""
+def _numbers(view: SearchView, wanted: dict[str, Any], dominated: list[int]) -> FrontNumbers:
+    """Return the numbers of the front with only these dominated trials; line, counts and legend are of all trials."""
     everything = front_numbers(
         list(view.points.values()),
         view.search.objectives,
-        key["x"],
-        key["y"],
+        wanted["x"],
+        wanted["y"],
         operators=view.operators,
         front=view.front,
         standings=view.standings,
+        axes=view.axes,
     )
     spots = {spot.number: spot for spot in everything.dominated}
-    kept = tuple(spots[number] for number in dominated if number in spots)
-    return FrontNumbers(**{**vars(everything), "dominated": kept})
+    drawn = tuple(spots[number] for number in dominated if number in spots)
+    return FrontNumbers(**{**vars(everything), "dominated": drawn})
 
 
-def _pinned_numbers(view: View, key: dict[str, Any], pinned: list[int]) -> FrontNumbers:
+def _pinned_numbers(view: SearchView, wanted: dict[str, Any], pinned: list[int]) -> FrontNumbers:
     points = [view.points[number] for number in pinned if number in view.points]
-    return front_numbers(points, view.search.objectives, key["x"], key["y"], front=())
+    return front_numbers(points, view.search.objectives, wanted["x"], wanted["y"], front=(), axes=view.axes)
 
 
-def _row(view: View, number: int) -> dict[str, Any]:
-    point = view.points[number]
-    names = dict.fromkeys([*view.search.objectives, "flops", "params"])
-    values = {name: point.values.get(name) for name in names}
-    return {
-        "trial": number,
-        "state": point.state,
-        "front": "front" if number in view.front else "",
-        **{name: _short(value) for name, value in values.items()},
-        **_certainty(view, number),
-        "seconds": _short(point.seconds),
-        "operators": ", ".join(runs(view.operators.get(number, ()))).replace("local_attention", "attention"),
-    }
-
-
-def _certainty(view: View, number: int) -> dict[str, Any]:
-    """What a confirmation adds to a row: nothing where the search has none."""
-    standing = view.standings.get(number)
-    if not view.standings:
-        return {}
-    return {
-        "seeds": standing.seeds or None if standing else None,
-        "probability": _short(standing.probability) if standing else 0.0,
-        "test": _short(standing.test) if standing else None,
-    }
-
-
-def _short(value: float | None) -> float | None:
-    """Six digits are enough for a table, and half as much to send; what is not finite is an empty cell."""
-    return float(f"{value:.6g}") if value is not None and math.isfinite(value) else None
-
-
-def _beat(view: View) -> dict[str, Any]:
+def _heartbeat(view: SearchView) -> dict[str, Any]:
+    """Return what the status line of the page needs."""
     counts = view.counts
     return {
         "now": time.time() * 1000,
-        "changed": view.changed.timestamp() * 1000 if view.changed else None,
+        "changed": view.last_change.timestamp() * 1000 if view.last_change else None,
         "running": counts["running"],
         "driven": view.lease.live,
         "ended": sum(counts.values()) - counts["running"],
@@ -177,20 +173,18 @@ def _beat(view: View) -> dict[str, Any]:
     }
 
 
-def _nothing(key: dict[str, Any]) -> tuple[Any, ...]:
-    """A ledger without a search."""
-    theme = THEMES[key["theme"]]
-    blank = front_figure(front_numbers([], ["accuracy"], key["x"], key["y"]), theme)
-    seen = {"key": key, "epoch": "", "version": 0, "drawn": 0, "pinned": [], "touched": []}
-    text = "This ledger holds no search yet. Start one: hybrid-search run"
-    beat = {
-        "now": time.time() * 1000,
-        "changed": None,
-        "running": 0,
-        "driven": False,
-        "ended": 0,
-        "target": 0,
-        "error": None,
-    }
-    volume = hypervolume_figure(hypervolume_numbers([], ["accuracy"]), theme)
-    return only(front=blank, volume=volume, table_rows=[], seen=seen, summary=[], note=text, reference="", beat=beat)
+def _empty_page(wanted: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the outputs for a ledger without a search."""
+    theme = THEMES[wanted["theme"]]
+    received = {"wanted": wanted, "generation": "", "version": 0, "drawn": 0, "pinned": [], "touched": []}
+    nothing = {"changed": None, "running": 0, "driven": False, "ended": 0, "target": 0, "error": None}
+    return outputs(
+        front=front_figure(front_numbers([], ["accuracy"], wanted["x"], wanted["y"]), theme),
+        volume=hypervolume_figure(hypervolume_numbers([], ["accuracy"]), theme),
+        rows=[],
+        received=received,
+        summary=[],
+        note="This ledger has no search yet. Start one: hybrid-search run",
+        reference="",
+        heartbeat={"now": time.time() * 1000, **nothing},
+    )

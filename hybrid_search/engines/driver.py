@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from hybrid_search._internal.event_log import tell
-from hybrid_search.engines.worker import Evaluate, Report
+from hybrid_search.engines.worker import Evaluate
 from hybrid_search.errors import HybridSearchError
+from hybrid_search.records import Report
 from hybrid_search.search.trial import Outcome, Trial
 from hybrid_search.training.checkpoints import Checkpoints, Keeping
 
@@ -27,16 +28,8 @@ class Driven(Protocol):
         """An attempt failed: the trial as it begins again, or None where it has ended as failed."""
         ...
 
-    def report(
-        self,
-        trial: Trial,
-        rung: int,
-        measurements: Mapping[str, float],
-        facts: Mapping[str, str] | None = None,
-        *,
-        last: bool = False,
-    ) -> Literal["keep", "stop"]:
-        """Take the numbers after one rung, the `last` or not; whether the trial goes on."""
+    def report(self, trial: Trial, report: Report) -> Literal["keep", "stop"]:
+        """Write the numbers of one rung; return whether to continue the trial."""
         ...
 
     def state(self, trial: Trial) -> str:
@@ -100,8 +93,8 @@ def finish(
 def _handed(
     search: Driven, trial: Trial, report: Report, plan: Plan, fetch: Callable[[Any], bytes | None]
 ) -> Trial | None:
-    if report.failure_kind is not None:
-        kind, text = report.failure_kind, report.failure_text or "nothing"
+    if report.failure is not None:
+        kind, text = report.failure.kind, report.failure.text
         again = search.fail(trial, kind, text)
         if again is not None:
             plan.event("again", trial.number)
@@ -113,15 +106,13 @@ def _handed(
     if said[1] and said not in plan.told:
         plan.told.add(said)
         plan.notice(f"trial {trial.number}: {said[1]}")
-    if report.fresh:
-        verdict = search.report(trial, report.rung, report.measurements, report.facts, last=report.ended)
-        if verdict == "stop":
-            state = search.state(trial)
-            plan.event(state, trial.number)
-            if state == "failed":
-                _failed(plan, "nan", f"a number is not finite after rung {report.rung}")
-            return None
-    if not report.ended:
+    if search.report(trial, report) == "stop":
+        state = search.state(trial)
+        plan.event(state, trial.number)
+        if state == "failed":
+            _failed(plan, "nan", f"a number is not finite after rung {report.rung}")
+        return None
+    if not report.last:
         plan.event("report", trial.number)
         return trial
     keep = search.tell(trial, Outcome("complete", report.measurements))

@@ -269,11 +269,11 @@ def _axis(name: str, value: float) -> float:
 def _train_again(
     architecture: Architecture, settings: Settings, say: Callable[[str], None]
 ) -> tuple[bytes, dict[str, float]]:
-    from hybrid_search.training.evaluate import evaluate
+    from hybrid_search.training.evaluation import evaluate
 
     weights, measured = None, {}
     for report in evaluate(architecture, settings):
-        say(f"  epoch {report.rung}/{report.rungs}: accuracy {report.measurements['accuracy']:.4f}")
+        say(f"  epoch {report.rung}/{settings.epochs}: accuracy {report.measurements['accuracy']:.4f}")
         weights, measured = report.weights, dict(report.measurements)
     assert weights is not None
     return weights, measured

@@ -14,7 +14,7 @@ from typing import Any, Self
 from hybrid_search.errors import ArchitectureError, nearest, whole
 from hybrid_search.networks.stems import Stem, make_stem
 from hybrid_search.ops import Operator, Options, make_operator, options_of
-from hybrid_search.ops.operator import spoken
+from hybrid_search.ops.operator import shown_options
 
 VERSION = 1
 STAGE_KEYS = ("operator", "depth", "width", "stride")
@@ -80,7 +80,7 @@ class Stage:
 
     def __str__(self) -> str:
         head = f"{self.depth}x{self.width}{'/2' if self.stride == 2 else ''} {self.operator}"
-        return " ".join([head, *spoken(self.made)])
+        return " ".join([head, *shown_options(self.made)])
 
 
 @dataclass(frozen=True)

@@ -1,60 +1,90 @@
-"""The table of operators, and local attention as a function.
+"""The table of operators, and local attention as a function and a layer.
 
-`import hybrid_search.ops` does not import torch: operators are declared without it and build their modules on demand.
+`import hybrid_search.ops` does not import torch. An operator imports it when it builds its module.
 """
 
-from functools import cache
-from importlib.metadata import entry_points
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from hybrid_search.errors import ArchitectureError, one_of
+from hybrid_search.errors import ArchitectureError
 from hybrid_search.ops.conv import Conv
+from hybrid_search.ops.depthwise_conv import DepthwiseConv
+from hybrid_search.ops.global_attention import GlobalAttention
 from hybrid_search.ops.local_attention import LocalAttention, local_attention
-from hybrid_search.ops.operator import Layer, Operator, Options, from_options, options_of
+from hybrid_search.ops.operator import (
+    FAMILIES,
+    Family,
+    Layer,
+    Operator,
+    Options,
+    check_operator,
+    from_options,
+    options_of,
+)
+from hybrid_search.plugins import Table
 
 if TYPE_CHECKING:
+    from hybrid_search.ops.global_attention.layer import GlobalAttention2d
     from hybrid_search.ops.local_attention.layer import LocalAttention2d
 
 __all__ = [
+    "FAMILIES",
     "OPERATORS",
+    "Family",
+    "GlobalAttention2d",
     "Layer",
     "LocalAttention2d",
     "Operator",
     "Options",
     "local_attention",
     "make_operator",
-    "operator_kinds",
     "options_of",
 ]
 
-# name -> declaration. Adding an operator: its file, and its line here. Other packages add theirs by the entry point
-# group `hybrid_search.operators`.
-OPERATORS: dict[str, type[Any]] = {
-    "conv": Conv,
-    "local_attention": LocalAttention,
-}
-
-
-@cache
-def operator_kinds() -> dict[str, type[Any]]:
-    """Every operator by name: the table above and what installed plugins offer."""
-    plugins = {point.name: point.load() for point in entry_points(group="hybrid_search.operators")}
-    return {**plugins, **OPERATORS}
+# To add an operator, write its file and add a line here. Another package uses the entry-point group of the same name.
+OPERATORS: Table[type[Any]] = Table(
+    "operator",
+    "hybrid_search.operators",
+    {
+        "conv": Conv,
+        "depthwise_conv": DepthwiseConv,
+        "local_attention": LocalAttention,
+        "global_attention": GlobalAttention,
+    },
+    check=check_operator,
+    error=ArchitectureError,
+)
 
 
 def make_operator(name: str, options: dict[str, Any]) -> Operator:
-    """The operator of this name with these options; UnknownName or ArchitectureError where it cannot be."""
+    """Return the operator of this name with these options.
+
+    Args:
+        name: a name of `OPERATORS`.
+        options: option name -> value; an option that is absent has its default.
+
+    Raises:
+        ArchitectureError: the name or an option is unknown.
+        PluginError: the operator comes from a plugin that cannot be used.
+
+    Example:
+        >>> make_operator("conv", {"kernel_size": 5})
+        Conv(kernel_size=5, groups=1)
+    """
     if not isinstance(name, str):
         raise ArchitectureError(f"an operator must be a name; got {name!r}.")
-    kinds = OPERATORS if name in OPERATORS else operator_kinds()  # asking for plugins reads every installed package
-    one_of("operator", name, kinds, ArchitectureError)
-    operator: Operator = from_options(name, kinds[name], options)
+    operator: Operator = from_options(name, OPERATORS[name], options)
     return operator
 
 
-def __getattr__(name: str) -> Any:
-    if name == "LocalAttention2d":  # a torch module: torch is imported only when it is asked for
-        from hybrid_search.ops.local_attention.layer import LocalAttention2d
+# Torch modules: torch is imported on first use.
+_LAYERS = {
+    "GlobalAttention2d": "hybrid_search.ops.global_attention.layer",
+    "LocalAttention2d": "hybrid_search.ops.local_attention.layer",
+}
 
-        return LocalAttention2d
+
+def __getattr__(name: str) -> Any:
+    if name in _LAYERS:
+        return getattr(import_module(_LAYERS[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,17 +1,27 @@
 """Spatial convolution: the operator that attention replaces."""
 
+from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from hybrid_search.errors import ArchitectureError, odd, whole
-from hybrid_search.ops.operator import Layer
+from hybrid_search.ops.operator import Family, Layer
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 def convolution(channels: int, out_channels: int, kernel_size: int, stride: int = 1, groups: int = 1) -> "nn.Conv2d":
-    """A convolution without bias that keeps the map up to its stride, initialised for a ReLU (arXiv 1502.01852)."""
+    """Return a convolution without bias whose output map is ceil(input / stride).
+
+    The weights are initialised for a ReLU (He et al. 2015, arXiv 1502.01852).
+
+    Args:
+        channels, out_channels: numbers of channels.
+        kernel_size: side of the kernel in pixels, odd.
+        stride: step between output pixels.
+        groups: number of channel groups that do not see each other.
+    """
     from torch import nn
 
     padding = kernel_size // 2
@@ -20,10 +30,30 @@ def convolution(channels: int, out_channels: int, kernel_size: int, stride: int 
     return conv
 
 
+def convolution_layer(kernel_size: int, width: int, groups: int, rows: int, cols: int, stride: int) -> Layer:
+    """Return the cost of `convolution` from width to width channels on an input map of rows x cols."""
+    weights = kernel_size**2 * width * width // groups
+    rows, cols = -(-rows // stride), -(-cols // stride)
+    formula = f"{kernel_size}^2 x {width} x {width}" + (f" / {groups}" if groups > 1 else "")
+    return Layer("conv", "conv", weights, weights * rows * cols, rows, cols, formula)
+
+
 @dataclass(frozen=True)
 class Conv:
-    """A kernel_size x kernel_size convolution without bias; `groups` = width makes it depthwise."""
+    """A convolution without bias: k^2 d^2 / groups parameters, and as many MACs per output pixel.
 
+    Args:
+        kernel_size: side k of the kernel in pixels, odd.
+        groups: number of channel groups; must divide the width d.
+
+    Example:
+        >>> Conv(kernel_size=3).cost(width=64, rows=8, cols=8, stride=1)[0].params
+        36864
+    """
+
+    family: ClassVar[Family] = "convolution"
+    label: ClassVar[str] = "convolution"
+    symbol: ClassVar[str] = "C"
     kernel_size: int = 3
     groups: int = 1
 
@@ -35,22 +65,16 @@ class Conv:
             raise ArchitectureError(f"groups must divide the width; got {self.groups} groups at width {width}.")
 
     def canonical(self, width: int, size: tuple[int, int] | None = None) -> Self:
-        """Itself: both options always change the network."""
+        """Return the operator unchanged: both options always change the network."""
         return self
 
     def cost(self, width: int, rows: int, cols: int, stride: int) -> list[Layer]:
-        """k^2 d^2 / groups MACs an output pixel and as many parameters."""
-        weights = self.kernel_size**2 * width * width // self.groups
-        rows, cols = -(-rows // stride), -(-cols // stride)
-        formula = f"{self.kernel_size}^2 x {width} x {width}" + (f" / {self.groups}" if self.groups > 1 else "")
-        return [Layer("conv", "conv", weights, weights * rows * cols, rows, cols, formula)]
+        """Return one layer with k^2 d^2 / groups parameters, on the output map."""
+        return [convolution_layer(self.kernel_size, width, self.groups, rows, cols, stride)]
 
     def build(self, width: int, stride: int) -> "nn.Module":
-        """(batch, width, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride))."""
-        from collections import OrderedDict
-
+        """Return the module: (batch, width, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride))."""
         from torch import nn
 
-        k = self.kernel_size
-        conv = convolution(width, width, k, stride, groups=self.groups)
+        conv = convolution(width, width, self.kernel_size, stride, groups=self.groups)
         return nn.Sequential(OrderedDict(conv=conv))

@@ -1,36 +1,53 @@
 """The contract of an operator: a frozen dataclass whose fields are its options.
 
-An operator maps `width` channels to `width` channels inside a bottleneck block. A space file, an architecture and
-the search know it only as a name and its options; all that is particular to it stands in its own file:
+An operator maps `width` channels to `width` channels inside a bottleneck block. Space files, architectures and the
+search know it only by its name and its options. Everything else about an operator is in its own file:
 
     @dataclass(frozen=True)
     class Conv:
+        family: ClassVar[Family] = "convolution"      # how charts group and colour it
+        label: ClassVar[str] = "convolution"          # its name for people
+        symbol: ClassVar[str] = "C"                   # its name where there is little room: a pattern such as CCAA
         kernel_size: int = 3                          # an option and its default
-        def check(self, width): ...                   # its laws; raises ArchitectureError
-        def canonical(self, width, size=None): ...    # the same operator without the options that have no effect
-        def cost(self, width, rows, cols, stride): ...    # its layers in closed form
-        def build(self, width, stride): ...           # the torch module; torch is imported here and not before
+        def check(self, width): ...                   # raises ArchitectureError if an option is illegal
+        def canonical(self, width, size=None): ...    # drops options without effect
+        def cost(self, width, rows, cols, stride): ...    # parameters and MACs of its layers, in closed form
+        def build(self, width, stride): ...           # the torch module; the only method that imports torch
 
-Declaring costs no torch import, so that a space is validated, counted and priced in milliseconds.
+A declaration does not import torch, so a space is validated and its costs are counted in milliseconds. Another package
+adds an operator through the entry-point group `hybrid_search.operators`. `hybrid_search.testing.OperatorContract` tests
+it against this contract.
 """
 
-from dataclasses import MISSING, dataclass, fields
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, get_args
 
-from hybrid_search.errors import ArchitectureError, nearest
+from hybrid_search.errors import ArchitectureError, PluginError, nearest
 
 if TYPE_CHECKING:
     from torch import nn
 
 Value = bool | int | float | str
 Options = tuple[tuple[str, Value], ...]
+Family = Literal["convolution", "attention", "other"]
+
+FAMILIES: tuple[str, ...] = get_args(Family)
+LONGEST_SYMBOL = 3
+METHODS = ("check", "canonical", "cost", "build")
+RESERVED = ("operator", "depth", "width", "stride", "kind", "variant")  # keys of a stage or a space beside the options
 
 
 @dataclass(frozen=True)
 class Layer:
-    """The price of one layer: its name in the built model, parameters, and MACs (FLOPs = 2 x MACs) of one image.
+    """The cost of one layer.
 
-    `formula` writes out the arithmetic per output pixel, for `hybrid-search cost --explain`.
+    Args:
+        name: name of the module in the built network.
+        kind: conv, linear, projection, attention or norm.
+        params: number of parameters.
+        macs: multiply-accumulate operations for one image (FLOPs = 2 x MACs).
+        rows, cols: the map on which the layer works.
+        formula: MACs per output pixel as arithmetic, for `hybrid-search cost --explain`.
     """
 
     name: str
@@ -43,51 +60,120 @@ class Layer:
 
     @property
     def flops(self) -> int:
-        """FLOPs of one image: 2 x MACs."""
+        """FLOPs for one image: 2 x MACs."""
         return 2 * self.macs
 
     def within(self, prefix: str) -> "Layer":
-        """The same layer under a longer name: `conv` in `stages.0.1` is `stages.0.1.conv`."""
+        """Return the same layer under a longer name: `conv` within `stages.0.1` is `stages.0.1.conv`."""
         return Layer(f"{prefix}.{self.name}", self.kind, self.params, self.macs, self.rows, self.cols, self.formula)
 
 
 class Operator(Protocol):
-    """What every operator can do; see the head of this file."""
+    """The methods and constants of every operator; the head of this file shows an example."""
+
+    family: ClassVar[Family]
+    label: ClassVar[str]
+    symbol: ClassVar[str]
 
     def check(self, width: int) -> None:
-        """Raise ArchitectureError unless the options obey their laws at this width."""
+        """Raise ArchitectureError if an option is illegal at this width."""
 
     def canonical(self, width: int, size: tuple[int, int] | None = None) -> Self:
-        """The same operator with every option that has no effect at this width set to one value.
+        """Return the same operator with every option that has no effect set to one value.
 
-        With `size`, the (rows, cols) of the largest map it will see, also those that have none there.
+        Args:
+            width: number of channels.
+            size: (rows, cols) of the largest map the operator works on. With it, options that have no effect on this
+                map are dropped too.
         """
 
     def cost(self, width: int, rows: int, cols: int, stride: int) -> list[Layer]:
-        """The layers in closed form for an input map of rows x cols; names are those of the built module."""
+        """Return the layers for an input map of rows x cols. Their names are those of the built module."""
 
     def build(self, width: int, stride: int) -> "nn.Module":
-        """The module: (batch, width, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride))."""
+        """Return the module: (batch, width, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride))."""
+
+
+def check_operator(name: str, thing: object) -> type[Any]:
+    """Return the class that a plugin provides as the operator `name`.
+
+    Raises:
+        PluginError: the class breaks the contract; the message names the operator and the first fault.
+    """
+    kind = check_declaration("operator", name, thing)
+    symbol = getattr(kind, "symbol", None)
+    if not isinstance(symbol, str) or not 1 <= len(symbol) <= LONGEST_SYMBOL:
+        law = f"must have a class constant symbol of 1 to {LONGEST_SYMBOL} characters"
+        raise PluginError(f"operator {name!r} {law}; got {symbol!r}.")
+    return kind
+
+
+def check_declaration(table: str, name: str, thing: object) -> type[Any]:
+    """Return a plugin's operator or stem class if it is a frozen dataclass with family, label and the methods.
+
+    Args:
+        table: "operator" or "stem", for the message.
+        name: the name of the entry point.
+        thing: the object that the entry point refers to.
+
+    Raises:
+        PluginError: the first fault.
+    """
+
+    def fault(law: str, got: object) -> PluginError:
+        return PluginError(f"{table} {name!r} must {law}; got {got}.")
+
+    if not isinstance(thing, type) or not is_dataclass(thing) or not thing.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        raise fault("be a frozen dataclass", repr(thing))
+    missing = [method for method in METHODS if not callable(getattr(thing, method, None))]
+    if missing:
+        raise fault(f"have the methods {', '.join(METHODS)}", f"no {missing[0]}")
+    family, label = getattr(thing, "family", None), getattr(thing, "label", None)
+    if family not in FAMILIES:
+        raise fault(f"have a class constant family, one of {', '.join(FAMILIES)}", repr(family))
+    if not isinstance(label, str) or not label.strip() or "\n" in label:
+        raise fault("have a class constant label of one line", repr(label))
+    taken = [option for option in option_names(thing) if option in RESERVED and (table, option) not in STEM_FIELDS]
+    if taken:
+        raise fault(f"name no option {', '.join(RESERVED)}", repr(taken[0]))
+    return thing
+
+
+STEM_FIELDS = (("stem", "width"), ("stem", "stride"))  # a stem has these as options
 
 
 def option_names(kind: type[Any]) -> list[str]:
-    """The names of the options that an operator or stem declares."""
+    """Return the names of the options of an operator or stem class."""
     return [field.name for field in fields(kind)]
 
 
 def options_of(value: Any) -> Options:
-    """Every option of an operator or stem and its value, in the order declared."""
+    """Return every option of an operator or stem with its value, in the order of declaration.
+
+    Example:
+        >>> options_of(Conv(kernel_size=5))
+        (('kernel_size', 5), ('groups', 1))
+    """
     return tuple((field.name, getattr(value, field.name)) for field in fields(value))
 
 
-def spoken(value: Any) -> list[str]:
-    """The options a person needs to read: the first one declared, and any other that is not at its default."""
-    told = [field for i, field in enumerate(fields(value)) if i == 0 or getattr(value, field.name) != field.default]
-    return [f"{field.name}={getattr(value, field.name)}" for field in told]
+def shown_options(value: Any) -> list[str]:
+    """Return `name=value` for the first option and for every other option that is not at its default."""
+    shown = [field for i, field in enumerate(fields(value)) if i == 0 or getattr(value, field.name) != field.default]
+    return [f"{field.name}={getattr(value, field.name)}" for field in shown]
 
 
 def from_options(what: str, kind: type[Any], options: dict[str, Any]) -> Any:
-    """An operator or stem from its options; ArchitectureError for an unknown or missing one."""
+    """Return an operator or stem with these options.
+
+    Args:
+        what: its name, for messages.
+        kind: its class.
+        options: option name -> value.
+
+    Raises:
+        ArchitectureError: an option is unknown, or one without a default is missing.
+    """
     known = option_names(kind)
     for name in options:
         if name not in known:

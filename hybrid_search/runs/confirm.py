@@ -71,7 +71,7 @@ def confirm(
             record = opened(reader).record
         held = Ledger(ledger, notice=notice or tell)
     if evaluate is None:
-        from hybrid_search.training.retrain import retrain
+        from hybrid_search.training.retraining import retrain
 
         check_local_data(record, held)
         plan = plan_of(retrain, resources)
@@ -111,8 +111,8 @@ def _same_evaluation(record: SearchRecord, evaluate: Evaluate | None) -> None:
 def _open_test(record: SearchRecord, ledger: Ledger) -> None:
     """Open the test split in this process and write that in the ledger, before any network is scored on it."""
     from hybrid_search.data import fingerprint_of
-    from hybrid_search.training.retrain import REASON, opened_test
+    from hybrid_search.training.retraining import REASON, load_test_split
 
     settings: Settings = record.settings
-    split = opened_test(settings)
+    split = load_test_split(settings)
     ledger.add_opening(record.id, Opening(fingerprint_of(split, settings), len(split), REASON))

@@ -139,7 +139,7 @@ def run_spec(
     level_of(log_level)
     spec = replace(spec, evaluation=TRAINED if evaluate is None else evaluation_name(evaluate))
     if evaluate is None:
-        from hybrid_search.training.evaluate import evaluate as trained
+        from hybrid_search.training.evaluation import evaluate as trained
 
         evaluate = trained
     plan = plan_of(evaluate, resources)

@@ -34,7 +34,7 @@ from hybrid_search.ledger import Ledger, Repeats
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import price
 from hybrid_search.pareto import front_rows
-from hybrid_search.records import NOT_IN_DIGEST, RETRIES, SearchRecord, Settings
+from hybrid_search.records import NOT_IN_DIGEST, RETRIES, Report, SearchRecord, Settings
 from hybrid_search.search.data_check import check_same_data
 from hybrid_search.search.trial import Outcome, Trial
 
@@ -43,7 +43,7 @@ TRIES = 2  # failures of one trial after which it is trained no more
 
 
 @dataclass(frozen=True)
-class Failure:
+class FailedRetraining:
     """A retraining that went wrong: of which trial, under which seed, and why."""
 
     number: int
@@ -89,7 +89,7 @@ class Confirmation:
         if not self._repeats:
             raise SettingsError(f"a confirmation needs a finished trial; search {record.name!r} has none yet.")
         self.before = self._front({number: found.own for number, found in self._repeats.items()})
-        self.failures: list[Failure] = []
+        self.failures: list[FailedRetraining] = []
         self._retried: dict[tuple[int, int], Counter[str]] = defaultdict(Counter)  # (trial, seed) -> kinds of failure
         done = sum(len(found.fresh) for found in self._repeats.values())
         owed = sum(max(0, seeds - len(self._repeats[number].fresh)) for number in self.front())
@@ -197,21 +197,13 @@ class Confirmation:
     def _given_up(self, number: int) -> bool:
         return sum(failure.number == number for failure in self.failures) >= TRIES
 
-    def report(
-        self,
-        trial: Trial,
-        rung: int,
-        measurements: Mapping[str, float],
-        facts: Mapping[str, str] | None = None,
-        *,
-        last: bool = False,
-    ) -> Literal["keep", "stop"]:
+    def report(self, trial: Trial, report: Report) -> Literal["keep", "stop"]:
         """Look at one rung, of which nothing is kept. A number that is not finite ends the retraining: stop.
         LedgerError where its worker has other data than the search saw."""
-        self._data = check_same_data(self._data, facts or {}, trial)
-        wrong = [name for name, value in measurements.items() if not math.isfinite(value)]
+        self._data = check_same_data(self._data, report.facts, trial)
+        wrong = [name for name, value in report.measurements.items() if not math.isfinite(value)]
         if wrong:
-            self.tell(trial, Outcome("failed", {}, "nan", f"{wrong[0]} is not finite after rung {rung}"))
+            self.tell(trial, Outcome("failed", {}, "nan", f"{wrong[0]} is not finite after rung {report.rung}"))
             return "stop"
         return "keep"
 
@@ -236,7 +228,7 @@ class Confirmation:
         said = {"search": self.record.name, "trial": trial.number, "seed": seed}
         if why is not None:
             self.ledger.add_failed_retraining(trial.id, seed, *why)
-            self.failures.append(Failure(trial.number, seed, *why))
+            self.failures.append(FailedRetraining(trial.number, seed, *why))
             LOG.warning("retraining failed", extra=about(**said, kind=why[0], text=why[1]))
             return False
         self.ledger.add_measurements(trial.id, seed, numbers)

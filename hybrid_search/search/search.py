@@ -1,7 +1,7 @@
 """The search. It is passive: an engine asks it for trials and reports their results.
 
     trial = search.ask()                      # None if there is nothing to train now
-    search.report(trial, rung, measurements)  # after each rung: "keep" or "stop"
+    search.report(trial, report)              # after each rung: "keep" or "stop"
     search.fail(trial, kind, text)            # an attempt failed: the next attempt, or None if the trial failed
     search.tell(trial, outcome)               # written to the ledger first, then given to the sampler
 
@@ -18,7 +18,7 @@ from hybrid_search._internal.event_log import LOG, about
 from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.weights import WeightsFolder
 from hybrid_search.pruners import Audit
-from hybrid_search.records import SearchRecord, TrialRecord
+from hybrid_search.records import Report, SearchRecord, TrialRecord
 from hybrid_search.search.data_check import check_same_data
 from hybrid_search.search.history import EXPECTED, load_state
 from hybrid_search.search.retries import PREEMPTED
@@ -126,16 +126,10 @@ class Search:
         LOG.warning("trial retried", extra=self._about(trial, kind=kind, text=last_line))
         return replace(trial, attempt=attempt)
 
-    def report(
-        self,
-        trial: Trial,
-        rung: int,
-        measurements: Mapping[str, float],
-        facts: Mapping[str, str] | None = None,
-        *,
-        last: bool = False,
-    ) -> Literal["keep", "stop"]:
+    def report(self, trial: Trial, report: Report) -> Literal["keep", "stop"]:
         """Write one rung of a running trial, and ask the pruner unless it is the last rung.
+
+        A last report of a rung that was reported before is not written again: only the end of the trial is new.
 
         Returns:
             "stop" if the trial has ended: as stopped, or as failed if a number is not finite; see `state`.
@@ -143,13 +137,16 @@ class Search:
         Raises:
             LedgerError: The trial was trained on other data than the trials before it. Nothing is written.
         """
-        self._fingerprint = check_same_data(self._fingerprint, facts or {}, trial)
+        rung, measurements, facts = report.rung, report.measurements, report.facts
+        if report.last and rung == (self.retries.last_rung(trial.number) or 0):
+            return "keep"
+        self._fingerprint = check_same_data(self._fingerprint, facts, trial)
         wrong = [name for name, value in measurements.items() if not math.isfinite(value)]
         if wrong:
             self.tell(trial, Outcome("failed", {}, "nan", f"{wrong[0]} is not finite after rung {rung}"))
             return "stop"
         self.ledger.add_rung(trial.id, rung, measurements, facts, attempt=trial.attempt)
-        resumed = (facts or {}).get("resumed")
+        resumed = facts.get("resumed")
         if resumed and self.retries.last_rung(trial.number) is None:
             LOG.info("trial resumed from its checkpoint", extra=self._about(trial, resumed=resumed))
         self.retries.reached(trial.number, rung)
@@ -159,7 +156,7 @@ class Search:
         costs = self.spec.cost(trial.architecture)
         self.pruner.begin(trial.number, trial.architecture.digest, costs, trial.choices)
         self.pruner.show(trial.number, rung, measurements)
-        verdict = "keep" if last else self.pruner.judge(trial.number, rung)
+        verdict = "keep" if report.last else self.pruner.judge(trial.number, rung)
         if verdict == "spare":
             self.ledger.spare_trial(trial.id, rung)
         if verdict != "stop":

@@ -1,1 +1,15 @@
-"""Training: the loop, its recipe, what a worker evaluates, retraining, and checkpoints."""
+"""Training of one network.
+
+Files:
+    loop.py         Trainer, one epoch at a time, resumable bit for bit; score
+    recipe.py       device, precision, optimizer, learning rate, averaged weights, seeds
+    batches.py      images on the device: order, augmentation, normalisation
+    evaluation.py   evaluate, the function that a worker runs for a trial
+    retraining.py   retrain, the same with a fresh seed and the test split, for confirmation
+    facts.py        data, settings, code and machine of a result
+    failures.py     the kind of a failure
+    latency.py      milliseconds of a forward pass
+    checkpoints/    states of unfinished trials
+
+This file imports nothing, because a worker reads checkpoints before it needs torch.
+"""

@@ -1,4 +1,4 @@
-"""Images on their way into a network: kept as bytes, picked, shifted, flipped and normalised a batch at a time."""
+"""Batches of images: stored as bytes, then selected, shifted, flipped and normalised one batch at a time."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from torch import Tensor
 from hybrid_search.data import Dataset, Split
 from hybrid_search.training.recipe import seed_for
 
-PADDING = 8  # a shifted image moves by at most an eighth of its size
+PADDING = 8  # an image is shifted by at most an eighth of its size
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
-    """The order of one epoch and what is done to each image of it; every tensor is (images,)."""
+class EpochPlan:
+    """The order of the images in one epoch, and the augmentation of each. Every tensor is (images,)."""
 
     order: Tensor
     row_shift: Tensor | None = None
@@ -22,7 +22,13 @@ class Plan:
 
 
 class Images:
-    """One split as tensors: bytes on the device where they fit, else in the memory they were loaded into."""
+    """The images of one split as tensors of bytes, on the device if they fit there, otherwise in main memory.
+
+    Args:
+        split: the images.
+        dataset: gives mean and standard deviation for the normalisation.
+        device: where the batches are used.
+    """
 
     def __init__(self, split: Split, dataset: Dataset, device: torch.device) -> None:
         self.device = device
@@ -37,34 +43,49 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def plan(self, augment: str, seed: int, epoch: int) -> Plan:
-        """The order and augmentation of an epoch, a pure function of these arguments on every device."""
+    def plan(self, augment: str, seed: int, epoch: int) -> EpochPlan:
+        """Return the order and augmentation of an epoch. They depend on the arguments only, not on the device.
+
+        Args:
+            augment: "none", "shift" or "shift+flip".
+            seed: the seed of the settings.
+            epoch: the number of the epoch from 0.
+        """
         generator = torch.Generator().manual_seed(seed_for("order", seed, epoch))
         home, count = self.images.device, len(self)
         order = torch.randperm(count, generator=generator).to(home)
         if augment == "none":
-            return Plan(order)
+            return EpochPlan(order)
         reach = [max(1, round(len(axis) / PADDING)) for axis in (self.row, self.col)]
         row, col = (torch.randint(-most, most + 1, (count,), generator=generator).to(home) for most in reach)
         flip = (torch.rand(count, generator=generator) < 0.5).to(home) if augment == "shift+flip" else None
-        return Plan(order, row, col, flip)
+        return EpochPlan(order, row, col, flip)
 
-    def batch(self, plan: Plan, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """Images `start` to `stop` of the plan, normalised, (n, channels, rows, cols) float32, and labels (n,)."""
+    def batch(self, plan: EpochPlan, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Return one batch.
+
+        Args:
+            plan: order and augmentation.
+            start: position of the first image in the plan.
+            stop: position after the last image.
+
+        Returns:
+            Normalised images, float32 (n, channels, rows, columns), and labels (n,).
+        """
         index = plan.order[start:stop]
         if plan.row_shift is None or plan.col_shift is None:
-            picked = self.images.index_select(0, index)
+            selected = self.images.index_select(0, index)
         else:
             row = self.row + plan.row_shift[start:stop, None]  # (n, rows)
             col = self.col + plan.col_shift[start:stop, None]  # (n, cols)
             if plan.flip is not None:
                 col = torch.where(plan.flip[start:stop, None], col.flip(1), col)
-            picked = self._gather(index, row, col)
-        x = picked.to(self.device, non_blocking=True).to(torch.float32)
+            selected = self._gather(index, row, col)
+        x = selected.to(self.device, non_blocking=True).to(torch.float32)
         return x.sub_(self.mean).mul_(self.scale), self.labels[index.to(self.device)]
 
     def _gather(self, index: Tensor, row: Tensor, col: Tensor) -> Tensor:
-        """Image index[n] read at row[n], col[n]; what lies outside is black. (n, channels, rows, cols) uint8."""
+        """Read image index[n] at row[n], col[n]; pixels outside are black. uint8 (n, channels, rows, columns)."""
         rows, cols = len(self.row), len(self.col)
         inside = ((row >= 0) & (row < rows))[:, :, None] & ((col >= 0) & (col < cols))[:, None]
         place = row.clamp(0, rows - 1)[:, None, :, None], col.clamp(0, cols - 1)[:, None, None]
@@ -72,10 +93,17 @@ class Images:
         return self.images[index[:, None, None, None], channel, *place] * inside[:, None]
 
 
-def edges(count: int, batch_size: int) -> list[int]:
-    """Where the batches of an epoch begin and end: sizes differ by one at most, so that no batch is a scrap.
+def batch_edges(count: int, batch_size: int) -> list[int]:
+    """Return where the batches of an epoch begin and end. Their sizes differ by one at most.
 
-    A last batch of one image would give batch norm nothing to average; dropping it would lose images.
+    Batches of equal size avoid a last batch of one image, which batch norm cannot use, and no image is dropped.
+
+    Args:
+        count: the number of images.
+        batch_size: the maximum size of a batch.
+
+    Returns:
+        Batch i is images edges[i] to edges[i + 1].
     """
     steps = -(-count // batch_size)
     return [count * step // steps for step in range(steps + 1)]

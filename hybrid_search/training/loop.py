@@ -1,4 +1,4 @@
-"""One training loop: an epoch's numbers at a time, and resumable bit for bit."""
+"""The training loop: one epoch at a time, resumable bit for bit."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -12,25 +12,28 @@ from torch import Tensor, nn
 from hybrid_search.data import Dataset, Split
 from hybrid_search.errors import CheckpointError, NotFinite, SettingsError
 from hybrid_search.records import Settings
-from hybrid_search.training.batches import Images, Plan, edges
+from hybrid_search.training.batches import EpochPlan, Images, batch_edges
 from hybrid_search.training.recipe import (
     CLIP,
-    Average,
+    MovingAverage,
     autocast,
     device_of,
     learning_rate,
     make_optimizer,
     precision_of,
+    reproducible,
     seed_for,
-    steady,
 )
-
-__all__ = ["Epoch", "Score", "Trainer", "device_of", "precision_of", "score", "seed_for", "steady"]
 
 
 @dataclass(frozen=True)
 class Score:
-    """How well a network does on a split: `accuracy` 0..1 and mean cross entropy in nats, no label smoothing."""
+    """The result of a network on a split.
+
+    Attributes:
+        accuracy: 0..1.
+        loss: mean cross entropy in nats, without label smoothing.
+    """
 
     accuracy: float
     loss: float
@@ -38,10 +41,15 @@ class Score:
 
 @dataclass(frozen=True)
 class Epoch:
-    """The numbers after `epoch` epochs. `seconds` is the training of this epoch without its scoring.
+    """The numbers after an epoch.
 
-    `accuracy` and `loss` are on the validation split, `train_loss` is the mean over the steps, with label smoothing;
-    `data_share` (0..1) is the part of `seconds` that picking, augmenting and normalising images took.
+    Attributes:
+        epoch: the number of epochs so far.
+        accuracy: on the validation split, 0..1.
+        loss: on the validation split.
+        train_loss: mean over the images of this epoch, with label smoothing.
+        seconds: training time of this epoch, without scoring.
+        data_share: the share of `seconds` for selecting, augmenting and normalising images, 0..1.
     """
 
     epoch: int
@@ -53,10 +61,22 @@ class Epoch:
 
 
 class Trainer:
-    """Trains `model` in place on `dataset` as the settings say; `advance` runs one epoch.
+    """Train a network in place. `advance` runs one epoch, `run` all of them.
 
-    On a CPU the result is a pure function of the model's weights, the data and the settings, bit for bit, also across
-    `state_dict` and `load_state_dict`; global generators, thread counts and flags are left as they were.
+    On a CPU the result depends only on the initial weights, the data and the settings, bit for bit. This also holds
+    across `state_dict` and `load_state_dict`. Global generators, thread counts and flags of torch are restored.
+
+    Args:
+        model: the network.
+        dataset: the training and validation images.
+        settings: the recipe and the seed.
+
+    Raises:
+        SettingsError: the batch size or the device is impossible.
+
+    Example:
+        >>> trainer = Trainer(model, load(settings), settings)
+        >>> accuracies = [epoch.accuracy for epoch in trainer.run()]
     """
 
     def __init__(self, model: nn.Module, dataset: Dataset, settings: Settings) -> None:
@@ -64,60 +84,64 @@ class Trainer:
         self.dataset = dataset
         self.device = device_of(settings)
         self.precision = precision_of(settings, self.device)
-        # Channels last: what tensor cores want, and 1.6 times as fast for the digits' convolutions on a CPU.
+        # Channels last suits tensor cores, and is 1.6 times as fast for the convolutions of digits on a CPU.
         self.model = model.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.images = Images(dataset.train, dataset, self.device)
-        self.edges = edges(len(self.images), settings.batch_size)
+        self.edges = batch_edges(len(self.images), settings.batch_size)
         if self.edges[1] < 2:
             raise SettingsError(f"batch_size must be at least 2, for batch norm; got {settings.batch_size}.")
         self.optimizer = make_optimizer(self.model, settings)
-        self.average = Average(self.model, settings.ema) if settings.ema else None
+        self.average = MovingAverage(self.model, settings.ema) if settings.ema else None
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.epoch = 0
         self.seconds = 0.0
 
     @property
     def scored(self) -> nn.Module:
-        """The network whose numbers count: the averaged one where `ema` is set."""
+        """The network that is scored: the averaged one if `ema` is set."""
         return self.model if self.average is None else self.average.model
 
     def run(self) -> Iterator[Epoch]:
-        """The epochs that are left, one after the other."""
+        """Yield the remaining epochs."""
         while self.epoch < self.settings.epochs:
             yield self.advance()
 
     def advance(self) -> Epoch:
-        """Train one epoch and score it. NotFinite at the first step whose loss is NaN or infinite."""
+        """Train one epoch and score the network.
+
+        Raises:
+            NotFinite: the loss of a step is NaN or infinite. Training stops at that step.
+        """
         settings, epoch = self.settings, self.epoch
-        with steady(self.device, settings.threads, seed_for("epoch", settings.seed, epoch)):
+        with reproducible(self.device, settings.threads, seed_for("epoch", settings.seed, epoch)):
             start = time.perf_counter()
-            losses, waiting = self._train(epoch)
+            train_loss, data_seconds = self._train(epoch)
             seconds = time.perf_counter() - start
         result = score(self.scored, self.dataset.validation, self.dataset, settings)
         self.epoch += 1
         self.seconds += seconds
-        return Epoch(self.epoch, result.accuracy, result.loss, losses, seconds, waiting / seconds)
+        return Epoch(self.epoch, result.accuracy, result.loss, train_loss, seconds, data_seconds / seconds)
 
     def _train(self, epoch: int) -> tuple[float, float]:
-        """One pass over the images: the mean loss, and the seconds spent on data."""
+        """Train on all images once; return the mean loss and the seconds spent on data."""
         settings, steps = self.settings, len(self.edges) - 1
         self.model.train()
-        total = waiting = 0.0
+        total = data_seconds = 0.0
         start = time.perf_counter()
         plan = self.images.plan(settings.augment, settings.seed, epoch)
         for step in range(steps):
             x, y = self.images.batch(plan, self.edges[step], self.edges[step + 1])
             x = x.contiguous(memory_format=torch.channels_last)
-            waiting += time.perf_counter() - start
+            data_seconds += time.perf_counter() - start
             number = epoch * steps + step
             total += len(y) * self._step(x, y, number, steps)
             if self.average is not None:
                 self.average.update(self.model, number)
             start = time.perf_counter()
-        return total / len(self.images), waiting
+        return total / len(self.images), data_seconds
 
     def _step(self, x: Tensor, y: Tensor, number: int, steps: int) -> float:
-        """One step of the optimizer: its loss."""
+        """Make one step of the optimizer; return the loss."""
         settings = self.settings
         rate = learning_rate(settings, number, steps)
         for group in self.optimizer.param_groups:
@@ -140,7 +164,7 @@ class Trainer:
         return value
 
     def state_dict(self) -> dict[str, Tensor]:
-        """All that `load_state_dict` needs to go on, as a flat dictionary of tensors (what safetensors can write).
+        """Return the state of training as a flat dictionary of tensors, which safetensors can write.
 
         The tensors are copies.
         """
@@ -159,17 +183,23 @@ class Trainer:
         return {name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in state.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state_dict` gave; CheckpointError where it is another network's: nothing is changed then."""
+        """Continue from a state.
+
+        Args:
+            state: the result of `state_dict`.
+
+        Raises:
+            CheckpointError: the state belongs to another network. Nothing was changed.
+        """
         networks = {"model": self.model} | ({} if self.average is None else {"average": self.average.model})
-        wanted = {
+        expected = {
             f"{part}.{name}": value.shape for part, net in networks.items() for name, value in net.state_dict().items()
         }
         given = {name: value.shape for name, value in state.items() if name.split(".")[0] in ("model", "average")}
-        if given != wanted or "epoch" not in state or "seconds" not in state:
-            odd = sorted(name for name in given.keys() | wanted.keys() if given.get(name) != wanted.get(name))
-            raise CheckpointError(
-                f"a checkpoint must be of the network it resumes; differs at {', '.join(odd[:3]) or 'epoch'}."
-            )
+        if given != expected or "epoch" not in state or "seconds" not in state:
+            odd = sorted(name for name in given.keys() | expected.keys() if given.get(name) != expected.get(name))
+            names = ", ".join(odd[:3]) or "epoch"
+            raise CheckpointError(f"a checkpoint must belong to the network that it resumes; it differs at {names}.")
         for part, net in networks.items():
             net.load_state_dict({name: state[f"{part}.{name}"] for name in net.state_dict()})
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
@@ -178,7 +208,7 @@ class Trainer:
             if name.startswith("optimizer."):
                 _, index, slot = name.split(".")
                 like = parameters[int(index)] if value.dim() else value
-                # Fused optimizers walk through memory: a moment needs the strides of its parameter.
+                # Fused optimizers process memory in order: a moment must have the strides of its parameter.
                 slots.setdefault(int(index), {})[slot] = torch.empty_like(like, dtype=value.dtype).copy_(value)
         self.optimizer.load_state_dict({"state": slots, "param_groups": self.optimizer.state_dict()["param_groups"]})
         if self.scaler.is_enabled():
@@ -188,23 +218,34 @@ class Trainer:
 
 
 def score(model: nn.Module, split: Split, dataset: Dataset, settings: Settings) -> Score:
-    """Accuracy and loss of a network on a split, which is normalised as the data set's training images are.
+    """Return accuracy and loss of a network on a split.
 
-    The network is put into evaluation mode. NotFinite where the loss is NaN or infinite.
+    Args:
+        model: the network; it is put into evaluation mode.
+        split: the images.
+        dataset: gives mean and standard deviation of the training images for the normalisation.
+        settings: `batch_size`, `device`, `precision` and `threads` are used.
+
+    Raises:
+        NotFinite: the loss is NaN or infinite.
     """
     device = device_of(settings)
     images = Images(split, dataset, device)
-    plan = Plan(torch.arange(len(images), device=images.images.device))
-    marks = edges(len(images), settings.batch_size)
+    plan = EpochPlan(torch.arange(len(images), device=images.images.device))
+    edges = batch_edges(len(images), settings.batch_size)
     model.eval()
-    right = loss = 0.0
-    with steady(device, settings.threads, 0), torch.inference_mode(), autocast(device, precision_of(settings, device)):
-        for start, stop in pairwise(marks):
+    correct = loss = 0.0
+    with (
+        reproducible(device, settings.threads, 0),
+        torch.inference_mode(),
+        autocast(device, precision_of(settings, device)),
+    ):
+        for start, stop in pairwise(edges):
             x, y = images.batch(plan, start, stop)
             logits = model(x.contiguous(memory_format=torch.channels_last)).float()
             loss += F.cross_entropy(logits, y, reduction="sum").item()
-            right += (logits.argmax(1) == y).sum().item()
+            correct += (logits.argmax(1) == y).sum().item()
     loss /= len(images)
     if loss != loss or loss in (float("inf"), float("-inf")):
         raise NotFinite(f"the loss on a split must be finite; this network's is {loss}.")
-    return Score(right / len(images), loss)
+    return Score(correct / len(images), loss)

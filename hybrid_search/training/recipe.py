@@ -1,4 +1,4 @@
-"""The recipe as functions of the settings: device, precision, optimizer, learning rate by step, averaged weights."""
+"""The training recipe as functions of the settings: device, precision, optimizer, learning rate, averaged weights."""
 
 import copy
 import hashlib
@@ -14,12 +14,19 @@ from hybrid_search.errors import SettingsError
 from hybrid_search.records import Settings
 
 MOMENTUM = 0.9
-CLIP = 2.0  # largest norm of a step's gradient
+CLIP = 2.0  # maximum norm of the gradient of a step
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def device_of(settings: Settings) -> torch.device:
-    """The device that `settings.device` means; SettingsError where this machine has none such."""
+    """Return the device of `settings.device`. "auto" is the GPU if there is one, otherwise the CPU.
+
+    Args:
+        settings: `device` is used.
+
+    Raises:
+        SettingsError: this machine has no such device.
+    """
     name = settings.device
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -35,27 +42,47 @@ def device_of(settings: Settings) -> torch.device:
 
 
 def precision_of(settings: Settings, device: torch.device) -> str:
-    """fp32, bf16 or fp16: what auto means on this device."""
+    """Return "fp32", "bf16" or "fp16". "auto" is bf16 on a GPU that supports it, otherwise fp32.
+
+    Args:
+        settings: `precision` is used.
+        device: where the network runs.
+    """
     if settings.precision != "auto":
         return settings.precision
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The context in which a forward pass runs at this precision."""
+    """Return the context manager for a forward pass at a precision.
+
+    Args:
+        device: where the network runs.
+        precision: "fp32", "bf16" or "fp16".
+    """
     return torch.autocast(device.type, dtype=DTYPES[precision], enabled=precision != "fp32")
 
 
 def seed_for(*parts: object) -> int:
-    """A 63-bit seed that is a pure function of its parts, unrelated for neighbouring ones."""
+    """Return a 63-bit seed, a hash of the arguments. Similar arguments give unrelated seeds.
+
+    Args:
+        parts: strings and numbers, for example `seed_for("epoch", seed, epoch)`.
+    """
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1
 
 
 @contextmanager
-def steady(device: torch.device, threads: int, seed: int) -> Iterator[None]:
-    """Seeded, with this many CPU threads and, on a CPU, deterministic kernels; the caller's state comes back after.
+def reproducible(device: torch.device, threads: int, seed: int) -> Iterator[None]:
+    """Run a block with a seed, a number of CPU threads and, on a CPU, deterministic kernels.
 
-    On a GPU the seed holds but sums may be added in another order: close, not bitwise equal.
+    The global state of torch is restored afterwards. On a GPU the seed is set too, but the order of additions may vary:
+    results are close, not bitwise equal.
+
+    Args:
+        device: where the block computes.
+        threads: the number of CPU threads.
+        seed: the seed of torch's global generators.
     """
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
@@ -66,7 +93,7 @@ def steady(device: torch.device, threads: int, seed: int) -> Iterator[None]:
         torch.set_num_threads(threads)
         if device.type == "cpu":
             torch.use_deterministic_algorithms(True, warn_only=True)
-            # Filling every new tensor with NaN is for finding bugs, and slow.
+            # Filling every new tensor with NaN helps to find bugs, but is slow.
             torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         try:
             yield
@@ -77,9 +104,14 @@ def steady(device: torch.device, threads: int, seed: int) -> Iterator[None]:
 
 
 def make_optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
-    """AdamW, or SGD with Nesterov momentum; only weights of convolutions and linear layers decay.
+    """Return AdamW, or SGD with Nesterov momentum.
 
-    So norm scales, biases and the position tables of attention do not.
+    Weight decay is applied to the weights of convolutions and linear layers only, not to norm scales, biases and the
+    position tables of attention.
+
+    Args:
+        model: the network to train.
+        settings: `optimizer`, `learning_rate` and `weight_decay` are used.
     """
     layers = (module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear))
     decaying = {id(layer.weight) for layer in layers}
@@ -95,9 +127,12 @@ def make_optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimize
 
 
 def learning_rate(settings: Settings, step: int, steps: int) -> float:
-    """The rate of step `step` (from 0) where an epoch has `steps`: linear warm-up, then a cosine down to zero.
+    """Return the learning rate of a step: linear warm-up, then a cosine down to zero.
 
-    The warm-up takes `warmup_epochs`, at most half of the training.
+    Args:
+        settings: `learning_rate`, `epochs` and `warmup_epochs` are used. The warm-up is at most half of the training.
+        step: the number of the step from 0, over all epochs.
+        steps: the number of steps in an epoch.
     """
     total = settings.epochs * steps
     warm = (
@@ -108,11 +143,18 @@ def learning_rate(settings: Settings, step: int, steps: int) -> float:
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / (total - warm)))
 
 
-class Average:
-    """An exponential moving average of a network's weights and buffers (batch norm statistics too).
+class MovingAverage:
+    """Exponential moving average of the weights and buffers of a network, including batch norm statistics.
 
-    `model` is a network that holds it. The decay grows to its full value, (1 + step) / (10 + step), so that the average
-    forgets the random start.
+    The decay is (1 + step) / (10 + step) until it reaches its full value, so that the random initial weights have
+    little effect.
+
+    Args:
+        model: the network; it is copied.
+        decay: the full decay, 0..1.
+
+    Attributes:
+        model: a network with the averaged weights.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -121,7 +163,12 @@ class Average:
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """Move towards `model` after step `step` (from 0)."""
+        """Include the weights of `model` after a step.
+
+        Args:
+            model: the network that is trained.
+            step: the number of the step from 0.
+        """
         average = get_ema_multi_avg_fn(min(self.decay, (1 + step) / (10 + step)))  # type: ignore[no-untyped-call]
         pairs = list(zip(self.model.state_dict().values(), model.state_dict().values(), strict=True))
         floating = [pair for pair in pairs if pair[0].is_floating_point()]

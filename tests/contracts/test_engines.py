@@ -8,7 +8,7 @@ from support.fakes import broken, graded, kept_every_rung, resumable, scored, ti
 from hybrid_search.engines import ENGINES
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.ledger import Ledger
-from hybrid_search.records import Evaluation, Resources
+from hybrid_search.records import Report, Resources
 from hybrid_search.runs.run import run
 
 SPACE = tiny_space()
@@ -162,8 +162,8 @@ def test_what_was_stopped_goes_on_from_its_checkpoint(engine, ledger):
 def test_weights_reach_the_ledgers_folder_and_facts_its_rows(engine, ledger):
     def evaluate(architecture, settings):
         facts = {"device": "cpu", "worker": "w"}
-        yield Evaluation(1, 2, {"accuracy": 0.1}, facts)
-        yield Evaluation(2, 2, {"accuracy": 0.5}, facts, weights=architecture.digest.encode())
+        yield Report(1, {"accuracy": 0.1}, facts)
+        yield Report(2, {"accuracy": 0.5}, facts, weights=architecture.digest.encode(), last=True)
 
     search = run(SPACE, trials=5, resources=Resources(engine), ledger=ledger, evaluate=evaluate)
     kept = ledger.kept_weights(search.record.id)
@@ -176,7 +176,7 @@ def test_weights_reach_the_ledgers_folder_and_facts_its_rows(engine, ledger):
 
 def test_weights_that_cannot_be_written_cost_the_search_nothing_else(ledger):
     def evaluate(architecture, settings):
-        yield Evaluation(1, 1, {"accuracy": 0.5}, {}, weights=b"weights")
+        yield Report(1, {"accuracy": 0.5}, {}, weights=b"weights", last=True)
 
     def watch(search, plan):
         plan.notice = said.append

@@ -23,7 +23,7 @@ from hybrid_search.ledger import Ledger
 from hybrid_search.records import Resources, Settings
 from hybrid_search.runs.run import run
 from hybrid_search.spaces.space import load_space
-from hybrid_search.training.evaluate import evaluate
+from hybrid_search.training.evaluation import evaluate
 from support.fakes import kept_every_rung
 
 CLOCKS = ("train_seconds", "latency_ms")

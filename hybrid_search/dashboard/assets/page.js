@@ -1,15 +1,15 @@
-// What the page does in the browser: theme, pinning, the address, the clock. No function is built from text.
+// What the page does in the browser: theme, selection, address, status. No function is built from text.
 (function () {
   "use strict";
   const root = document.documentElement;
   const page = () => document.getElementById("page");
   const NO = () => window.dash_clientside.no_update;
   const triggered = () => (window.dash_clientside.callback_context.triggered[0] || {}).prop_id || "";
-  let grid = null; // the table's interface, once it is there
-  let beatAt = null; // when the server last answered, by this browser's clock
+  let grid = null; // the table's interface, once it exists
+  let answeredAt = null; // when the server last answered, by this browser's clock
   let pinned = [];
-  let refreshing = false; // a refresh before the first drawing would have it drawn twice
-  let answered = null; // the address or search whose trials were pinned
+  let refreshing = false; // a refresh before the first drawing would draw everything twice
+  let applied = null; // the request whose trials were selected
 
   function stored() {
     try { return localStorage.getItem("hybrid-search-theme"); } catch (error) { return null; }
@@ -43,14 +43,14 @@
 
   function selected() {
     const rows = grid.getSelectedNodes().map((node) => node.data.trial);
-    const kept = pinned.filter((number) => rows.includes(number) || !grid.getRowNode(String(number)));
-    const fresh = rows.filter((number) => !kept.includes(number));
-    const next = [...kept, ...fresh];
+    const still = pinned.filter((number) => rows.includes(number) || !grid.getRowNode(String(number)));
+    const added = rows.filter((number) => !still.includes(number));
+    const next = [...still, ...added];
     const two = next.length > 2 ? [next[0], next[next.length - 1]] : next;
     window.dash_clientside.set_props("pinned", { data: two });
   }
 
-  function counted() {
+  function rowCount() {
     let total = 0;
     grid.forEachNode(() => { total += 1; });
     const shown = grid.getDisplayedRowCount();
@@ -58,7 +58,7 @@
     return shown === total ? all : `${shown.toLocaleString("en")} of ${all}`;
   }
 
-  const BY_HAND = ["rowClicked", "checkboxSelected", "spaceKey"]; // other changes of the selection are our own
+  const BY_HAND = ["rowClicked", "checkboxSelected", "spaceKey"]; // every other change comes from this script
   async function findGrid() {
     if (grid) return grid;
     grid = await window.dash_ag_grid.getApiAsync("table");
@@ -68,7 +68,7 @@
     });
     grid.addEventListener("rowDataUpdated", () => {
       select();
-      window.dash_clientside.set_props("shown", { children: counted() });
+      window.dash_clientside.set_props("row-count", { children: rowCount() });
     });
     return grid;
   }
@@ -78,16 +78,16 @@
     return plot && plot._fullLayout && plot.querySelector(".main-svg");
   }
 
-  async function ready(seen) {
+  async function ready(received) {
     await findGrid();
     while (!painted()) await new Promise(requestAnimationFrame);
     select();
-    window.dash_clientside.set_props("shown", { children: counted() });
+    window.dash_clientside.set_props("row-count", { children: rowCount() });
     await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-    page().dataset.version = seen.version;
-    page().dataset.theme = seen.key.theme;
+    page().dataset.version = received.version;
+    page().dataset.theme = received.wanted.theme;
     page().dataset.ready = "true";
-    if (!refreshing) window.dash_clientside.set_props("tick", { disabled: false });
+    if (!refreshing) window.dash_clientside.set_props("refresh", { disabled: false });
     refreshing = true;
   }
 
@@ -102,8 +102,8 @@
     return `${Math.round(s / 86400)} days ago`;
   }
 
-  const SILENT = 10000; // ms without an answer before the page says so
-  const STALLED = 300000; // ms without a report while trials run
+  const SILENT = 10000; // ms without an answer before the banner appears
+  const STALLED = 300000; // ms without a report while trials run, before the banner appears
 
   const functions = {
     theme(clicks) {
@@ -116,19 +116,19 @@
       return [{ theme: theme, webgl: drawsWebgl }, theme === "dark" ? "Light" : "Dark"];
     },
 
-    link: () => location.search, // read once: what the page writes there later is not news to it
+    query: () => location.search, // read once; later changes of the address come from the page itself
 
-    pin(click, asked) {
+    pin(click, requested) {
       if (click) {
         const data = (click.points[0] || {}).customdata;
         return data ? [toggled(data[0]), null] : [NO(), null];
       }
-      return asked && asked !== answered ? [(answered = asked).trials, NO()] : [NO(), NO()];
+      return requested && requested !== applied ? [(applied = requested).trials, NO()] : [NO(), NO()];
     },
 
-    settle(seen, pins) {
+    applyPins(received, pins) {
       pinned = pins || [];
-      if (seen) ready(seen);
+      if (received) ready(received);
       return NO();
     },
 
@@ -142,36 +142,35 @@
       return NO();
     },
 
-    status(_ticks, beat) {
-      if (triggered().startsWith("beat") || beatAt === null) beatAt = Date.now();
-      if (!beat) return ["connecting", "status", "", true];
-      const silent = Date.now() - beatAt;
-      if (silent > SILENT)
-        return ["not updating", "status off", `Updates have stopped: the page's server has not answered since ${clock(beatAt)}. What is shown is of that time.`, false];
-      if (beat.error)
-        return ["not updating", "status off", `Updates have stopped: the ledger cannot be read (${beat.error}). What is shown is older.`, false];
-      if (!beat.changed) return ["live, nothing reported yet", "status on", "", true];
-      const since = Date.now() - beat.changed;
-      const when = `last update ${clock(beat.changed)}, ${ago(since)}`;
-      if (beat.running && !beat.driven) return [`interrupted, ${when}`, "status idle", "", true];
-      if (beat.running && since > STALLED)
-        return [when, "status off", `No report for ${ago(since).replace(" ago", "")}, though ${beat.running} trial${beat.running > 1 ? "s are" : " is"} running: the search may have stopped. The command that started it goes on where it was.`, false];
-      if (!beat.running) return [`${beat.ended >= beat.target ? "finished" : "idle"}, ${when}`, "status idle", "", true];
+    status(_ticks, heartbeat) {
+      if (triggered().startsWith("heartbeat") || answeredAt === null) answeredAt = Date.now();
+      if (!heartbeat) return ["connecting", "status", "", true];
+      if (Date.now() - answeredAt > SILENT)
+        return ["not updating", "status off", `The page is not updating: its server has not answered since ${clock(answeredAt)}. The numbers are from that time.`, false];
+      if (heartbeat.error)
+        return ["not updating", "status off", `The page is not updating: the ledger cannot be read (${heartbeat.error}). The numbers are older.`, false];
+      if (!heartbeat.changed) return ["live, no trial has ended yet", "status on", "", true];
+      const since = Date.now() - heartbeat.changed;
+      const when = `last update ${clock(heartbeat.changed)}, ${ago(since)}`;
+      if (heartbeat.running && !heartbeat.driven) return [`interrupted, ${when}`, "status idle", "", true];
+      if (heartbeat.running && since > STALLED)
+        return [when, "status off", `No report for ${ago(since).replace(" ago", "")}, but ${heartbeat.running} trial${heartbeat.running > 1 ? "s are" : " is"} running: the search may have stopped. Run the same command to continue.`, false];
+      if (!heartbeat.running) return [`${heartbeat.ended >= heartbeat.target ? "finished" : "idle"}, ${when}`, "status idle", "", true];
       return [`live, ${when}`, "status on", "", true];
     },
 
     filter(text, rows) {
       if (!grid) return NO();
       if (grid.getGridOption("quickFilterText") !== (text || "")) grid.setGridOption("quickFilterText", text || "");
-      return counted();
+      return rowCount();
     },
 
-    unfilter() {
+    clearFilters() {
       if (grid) grid.setFilterModel(null);
       return "";
     },
 
-    want(csv, json) {
+    requestDownload(csv, json) {
       if (!grid || (!csv && !json)) return NO();
       const trials = [];
       grid.forEachNodeAfterFilterAndSort((node) => trials.push(node.data.trial));
@@ -181,10 +180,10 @@
   window.dash_clientside = Object.assign({}, window.dash_clientside, { page: functions });
 
   document.addEventListener("click", (event) => {
-    if (event.target.id === "unpin") window.dash_clientside.set_props("pinned", { data: [] });
+    if (event.target.id === "clear-selection") window.dash_clientside.set_props("pinned", { data: [] });
   });
 
-  const SYMBOLS = { complete: "●", running: "◌", stopped: "■", failed: "✕" };
+  const STATES = { complete: "● completed", running: "◌ running", stopped: "■ stopped", failed: "✕ failed" };
   const empty = (value) => value === null || value === undefined;
   function scaled(value) {
     for (const [bound, prefix] of [[1e9, " G"], [1e6, " M"], [1e3, " k"]])
@@ -198,6 +197,6 @@
       if (empty(a) || empty(b)) return (Number(empty(a)) - Number(empty(b))) * (descending ? -1 : 1);
       return a - b;
     },
-    hsState: (params) => `${SYMBOLS[params.value] || ""} ${params.value}`,
+    hsState: (params) => STATES[params.value] || params.value,
   });
 })();

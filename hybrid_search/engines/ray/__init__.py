@@ -15,9 +15,9 @@ from hybrid_search.engines.driver import Driven, Plan, finish
 from hybrid_search.engines.ray.failure_reasons import why_gone
 from hybrid_search.engines.ray.session import connected, ready
 from hybrid_search.engines.ray.worker_pool import Crew, Worker
-from hybrid_search.engines.worker import Report
 from hybrid_search.engines.worker.actor import fetched
 from hybrid_search.errors import HybridSearchError
+from hybrid_search.records import Failure, Report
 from hybrid_search.search.trial import Trial
 
 __all__ = ["drive", "ready"]
@@ -109,7 +109,7 @@ class _Drive:
         try:
             report: Report = ray.get(call)
         except RayTaskError as error:  # the actor lives, its call did not
-            report = Report(0, {}, {}, True, failure_kind="bug", failure_text=str(error))
+            report = Report(0, {}, last=True, failure=Failure("bug", str(error)))
         except RayError as error:  # dead, or cut off: either way its answer will not come
             self._crew.dismiss(job.worker)
             self._lost(job, *why_gone(str(error) or type(error).__name__))
@@ -117,7 +117,7 @@ class _Drive:
         now = finish(self._search, job.trial, report, self._plan, fetched)
         if now is None:
             job.worker.busy = False
-            if not report.ended:  # stopped early: nobody will call it again for this trial
+            if not report.last:  # stopped early: nobody will call it again for this trial
                 job.worker.actor.rest.remote()
         elif now.attempt != job.trial.attempt:
             self._start(_Job(job.worker, now))
@@ -140,7 +140,7 @@ class _Drive:
 
     def _lost(self, job: _Job, kind: str, why: str) -> None:
         """A worker is gone: its trial begins again when another has time, or has failed too often."""
-        report = Report(0, {}, {}, True, failure_kind=kind, failure_text=why)
+        report = Report(0, {}, last=True, failure=Failure(kind, why))
         again = finish(self._search, job.trial, report, self._plan)
         if again is not None:
             self._again.append(again)

@@ -10,7 +10,7 @@ With callbacks (Weights & Biases, MLflow, TensorBoard) and a storage of your own
     from hybrid_search.runs.run import lead_search
     from hybrid_search.search.spec import SearchSpec
     from hybrid_search.engines.tune import TuneScheduler, TuneSearcher, trainable
-    from hybrid_search.training.evaluate import evaluate
+    from hybrid_search.training.evaluation import evaluate
 
     plan = Plan(evaluate)
     spec = SearchSpec.create(load_space("digits"), trials=50)

@@ -20,10 +20,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hybrid_search.engines.driver import Driven, Plan, finish
 from hybrid_search.engines.ray.failure_reasons import why_gone
-from hybrid_search.engines.worker import Report
 from hybrid_search.engines.worker.actor import fetched
 from hybrid_search.engines.worker.tune_mailbox import Box
 from hybrid_search.errors import HybridSearchError
+from hybrid_search.records import Failure, Report
 from hybrid_search.search.trial import Trial
 
 
@@ -154,7 +154,7 @@ class TuneSearcher(Searcher):
             return
         kind, text = self._why.pop(trial_id) if trial_id in self._why else why_gone(why)
         try:
-            self._finish(trial_id, trial, Report(0, {}, {}, True, failure_kind=kind, failure_text=text))
+            self._finish(trial_id, trial, Report(0, {}, last=True, failure=Failure(kind, text)))
         except Exception as error:
             self._end(error)
 

@@ -12,36 +12,22 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from hybrid_search._internal.redaction import redacted
 from hybrid_search.errors import CheckpointError, OtherData
 from hybrid_search.networks.architecture import Architecture
-from hybrid_search.records import NAME, Evaluation, Settings
+from hybrid_search.records import NAME, RETRIES, Failure, Report, Settings
 from hybrid_search.training.checkpoints import Checkpoint, Keeping
 
 # The package's own `evaluate`, or the user's: (architecture, settings) -> reports, one a rung. A report is an
-# Evaluation, or a plain mapping of numbers; the last one counts. With keywords `resume` and `keep`, both None by
+# Report, or a plain mapping of numbers; the last one counts. With keywords `resume` and `keep`, both None by
 # default, it is given the state to go on from, a flat mapping of tensors, or None; and a function `keep(rung, state)`
 # to call before each report, where `state` is a function that gives the state, such as a module's `state_dict`: it is
 # called where a checkpoint is due. An error of the code before the first report, CheckpointError above all, refuses
 # what was given as `resume`; the evaluation is then called again without.
-Evaluate = Callable[..., Iterator[Evaluation | Mapping[str, float]]]
-
-
-@dataclass(frozen=True)
-class Report:
-    """What came of one call to a worker: a rung's numbers, or the end."""
-
-    rung: int
-    measurements: Mapping[str, float]
-    facts: Mapping[str, str]
-    ended: bool = False
-    fresh: bool = True  # False: the rung was reported before, and only the end is news
-    weights: Any = None  # safetensors bytes; engine `ray` puts a reference here instead
-    failure_kind: str | None = None
-    failure_text: str | None = None
+Evaluate = Callable[..., Iterator[Report | Mapping[str, float]]]
 
 
 class Advancing:
@@ -55,9 +41,9 @@ class Advancing:
     ) -> None:
         self._asked = (evaluate, architecture, settings)
         self._keeping = keeping if keeping is not None and takes_checkpoints(evaluate) else None
-        self._reports: Iterator[Evaluation | Mapping[str, float]] | None = None
+        self._reports: Iterator[Report | Mapping[str, float]] | None = None
         self._ready: deque[Report] = deque()
-        self._last = Report(0, {}, {})  # the newest that was made; those in `_ready` are not yet given out
+        self._last = Report(0, {})  # the newest that was made; those in `_ready` are not yet given out
         self._curve: dict[int, Mapping[str, float]] = {}
         self._facts = {"worker": f"{platform.node()}:{os.getpid()}"}
         self._rung: int | None = None  # that `keep` was called for, since the last report
@@ -67,17 +53,17 @@ class Advancing:
         self._spares = False  # what was kept of other data, which may come back: the search refuses these
 
     def advance(self) -> Report:
-        """The next rung's report. After the last rung, or a failure, the report says `ended`."""
+        """The next rung's report. After the last rung, or a failure, the report is the last."""
         try:
             if self._reports is None:
                 self._begin()
             if not self._ready:
                 self._go_on()
         except Exception as error:  # whatever a user's network or data can raise ends this trial, not the search
-            from hybrid_search.training.evaluate import classify_failure
+            from hybrid_search.training.failures import classify_failure
 
             kind = classify_failure(error)
-            return Report(self._last.rung, {}, {}, True, failure_kind=kind, failure_text=failure_text(error))
+            return Report(self._last.rung, {}, last=True, failure=Failure(kind, failure_text(error)))
         return self._ready.popleft()
 
     def _begin(self) -> None:
@@ -99,7 +85,7 @@ class Advancing:
                 words = str(error).strip().splitlines() or [type(error).__name__]
                 self._say(words[0])
                 del self._facts["resumed"]
-                self._last, self._good = Report(0, {}, {}), 0
+                self._last, self._good = Report(0, {}), 0
                 self._curve.clear()
                 self._ready.clear()
         self._reports = iter(evaluate(architecture, settings, resume=None, keep=self._keep))
@@ -121,7 +107,7 @@ class Advancing:
         assert self._reports is not None
         came = next(self._reports, None)
         if came is None:
-            self._ready.append(replace(self._last, ended=True, fresh=False, weights=None))
+            self._ready.append(replace(self._last, last=True, weights=None))
             return
         report = self._report(came)
         if self._rung not in (None, report.rung):
@@ -129,20 +115,23 @@ class Advancing:
                 f"keep(rung, state) must come before the report of its rung; got {self._rung} before {report.rung}."
             )
         self._curve[report.rung] = report.measurements
-        if self._state is not None and not report.ended:
+        if self._state is not None and not report.last:
             self._write(report, self._state)
         self._rung = self._state = None
         self._last = replace(report, facts={**self._facts, **report.facts})
         self._ready.append(self._last)
 
-    def _report(self, came: Evaluation | Mapping[str, float]) -> Report:
-        if isinstance(came, Evaluation):
+    def _report(self, came: Report | Mapping[str, float]) -> Report:
+        if isinstance(came, Report):
             _check_names(came.measurements)
-            return Report(came.rung, dict(came.measurements), dict(came.facts), came.last, weights=came.weights)
+            if came.failure is not None and came.failure.kind not in RETRIES:
+                raise ValueError(f"a failure must be one of {', '.join(RETRIES)}; got {came.failure.kind!r:.200}.")
+            last = came.last or came.failure is not None
+            return replace(came, measurements=dict(came.measurements), facts=dict(came.facts), last=last)
         if not isinstance(came, Mapping):
             raise TypeError(f"an evaluation must yield a mapping of numbers a rung; got {came!r}.")
         _check_names(came)
-        return Report(self._last.rung + 1, {name: float(value) for name, value in came.items()}, {})
+        return Report(self._last.rung + 1, {name: float(value) for name, value in came.items()})
 
     def _keep(self, rung: int, state: Callable[[], Mapping[str, Any]]) -> None:
         """What the evaluation is given as `keep`. The state is written together with the report that follows."""
@@ -176,7 +165,7 @@ def _check_names(measurements: Mapping[str, float]) -> None:
 
 def _is_bug(error: Exception) -> bool:
     """Whether an error may come of a state that does not fit, as of a network that was changed meanwhile."""
-    from hybrid_search.training.evaluate import classify_failure
+    from hybrid_search.training.failures import classify_failure
 
     return classify_failure(error) == "bug"
 

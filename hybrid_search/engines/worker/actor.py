@@ -5,7 +5,8 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from hybrid_search.engines.worker import Advancing, Evaluate, Report
+from hybrid_search.engines.worker import Advancing, Evaluate
+from hybrid_search.records import Report
 from hybrid_search.training.checkpoints import Keeping
 
 FETCH_SECONDS = 60.0
@@ -41,7 +42,7 @@ class Actor:
         """Run the next rung."""
         assert self._advancing is not None
         report = lightened(self._advancing.advance())
-        if report.ended:
+        if report.last:
             self.rest()
         return report
 

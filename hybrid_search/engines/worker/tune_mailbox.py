@@ -2,7 +2,7 @@
 
 import time
 
-from hybrid_search.engines.worker import Report
+from hybrid_search.records import Report
 from hybrid_search.training.checkpoints import Keeping
 
 

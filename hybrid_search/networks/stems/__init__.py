@@ -1,36 +1,42 @@
-"""The table of stems. Torch is not imported until one is built."""
+"""The table of stems. A stem imports torch when it builds its module."""
 
-from importlib.metadata import entry_points
 from typing import Any
 
-from hybrid_search.errors import ArchitectureError, one_of
+from hybrid_search.errors import ArchitectureError
 from hybrid_search.networks.stems.attention import Attention
 from hybrid_search.networks.stems.conv import Conv3x3, Conv7x7
-from hybrid_search.networks.stems.stem import Stem
+from hybrid_search.networks.stems.stem import Stem, check_stem
 from hybrid_search.ops.operator import from_options
+from hybrid_search.plugins import Table
 
-__all__ = ["STEMS", "Stem", "make_stem", "stem_kinds"]
+__all__ = ["STEMS", "Stem", "make_stem"]
 
-# kind -> declaration. Adding a stem: its file, and its line here. Other packages add theirs by the entry point group
-# `hybrid_search.networks.stems`.
-STEMS: dict[str, type[Any]] = {
-    "conv7x7": Conv7x7,
-    "conv3x3": Conv3x3,
-    "attention": Attention,
-}
-
-
-def stem_kinds() -> dict[str, type[Any]]:
-    """Every stem by name: the table above and what installed plugins offer."""
-    plugins = {point.name: point.load() for point in entry_points(group="hybrid_search.stems")}
-    return {**plugins, **STEMS}
+# To add a stem, write its file and add a line here. Another package uses the entry-point group of the same name.
+STEMS: Table[type[Any]] = Table(
+    "stem",
+    "hybrid_search.stems",
+    {"conv7x7": Conv7x7, "conv3x3": Conv3x3, "attention": Attention},
+    check=check_stem,
+    error=ArchitectureError,
+)
 
 
 def make_stem(kind: object, options: dict[str, Any]) -> Stem:
-    """The stem of this kind with these options; ArchitectureError where it cannot be."""
+    """Return the stem of this kind with these options.
+
+    Args:
+        kind: a name of `STEMS`.
+        options: option name -> value; an option that is absent has its default.
+
+    Raises:
+        ArchitectureError: the kind or an option is unknown.
+        PluginError: the stem comes from a plugin that cannot be used.
+
+    Example:
+        >>> make_stem("conv3x3", {"width": 8})
+        Conv3x3(width=8, stride=1)
+    """
     if not isinstance(kind, str):
         raise ArchitectureError(f"a stem must be a name; got {kind!r}.")
-    kinds = STEMS if kind in STEMS else stem_kinds()  # asking for plugins reads every installed package
-    one_of("stem", kind, kinds, ArchitectureError)
-    stem: Stem = from_options(f"stem {kind}", kinds[kind], options)
+    stem: Stem = from_options(f"stem {kind}", STEMS[kind], options)
     return stem

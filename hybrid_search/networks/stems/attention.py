@@ -1,39 +1,44 @@
-"""The attention stem of arXiv 1906.05909: self-attention inside aligned 4x4 blocks, then a 4x4 max pool."""
+"""The attention stem: self-attention inside aligned 4x4 blocks, then a 4x4 max pool (arXiv 1906.05909, section 3.3)."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from hybrid_search.errors import ArchitectureError, one_of, whole
-from hybrid_search.networks.stems.stem import line
-from hybrid_search.ops.local_attention import check_heads
-from hybrid_search.ops.operator import Layer
+from hybrid_search.networks.stems.blocks import BLOCK, check_blocks
+from hybrid_search.networks.stems.stem import one_line
+from hybrid_search.ops.heads import check_heads
+from hybrid_search.ops.operator import Family, Layer
 
 if TYPE_CHECKING:
     from torch import nn
 
-BLOCK = 4
 VALUES = ("mixture", "plain", "conv4x4")
-
-
-def check_blocks(rows: int, cols: int) -> None:
-    """ArchitectureError unless the image is made of whole 4x4 blocks."""
-    if rows % BLOCK or cols % BLOCK or not rows or not cols:
-        raise ArchitectureError(
-            f"the attention stem needs an image of whole {BLOCK}x{BLOCK} blocks, rows and columns divisible by "
-            f"{BLOCK}; got {rows}x{cols}."
-        )
 
 
 @dataclass(frozen=True)
 class Attention:
     """Self-attention inside each 4x4 block of pixels, batch norm, 4x4 max pool with stride 4.
 
-    `values` are spatially aware by default: mixture, v_ab = (sum over m of p(a, b, m) W_V^m) x_ab with `mixtures`
-    value projections and p = softmax over m of (emb_row(a) + emb_col(b)) . nu_m, the same for all heads. plain is one
-    projection, conv4x4 a 4x4 convolution of the whole image.
+    The stem of Ramachandran et al. 2019. Its values depend on the place (a, b) in the block, which helps to find edges:
+
+        v_ab = (sum over m of p(a, b, m) W_V^m) x_ab,   p(a, b, m) = softmax over m of (emb_row(a) + emb_col(b)) . nu_m
+
+    All heads share p. Shapes: (batch, channels, rows, cols) -> (batch, width, rows / 4, cols / 4).
+
+    Args:
+        width: number of output channels.
+        heads: number of heads; must divide the width into even parts.
+        values: "mixture" as above, "plain" for one projection W_V, "conv4x4" for a 4x4 convolution of the image.
+        mixtures: number of projections W_V^m.
+
+    Example:
+        >>> Attention(width=64).build(channels=3)(torch.randn(1, 3, 32, 48)).shape
+        torch.Size([1, 64, 8, 12])
     """
 
     kind: ClassVar[str] = "attention"
+    family: ClassVar[Family] = "attention"
+    label: ClassVar[str] = "attention stem"
     stride: ClassVar[int] = BLOCK
     width: int = 64
     heads: int = 4
@@ -41,23 +46,24 @@ class Attention:
     mixtures: int = 4
 
     def check(self) -> None:
-        """Raise ArchitectureError unless the heads divide the width evenly and values is a known kind."""
+        """Raise ArchitectureError for the first option that is illegal."""
         whole("width", self.width)
         one_of("values", self.values, VALUES, ArchitectureError)
         whole("mixtures", self.mixtures)
         check_heads(self.heads, self.width, even=True)
 
     def canonical(self) -> Self:
-        """Without mixtures where nothing is mixed; a mixture of one is a plain projection."""
+        """Return a plain projection for a mixture of one; set `mixtures` to its default if nothing is mixed."""
         if self.values == "mixture" and self.mixtures > 1:
             return self
         return replace(self, values="plain" if self.values == "mixture" else self.values, mixtures=4)
 
     def cost(self, channels: int, rows: int, cols: int) -> list[Layer]:
-        """The paper's count: `mixtures` separate value projections and their sum, 16 d for each product of attention.
+        """Return the layers as the paper counts them.
 
-        Mixing the value weights once for each place in a block, as the built stem does, is cheaper; the reported cost
-        stays the paper's. The weights p do not depend on the image and cost no MACs.
+        A pixel costs `mixtures` value projections and their sum, and 16 d MACs for each product of attention. The built
+        stem needs fewer: it mixes the value weights once for each place in a block. The weights p do not depend on the
+        image and cost no MACs.
         """
         check_blocks(rows, cols)
         d, pixels, table = self.width, rows * cols, (2 * BLOCK - 1) * self.width
@@ -78,10 +84,10 @@ class Attention:
         return [*layers, Layer("norm", "norm", 2 * d, 0, rows, cols)]
 
     def build(self, channels: int) -> "nn.Module":
-        """(batch, channels, rows, cols) -> (batch, width, rows / 4, cols / 4)."""
+        """Return the module: (batch, channels, rows, cols) -> (batch, width, rows / 4, cols / 4)."""
         from hybrid_search.networks.stems.attention_layer import AttentionStem2d
 
-        return AttentionStem2d(self, channels)
+        return AttentionStem2d(channels, self.width, self.heads, self.values, self.mixtures)
 
     def __str__(self) -> str:
-        return line(self)
+        return one_line(self)

@@ -1,25 +1,25 @@
-"""The modules of the attention stem."""
+"""The torch modules of the attention stem."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hybrid_search.networks.stems.attention import BLOCK, Attention, check_blocks
-from hybrid_search.ops.local_attention import local_attention
+from hybrid_search.networks.stems.blocks import BLOCK, check_blocks
+from hybrid_search.ops.local_attention.function import local_attention
 
 PLACES = BLOCK * BLOCK
 EXTENT = 2 * BLOCK - 1
 
 
 def to_blocks(x: Tensor) -> Tensor:
-    """(batch, channels, rows, cols) -> (batch, rows / 4, cols / 4, 16, channels): aligned blocks, never sliding."""
+    """Cut the map into aligned blocks: (batch, channels, rows, cols) -> (batch, rows / 4, cols / 4, 16, channels)."""
     batch, channels, rows, cols = x.shape
     x = x.view(batch, channels, rows // BLOCK, BLOCK, cols // BLOCK, BLOCK)
     return x.permute(0, 2, 4, 3, 5, 1).flatten(3, 4)
 
 
 def from_blocks(x: Tensor) -> Tensor:
-    """The inverse of `to_blocks`."""
+    """Join the blocks: (batch, n, m, 16, channels) -> (batch, channels, 4 n, 4 m), the inverse of `to_blocks`."""
     batch, rows, cols, _, channels = x.shape
     x = x.view(batch, rows, cols, BLOCK, BLOCK, channels).permute(0, 5, 1, 3, 2, 4)
     return x.reshape(batch, channels, rows * BLOCK, cols * BLOCK)
@@ -28,8 +28,12 @@ def from_blocks(x: Tensor) -> Tensor:
 class MixtureValues(nn.Module):
     """Spatially aware values: v_ab = (sum over m of p(a, b, m) W_V^m) x_ab.
 
-    `backend` "definition" computes them as the paper writes and prices them, each projection in turn; otherwise the
-    weights are mixed once for each place, which is the same sum without `mixtures` times the activations.
+    Args:
+        channels: number of input channels.
+        width: number of output channels.
+        mixtures: number of projections W_V^m.
+        backend: "definition" computes each projection, as the paper writes and counts it. Otherwise the weights are
+            mixed once for each place in the block. This gives the same sum with 1 / mixtures of the activations.
     """
 
     def __init__(self, channels: int, width: int, mixtures: int, backend: str | None = None) -> None:
@@ -44,7 +48,7 @@ class MixtureValues(nn.Module):
             nn.init.normal_(table, std=(2 * width) ** -0.25)
 
     def mixture(self) -> Tensor:
-        """p(a, b, m) as (16, mixtures); it sums to 1 over the mixtures."""
+        """Return p(a, b, m) as (16, mixtures); it sums to 1 over the mixtures."""
         place = (self.emb_row[:, None] + self.emb_col).flatten(0, 1)
         return (place[:, None] * self.nu).sum(-1).softmax(-1)
 
@@ -59,11 +63,15 @@ class MixtureValues(nn.Module):
 
 
 class BlockAttention(nn.Module):
-    """Attention of the 16 pixels of a block to one another, with learned offsets of rows and columns.
+    """Attention among the 16 pixels of each block, with learned tables of row and column offsets.
 
-    A block is a map of 4x4 under a window of 7x7, which from every pixel covers it: the operator of the other layers,
-    whose masked border keeps blocks apart. `backend` is one of its backends, None for the best; "definition" computes
-    and counts 16 keys a pixel, as the paper prices them.
+    A block is a 4x4 map. A 7x7 window with a masked border covers it from every pixel, so this is `local_attention`
+    with one map for each block.
+
+    Args:
+        heads: number of heads.
+        width: number of channels of all heads together.
+        backend: as in `local_attention`; "definition" computes and counts 16 keys per pixel, as the paper does.
     """
 
     def __init__(self, heads: int, width: int, backend: str | None = None) -> None:
@@ -100,26 +108,29 @@ class BlockAttention(nn.Module):
 class AttentionStem2d(nn.Module):
     """The attention stem: (batch, channels, rows, cols) -> (batch, width, rows / 4, cols / 4).
 
-    Raises ArchitectureError where rows or columns are not divisible by 4.
+    Args:
+        channels: number of channels of the image.
+        width, heads, values, mixtures: the options of `Attention`, already checked.
+
+    Raises:
+        ArchitectureError: in `forward`, if rows or columns are not divisible by 4.
     """
 
-    def __init__(self, option: Attention, channels: int) -> None:
+    def __init__(self, channels: int, width: int, heads: int, values: str, mixtures: int) -> None:
         super().__init__()
-        option.check()
-        self.option = option
-        width = option.width
+        self.values = values
         self.qk = nn.Linear(channels, 2 * width, bias=False)
         nn.init.normal_(self.qk.weight, std=channels**-0.5)
         with torch.no_grad():  # q, as in LocalAttention2d
-            self.qk.weight[:width] *= (width // option.heads) ** -0.5
+            self.qk.weight[:width] *= (width // heads) ** -0.5
         self.value: nn.Module
-        if option.values == "mixture":
-            self.value = MixtureValues(channels, width, option.mixtures)
-        elif option.values == "plain":
+        if values == "mixture":
+            self.value = MixtureValues(channels, width, mixtures)
+        elif values == "plain":
             self.value = nn.Linear(channels, width, bias=False)
         else:
             self.value = nn.Conv2d(channels, width, BLOCK, bias=False)
-        self.attention = BlockAttention(option.heads, width)
+        self.attention = BlockAttention(heads, width)
         self.norm = nn.BatchNorm2d(width)
         self.pool = nn.MaxPool2d(BLOCK, BLOCK)
 
@@ -128,7 +139,7 @@ class AttentionStem2d(nn.Module):
         check_blocks(x.shape[-2], x.shape[-1])
         blocks = to_blocks(x)
         q, k = self.qk(blocks).chunk(2, dim=-1)
-        conv = self.option.values == "conv4x4"  # an even kernel: one pixel of padding before, two after
+        conv = self.values == "conv4x4"  # the kernel is even: one pixel of padding before, two after
         v = to_blocks(self.value(F.pad(x, (1, 2, 1, 2)))) if conv else self.value(blocks)
         y: Tensor = self.pool(self.norm(from_blocks(self.attention(q, k, v))))
         return y

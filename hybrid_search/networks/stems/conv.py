@@ -1,20 +1,20 @@
-"""The two convolution stems: ResNet's for large images, one plain convolution for small ones."""
+"""The two convolution stems: the stem of ResNet for large images, one convolution for small images."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from hybrid_search.errors import ArchitectureError, one_of, whole
-from hybrid_search.networks.stems.stem import line
+from hybrid_search.networks.stems.stem import one_line
 from hybrid_search.ops.conv import convolution
-from hybrid_search.ops.operator import Layer
+from hybrid_search.ops.operator import Family, Layer
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 def _cost(kernel_size: int, width: int, channels: int, rows: int, cols: int) -> list[Layer]:
-    """The convolution and its batch norm at the output resolution of the convolution."""
+    """Return the convolution and its batch norm, on the output map of the convolution."""
     weights = kernel_size**2 * channels * width
     formula = f"{kernel_size}^2 x {channels} x {width}"
     conv = Layer("conv", "conv", weights, weights * rows * cols, rows, cols, formula)
@@ -23,9 +23,21 @@ def _cost(kernel_size: int, width: int, channels: int, rows: int, cols: int) -> 
 
 @dataclass(frozen=True)
 class Conv7x7:
-    """7x7 convolution with stride 2, batch norm, ReLU, 3x3 max pool with stride 2: ResNet's stem."""
+    """7x7 convolution with stride 2, batch norm, ReLU, 3x3 max pool with stride 2: the stem of ResNet.
+
+    Shapes: (batch, channels, rows, cols) -> (batch, width, ceil(rows / 4), ceil(cols / 4)).
+
+    Args:
+        width: number of output channels.
+
+    Example:
+        >>> Conv7x7(width=64).build(channels=3)(torch.randn(1, 3, 224, 160)).shape
+        torch.Size([1, 64, 56, 40])
+    """
 
     kind: ClassVar[str] = "conv7x7"
+    family: ClassVar[Family] = "convolution"
+    label: ClassVar[str] = "7x7 convolution stem"
     stride: ClassVar[int] = 4
     width: int = 64
 
@@ -34,15 +46,15 @@ class Conv7x7:
         whole("width", self.width)
 
     def canonical(self) -> Self:
-        """Itself."""
+        """Return the stem unchanged: every option changes the network."""
         return self
 
     def cost(self, channels: int, rows: int, cols: int) -> list[Layer]:
-        """49 c d MACs for each pixel of the halved map."""
+        """Return the layers: 49 c d MACs for each pixel of the halved map."""
         return _cost(7, self.width, channels, -(-rows // 2), -(-cols // 2))
 
     def build(self, channels: int) -> "nn.Module":
-        """(batch, channels, rows, cols) -> (batch, width, ceil(rows / 4), ceil(cols / 4))."""
+        """Return the module: (batch, channels, rows, cols) -> (batch, width, ceil(rows / 4), ceil(cols / 4))."""
         from torch import nn
 
         conv = convolution(channels, self.width, 7, 2)
@@ -50,36 +62,49 @@ class Conv7x7:
         return nn.Sequential(OrderedDict(conv=conv, norm=norm, relu=relu, pool=nn.MaxPool2d(3, 2, padding=1)))
 
     def __str__(self) -> str:
-        return line(self)
+        return one_line(self)
 
 
 @dataclass(frozen=True)
 class Conv3x3:
-    """3x3 convolution with stride 1 or 2, batch norm, ReLU: the stem for small images."""
+    """3x3 convolution with stride 1 or 2, batch norm, ReLU: the stem for small images.
+
+    Shapes: (batch, channels, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride)).
+
+    Args:
+        width: number of output channels.
+        stride: 1 or 2.
+
+    Example:
+        >>> Conv3x3(width=16).build(channels=1)(torch.randn(1, 1, 28, 20)).shape
+        torch.Size([1, 16, 28, 20])
+    """
 
     kind: ClassVar[str] = "conv3x3"
+    family: ClassVar[Family] = "convolution"
+    label: ClassVar[str] = "3x3 convolution stem"
     width: int = 16
     stride: int = 1
 
     def check(self) -> None:
-        """Raise ArchitectureError for a width below 1 or another stride."""
+        """Raise ArchitectureError for a width below 1 or a stride that is not 1 or 2."""
         whole("width", self.width)
         one_of("stride of stem conv3x3", self.stride, (1, 2), ArchitectureError)
 
     def canonical(self) -> Self:
-        """Itself."""
+        """Return the stem unchanged: every option changes the network."""
         return self
 
     def cost(self, channels: int, rows: int, cols: int) -> list[Layer]:
-        """9 c d MACs a pixel of its output."""
+        """Return the layers: 9 c d MACs for each output pixel."""
         return _cost(3, self.width, channels, -(-rows // self.stride), -(-cols // self.stride))
 
     def build(self, channels: int) -> "nn.Module":
-        """(batch, channels, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride))."""
+        """Return the module; the head of the class gives its shapes."""
         from torch import nn
 
         conv = convolution(channels, self.width, 3, self.stride)
         return nn.Sequential(OrderedDict(conv=conv, norm=nn.BatchNorm2d(self.width), relu=nn.ReLU(inplace=True)))
 
     def __str__(self) -> str:
-        return line(self)
+        return one_line(self)

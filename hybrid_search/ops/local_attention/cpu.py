@@ -7,7 +7,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from hybrid_search.ops.local_attention import BORDERS, build, fused
+from hybrid_search.ops.local_attention import build, fused
+from hybrid_search.ops.local_attention.options import BORDERS
 
 USUAL = (3, 5, 7, 9, 11)  # the extents of the spaces that come with the package
 

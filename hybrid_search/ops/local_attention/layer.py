@@ -1,4 +1,4 @@
-"""Local attention as a layer: projections, tables, pool."""
+"""Local attention as a torch module: projections, position tables, attention and pool."""
 
 import math
 from typing import cast
@@ -7,47 +7,72 @@ import torch
 from torch import Tensor, nn
 
 from hybrid_search.errors import ArchitectureError
-from hybrid_search.ops.local_attention import LocalAttention, local_attention, projected
+from hybrid_search.ops.local_attention.function import local_attention
+from hybrid_search.ops.local_attention.options import check_options, projection_names
+from hybrid_search.ops.local_attention.projected import attend_projected, can_attend_projected
 
 
 class WindowAttention(nn.Module):
-    """The attention itself, with its position tables where there are any: q, k, v -> (batch, width, rows, cols).
+    """The attention with its position tables, if any: q, k, v -> (batch, width, rows, cols).
 
-    `backend` names the implementation, None takes the best.
+    Args:
+        width: number of channels of all heads together.
+        extent, heads, border, scale: as in `LocalAttention`.
+        relative: whether there are learned tables of row and column offsets.
+        backend: name of the implementation; None for the best.
     """
 
-    def __init__(self, option: LocalAttention, width: int, backend: str | None = None) -> None:
+    def __init__(
+        self, width: int, extent: int, heads: int, relative: bool, border: str, scale: bool, backend: str | None = None
+    ) -> None:
         super().__init__()
-        self.option = option
+        self.extent = extent
+        self.border = border
+        self.scale = scale
         self.backend = backend
-        self.head_width = width // option.heads
-        shape = (option.heads, self.head_width // 2, option.extent)
-        relative = option.position == "relative"
+        self.head_width = width // heads
+        shape = (heads, self.head_width // 2, extent)
         self.rel_row = nn.Parameter(torch.empty(shape)) if relative else None
         self.rel_col = nn.Parameter(torch.empty(shape)) if relative else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Tables ~ N(0, 1): the position logits then start as large as the content logits."""
+        """Draw the tables from N(0, 1): the position logits then start as large as the content logits."""
         for table in (self.rel_row, self.rel_col):
             if table is not None:
                 nn.init.normal_(table)
 
     def forward(self, q: Tensor, k: Tensor | None, v: Tensor) -> Tensor:
         """q, k, v (batch, heads, head_width, rows, cols) -> (batch, heads x head_width, rows, cols)."""
-        option = self.option
         row, col = (None if table is None else table.to(q.dtype) for table in (self.rel_row, self.rel_col))
-        q = q * self.head_width**-0.5 if option.scale else q
-        y = local_attention(q, k, v, row, col, extent=option.extent, border=option.border, backend=self.backend)
+        q = q * self.head_width**-0.5 if self.scale else q
+        y = local_attention(q, k, v, row, col, extent=self.extent, border=self.border, backend=self.backend)
         return y.flatten(1, 2)
 
 
 class LocalAttention2d(nn.Module):
-    """Local self-attention in place of a convolution (arXiv 1906.05909): no bias, no output projection.
+    """Local self-attention in place of a convolution (Ramachandran et al. 2019, arXiv 1906.05909).
 
-    (batch, width, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride)). With stride 2 the attention
-    runs at the input resolution and a 2x2 average pool follows. The options are those of
-    `hybrid_search.ops.local_attention.LocalAttention`; ArchitectureError where their laws are broken.
+    With q = W_Q x, k = W_K x, v = W_V x and the window N(i, j) of extent x extent pixels, for every head
+
+        y_ij = sum over ab in N(i, j) of softmax_ab(q_ij . k_ab + q_ij . r_(a-i, b-j)) v_ab
+
+    There is no bias and no output projection. With stride 2 the attention works on the input map, and a 2x2 average
+    pool follows. Shapes: (batch, width, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride)).
+
+    Args:
+        width: number of channels.
+        extent, heads, position, logits, border, projection, scale, norm: the options of `LocalAttention`.
+        stride: 1 or 2.
+        backend: name of the implementation, one of `BACKENDS`; None for the best.
+
+    Raises:
+        ArchitectureError: an option is illegal at this width.
+
+    Example:
+        >>> layer = LocalAttention2d(64, extent=7, heads=8)
+        >>> layer(torch.randn(2, 64, 14, 10)).shape
+        torch.Size([2, 64, 14, 10])
     """
 
     def __init__(
@@ -65,35 +90,34 @@ class LocalAttention2d(nn.Module):
         backend: str | None = None,
     ) -> None:
         super().__init__()
-        option = LocalAttention(extent, heads, position, logits, border, projection, scale, norm)
-        option.check(width)
-        self.option = option
+        check_options(width, extent, heads, position, logits, border, projection, scale, norm)
         self.width = width
+        self.extent = extent
+        self.heads = heads
+        self.position = position
+        self.logits = logits
+        self.border = border
+        self.projection = projection
+        self.scale = scale
+        self.projections = projection_names(position, logits)
         groups = heads if projection == "grouped" else 1
-        names = option.projections()
-        for name in names:
+        for name in self.projections:
             self.add_module(name, nn.Conv2d(width, len(name) * width, 1, groups=groups, bias=False))
-        self.norm = nn.BatchNorm2d(width * sum(map(len, names))) if norm else None
-        self.attention = WindowAttention(option, width, backend)
-        # ceil_mode and the padding left out of the mean: an odd map shrinks as under a strided convolution.
+        self.norm = nn.BatchNorm2d(width * sum(map(len, self.projections))) if norm else None
+        self.attention = WindowAttention(width, extent, heads, position == "relative", border, scale, backend)
+        # ceil_mode, with padding left out of the mean: an odd map shrinks as under a strided convolution.
         self.pool = nn.AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False) if stride == 2 else None
         self.reset_parameters()
 
-    @classmethod
-    def of(cls, option: LocalAttention, width: int, stride: int = 1, backend: str | None = None) -> "LocalAttention2d":
-        """The layer that a declaration describes."""
-        options = {name: getattr(option, name) for name in LocalAttention.__dataclass_fields__}
-        return cls(width, **options, stride=stride, backend=backend)
-
     def reset_parameters(self) -> None:
-        """Projections keep the variance of their input; q is smaller by the root of the head's width.
+        """Initialise the projections so that they keep the variance of their input.
 
-        Without a scale in the logits that is what keeps the softmax open at the start; batch norm on q would undo it,
-        so there its weight starts as small instead.
+        q is divided by the square root of the width of a head. Without a scale in the logits, this keeps the softmax
+        open at the start. Batch norm on q would undo it; then the weight of the norm starts smaller instead.
         """
-        heads, width = self.option.heads, self.width
-        small = 1.0 if self.option.scale else (width // heads) ** -0.5
-        for name in self.option.projections():
+        heads, width = self.heads, self.width
+        small = 1.0 if self.scale else (width // heads) ** -0.5
+        for name in self.projections:
             weight = self._projection(name).weight  # its input channels are those of one group
             nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
             if "q" in name:  # channels lie as (heads, the letters of the name, head_width)
@@ -109,11 +133,11 @@ class LocalAttention2d(nn.Module):
         return cast("nn.Conv2d", self.get_submodule(name))
 
     def _parts(self, x: Tensor) -> list[Tensor]:
-        """q, k, v, or q, v, each (batch, heads, head_width, rows, cols), of the channels of all projections."""
+        """Split the channels of all projections into q, k, v (or q, v), each (batch, heads, head_width, rows, cols)."""
         batch, channels, rows, cols = x.shape
-        heads, width = self.option.heads, self.width
+        heads, width = self.heads, self.width
         head = (width // heads, rows, cols)
-        if self.option.position == "absolute":
+        if self.position == "absolute":
             qk = x[:, : 2 * width].view(batch, heads, 2, *head)
             return [*qk.unbind(2), x[:, 2 * width :].view(batch, heads, *head)]
         return list(x.view(batch, heads, channels // width, *head).unbind(2))
@@ -122,47 +146,44 @@ class LocalAttention2d(nn.Module):
         """(batch, width, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride))."""
         if x.dim() != 4 or x.shape[1] != self.width:
             raise ArchitectureError(f"x must be (batch, {self.width}, rows, cols); got {tuple(x.shape)}.")
-        y: Tensor = self._attend_at_once(x) if self._is_one_function(x) else self._attend(x)
+        y: Tensor = self._attend_fused(x) if self._can_fuse(x) else self._attend(x)
         return y if self.pool is None else cast("Tensor", self.pool(y))
 
-    def _is_one_function(self, x: Tensor) -> bool:
-        """Whether projection and attention may run as one: nothing lies between them or looks there, and all fits."""
-        option, attention = self.option, self.attention
-        name, *more = option.projections()
+    def _can_fuse(self, x: Tensor) -> bool:
+        """Return whether projection and attention may run as one function: nothing between them has been changed."""
+        attention = self.attention
+        name, *more = self.projections
         projection = self.get_submodule(name)
-        if more or self.norm is not None or not _untouched(projection, nn.Conv2d):
+        if more or self.norm is not None or not _is_unmodified(projection, nn.Conv2d):
             return False
-        if not _untouched(attention, WindowAttention) or self._projection(name).bias is not None:
+        if not _is_unmodified(attention, WindowAttention) or self._projection(name).bias is not None:
             return False
         tables = [table for table in (attention.rel_row, attention.rel_col) if table is not None]
-        half = self.width // option.heads // 2
-        shapes = {(option.heads, half, option.extent)} if option.position == "relative" else set()
+        half = self.width // self.heads // 2
+        shapes = {(self.heads, half, self.extent)} if self.position == "relative" else set()
         if {tuple(table.shape) for table in tables} != shapes or len(tables) != 2 * len(shapes):
             return False
         if not x.shape[2] * x.shape[3]:
             return False
         others = [self._projection(name).weight, *tables]
-        return projected.serves(x, others, option.extent, option.border, attention.backend)
+        return can_attend_projected(x, others, self.extent, self.border, attention.backend)
 
-    def _attend_at_once(self, x: Tensor) -> Tensor:
-        option = self.option
-        (name,) = option.projections()
+    def _attend_fused(self, x: Tensor) -> Tensor:
+        (name,) = self.projections
         weight = self._projection(name).weight
-        if option.scale:
+        if self.scale:
             by_part = weight.new_ones(len(name), 1)
-            by_part[0] = (self.width // option.heads) ** -0.5
-            weight = (weight.view(option.heads, len(name), -1) * by_part).view(weight.shape)
+            by_part[0] = (self.width // self.heads) ** -0.5
+            weight = (weight.view(self.heads, len(name), -1) * by_part).view(weight.shape)
         tables = self.attention.rel_row, self.attention.rel_col
-        return projected.attend_projected(
-            x, weight, *tables, heads=option.heads, extent=option.extent, border=option.border
-        )
+        return attend_projected(x, weight, *tables, heads=self.heads, extent=self.extent, border=self.border)
 
     def _attend(self, x: Tensor) -> Tensor:
-        if self.option.position == "absolute":
+        if self.position == "absolute":
             placed = x + sinusoid(self.width, x.shape[-2], x.shape[-1], x)
             projected = torch.cat([self._projection("qk")(placed), self._projection("v")(x)], dim=1)
         else:
-            projected = self._projection(*self.option.projections())(x)
+            projected = self._projection(*self.projections)(x)
         if self.norm is not None:
             projected = self.norm(projected)
         q, *k, v = self._parts(projected)
@@ -170,23 +191,30 @@ class LocalAttention2d(nn.Module):
         return y
 
     def extra_repr(self) -> str:
-        """The options, as in a space file."""
-        return f"width={self.width}, {self.option}"
+        """Return the width and the options, as in a space file."""
+        options = ("extent", "heads", "position", "logits", "border", "projection", "scale")
+        shown = [f"{name}={getattr(self, name)!r}" for name in ("width", *options)]
+        return ", ".join([*shown, f"norm={self.norm is not None}"])
 
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
-def _untouched(module: nn.Module, kind: type) -> bool:
-    """Whether it is such a module and no more: no hook, no parametrisation, no other forward would be left out."""
+def _is_unmodified(module: nn.Module, kind: type) -> bool:
+    """Return whether the module is exactly of this class, without hooks, parametrisations or a replaced forward."""
     hooked = any(vars(module)[name] for name in HOOKS) or nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
     return type(module) is kind and not hooked and "forward" not in vars(module)
 
 
 def sinusoid(width: int, rows: int, cols: int, like: Tensor) -> Tensor:
-    """Absolute positions (width, rows, cols): sine and cosine of the row in one half, of the column in the other.
+    """Return absolute positions (width, rows, cols): sine and cosine of the row, then of the column.
 
-    Wavelengths run from 2 pi to 20,000 pi as in arXiv 1706.03762, section 3.5; `width` must be divisible by 4.
+    Wavelengths run from 2 pi to 20,000 pi (Vaswani et al. 2017, arXiv 1706.03762, section 3.5).
+
+    Args:
+        width: number of channels, divisible by 4.
+        rows, cols: size of the map.
+        like: a tensor with the device and type of the result.
     """
     step = torch.arange(width // 4, device=like.device, dtype=torch.float32)
     wave = torch.exp(step * (-math.log(10_000.0) * 4 / width))  # (width / 4,)

@@ -1,9 +1,9 @@
-"""The 1x1 convolution to q, k, v and the attention behind it, as one function for the fused CPU kernel.
+"""The 1x1 convolution to q, k, v and the attention after it, as one function for the fused CPU kernel.
 
-A few images of a wide map go through both at a time, so that their q, k and v are still in the cache when the
-attention reads them, and their gradients when the projection does; of a narrow map all go at once. Where nothing is
-differentiated, the q, k and v of those few are all that is held. The product of matrices lays these maps out by
-channel, as the kernel reads them, whichever memory format the layer's input has; the output has the input's format.
+A few images of a wide map go through both at a time. Their q, k and v are then still in the cache when the attention
+reads them, and so are their gradients in the backward pass. All images of a narrow map go through together. Without
+gradients, only the q, k and v of these few images are stored. The matrix product writes these maps by channel, as the
+kernel reads them, for any memory format of the input; the output has the format of the input.
 """
 
 from collections.abc import Iterator
@@ -14,16 +14,22 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import Parameter
 
-from hybrid_search.ops.local_attention import cpu, fused, which_backend
+from hybrid_search.ops.local_attention import cpu, fused
+from hybrid_search.ops.local_attention.backends import which_backend
 
 CHUNK_BYTES = 2**22  # of q, k and v: a few images; fewer would pay more for calls than the cache saves
 CHUNK_HEADS = 32  # of all images in a chunk, at least: work for every thread
 
 
-def serves(x: Tensor, others: list[Tensor], extent: int, border: str, backend: str | None) -> bool:
-    """Whether the fused CPU kernel would run behind a projection of `x`, and nobody follows each operation.
+def can_attend_projected(x: Tensor, others: list[Tensor], extent: int, border: str, backend: str | None) -> bool:
+    """Return whether the fused CPU kernel can run after a projection of `x`.
 
-    `others` are the weight and the tables: plain tensors of the type of x, like x itself.
+    It cannot if a tracer, a dispatch mode or autocast must see each operation, or for tensors of other classes.
+
+    Args:
+        x: input of the layer (batch, width, rows, cols).
+        others: the weight and the tables.
+        extent, border, backend: as in `local_attention`.
     """
     traced = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
     if traced or torch._C._len_torch_dispatch_stack() or torch.is_autocast_enabled("cpu") or type(x) is not Tensor:
@@ -43,10 +49,17 @@ def attend_projected(
     extent: int,
     border: str,
 ) -> Tensor:
-    """`local_attention` of the projections of x (batch, width, rows, cols); the result has the shape of x.
+    """Compute `local_attention` of the projections of x.
 
-    `weight` (parts x width, width / groups, 1, 1) is that of a 1x1 convolution whose output channels lie as (heads,
-    parts, head_width); the parts are q, k, v, or q, v.
+    Args:
+        x: input of the layer (batch, width, rows, cols).
+        weight: weight (parts x width, width / groups, 1, 1) of the 1x1 convolution. Its output channels are ordered
+            as (heads, parts, head_width); the parts are q, k, v, or q, v.
+        rel_row, rel_col: tables (heads, head_width // 2, extent), both or neither.
+        heads, extent, border: as in `LocalAttention`.
+
+    Returns:
+        The attention, with the shape of x.
     """
     tensors = (x, weight, *fused.contiguous(rel_row, rel_col))
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
@@ -55,6 +68,8 @@ def attend_projected(
 
 
 class _Projected(torch.autograd.Function):
+    """The projection and the attention of all images, chunk by chunk."""
+
     @staticmethod
     def forward(
         ctx: Any,
@@ -111,14 +126,16 @@ class _Projected(torch.autograd.Function):
 
 
 def _room(x: Tensor, channels: int, heads: int, border: str, keep: bool) -> Tensor:
-    """Memory for the projections: of every image to keep them, else of those that go through together."""
+    """Allocate the projections: of every image if the backward pass needs them, otherwise of one chunk."""
     images = x.shape[0] if keep else min(x.shape[0], _images(x, channels, heads, border))
     return x.new_empty(images * channels * x.shape[2] * x.shape[3])
 
 
 def _chunks(x: Tensor, projected: Tensor, channels: int, heads: int, border: str) -> Iterator[tuple[slice, Tensor]]:
-    """The images that go through together, and their part of `projected` as (channels, images x pixels); where it has
-    room for some images only, they take the same part one after the other."""
+    """Yield the images of each chunk, and their part of `projected` as (channels, images x pixels).
+
+    If `projected` has room for one chunk only, all chunks use the same part, one after the other.
+    """
     batch, size = x.shape[0], channels * x.shape[2] * x.shape[3]
     images = _images(x, channels, heads, border)
     whole = len(projected) == batch * size
@@ -129,18 +146,21 @@ def _chunks(x: Tensor, projected: Tensor, channels: int, heads: int, border: str
 
 
 def _images(x: Tensor, channels: int, heads: int, border: str) -> int:
+    """Return the number of images in a chunk."""
     bytes_an_image = channels * x.shape[2] * x.shape[3] * x.element_size()
     return _together(x.shape[0], heads, bytes_an_image, cpu.columns(x.shape[3], x.element_size(), border))
 
 
 def _together(batch: int, heads: int, bytes_an_image: int, columns: bool) -> int:
-    """How many images: all where the kernel fills its vectors with heads of many images; it never asks the threads,
-    so that they change no number."""
+    """Return the number of images in a chunk: all if the kernel fills its vectors with heads of many images.
+
+    The number of threads is not used, so it cannot change any result.
+    """
     return max(1, CHUNK_BYTES // bytes_an_image, -(-CHUNK_HEADS // heads)) if columns else max(1, batch)
 
 
 def _matrices(x: Tensor) -> Iterator[tuple[Tensor, slice]]:
-    """(width, pixels) views of the images x, as few as its strides allow, and which columns of the whole they are."""
+    """Yield (width, pixels) views of the images, as few as the strides allow, and their columns among all pixels."""
     batch, width, rows, cols = x.shape
     pixels = rows * cols
     if x.stride(1) == 1:
@@ -151,17 +171,18 @@ def _matrices(x: Tensor) -> Iterator[tuple[Tensor, slice]]:
 
 
 def _groups(matrix: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Each group's rows of all of them."""
+    """Yield the rows of each group, of every argument."""
     groups = others[0].shape[0] // matrix.shape[1]
     return zip(*(x.chunk(groups) for x in (matrix, *others)), strict=True)
 
 
 def _by_head(x: Tensor, heads: int) -> Tensor:
+    """(images, width, rows, cols) -> (images, heads, head_width, rows, cols)."""
     return x.view(x.shape[0], heads, -1, *x.shape[2:])
 
 
 def _parts(maps: Tensor, x: Tensor, heads: int) -> tuple[Tensor, Tensor | None, Tensor]:
-    """(channels, images x pixels) -> q, k, v (images, heads, head_width, rows, cols); k None where there is none."""
+    """(channels, images x pixels) -> q, k, v (images, heads, head_width, rows, cols); k may be None."""
     batch, width, rows, cols = x.shape
     parts = maps.view(heads, -1, width // heads, batch, rows, cols).permute(3, 0, 1, 2, 4, 5).unbind(2)
     return parts[0], parts[1] if len(parts) == 3 else None, parts[-1]

@@ -14,8 +14,10 @@ from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import cost
 from hybrid_search.networks.model import build_model
 from hybrid_search.records import FailureKind, Settings
-from hybrid_search.training import evaluate as room
-from hybrid_search.training.evaluate import classify_failure, commit, evaluate
+from hybrid_search.training import evaluation
+from hybrid_search.training.evaluation import evaluate
+from hybrid_search.training.facts import attention_backend, commit
+from hybrid_search.training.failures import classify_failure
 from hybrid_search.training.loop import Trainer, score
 
 ARCHITECTURE = Architecture.from_dict(
@@ -31,22 +33,22 @@ ARCHITECTURE = Architecture.from_dict(
 SETTINGS = Settings(image_size=8, train_images=64, validation_images=30, epochs=2, batch_size=32, device="cpu", ema=0.9)
 
 
-def test_every_epoch_gives_an_evaluation_and_the_last_the_weights():
+def test_every_epoch_yields_a_report_and_the_last_one_has_the_weights():
     first, last = evaluate(ARCHITECTURE, SETTINGS)
-    assert (first.rung, first.rungs, first.last) == (1, 2, False)
-    assert (last.rung, last.rungs, last.last) == (2, 2, True)
+    assert (first.rung, first.last) == (1, False)
+    assert (last.rung, last.last) == (2, True)
     shared = {"accuracy", "loss", "train_loss", "flops", "params", "train_seconds"}
     assert set(first.measurements) == shared
     assert set(last.measurements) == shared | {"latency_ms"}
     assert first.weights is None
-    price = cost(ARCHITECTURE, (1, 8, 8), 10)
-    assert (last.measurements["flops"], last.measurements["params"]) == (price.flops, price.params)
+    costs = cost(ARCHITECTURE, (1, 8, 8), 10)
+    assert (last.measurements["flops"], last.measurements["params"]) == (costs.flops, costs.params)
     assert 0 < first.measurements["train_seconds"] < last.measurements["train_seconds"]
     assert last.measurements["latency_ms"] > 0
     assert all(isinstance(value, float) for value in last.measurements.values())
 
 
-def test_the_weights_are_those_that_were_scored(tmp_path):
+def test_the_reported_weights_are_the_scored_weights(tmp_path):
     *_, last = evaluate(ARCHITECTURE, SETTINGS)
     model = build_model(ARCHITECTURE, 1, 10)
     model.load_state_dict(safetensors.torch.load(last.weights))
@@ -60,13 +62,11 @@ def test_the_weights_are_those_that_were_scored(tmp_path):
         assert Architecture.from_dict(json.loads(file.metadata()["architecture"])) == ARCHITECTURE
 
 
-def numbers(evaluation):
-    return {
-        name: value for name, value in evaluation.measurements.items() if name not in ("train_seconds", "latency_ms")
-    }
+def numbers(report):
+    return {name: value for name, value in report.measurements.items() if name not in ("train_seconds", "latency_ms")}
 
 
-def test_the_same_seed_gives_the_same_numbers_and_weights_and_another_does_not():
+def test_only_the_same_seed_gives_the_same_numbers_and_weights():
     first, second = list(evaluate(ARCHITECTURE, SETTINGS)), list(evaluate(ARCHITECTURE, SETTINGS))
     assert [numbers(e) for e in first] == [numbers(e) for e in second]
     assert first[-1].weights == second[-1].weights
@@ -74,19 +74,21 @@ def test_the_same_seed_gives_the_same_numbers_and_weights_and_another_does_not()
     assert other.weights != first[-1].weights
 
 
-def test_going_on_from_a_kept_state_is_the_uninterrupted_evaluation():
-    kept = {}
+def test_a_resumed_evaluation_equals_an_uninterrupted_one():
+    states = {}
     whole = list(
-        evaluate(ARCHITECTURE, SETTINGS, keep=lambda rung, state: kept.update({rung: safetensors.torch.save(state())}))
+        evaluate(
+            ARCHITECTURE, SETTINGS, keep=lambda rung, state: states.update({rung: safetensors.torch.save(state())})
+        )
     )
-    assert sorted(kept) == [1, 2]
-    (rest,) = evaluate(ARCHITECTURE, SETTINGS, resume=safetensors.torch.load(kept[1]))
+    assert sorted(states) == [1, 2]
+    (rest,) = evaluate(ARCHITECTURE, SETTINGS, resume=safetensors.torch.load(states[1]))
     assert rest.rung == 2
     assert numbers(rest) == numbers(whole[1])
     assert rest.weights == whole[1].weights
 
 
-def test_an_evaluation_can_be_left_and_leaves_nothing_global_changed():
+def test_an_abandoned_evaluation_leaves_the_global_state_unchanged():
     torch.manual_seed(3)
     state = torch.get_rng_state()
     reports = evaluate(ARCHITECTURE, SETTINGS)
@@ -96,7 +98,7 @@ def test_an_evaluation_can_be_left_and_leaves_nothing_global_changed():
     reports.close()
 
 
-def test_the_facts_make_the_number_a_result():
+def test_the_facts_describe_data_settings_code_and_machine():
     first = next(evaluate(ARCHITECTURE, SETTINGS))
     facts = first.facts
     assert all(isinstance(key, str) and isinstance(value, str) for key, value in facts.items())
@@ -114,14 +116,14 @@ def test_the_facts_make_the_number_a_result():
     pickle.loads(pickle.dumps(first))  # engines send it between processes  # noqa: S301
 
 
-def test_the_commit_is_that_of_the_source_and_a_mere_folder_in_a_checkout_has_none(tmp_path):
+def test_the_commit_belongs_to_the_source_and_an_untracked_folder_in_a_repository_has_none(tmp_path):
     def git(*arguments):
-        who = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
-        subprocess.run(["git", "-C", str(tmp_path), *who, *arguments], check=True, capture_output=True)
+        identity = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *arguments], check=True, capture_output=True)
 
     package = tmp_path / "package"
     package.mkdir()
-    source = package / "evaluate.py"
+    source = package / "facts.py"
     source.write_text("1")
     assert commit(package) == f"v{hybrid_search.__version__}"
     git("init")
@@ -160,16 +162,16 @@ def chained(outer, inner):
         (ValueError("about being out of memory"), "bug"),
     ],
 )
-def test_failures_are_named(exception, kind):
+def test_every_failure_has_a_kind(exception, kind):
     assert classify_failure(exception) == kind
     assert kind in FailureKind.__args__
 
 
-def test_running_out_of_memory_is_a_trial_error_with_the_peak(monkeypatch):
-    def hungry(self):
+def test_too_little_memory_is_a_trial_error_with_the_peak(monkeypatch):
+    def allocate(self):
         torch.empty(1 << 46)
 
-    monkeypatch.setattr(Trainer, "advance", hungry)
+    monkeypatch.setattr(Trainer, "advance", allocate)
     with pytest.raises(
         TrialError, match=r"not enough memory for .* in batches of 32, at a peak of \d+\.\d+ GiB"
     ) as caught:
@@ -178,24 +180,24 @@ def test_running_out_of_memory_is_a_trial_error_with_the_peak(monkeypatch):
     assert classify_failure(pickle.loads(pickle.dumps(caught.value))) == "oom"  # noqa: S301
 
 
-def test_a_loss_that_is_not_a_number_ends_the_evaluation(monkeypatch):
+def test_a_nan_loss_stops_the_evaluation(monkeypatch):
     def broken(*arguments):
         model = build_model(*arguments)
         torch.nn.init.constant_(model.head.bias, float("nan"))
         return model
 
-    monkeypatch.setattr(room, "build_model", broken)
+    monkeypatch.setattr(evaluation, "build_model", broken)
     with pytest.raises(NotFinite, match="step 1 of 4 gave nan"):
         next(evaluate(ARCHITECTURE, SETTINGS))
 
 
-def test_bad_data_is_the_users_error_and_stays_it():
+def test_an_unknown_data_set_remains_a_data_error():
     with pytest.raises(DataError, match="Did you mean 'digits'"):
         next(evaluate(ARCHITECTURE, SETTINGS.with_(data="digit")))
 
 
-def test_an_architecture_without_attention_has_no_attention_backend():
+def test_a_network_without_attention_has_no_attention_backend():
     plain = Architecture.from_dict(
         {"stem": {"kind": "conv3x3", "width": 8}, "stages": [{"operator": "conv", "depth": 1, "width": 8}]}
     )
-    assert room.attention_backend(plain, torch.device("cpu")) == ""
+    assert attention_backend(plain, torch.device("cpu")) == ""

@@ -8,10 +8,16 @@ from torch import nn
 from hybrid_search.data import load
 from hybrid_search.errors import NotFinite, SettingsError, TrialError
 from hybrid_search.records import Settings
-from hybrid_search.training import loop as train
-from hybrid_search.training.batches import Images, edges
-from hybrid_search.training.loop import Trainer, score, seed_for, steady
-from hybrid_search.training.recipe import Average, learning_rate, make_optimizer
+from hybrid_search.training.batches import Images, batch_edges
+from hybrid_search.training.loop import Trainer, score
+from hybrid_search.training.recipe import (
+    MovingAverage,
+    device_of,
+    learning_rate,
+    make_optimizer,
+    reproducible,
+    seed_for,
+)
 
 CPU = torch.device("cpu")
 SMALL = Settings(
@@ -28,8 +34,8 @@ FULL = SMALL.with_(ema=0.9, augment="shift+flip", label_smoothing=0.1)
 
 
 def net(seed=0):
-    """Convolution, batch norm, dropout (which draws from the global generator), linear."""
-    with steady(CPU, 1, seed):
+    """Return a network of convolution, batch norm, dropout (which uses the global generator) and linear."""
+    with reproducible(CPU, 1, seed):
         return nn.Sequential(
             nn.Conv2d(1, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.1), nn.Flatten(), nn.Linear(128, 10)
         )
@@ -45,7 +51,7 @@ def same(a, b):
     return all(torch.equal(a[name], b[name]) for name in a if name != "seconds")
 
 
-def test_training_learns_the_digits_and_reports_every_epoch():
+def test_training_learns_digits_and_reports_every_epoch():
     settings = SMALL.with_(train_images=None, epochs=6, learning_rate=1e-2)
     trainer, epochs = trained(settings)
     assert [epoch.epoch for epoch in epochs] == [1, 2, 3, 4, 5, 6]
@@ -58,9 +64,9 @@ def test_training_learns_the_digits_and_reports_every_epoch():
 
 
 @pytest.mark.parametrize("settings", [SMALL, FULL, FULL.with_(optimizer="nesterov", learning_rate=0.1)])
-def test_the_same_seed_gives_bitwise_the_same_weights(settings):
+def test_the_same_seed_gives_bitwise_equal_weights(settings):
     first, numbers = trained(settings)
-    torch.manual_seed(123)  # what happens outside does not matter
+    torch.manual_seed(123)  # the global seed has no effect
     second, again = trained(settings)
     assert same(first.state_dict(), second.state_dict())
     assert [(e.accuracy, e.loss, e.train_loss) for e in numbers] == [(e.accuracy, e.loss, e.train_loss) for e in again]
@@ -70,15 +76,15 @@ def test_the_same_seed_gives_bitwise_the_same_weights(settings):
 
 @pytest.mark.parametrize("settings", [FULL, SMALL.with_(optimizer="nesterov"), FULL.with_(precision="fp16")])
 @pytest.mark.parametrize("stop", [1, 2])
-def test_resuming_is_bitwise_the_uninterrupted_run(settings, stop):
+def test_a_resumed_run_is_bitwise_equal_to_an_uninterrupted_one(settings, stop):
     whole, numbers = trained(settings)
     first = Trainer(net(), load(settings), settings)
     for _ in range(stop):
         first.advance()
-    kept = {name: value.clone() for name, value in first.state_dict().items()}
-    first.advance()  # the one that was cut off goes on, and must not reach into what was kept
+    saved = {name: value.clone() for name, value in first.state_dict().items()}
+    first.advance()  # more training must not change the saved state
     second = Trainer(net(seed=7), load(settings), settings)
-    second.load_state_dict(kept)
+    second.load_state_dict(saved)
     rest = list(second.run())
     assert [(e.accuracy, e.loss, e.train_loss) for e in rest] == [
         (e.accuracy, e.loss, e.train_loss) for e in numbers[stop:]
@@ -86,7 +92,7 @@ def test_resuming_is_bitwise_the_uninterrupted_run(settings, stop):
     assert same(whole.state_dict(), second.state_dict())
 
 
-def test_the_state_can_be_written_by_safetensors():
+def test_safetensors_can_write_the_state():
     from safetensors.torch import load as read
     from safetensors.torch import save
 
@@ -97,18 +103,20 @@ def test_the_state_can_be_written_by_safetensors():
     assert same(trainer.state_dict(), again.state_dict())
 
 
-def test_a_state_of_another_network_is_refused_and_changes_nothing():
+def test_the_state_of_another_network_raises_an_error_and_changes_nothing():
     trainer = Trainer(net(), load(SMALL), SMALL)
     before = {name: value.clone() for name, value in trainer.state_dict().items()}
     for change in ({"model.0.weight": torch.zeros(4, 1, 3, 3)}, {"model.9.weight": torch.zeros(1)}):
-        with pytest.raises(TrialError, match=r"must be of the network it resumes; differs at model\.[09]\.weight"):
+        with pytest.raises(
+            TrialError, match=r"must belong to the network that it resumes; it differs at model\.[09]\.weight"
+        ):
             trainer.load_state_dict({**before, **change})
     with pytest.raises(TrialError, match="differs at epoch"):
         trainer.load_state_dict({name: value for name, value in before.items() if name != "epoch"})
     assert same(before, trainer.state_dict())
 
 
-def test_nothing_global_is_left_changed():
+def test_training_restores_the_global_state_of_torch():
     torch.manual_seed(5)
     before = torch.get_rng_state()
     threads, fill = torch.get_num_threads(), torch.utils.deterministic.fill_uninitialized_memory
@@ -120,7 +128,7 @@ def test_nothing_global_is_left_changed():
 
 
 class Explodes(nn.Module):
-    """Gives a NaN from its third batch on."""
+    """A network whose output is NaN from the third batch on."""
 
     def __init__(self):
         super().__init__()
@@ -131,7 +139,7 @@ class Explodes(nn.Module):
         return self.inner(x) * (float("nan") if self.calls > 2 else 1)
 
 
-def test_a_loss_that_is_not_a_number_ends_training_within_a_step():
+def test_a_nan_loss_stops_training_at_that_step():
     model = Explodes()
     trainer = Trainer(model, load(SMALL), SMALL)
     with pytest.raises(
@@ -142,7 +150,7 @@ def test_a_loss_that_is_not_a_number_ends_training_within_a_step():
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-def test_an_exploding_learning_rate_is_not_finite_and_so_is_scoring_broken_weights():
+def test_a_large_learning_rate_and_nan_weights_raise_not_finite():
     settings = SMALL.with_(optimizer="nesterov", learning_rate=100.0, epochs=30, warmup_epochs=0.0)
     model = nn.Sequential(nn.Flatten(), *(nn.Linear(64, 64) for _ in range(6)), nn.Linear(64, 10))
     with pytest.raises(NotFinite, match="must be finite"):
@@ -154,15 +162,15 @@ def test_an_exploding_learning_rate_is_not_finite_and_so_is_scoring_broken_weigh
 
 
 @pytest.mark.parametrize(("count", "size"), [(65, 64), (64, 64), (5, 64), (2, 2), (3, 2), (1079, 32), (7, 3)])
-def test_batches_cover_every_image_and_differ_by_one_at_most(count, size):
-    marks = edges(count, size)
-    sizes = [stop - start for start, stop in pairwise(marks)]
+def test_batches_contain_every_image_and_their_sizes_differ_by_one_at_most(count, size):
+    edges = batch_edges(count, size)
+    sizes = [stop - start for start, stop in pairwise(edges)]
     assert sum(sizes) == count
     assert max(sizes) <= size
     assert max(sizes) - min(sizes) <= 1
 
 
-def test_sixty_five_images_in_batches_of_sixty_four_train_and_batches_of_one_are_refused():
+def test_65_images_in_batches_of_64_can_be_trained_and_batches_of_one_raise_an_error():
     class Pooled(nn.Module):
         def __init__(self):
             super().__init__()
@@ -178,7 +186,7 @@ def test_sixty_five_images_in_batches_of_sixty_four_train_and_batches_of_one_are
             Trainer(Pooled(), load(bad), bad)
 
 
-def test_only_weights_of_convolutions_and_linear_layers_decay():
+def test_weight_decay_applies_to_convolutions_and_linear_layers_only():
     class WithTable(nn.Module):
         def __init__(self):
             super().__init__()
@@ -191,7 +199,7 @@ def test_only_weights_of_convolutions_and_linear_layers_decay():
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
 
 
-def test_the_learning_rate_warms_up_and_falls_to_nothing():
+def test_the_learning_rate_warms_up_and_falls_to_zero():
     settings = SMALL.with_(epochs=10, learning_rate=1.0, warmup_epochs=2.0)
     rates = [learning_rate(settings, step, 5) for step in range(50)]
     assert rates[:10] == pytest.approx([(step + 1) / 11 for step in range(10)])
@@ -203,9 +211,9 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing():
         assert learning_rate(settings.with_(warmup_epochs=long), 25, 5) == 1.0
 
 
-def test_the_average_follows_weights_and_batch_norm_statistics():
+def test_the_moving_average_includes_weights_and_batch_norm_statistics():
     model = net()
-    average = Average(model, 0.5)
+    average = MovingAverage(model, 0.5)
     start = {name: value.clone() for name, value in model.state_dict().items()}
     with torch.no_grad():
         for value in model.state_dict().values():
@@ -219,7 +227,7 @@ def test_the_average_follows_weights_and_batch_norm_statistics():
     assert not any(parameter.requires_grad for parameter in average.model.parameters())
 
 
-def test_order_and_augmentation_are_a_pure_function_of_seed_and_epoch():
+def test_order_and_augmentation_depend_on_seed_and_epoch_only():
     dataset = load(SMALL)
     images = Images(dataset.train, dataset, CPU)
     plan, again = images.plan("shift+flip", 3, 1), images.plan("shift+flip", 3, 1)
@@ -229,7 +237,7 @@ def test_order_and_augmentation_are_a_pure_function_of_seed_and_epoch():
     assert len({seed_for("weights", 0), seed_for("weights", 1), seed_for("epoch", 0, 1)}) == 3
 
 
-def test_a_batch_is_the_images_normalised_and_the_shift_is_a_padded_crop(tmp_path):
+def test_a_batch_is_normalised_and_a_shift_is_a_padded_crop(tmp_path):
     import numpy as np
 
     x = np.random.default_rng(0).integers(0, 256, (40, 2, 16, 9), dtype=np.uint8)  # non-square
@@ -258,23 +266,23 @@ def test_a_batch_is_the_images_normalised_and_the_shift_is_a_padded_crop(tmp_pat
         torch.testing.assert_close(got[n], padded[:, 2 + down : 18 + down, start : start + 9], atol=1e-5, rtol=0)
 
 
-def test_a_device_that_is_not_there_is_refused():
+def test_a_missing_device_raises_an_error():
     with pytest.raises(SettingsError, match="device must be one of auto, cpu, cuda, cuda:N; got 'tpu'"):
-        train.device_of(SMALL.with_(device="tpu"))
+        device_of(SMALL.with_(device="tpu"))
     with pytest.raises(SettingsError, match=r"device must be one that torch sees here .*; got 'cuda:99'"):
-        train.device_of(SMALL.with_(device="cuda:99"))
-    assert train.device_of(SMALL) == CPU
+        device_of(SMALL.with_(device="cuda:99"))
+    assert device_of(SMALL) == CPU
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_mixed_precision_trains_on_a_cpu_too(precision):
+def test_mixed_precision_works_on_a_cpu(precision):
     trainer, epochs = trained(SMALL.with_(precision=precision, epochs=2))
     assert all(parameter.dtype == torch.float32 for parameter in trainer.model.parameters())
     assert epochs[-1].loss < 10
 
 
-def test_data_and_augmentation_take_a_tenth_of_the_time_at_most():
-    """On a real network of the default space; the share on the small one of these tests would say nothing."""
+def test_data_and_augmentation_take_at_most_a_tenth_of_the_time():
+    """Use a network of realistic size; on the small one of the other tests, the share is meaningless."""
     from hybrid_search.networks.architecture import Architecture
     from hybrid_search.networks.model import build_model
 

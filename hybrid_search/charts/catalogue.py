@@ -1,0 +1,70 @@
+"""The table of charts, open to installed packages, and one function that draws any of them.
+
+To add a built-in chart: write its file, and add one line here. Another package adds an entry point of the group
+`hybrid_search.charts` that names a `Chart`. The page shows every chart of this table.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hybrid_search.charts.chart import Chart
+from hybrid_search.charts.theme import LIGHT, Theme
+from hybrid_search.errors import SettingsError
+from hybrid_search.ledger import Ledger
+from hybrid_search.plugins import Table
+from hybrid_search.records import SearchRecord
+
+
+def checked_chart(name: str, thing: object) -> Chart:
+    """Return a plugin's object if it is a usable chart of this name.
+
+    Raises:
+        SettingsError: it is not a `Chart`, its name is another one, or its subject is unknown.
+    """
+    if not isinstance(thing, Chart):
+        raise SettingsError(f"a chart must be a hybrid_search.charts.Chart; got {type(thing).__name__}.")
+    if thing.name != name:
+        raise SettingsError(f"a chart must be named like its entry point, {name!r}; got {thing.name!r}.")
+    if thing.subject not in ("search", "trials"):
+        raise SettingsError(f'the subject of a chart must be "search" or "trials"; got {thing.subject!r}.')
+    return thing
+
+
+CHARTS: Table[Chart] = Table(
+    "chart",
+    "hybrid_search.charts",
+    {
+        "front": "hybrid_search.charts.front_figure:FRONT",
+        "hypervolume": "hybrid_search.charts.hypervolume:HYPERVOLUME",
+        "architecture": "hybrid_search.charts.diagram:ARCHITECTURE",
+        "curve": "hybrid_search.charts.curve:CURVE",
+        "cost_by_stage": "hybrid_search.charts.cost_by_stage:COST_BY_STAGE",
+    },
+    check=checked_chart,
+)
+
+
+def draw_chart(
+    chart: str | Chart, ledger: Ledger, search: SearchRecord, trials: Sequence[int] = (), theme: Theme = LIGHT
+) -> Any:
+    """Draw one chart of a search.
+
+    Args:
+        chart: a name of the table `CHARTS`, or a `Chart` of your own.
+        ledger: the ledger that holds the search.
+        search: the record of the search.
+        trials: the numbers of the trials, for a chart of trials.
+        theme: `LIGHT` or `DARK`.
+
+    Returns:
+        A `plotly.graph_objects.Figure`, or SVG text for a chart with `svg`.
+
+    Raises:
+        UnknownName: no chart has this name.
+
+    Example:
+        >>> with Ledger("sqlite:///results/hybrid-search.db", read_only=True) as ledger:
+        ...     draw_chart("hypervolume", ledger, ledger.search("digits")).write_html("hypervolume.html")
+    """
+    found = chart if isinstance(chart, Chart) else CHARTS[chart]
+    return found.draw(found.read(ledger, search, tuple(trials)), theme)

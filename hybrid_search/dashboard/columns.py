@@ -1,0 +1,104 @@
+"""The columns and the rows of the table of trials."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from hybrid_search.charts.axes import unit_of
+from hybrid_search.charts.families import runs
+from hybrid_search.dashboard.snapshot import SearchView
+from hybrid_search.objectives import Objective
+from hybrid_search.records import SearchRecord
+
+COSTS = ("flops", "params")  # columns of every search
+SHORT = {"accuracy": "acc."}  # headings that would be too long
+CONFIRMED = {
+    "probability": ("on front [%]", "probability of being on the front, given the noise between seeds", 112),
+    "test": ("test [%]", "accuracy on the test split, mean over fresh seeds", 80),
+}  # field -> heading, tooltip, width
+
+
+def table_columns(
+    search: SearchRecord, axes: Mapping[str, Objective], *, confirmed: bool = False
+) -> list[dict[str, Any]]:
+    """Return the column definitions of the table.
+
+    Args:
+        search: the search; its objectives come first, then FLOPs and parameters.
+        axes: every objective by name.
+        confirmed: whether trials were retrained; then seeds, probability of the front and test accuracy are shown.
+    """
+    order = {"function": "hsEmptyLast"}
+    numeric = {"filter": "agNumberColumnFilter", "type": "rightAligned", "comparator": order}
+    share = {"valueFormatter": _formatted("hsShare"), **numeric}
+    scaled = {"valueFormatter": _formatted("hsScaled"), **numeric}
+    measured = [
+        {
+            "field": name,
+            "headerName": _heading(axes[name]),
+            "width": 86,
+            "headerTooltip": axes[name].label,
+            "sortingOrder": ["desc", "asc", None] if axes[name].direction == "maximize" else ["asc", "desc", None],
+            **(share if axes[name].unit == "share" else scaled),
+        }
+        for name in dict.fromkeys([*search.objectives, *COSTS])
+    ]
+    retrained = [
+        {"field": name, "headerName": heading, "headerTooltip": tooltip, "width": width, **share}
+        for name, (heading, tooltip, width) in CONFIRMED.items()
+    ]
+    retrained.append({"field": "seeds", "headerTooltip": "number of fresh seeds of the mean", "width": 70, **numeric})
+    duration = {"field": "seconds", "headerName": "time [s]", "width": 86, **scaled}
+    return [
+        {"field": "trial", "width": 62, **numeric},
+        {"field": "state", "width": 108, "valueFormatter": _formatted("hsState")},
+        {"field": "front", "width": 66, "headerTooltip": "whether the trial is on the front of all objectives"},
+        *measured,
+        *(retrained if confirmed else []),
+        {**duration, "headerTooltip": "time from start to end of the trial"},
+        {"field": "operators", "minWidth": 132, "flex": 1, "tooltipField": "operators"},
+    ]
+
+
+def table_row(view: SearchView, number: int) -> dict[str, Any]:
+    """Return the row of one trial; a number that is missing or not finite is an empty cell."""
+    point = view.points[number]
+    names = dict.fromkeys([*view.search.objectives, *COSTS])
+    return {
+        "trial": number,
+        "state": point.state,
+        "front": "front" if number in view.front else "",
+        **{name: _rounded(point.values.get(name)) for name in names},
+        **_confirmed(view, number),
+        "seconds": _rounded(point.seconds),
+        "operators": ", ".join(runs(view.operators.get(number, ()))),
+    }
+
+
+def _confirmed(view: SearchView, number: int) -> dict[str, Any]:
+    """Return what a confirmation adds to a row; nothing if no trial of the search was retrained."""
+    standing = view.standings.get(number)
+    if not view.standings:
+        return {}
+    return {
+        "seeds": standing.seeds or None if standing else None,
+        "probability": _rounded(standing.probability) if standing else 0.0,
+        "test": _rounded(standing.test) if standing else None,
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    """Return six digits, which are enough for a table and half as much to send; None if the value is not finite."""
+    return float(f"{value:.6g}") if value is not None and math.isfinite(value) else None
+
+
+def _formatted(function: str) -> dict[str, str]:
+    """Return a cell formatter of assets/page.js."""
+    return {"function": f"{function}(params)"}
+
+
+def _heading(objective: Objective) -> str:
+    """Return the short heading of a column: name and unit."""
+    name = SHORT.get(objective.name, objective.name.removesuffix("_ms").replace("_", " "))
+    unit = unit_of(objective)
+    return unit if unit.lower() == name else f"{name} [{unit}]".removesuffix(" []")

@@ -1,0 +1,15 @@
+"""The options of global attention: their possible values and their laws. The declaration and the layer share them."""
+
+from typing import Any
+
+from hybrid_search.errors import ArchitectureError, one_of, whole
+from hybrid_search.ops.heads import check_heads
+
+POSITIONS = ("none", "relative")
+
+
+def check_options(width: int, heads: Any, position: Any, distance: Any) -> None:
+    """Raise ArchitectureError for the first option that is illegal at this width."""
+    one_of("position", position, POSITIONS, ArchitectureError)
+    whole("distance", distance)
+    check_heads(heads, width, even=position == "relative")

@@ -1,0 +1,119 @@
+"""The function that a worker runs for a trial: an architecture and settings in, one report after every epoch."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from hybrid_search.data import Dataset, load
+from hybrid_search.errors import OtherData, TrialError
+from hybrid_search.networks.architecture import Architecture
+from hybrid_search.networks.costs import cost
+from hybrid_search.networks.model import build_model
+from hybrid_search.records import Report, Settings
+from hybrid_search.training.facts import gather_facts
+from hybrid_search.training.failures import classify_failure, peak_memory_gib
+from hybrid_search.training.latency import latency_ms
+from hybrid_search.training.loop import Trainer
+from hybrid_search.training.recipe import device_of, reproducible, seed_for
+
+FINGERPRINT = "fingerprint"  # key of the data fingerprint in a checkpoint: its characters as a tensor of bytes
+
+
+def evaluate(
+    architecture: Architecture,
+    settings: Settings,
+    *,
+    resume: Mapping[str, Tensor] | None = None,
+    keep: Callable[[int, Callable[[], dict[str, Tensor]]], None] | None = None,
+) -> Iterator[Report]:
+    """Build and train one network, and yield its numbers after every epoch. A rung is an epoch.
+
+    Args:
+        architecture: the network.
+        settings: data, recipe and seed.
+        resume: a state from `keep`; training continues from there, bit for bit on a CPU.
+        keep: called after every epoch as `keep(rung, state)`. `state()` returns the state as a flat dictionary of
+            tensors, which safetensors can write.
+
+    Yields:
+        Measurements: `accuracy` 0..1 and `loss` on the validation split, `train_loss`, `flops`, `params` and
+        `train_seconds` so far. The last report also has `latency_ms` and the weights as safetensors bytes.
+
+    Raises:
+        NotFinite: a loss is NaN or infinite.
+        TrialError: there is not enough memory.
+        CheckpointError: `resume` belongs to another network or to other data. Nothing was trained.
+        UserError: the data or the device is missing.
+
+    Example:
+        >>> *_, last = evaluate(reference("resnet26"), Settings(epochs=2))
+        >>> last.measurements["accuracy"]
+    """
+    try:
+        yield from _epochs(architecture, settings, resume, keep)
+    except Exception as error:
+        if isinstance(error, TrialError) or classify_failure(error) != "oom":
+            raise
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise TrialError(
+            f"training must fit in memory; not enough memory for {architecture.digest} in batches of "
+            f"{settings.batch_size}, at a peak of {peak_memory_gib(settings):.2f} GiB: {reason}"
+        ) from error
+
+
+def _epochs(
+    architecture: Architecture,
+    settings: Settings,
+    resume: Mapping[str, Tensor] | None,
+    keep: Callable[[int, Callable[[], dict[str, Tensor]]], None] | None,
+) -> Iterator[Report]:
+    device = device_of(settings)
+    dataset = load(settings)
+    channels, classes = dataset.input_size[0], len(dataset.classes)
+    costs = cost(architecture, dataset.input_size, classes)
+    with reproducible(device, settings.threads, seed_for("weights", settings.seed)):
+        trainer = Trainer(build_model(architecture, channels, classes), dataset, settings)
+    fingerprint = torch.frombuffer(bytearray(dataset.fingerprint.encode()), dtype=torch.uint8)
+    if resume is not None:
+        _check_data(resume, dataset)
+        trainer.load_state_dict(resume)
+    facts = gather_facts(architecture, dataset, settings)
+
+    def state() -> dict[str, Tensor]:
+        return {**trainer.state_dict(), FINGERPRINT: fingerprint}
+
+    for epoch in trainer.run():
+        if keep is not None:
+            keep(epoch.epoch, state)
+        measurements = {
+            "accuracy": epoch.accuracy,
+            "loss": epoch.loss,
+            "train_loss": epoch.train_loss,
+            "flops": float(costs.flops),
+            "params": float(costs.params),
+            "train_seconds": trainer.seconds,
+        }
+        weights, last = None, epoch.epoch == settings.epochs
+        if last:
+            measurements["latency_ms"] = latency_ms(trainer.scored, dataset.input_size, settings)
+            weights = _pack_weights(trainer.scored, architecture)
+        yield Report(epoch.epoch, measurements, facts, last, weights)
+
+
+def _check_data(state: Mapping[str, Tensor], dataset: Dataset) -> None:
+    """Raise OtherData unless the state was trained on this data set."""
+    digits = bytes(state[FINGERPRINT].tolist()).decode() if FINGERPRINT in state else "no fingerprint"
+    if digits != dataset.fingerprint:
+        raise OtherData(
+            f"a checkpoint must be resumed with the data that it was trained on; it has {digits}, {dataset.name} here "
+            f"has fingerprint {dataset.fingerprint}."
+        )
+
+
+def _pack_weights(model: nn.Module, architecture: Architecture) -> bytes:
+    """Return weights and buffers as safetensors bytes, on the CPU, with the architecture in the header."""
+    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
+    return safetensors.torch.save(tensors, {"architecture": json.dumps(architecture.to_dict())})

@@ -1,0 +1,54 @@
+"""Why a trial failed: the kind of a failure, and the peak memory for the message."""
+
+import resource
+import sys
+
+import torch
+
+from hybrid_search.errors import NotFinite, TrialError
+from hybrid_search.records import FailureKind, Settings
+from hybrid_search.training.recipe import device_of
+
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")
+
+
+def classify_failure(exception: BaseException) -> FailureKind:
+    """Return the kind of a failure, as the ledger stores it.
+
+    Args:
+        exception: the exception that ended a trial. Its causes (`raise ... from ...`) are examined too.
+
+    Returns:
+        "nan", "oom", "timeout", "pre-empted", or "bug" for everything else.
+
+    Example:
+        >>> classify_failure(MemoryError())
+        'oom'
+    """
+    current: BaseException | None = exception
+    while current is not None:
+        if isinstance(current, NotFinite):
+            return "nan"
+        text = str(current).lower()
+        memory = isinstance(current, RuntimeError | TrialError) and any(words in text for words in OUT_OF_MEMORY)
+        if memory or isinstance(current, MemoryError | torch.OutOfMemoryError):
+            return "oom"
+        if isinstance(current, TimeoutError):
+            return "timeout"
+        if isinstance(current, KeyboardInterrupt | SystemExit):
+            return "pre-empted"
+        current = current.__cause__
+    return "bug"
+
+
+def peak_memory_gib(settings: Settings) -> float:
+    """Return the peak memory of this process in GiB: GPU memory if the settings train on a GPU, otherwise RAM.
+
+    Args:
+        settings: `device` is used.
+    """
+    device = device_of(settings)
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes on macOS, in KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30

@@ -1,0 +1,71 @@
+"""The function that a worker runs to confirm a trial: train with a fresh seed, then score on the test split.
+
+The test split is used only here, after the search. A process opens it once, and this opening is logged.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import lru_cache
+
+from torch import Tensor
+
+from hybrid_search.data import Split, load, open_test
+from hybrid_search.networks.architecture import Architecture
+from hybrid_search.networks.model import build_model
+from hybrid_search.records import Report, Settings
+from hybrid_search.training.evaluation import evaluate
+from hybrid_search.training.loop import score
+from hybrid_search.training.recipe import device_of
+
+REASON = "confirming a front over fresh seeds"  # stored in the ledger with every opening
+
+
+def retrain(
+    architecture: Architecture,
+    settings: Settings,
+    *,
+    resume: Mapping[str, Tensor] | None = None,
+    keep: Callable[[int, Callable[[], dict[str, Tensor]]], None] | None = None,
+) -> Iterator[Report]:
+    """Build and train one network as `evaluate` does, and score it on the test split at the end.
+
+    Args:
+        architecture: the network.
+        settings: data, recipe and the fresh seed.
+        resume: as for `evaluate`.
+        keep: as for `evaluate`.
+
+    Yields:
+        The reports of `evaluate`. The last one also has `test_accuracy` 0..1 and `test_loss`, and no weights.
+
+    Raises:
+        HybridSearchError: as `evaluate`.
+    """
+    from safetensors.torch import load as load_weights
+
+    for report in evaluate(architecture, settings, resume=resume, keep=keep):
+        if not report.last:
+            yield report
+            continue
+        assert report.weights is not None
+        dataset = load(settings)
+        model = build_model(architecture, dataset.input_size[0], len(dataset.classes))
+        model.load_state_dict(load_weights(report.weights))
+        result = score(model.to(device_of(settings)), load_test_split(settings), dataset, settings)
+        tested = {"test_accuracy": result.accuracy, "test_loss": result.loss}
+        yield replace(report, measurements={**report.measurements, **tested}, weights=None)
+
+
+def load_test_split(settings: Settings) -> Split:
+    """Return the test split of these settings. The first call of a process opens it and logs the opening.
+
+    Args:
+        settings: data set, folder, image size and split seed are used.
+    """
+    selection = {name: getattr(settings, name) for name in ("data", "data_dir", "image_size", "split_seed")}
+    return _open_once(Settings(**selection))
+
+
+@lru_cache(maxsize=1)
+def _open_once(settings: Settings) -> Split:
+    return open_test(settings, REASON)
