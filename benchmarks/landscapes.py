@@ -26,7 +26,7 @@ from typing import Any
 
 from hybrid_search.analysis.replay.objective_table import LISTED, Landscape, noisy_teller
 from hybrid_search.analysis.replay.table import Params
-from hybrid_search.samplers.define_by_run import every
+from hybrid_search.samplers.define_by_run import list_designs
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ def _z_of_blocks(cost: float) -> float:
 def _span(name: str) -> tuple[float, float]:
     """The cheapest and the dearest cost; both stand where every answer makes the cost least or greatest."""
     ask, cost = {"stages": (ask_stages, cost_of_stages), "blocks": (ask_blocks, cost_of_blocks)}[name]
-    costs = [cost(chooser.params) for chooser in every(ask, LISTED) or ()]
+    costs = [cost(chooser.params) for chooser in list_designs(ask, LISTED) or ()]
     return min(costs), max(costs)
 
 

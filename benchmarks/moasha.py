@@ -41,11 +41,10 @@ from hybrid_search.analysis.replay import read_table, wanted
 from hybrid_search.gaussian_process import Inputs
 from hybrid_search.networks.costs import fitted, price
 from hybrid_search.pareto import hypervolume, pareto_front
-from hybrid_search.pruners import Aims, Moasha, Seen, Waiting
-from hybrid_search.pruners.encoding import columns
-from hybrid_search.pruners.surrogate import Worths
-from hybrid_search.samplers import Facts, make_sampler
-from hybrid_search.samplers.known_cost.sampler import REACHED
+from hybrid_search.pruners import Aims, DeferredDesigns, FrontProbabilityPruner, TrialView
+from hybrid_search.pruners.encoding import encode_choices
+from hybrid_search.pruners.surrogate import DesignSurrogate
+from hybrid_search.samplers import PRUNED_VALUES, Facts, make_sampler
 from hybrid_search.spaces.choosers import FixedChoices
 from hybrid_search.spaces.space import SearchSpace, load_space
 
@@ -103,16 +102,16 @@ class Table:
             self._found[key] = architecture.digest, float(flops), float(weights)
         return self._found[key]
 
-    def chances(self, told: int, draws: int = 1000) -> list[float]:
+    def front_probabilities(self, told: int, draws: int = 1000) -> list[float]:
         """For each design how probably it is on the front of the means of two seeds, where one seed's ends are known of
         all designs, and from them what each design is worth."""
         costs = np.log([[row.flops, self.about(row.params)[2]] for row in self.rows])
         costs = (costs - costs.min(axis=0)) / np.ptp(costs, axis=0)
-        answers = columns([row.params for row in self.rows])
+        answers = encode_choices([row.params for row in self.rows])
         groups = np.append(answers.groups, answers.groups.max() + np.arange(1, 3))
         inputs = Inputs(np.column_stack([answers.rows, costs]), groups)
         ends = np.array([math.log(1.0 - row.curves[told][-1]) for row in self.rows])
-        found = Worths(inputs, ends).expected(inputs)
+        found = DesignSurrogate(inputs, ends).mean(inputs)
         luck = float((ends - found).std())
         dice, order = np.random.default_rng(0), np.argsort([row.flops for row in self.rows], kind="stable")
         means = (ends + found + luck * dice.normal(size=(draws, len(ends)))) / 2.0
@@ -128,7 +127,7 @@ class Table:
             known={1: lambda params: self.about(params)[1]},
             features=lambda params: [math.log(self.about(params)[2])],
             canonical=lambda params: self.about(params)[0],
-            excess=lambda params: -1.0 if self.about(params)[0] in self.by_digest else 1.0,
+            budget_budget_excess=lambda params: -1.0 if self.about(params)[0] in self.by_digest else 1.0,
             space=self.space.choose,
         )
         return make_sampler(name, seed, facts)
@@ -144,7 +143,7 @@ class Knowing:
 
     kept: frozenset[str]
     ends: Mapping[str, float]
-    hope: float = 0.0
+    min_probability: float = 0.0
 
     @classmethod
     def of(cls, table: Table, told: int, what: str, chance: float) -> "Knowing":
@@ -152,19 +151,19 @@ class Knowing:
         ends = {name: row.curves[told][-1] for name, row in zip(table.names, table.rows, strict=True)}
         kept = table.front
         if what == "ends":
-            shares = table.chances(told)
+            shares = table.front_probabilities(told)
             kept = {i for i, share in enumerate(shares) if share >= chance}
         return cls(frozenset(table.names[i] for i in kept), ends)
 
-    def judge(self, trial: Seen, rung: int, others: Sequence[Seen]) -> str:
+    def judge(self, trial: TrialView, rung: int, others: Sequence[TrialView]) -> str:
         """Keep or stop."""
         return "keep" if trial.digest in self.kept else "stop"
 
-    def chances(self, waiting: Sequence[Seen], others: Sequence[Seen]) -> list[float]:
+    def front_probabilities(self, waiting: Sequence[TrialView], others: Sequence[TrialView]) -> list[float]:
         """It judges after the first epoch."""
         return [1.0] * len(waiting)
 
-    def expected(self, trial: Seen, rung: int, others: Sequence[Seen]) -> tuple[float, ...]:
+    def expected_values(self, trial: TrialView, rung: int, others: Sequence[TrialView]) -> tuple[float, ...]:
         """Its end."""
         return (self.ends[trial.digest],)
 
@@ -192,12 +191,12 @@ class Way:
     limit: int = 600
 
 
-def replay(table: Table, told: int, seed: int, pruner: Moasha | Knowing | None, way: Way) -> Run:
+def replay(table: Table, told: int, seed: int, pruner: FrontProbabilityPruner | Knowing | None, way: Way) -> Run:
     """A search on the table until it has the share, or has asked for every network or `limit` of them."""
     study = optuna.create_study(directions=DIRECTIONS, sampler=table.sampler(way.sampler, seed))
     run = Run()
-    seen: dict[int, Seen] = {}
-    waiting, passed = Waiting(), dict[int, Seen]()
+    seen: dict[int, TrialView] = {}
+    waiting, passed = DeferredDesigns(), dict[int, TrialView]()
     asked: dict[int, optuna.trial.Trial] = {}
     queue: list[tuple[float, int]] = []
     rows: list[list[float]] = []
@@ -224,13 +223,13 @@ def replay(table: Table, told: int, seed: int, pruner: Moasha | Knowing | None, 
             params = table.rows[row].params
             if row not in passed:
                 run.proposed.append(row)
-            passed[row] = Seen(
-                table.names[row], (table.rows[row].flops,), {}, features=(table.about(params)[2],), answers=params
+            passed[row] = TrialView(
+                table.names[row], (table.rows[row].flops,), {}, features=(table.about(params)[2],), choices=params
             )
             begins = row
             if pruner is not None:
                 waiting.add(row, passed[row])
-                begins = waiting.pick(pruner, list(seen.values()), must=tries >= PATIENCE)
+                begins = waiting.next_design(pruner, list(seen.values()), required=tries >= PATIENCE)
             if begins != row:
                 study.tell(trial, state=TrialState.PRUNED)
             if begins is None:
@@ -250,11 +249,11 @@ def replay(table: Table, told: int, seed: int, pruner: Moasha | Knowing | None, 
         now, row = heapq.heappop(queue)
         run.spent += 1
         curve = table.rows[row].curves[told]
-        rung = seen[row].last + 1
-        seen[row] = replace(seen[row], reached={**seen[row].reached, rung: (curve[rung - 1],)})
+        rung = seen[row].last_epoch + 1
+        seen[row] = replace(seen[row], curve={**seen[row].curve, rung: (curve[rung - 1],)})
         if way.signs and table.rows[row].signs:
             shown = table.rows[row].signs[told][rung - 1]
-            seen[row] = replace(seen[row], signs={**seen[row].signs, rung: shown})
+            seen[row] = replace(seen[row], indicators={**seen[row].indicators, rung: shown})
         if rung == len(curve):
             seen[row] = replace(seen[row], final=(curve[-1],))
             study.tell(asked.pop(row), [curve[-1], table.rows[row].flops])
@@ -270,10 +269,10 @@ def replay(table: Table, told: int, seed: int, pruner: Moasha | Knowing | None, 
                 run.stopped[row], seen[row] = rung, replace(seen[row], stopped=True)
                 trial = asked.pop(row)
                 if way.teach != "nothing":
-                    value = seen[row].reached[rung]
+                    value = seen[row].curve[rung]
                     if way.teach == "expected":
-                        value = pruner.expected(seen[row], rung, others)
-                    trial.set_user_attr(REACHED, list(value))
+                        value = pruner.expected_values(seen[row], rung, others)
+                    trial.set_user_attr(PRUNED_VALUES, list(value))
                 study.tell(trial, state=TrialState.PRUNED)
                 start(now)
                 continue
@@ -290,7 +289,7 @@ def of_csv(path: Path) -> Table:
     table = read_table(path, wanted("accuracy,flops"))
     accuracy, flops = table.objectives
     curves = accuracy.values.tolist()
-    signs = np.stack([sign.values for sign in table.signs], axis=-1).tolist()
+    signs = np.stack([sign.values for sign in table.indicators], axis=-1).tolist()
     rows = {}
     for i, digest in enumerate(table.digests):
         shown = tuple(tuple(map(tuple, epochs)) for epochs in signs[i])
@@ -333,11 +332,11 @@ def main() -> None:
     parser.add_argument("--made-up", type=int, default=600)
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 4])
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--set", nargs="*", default=[], help="settings of Moasha, NAME=NUMBER")
+    parser.add_argument("--set", nargs="*", default=[], help="settings of FrontProbabilityPruner, NAME=NUMBER")
     parser.add_argument("--sampler", default="known-cost")
     parser.add_argument("--limit", type=int, default=600, help="trials, after which a search counts as never there")
     parser.add_argument("--signs", action=argparse.BooleanOptionalAction, default=True, help="losses are seen")
-    parser.add_argument("--knows", choices=("ends", "front"), help="instead of Moasha one that knows this")
+    parser.add_argument("--knows", choices=("ends", "front"), help="replace the pruner by one that knows this")
     parser.add_argument("--chance", type=float, default=0.01, help="of the front, below which `--knows ends` stops")
     parser.add_argument("--teach", default="expected", choices=("expected", "reached", "nothing"))
     parser.add_argument("--without", action=argparse.BooleanOptionalAction, default=True)
@@ -348,14 +347,16 @@ def main() -> None:
     if "first" in settings:
         settings["first"] = int(settings["first"])
     noise = statistics.mean(len(table.front - told) / len(table.front) for told in table.told_fronts)
-    print(f"{len(table.rows)} networks, a front of {len(table.front)}, noise {100 * noise:.0f} %; Moasha {settings}")
+    print(f"{len(table.rows)} networks, a front of {len(table.front)}, noise {100 * noise:.0f} %; {settings}")
     pairs = [(seed % table.seeds, seed) for seed in range(asked.seeds)]
-    judges: dict[str, list[Moasha | Knowing | None]] = {"without": [None for _ in pairs]} if asked.without else {}
+    judges: dict[str, list[FrontProbabilityPruner | Knowing | None]] = (
+        {"without": [None for _ in pairs]} if asked.without else {}
+    )
     if asked.knows:
         knowing = [Knowing.of(table, told, asked.knows, asked.chance) for told in range(table.seeds)]
         judges[f"knowing the {asked.knows}"] = [knowing[told] for told, _ in pairs]
     else:
-        judges["moasha"] = [Moasha(AIMS, seed, **settings) for _, seed in pairs]
+        judges["moasha"] = [FrontProbabilityPruner(AIMS, seed, **settings) for _, seed in pairs]
     for workers in asked.workers:
         medians = {}
         for name, pruners in judges.items():

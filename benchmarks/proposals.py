@@ -18,7 +18,7 @@ from optuna.trial import create_trial
 
 from hybrid_search.networks.costs import price
 from hybrid_search.samplers import KnownCostSampler
-from hybrid_search.samplers.define_by_run import Chooser
+from hybrid_search.samplers.define_by_run import Suggester
 from hybrid_search.spaces.choosers import FixedChoices
 from hybrid_search.spaces.space import load_space
 
@@ -31,7 +31,7 @@ MEMORY: dict[tuple[tuple[str, Any], ...], tuple[str, int]] = {}
 def asked(chooser: Any) -> None:
     """The space, with what each design is and costs remembered, as a search does."""
     architecture = SPACE.choose(chooser)
-    if isinstance(chooser, Chooser):
+    if isinstance(chooser, Suggester):
         MEMORY[tuple(chooser.params.items())] = architecture.digest, price(architecture, (3, 224, 224), 1000)[0]
 
 

@@ -1,6 +1,6 @@
 """The Pareto front, its hypervolume and its knee: pure functions of numbers.
 
-Points are rows of objective values; `directions` says for each column whether more or less is better.
+Points are rows of objective values. `directions` states for each column whether it is maximized or minimized.
 """
 
 import math
@@ -13,11 +13,15 @@ from hybrid_search.errors import SettingsError, one_of
 from hybrid_search.objectives import OBJECTIVES, Direction, Objective
 
 Array = NDArray[np.float64]
-FROZEN = 8  # points that fix the reference of an objective without a known or natural worst
+REFERENCE_TRIALS = 8  # points that fix the reference value of an objective without a known or natural worst value
 
 
-def as_costs(points: ArrayLike, directions: Sequence[Direction]) -> Array:
-    """(n, objectives) values with every column turned so that less is better; SettingsError where shapes disagree."""
+def to_minimize(points: ArrayLike, directions: Sequence[Direction]) -> Array:
+    """Return the points, (n, objectives), with the sign changed in every maximized column: less is better.
+
+    Raises:
+        SettingsError: the number of columns differs from the number of directions.
+    """
     for direction in directions:
         one_of("direction", direction, ("maximize", "minimize"), SettingsError)
     values = np.asarray(points, dtype=np.float64)
@@ -29,28 +33,36 @@ def as_costs(points: ArrayLike, directions: Sequence[Direction]) -> Array:
             f"points must have a column for each of {len(directions)} directions; got shape {values.shape}."
         )
     signs: Array = np.array([-1.0 if direction == "maximize" else 1.0 for direction in directions])
-    turned: Array = values * signs
-    return turned
+    signed: Array = values * signs
+    return signed
 
 
 def pareto_front(points: ArrayLike, directions: Sequence[Direction]) -> list[int]:
-    """Indices of the non-dominated points, in the order given.
+    """Return the indices of the non-dominated points, in ascending order.
 
-    A point is dominated when another is at least as good everywhere and better somewhere; of equal points all stay.
-    Points with a NaN are on no front.
+    A point is dominated if another is at least as good in every objective and better in one. Equal points are all kept.
+    Points with a NaN are never on the front.
+
+    Args:
+        points: (n, objectives) values.
+        directions: "maximize" or "minimize" for each column.
+
+    Example:
+        >>> pareto_front([[0.9, 10.0], [0.8, 20.0]], ["maximize", "minimize"])
+        [0]
     """
-    costs = as_costs(points, directions)
-    finite = np.flatnonzero(~np.isnan(costs).any(axis=1))
-    order = finite[np.lexsort(costs[finite].T[::-1])]  # by the first objective: a dominator comes before its victims
-    rows = costs[order]
+    rows = to_minimize(points, directions)
+    valid = np.flatnonzero(~np.isnan(rows).any(axis=1))
+    order = valid[np.lexsort(rows[valid].T[::-1])]  # sorted: a point comes after every point that dominates it
+    rows = rows[order]
     if not len(order) or rows.shape[1] == 1:
         return sorted(order[rows[:, 0] == rows[0, 0]].tolist()) if len(order) else []
-    return sorted(order[_swept(rows) if rows.shape[1] == 2 else _sieved(rows)].tolist())
+    chosen = _front_of_two(rows) if rows.shape[1] == 2 else _front_of_many(rows)
+    return sorted(order[chosen].tolist())
 
 
-def _swept(rows: Array) -> NDArray[np.intp]:
-    """Which of some sorted rows of two costs are dominated by none: those of least second cost among their equals in
-    the first, and of less than all before."""
+def _front_of_two(rows: Array) -> NDArray[np.intp]:
+    """Return the indices of the non-dominated among sorted rows of two columns: one pass over the second column."""
     first, second = rows.T
     starts = np.append(True, first[1:] != first[:-1])
     group = np.cumsum(starts) - 1
@@ -60,8 +72,8 @@ def _swept(rows: Array) -> NDArray[np.intp]:
     return kept
 
 
-def _sieved(rows: Array) -> NDArray[np.intp]:
-    """Which of some sorted rows are dominated by none: the first of what is left is, and what it dominates falls."""
+def _front_of_many(rows: Array) -> NDArray[np.intp]:
+    """Return the indices of the non-dominated among sorted rows: keep the first, remove what it dominates, repeat."""
     kept, left = [], np.arange(len(rows))
     while len(left):
         best, left = left[0], left[1:]
@@ -72,75 +84,98 @@ def _sieved(rows: Array) -> NDArray[np.intp]:
 
 
 class RunningFront:
-    """The front of numbered points that come one at a time: each costs what the front is long, not what came before."""
+    """The Pareto front of numbered points that arrive one at a time. Adding a point costs O(size of the front).
+
+    Args:
+        directions: "maximize" or "minimize" for each objective.
+
+    Example:
+        >>> front = RunningFront(["maximize", "minimize"])
+        >>> front.add(0, [0.9, 10.0]), front.add(1, [0.8, 20.0]), front.numbers
+        (True, False, [0])
+    """
 
     def __init__(self, directions: Sequence[Direction]) -> None:
         self._directions = directions
-        self._costs: dict[int, Array] = {}
+        self._rows: dict[int, Array] = {}
 
-    def add(self, number: int, row: Sequence[float]) -> bool:
-        """Take a point; whether it is on the front. Those that it dominates are so no longer."""
-        cost = as_costs([row], self._directions)[0]
-        if np.isnan(cost).any():
+    def add(self, number: int, point: Sequence[float]) -> bool:
+        """Add a point, remove the points that it dominates, and return whether it is on the front."""
+        row = to_minimize([point], self._directions)[0]
+        if np.isnan(row).any():
             return False
-        front = np.array(list(self._costs.values())).reshape(-1, len(cost))
-        if ((front <= cost).all(axis=1) & (front < cost).any(axis=1)).any():
+        front = np.array(list(self._rows.values())).reshape(-1, len(row))
+        if ((front <= row).all(axis=1) & (front < row).any(axis=1)).any():
             return False
-        fallen = (cost <= front).all(axis=1) & (cost < front).any(axis=1)
-        for other in [other for other, falls in zip(self._costs, fallen, strict=True) if falls]:
-            del self._costs[other]
-        self._costs[number] = cost
+        dominated = (row <= front).all(axis=1) & (row < front).any(axis=1)
+        for other in [other for other, remove in zip(self._rows, dominated, strict=True) if remove]:
+            del self._rows[other]
+        self._rows[number] = row
         return True
 
     @property
     def numbers(self) -> list[int]:
-        """The points on the front, in the order in which they came."""
-        return list(self._costs)
+        """The numbers of the points on the front, in the order in which they were added."""
+        return list(self._rows)
 
 
 def hypervolume(points: ArrayLike, reference: ArrayLike, directions: Sequence[Direction]) -> float:
-    """The volume between the front and the reference point; points no better than the reference add nothing.
+    """Return the exact volume that the points dominate, up to the reference point.
 
-    Exact, by slicing along the last objective: n log n for two objectives, fine to a few hundred front points for four.
+    Points that are not better than the reference in every objective add nothing. One and two objectives take
+    O(n log n); three and more are computed by moocore (Fonseca et al. 2006 and its successors).
+
+    Args:
+        points: (n, objectives) values.
+        reference: (objectives,) the reference point.
+        directions: "maximize" or "minimize" for each column.
+
+    Example:
+        >>> hypervolume([[0.5, 5.0]], [0.0, 10.0], ["maximize", "minimize"])
+        2.5
     """
-    costs = as_costs(points, directions)
-    bound = as_costs(reference, directions)[0]
-    costs = costs[(costs < bound).all(axis=1)]
-    return _volume(costs, bound)
-
-
-def _volume(costs: Array, bound: Array) -> float:
-    if not len(costs):
+    rows = to_minimize(points, directions)
+    bound = to_minimize(reference, directions)[0]
+    rows = rows[(rows < bound).all(axis=1)]
+    if not len(rows):
         return 0.0
-    if costs.shape[1] == 1:
-        return float(bound[0] - costs.min())
-    costs = costs[np.argsort(costs[:, -1], kind="stable")]
-    if costs.shape[1] == 2:
-        best = np.minimum.accumulate(costs[:, 0])
-        heights = np.append(costs[1:, 1], bound[1]) - costs[:, 1]
-        return float(((bound[0] - best) * heights).sum())
-    total = 0.0
-    for i, depth in enumerate(np.append(costs[1:, -1], bound[-1]) - costs[:, -1]):
-        if depth > 0:
-            slab = costs[: i + 1, :-1]
-            slab = slab[pareto_front(slab, ["minimize"] * slab.shape[1])]
-            total += float(depth) * _volume(slab, bound[:-1])
-    return total
+    if rows.shape[1] == 1:
+        return float(bound[0] - rows.min())
+    if rows.shape[1] == 2:
+        return _area(rows, bound)
+    if not (np.isfinite(rows).all() and np.isfinite(bound).all()):
+        return math.inf  # a row is below the bound everywhere, and one side of its box has no end
+    import moocore  # imported here: it takes a moment to load, and two objectives do not need it
+
+    return float(moocore.hypervolume(rows, ref=bound))
+
+
+def _area(rows: Array, bound: Array) -> float:
+    """Return the hypervolume of rows of two columns that are all below the bound."""
+    rows = rows[np.argsort(rows[:, -1], kind="stable")]
+    best = np.minimum.accumulate(rows[:, 0])
+    heights = np.append(rows[1:, 1], bound[1]) - rows[:, 1]
+    return float(((bound[0] - best) * heights).sum())
 
 
 def reference_point(
     points: ArrayLike, objectives: Sequence[Objective], known: Mapping[str, float] | None = None
 ) -> list[float]:
-    """The point that the hypervolume of a search is measured from; it stands still once the search is under way.
+    """Return the reference point of the hypervolume of a search; it does not move once the search has made 8 trials.
 
-    `points` are rows in the order in which they came. An objective has its bound of `known` (see `bounds.known_worst`),
-    else its natural worst (accuracy 0), else a value a little worse than the worst of the first FROZEN rows: until then
-    it can only move away from the points, so the hypervolume of a growing search never falls.
+    The value of an objective is its entry in `known`, otherwise its natural worst value (accuracy 0). Otherwise it is
+    slightly worse than the worst of the first REFERENCE_TRIALS points. During these points it can only move away from
+    the front, so the hypervolume of a growing search never decreases.
+
+    Args:
+        points: (n, objectives) values in the order of completion.
+        objectives: the objectives.
+        known: name -> worst possible value (see `spaces.budget.known_worst`).
     """
     values = np.asarray(points, dtype=np.float64).reshape(-1, len(objectives))
     reference = []
     for column, objective in zip(values.T, objectives, strict=True):
-        column = column[~np.isnan(column)][:FROZEN]
+        column = column[~np.isnan(column)][:REFERENCE_TRIALS]
         if known is not None and objective.name in known:
             reference.append(known[objective.name])
         elif objective.worst is not None or not len(column):
@@ -152,43 +187,60 @@ def reference_point(
     return reference
 
 
-def front_box(points: ArrayLike, directions: Sequence[Direction]) -> list[float]:
-    """The worst of each objective on the front, and a tenth of the front's range worse than that.
+def front_reference(points: ArrayLike, directions: Sequence[Direction]) -> list[float]:
+    """Return the reference point just beyond the front: its worst value in each objective plus a tenth of its range.
 
-    The hypervolume from here is that between the ends of the front: what is far off it, such as the dearest design of
-    a space, makes no share of it small. Of a front with one value in an objective, the range is that of all points.
+    The hypervolume from this point covers the region between the ends of the front. A point far from the front, such as
+    the most expensive design of a space, does not change it. If the front has a single value in an objective, the range
+    is that of all points.
+
+    Args:
+        points: (n, objectives) values.
+        directions: "maximize" or "minimize" for each column.
+
+    Raises:
+        SettingsError: no point has only finite numbers.
     """
-    costs = as_costs(points, directions)
-    front = costs[pareto_front(points, directions)]
+    rows = to_minimize(points, directions)
+    front = rows[pareto_front(points, directions)]
     if not len(front):
-        raise SettingsError("a front's box needs at least one point with finite numbers; got none.")
-    span = np.where(
-        np.ptp(front, axis=0) > 0, np.ptp(front, axis=0), np.nanmax(costs, axis=0) - np.nanmin(costs, axis=0)
-    )
+        raise SettingsError("the reference of a front needs at least one point with finite numbers; got none.")
+    span = np.where(np.ptp(front, axis=0) > 0, np.ptp(front, axis=0), np.nanmax(rows, axis=0) - np.nanmin(rows, axis=0))
     worst = front.max(axis=0) + 0.1 * np.where(span > 0, span, 1.0)
-    return [float(value) for value in as_costs([worst], directions)[0]]
+    return [float(value) for value in to_minimize([worst], directions)[0]]
 
 
 def knee(points: ArrayLike, directions: Sequence[Direction]) -> int:
-    """Index of the front point farthest from the straight line between the front's ends, each axis scaled to 0..1.
+    """Return the index of the knee of the front.
 
-    With more than two objectives: the front point nearest to the best of every objective. Costs such as FLOPs should
-    be given as logarithms where they span decades. SettingsError when there is no point.
+    With two objectives it is the front point farthest from the straight line between the ends of the front. With more
+    it is the front point nearest to the best value of every objective. Each axis is scaled to 0..1. Pass costs that
+    span decades, such as FLOPs, as logarithms.
+
+    Args:
+        points: (n, objectives) values.
+        directions: "maximize" or "minimize" for each column.
+
+    Raises:
+        SettingsError: there is no point with finite numbers.
     """
     front = pareto_front(points, directions)
     if not front:
-        raise SettingsError("a knee needs at least one finished trial with finite numbers; got none.")
-    costs = as_costs(points, directions)[front]
-    span = costs.max(axis=0) - costs.min(axis=0)
-    scaled = (costs - costs.min(axis=0)) / np.where(span > 0, span, 1.0)
+        raise SettingsError("a knee needs at least one completed trial with finite numbers; got none.")
+    rows = to_minimize(points, directions)[front]
+    span = rows.max(axis=0) - rows.min(axis=0)
+    scaled = (rows - rows.min(axis=0)) / np.where(span > 0, span, 1.0)
     distance = scaled.sum(axis=1) if scaled.shape[1] == 2 else np.linalg.norm(scaled, axis=1)
     return front[int(np.argmin(distance))]
 
 
 def front_rows(trials: Sequence[tuple[int, dict[str, float]]], names: Sequence[str]) -> list[int]:
-    """The numbers of the trials on the front of these objectives, best first objective first.
+    """Return the numbers of the trials on the front, sorted from the best to the worst first objective.
 
-    `trials` are (number, values by name) of completed trials; those that lack an objective are left out.
+    Args:
+        trials: (number, measurement name -> value) of completed trials. Trials without one of the objectives are
+            ignored.
+        names: the objectives.
     """
     kinds = [OBJECTIVES[name] for name in names]
     rows = [[values.get(name, math.nan) for name in names] for _, values in trials]

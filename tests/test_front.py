@@ -10,7 +10,7 @@ from hybrid_search.errors import SettingsError, UnknownName
 from hybrid_search.objectives import OBJECTIVES, objectives
 from hybrid_search.pareto import (
     RunningFront,
-    front_box,
+    front_reference,
     front_rows,
     hypervolume,
     knee,
@@ -97,16 +97,18 @@ def test_the_reference_is_the_known_bound_or_fixed_by_the_first_eight_points():
 
 def test_the_box_of_a_front_ends_a_tenth_of_its_range_beyond_its_worst():
     rows = [[0.9, 20.0], [0.5, 10.0], [0.1, 90.0], [math.nan, 1.0]]
-    assert front_box(rows, [UP, DOWN]) == pytest.approx([0.46, 21.0])
-    assert front_box([[0.9, 20.0], [0.8, 40.0]], [UP, DOWN]) == pytest.approx([0.89, 22.0])  # one point: of all rows
-    assert front_box([[0.9, 20.0]], [UP, DOWN]) == pytest.approx([0.8, 20.1])
-    with pytest.raises(SettingsError, match="box needs at least one point with finite numbers; got none"):
-        front_box([], [UP, DOWN])
+    assert front_reference(rows, [UP, DOWN]) == pytest.approx([0.46, 21.0])
+    assert front_reference([[0.9, 20.0], [0.8, 40.0]], [UP, DOWN]) == pytest.approx(
+        [0.89, 22.0]
+    )  # one point: of all rows
+    assert front_reference([[0.9, 20.0]], [UP, DOWN]) == pytest.approx([0.8, 20.1])
+    with pytest.raises(SettingsError, match="a front needs at least one point with finite numbers; got none"):
+        front_reference([], [UP, DOWN])
 
 
 def test_the_knee_is_the_point_that_bends_most():
     assert knee([[0.50, 1.0], [0.90, 2.0], [0.95, 9.0], [0.2, 3.0]], [UP, DOWN]) == 1
-    with pytest.raises(SettingsError, match="a knee needs at least one finished trial"):
+    with pytest.raises(SettingsError, match="a knee needs at least one completed trial"):
         knee(np.empty((0, 2)), [UP, DOWN])
 
 

@@ -53,7 +53,7 @@ def test_a_study_that_is_loaded_again_goes_on_where_it_stood():
 def test_designs_that_are_the_same_or_over_the_budget_are_left_out():
     study = study_of(
         canonical=lambda params: params["operator"] if params["operator"] == "conv" else tuple(params.items()),
-        excess=lambda params: float(params.get("extent", 0)) - 5,
+        budget_excess=lambda params: float(params.get("extent", 0)) - 5,
     )
     asked = [ask(study.ask()) for _ in range(3)]
     assert asked == [DESIGNS[0], DESIGNS[2], DESIGNS[3]]

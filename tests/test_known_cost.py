@@ -13,12 +13,19 @@ from optuna.trial import TrialState, create_trial
 
 from hybrid_search.errors import SettingsError
 from hybrid_search.pareto import hypervolume
-from hybrid_search.samplers import KnownCostSampler
-from hybrid_search.samplers.define_by_run import Dice, LearnedSpace, every, key_of, walked
-from hybrid_search.samplers.known_cost.acquisition import MODELLED, modelled
-from hybrid_search.samplers.known_cost.ehvi import Exact, Gaussian, expected_improvement, open_boxes
-from hybrid_search.samplers.known_cost.encoding import Encoding
-from hybrid_search.samplers.known_cost.sampler import PROPOSED, REACHED, apart
+from hybrid_search.samplers import PRUNED_VALUES, KnownCostSampler
+from hybrid_search.samplers.define_by_run import RandomSuggester, list_designs, params_key, run_space
+from hybrid_search.samplers.known_cost.acquisition import MAX_OBSERVATIONS, select_observations
+from hybrid_search.samplers.known_cost.ehvi import (
+    KnownValues,
+    NormalPosterior,
+    expected_hypervolume_improvement,
+    non_dominated_boxes,
+)
+from hybrid_search.samplers.known_cost.encoding import ParamsEncoding
+from hybrid_search.samplers.known_cost.history import PROPOSED, Observation
+from hybrid_search.samplers.known_cost.local_search import diverse_batch
+from hybrid_search.samplers.learned_space import LearnedSpace
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 BOTH = ["maximize", "minimize"]
@@ -62,7 +69,7 @@ def play(study, count, values=lambda params: [accuracy(params), price(params)], 
 
 
 def names(designs):
-    return [key_of(params) for params in designs]
+    return [params_key(params) for params in designs]
 
 
 # -- what it proposes --
@@ -78,19 +85,19 @@ def test_every_design_comes_once_before_any_comes_twice(space):
 @pytest.mark.parametrize("space", [ask, None], ids=["told the space", "learning the space"])
 def test_a_long_study_asks_its_model_once_for_many_designs_of_which_none_comes_twice(space, monkeypatch):
     looks = []
-    chosen = KnownCostSampler._choice
+    chosen = KnownCostSampler._acquisition
 
     def counted(*arguments):
         looks.append(None)
         return chosen(*arguments)
 
-    monkeypatch.setattr(KnownCostSampler, "_choice", counted)
-    monkeypatch.setattr("hybrid_search.samplers.known_cost.sampler.LONG", 10)
+    monkeypatch.setattr(KnownCostSampler, "_acquisition", counted)
+    monkeypatch.setattr("hybrid_search.samplers.known_cost.sampler.MANY_OBSERVATIONS", 10)
     study = study_of(space=space)
     study.enqueue_trial({"width": 8, "a.operator": "conv", "a.kernel": 3, "b.operator": "conv", "b.kernel": 3})
     play(study, 20)
     before = len(looks)
-    study.enqueue_trial(study.sampler._ahead[0].params)  # somebody else tries what was to come
+    study.enqueue_trial(study.sampler._batch[0].params)  # somebody else tries what was to come
     designs = play(study, 28)
     assert len(set(names(designs))) == 48
     assert len(looks) - before < 14
@@ -99,10 +106,10 @@ def test_a_long_study_asks_its_model_once_for_many_designs_of_which_none_comes_t
 def test_designs_that_are_proposed_together_are_no_neighbours():
     study = study_of(space=ask)
     play(study, 12)
-    here = study.sampler._look(study, None, random.Random(0))
-    gains = np.array([-price(point.params) for point in here.open_])
-    best = here.open_[int(gains.argmax())]
-    ahead = apart(here.open_, gains, best)
+    here = study.sampler._context(study, None)
+    gains = np.array([-price(point.params) for point in here.open_points])
+    best = here.open_points[int(gains.argmax())]
+    ahead = diverse_batch(here.open_points, gains, best, 64)
     assert len(ahead) > 3
     ahead.insert(0, best)
     for one in ahead:
@@ -119,7 +126,7 @@ def test_a_used_up_space_goes_on_without_an_error():
 @pytest.mark.parametrize("first", [None, 4, 6])
 def test_the_first_trials_are_steps_of_the_cost_up_to_the_dearest_the_middle_one_first(first):
     count = first or 4  # of a design with five answers half would be three: four are the fewest
-    places = [place(params) for params in play(study_of(space=ask, first=first), count)]
+    places = [place(params) for params in play(study_of(space=ask, n_startup_trials=first), count)]
     assert 0.35 < places[0] < 0.65
     assert places[-1] == 1
     for step in range(1, count + 1):
@@ -142,7 +149,7 @@ def test_half_as_many_trials_as_a_design_has_answers_come_first_from_four_to_eig
 
 
 def test_it_finds_the_front_in_half_of_what_random_takes():
-    designs = [c.params for c in every(ask, 100)]
+    designs = [c.params for c in list_designs(ask, 100)]
     whole = hypervolume([[accuracy(p), price(p)] for p in designs], [0.5, 3e4], BOTH)
 
     def needed(sampler):
@@ -163,13 +170,13 @@ def test_it_finds_the_front_in_half_of_what_random_takes():
 def test_a_budget_is_never_passed_and_reached():
     bound = 4000
     asked = [price(p) for p in play(study_of(space=ask, budget={1: bound}), 48)]
-    within = [c for c in every(ask, 100) if price(c.params) <= bound]
+    within = [c for c in list_designs(ask, 100) if price(c.params) <= bound]
     assert max(asked) <= bound
     assert len(set(names(t for t in play(study_of(space=ask, budget={1: bound}), len(within))))) == len(within)
 
 
 def test_what_is_not_allowed_is_never_proposed():
-    designs = play(study_of(space=ask, excess=lambda params: params["width"] == 16), 20)
+    designs = play(study_of(space=ask, budget_excess=lambda params: params["width"] == 16), 20)
     assert {params["width"] for params in designs} == {8, 32}
 
 
@@ -181,7 +188,7 @@ def test_a_budget_that_few_designs_meet_is_found_in_a_large_space():
 
 
 def test_a_budget_that_nothing_meets_is_refused():
-    with pytest.raises(SettingsError, match=r"budget must leave something to propose; the nearest found is over it"):
+    with pytest.raises(SettingsError, match=r"budget must allow at least one design; the nearest .* exceeds it"):
         play(study_of(known={1: weight}, space=large, budget={1: 15}), 1, lambda p: [worth(p), weight(p)], large)
 
 
@@ -211,8 +218,8 @@ def test_a_stopped_trial_teaches_what_it_reached():
         play(study, 9)
         for width in (8, 16, 32):
             params = {"width": width, "a.operator": "attention", "a.extent": 7, "b.operator": "conv", "b.kernel": 5}
-            offered = walked(ask, Dice(random.Random(0), params)).offered
-            attrs = {} if reached is None else {REACHED: [reached]}
+            offered = run_space(ask, RandomSuggester(random.Random(0), params)).distributions
+            attrs = {} if reached is None else {PRUNED_VALUES: [reached]}
             study.add_trial(
                 create_trial(state=TrialState.PRUNED, params=params, distributions=offered, user_attrs=attrs)
             )
@@ -251,7 +258,7 @@ def test_designs_of_one_identity_are_all_weighed_and_one_is_proposed():
 
 def test_designs_asked_for_otherwise_count_among_the_first_and_are_not_spread_over_again():
     study = study_of(space=ask)
-    middle = [c.params for c in every(ask, 100) if 0.4 < place(c.params) < 0.6][:3]
+    middle = [c.params for c in list_designs(ask, 100) if 0.4 < place(c.params) < 0.6][:3]
     for params in middle:
         study.enqueue_trial(params)
     (cost,) = [place(params) for params in play(study, 4)[3:]]
@@ -259,7 +266,7 @@ def test_designs_asked_for_otherwise_count_among_the_first_and_are_not_spread_ov
 
 
 def place(params):
-    costs = [math.log(price(c.params)) for c in every(ask, 100)]
+    costs = [math.log(price(c.params)) for c in list_designs(ask, 100)]
     return (math.log(price(params)) - min(costs)) / (max(costs) - min(costs))
 
 
@@ -269,21 +276,21 @@ def place(params):
 def test_the_expected_gain_falls_as_the_front_is_found_and_is_nothing_at_the_end():
     study = study_of(space=ask)
     judge = study.sampler
-    assert judge.expected_gain(study) == math.inf
+    assert judge.remaining_improvement(study) == math.inf
     play(study, 10)
-    early = judge.expected_gain(study)
+    early = judge.remaining_improvement(study)
     play(study, 30)
-    late = judge.expected_gain(study)
+    late = judge.remaining_improvement(study)
     assert 0 <= late < early / 3
     assert late < 0.02
     play(study, 8)
-    assert judge.expected_gain(study) == 0
+    assert judge.remaining_improvement(study) == 0
 
 
 def test_the_expected_gain_grows_with_the_trials_looked_ahead_but_counts_no_neighbour_twice():
     study = study_of(space=ask)
     play(study, 9)
-    gains = [study.sampler.expected_gain(study, count) for count in (1, 2, 4, 8)]
+    gains = [study.sampler.remaining_improvement(study, count) for count in (1, 2, 4, 8)]
     assert gains == sorted(gains)
     assert gains[0] < gains[-1] < 8 * gains[0]
 
@@ -293,7 +300,7 @@ def test_asking_for_the_expected_gain_changes_no_proposal():
     for _ in range(14):
         play(alone, 1)
         play(judged, 1)
-        judged.sampler.expected_gain(judged, 2)
+        judged.sampler.remaining_improvement(judged, 2)
     assert names(t.params for t in alone.trials) == names(t.params for t in judged.trials)
 
 
@@ -301,7 +308,7 @@ def test_the_gain_of_trials_that_others_proposed_in_a_large_space_is_judged_too(
     study = optuna.create_study(directions=BOTH, sampler=optuna.samplers.RandomSampler(seed=0))
     play(study, 12, lambda p: [worth(p), weight(p)], large)
     judge = KnownCostSampler({1: weight}, space=large, seed=0)
-    assert 0 < judge.expected_gain(study, 3) < math.inf
+    assert 0 < judge.remaining_improvement(study, 3) < math.inf
 
 
 # -- workers side by side --
@@ -324,7 +331,7 @@ def test_a_trial_whose_questions_are_still_open_counts_as_what_it_will_answer():
     first.suggest_categorical("width", (8, 16, 32))  # the rest of its design is only proposed so far
     ask(second)
     ask(first)
-    assert key_of(first.params) != key_of(second.params)
+    assert params_key(first.params) != params_key(second.params)
 
 
 def test_threads_share_one_study():
@@ -351,7 +358,7 @@ def test_another_process_sees_what_was_proposed(tmp_path):
     second = other.ask()
     ask(second)
     ask(first)
-    assert key_of(first.params) != key_of(second.params)
+    assert params_key(first.params) != params_key(second.params)
 
 
 # -- the same again --
@@ -415,9 +422,9 @@ def test_any_of_the_objectives_may_be_known(directions, known, values):
 
 
 def test_with_one_objective_known_the_best_is_found_at_once():
-    study = study_of(directions=["minimize"], known={0: price}, space=ask, first=1)
+    study = study_of(directions=["minimize"], known={0: price}, space=ask, n_startup_trials=1)
     play(study, 4, lambda p: [price(p)])
-    assert study.best_value == min(price(c.params) for c in every(ask, 100))
+    assert study.best_value == min(price(c.params) for c in list_designs(ask, 100))
 
 
 def test_constant_values_and_hopeless_ones_are_no_obstacle():
@@ -442,7 +449,7 @@ def test_numbers_and_ranges_are_questions_like_any():
     play(study, 20, worth, questions)
     best = max(study.trials, key=lambda t: t.values[0])
     assert best.values[0] > -0.6
-    assert len({key_of(t.params) for t in study.trials}) == 20
+    assert len({params_key(t.params) for t in study.trials}) == 20
 
 
 def test_enqueued_and_fixed_parameters_are_kept():
@@ -461,9 +468,9 @@ def test_enqueued_and_fixed_parameters_are_kept():
 @pytest.mark.parametrize(
     ("known", "law"),
     [
-        ({1: lambda p: 1 / 0}, r"known\[1\] must give a finite number; it raised ZeroDivisionError: .*'width': 8"),
-        ({1: lambda p: math.nan}, r"known\[1\] must give a finite number; it gave nan, for \{.*'width': 8"),
-        ({1: lambda p: math.inf}, r"known\[1\] must give a finite number; it gave inf"),
+        ({1: lambda p: 1 / 0}, r"known\[1\] must return a finite number; it raised ZeroDivisionError: .*'width': 8"),
+        ({1: lambda p: math.nan}, r"known\[1\] must return a finite number; got nan, for \{.*'width': 8"),
+        ({1: lambda p: math.inf}, r"known\[1\] must return a finite number; got inf"),
     ],
 )
 def test_a_known_function_that_fails_is_named_with_its_parameters(known, law):
@@ -475,11 +482,11 @@ def test_a_known_function_that_fails_is_named_with_its_parameters(known, law):
 
 def test_a_known_function_that_disagrees_with_what_is_told_is_named_with_both():
     study = study_of(known={1: lambda p: price(p) + 1}, space=ask)
-    with pytest.raises(SettingsError, match=r"known\[1\] must give what trials are told; it gave .* where trial 0 was"):
+    with pytest.raises(SettingsError, match=r"known\[1\] must return the value .*; got .*, and trial 0 reported"):
         play(study, 1)
     loaded = study_of(known={1: lambda p: 2 * price(p)}, space=ask)
     loaded.add_trials(study.trials)
-    with pytest.raises(SettingsError, match=r"where trial 0 was told .* for \{.*'a.operator'"):
+    with pytest.raises(SettingsError, match=r"trial 0 reported .* for \{.*'a.operator'"):
         play(loaded, 1)
 
 
@@ -496,7 +503,7 @@ def test_a_study_of_other_directions_is_refused():
         ({"known": {-1: price}}, "known must map numbers of objectives to functions; got -1"),
         ({"known": {1: 5}}, "known must map numbers of objectives to functions; got 1: 5"),
         ({"known": {}, "budget": {1: 5.0}}, "budget must bound known objectives; got 1"),
-        ({"first": 0}, "first must be a whole number from 1 up; got 0"),
+        ({"n_startup_trials": 0}, "n_startup_trials must be a whole number from 1 up; got 0"),
     ],
 )
 def test_a_sampler_that_cannot_be_is_refused(options, law):
@@ -513,9 +520,9 @@ def test_expected_improvement_is_the_mean_of_what_hypervolume_gains():
         front = rng.random((5, count))
         reference = np.full(count, 1.1)
         mean, deviation = rng.random((4, count)), 0.05 + 0.2 * rng.random((4, count))
-        beliefs = [Gaussian(mean[:, k], deviation[:, k]) for k in range(count - 1)]
-        beliefs.append(Gaussian(np.log(mean[:, -1]), deviation[:, -1], 0.0))
-        found = expected_improvement(beliefs, front, reference)
+        beliefs = [NormalPosterior(mean[:, k], deviation[:, k]) for k in range(count - 1)]
+        beliefs.append(NormalPosterior(np.log(mean[:, -1]), deviation[:, -1], 0.0))
+        found = expected_hypervolume_improvement(beliefs, front, reference)
         draws = mean + deviation * rng.standard_normal((300, 4, count))
         draws[:, :, -1] = np.exp(np.log(mean[:, -1]) + deviation[:, -1] * rng.standard_normal((300, 4)))
         least = ["minimize"] * count
@@ -528,7 +535,7 @@ def test_a_known_candidate_is_worth_exactly_what_it_gains():
     front = np.array([[1.0, 5.0], [2.0, 3.0], [4.0, 1.0]])
     reference = np.array([6.0, 6.0])
     points = np.array([[0.5, 4.0], [3.0, 2.0], [5.0, 5.0], [1.0, 5.0]])
-    found = expected_improvement([Exact(points[:, 0]), Exact(points[:, 1])], front, reference)
+    found = expected_hypervolume_improvement([KnownValues(points[:, 0]), KnownValues(points[:, 1])], front, reference)
     least = ["minimize"] * 2
     before = hypervolume(front, reference, least)
     assert found == pytest.approx([hypervolume([*front, p], reference, least) - before for p in points])
@@ -537,28 +544,34 @@ def test_a_known_candidate_is_worth_exactly_what_it_gains():
 def test_boxes_fill_what_no_front_point_dominates():
     rng = np.random.default_rng(1)
     front, reference = rng.random((7, 3)), np.ones(3)
-    lows, highs = open_boxes(front, reference)
+    lows, highs = non_dominated_boxes(front, reference)
     sides = np.prod(highs - np.maximum(lows, 0.0), axis=1)
     assert sides.sum() == pytest.approx(1 - hypervolume(front, reference, ["minimize"] * 3))
 
 
 def test_of_many_trials_the_front_the_newest_and_an_even_share_of_the_others_are_modelled():
-    rows = np.random.default_rng(0).random((3 * MODELLED, 2)).tolist()
+    rows = np.random.default_rng(0).random((3 * MAX_OBSERVATIONS, 2)).tolist()
     rows[5] = [-1.0, -1.0]
-    told = [(number, row, 1.0) for number, row in enumerate(rows)]
-    kept = [number for number, _, _ in modelled(told)]
-    assert len(kept) == len(set(kept)) == MODELLED
+    told = [Observation(number, row, 1.0) for number, row in enumerate(rows)]
+    kept = [observation.point for observation in select_observations(told)]
+    assert len(kept) == len(set(kept)) == MAX_OBSERVATIONS
     assert 5 in kept
     assert kept == sorted(kept)
-    assert set(range(2 * MODELLED + MODELLED // 2, 3 * MODELLED)) <= set(kept)
+    assert set(range(2 * MAX_OBSERVATIONS + MAX_OBSERVATIONS // 2, 3 * MAX_OBSERVATIONS)) <= set(kept)
     assert max(np.diff(kept)) <= 8
-    assert modelled(told[:MODELLED]) == told[:MODELLED]
+    assert select_observations(told[:MAX_OBSERVATIONS]) == told[:MAX_OBSERVATIONS]
+
+
+def designs_of(space):
+    return {params_key(design.params) for design in list_designs(space, 100)}
 
 
 def test_a_learned_space_knows_what_opens_a_question():
-    past = [walked(ask, Dice(random.Random(seed))) for seed in range(12)]
-    learned = LearnedSpace((c.params, c.offered) for c in past)
-    assert {key_of(c.params) for c in every(learned, 100)} == {key_of(c.params) for c in every(ask, 100)}
+    past = [run_space(ask, RandomSuggester(random.Random(seed))) for seed in range(12)]
+    learned = LearnedSpace((c.params, c.distributions) for c in past)
+    assert {params_key(c.params) for c in list_designs(learned, 100)} == {
+        params_key(c.params) for c in list_designs(ask, 100)
+    }
 
 
 def test_a_question_inside_a_question_is_learned_too():
@@ -567,9 +580,11 @@ def test_a_question_inside_a_question_is_learned_too():
             if trial.suggest_categorical(f"{block}", ("conv", "attention")) == "attention":
                 trial.suggest_categorical(f"{block}.extent", (3, 5))
 
-    past = [walked(nested, Dice(random.Random(seed))) for seed in range(60)]
-    learned = LearnedSpace((c.params, c.offered) for c in past)
-    assert {key_of(c.params) for c in every(learned, 100)} == {key_of(c.params) for c in every(nested, 100)}
+    past = [run_space(nested, RandomSuggester(random.Random(seed))) for seed in range(60)]
+    learned = LearnedSpace((c.params, c.distributions) for c in past)
+    assert {params_key(c.params) for c in list_designs(learned, 100)} == {
+        params_key(c.params) for c in list_designs(nested, 100)
+    }
 
 
 def test_numbers_are_encoded_by_their_order_and_words_one_hot():
@@ -579,7 +594,7 @@ def test_numbers_are_encoded_by_their_order_and_words_one_hot():
         "rate": FloatDistribution(1e-4, 1.0, log=True),
         "layers": IntDistribution(1, 5),
     }
-    encoding = Encoding(offered)
+    encoding = ParamsEncoding(offered)
     rows = {name: encoding.row({name: value}) for name, value in [("width", 16), ("layers", 2), ("rate", 1e-2)]}
     place = {name: encoding.groups.tolist().index(i) for i, name in enumerate(sorted(offered))}
     assert rows["width"][place["width"]] == 0.5
@@ -612,9 +627,9 @@ def test_a_proposal_takes_its_time_at_most_and_is_new(held, limit):
     study = study_of(known={1: weight}, space=large)
     dice = random.Random(0)
     for _ in range(held):
-        chooser = walked(large, Dice(dice))
+        chooser = run_space(large, RandomSuggester(dice))
         values = [worth(chooser.params), weight(chooser.params)]
-        study.add_trial(create_trial(values=values, params=chooser.params, distributions=chooser.offered))
+        study.add_trial(create_trial(values=values, params=chooser.params, distributions=chooser.distributions))
     spent = []
     for _ in range(3):
         began = time.process_time()

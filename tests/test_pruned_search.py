@@ -12,15 +12,15 @@ from hybrid_search.errors import LedgerError, UnknownName
 from hybrid_search.ledger import Ledger
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.pareto import pareto_front
-from hybrid_search.pruners import PRUNERS, Moasha
+from hybrid_search.pruners import PRUNERS, FrontProbabilityPruner
 from hybrid_search.records import Report, Resources
 from hybrid_search.runs.run import run
-from hybrid_search.samplers.known_cost.sampler import REACHED
+from hybrid_search.samplers import PRUNED_VALUES
 from hybrid_search.search.opening import open_search
 from hybrid_search.search.spec import SearchSpec
 
 SPACE = wide_space()
-PRUNED = {"pruner": "moasha", "sampler": "random", "resources": Resources("local"), "evaluate": graded()}
+PRUNED = {"pruner": "front-probability", "sampler": "random", "resources": Resources("local"), "evaluate": graded()}
 
 
 @pytest.fixture
@@ -29,10 +29,14 @@ def ledger(tmp_path):
         yield opened
 
 
+def use_pruner(monkeypatch, factory):
+    monkeypatch.setitem(PRUNERS._loaded, "front-probability", factory)
+
+
 @pytest.fixture
 def generous(monkeypatch):
     """Half of those to be stopped are let go on."""
-    monkeypatch.setitem(PRUNERS, "moasha", lambda aims, seed: Moasha(aims, seed, audit=0.5))
+    use_pruner(monkeypatch, lambda aims, seed: FrontProbabilityPruner(aims, seed, audit_share=0.5))
 
 
 def score(trial):
@@ -57,7 +61,7 @@ def test_a_stopped_trial_says_what_it_was_expected_to_end_with(ended):
     assert len(stopped) == search.progress().counts["stopped"] > 2
     for trial in stopped:
         assert float(trial.facts["expected accuracy"]) == pytest.approx(score(trial), abs=0.08)
-    assert search.progress().saved_epochs == sum(6 - trial.rung for trial in stopped)
+    assert search.progress().saved_epochs_epochs == sum(6 - trial.rung for trial in stopped)
 
 
 def test_a_design_passed_over_waits_and_begins_when_nothing_better_is_left(ended):
@@ -73,22 +77,20 @@ def test_a_design_passed_over_waits_and_begins_when_nothing_better_is_left(ended
 def test_designs_that_wait_are_the_same_when_the_search_is_opened_again(ledger):
     search = run(SPACE, trials=14, ledger=ledger, **PRUNED)
     again = open_search(search.spec, ledger)
-    assert list(again.pruner.waiting.designs.items()) == list(search.pruner.waiting.designs.items()) != []
-    assert again.progress().deferred == search.progress().deferred == len(search.pruner.waiting.designs)
+    assert list(again.pruner.deferred.designs.items()) == list(search.pruner.deferred.designs.items()) != []
+    assert again.progress().deferred == search.progress().deferred == len(search.pruner.deferred.designs)
     begun = {trial.digest for trial in of(ledger)}
-    assert not begun & set(search.pruner.waiting.designs)
+    assert not begun & set(search.pruner.deferred.designs)
     lines = search.audit().lines()
-    assert lines[-1].startswith(
-        f"passed over {len(search.pruner.waiting.designs)} designs before their first epoch, of which "
-    )
+    assert lines[-1].startswith(f"deferred {len(search.pruner.deferred.designs)} designs before their first epoch; ")
 
 
 class Hopeless:
     """A pruner that has no hope for anything."""
 
-    hope = 0.5
+    min_probability = 0.5
 
-    def chances(self, waiting, others):
+    def front_probabilities(self, waiting, others):
         return [0.0] * len(waiting)
 
     def judge(self, trial, rung, others):
@@ -97,11 +99,11 @@ class Hopeless:
 
 @pytest.fixture
 def hopeless(monkeypatch):
-    monkeypatch.setitem(PRUNERS, "moasha", lambda aims, seed: Hopeless())
+    use_pruner(monkeypatch, lambda aims, seed: Hopeless())
 
 
 def opened(ledger, **more):
-    asked = {"trials": 20, "pruner": "moasha", "sampler": "random", "known_designs": False, **more}
+    asked = {"trials": 20, "pruner": "front-probability", "sampler": "random", "known_designs": False, **more}
     return open_search(SearchSpec.create("digits", **asked), ledger)
 
 
@@ -122,17 +124,17 @@ def test_a_design_that_waited_and_failed_waits_no_longer_when_the_search_is_open
         search.fail(trial, "bug", "it broke")
     waited = {proposal.digest for proposal in ledger.proposals(search.record.id)}
     assert waited & {trial.architecture.digest for trial in trials}
-    assert list(opened(ledger).pruner.waiting.designs) == list(search.pruner.waiting.designs)
+    assert list(opened(ledger).pruner.deferred.designs) == list(search.pruner.deferred.designs)
 
 
 def test_a_waiting_design_keeps_the_recipe_it_was_proposed_with(ledger, hopeless):
     search = opened(ledger, tune_recipe=True)
     for _ in range(3):
         search.ask()
-    assert opened(ledger, tune_recipe=True).pruner.waiting.designs == search.pruner.waiting.designs
+    assert opened(ledger, tune_recipe=True).pruner.deferred.designs == search.pruner.deferred.designs
 
 
-@pytest.mark.parametrize("pruner", ["none", "moasha"])
+@pytest.mark.parametrize("pruner", ["none", "front-probability"])
 def test_a_sampler_that_reads_the_budget_is_told_of_every_trial_how_far_within_it_is(ledger, hopeless, pruner):
     asked = {
         "sampler": "gp",
@@ -147,8 +149,10 @@ def test_a_sampler_that_reads_the_budget_is_told_of_every_trial_how_far_within_i
 
 
 def test_known_designs_are_tried_whatever_hope_there_is_for_them(ledger, monkeypatch):
-    monkeypatch.setitem(PRUNERS, "moasha", lambda aims, seed: Moasha(aims, seed, hope=1.0, first=4))
-    search = open_search(SearchSpec.create(SPACE, trials=9, pruner="moasha", sampler="random"), ledger)
+    use_pruner(
+        monkeypatch, lambda aims, seed: FrontProbabilityPruner(aims, seed, min_probability=1.0, n_startup_trials=4)
+    )
+    search = open_search(SearchSpec.create(SPACE, trials=9, pruner="front-probability", sampler="random"), ledger)
     warm = [design.architecture.digest for design in search._starter.known_designs]
     begun = [search.ask().architecture.digest for _ in range(len(warm))]
     assert begun == warm != []
@@ -173,28 +177,28 @@ def test_what_a_stopped_trial_teaches_is_the_same_when_the_search_is_opened_agai
     again = open_search(search.spec, ledger)
     taught = [
         {
-            t.params["stage1.width"]: t.user_attrs[REACHED]
+            t.params["stage1.width"]: t.user_attrs[PRUNED_VALUES]
             for t in s.proposer.study.get_trials()
-            if REACHED in t.user_attrs
+            if PRUNED_VALUES in t.user_attrs
         }
         for s in (search, again)
     ]
     assert taught[0] == taught[1] != {}
-    assert again.pruner.seen == search.pruner.seen
-    assert {len(signs) for seen in again.pruner.seen.values() for signs in seen.signs.values()} == {1}
+    assert again.pruner.trials == search.pruner.trials
+    assert {len(signs) for seen in again.pruner.trials.values() for signs in seen.indicators.values()} == {1}
     choices = {trial.number: trial.choices for trial in of(ledger)}
-    assert all(seen.answers == choices[number] for number, seen in again.pruner.seen.items())
-    assert {len(seen.features) for seen in again.pruner.seen.values()} == {1}  # the parameters
+    assert all(seen.choices == choices[number] for number, seen in again.pruner.trials.items())
+    assert {len(seen.features) for seen in again.pruner.trials.values()} == {1}  # the parameters
     assert again.audit() == search.audit()
 
 
 def test_a_search_that_was_cut_goes_on_as_if_it_had_not_been(ledger):
-    def watch(search, plan):
+    def watch(search, context):
         def event(kind, number):
             if kind == "report" and number in (3, 13):
-                plan.stop.set()
+                context.stop.set()
 
-        plan.event = event
+        context.on_event = event
 
     asked = {**PRUNED, "sampler": "known-cost"}
     run(SPACE, trials=20, name="whole", ledger=ledger, **asked)
@@ -217,7 +221,7 @@ def test_some_that_would_be_stopped_go_on_and_are_counted(ledger, generous):
     assert {trial.state for trial in spared} == {"complete"}
     assert all(1 <= trial.spared < 6 for trial in spared)
     found = search.audit()
-    assert (found.spared, found.reached) == (len(spared), 0)
+    assert (found.spared, found.spared_on_front) == (len(spared), 0)
     assert open_search(search.spec, ledger).audit() == found
 
 
@@ -232,7 +236,7 @@ def test_a_trial_started_again_forgets_what_it_had_shown(ledger, generous):
     assert ledger.trial(again.record.id, trial.number).spared == 2  # it may go on from a checkpoint
     again.report(trial, Report(1, {"accuracy": 0.46}))
     assert ledger.trial(again.record.id, trial.number).spared is None
-    assert again.pruner.seen[trial.number].reached == {1: (0.46,)}
+    assert again.pruner.trials[trial.number].curve == {1: (0.46,)}
 
 
 def test_a_report_of_the_last_epoch_stops_nobody(ledger):
@@ -245,7 +249,7 @@ def test_a_report_of_the_last_epoch_stops_nobody(ledger):
 
 
 def test_a_number_that_is_not_finite_fails_the_trial_and_is_forgotten_by_the_pruner(ledger):
-    search = open_search(SearchSpec.create(SPACE, trials=3, pruner="moasha"), ledger)
+    search = open_search(SearchSpec.create(SPACE, trials=3, pruner="front-probability"), ledger)
     trial = search.ask()
     search.report(trial, Report(1, {"accuracy": 0.4}))
     assert search.report(trial, Report(2, {"accuracy": math.nan})) == "stop"
@@ -255,12 +259,12 @@ def test_a_number_that_is_not_finite_fails_the_trial_and_is_forgotten_by_the_pru
 
 def test_a_search_goes_on_with_its_pruner_only(ledger):
     run(SPACE, trials=2, ledger=ledger, **PRUNED)
-    with pytest.raises(LedgerError, match=r"pruner is moasha \(got none\)"):
+    with pytest.raises(LedgerError, match=r"pruner is front-probability \(got none\)"):
         run(SPACE, trials=2, ledger=ledger, **{**PRUNED, "pruner": "none"})
 
 
 def test_an_unknown_pruner_writes_nothing(tmp_path, capsys):
-    with pytest.raises(UnknownName, match="pruner must be one of none, moasha; got 'median'"):
+    with pytest.raises(UnknownName, match="pruner must be one of none, front-probability; got 'median'"):
         run(
             SPACE,
             trials=2,
@@ -269,15 +273,16 @@ def test_an_unknown_pruner_writes_nothing(tmp_path, capsys):
             evaluate=scored(),
             pruner="median",
         )
-    assert cli.run(["run", "digits", "--pruner", "mosha", "--db", f"sqlite:///{tmp_path}/x.db"]) == 2
+    assert cli.run(["run", "digits", "--pruner", "front-probabilty", "--db", f"sqlite:///{tmp_path}/x.db"]) == 2
     said = capsys.readouterr().err
-    assert said == "hybrid-search: pruner must be one of none, moasha; got 'mosha'. Did you mean 'moasha'?\n"
+    assert said.startswith("hybrid-search: pruner must be one of none, front-probability; got 'front-probabilty'. ")
+    assert said.endswith("Did you mean 'front-probability'?\n")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_line_says_what_was_stopped_and_what_it_may_have_cost(ledger, capsys, generous):
     search = run(SPACE, trials=28, ledger=ledger, **PRUNED)
-    count, saved = search.progress().counts["stopped"], search.progress().saved_epochs
+    count, saved = search.progress().counts["stopped"], search.progress().saved_epochs_epochs
     assert f"{count} pruned" in _state(search)
     assert f"{saved} epochs saved" in _state(search)
     _closing(search, Format.json, None, stopped=False, tell=say)
@@ -285,4 +290,4 @@ def test_the_command_line_says_what_was_stopped_and_what_it_may_have_cost(ledger
     assert f"{count} pruned" in said
     assert f"pruning stopped {count} of 28 trials and saved {saved} of 168 epochs" in said
     assert "rank correlation with the full budget, by epoch: 1: 1.00" in said
-    assert "that would have been stopped and went on, 0 reached the front: 0 % (95 % interval 0 to" in said
+    assert "share of wrong stops: 0 of" in said

@@ -12,16 +12,29 @@ from hybrid_search.errors import SettingsError, UnknownName
 from hybrid_search.gaussian_process import Inputs
 from hybrid_search.objectives import objectives
 from hybrid_search.pareto import pareto_front
-from hybrid_search.pruners import PRUNERS, Aims, Moasha, Seen, Waiting, audited, make_pruner
+from hybrid_search.pruners import (
+    PRUNERS,
+    Aims,
+    DeferredDesigns,
+    FrontProbabilityPruner,
+    TrialView,
+    audit_of,
+    make_pruner,
+)
 from hybrid_search.pruners.audit import spearman, wilson
-from hybrid_search.pruners.encoding import columns
+from hybrid_search.pruners.encoding import encode_choices
 from hybrid_search.pruners.forecast import Warp, forecast
-from hybrid_search.pruners.front_probability import HELD, better_ranked
-from hybrid_search.pruners.queue import HELD as HELD_WAITING
-from hybrid_search.pruners.surrogate import DRAWS, Worths
+from hybrid_search.pruners.front_probability import MAX_TRIALS
+from hybrid_search.pruners.queue import MAX_DEFERRED
+from hybrid_search.pruners.ranking import count_better_ranked
+from hybrid_search.pruners.surrogate import N_SAMPLES, DesignSurrogate
 
 TWO = Aims.of(objectives(("accuracy", "flops")))
 EPOCHS = 6
+
+
+def pruner_of(aims=TWO, **settings):
+    return FrontProbabilityPruner(aims, **settings)
 
 
 def curve(final, epochs=EPOCHS, noise=0.0, dice=None):
@@ -37,13 +50,13 @@ def curve(final, epochs=EPOCHS, noise=0.0, dice=None):
 def whole(number, accuracy, flops, **more):
     """A complete trial."""
     values = curve(accuracy, **more)
-    return Seen(f"{number:04d}", (float(flops),), {i: (v,) for i, v in enumerate(values, 1)}, (values[-1],))
+    return TrialView(f"{number:04d}", (float(flops),), {i: (v,) for i, v in enumerate(values, 1)}, (values[-1],))
 
 
 def begun(number, accuracy, flops, rung, **more):
     """A trial that has reached `rung` on its way to `accuracy`."""
     found = whole(number, accuracy, flops, **more)
-    return replace(found, reached={r: v for r, v in found.reached.items() if r <= rung}, final=None)
+    return replace(found, curve={r: v for r, v in found.curve.items() if r <= rung}, final=None)
 
 
 def many(count=12, spread=0.0, seed=0):
@@ -58,18 +71,21 @@ def many(count=12, spread=0.0, seed=0):
 
 
 def test_nothing_is_stopped_before_enough_trials_are_complete():
-    hopeless, judge = begun(99, 0.3, 2e5, 4), Moasha(TWO, audit=0.0).judge
+    hopeless, judge = begun(99, 0.3, 2e5, 4), pruner_of(audit_share=0.0).judge
     assert [judge(hopeless, 4, many(count)) for count in (0, 5, 8)] == ["keep", "keep", "stop"]
 
 
 def test_a_dear_network_that_does_worse_than_cheap_ones_is_stopped():
-    assert Moasha(TWO, audit=0.0).judge(begun(99, 0.70, 9e5, 2), 2, many()) == "stop"
+    assert pruner_of(audit_share=0.0).judge(begun(99, 0.70, 9e5, 2), 2, many()) == "stop"
 
 
 def test_a_cheap_network_is_judged_among_the_cheap():
     poor = begun(99, 0.745, 9_000, 2)  # less accurate than all, and cheaper than all
     dear = begun(99, 0.745, 900_000, 2)
-    assert [Moasha(TWO, audit=0.0).judge(trial, 2, many()) for trial in (poor, dear)] == ["keep", "stop"]
+    assert [pruner_of(audit_share=0.0).judge(trial, 2, many()) for trial in (poor, dear)] == [
+        "keep",
+        "stop",
+    ]
 
 
 @pytest.mark.parametrize("rung", [1, 2, 3, 4])
@@ -78,48 +94,48 @@ def test_what_is_on_the_front_of_its_rung_is_never_stopped(rung):
     for _ in range(60):
         others = many(20, spread=0.1, seed=dice.random())
         trial = begun(99, 0.6 + 0.35 * dice.random(), 10 ** dice.uniform(3.5, 7.0), rung, noise=0.3, dice=dice)
-        mine = (trial.reached[rung][0], trial.known[0])
-        beaten = any(o.reached[rung][0] >= mine[0] and o.known[0] <= mine[1] for o in others)
-        verdict = Moasha(TWO, audit=0.0, reduction=1000.0).judge(trial, rung, others)
+        mine = (trial.curve[rung][0], trial.known[0])
+        beaten = any(o.curve[rung][0] >= mine[0] and o.known[0] <= mine[1] for o in others)
+        verdict = pruner_of(audit_share=0.0, reduction_factor=1000.0).judge(trial, rung, others)
         assert beaten or verdict == "keep"
 
 
 def test_the_best_shares_of_a_rung_go_on_for_their_rank_alone():
     others = many(20)
     second = begun(99, others[10].final[0] - 0.02, others[10].known[0] * 1.01, 4)  # dominated by one front
-    sure = {"audit": 0.0, "confidence": 0.51}
-    assert Moasha(TWO, reduction=1.01, **sure).judge(second, 4, others) == "keep"
-    assert Moasha(TWO, reduction=1000.0, **sure).judge(second, 4, others) == "stop"
+    sure = {"audit_share": 0.0, "confidence": 0.51}
+    assert pruner_of(reduction_factor=1.01, **sure).judge(second, 4, others) == "keep"
+    assert pruner_of(reduction_factor=1000.0, **sure).judge(second, 4, others) == "stop"
 
 
 def test_a_curve_that_foretells_little_stops_nobody_whose_end_may_be_good():
     dice = random.Random(1)
     steady = many(30, spread=0.08)
     wild = [
-        replace(
-            trial, reached={r: (v[0] if r == EPOCHS else dice.uniform(0.3, 0.7),) for r, v in trial.reached.items()}
-        )
+        replace(trial, curve={r: (v[0] if r == EPOCHS else dice.uniform(0.3, 0.7),) for r, v in trial.curve.items()})
         for trial in steady
     ]
     trial = begun(99, 0.75, 2e5, 1)
-    verdicts = [Moasha(TWO, audit=0.0, reduction=1000.0).judge(trial, 1, others) for others in (steady, wild)]
+    verdicts = [
+        pruner_of(audit_share=0.0, reduction_factor=1000.0).judge(trial, 1, others) for others in (steady, wild)
+    ]
     assert verdicts == ["stop", "keep"]
 
 
 def test_other_numbers_that_foretell_the_end_make_a_forecast_narrow():
     dice = random.Random(2)
     plain = [
-        replace(
-            trial, reached={r: (v[0] if r == EPOCHS else dice.uniform(0.3, 0.7),) for r, v in trial.reached.items()}
-        )
+        replace(trial, curve={r: (v[0] if r == EPOCHS else dice.uniform(0.3, 0.7),) for r, v in trial.curve.items()})
         for trial in many(30, spread=0.08)
     ]
-    told = [replace(trial, signs={1: (1.0 - trial.final[0], 1.0)}) for trial in plain]
+    told = [replace(trial, indicators={1: (1.0 - trial.final[0], 1.0)}) for trial in plain]
     trial = begun(99, 0.76, 2e5, 1)
-    pruner = Moasha(TWO, audit=0.0, reduction=1000.0)
+    pruner = pruner_of(audit_share=0.0, reduction_factor=1000.0)
     assert pruner.judge(trial, 1, plain) == "keep"
-    assert pruner.judge(replace(trial, signs={1: (0.24, 1.0)}), 1, told) == "stop"
-    assert pruner.expected(replace(trial, signs={1: (0.24, 1.0)}), 1, told)[0] == pytest.approx(0.76, abs=0.01)
+    assert pruner.judge(replace(trial, indicators={1: (0.24, 1.0)}), 1, told) == "stop"
+    assert pruner.expected_values(replace(trial, indicators={1: (0.24, 1.0)}), 1, told)[0] == pytest.approx(
+        0.76, abs=0.01
+    )
     assert pruner.judge(trial, 1, told) == "keep"  # a sign that not every trial shows is no sign
 
 
@@ -132,8 +148,8 @@ def test_a_forecast_learns_the_curve_and_says_how_far_it_may_be_off():
         at = dice.normal(size=2)
         truth = 1.0 + 0.5 * at[0] - 0.2 * at[1] + 0.1 * dice.normal()
         found = forecast(x, y, at)
-        inside += np.quantile(found.drawn(1000), 0.05) <= truth
-        widths.append(found.doubt)
+        inside += np.quantile(found.sample(1000), 0.05) <= truth
+        widths.append(found.scale)
     assert 180 <= inside <= 199
     assert 0.1 < np.median(widths) < 0.2
 
@@ -141,7 +157,7 @@ def test_a_forecast_learns_the_curve_and_says_how_far_it_may_be_off():
 def test_a_forecast_from_few_is_wide():
     x, y = np.array([[0.0], [1.0], [2.0]]), np.array([0.0, 1.0, 2.0])
     few, more = forecast(x, y, np.array([1.5])), forecast(np.tile(x, (8, 1)), np.tile(y, 8), np.array([1.5]))
-    assert few.doubt > 3 * more.doubt > 0
+    assert few.scale > 3 * more.scale > 0
 
 
 def answered(count, seed=2):
@@ -154,66 +170,66 @@ def test_a_design_is_worth_what_its_answers_say_of_the_others():
     inputs, true = answered(41)
     finals = true[:-1] + 0.1 * np.random.default_rng(3).normal(size=40)
     done = inputs.take(np.arange(40))
-    found = Worths(done, finals)
-    assert found.expected(inputs)[-1] == pytest.approx(true[-1], abs=0.1)
-    assert np.std(found.expected(done) - true[:-1]) < 0.6 * np.std(finals - true[:-1])  # the luck is taken off
-    moved = Worths(done, finals + np.where(np.arange(40) == 7, 0.5, 0.0))
-    assert abs(moved.unseen[7] - found.unseen[7]) < 0.1  # but for the shared level and lengths
-    assert moved.expected(done)[7] > found.expected(done)[7] + 0.02
+    found = DesignSurrogate(done, finals)
+    assert found.mean(inputs)[-1] == pytest.approx(true[-1], abs=0.1)
+    assert np.std(found.mean(done) - true[:-1]) < 0.6 * np.std(finals - true[:-1])  # the luck is taken off
+    moved = DesignSurrogate(done, finals + np.where(np.arange(40) == 7, 0.5, 0.0))
+    assert abs(moved.leave_one_out[7] - found.leave_one_out[7]) < 0.1  # but for the shared level and lengths
+    assert moved.mean(done)[7] > found.mean(done)[7] + 0.02
 
 
 def test_worths_are_drawn_together_as_the_model_believes_and_an_end_moves_those_like_it():
     inputs, true = answered(30)
-    found = Worths(inputs, true + 0.1 * np.random.default_rng(4).normal(size=30))
+    found = DesignSurrogate(inputs, true + 0.1 * np.random.default_rng(4).normal(size=30))
     asked = Inputs(np.array([[1.0, 0.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]), np.arange(3))
-    free = found.drawn(asked)
-    assert free.shape == (DRAWS, 3)
-    assert np.array_equal(free, found.drawn(asked))
-    assert free.mean(axis=0) == pytest.approx(found.expected(asked), abs=0.03)
-    good, poor = (found.drawn(asked, np.full(DRAWS, end)).mean(axis=0) for end in (-1.0, 0.5))
+    free = found.sample(asked)
+    assert free.shape == (N_SAMPLES, 3)
+    assert np.array_equal(free, found.sample(asked))
+    assert free.mean(axis=0) == pytest.approx(found.mean(asked), abs=0.03)
+    good, poor = (found.sample(asked, np.full(N_SAMPLES, end)).mean(axis=0) for end in (-1.0, 0.5))
     assert good[2] < free[:, 2].mean() < poor[2]  # the last one's own
     assert poor[2] - good[2] < 0.75  # half of an end is luck
 
 
 def test_designs_that_all_ended_alike_are_worth_that():
     inputs = Inputs(np.eye(6), np.arange(6))
-    found = Worths(inputs.take(np.arange(5)), np.full(5, 0.7))
-    assert found.expected(inputs) == pytest.approx(np.full(6, 0.7))
-    assert found.unseen == pytest.approx(np.full(5, 0.7))
+    found = DesignSurrogate(inputs.take(np.arange(5)), np.full(5, 0.7))
+    assert found.mean(inputs) == pytest.approx(np.full(6, 0.7))
+    assert found.leave_one_out == pytest.approx(np.full(5, 0.7))
 
 
 def test_answers_are_columns_by_rank_and_by_word():
     three = [{"width": 16, "kind": "conv"}, {"width": 4, "kind": "attention", "extent": 3}, {"width": 8, "kind": "x"}]
-    found = columns([*three, {"kind": "x", "width": 4, "extent": 5}])
+    found = encode_choices([*three, {"kind": "x", "width": 4, "extent": 5}])
     half = 0.5**0.5
     assert found.groups.tolist() == [0, 1, 1, 1, 2]  # extent, three kinds, width: in the order of their names
     assert found.rows[0] == pytest.approx([0.5, 0.0, half, 0.0, 1.0])
     assert found.rows[1] == pytest.approx([0.0, half, 0.0, 0.0, 0.0])
     assert found.rows[2] == pytest.approx([0.5, 0.0, 0.0, half, 0.5])
-    assert columns([{"one": 1}, {"one": 1}]).rows.shape == (2, 0)
+    assert encode_choices([{"one": 1}, {"one": 1}]).rows.shape == (2, 0)
 
 
 def waiting(number, flops, wide):
     """A design that has not begun."""
-    return Seen(f"{number:04d}", (float(flops),), {}, answers={"wide": wide})
+    return TrialView(f"{number:04d}", (float(flops),), {}, choices={"wide": wide})
 
 
 def wide_or_not(count=20, gap=0.08):
     """Complete trials on a line in the cost, and as many below it by `gap`; their answer says which."""
     good = many(count)
     poor = [whole(100 + i, trial.final[0] - gap, trial.known[0]) for i, trial in enumerate(good)]
-    return [replace(t, answers={"wide": wide}) for group, wide in ((good, "yes"), (poor, "no")) for t in group]
+    return [replace(t, choices={"wide": wide}) for group, wide in ((good, "yes"), (poor, "no")) for t in group]
 
 
 def test_before_its_first_epoch_a_design_has_the_chance_that_its_answers_give_it():
-    pruner, others = Moasha(TWO), wide_or_not()
-    good, poor = pruner.chances([waiting(900, 2e5, "yes"), waiting(901, 2e5, "no")], others)
+    pruner, others = pruner_of(), wide_or_not()
+    good, poor = pruner.front_probabilities([waiting(900, 2e5, "yes"), waiting(901, 2e5, "no")], others)
     assert good > 0.3
     assert poor < 0.02
-    assert pruner.chances([waiting(901, 2e5, "no")], others)[0] == pytest.approx(poor, abs=0.02)
-    assert pruner.chances([waiting(902, 5e3, "no")], others) == [1.0]  # cheaper than all
-    assert pruner.chances([waiting(901, 2e5, "no")], others[:5]) == [1.0]  # too little is complete
-    assert pruner.chances([], others) == []
+    assert pruner.front_probabilities([waiting(901, 2e5, "no")], others)[0] == pytest.approx(poor, abs=0.02)
+    assert pruner.front_probabilities([waiting(902, 5e3, "no")], others) == [1.0]  # cheaper than all
+    assert pruner.front_probabilities([waiting(901, 2e5, "no")], others[:5]) == [1.0]  # too little is complete
+    assert pruner.front_probabilities([], others) == []
 
 
 def test_two_unknown_objectives_are_drawn_apart():
@@ -222,29 +238,32 @@ def test_two_unknown_objectives_are_drawn_apart():
     one = Aims(("maximize",), (), (1.0,))
     singles = [replace(t, known=()) for t in wide_or_not()]
     design = replace(waiting(900, 0, "yes"), known=())
-    together, alone = (Moasha(aims).chances([design], done)[0] for aims, done in ((both, pairs), (one, singles)))
+    together, alone = (
+        FrontProbabilityPruner(aims).front_probabilities([design], done)[0]
+        for aims, done in ((both, pairs), (one, singles))
+    )
     assert together > alone + 0.1  # good in either is enough, and the two differ
 
 
 def test_where_no_answer_tells_designs_apart_none_waits():
-    assert Moasha(TWO).chances([Seen("9", (9e5,), {})], many(20)) == [1.0]
+    assert pruner_of().front_probabilities([TrialView("9", (9e5,), {})], many(20)) == [1.0]
 
 
 def test_the_newest_begins_if_there_is_hope_for_it_else_the_best_that_waits():
-    pruner, others = Moasha(TWO), wide_or_not()
+    pruner, others = pruner_of(), wide_or_not()
     good, poor, worse = waiting(900, 2e5, "yes"), waiting(901, 2e5, "no"), waiting(902, 1.9e5, "no")
 
-    def picked(*designs, by=pruner, of=others, must=False):
-        waits = Waiting()
+    def picked(*designs, by=pruner, of=others, required=False):
+        waits = DeferredDesigns()
         for design in designs:
             waits.add(design.digest, design)
-        found = waits.pick(by, of, must=must)
+        found = waits.next_design(by, of, required=required)
         assert (found in waits.designs, len(waits.designs)) == (False, len(designs) - (found is not None))
         return found
 
     assert picked(poor, good) == picked(good, poor) == good.digest
     assert picked(poor, worse) is None
-    assert picked(poor, worse, must=True) in (poor.digest, worse.digest)
+    assert picked(poor, worse, required=True) in (poor.digest, worse.digest)
     assert picked(poor, worse, of=others[:4]) == worse.digest
     assert picked(good, poor, by=PRUNERS["none"](TWO, 0)) == poor.digest
 
@@ -252,8 +271,8 @@ def test_the_newest_begins_if_there_is_hope_for_it_else_the_best_that_waits():
 def test_of_two_without_a_chance_the_nearer_to_the_front_is_the_likelier():
     good = many(20)
     worst = [whole(200 + i, t.final[0] - 0.25, t.known[0]) for i, t in enumerate(good)]
-    others = [*wide_or_not(gap=0.12), *(replace(t, answers={"wide": "never"}) for t in worst)]
-    near, far = Moasha(TWO).chances([waiting(900, 2e5, "no"), waiting(901, 2e5, "never")], others)
+    others = [*wide_or_not(gap=0.12), *(replace(t, choices={"wide": "never"}) for t in worst)]
+    near, far = pruner_of().front_probabilities([waiting(900, 2e5, "no"), waiting(901, 2e5, "never")], others)
     assert 1e-5 > near > far
     assert near == pytest.approx(far, abs=1e-6)
 
@@ -261,34 +280,34 @@ def test_of_two_without_a_chance_the_nearer_to_the_front_is_the_likelier():
 class Telling:
     """A pruner whose chances are the numbers that designs are called by, and that has hope for none."""
 
-    hope = 1.0
+    min_probability = 1.0
 
-    def chances(self, waiting, others):
+    def front_probabilities(self, waiting, others):
         return [int(design.digest) / 1e4 for design in waiting]
 
 
 def test_of_too_many_that_wait_the_least_likely_are_forgotten():
-    waits = Waiting()
+    waits = DeferredDesigns()
     for number in [*range(0, 400, 2), 1]:
         waits.add(number, waiting(number, 1e5, "yes"))
-    assert waits.pick(Telling(), []) is None
-    assert sorted(waits.designs) == list(range(400 - 2 * HELD_WAITING, 400, 2))
+    assert waits.next_design(Telling(), []) is None
+    assert sorted(waits.designs) == list(range(400 - 2 * MAX_DEFERRED, 400, 2))
     waits.add(2, waiting(2, 1e5, "yes"))
-    assert waits.pick(Telling(), [], must=True) == 398
-    assert len(waits.designs) == HELD_WAITING - 1
+    assert waits.next_design(Telling(), [], required=True) == 398
+    assert len(waits.designs) == MAX_DEFERRED - 1
 
 
 def test_ends_that_differ_by_rounding_are_all_alike():
     for count in (7, 8):
-        others = [replace(whole(i, 0.1, 1e5 + i), answers={"wide": "yes" if i % 2 else "no"}) for i in range(count)]
-        chance = Moasha(TWO).chances([waiting(99, 1e6, "yes")], others)[0]
+        others = [replace(whole(i, 0.1, 1e5 + i), choices={"wide": "yes" if i % 2 else "no"}) for i in range(count)]
+        chance = pruner_of().front_probabilities([waiting(99, 1e6, "yes")], others)[0]
         assert chance == pytest.approx(0.45, abs=0.25)
 
 
 def designed(trial, wide, dice):
     """A trial whose curve foretells nothing, with an answer."""
-    reached = {r: (v[0] if r == EPOCHS else dice.uniform(0.3, 0.7),) for r, v in trial.reached.items()}
-    return replace(trial, reached=reached, answers={"wide": wide})
+    reached = {r: (v[0] if r == EPOCHS else dice.uniform(0.3, 0.7),) for r, v in trial.curve.items()}
+    return replace(trial, curve=reached, choices={"wide": wide})
 
 
 def test_answers_that_foretell_a_poor_end_stop_a_trial_that_its_curve_would_not():
@@ -296,30 +315,30 @@ def test_answers_that_foretell_a_poor_end_stop_a_trial_that_its_curve_would_not(
     good = many(20)
     poor = [whole(100 + i, trial.final[0] - 0.08, trial.known[0]) for i, trial in enumerate(good)]
     others = [designed(t, wide, dice) for group, wide in ((good, "yes"), (poor, "no")) for t in group]
-    told = [replace(begun(999, 0.8, 2e5, 1), answers={"wide": wide}) for wide in ("yes", "no")]
-    pruner = Moasha(TWO, audit=0.0, reduction=1000.0)
+    told = [replace(begun(999, 0.8, 2e5, 1), choices={"wide": wide}) for wide in ("yes", "no")]
+    pruner = pruner_of(audit_share=0.0, reduction_factor=1000.0)
     assert [pruner.judge(trial, 1, others) for trial in told] == ["keep", "stop"]
-    unsaid = [replace(other, answers={}) for other in others]
-    assert [pruner.judge(replace(trial, answers={}), 1, unsaid) for trial in told] == ["keep", "keep"]
+    unsaid = [replace(other, choices={}) for other in others]
+    assert [pruner.judge(replace(trial, choices={}), 1, unsaid) for trial in told] == ["keep", "keep"]
 
 
 def test_a_lucky_complete_trial_does_not_end_one_that_is_as_good():
     dice = random.Random(4)
     flat = [whole(i, 0.8 + 0.02 * dice.gauss(0.0, 1.0), 1e5 * 1.02**i) for i in range(30)]
     lucky = whole(30, 0.86, 1e5 * 1.02**15.5)
-    others = [replace(t, answers={"wide": i % 2}) for i, t in enumerate([*flat, lucky])]
-    trial = replace(begun(99, 0.82, 2e5, 4), answers={"wide": 0.0})
-    plain = [replace(t, answers={}) for t in others]
-    pruner = Moasha(TWO, audit=0.0, reduction=1000.0)
-    assert pruner.judge(replace(trial, answers={}), 4, plain) == "stop"
+    others = [replace(t, choices={"wide": i % 2}) for i, t in enumerate([*flat, lucky])]
+    trial = replace(begun(99, 0.82, 2e5, 4), choices={"wide": 0.0})
+    plain = [replace(t, choices={}) for t in others]
+    pruner = pruner_of(audit_share=0.0, reduction_factor=1000.0)
+    assert pruner.judge(replace(trial, choices={}), 4, plain) == "stop"
     assert pruner.judge(trial, 4, others) == "keep"
 
 
 def test_of_many_complete_trials_the_front_and_some_others_are_learned_from():
-    done = many(HELD + 80, spread=0.3)
-    found = Moasha(TWO)._held(done)
+    done = many(MAX_TRIALS + 80, spread=0.3)
+    found = pruner_of()._training_set(done)
     front = pareto_front([[trial.final[0], trial.known[0]] for trial in done], TWO.directions)
-    assert len(found) == HELD
+    assert len(found) == MAX_TRIALS
     assert {done[i].digest for i in front} <= {trial.digest for trial in found}
 
 
@@ -341,24 +360,24 @@ def test_the_same_history_in_any_order_gives_the_same_answers():
     mixed = random.Random(3).sample(others, len(others))
     for accuracy in (0.7, 0.8, 0.85):
         trial = begun(99, accuracy, 3e5, 2)
-        pruner = Moasha(TWO, seed=5)
+        pruner = pruner_of(seed=5)
         assert pruner.judge(trial, 2, others) == pruner.judge(trial, 2, mixed)
-        assert pruner.expected(trial, 2, others) == pruner.expected(trial, 2, mixed)
+        assert pruner.expected_values(trial, 2, others) == pruner.expected_values(trial, 2, mixed)
 
 
 def test_the_audit_spares_its_share_by_digest_and_seed_and_lets_them_end():
     others = many()
     hopeless = [begun(100 + i, 0.5, 9e5, 1) for i in range(200)]
-    verdicts = [Moasha(TWO, seed=1, audit=0.2).judge(trial, 1, others) for trial in hopeless]
+    verdicts = [pruner_of(seed=1, audit_share=0.2).judge(trial, 1, others) for trial in hopeless]
     assert set(verdicts) == {"stop", "spare"}
     assert 25 < verdicts.count("spare") < 55
-    assert verdicts == [Moasha(TWO, seed=1, audit=0.2).judge(trial, 1, others) for trial in hopeless]
-    assert verdicts != [Moasha(TWO, seed=2, audit=0.2).judge(trial, 1, others) for trial in hopeless]
-    assert Moasha(TWO, audit=0.0).judge(replace(begun(99, 0.5, 9e5, 2), spared=1), 2, others) == "keep"
+    assert verdicts == [pruner_of(seed=1, audit_share=0.2).judge(trial, 1, others) for trial in hopeless]
+    assert verdicts != [pruner_of(seed=2, audit_share=0.2).judge(trial, 1, others) for trial in hopeless]
+    assert pruner_of(audit_share=0.0).judge(replace(begun(99, 0.5, 9e5, 2), spared=1), 2, others) == "keep"
 
 
 def test_trials_are_judged_at_rungs_short_of_the_budget_that_complete_ones_show():
-    pruner = Moasha(TWO, audit=0.0)
+    pruner = pruner_of(audit_share=0.0)
     assert [pruner.rungs(full) for full in (1, 2, 3, 6, 30)] == [
         [],
         [1],
@@ -375,10 +394,14 @@ def test_an_objective_to_be_minimised_is_the_mirror_of_one_to_be_maximised():
     error = Aims(("minimize", "minimize"), (1,), (0.0, None))
 
     def mirrored(trial):
-        reached = {rung: (1.0 - value[0],) for rung, value in trial.reached.items()}
-        return replace(trial, reached=reached, final=None if trial.final is None else (1.0 - trial.final[0],))
+        reached = {rung: (1.0 - value[0],) for rung, value in trial.curve.items()}
+        return replace(trial, curve=reached, final=None if trial.final is None else (1.0 - trial.final[0],))
 
-    others, pruner, mirror = many(20, spread=0.1), Moasha(TWO, audit=0.0), Moasha(error, audit=0.0)
+    others, pruner, mirror = (
+        many(20, spread=0.1),
+        pruner_of(audit_share=0.0),
+        pruner_of(error, audit_share=0.0),
+    )
     for accuracy in (0.6, 0.7, 0.8, 0.9):
         for cost in (2e4, 1e5, 1e6):
             trial = begun(99, accuracy, cost, 2)
@@ -390,16 +413,16 @@ def test_with_no_known_cost_all_is_foretold():
 
     def timed(trial):
         slow = trial.known[0] / 1e5
-        reached = {rung: (value[0], slow) for rung, value in trial.reached.items()}
-        return replace(trial, known=(), reached=reached, final=(trial.final[0], slow))
+        reached = {rung: (value[0], slow) for rung, value in trial.curve.items()}
+        return replace(trial, known=(), curve=reached, final=(trial.final[0], slow))
 
     others = [timed(trial) for trial in many(20)]
 
     def trial(accuracy, delay):
         found = begun(99, accuracy, 0.0, 2)
-        return replace(found, known=(), reached={r: (v[0], delay) for r, v in found.reached.items()})
+        return replace(found, known=(), curve={r: (v[0], delay) for r, v in found.curve.items()})
 
-    judge = Moasha(aims, audit=0.0).judge
+    judge = pruner_of(aims, audit_share=0.0).judge
     assert [judge(trial(*at), 2, others) for at in ((0.6, 5.0), (0.9, 5.0), (0.6, 0.01))] == ["stop", "keep", "keep"]
 
 
@@ -407,16 +430,16 @@ def test_with_one_objective_the_worse_half_goes():
     aims = Aims(("maximize",), (), (1.0,))
     others = [replace(trial, known=()) for trial in many(20)]
     poor, good = (replace(begun(99, accuracy, 0.0, 3), known=()) for accuracy in (0.7, 0.99))
-    assert Moasha(aims, audit=0.0).judge(poor, 3, others) == "stop"
-    assert Moasha(aims, audit=0.0).judge(good, 3, others) == "keep"
+    assert pruner_of(aims, audit_share=0.0).judge(poor, 3, others) == "stop"
+    assert pruner_of(aims, audit_share=0.0).judge(good, 3, others) == "keep"
 
 
 def test_with_three_objectives_a_small_network_goes_on_where_a_large_one_is_stopped():
     aims = Aims.of(objectives(("accuracy", "flops", "params")))
     others = [replace(trial, known=(trial.known[0], 1000.0 + 7919 * i % 8000)) for i, trial in enumerate(many(20))]
     large, small = (replace(begun(99, 0.5, 9e5, 2), known=(9e5, params)) for params in (9000.0, 10.0))
-    assert Moasha(aims, audit=0.0).judge(large, 2, others) == "stop"
-    assert Moasha(aims, audit=0.0).judge(small, 2, others) == "keep"
+    assert pruner_of(aims, audit_share=0.0).judge(large, 2, others) == "stop"
+    assert pruner_of(aims, audit_share=0.0).judge(small, 2, others) == "keep"
 
 
 def test_an_objective_measured_at_the_end_alone_is_foretold_from_the_cost():
@@ -424,24 +447,24 @@ def test_an_objective_measured_at_the_end_alone_is_foretold_from_the_cost():
 
     def timed(trial):
         slow = trial.known[0] / 1e5
-        reached = {r: (v[0], slow if r == EPOCHS else math.nan) for r, v in trial.reached.items()}
-        return replace(trial, reached=reached, final=None if trial.final is None else (trial.final[0], slow))
+        reached = {r: (v[0], slow if r == EPOCHS else math.nan) for r, v in trial.curve.items()}
+        return replace(trial, curve=reached, final=None if trial.final is None else (trial.final[0], slow))
 
-    others, pruner = [timed(trial) for trial in many(20)], Moasha(aims, audit=0.0)
+    others, pruner = [timed(trial) for trial in many(20)], pruner_of(aims, audit_share=0.0)
     hopeless, good = timed(begun(99, 0.6, 5e5, 3)), timed(begun(99, 0.95, 5e5, 3))
     assert [pruner.judge(trial, 3, others) for trial in (hopeless, good)] == ["stop", "keep"]
-    assert pruner.expected(good, 3, others)[1] == pytest.approx(5.0, rel=0.2)
+    assert pruner.expected_values(good, 3, others)[1] == pytest.approx(5.0, rel=0.2)
 
 
 def test_what_all_ended_alike_stops_nobody_on_the_front():
     same = [whole(i, 0.8, 1e5) for i in range(10)]
-    assert Moasha(TWO, audit=0.0).judge(begun(99, 0.8, 1e5, 2), 2, same) == "keep"
-    assert Moasha(TWO, audit=0.0).judge(begun(99, 0.7, 2e5, 2), 2, same) == "stop"
+    assert pruner_of(audit_share=0.0).judge(begun(99, 0.8, 1e5, 2), 2, same) == "keep"
+    assert pruner_of(audit_share=0.0).judge(begun(99, 0.7, 2e5, 2), 2, same) == "stop"
 
 
 def test_ranks_count_those_on_better_fronts():
     rows = [[0, 4], [4, 0], [1, 5], [5, 1], [2, 2], [2, 2], [6, 6]]
-    assert [better_ranked(np.array([*rows[:i], *rows[i + 1 :], rows[i]], dtype=float)) for i in range(7)] == [
+    assert [count_better_ranked(np.array([*rows[:i], *rows[i + 1 :], rows[i]], dtype=float)) for i in range(7)] == [
         0,
         0,
         4,
@@ -451,8 +474,8 @@ def test_ranks_count_those_on_better_fronts():
         6,
     ]
     three = np.array([[0, 0, 9], [1, 1, 1], [2, 2, 2], [3, 3, 3]], dtype=float)
-    assert better_ranked(three) == 3
-    assert better_ranked(three, enough=1.0) == 2
+    assert count_better_ranked(three) == 3
+    assert count_better_ranked(three, enough=1.0) == 2
 
 
 def test_the_audit_counts_epochs_and_what_the_spared_came_to():
@@ -460,8 +483,8 @@ def test_the_audit_counts_epochs_and_what_the_spared_came_to():
     best = replace(whole(50, 0.99, 1e3), spared=1)
     poor = replace(whole(51, 0.5, 9e6), spared=2)
     stopped = [replace(begun(60 + rung, 0.4, 9e6, rung), stopped=True) for rung in (1, 4)]
-    found = audited([*done, best, poor, *stopped], TWO)
-    assert (found.complete, found.stopped, found.spared, found.reached) == (12, 2, 2, 1)
+    found = audit_of([*done, best, poor, *stopped], TWO)
+    assert (found.complete, found.stopped, found.spared, found.spared_on_front) == (12, 2, 2, 1)
     assert (found.spent, found.saved) == (12 * 6 + 5, 5 + 2)
     assert found.missed == pytest.approx((0.0945, 0.5, 0.9055), abs=1e-3)
     assert set(found.correlations) == {1, 2, 3, 4, 5}
@@ -469,20 +492,20 @@ def test_the_audit_counts_epochs_and_what_the_spared_came_to():
     said = found.lines()
     assert said[0] == "pruning stopped 2 of 14 trials and saved 7 of 84 epochs (8 %)"
     assert said[2].startswith(
-        "of 2 that would have been stopped and went on, 1 reached the front: 50 % (95 % interval 9"
+        "share of wrong stops: 1 of 2 trials whose stop was skipped reached the front, 50 % (95 % interval 9"
     )
 
 
 def test_an_audit_of_little_says_so():
-    assert len(audited(many(3), TWO).lines()) == 2
-    found = audited([*many(3), replace(begun(9, 0.5, 1e6, 1), stopped=True)], TWO)
+    assert len(audit_of(many(3), TWO).lines()) == 2
+    found = audit_of([*many(3), replace(begun(9, 0.5, 1e6, 1), stopped=True)], TWO)
     assert set(found.correlations.values()) == {None}
     assert found.missed is None
     assert found.lines()[1:] == [
-        "rank correlation: too little to say (3 complete trials)",
-        "no trial that would have been stopped was let go on, so how often a stop was wrong is unknown",
+        "rank correlation: not enough data (3 completed trials)",
+        "share of wrong stops: unknown, because no stop was skipped for the audit",
     ]
-    assert audited([], TWO).lines()[0] == "pruning stopped 0 of 0 trials and saved 0 of 0 epochs (0 %)"
+    assert audit_of([], TWO).lines()[0] == "pruning stopped 0 of 0 trials and saved 0 of 0 epochs (0 %)"
 
 
 def test_a_rank_correlation_is_spearmans():
@@ -501,28 +524,31 @@ def test_a_wilson_interval_is_honest_at_the_ends():
     ("wrong", "message"),
     [
         ({"ratio": 1.0}, "ratio must be between 1 and inf; got 1.0"),
-        ({"reduction": 0.5}, "reduction must be between 1 and inf; got 0.5"),
+        ({"reduction_factor": 0.5}, "reduction_factor must be between 1 and inf; got 0.5"),
         ({"confidence": 1.0}, "confidence must be between 0.5 and 1; got 1.0"),
-        ({"audit": 1.5}, "audit must be a share from 0 to 1; got 1.5"),
-        ({"hope": -0.1}, "hope must be a share from 0 to 1; got -0.1"),
-        ({"first": 3}, "first must be a whole number from 4 up; got 3"),
+        ({"audit_share": 1.5}, "audit_share must be a share from 0 to 1; got 1.5"),
+        ({"min_probability": -0.1}, "min_probability must be a share from 0 to 1; got -0.1"),
+        ({"n_startup_trials": 3}, "n_startup_trials must be a whole number from 4 up; got 3"),
     ],
 )
 def test_a_setting_out_of_range_is_refused(wrong, message):
     with pytest.raises(SettingsError, match=message):
-        Moasha(TWO, **wrong)
+        pruner_of(**wrong)
 
 
 def test_aims_that_do_not_fit_together_are_refused():
-    with pytest.raises(SettingsError, match=r"aims must be .*; got 2 directions, known \[2\], 0 bests"):
+    with pytest.raises(SettingsError, match=r"aims must be .*; got 2 directions, known \[2\], 0 best values"):
         Aims(("maximize", "minimize"), (2,))
     with pytest.raises(SettingsError, match="direction must be one of maximize, minimize; got 'up'"):
         Aims(("up",))
 
 
 def test_an_unknown_pruner_is_refused_by_name():
-    with pytest.raises(UnknownName, match=r"pruner must be one of none, moasha; got 'mosha'\. Did you mean 'moasha'"):
-        make_pruner("mosha", objectives(("accuracy", "flops")))
+    with pytest.raises(
+        UnknownName,
+        match=r"one of none, front-probability; got 'front-probabilty'\. Did you mean 'front-probability'",
+    ):
+        make_pruner("front-probabilty", objectives(("accuracy", "flops")))
 
 
 def test_the_room_needs_no_optuna(tmp_path):

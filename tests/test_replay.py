@@ -383,15 +383,20 @@ def curved(count=40):
 def test_a_sign_is_neither_question_nor_feature():
     table = table_of(curved())
     assert table.parameters == ("size", "kind")
-    assert [(sign.name, sign.rungs) for sign in table.signs] == [("train_loss", (1, 2, 3))]
+    assert [(sign.name, sign.rungs) for sign in table.indicators] == [("train_loss", (1, 2, 3))]
     write_table(table, Path("again.csv"))
-    assert np.allclose(read_table(Path("again.csv"), BOTH).signs[0].values, table.signs[0].values)
+    assert np.allclose(read_table(Path("again.csv"), BOTH).indicators[0].values, table.indicators[0].values)
 
 
 def test_a_pruner_spares_epochs_and_no_front_member_where_curves_foretell_the_end():
     table = table_of(curved())
-    curves = replay(partial(landscape_of, table), ["random"], [0, 1], Rules(40), pruners=["none", "moasha"])
-    assert [(curve.pruner, curve.seed) for curve in curves] == [("none", 0), ("none", 1), ("moasha", 0), ("moasha", 1)]
+    curves = replay(partial(landscape_of, table), ["random"], [0, 1], Rules(40), pruners=["none", "front-probability"])
+    assert [(curve.pruner, curve.seed) for curve in curves] == [
+        ("none", 0),
+        ("none", 1),
+        ("front-probability", 0),
+        ("front-probability", 1),
+    ]
     assert curves[0].epochs == tuple(range(3, 121, 3))
     for curve in curves[2:]:
         assert curve.stopped > 0 == curve.lost
@@ -408,9 +413,9 @@ def test_a_design_that_waited_begins_itself_and_not_the_next_in_the_queue(monkey
     class Slow:
         """Every design waits until the next one comes."""
 
-        hope = 0.5
+        min_probability = 0.5
 
-        def chances(self, waiting, others):
+        def front_probabilities(self, waiting, others):
             picked.extend(each.digest for each in waiting[:-1])
             return [1.0] * (len(waiting) - 1) + [0.0]
 
@@ -418,21 +423,21 @@ def test_a_design_that_waited_begins_itself_and_not_the_next_in_the_queue(monkey
             begun.extend([trial.digest] if rung == 1 else [])
             return "keep"
 
-    monkeypatch.setitem(PRUNERS, "moasha", lambda aims, seed: Slow())
+    monkeypatch.setitem(PRUNERS._loaded, "front-probability", lambda aims, seed: Slow())
     landscape = landscape_of(table_of(curved()))
-    curve = run_once(landscape, whole(landscape), "random", 0, Rules(12, first=8), "moasha")
+    curve = run_once(landscape, whole(landscape), "random", 0, Rules(12, first=8), "front-probability")
     assert begun == picked
     assert len(begun) == len(set(begun)) == len(curve.shares) == 12
 
 
 def test_pruners_are_compared_on_the_command_line(capsys):
     path = written(curved())
-    words = ("--samplers", "random", "--pruners", "none,moasha", "--seeds", "2", "--evaluations", "40")
+    words = ("--samplers", "random", "--pruners", "none,front-probability", "--seeds", "2", "--evaluations", "40")
     assert call("replay", path, *words, "--out", "figure.html") == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert [line[:2] for line in lines[-2:]] == [["random", "none"], ["random", "moasha"]]
+    assert [line[:2] for line in lines[-2:]] == [["random", "none"], ["random", "front-probability"]]
     assert lines[-3] == ["sampler", "pruner", "to", "98", "%", "front", "in", "epochs", "stopped", "of", "the", "front"]
-    assert "random, moasha" in Path("figure.html").read_text(encoding="utf-8")
+    assert "random, front-probability" in Path("figure.html").read_text(encoding="utf-8")
 
 
 # -- noise --
@@ -549,8 +554,8 @@ def test_a_search_is_replayed_on_the_command_line(capsys, tmp_path):
         (("--objectives", "accurracy"), "Did you mean 'accuracy'?"),
         (("--objectives", "speed:up"), "got 'speed:up'"),
         (("--known", "params"), "known must name objectives, here accuracy, flops; got 'params'"),
-        (("--pruners", "moashi"), "pruner must be one of none, moasha"),
-        (("--pruners", "moasha"), "table has only the ends"),
+        (("--pruners", "moashi"), "pruner must be one of none, front-probability"),
+        (("--pruners", "front-probability"), "table has only the ends"),
         (("--pruners", ","), "one or more different pruners; got none"),
         (("--jobs", "0"), "jobs must be a whole number from 1 up"),
         (("--out", "figure.png"), "--out must be an HTML file"),

@@ -358,6 +358,6 @@ def test_two_workers_that_see_other_data_do_not_fill_one_search(ledger):
     found = search(ledger, trials=4)
     first, second = found.ask(), found.ask()
     found.report(first, Report(1, {"accuracy": 0.5}, {"fingerprint": "aaaa"}))
-    with pytest.raises(LedgerError, match=f"had fingerprint aaaa, trial {second.number} saw bbbb on its worker. Restore"):
+    with pytest.raises(LedgerError, match=f"fingerprint aaaa, trial {second.number} saw bbbb on its worker. Restore"):
         found.report(second, Report(1, {"accuracy": 0.5}, {"fingerprint": "bbbb"}))
     found.report(first, Report(2, {"accuracy": 0.5}))  # an evaluation of the user's own need not say

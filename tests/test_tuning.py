@@ -51,7 +51,7 @@ def test_what_a_recipe_leaves_out_is_not_tuned():
         SearchSpec.create(SPACE, trials=1, settings=Settings(learning_rate=0.0, weight_decay=0.0), tune_recipe=True)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", SAMPLERS.names())
 def test_every_sampler_tunes_and_trains_no_network_twice(ledger, sampler):
     trials, search = play(ledger, 9 if sampler == "gp" else 40, sampler=sampler)  # gp takes its time
     assert len({trial.digest for trial in trials}) == len(trials) == (9 if sampler == "gp" else SPACE.size())

@@ -14,7 +14,7 @@ from hybrid_search.charts.front import has_all
 from hybrid_search.charts.theme import Theme, empty_layout, figure_axis, figure_layout
 from hybrid_search.ledger import Ledger, Point
 from hybrid_search.objectives import Objective, scaled
-from hybrid_search.pareto import as_costs, hypervolume, reference_point
+from hybrid_search.pareto import hypervolume, reference_point, to_minimize
 from hybrid_search.records import SearchRecord
 from hybrid_search.spaces.budget import known_worst
 
@@ -80,12 +80,12 @@ def hypervolume_numbers(
         return HypervolumeNumbers(kinds, (), (), (), True)
     directions = [kind.direction for kind in kinds]
     reference = reference_point(rows, kinds, known)
-    steps = improvements(as_costs(rows, directions))
+    steps = improvements(to_minimize(rows, directions))
     exact = len(kinds) < 3 or len(steps) <= MANY
     if exact:
         values = [hypervolume([rows[i] for i in steps[: n + 1]], reference, directions) for n in range(len(steps))]
     else:
-        values = _estimate(as_costs(rows, directions)[steps], as_costs(reference, directions)[0])
+        values = _estimate(to_minimize(rows, directions)[steps], to_minimize(reference, directions)[0])
     trials = [step + 1 for step in steps]
     if trials[-1] < len(rows):
         trials, values = [*trials, len(rows)], [*values, values[-1]]

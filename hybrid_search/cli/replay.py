@@ -35,7 +35,7 @@ def replay(
         str, typer.Option(help="Which samplers, separated by commas; an unknown one is answered with all names.")
     ] = "known-cost,tpe,nsga2,random",
     pruners: Annotated[
-        str, typer.Option(help="Which pruners, separated by commas: none, moasha. They need every rung.")
+        str, typer.Option(help="Which pruners, separated by commas: none, front-probability. They need every rung.")
     ] = "none",
     seeds: Annotated[int, typer.Option(help="Runs of each sampler, with seeds 0, 1, ...")] = 10,
     evaluations: Annotated[

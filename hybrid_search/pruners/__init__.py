@@ -1,59 +1,105 @@
-"""The table of pruners: who says, before the first epoch and after each, whether a trial is worth its next ones."""
+"""The table of pruners. A pruner decides, before the first epoch and after each rung, whether training continues.
+
+Other packages add pruners through the entry-point group `hybrid_search.pruners`; an entry is a factory
+`(aims, seed) -> Pruner`.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hybrid_search.errors import one_of
+from hybrid_search.errors import SettingsError
 from hybrid_search.objectives import Objective
-from hybrid_search.pruners.audit import Audit, audited
-from hybrid_search.pruners.front_probability import Moasha
-from hybrid_search.pruners.queue import Waiting
-from hybrid_search.pruners.state import SIGNS, Watch
-from hybrid_search.pruners.types import Aims, Pruner, Seen, Verdict
+from hybrid_search.plugins import Table
+from hybrid_search.pruners.audit import Audit, audit_of
+from hybrid_search.pruners.front_probability import FrontProbabilityPruner
+from hybrid_search.pruners.queue import DeferredDesigns
+from hybrid_search.pruners.state import INDICATORS, PrunerState
+from hybrid_search.pruners.types import Aims, Pruner, TrialView, Verdict
 
 __all__ = [
     "DEFAULT",
+    "INDICATORS",
     "PRUNERS",
-    "SIGNS",
     "Aims",
     "Audit",
-    "Moasha",
-    "Seen",
-    "Waiting",
-    "Watch",
-    "audited",
+    "DeferredDesigns",
+    "FrontProbabilityPruner",
+    "NoPruner",
+    "Pruner",
+    "PrunerFactory",
+    "PrunerState",
+    "TrialView",
+    "Verdict",
+    "audit_of",
+    "current_name",
     "make_pruner",
 ]
 
 DEFAULT = "none"
+FORMER_NAMES = {"moasha": "front-probability"}  # names in ledgers of earlier versions
+PrunerFactory = Callable[[Aims, int], Pruner]
 
 
 @dataclass(frozen=True)
-class Never:
-    """The pruner that lets every trial begin and end."""
+class NoPruner:
+    """The pruner that trains every design to the end."""
 
-    hope: float = 0.0
+    min_probability: float = 0.0
 
-    def chances(self, waiting: Sequence[Seen], others: Sequence[Seen]) -> list[float]:
-        """As good as on the front."""
-        return [1.0] * len(waiting)
+    def front_probabilities(self, designs: Sequence[TrialView], others: Sequence[TrialView]) -> list[float]:
+        """Return 1 for every design."""
+        return [1.0] * len(designs)
 
-    def judge(self, trial: Seen, rung: int, others: Sequence[Seen]) -> Verdict:
-        """Keep."""
+    def judge(self, trial: TrialView, rung: int, others: Sequence[TrialView]) -> Verdict:
+        """Return "keep"."""
         return "keep"
 
-    def expected(self, trial: Seen, rung: int, others: Sequence[Seen]) -> tuple[float, ...]:
-        """What it has reached."""
-        return trial.reached[rung]
+    def expected_values(self, trial: TrialView, rung: int, others: Sequence[TrialView]) -> tuple[float, ...]:
+        """Return the values at the rung."""
+        return trial.curve[rung]
 
 
-PRUNERS: dict[str, Callable[[Aims, int], Pruner]] = {
-    "none": lambda aims, seed: Never(),
-    "moasha": lambda aims, seed: Moasha(aims, seed),
-}
+def _no_pruner(aims: Aims, seed: int) -> Pruner:
+    return NoPruner()
 
 
-def make_pruner(name: str, objectives: Sequence[Objective], seed: int = 0) -> Pruner:
-    """The pruner of this name for these objectives; UnknownName lists those there are."""
-    one_of("pruner", name, PRUNERS)
-    return PRUNERS[name](Aims.of(objectives), seed)
+def _front_probability(aims: Aims, seed: int) -> Pruner:
+    return FrontProbabilityPruner(aims, seed)
+
+
+def _check(name: str, factory: object) -> PrunerFactory:
+    if not callable(factory):
+        raise SettingsError(f"a pruner must be a function (aims, seed) -> Pruner; got {type(factory).__name__}.")
+    return factory
+
+
+PRUNERS: Table[PrunerFactory] = Table(
+    "pruner",
+    "hybrid_search.pruners",
+    {"none": _no_pruner, "front-probability": _front_probability},
+    check=_check,
+)
+
+
+def current_name(name: str) -> str:
+    """Return the name of a pruner in this version, given the name in this or an earlier version."""
+    return FORMER_NAMES.get(name, name)
+
+
+def make_pruner(pruner: str | PrunerFactory, objectives: Sequence[Objective], seed: int = 0) -> Pruner:
+    """Return a pruner for these objectives.
+
+    Args:
+        pruner: a name of the table (a former name is accepted), or a factory `(aims, seed) -> Pruner`.
+        objectives: the objectives of the search.
+        seed: seed of the pruner's random choices.
+
+    Raises:
+        UnknownName: no pruner has this name.
+        PluginError: the plugin of this name cannot be used.
+
+    Example:
+        >>> pruner = make_pruner("front-probability", objectives(("accuracy", "flops")), seed=0)
+    """
+    factory = PRUNERS[current_name(pruner)] if isinstance(pruner, str) else pruner
+    return factory(Aims.of(objectives), seed)

@@ -1,4 +1,4 @@
-"""What pruning saved and what it may have cost: numbers from the trials of a search, and how they are said."""
+"""What pruning saved and an estimate of what it missed, computed from the trials of a search."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,94 +8,101 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hybrid_search.pareto import pareto_front
-from hybrid_search.pruners.types import Aims, Seen, complete, full_budget
+from hybrid_search.pruners.types import Aims, TrialView, completed, full_budget
 
-FEW = 4  # trials below which a rank correlation says nothing
+MIN_TRIALS = 4  # with fewer trials a rank correlation means nothing
 
 
 @dataclass(frozen=True)
 class Audit:
-    """Pruning, looked at afterwards.
+    """The audit of a pruner.
 
-    `correlations`: for each epoch short of the full budget the Spearman rank correlation of the first unknown objective
-    with its final value, over complete trials, the spared among them; None where fewer than four or all equal.
-    `missed`: of the spared, the share that reached the front, and its 95 % Wilson interval.
+    Args:
+        complete: number of completed trials.
+        stopped: number of stopped trials.
+        spent: epochs trained.
+        saved: epochs that stopped trials did not train.
+        correlations: epoch before the full budget -> Spearman rank correlation of the first unknown objective with its
+            final value over completed trials; None with fewer than four trials or constant values.
+        spared: completed trials that would have been stopped, but were spared for the audit.
+        spared_on_front: how many of them reached the front.
+        missed: (low, share, high) of the spared trials that reached the front, with the 95 % Wilson interval.
+        deferred: designs that are deferred.
+        deferred_on_front: how many of them are expected on the front.
     """
 
     complete: int
     stopped: int
-    spent: int  # epochs
+    spent: int
     saved: int
     correlations: Mapping[int, float | None] = field(default_factory=dict)
-    spared: int = 0  # and complete
-    reached: int = 0  # of those, how many are on the front
-    missed: tuple[float, float, float] | None = None  # low, share, high
-    passed: int = 0  # designs that wait for their first epoch
-    hoped: float = 0.0  # how many of those are expected on the front
+    spared: int = 0
+    spared_on_front: int = 0
+    missed: tuple[float, float, float] | None = None
+    deferred: int = 0
+    deferred_on_front: float = 0.0
 
     def lines(self) -> list[str]:
-        """Two to five plain lines."""
+        """Return the audit as two to five lines of text."""
         share = self.saved / max(self.saved + self.spent, 1)
-        found = [
+        lines = [
             f"pruning stopped {self.stopped} of {self.stopped + self.complete} trials and saved {self.saved} of "
             f"{self.saved + self.spent} epochs ({100 * share:.0f} %)"
         ]
-        told = [f"{rung}: {value:.2f}" for rung, value in self.correlations.items() if value is not None]
-        if told:
-            found.append(f"rank correlation with the full budget, by epoch: {', '.join(told)}")
+        known = [f"{rung}: {value:.2f}" for rung, value in self.correlations.items() if value is not None]
+        if known:
+            lines.append(f"rank correlation with the full budget, by epoch: {', '.join(known)}")
         else:
-            found.append(f"rank correlation: too little to say ({self.complete} complete trials)")
+            lines.append(f"rank correlation: not enough data ({self.complete} completed trials)")
         if self.missed is None and self.stopped:
-            found.append(
-                "no trial that would have been stopped was let go on, so how often a stop was wrong is unknown"
-            )
+            lines.append("share of wrong stops: unknown, because no stop was skipped for the audit")
         elif self.missed is not None:
             low, share, high = self.missed
-            found.append(
-                f"of {self.spared} that would have been stopped and went on, {self.reached} reached the front: "
-                f"{100 * share:.0f} % (95 % interval {100 * low:.0f} to {100 * high:.0f} %)"
+            lines.append(
+                f"share of wrong stops: {self.spared_on_front} of {self.spared} trials whose stop was skipped reached "
+                f"the front, {100 * share:.0f} % (95 % interval {100 * low:.0f} to {100 * high:.0f} %)"
             )
-        if self.passed:
-            found.append(
-                f"passed over {self.passed} designs before their first epoch, of which {self.hoped:.1f} would be "
+        if self.deferred:
+            lines.append(
+                f"deferred {self.deferred} designs before their first epoch; {self.deferred_on_front:.1f} of them are "
                 "expected on the front"
             )
-        return found
+        return lines
 
 
-def saved_epochs(trials: Sequence[Seen]) -> int:
-    """The epochs that stopped trials were not given."""
+def saved_epochs(trials: Sequence[TrialView]) -> int:
+    """Return the number of epochs that stopped trials did not train."""
     full = full_budget(trials)
-    return sum(max(full - trial.last, 0) for trial in trials if trial.stopped)
+    return sum(max(full - trial.last_epoch, 0) for trial in trials if trial.stopped)
 
 
-def audited(trials: Sequence[Seen], aims: Aims) -> Audit:
-    """The audit of a search's trials, running ones among them."""
-    done, full = complete(trials), full_budget(trials)
+def audit_of(trials: Sequence[TrialView], aims: Aims) -> Audit:
+    """Return the audit of a search's trials; running ones may be among them."""
+    done, full = completed(trials), full_budget(trials)
     spared = [trial for trial in done if trial.spared is not None]
     rows = [aims.row(trial.known, trial.final or ()) for trial in done]
     front = {done[i].digest for i in pareto_front(rows, aims.directions)} if rows else set()
-    reached = sum(trial.digest in front for trial in spared)
+    on_front = sum(trial.digest in front for trial in spared)
     return Audit(
         complete=len(done),
         stopped=sum(trial.stopped for trial in trials),
-        spent=sum(trial.last for trial in trials),
+        spent=sum(trial.last_epoch for trial in trials),
         saved=saved_epochs(trials),
         correlations={rung: _correlation(done, rung) for rung in range(1, full)} if aims.unknown else {},
         spared=len(spared),
-        reached=reached,
-        missed=wilson(reached, len(spared)) if spared else None,
+        spared_on_front=on_front,
+        missed=wilson(on_front, len(spared)) if spared else None,
     )
 
 
-def _correlation(done: Sequence[Seen], rung: int) -> float | None:
-    pairs = [(t.reached[rung][0], t.final[0]) for t in done if rung in t.reached and t.final is not None]
+def _correlation(done: Sequence[TrialView], rung: int) -> float | None:
+    pairs = [(t.curve[rung][0], t.final[0]) for t in done if rung in t.curve and t.final is not None]
     pairs = [pair for pair in pairs if all(map(math.isfinite, pair))]
-    return spearman(*zip(*pairs, strict=True)) if len(pairs) >= FEW else None
+    return spearman(*zip(*pairs, strict=True)) if len(pairs) >= MIN_TRIALS else None
 
 
 def spearman(first: ArrayLike, second: ArrayLike) -> float | None:
-    """The rank correlation of two rows of numbers, equal ones sharing their mean rank; None where one is constant."""
+    """Return Spearman's rank correlation (ties share their mean rank); None if one of the sequences is constant."""
     from scipy.stats import spearmanr
 
     if np.ptp(np.asarray(first)) == 0 or np.ptp(np.asarray(second)) == 0:
@@ -104,7 +111,7 @@ def spearman(first: ArrayLike, second: ArrayLike) -> float | None:
 
 
 def wilson(hits: int, count: int, confidence: float = 0.95) -> tuple[float, float, float]:
-    """(low, share, high) of a share seen `hits` times in `count`: the Wilson score interval."""
+    """Return (low, share, high): the observed share `hits` / `count` with its Wilson score interval."""
     from scipy.stats import binomtest
 
     interval = binomtest(hits, count).proportion_ci(confidence, method="wilson")

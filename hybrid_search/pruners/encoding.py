@@ -1,4 +1,4 @@
-"""Answers as rows of numbers: numbers by their order, words one-hot, a question that was not asked in the middle."""
+"""Choices as rows of numbers: numbers by rank, words one-hot, an inactive parameter in the middle."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,26 +9,30 @@ import numpy as np
 from hybrid_search.gaussian_process import Inputs
 
 
-def columns(answers: Sequence[Mapping[str, Any]]) -> Inputs:
-    """A row a design, a group a question: designs that differ in one answer are at most 1 apart in it.
+def encode_choices(designs: Sequence[Mapping[str, Any]]) -> Inputs:
+    """Return a row for each design and a group of columns for each parameter.
 
-    A choice is what some design has. A function of the set of designs, whatever their order.
+    Two designs that differ in one parameter are at most 1 apart. The choices of a parameter are those that occur among
+    the designs. The rows depend on the set of designs, not on their order.
+
+    Args:
+        designs: for each design, parameter name -> choice. A missing parameter is inactive.
     """
-    found: list[list[float]] = []
+    columns: list[list[float]] = []
     groups: list[int] = []
-    for name in sorted({name for each in answers for name in each}):
-        given = [each.get(name) for each in answers]
-        values = {value for value in given if value is not None}
+    for name in sorted({name for design in designs for name in design}):
+        chosen = [design.get(name) for design in designs]
+        values = {value for value in chosen if value is not None}
         if len(values) < 2:
             continue
         group = groups[-1] + 1 if groups else 0
         if all(map(_is_number, values)):
-            place = {value: rank / (len(values) - 1) for rank, value in enumerate(sorted(values))}
-            found.append([place.get(value, 0.5) for value in given])
+            rank = {value: i / (len(values) - 1) for i, value in enumerate(sorted(values))}
+            columns.append([rank.get(value, 0.5) for value in chosen])
         else:
-            found += [[0.5**0.5 * (value == word) for value in given] for word in sorted(values, key=str)]
-        groups += [group] * (len(found) - len(groups))
-    rows = np.array(found, dtype=np.float64).reshape(-1, len(answers)).T
+            columns += [[0.5**0.5 * (value == word) for value in chosen] for word in sorted(values, key=str)]
+        groups += [group] * (len(columns) - len(groups))
+    rows = np.array(columns, dtype=np.float64).reshape(-1, len(designs)).T
     return Inputs(rows, np.array(groups, dtype=np.intp))
 
 

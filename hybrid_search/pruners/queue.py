@@ -1,36 +1,41 @@
-"""The designs that wait for their first epoch, and which of them is to begin."""
+"""Designs that were proposed but deferred, and the choice of the one to train next."""
 
 from collections.abc import Hashable, Sequence
 
-from hybrid_search.pruners.types import Pruner, Seen
+from hybrid_search.pruners.types import Pruner, TrialView
 
-HELD = 100  # of more designs that wait the least likely are forgotten
+MAX_DEFERRED = 100  # if more designs are deferred, those with the lowest probability are dropped
 
 
-class Waiting:
-    """Designs by key, the newest last."""
+class DeferredDesigns:
+    """Proposed designs that have not started, by key; the newest is the last."""
 
     def __init__(self) -> None:
-        self.designs: dict[Hashable, Seen] = {}
+        self.designs: dict[Hashable, TrialView] = {}
 
-    def add(self, key: Hashable, design: Seen) -> None:
-        """A design that is proposed, or proposed again."""
+    def add(self, key: Hashable, design: TrialView) -> None:
+        """Add a design. One that was added before becomes the newest."""
         self.designs.pop(key, None)
         self.designs[key] = design
 
-    def pick(self, pruner: Pruner, others: Sequence[Seen], *, must: bool = False) -> Hashable | None:
-        """The design that is to begin, by its key; it waits no longer. `others` are all trials so far.
+    def next_design(self, pruner: Pruner, others: Sequence[TrialView], *, required: bool = False) -> Hashable | None:
+        """Remove the design to train next and return its key; return None if every design stays deferred.
 
-        The newest, if there is hope for it; else the one of the greatest chance, if there is hope for that, or one is
-        needed (`must`); else None.
+        The newest design is chosen if its probability of reaching the front is at least `pruner.min_probability`.
+        Otherwise the most probable design is chosen, provided that it reaches this bound or that one is required.
+
+        Args:
+            pruner: gives the probabilities.
+            others: all trials so far.
+            required: choose the most probable design even if it is below the bound.
         """
         keys = list(self.designs)
-        chances = dict(zip(keys, pruner.chances(list(self.designs.values()), others), strict=True))
-        ranked = sorted(keys, key=lambda key: (-chances[key], self.designs[key].digest))
-        for key in ranked[HELD:]:
+        probabilities = dict(zip(keys, pruner.front_probabilities(list(self.designs.values()), others), strict=True))
+        ranked = sorted(keys, key=lambda key: (-probabilities[key], self.designs[key].digest))
+        for key in ranked[MAX_DEFERRED:]:
             del self.designs[key]
-        best = keys[-1] if chances[keys[-1]] >= pruner.hope else ranked[0]
-        if not must and chances[best] < pruner.hope:
+        best = keys[-1] if probabilities[keys[-1]] >= pruner.min_probability else ranked[0]
+        if not required and probabilities[best] < pruner.min_probability:
             return None
         self.designs.pop(best, None)
         return best

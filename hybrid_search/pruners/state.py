@@ -1,4 +1,4 @@
-"""What a search has shown its pruner so far."""
+"""The trials of a search in the form that its pruner reads."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,89 +6,105 @@ from dataclasses import replace
 from typing import Any
 
 from hybrid_search.objectives import Objective
-from hybrid_search.pruners.audit import Audit, audited, saved_epochs
-from hybrid_search.pruners.queue import Waiting
-from hybrid_search.pruners.types import Aims, Pruner, Seen, Verdict
+from hybrid_search.pruners.audit import Audit, audit_of, saved_epochs
+from hybrid_search.pruners.queue import DeferredDesigns
+from hybrid_search.pruners.types import Aims, Pruner, TrialView, Verdict
 
-SIGNS = ("train_loss",)  # numbers of a rung that foretell the end: this one is less noisy than an accuracy
+INDICATORS = (
+    "train_loss",
+)  # measurements of a rung that help to predict the end; this one has less noise than accuracy
 
 
-class Watch:
-    """The trials of a search by number, as its pruner sees them; without those that failed."""
+class PrunerState:
+    """The pruner of a search together with every trial and every deferred design it has to know.
+
+    Failed trials are left out.
+
+    Args:
+        pruner: the pruner.
+        objectives: the objectives of the search.
+    """
 
     def __init__(self, pruner: Pruner, objectives: Sequence[Objective]) -> None:
         self.aims = Aims.of(objectives)
         self.unknown = [objectives[i].name for i in self.aims.unknown]
-        self.seen: dict[int, Seen] = {}
-        self.waiting = Waiting()  # by digest
+        self.trials: dict[int, TrialView] = {}  # by number
+        self.deferred = DeferredDesigns()  # by digest
         self._known = [objectives[i].name for i in self.aims.known]
         self._pruner = pruner
 
-    def wait(self, digest: str, prices: Mapping[str, float], answers: Mapping[str, Any]) -> None:
-        """A design that has not begun."""
-        self.waiting.add(digest, self._start(digest, prices, answers))
+    def add_design(self, digest: str, costs: Mapping[str, float], choices: Mapping[str, Any]) -> None:
+        """Add a proposed design that has not started.
 
-    def pick(self, *, must: bool = False) -> Seen | None:
-        """Which of the designs that wait is to begin; it waits no longer."""
-        before = dict(self.waiting.designs)
-        key = self.waiting.pick(self._pruner, list(self.seen.values()), must=must)
+        Args:
+            digest: identity of the architecture.
+            costs: name -> exact value known before training (FLOPs, parameters).
+            choices: parameter name -> choice.
+        """
+        self.deferred.add(digest, self._view(digest, costs, choices))
+
+    def next_design(self, *, required: bool = False) -> TrialView | None:
+        """Remove the deferred design to train next and return it; None if every one stays deferred."""
+        before = dict(self.deferred.designs)
+        key = self.deferred.next_design(self._pruner, list(self.trials.values()), required=required)
         return None if key is None else before[key]
 
-    def begin(self, number: int, digest: str, prices: Mapping[str, float], answers: Mapping[str, Any]) -> None:
-        """A trial and what is known of it before training; of one that has begun, nothing new."""
-        self.seen.setdefault(number, self._start(digest, prices, answers))
+    def start(self, number: int, digest: str, costs: Mapping[str, float], choices: Mapping[str, Any]) -> None:
+        """Add a trial that starts. A trial that was added before stays as it is."""
+        self.trials.setdefault(number, self._view(digest, costs, choices))
 
-    def _start(self, digest: str, prices: Mapping[str, float], answers: Mapping[str, Any]) -> Seen:
-        more = tuple(float(prices[name]) for name in sorted(prices) if name not in self._known)
-        return Seen(digest, _values(prices, self._known), {}, features=more, answers=dict(answers))
+    def _view(self, digest: str, costs: Mapping[str, float], choices: Mapping[str, Any]) -> TrialView:
+        features = tuple(float(costs[name]) for name in sorted(costs) if name not in self._known)
+        return TrialView(digest, _values(costs, self._known), {}, features=features, choices=dict(choices))
 
-    def show(self, number: int, rung: int, measurements: Mapping[str, float]) -> None:
-        """One rung of a trial that has begun. One that was started again is forgotten from there on."""
-        before = self.seen[number]
-        reached = {epoch: row for epoch, row in before.reached.items() if epoch < rung}
-        signs = {epoch: row for epoch, row in before.signs.items() if epoch < rung}
+    def add_rung(self, number: int, rung: int, measurements: Mapping[str, float]) -> None:
+        """Add the measurements of one epoch of a trial. Later epochs, of an earlier attempt, are removed."""
+        before = self.trials[number]
+        curve = {epoch: row for epoch, row in before.curve.items() if epoch < rung}
+        indicators = {epoch: row for epoch, row in before.indicators.items() if epoch < rung}
         spared = before.spared if before.spared is not None and before.spared < rung else None
-        reached[rung], signs[rung] = _values(measurements, self.unknown), _values(measurements, SIGNS)
-        self.seen[number] = replace(before, reached=reached, signs=signs, spared=spared)
+        curve[rung], indicators[rung] = _values(measurements, self.unknown), _values(measurements, INDICATORS)
+        self.trials[number] = replace(before, curve=curve, indicators=indicators, spared=spared)
 
     def restore(self, number: int, curve: Mapping[int, Mapping[str, float]], spared: int | None) -> None:
-        """What a trial showed before: its numbers after each epoch, and where it was spared."""
+        """Add what an earlier driver recorded of a trial: its measurements by epoch, and the rung of a spared stop."""
         for rung, measurements in curve.items():
-            self.show(number, rung, measurements)
-        self.seen[number] = replace(self.seen[number], spared=spared)
+            self.add_rung(number, rung, measurements)
+        self.trials[number] = replace(self.trials[number], spared=spared)
 
     def judge(self, number: int, rung: int) -> Verdict:
-        """What the pruner says of a trial that has shown this rung. A spared one is so from now on."""
-        verdict = self._pruner.judge(self.seen[number], rung, self._others(number))
+        """Return the pruner's verdict on a trial at this rung. A spared trial is marked as spared."""
+        verdict = self._pruner.judge(self.trials[number], rung, self._others(number))
         if verdict == "spare":
-            self.seen[number] = replace(self.seen[number], spared=rung)
+            self.trials[number] = replace(self.trials[number], spared=rung)
         return verdict
 
-    def expected(self, number: int, rung: int) -> dict[str, float]:
-        """The unknown objectives that a trial may be expected to end with, by name."""
-        values = self._pruner.expected(self.seen[number], rung, self._others(number))
+    def expected_values(self, number: int, rung: int) -> dict[str, float]:
+        """Return the expected final value of each unknown objective of a trial, by name."""
+        values = self._pruner.expected_values(self.trials[number], rung, self._others(number))
         return dict(zip(self.unknown, values, strict=True))
 
-    def end(self, number: int, state: str, numbers: Mapping[str, float]) -> None:
-        """How a trial ended: complete with its final numbers, stopped, or failed."""
+    def finish(self, number: int, state: str, measurements: Mapping[str, float]) -> None:
+        """Set how a trial ended: "complete" with its final measurements, "stopped", or "failed" (it is removed)."""
         if state == "failed":
-            self.seen.pop(number, None)
-        elif number in self.seen:
-            final = _values(numbers, self.unknown) if state == "complete" else None
-            self.seen[number] = replace(self.seen[number], final=final, stopped=state == "stopped")
+            self.trials.pop(number, None)
+        elif number in self.trials:
+            final = _values(measurements, self.unknown) if state == "complete" else None
+            self.trials[number] = replace(self.trials[number], final=final, stopped=state == "stopped")
 
     def audit(self) -> Audit:
-        """What pruning saved, and what it may have cost."""
-        trials = list(self.seen.values())
-        chances = self._pruner.chances(list(self.waiting.designs.values()), trials)
-        return replace(audited(trials, self.aims), passed=len(chances), hoped=math.fsum(chances))
+        """Return what pruning saved, and an estimate of what it missed."""
+        trials = list(self.trials.values())
+        probabilities = self._pruner.front_probabilities(list(self.deferred.designs.values()), trials)
+        audit = audit_of(trials, self.aims)
+        return replace(audit, deferred=len(probabilities), deferred_on_front=math.fsum(probabilities))
 
-    def saved(self) -> int:
-        """The epochs that stopped trials were not given."""
-        return saved_epochs(list(self.seen.values()))
+    def saved_epochs(self) -> int:
+        """Return the number of epochs that stopped trials did not train."""
+        return saved_epochs(list(self.trials.values()))
 
-    def _others(self, number: int) -> list[Seen]:
-        return [seen for other, seen in self.seen.items() if other != number]
+    def _others(self, number: int) -> list[TrialView]:
+        return [trial for other, trial in self.trials.items() if other != number]
 
 
 def _values(numbers: Mapping[str, float], names: Sequence[str]) -> tuple[float, ...]:

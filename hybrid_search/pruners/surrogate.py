@@ -1,50 +1,62 @@
-"""What designs are worth by their answers and costs: the samplers' Gaussian process, over the ends of complete trials.
+"""A Gaussian process over the final values of completed trials: how good a design is, without the noise of training.
 
-A design's worth is its end without the luck of one training, which is the process's noise.
+The noise of one training (its seed) is the noise of the process; a design's quality is the value without this noise.
 """
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from hybrid_search.gaussian_process import Array, Inputs, Process, distances, fit
+from hybrid_search.gaussian_process import Array, GaussianProcess, Inputs, fit, squared_distances
 
-DRAWS = 1000
-ALIKE = 1e-9  # of the largest end: a spread below it is rounding
+N_SAMPLES = 1000
+ROUNDING = 1e-9  # as a share of the largest value: a smaller standard deviation is rounding error
 
 
-class Worths:
-    """What complete trials, and others like them, are worth: `inputs` and `ends` of the complete ones."""
+class DesignSurrogate:
+    """The model of one objective.
 
-    def __init__(self, inputs: Inputs, ends: Array) -> None:
-        self._level, spread = float(ends.mean()), float(ends.std())
-        self._unit = spread if spread > ALIKE * float(np.abs(ends).max()) else 1.0
-        targets, even = (ends - self._level) / self._unit, np.ones(len(ends))
-        with threadpool_limits(1, "blas"):  # small ones: more threads only wait for each other
-            shape = fit(inputs, distances(inputs), targets, even)
-            self._process = Process(inputs, targets, even, shape)
-            self.unseen = self._out(self._process.left_out(targets))  # of each complete trial, its own end not told
-        self._luck = float(np.sqrt(self._process.variance * shape.noise))
+    Args:
+        inputs: rows of the completed trials.
+        finals: (trials,) their final values.
 
-    def expected(self, inputs: Inputs) -> Array:
-        """What is expected of the designs of these rows."""
-        return self._out(self._process.mean(inputs))
+    Attributes:
+        leave_one_out: (trials,) the posterior mean of each completed trial, computed without its own final value.
+    """
 
-    def drawn(self, inputs: Inputs, last: Array | None = None, *, stream: int = 0) -> Array:
-        """What these designs may be worth, all together, drawn (DRAWS, rows); the same for the same rows and stream.
+    def __init__(self, inputs: Inputs, finals: Array) -> None:
+        self._mean, deviation = float(finals.mean()), float(finals.std())
+        self._unit = deviation if deviation > ROUNDING * float(np.abs(finals).max()) else 1.0
+        targets, noise_scale = (finals - self._mean) / self._unit, np.ones(len(finals))
+        with threadpool_limits(1, "blas"):  # the matrices are small: more threads only wait for each other
+            parameters = fit(inputs, squared_distances(inputs), targets, noise_scale)
+            self._process = GaussianProcess(inputs, targets, noise_scale, parameters)
+            self.leave_one_out = self._unscaled(self._process.loo_mean(targets))
+        self._noise = float(np.sqrt(self._process.variance * parameters.noise))  # standard deviation
 
-        `last`: ends that the last row may have, drawn (DRAWS,): each draw is what the designs are worth if the last one
-        ends so.
+    def mean(self, inputs: Inputs) -> Array:
+        """Return the posterior mean of the quality of these designs, (rows,)."""
+        return self._unscaled(self._process.mean(inputs))
+
+    def sample(self, inputs: Inputs, last: Array | None = None, *, stream: int = 0) -> Array:
+        """Return joint samples of the quality of these designs, (N_SAMPLES, rows).
+
+        The same rows and stream give the same samples.
+
+        Args:
+            inputs: the rows.
+            last: (N_SAMPLES,) samples of the final value of the last row. Each joint sample is conditioned on one.
+            stream: number of the random stream.
         """
-        dice = np.random.default_rng((0, stream))
+        rng = np.random.default_rng((0, stream))
         with threadpool_limits(1, "blas"):
-            mean, spread = self._process.together(inputs)
-            root = np.linalg.cholesky(spread + 1e-8 * self._process.variance * np.eye(len(mean)))
-            found = mean + dice.standard_normal((DRAWS, len(mean))) @ root.T
+            mean, covariance = self._process.joint_posterior(inputs)
+            root = np.linalg.cholesky(covariance + 1e-8 * self._process.variance * np.eye(len(mean)))
+            samples = mean + rng.standard_normal((N_SAMPLES, len(mean))) @ root.T
         if last is not None:
-            luck = self._luck * dice.standard_normal(DRAWS)
-            off = (last - self._level) / self._unit - (found[:, -1] + luck)
-            found = found + np.outer(off, spread[:, -1] / (spread[-1, -1] + self._luck**2))
-        return self._out(found)
+            noise = self._noise * rng.standard_normal(N_SAMPLES)
+            residual = (last - self._mean) / self._unit - (samples[:, -1] + noise)
+            samples = samples + np.outer(residual, covariance[:, -1] / (covariance[-1, -1] + self._noise**2))
+        return self._unscaled(samples)
 
-    def _out(self, values: Array) -> Array:
-        return np.asarray(self._level + self._unit * values)
+    def _unscaled(self, values: Array) -> Array:
+        return np.asarray(self._mean + self._unit * values)

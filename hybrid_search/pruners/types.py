@@ -1,4 +1,4 @@
-"""What a pruner is given and what it answers: plain numbers, without ledger, engine or sampler."""
+"""What a pruner receives and returns: plain numbers, independent of ledger, engine and sampler."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,20 +8,26 @@ from typing import Any, Literal, Protocol
 from hybrid_search.errors import SettingsError, one_of
 from hybrid_search.objectives import Direction, Objective
 
-Verdict = Literal["keep", "stop", "spare"]  # spare: it would be stopped, and goes on for the audit
+# "spare": the pruner would stop the trial, but the audit lets it run to the end to measure how often a stop is wrong.
+Verdict = Literal["keep", "stop", "spare"]
 
 
 @dataclass(frozen=True)
 class Aims:
-    """What a search wants: a direction for each objective, which are known before training, where scales end.
+    """The objectives of a search, as far as a pruner needs them.
 
-    `best` is the natural best of an objective (accuracy 1, a loss 0), None where there is none. SettingsError where the
-    three do not fit.
+    Args:
+        directions: for each objective, "maximize" or "minimize".
+        known: the positions of the objectives whose exact values are known before training.
+        best: for each objective its natural best value (accuracy 1, loss 0) or None. Empty: none is known.
+
+    Raises:
+        SettingsError: the three do not fit together.
     """
 
     directions: tuple[Direction, ...]
-    known: tuple[int, ...] = ()  # places among the objectives
-    best: tuple[float | None, ...] = ()  # empty: none is known
+    known: tuple[int, ...] = ()
+    best: tuple[float | None, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.directions)
@@ -29,13 +35,13 @@ class Aims:
             one_of("direction", direction, ("maximize", "minimize"), SettingsError)
         if not count or len(self.best) not in (0, count) or any(i not in range(count) for i in self.known):
             raise SettingsError(
-                f"aims must be one or more directions, known places among them and a best for each or none; got "
-                f"{count} directions, known {list(self.known)}, {len(self.best)} bests."
+                f"aims must be one or more directions, known positions among them and a best value for each or for "
+                f"none; got {count} directions, known {list(self.known)}, {len(self.best)} best values."
             )
 
     @classmethod
     def of(cls, objectives: Sequence[Objective]) -> "Aims":
-        """The aims of these objectives of the table."""
+        """Return the aims of these entries of the objective table."""
         return cls(
             tuple(objective.direction for objective in objectives),
             tuple(i for i, objective in enumerate(objectives) if objective.known),
@@ -44,65 +50,85 @@ class Aims:
 
     @property
     def unknown(self) -> tuple[int, ...]:
-        """The places of the objectives that training shows."""
+        """The positions of the objectives that only training shows."""
         return tuple(i for i in range(len(self.directions)) if i not in self.known)
 
     def row(self, known: Sequence[float], unknown: Sequence[float]) -> list[float]:
-        """Known and unknown values in the order of the objectives."""
-        found = dict(zip(self.known, known, strict=True)) | dict(zip(self.unknown, unknown, strict=True))
-        return [found[i] for i in range(len(self.directions))]
+        """Merge known and unknown values into one row, in the order of the objectives."""
+        values = dict(zip(self.known, known, strict=True)) | dict(zip(self.unknown, unknown, strict=True))
+        return [values[i] for i in range(len(self.directions))]
 
 
 @dataclass(frozen=True)
-class Seen:
+class TrialView:
     """One trial as a pruner sees it.
 
-    `known` are its exact values of the known objectives, `reached` the unknown ones after each epoch (nan: not
-    reported), `final` those of the full budget, None unless it is complete. `spared` is the rung at which it would have
-    been stopped, `stopped` says that it was. `signs` are other numbers after each epoch that may foretell the end, such
-    as the training loss: as many as there are, the same ones in every trial. `features` are other numbers known before
-    training, `answers` those that chose the design.
+    Args:
+        digest: identity of the architecture.
+        known: exact values of the known objectives.
+        curve: epoch -> values of the unknown objectives; NaN where a value was not reported.
+        final: values of the unknown objectives at the full budget; None unless the trial is completed.
+        spared: the rung at which the audit spared the trial from a stop; None if it was never spared.
+        stopped: whether the pruner stopped the trial.
+        indicators: epoch -> other measurements that help to predict the final value, such as the training loss. Every
+            trial has the same ones.
+        features: other numbers known before training.
+        choices: parameter name -> choice of the design.
     """
 
     digest: str
     known: tuple[float, ...]
-    reached: Mapping[int, tuple[float, ...]]
+    curve: Mapping[int, tuple[float, ...]]
     final: tuple[float, ...] | None = None
     spared: int | None = None
     stopped: bool = False
-    signs: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    indicators: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
     features: tuple[float, ...] = ()
-    answers: Mapping[str, Any] = field(default_factory=dict)
+    choices: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def last(self) -> int:
-        """The last epoch it reported, 0 before the first."""
-        return max(self.reached, default=0)
+    def last_epoch(self) -> int:
+        """The last epoch that was reported; 0 before the first."""
+        return max(self.curve, default=0)
 
 
 class Pruner(Protocol):
-    """Who says whether a trial is worth its epochs: before the first, and after each. A function of its arguments."""
+    """The contract of a pruner: decide which designs to train, and after each rung which trials to stop.
+
+    Every method is a function of its arguments: the same trials give the same result, in whatever order they are.
+    """
 
     @property
-    def hope(self) -> float:
-        """The chance of the front from which a design is worth its first epoch."""
+    def min_probability(self) -> float:
+        """The probability of reaching the front below which a design is deferred."""
 
-    def chances(self, waiting: Sequence[Seen], others: Sequence[Seen]) -> list[float]:
-        """How probably each design that has not begun would be on the front; `others` are all trials so far."""
+    def front_probabilities(self, designs: Sequence[TrialView], others: Sequence[TrialView]) -> list[float]:
+        """Return for each design that has not started its probability of reaching the front.
 
-    def judge(self, trial: Seen, rung: int, others: Sequence[Seen]) -> Verdict:
-        """Keep, stop or spare a trial that has just reached `rung`; `others` are all other trials so far."""
+        Args:
+            designs: designs without a curve.
+            others: all trials so far.
+        """
 
-    def expected(self, trial: Seen, rung: int, others: Sequence[Seen]) -> tuple[float, ...]:
-        """The unknown objectives that the trial may be expected to end with, as it stands at `rung`."""
+    def judge(self, trial: TrialView, rung: int, others: Sequence[TrialView]) -> Verdict:
+        """Return whether to keep, stop or spare a trial that has just reached `rung` (an epoch).
+
+        Args:
+            trial: the running trial.
+            rung: the epoch it has completed.
+            others: all other trials so far.
+        """
+
+    def expected_values(self, trial: TrialView, rung: int, others: Sequence[TrialView]) -> tuple[float, ...]:
+        """Return the expected final values of the unknown objectives of a trial at `rung`."""
 
 
-def full_budget(trials: Sequence[Seen]) -> int:
-    """The epochs of a whole trial, as the shortest complete one with a curve shows; 0 before there is one."""
-    return min((trial.last for trial in trials if trial.final is not None and trial.last), default=0)
+def full_budget(trials: Sequence[TrialView]) -> int:
+    """Return the number of epochs of a full training: the fewest of any completed trial. 0 if none is completed."""
+    return min((trial.last_epoch for trial in trials if trial.final is not None and trial.last_epoch), default=0)
 
 
-def complete(trials: Sequence[Seen]) -> list[Seen]:
-    """The complete trials with finite ends, in an order that does not depend on when they ended."""
-    found = [trial for trial in trials if trial.final is not None and all(map(math.isfinite, trial.final))]
-    return sorted(found, key=lambda trial: trial.digest)
+def completed(trials: Sequence[TrialView]) -> list[TrialView]:
+    """Return the completed trials with finite final values, sorted by digest and not by time."""
+    chosen = [trial for trial in trials if trial.final is not None and all(map(math.isfinite, trial.final))]
+    return sorted(chosen, key=lambda trial: trial.digest)

@@ -3,16 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from hybrid_search import __version__
-from hybrid_search._internal.event_log import LOG, about, kept, level_of
-from hybrid_search.engines import ENGINES
-from hybrid_search.engines.driver import Plan
+from hybrid_search._internal.event_log import LOG, about, level_of, log_file
+from hybrid_search.engines import Engine, engine_name, engine_of
+from hybrid_search.engines.driver import RunContext
 from hybrid_search.engines.worker import Evaluate
-from hybrid_search.errors import one_of
 from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.connect import beside
 from hybrid_search.objectives import Objective
@@ -47,7 +44,7 @@ def run(
     ledger: Ledger | str | None = None,
     evaluate: Evaluate | None = None,
     checkpoints: str | None = None,
-    watch: Callable[[Search, Plan], None] | None = None,
+    watch: Callable[[Search, RunContext], None] | None = None,
     notice: Callable[[str], None] | None = None,
     log_level: str = "info",
 ) -> Search:
@@ -79,7 +76,7 @@ def run(
             never mix. See `hybrid_search.engines.worker` for checkpoints.
         checkpoints: Folder or fsspec URL where running trials keep checkpoints, visible to every worker; "none": no
             checkpoints; None: beside a database file.
-        watch: Called with the search and its plan before the first trial.
+        watch: Called with the search and its `RunContext` before the first trial.
         notice: Called with lines that the user should read; default: print them on stderr.
         log_level: Lowest level of the log file beside the database: debug, info, warning or error.
 
@@ -129,80 +126,67 @@ def run_spec(
     ledger: Ledger | str | None = None,
     evaluate: Evaluate | None = None,
     checkpoints: str | None = None,
-    watch: Callable[[Search, Plan], None] | None = None,
+    watch: Callable[[Search, RunContext], None] | None = None,
     notice: Callable[[str], None] | None = None,
     log_level: str = "info",
 ) -> Search:
     """Run the search of a configuration; the other arguments are those of `run`."""
     resources = resources or Resources()
-    one_of("engine", resources.engine, ENGINES)
+    engine = engine_of(resources.engine)
     level_of(log_level)
     spec = replace(spec, evaluation=TRAINED if evaluate is None else evaluation_name(evaluate))
     if evaluate is None:
         from hybrid_search.training.evaluation import evaluate as trained
 
         evaluate = trained
-    plan = plan_of(evaluate, resources)
+    context = RunContext(evaluate, resources)
     if notice is not None:
-        plan.notice = notice
-    engine = import_module(ENGINES[resources.engine])
+        context.notice = notice
     root = root_of(checkpoints, ledger, resources.engine, resources.address)
-    with engine.ready(plan):
-        opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger, notice=plan.notice)
+    with engine.ready(context):
+        opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger, notice=context.notice)
         with (
-            kept(beside(opened.url, ".log"), plan.notice, log_level),
-            lead_search(spec, opened, plan, stop_rule) as search,
-            checkpoints_of(root, search.record, opened) as plan.checkpoints,
+            log_file(beside(opened.url, ".log"), context.notice, log_level),
+            lead_search(spec, opened, context, stop_rule) as search,
+            checkpoints_of(root, search.record, opened) as context.checkpoints,
         ):
             if watch:
-                watch(search, plan)
+                watch(search, context)
             if root is None and checkpoints is None:
-                plan.notice(UNKEPT)
-            _drive(engine, search, plan)
+                context.notice(UNKEPT)
+            _drive(engine, search, context)
     return search
 
 
-def plan_of(evaluate: Evaluate, resources: Resources) -> Plan:
-    """Return the plan of an engine: this evaluation on these resources."""
-    return Plan(
-        evaluate,
-        resources.workers,
-        resources.cpus_per_trial,
-        resources.gpus_per_trial,
-        resources.address,
-        resources.custom,
-        lease=resources.lease_seconds,
-        timeout=resources.timeout_seconds,
-    )
-
-
 @contextmanager
-def lead_search(spec: SearchSpec, ledger: Ledger, plan: Plan, stop_rule: StopRule | None = None) -> Iterator[Search]:
+def lead_search(
+    spec: SearchSpec, ledger: Ledger, context: RunContext, stop_rule: StopRule | None = None
+) -> Iterator[Search]:
     """Hold the lease of the search of this configuration, new or resumed, while the block runs.
 
     Args:
         spec: The configuration.
         ledger: The ledger.
-        plan: The plan of the engine; it is stopped if the lease is lost.
+        context: The context of this run; it is stopped if the lease is lost.
         stop_rule: When the search stops before its number of trials.
     """
     record = store_search(spec, ledger)
-    with leading(ledger, record, plan) as after_crash:
+    with leading(ledger, record, context) as after_crash:
         search = resume_search(spec, ledger, stop_rule, clean_shutdown=not after_crash)
         search.weights.sweep()
         yield search
 
 
-def _drive(engine: Any, search: Search, plan: Plan) -> None:
-    """Drive a search with the module of an engine, and log its start and its end."""
+def _drive(engine: Engine, search: Search, context: RunContext) -> None:
+    """Drive a search with an engine, and log its start and its end."""
     record = search.record
-    facts = {"engine": engine.__name__.rpartition(".")[2], "sampler": record.sampler, "version": __version__}
+    facts = {"engine": engine_name(context.resources.engine), "sampler": record.sampler, "version": __version__}
     counts = search.progress().counts
     event = "search resumed" if any(counts.values()) else "search started"
     LOG.info(event, extra=about(search=record.name, **facts, **counts))
     try:
         if not search.is_finished():
-            engine.drive(search, plan)
+            engine.drive(search, context)
     finally:
         counts, why = search.progress().counts, search.stop_rule.why
-        LOG.info("search stopped", extra=about(search=record.name, requested=plan.stop.is_set(), why=why, **counts))
+        LOG.info("search stopped", extra=about(search=record.name, requested=context.stop.is_set(), why=why, **counts))

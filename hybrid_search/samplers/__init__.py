@@ -1,4 +1,8 @@
-"""The table of samplers: who proposes the next architecture. Each is an ordinary Optuna sampler, made from a seed."""
+"""The table of samplers. A sampler proposes the next architecture; each is an ordinary Optuna sampler.
+
+Other packages add samplers through the entry-point group `hybrid_search.samplers`; an entry is a factory
+`(seed, facts) -> optuna.samplers.BaseSampler`.
+"""
 
 import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -9,83 +13,127 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
-from hybrid_search.errors import SettingsError, one_of
+from hybrid_search.errors import SettingsError
+from hybrid_search.plugins import Table
 from hybrid_search.samplers.grid import GridSampler
+from hybrid_search.samplers.known_cost.history import PRUNED_VALUES
 from hybrid_search.samplers.known_cost.sampler import KnownCostSampler
 
-__all__ = ["DEFAULT", "SAMPLERS", "Facts", "GridSampler", "KnownCostSampler", "make_known_cost", "make_sampler"]
+__all__ = [
+    "DEFAULT",
+    "PRUNED_VALUES",
+    "SAMPLERS",
+    "Facts",
+    "GridSampler",
+    "KnownCostSampler",
+    "SamplerFactory",
+    "make_known_cost",
+    "make_sampler",
+]
 
 DEFAULT = "known-cost"
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a search before its first trial, for the samplers that use it; see KnownCostSampler."""
+    """What is known of a search before its first trial. Samplers use as much of it as they can.
+
+    Args:
+        known: number of an objective -> function from parameters to its exact value.
+        features: function from parameters to other numbers known before training.
+        canonical: function from parameters to the identity of the architecture.
+        variant: function from parameters to what distinguishes proposals of one identity (the tuned settings).
+        budget_excess: function from parameters to the amount above the budget; 0 or less is within it.
+        space: the define-by-run space.
+        n_existing: number of trials and proposals that the study already has.
+    """
 
     known: Mapping[int, Callable[[Mapping[str, Any]], float]] = field(default_factory=dict)
     features: Callable[[Mapping[str, Any]], Sequence[float]] | None = None
     canonical: Callable[[Mapping[str, Any]], Hashable] | None = None
     variant: Callable[[Mapping[str, Any]], Hashable] | None = None
-    excess: Callable[[Mapping[str, Any]], float] | None = None
+    budget_excess: Callable[[Mapping[str, Any]], float] | None = None
     space: Callable[[Any], object] | None = None
-    held: int = 0  # trials the study holds already: a sampler that draws from one stream goes on elsewhere in it
+    n_existing: int = 0
 
-    def moved(self, seed: int) -> int:
-        """The seed of a sampler that would otherwise ask its first questions again."""
-        return (seed + self.held) % 2**32
+    def shifted_seed(self, seed: int) -> int:
+        """Return a seed for a sampler with one random stream; after a restart it must not repeat its first draws."""
+        return (seed + self.n_existing) % 2**32
+
+
+SamplerFactory = Callable[[int, Facts], BaseSampler]
 
 
 def make_known_cost(seed: int, facts: Facts) -> KnownCostSampler:
-    """The sampler that knows the cost: the default, and the judge of what the next trials of any study may gain."""
+    """Return the default sampler. It also estimates the remaining improvement of studies with other samplers."""
     return KnownCostSampler(
         facts.known,
         features=facts.features,
         canonical=facts.canonical,
         variant=facts.variant,
-        excess=facts.excess,
+        budget_excess=facts.budget_excess,
         space=facts.space,
         seed=seed,
     )
 
 
 def _tpe(seed: int, facts: Facts) -> BaseSampler:
-    # Univariate TPE proposes a known network in half of its trials; multivariate and grouped in one of eight.
+    # Of univariate TPE's proposals, half repeat an evaluated network; multivariate and grouped, one in eight.
     return optuna.samplers.TPESampler(
-        multivariate=True, group=True, constant_liar=True, n_startup_trials=8, seed=facts.moved(seed)
+        multivariate=True, group=True, constant_liar=True, n_startup_trials=8, seed=facts.shifted_seed(seed)
     )
 
 
 def _nsga2(seed: int, facts: Facts) -> BaseSampler:
-    return optuna.samplers.NSGAIISampler(population_size=20, seed=facts.moved(seed))
+    return optuna.samplers.NSGAIISampler(population_size=20, seed=facts.shifted_seed(seed))
 
 
 def _random(seed: int, facts: Facts) -> BaseSampler:
-    return optuna.samplers.RandomSampler(seed=facts.moved(seed))
+    return optuna.samplers.RandomSampler(seed=facts.shifted_seed(seed))
 
 
 def _gp(seed: int, facts: Facts) -> BaseSampler:
-    return optuna.samplers.GPSampler(n_startup_trials=8, seed=facts.moved(seed), warn_independent_sampling=False)
+    return optuna.samplers.GPSampler(n_startup_trials=8, seed=facts.shifted_seed(seed), warn_independent_sampling=False)
 
 
 def _grid(seed: int, facts: Facts) -> BaseSampler:
     if facts.space is None:
-        raise SettingsError("sampler grid needs to be told the space.")
-    return GridSampler(facts.space, canonical=facts.canonical, excess=facts.excess, seed=seed)
+        raise SettingsError("sampler grid needs the search space; got none.")
+    return GridSampler(facts.space, canonical=facts.canonical, budget_excess=facts.budget_excess, seed=seed)
 
 
-SAMPLERS: dict[str, Callable[[int, Facts], BaseSampler]] = {
-    "known-cost": make_known_cost,
-    "tpe": _tpe,
-    "nsga2": _nsga2,
-    "random": _random,
-    "gp": _gp,
-    "grid": _grid,
-}
+def _check(name: str, factory: object) -> SamplerFactory:
+    if not callable(factory):
+        raise SettingsError(
+            f"a sampler must be a function (seed, facts) -> optuna sampler; got {type(factory).__name__}."
+        )
+    return factory
 
 
-def make_sampler(name: str, seed: int, facts: Facts | None = None) -> BaseSampler:
-    """The sampler of this name; UnknownName lists those there are."""
-    one_of("sampler", name, SAMPLERS)
+SAMPLERS: Table[SamplerFactory] = Table(
+    "sampler",
+    "hybrid_search.samplers",
+    {"known-cost": make_known_cost, "tpe": _tpe, "nsga2": _nsga2, "random": _random, "gp": _gp, "grid": _grid},
+    check=_check,
+)
+
+
+def make_sampler(sampler: str | SamplerFactory, seed: int, facts: Facts | None = None) -> BaseSampler:
+    """Return an Optuna sampler.
+
+    Args:
+        sampler: a name of the table, or a factory `(seed, facts) -> optuna.samplers.BaseSampler`.
+        seed: seed of the sampler.
+        facts: what is known of the search.
+
+    Raises:
+        UnknownName: no sampler has this name.
+        PluginError: the plugin of this name cannot be used.
+
+    Example:
+        >>> study = optuna.create_study(sampler=make_sampler("tpe", seed=0))
+    """
+    factory = SAMPLERS[sampler] if isinstance(sampler, str) else sampler
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)  # Optuna marks arguments that have stood for years
-        return SAMPLERS[name](seed, facts or Facts())
+        warnings.simplefilter("ignore", ExperimentalWarning)  # of Optuna's long-standing arguments
+        return factory(seed, facts or Facts())

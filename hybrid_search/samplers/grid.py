@@ -1,4 +1,4 @@
-"""Every design of a space, one after the other: what a table of all of them is made with."""
+"""A sampler that proposes every design of a space once, for tables of whole spaces."""
 
 import random
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -10,16 +10,35 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from hybrid_search.errors import SettingsError
-from hybrid_search.samplers.define_by_run import Chooser, Endless, Params, Space, draw, key_of, ways
+from hybrid_search.samplers.define_by_run import (
+    NotEnumerable,
+    Params,
+    Space,
+    Suggester,
+    iterate_designs,
+    params_key,
+)
+from hybrid_search.samplers.distributions import random_value
 
 
 class GridSampler(BaseSampler):
-    """Proposes every design of `space(chooser)` once, in the order of the walk in which the last question turns first.
+    """An Optuna sampler that proposes every design of a define-by-run space once; the last parameter changes first.
 
-    `canonical(params)` is an identity under which two designs are the same (default: the answers), and `excess(params)`
-    says how far over a budget a design is: what is over it, above 0, is left out. What a study already holds, in
-    whatever state, is not proposed again; when nothing is left the answers are random, by `seed`, which nothing else
-    depends on. SettingsError at a question that has too many answers to list.
+    Designs that the study has in any state are not proposed again. When no design is left, parameters are random.
+
+    Args:
+        space: a function that calls `suggest_...` on its argument (see `define_by_run`).
+        canonical: params -> hashable identity; designs of one identity count as one. Default: the parameters.
+        budget_excess: params -> how far a design exceeds a budget. Designs above 0 are left out.
+        seed: seed of the random parameters after the last design.
+
+    Raises:
+        SettingsError: when it is first used, if a parameter has too many values to list.
+
+    Example:
+        >>> def space(trial):
+        ...     trial.suggest_categorical("width", (8, 16))
+        >>> study = optuna.create_study(sampler=GridSampler(space))
     """
 
     def __init__(
@@ -27,62 +46,62 @@ class GridSampler(BaseSampler):
         space: Space,
         *,
         canonical: Callable[[Params], Hashable] | None = None,
-        excess: Callable[[Params], float] | None = None,
+        budget_excess: Callable[[Params], float] | None = None,
         seed: int | None = None,
     ) -> None:
-        self._canonical = canonical or key_of
-        self._excess = excess
+        self._canonical = canonical or params_key
+        self._budget_excess = budget_excess
         self._seed = seed
-        self._walk = ways(space)
-        self._met: dict[Hashable, Chooser | None] = {}  # what the walk has passed, None where over the budget
-        self._proposed: dict[int, Hashable] = {}  # trials that this sampler is asked for now
+        self._designs = iterate_designs(space)
+        self._visited: dict[Hashable, Suggester | None] = {}  # designs so far by key; None: over the budget
+        self._proposed: dict[int, Hashable] = {}  # trial number -> key, while its parameters are suggested
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """The questions of the next design."""
-        held = set(self._proposed.values())
-        held |= {self._canonical(other.params) for other in study.get_trials(deepcopy=False) if other.params}
-        key = next((key for key, way in self._met.items() if way is not None and key not in held), None)
+        """Choose the next design and return its distributions."""
+        used = set(self._proposed.values())
+        used |= {self._canonical(other.params) for other in study.get_trials(deepcopy=False) if other.params}
+        key = next((key for key, design in self._visited.items() if design is not None and key not in used), None)
         if key is None:
-            key = next((key for key in self._further() if key not in held), None)
+            key = next((key for key in self._new_keys() if key not in used), None)
         if key is None:
             return {}
         self._proposed[trial.number] = key
-        offered = self._design(key).offered
-        return {name: each for name, each in offered.items() if not each.single()}
+        distributions = self._design(key).distributions
+        return {name: each for name, each in distributions.items() if not each.single()}
 
-    def _further(self) -> Iterator[Hashable]:
-        """On with the walk: the designs that it had not met, and that the budget allows."""
+    def _new_keys(self) -> Iterator[Hashable]:
+        """Continue the enumeration: yield the keys of new designs within the budget."""
         try:
-            for way in self._walk:
-                key = self._canonical(way.params)
-                if key not in self._met:
-                    allowed = self._excess is None or self._excess(way.params) <= 0
-                    self._met[key] = way if allowed else None
+            for design in self._designs:
+                key = self._canonical(design.params)
+                if key not in self._visited:
+                    allowed = self._budget_excess is None or self._budget_excess(design.params) <= 0
+                    self._visited[key] = design if allowed else None
                     if allowed:
                         yield key
-        except Endless:
+        except NotEnumerable:
             raise SettingsError(
-                "sampler grid needs questions with answers to list; a range of this space is too long."
+                "sampler grid needs parameters whose values can be listed; a range of this space is too long."
             ) from None
 
-    def _design(self, key: Hashable) -> Chooser:
-        way = self._met[key]
-        assert way is not None
-        return way
+    def _design(self, key: Hashable) -> Suggester:
+        design = self._visited[key]
+        assert design is not None
+        return design
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The answers of the next design."""
+        """Return the values of the chosen design."""
         key = self._proposed.get(trial.number)
         return {} if key is None else {name: self._design(key).params[name] for name in search_space}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """A random answer: every design was proposed."""
-        return draw(param_distribution, random.Random(f"{self._seed}/{trial.number}/{param_name}"))
+        """Return a random value: every design was proposed."""
+        return random_value(param_distribution, random.Random(f"{self._seed}/{trial.number}/{param_name}"))
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        """The trial holds its design itself from now on."""
+        """Forget the proposal: the finished trial has the parameters itself."""
         self._proposed.pop(trial.number, None)

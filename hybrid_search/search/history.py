@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from hybrid_search.ledger import Ledger
 from hybrid_search.networks.architecture import Architecture
-from hybrid_search.pruners import SIGNS, Watch, make_pruner
+from hybrid_search.pruners import INDICATORS, PrunerState, make_pruner
 from hybrid_search.records import SearchRecord, TrialRecord
 from hybrid_search.search.index import DEFERRED, OVER_BUDGET, TrialIndex
 from hybrid_search.search.proposer import Proposer
@@ -24,7 +24,7 @@ class State:
 
     index: TrialIndex
     proposer: Proposer
-    pruner: Watch
+    pruner: PrunerState
     retries: Retries
     fingerprint: str | None  # of the data that its trials saw
 
@@ -52,8 +52,7 @@ def load_state(spec: SearchSpec, record: SearchRecord, ledger: Ledger, *, clean_
     unloaded -= {proposal.digest for proposal in rejected}
     proposer = Proposer(spec, index, len(points) + len(proposals), unloaded)
     index.set_own_values({n: found.own for n, found in ledger.repeats(record.id, confirmed=True).items()})
-    made = make_pruner(spec.pruner, spec.objectives, spec.seed)  # type: ignore[arg-type]
-    pruner = Watch(made, spec.objectives)
+    pruner = PrunerState(make_pruner(spec.pruner, spec.objectives, spec.seed), spec.objectives)
     state = State(index, proposer, pruner, retries, ledger.fact(record.id, "fingerprint"))
     if spec.pruner != "none":
         _load_curves(state, spec, record, ledger, [trial for trial in trials if trial.state != "failed"])
@@ -66,7 +65,7 @@ def load_state(spec: SearchSpec, record: SearchRecord, ledger: Ledger, *, clean_
         proposer.load_rejected(proposal.choices)
         if proposal.digest not in started:
             architecture = spec.architecture(FixedChoices(proposal.choices))
-            pruner.wait(proposal.digest, spec.cost(architecture), proposal.choices)
+            pruner.add_design(proposal.digest, spec.cost(architecture), proposal.choices)
     return state
 
 
@@ -90,12 +89,12 @@ def _load_curves(
     """Give the pruner the learning curves of trials that started under an earlier driver."""
     pruner = state.pruner
     trials = list(trials)
-    curves = ledger.curves(record.id, {*pruner.unknown, *SIGNS}, [trial.number for trial in trials])
+    curves = ledger.curves(record.id, {*pruner.unknown, *INDICATORS}, [trial.number for trial in trials])
     for trial in trials:
         if trial.id not in curves:
             continue
         costs = spec.cost(Architecture.from_dict(trial.architecture))
-        pruner.begin(trial.number, trial.digest, costs, trial.choices)
+        pruner.start(trial.number, trial.digest, costs, trial.choices)
         pruner.restore(trial.number, curves[trial.id], trial.spared)
         if trial.state != "running":
-            pruner.end(trial.number, trial.state, state.index.searched_values(trial.number, trial.measurements))
+            pruner.finish(trial.number, trial.state, state.index.searched_values(trial.number, trial.measurements))

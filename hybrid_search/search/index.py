@@ -7,7 +7,14 @@ from typing import Any
 
 from hybrid_search.ledger import Point, Proposal
 from hybrid_search.objectives import Objective
-from hybrid_search.pareto import FROZEN, RunningFront, front_box, hypervolume, pareto_front, reference_point
+from hybrid_search.pareto import (
+    REFERENCE_TRIALS,
+    RunningFront,
+    front_reference,
+    hypervolume,
+    pareto_front,
+    reference_point,
+)
 from hybrid_search.spaces.recipe_tuning import recipe_of
 
 # Reasons of proposals that were not trained, as the ledger stores them.
@@ -157,7 +164,7 @@ class TrialIndex:
         Args:
             bounds: Highest value of each objective that is known before training.
         """
-        first = [self.row(values) for values in islice(self._values.values(), FROZEN)]
+        first = [self.row(values) for values in islice(self._values.values(), REFERENCE_TRIALS)]
         reference = reference_point(first, self.objectives, bounds)
         rows = self.front_rows()
         return (hypervolume(rows, reference, self.directions) if rows else 0.0), reference
@@ -169,6 +176,6 @@ class TrialIndex:
     def recent_gain(self, trials: int) -> float:
         """Return what the last completed trials added to the hypervolume between the ends of the front, as a share."""
         rows = [self.row(self.searched_values(number, values)) for number, values in self._values.items()]
-        reference = front_box(rows, self.directions)
+        reference = front_reference(rows, self.directions)
         now, before = (hypervolume(some, reference, self.directions) for some in (rows, rows[:-trials]))
         return 1.0 - before / now

@@ -14,8 +14,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState
 
 from hybrid_search.networks.architecture import Architecture
-from hybrid_search.samplers import Facts, KnownCostSampler, make_known_cost, make_sampler
-from hybrid_search.samplers.known_cost.sampler import REACHED
+from hybrid_search.samplers import PRUNED_VALUES, Facts, KnownCostSampler, make_known_cost, make_sampler
 from hybrid_search.search.index import TrialIndex
 from hybrid_search.search.spec import SearchSpec
 from hybrid_search.spaces.choosers import FixedChoices
@@ -42,7 +41,7 @@ class Proposer:
         self._designs: dict[tuple[tuple[str, Any], ...], tuple[Architecture, dict[str, float]]] = {}
         self._running: dict[int, Asked] = {}  # running trial -> its trial of the study
         facts = self._facts(n_existing)
-        sampler = make_sampler(spec.sampler, spec.seed, facts)  # type: ignore[arg-type]
+        sampler = make_sampler(spec.sampler, spec.seed, facts)
         # The known-cost sampler also estimates the remaining improvement of searches with another sampler.
         self._estimator = sampler if isinstance(sampler, KnownCostSampler) else make_known_cost(spec.seed, facts)
         verbosity = optuna.logging.get_verbosity()
@@ -64,9 +63,9 @@ class Proposer:
             features=lambda choices: [math.log(self._cost(name, choices)) for name in COSTS if name not in names],
             canonical=lambda choices: self._design(choices)[0].digest,
             variant=recipe_of if self._spec.tuned else None,
-            excess=self._excess,
+            budget_excess=self._excess,
             space=walk,
-            held=n_existing,
+            n_existing=n_existing,
         )
 
     def _design(self, choices: Mapping[str, Any]) -> tuple[Architecture, dict[str, float]]:
@@ -125,7 +124,7 @@ class Proposer:
     def stop(self, number: int, expected: Sequence[float]) -> None:
         """Give the sampler the expected final values of a stopped trial, which have less bias than its last values."""
         asked = self._running.pop(number)
-        asked.set_user_attr(REACHED, list(expected))
+        asked.set_user_attr(PRUNED_VALUES, list(expected))
         self.study.tell(asked, state=TrialState.PRUNED)
 
     def fail(self, number: int) -> None:
@@ -134,7 +133,7 @@ class Proposer:
 
     def remaining_improvement(self, trials: int) -> float:
         """Return what the next trials are expected to add to the hypervolume, as a share of it."""
-        return self._estimator.expected_gain(self.study, trials)
+        return self._estimator.remaining_improvement(self.study, trials)
 
     # -- the study from the ledger --
 
@@ -144,7 +143,7 @@ class Proposer:
 
     def load_stopped(self, choices: Mapping[str, Any], expected: Sequence[float]) -> None:
         """Add a stopped trial of the ledger with its expected final values."""
-        self._load(choices, TrialState.PRUNED, user_attrs={REACHED: list(expected)})
+        self._load(choices, TrialState.PRUNED, user_attrs={PRUNED_VALUES: list(expected)})
 
     def load_failed(self, choices: Mapping[str, Any]) -> None:
         """Add a failed trial of the ledger."""

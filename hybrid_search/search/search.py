@@ -154,14 +154,14 @@ class Search:
         if self.spec.pruner == "none":
             return "keep"
         costs = self.spec.cost(trial.architecture)
-        self.pruner.begin(trial.number, trial.architecture.digest, costs, trial.choices)
-        self.pruner.show(trial.number, rung, measurements)
+        self.pruner.start(trial.number, trial.architecture.digest, costs, trial.choices)
+        self.pruner.add_rung(trial.number, rung, measurements)
         verdict = "keep" if report.last else self.pruner.judge(trial.number, rung)
         if verdict == "spare":
             self.ledger.spare_trial(trial.id, rung)
         if verdict != "stop":
             return "keep"
-        self.tell(trial, Outcome("stopped", expected=self.pruner.expected(trial.number, rung)))
+        self.tell(trial, Outcome("stopped", expected=self.pruner.expected_values(trial.number, rung)))
         return "stop"
 
     def state(self, trial: Trial) -> str:
@@ -194,7 +194,7 @@ class Search:
         LOG.log(level, f"trial {outcome.state}", extra=details)
         digest = trial.architecture.digest
         self.index.finish(trial.number, digest, outcome.state)
-        self.pruner.end(trial.number, outcome.state, values)
+        self.pruner.finish(trial.number, outcome.state, values)
         if outcome.state == "stopped":
             expected = [float(outcome.expected.get(name, math.nan)) for name in self.pruner.unknown]
             self.proposer.stop(trial.number, expected)
@@ -249,8 +249,8 @@ class Search:
             hypervolume=volume,
             reference=reference,
             best=pick((row[0] for row in self.index.front_rows()), default=None),
-            deferred=len(self.pruner.waiting.designs),
-            saved_epochs=self.pruner.saved(),
+            deferred=len(self.pruner.deferred.designs),
+            saved_epochs=self.pruner.saved_epochs(),
             retried=self.retries.count,
         )
 

@@ -104,7 +104,7 @@ class TrialStarter:
                 architecture, settings = self.spec.architecture(asked), self.spec.trial_settings(asked)
                 digest = architecture.digest
                 self.proposer.set_budget_excess(asked, self.spec.budget_excess(architecture))
-        self.pruner.waiting.designs.pop(digest, None)
+        self.pruner.deferred.designs.pop(digest, None)
         number = self.index.next_number
         trial_id = self.ledger.start_trial(
             self.record.id,
@@ -124,10 +124,10 @@ class TrialStarter:
     def _choose(self, asked: Asked, architecture: Architecture, *, required: bool) -> Asked | None:
         """Return this proposal, a deferred design that is more probable, or None if every one stays deferred."""
         digest = architecture.digest
-        self.pruner.wait(digest, self.spec.cost(architecture), asked.params)
-        design = self.pruner.pick(must=required)
+        self.pruner.add_design(digest, self.spec.cost(architecture), asked.params)
+        design = self.pruner.next_design(required=required)
         if design is not None and design.digest == digest:
             return asked
         self.ledger.add_proposal(self.record.id, Proposal(DEFERRED, digest, asked.params, 0.0))
         self.proposer.reject(asked)
-        return None if design is None else self.proposer.ask_for(design.answers)
+        return None if design is None else self.proposer.ask_for(design.choices)

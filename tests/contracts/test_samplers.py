@@ -23,7 +23,7 @@ def asked(tmp_path, sampler, seed, space, trials, mark=""):
         return digests
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", SAMPLERS.names())
 def test_the_same_seed_proposes_the_same(tmp_path, sampler):
     space = load_space("digits")
     first = asked(tmp_path, sampler, 0, space, 13)
@@ -31,7 +31,7 @@ def test_the_same_seed_proposes_the_same(tmp_path, sampler):
     assert (first[:8] == asked(tmp_path, sampler, 1, space, 8)) == (sampler in ONE_ORDER)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", SAMPLERS.names())
 def test_a_small_space_is_used_up_without_a_repeat(tmp_path, sampler):
     space = tiny_space()
     digests = asked(tmp_path, sampler, 0, space, 50)

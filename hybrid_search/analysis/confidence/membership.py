@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_search.objectives import Direction
-from hybrid_search.pareto import as_costs, pareto_front
+from hybrid_search.pareto import pareto_front, to_minimize
 
 Array = NDArray[np.float64]
 DRAWS = 2000
@@ -90,7 +90,7 @@ def next_seed(belief: Belief, pending: Array, seed: int = 0) -> int | None:
 
 
 def _drawn(belief: Belief, seed: int) -> _Drawn:
-    costs = as_costs(belief.values, belief.directions)
+    costs = to_minimize(belief.values, belief.directions)
     indices = _hopeful(costs, belief)
     costs, errors, degrees = costs[indices], belief.errors[indices], belief.degrees[indices]
     sampled = np.repeat(costs.T[:, :, None], DRAWS, axis=2)

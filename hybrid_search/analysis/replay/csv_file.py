@@ -23,7 +23,7 @@ import numpy as np
 from hybrid_search.analysis.replay.table import Result, Table, column_of
 from hybrid_search.errors import DataError, SettingsError, nearest
 from hybrid_search.objectives import OBJECTIVES, Direction
-from hybrid_search.pruners import SIGNS
+from hybrid_search.pruners import INDICATORS
 
 LEFT_OUT = ("digest", "trial", "seed")
 NUMBER = re.compile(r"(?P<name>[^@#]+)(@(?P<seed>[^@#]+))?(#(?P<rung>[1-9][0-9]*))?")
@@ -67,7 +67,7 @@ def read_table(path: Path, objectives: Mapping[str, Direction], known: Collectio
     found = {}
     for name, places in numbers.items():
         direction = objectives.get(name) or (OBJECTIVES[name].direction if name in OBJECTIVES else "minimize")
-        is_known = name in exact or (name not in objectives and name not in SIGNS)
+        is_known = name in exact or (name not in objectives and name not in INDICATORS)
         found[name] = _result(name, direction, is_known, places, rows, path.name)
     digest = header.index("digest") if "digest" in header else None
     return Table(
@@ -77,7 +77,7 @@ def read_table(path: Path, objectives: Mapping[str, Direction], known: Collectio
         rows=tuple(f"row {line}" for line, _ in rows),
         objectives=tuple(found[name] for name in objectives),
         features=tuple(result for name, result in found.items() if name not in objectives and result.known),
-        signs=tuple(result for name, result in found.items() if name not in objectives and not result.known),
+        indicators=tuple(result for name, result in found.items() if name not in objectives and not result.known),
         digests=() if digest is None else tuple(cells[digest] for _, cells in rows),
     )
 
@@ -115,7 +115,7 @@ def _sorted_out(
     for i, column in enumerate(header):
         match = NUMBER.fullmatch(column)
         name = match["name"] if match else ""
-        if match and (name in objectives or name in SIGNS or (name in OBJECTIVES and OBJECTIVES[name].known)):
+        if match and (name in objectives or name in INDICATORS or (name in OBJECTIVES and OBJECTIVES[name].known)):
             numbers.setdefault(name, {})[match["seed"] or "", int(match["rung"] or 0)] = i
         elif name not in OBJECTIVES and column not in LEFT_OUT and not column.startswith("_"):
             questions.append(i)
@@ -178,7 +178,7 @@ def _value(cell: str) -> Any:
 
 def write_table(table: Table, path: Path) -> None:
     """Write a table as a CSV file that `read_table` reads: questions, digests, what is known, what was measured."""
-    results = [*sorted((*table.features, *table.objectives), key=lambda result: not result.known), *table.signs]
+    results = [*sorted((*table.features, *table.objectives), key=lambda result: not result.known), *table.indicators]
     header = [*table.parameters, *(["digest"] if table.digests else []), *(c for r in results for c in r.columns)]
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:

@@ -13,7 +13,7 @@ from hybrid_search.objectives import OBJECTIVES, Direction
 from hybrid_search.pareto import hypervolume, pareto_front
 from hybrid_search.pruners import Aims
 from hybrid_search.samplers import Facts
-from hybrid_search.samplers.define_by_run import every, key_of
+from hybrid_search.samplers.define_by_run import list_designs, params_key
 
 LISTED = 10**6  # designs of the largest landscape whose true front is looked for
 
@@ -45,7 +45,7 @@ class Landscape:
     teller: Callable[[int], Callable[[Params], list[float]]]
     known: Mapping[int, Callable[[Params], float]] = field(default_factory=dict)
     features: Callable[[Params], Sequence[float]] | None = None
-    canonical: Callable[[Params], Hashable] = key_of
+    canonical: Callable[[Params], Hashable] = params_key
     listed: Callable[[], Sequence[Params]] | None = None
     showing: Showing | None = None
 
@@ -58,7 +58,7 @@ class Landscape:
         """The answers of every design."""
         if self.listed is not None:
             return self.listed()
-        ways = every(self.ask, LISTED)
+        ways = list_designs(self.ask, LISTED)
         assert ways is not None, f"{self.name} has more than {LISTED:,} designs"
         return [chooser.params for chooser in ways]
 
@@ -133,7 +133,7 @@ def _showing(table: Table, tree: Tree, noisy: bool) -> Showing | None:
     unknown = [result for result in table.objectives if not result.known]
     if not unknown or not unknown[0].rungs or any(result.rungs != unknown[0].rungs for result in unknown):
         return None
-    signs = [result for result in table.signs if result.rungs == unknown[0].rungs]
+    signs = [result for result in table.indicators if result.rungs == unknown[0].rungs]
     best = [OBJECTIVES[r.name].best if r.name in OBJECTIVES else None for r in table.objectives]
     places = tuple(i for i, result in enumerate(table.objectives) if result.known)
 

@@ -11,7 +11,7 @@ from hybrid_search.analysis.replay.table import Result, Table
 from hybrid_search.errors import DataError, LedgerError
 from hybrid_search.ledger import Ledger
 from hybrid_search.objectives import OBJECTIVES, Direction
-from hybrid_search.pruners import SIGNS
+from hybrid_search.pruners import INDICATORS
 from hybrid_search.records import SearchRecord, Settings, TrialRecord
 
 ALIKE = ("space", "input_size", "classes", "evaluation")  # what searches of one table agree in
@@ -58,7 +58,7 @@ def table_of_searches(
 
     more = [name for name, o in OBJECTIVES.usable().items() if o.known and name not in directions]
     more = [name for name in more if all(name in t.measurements for row in trials for t in row)]
-    names = [name for name in SIGNS if curves and all(name in t.measurements for row in trials for t in row)]
+    names = [name for name in INDICATORS if curves and all(name in t.measurements for row in trials for t in row)]
     signs = [result(name, "minimize", False) for name in names]
     return Table(
         name=title,
@@ -68,7 +68,7 @@ def table_of_searches(
         objectives=tuple(result(name, direction, name in exact) for name, direction in directions.items()),
         features=tuple(result(name, OBJECTIVES[name].direction, True) for name in more),
         digests=tuple(digest for digest, _ in shared),
-        signs=tuple(signs) if all(sign.rungs for sign in signs) else (),
+        indicators=tuple(signs) if all(sign.rungs for sign in signs) else (),
     )
 
 

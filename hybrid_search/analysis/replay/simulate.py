@@ -29,8 +29,8 @@ from hybrid_search.errors import SettingsError, one_of, whole
 from hybrid_search.pareto import hypervolume, pareto_front
 from hybrid_search.pruners import DEFAULT as DEFAULT_PRUNER
 from hybrid_search.pruners import PRUNERS
-from hybrid_search.samplers.define_by_run import Dice, walked
-from hybrid_search.samplers.known_cost.sampler import REACHED
+from hybrid_search.samplers import PRUNED_VALUES
+from hybrid_search.samplers.define_by_run import RandomSuggester, run_space
 
 FIRST = 8  # random designs that every run of a seed begins with
 PATIENCE = 10  # repeats in a row, before a run goes on with a random design, as a search does
@@ -160,7 +160,7 @@ class _Run:
             self.repeats += again
             begins = None
             if not again or self._rules.repeats:
-                begins = self._begun(trial, params, must=in_a_row + 1 >= PATIENCE)
+                begins = self._begun(trial, params, required=in_a_row + 1 >= PATIENCE)
             elif any(self._landscape.canonical(other) == self._landscape.canonical(params) for _, other in running):
                 self._study.tell(trial, state=TrialState.FAIL)
             else:
@@ -184,10 +184,10 @@ class _Run:
         return [] if self._training is None else self._training.waiting()
 
     def _begun(
-        self, trial: optuna.trial.Trial, params: Params, *, must: bool
+        self, trial: optuna.trial.Trial, params: Params, *, required: bool
     ) -> tuple[optuna.trial.Trial, Params] | None:
         """This proposal, or where the pruner lets it wait, one that waited, asked anew; None where nothing begins."""
-        begins: Params | None = params if self._training is None else self._training.pick(params, must=must)
+        begins: Params | None = params if self._training is None else self._training.pick(params, required=required)
         if begins is params:
             return trial, params
         self._study.tell(trial, state=TrialState.PRUNED)
@@ -226,7 +226,7 @@ class _Run:
             if expected is None:
                 self._study.tell(trial, self._told(params))
             else:
-                trial.set_user_attr(REACHED, list(expected))
+                trial.set_user_attr(PRUNED_VALUES, list(expected))
                 self._study.tell(trial, state=TrialState.PRUNED)
         return expected is None
 
@@ -239,7 +239,7 @@ class _Run:
 def first_designs(landscape: Landscape, count: int, seed: int) -> list[dict[str, Any]]:
     """Different random designs, the same for a seed; fewer where `PATIENCE` draws for each meet no more."""
     dice = random.Random(seed)
-    drawn = (walked(landscape.ask, Dice(dice)).params for _ in range(PATIENCE * count))
+    drawn = (run_space(landscape.ask, RandomSuggester(dice)).params for _ in range(PATIENCE * count))
     found: dict[Hashable, dict[str, Any]] = {}
     for params in drawn:
         if len(found) == count:

@@ -60,8 +60,8 @@ class Table:
     """Designs and their numbers. `designs[i]` are the answers of design i; a question it was not asked is absent.
 
     `rows` say where each design was found, for errors; `features` are numbers known before training that are no
-    objectives, `signs` numbers of a rung that may foretell the end. DataError for fewer than two designs, a repeated
-    one, a number that is not finite, or numbers that were measured under different seeds.
+    objectives, `indicators` numbers of a rung that may foretell the end. DataError for fewer than two designs, a
+    repeated one, a number that is not finite, or numbers that were measured under different seeds.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Table:
     objectives: tuple[Result, ...]
     features: tuple[Result, ...] = ()
     digests: tuple[str, ...] = ()
-    signs: tuple[Result, ...] = ()
+    indicators: tuple[Result, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.parameters:
@@ -86,14 +86,14 @@ class Table:
                     f"every design of a table must stand in it once; in {self.name}, {self.rows[i]} is the design of "
                     f"{self.rows[before]}. Numbers of several seeds are columns: accuracy@0, accuracy@1."
                 )
-        for result in (*self.objectives, *self.features, *self.signs):
+        for result in (*self.objectives, *self.features, *self.indicators):
             flat = result.values.reshape(len(self.designs), -1)
             for i, j in np.argwhere(~np.isfinite(flat)):
                 raise DataError(
                     f"every number of a table must be finite; in {self.name}, {self.rows[i]} has {flat[i, j]} as "
                     f"{result.columns[j]}."
                 )
-        several = {result.seeds for result in (*self.objectives, *self.signs) if len(result.seeds) > 1}
+        several = {result.seeds for result in (*self.objectives, *self.indicators) if len(result.seeds) > 1}
         if len(several) > 1:
             ways = " and ".join(", ".join(seeds) for seeds in sorted(several))
             raise DataError(f"objectives of a table must have the same seeds, or one; in {self.name} they have {ways}.")

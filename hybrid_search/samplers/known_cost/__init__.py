@@ -1,4 +1,4 @@
-"""The sampler that takes the cost as exact and models only what must be learned."""
+"""The sampler for studies whose costs are known before training; it models only what must be measured."""
 
 from hybrid_search.samplers.known_cost.sampler import KnownCostSampler
 

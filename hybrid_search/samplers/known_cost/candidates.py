@@ -1,166 +1,173 @@
-"""Which points of a space are looked at: all of a small one; of a large one a sample, its ends, and near ones."""
+"""The candidates of a search space: all designs of a small one; of a large one a sample, its extremes, neighbours."""
 
 import random
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from optuna.distributions import BaseDistribution
 
 from hybrid_search.samplers.define_by_run import (
-    Chooser,
-    Dice,
-    LearnedSpace,
-    Params,
+    RandomSuggester,
     Space,
-    every,
-    key_of,
-    moved,
-    walked,
+    Suggester,
+    list_designs,
+    params_key,
+    run_space,
 )
-from hybrid_search.samplers.known_cost.points import History, Point
+from hybrid_search.samplers.distributions import changed_value
+from hybrid_search.samplers.known_cost.history import History
+from hybrid_search.samplers.known_cost.points import ParamsKey, Point, PointFactory
+from hybrid_search.samplers.learned_space import LearnedSpace
 
-LISTED = 3000  # a space up to this size is looked at as a whole
-SAMPLE = 1000  # random candidates of a larger one
-CHILDREN = 12  # points looked at near one
-
-
-class PointOf(Protocol):
-    """The point of some answers; where they are a guess (not `sure`) that known functions refuse, None."""
-
-    def __call__(self, params: Params, offered: Mapping[str, BaseDistribution], *, sure: bool = True) -> Point | None:
-        """See above."""
+MAX_LISTED_DESIGNS = 3000  # a space with at most this many designs is enumerated
+SAMPLE_SIZE = 1000  # random candidates of a larger one
+N_NEIGHBOURS = 12  # neighbours of a point
 
 
 @dataclass(frozen=True)
-class _Signed:
-    """A known number of a point, turned so that less is wanted."""
+class _SignedCost:
+    """A known value of a point with a sign, so that less is preferred."""
 
-    at: int
+    position: int
     sign: float
 
     def __call__(self, point: Point) -> float:
-        return self.sign * point.known[self.at]
+        return self.sign * point.known[self.position]
 
 
 class Candidates:
-    """The candidates of a space, the same ones for the same seed.
+    """The candidates of a space; the same ones for the same seed.
 
-    `known` is how many objectives are known; `sure` whether the space is told, so that every way through it is a design
-    whose price can be asked for. `offers` are the questions of the last pool, `answers` those that
-    one of its designs answers at most.
+    Args:
+        create_point: creates points.
+        n_known: number of known objectives.
+        seed: seed of the sample.
+        certain: whether the space was given. Every set of parameters is then a design whose cost can be computed.
+
+    Attributes:
+        distributions: the distributions of all parameters of the last pool.
+        n_parameters: the largest number of parameters that one design of the last pool has.
     """
 
-    def __init__(self, point: PointOf, known: int, seed: int, *, sure: bool) -> None:
-        self._point, self._known, self._seed, self._sure = point, known, seed, sure
-        self._near: dict[tuple[tuple[str, str], ...], list[Point]] = {}
+    def __init__(self, create_point: PointFactory, n_known: int, seed: int, *, certain: bool) -> None:
+        self._create_point, self._n_known, self._seed, self._certain = create_point, n_known, seed, certain
+        self._neighbours: dict[ParamsKey, list[Point]] = {}
         self._pool: tuple[Hashable, list[Point], bool] | None = None
-        self.offers: Mapping[str, BaseDistribution] = {}
-        self.answers = 0
+        self.distributions: Mapping[str, BaseDistribution] = {}
+        self.n_parameters = 0
 
-    def chosen(self, space: Space, chooser: Chooser) -> Point | None:
-        """The point of a chooser's answers."""
-        walked(space, chooser)
-        return self._point(chooser.params, chooser.offered, sure=self._sure)
+    def suggested(self, space: Space, suggester: Suggester) -> Point | None:
+        """Run the space with a suggester and return the point of its parameters."""
+        run_space(space, suggester)
+        return self._create_point(suggester.params, suggester.distributions, certain=self._certain)
 
-    def pool(self, space: Space, shape: str) -> tuple[list[Point], bool]:
-        """Every point of a small space (True), or a sample of a large one with its cheapest and dearest (False)."""
-        if self._pool is not None and self._pool[0] == shape:
+    def pool(self, space: Space, signature: str) -> tuple[list[Point], bool]:
+        """Return the candidates, and whether they are all designs of the space.
+
+        Args:
+            space: the space.
+            signature: changes whenever the space changes.
+        """
+        if self._pool is not None and self._pool[0] == signature:
             return self._pool[1], self._pool[2]
-        ways = every(space, LISTED)
-        found: dict[Hashable, Point] = {}
-        if ways is not None:
-            points = [self._point(c.params, c.offered, sure=self._sure) for c in ways]
+        designs = list_designs(space, MAX_LISTED_DESIGNS)
+        if designs is not None:
+            points = [self._create_point(d.params, d.distributions, certain=self._certain) for d in designs]
         else:
-            dice = random.Random(f"{self._seed}/pool")
-            points = [self.chosen(space, Dice(dice)) for _ in range(SAMPLE)]
-            points += self._inside(space, points, dice)
-            for i in range(self._known):
+            rng = random.Random(f"{self._seed}/pool")
+            points = [self.suggested(space, RandomSuggester(rng)) for _ in range(SAMPLE_SIZE)]
+            points += self._within_budget(space, points, rng)
+            for i in range(self._n_known):
                 for sign in (1.0, -1.0):
-                    points += self._climb(space, points, _Signed(i, sign), dice)
+                    points += self._descend(space, points, _SignedCost(i, sign), rng)
+        unique: dict[Hashable, Point] = {}
         for point in points:
             if point is not None:
-                found.setdefault(point.mark, point)
-        self._near.clear()
-        self.offers = {name: each for point in found.values() for name, each in point.offered.items()}
-        asked = (sum(not each.single() for each in point.offered.values()) for point in found.values())
-        self.answers = max(asked, default=0)
-        self._pool = (shape, list(found.values()), ways is not None)
+                unique.setdefault(point.variant_key, point)
+        self._neighbours.clear()
+        self.distributions = {name: each for p in unique.values() for name, each in p.distributions.items()}
+        counts = (sum(not each.single() for each in p.distributions.values()) for p in unique.values())
+        self.n_parameters = max(counts, default=0)
+        self._pool = (signature, list(unique.values()), designs is not None)
         return self._pool[1], self._pool[2]
 
-    def _inside(self, space: Space, points: Sequence[Point | None], dice: random.Random) -> list[Point]:
-        """More points within a budget that few random ones meet: the way there, and steps that stay inside."""
-        found = [point for point in points if point is not None and point.allowed]
-        if len(found) >= SAMPLE // 4:
+    def _within_budget(self, space: Space, points: Sequence[Point | None], rng: random.Random) -> list[Point]:
+        """Return more points within the budget, if few random points are: descend to it, then take steps inside."""
+        allowed = [point for point in points if point is not None and point.allowed]
+        if len(allowed) >= SAMPLE_SIZE // 4:
             return []
         more: list[Point] = []
-        if not found:
-            here = min((point for point in points if point is not None), key=lambda p: p.excess, default=None)
-            for _ in range(SAMPLE):
-                if here is None or here.allowed:
+        if not allowed:
+            current = min((p for p in points if p is not None), key=lambda p: p.budget_excess, default=None)
+            for _ in range(SAMPLE_SIZE):
+                if current is None or current.allowed:
                     break
-                step = self._changed(space, here, dice)
-                here = step if step is not None and step.excess < here.excess else here
-            if here is None or not here.allowed:
+                step = self._mutated(space, current, rng)
+                current = step if step is not None and step.budget_excess < current.budget_excess else current
+            if current is None or not current.allowed:
                 return []
-            found, more = [here], [here]
-        for _ in range(SAMPLE):
-            step = self._changed(space, dice.choice(found), dice)
+            allowed, more = [current], [current]
+        for _ in range(SAMPLE_SIZE):
+            step = self._mutated(space, rng.choice(allowed), rng)
             if step is not None and step.allowed:
-                found.append(step)
+                allowed.append(step)
                 more.append(step)
         return more
 
-    def _climb(
-        self, space: Space, points: Sequence[Point | None], price: Callable[[Point], float], dice: random.Random
+    def _descend(
+        self, space: Space, points: Sequence[Point | None], cost: Callable[[Point], float], rng: random.Random
     ) -> list[Point]:
-        """From the least of the points by single changes downhill: the points passed."""
-        passed: list[Point] = []
-        here = min((p for p in points if p is not None and p.allowed), key=price, default=None)
+        """Descend from the point of the lowest cost by single mutations. Return the points on the way."""
+        path: list[Point] = []
+        current = min((p for p in points if p is not None and p.allowed), key=cost, default=None)
         misses = 0
-        while here is not None and misses < 30 and len(passed) < 60:
-            step = self._changed(space, here, dice)
-            if step is not None and step.allowed and price(step) < price(here):
-                here, misses = step, 0
-                passed.append(step)
+        while current is not None and misses < 30 and len(path) < 60:
+            step = self._mutated(space, current, rng)
+            if step is not None and step.allowed and cost(step) < cost(current):
+                current, misses = step, 0
+                path.append(step)
             else:
                 misses += 1
-        return passed
+        return path
 
-    def _changed(self, space: Space, point: Point, dice: random.Random) -> Point | None:
-        """The point with one answer changed, at times two; what that opens is answered at random."""
-        given = dict(point.params)
-        names = sorted(name for name, each in point.offered.items() if not each.single())
+    def _mutated(self, space: Space, point: Point, rng: random.Random) -> Point | None:
+        """Return the point with one or two parameters changed. Parameters that become active are random."""
+        params = dict(point.params)
+        names = sorted(name for name, each in point.distributions.items() if not each.single())
         if not names:
             return point
-        for name in dice.sample(names, min(len(names), 1 if dice.random() < 0.7 else 2)):
-            given[name] = moved(point.offered[name], given[name], dice)
-        return self.chosen(space, Dice(dice, given))
+        for name in rng.sample(names, min(len(names), 1 if rng.random() < 0.7 else 2)):
+            params[name] = changed_value(point.distributions[name], params[name], rng)
+        return self.suggested(space, RandomSuggester(rng, params))
 
     def neighbours(self, space: Space, point: Point) -> list[Point]:
-        """Points near one, the same ones for the same point."""
-        if point.name not in self._near:
-            dice = random.Random(f"{self._seed}/{point.name}")
-            near = [self._changed(space, point, dice) for _ in range(CHILDREN)]
-            self._near[point.name] = [each for each in near if each is not None and each.allowed]
-        return self._near[point.name]
+        """Return neighbours of a point within the budget; the same ones for the same point."""
+        if point.name not in self._neighbours:
+            rng = random.Random(f"{self._seed}/{point.name}")
+            near = [self._mutated(space, point, rng) for _ in range(N_NEIGHBOURS)]
+            self._neighbours[point.name] = [each for each in near if each is not None and each.allowed]
+        return self._neighbours[point.name]
 
-    def wander(self, space: Space, history: History, dice: random.Random) -> list[Point]:
-        """Points never seen, where the sample is used up: by single steps from random points and from those told."""
-        here: list[Point | None] = [self.chosen(space, Dice(dice)) for _ in range(SAMPLE // 4)]
-        here += [self._changed(space, dice.choice(history.told)[0], dice) for _ in range(SAMPLE // 4) if history.told]
-        found = {p.mark: p for p in here if p is not None and p.allowed and p.key not in history.seen}
-        return list(found.values())
+    def fresh_sample(self, space: Space, history: History, rng: random.Random) -> list[Point]:
+        """Return points that were never seen, for when the pool is used up: random ones and mutated observations."""
+        points: list[Point | None] = [self.suggested(space, RandomSuggester(rng)) for _ in range(SAMPLE_SIZE // 4)]
+        points += [
+            self._mutated(space, rng.choice(history.observations).point, rng)
+            for _ in range(SAMPLE_SIZE // 4)
+            if history.observations
+        ]
+        unique = {p.variant_key: p for p in points if p is not None and p.allowed and p.key not in history.seen}
+        return list(unique.values())
 
-    def untried(self, learned: LearnedSpace, history: History, dice: random.Random) -> Point | None:
-        """A point with an answer that nobody gave yet: what it opens must be seen before it can be priced."""
+    def untried_point(self, learned: LearnedSpace, history: History, rng: random.Random) -> Point | None:
+        """Return a point with a choice that no trial had. Its active parameters, and its cost, may be unknown."""
         for _ in range(30):
-            chooser = walked(learned, Dice(dice))
-            if learned.untried(chooser.params):
-                name = key_of(chooser.params)
-                known = self._point(chooser.params, chooser.offered, sure=False)
-                if known is None:
-                    return Point(chooser.params, chooser.offered, name, name, (), (), 0.0, name)
-                if known.allowed and known.key not in history.seen:
-                    return known
+            suggester = run_space(learned, RandomSuggester(rng))
+            if learned.count_untried(suggester.params):
+                name = params_key(suggester.params)
+                point = self._create_point(suggester.params, suggester.distributions, certain=False)
+                if point is None:
+                    return Point(suggester.params, suggester.distributions, name, name, (), (), 0.0, name)
+                if point.allowed and point.key not in history.seen:
+                    return point
         return None

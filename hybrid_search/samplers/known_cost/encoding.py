@@ -1,4 +1,4 @@
-"""Answers as rows of numbers for a model: choices one-hot, numbers by their order, "absent" a value of its own."""
+"""Parameters as rows of numbers for a model: words one-hot, numbers by rank or position, a mark if inactive."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from hybrid_search.samplers.define_by_run import Params, is_ordered, place
+from hybrid_search.samplers.define_by_run import Params
+from hybrid_search.samplers.distributions import is_ordered, position_of
 
 Array = NDArray[np.float64]
 
@@ -16,18 +17,26 @@ def _number(choice: Any) -> float:
     return float(choice)
 
 
-class Encoding:
-    """From answers to a row. `groups` says for each column which question it stands for.
+class ParamsEncoding:
+    """The map from parameters to a row of numbers.
 
-    A choice of k words is k columns, a number one from 0 to 1: a choice of numbers by rank, for widths 8, 16, 32 are
-    steps of one kind. A question that is not asked stands in the middle, and a column says that it is absent.
+    A choice of k words has k columns. A number has one column from 0 to 1. Categorical numbers are encoded by rank,
+    because the widths 8, 16, 32 are steps of one kind. An inactive parameter has the middle value, and one more column
+    marks it as inactive.
+
+    Args:
+        distributions: parameter name -> distribution.
+        ordered: whether categorical numbers are encoded by rank. If not, they are treated as words.
+
+    Attributes:
+        groups: for each column the number of its parameter.
     """
 
-    def __init__(self, offered: Mapping[str, BaseDistribution], *, ordered: bool = True) -> None:
-        self._places: list[tuple[str, BaseDistribution, dict[str, Sequence[float]] | None]] = []
+    def __init__(self, distributions: Mapping[str, BaseDistribution], *, ordered: bool = True) -> None:
+        self._parameters: list[tuple[str, BaseDistribution, dict[str, Sequence[float]] | None]] = []
         groups: list[int] = []
-        for name in sorted(offered):
-            distribution = offered[name]
+        for name in sorted(distributions):
+            distribution = distributions[name]
             table: dict[str, Sequence[float]] | None = None
             width = 2
             if isinstance(distribution, CategoricalDistribution):
@@ -42,33 +51,35 @@ class Encoding:
                     width = len(choices) + 1
                     one_hot = 0.5**0.5 * np.eye(len(choices), width)
                     table = {repr(c): one_hot[i].tolist() for i, c in enumerate(choices)}
-            self._places.append((name, distribution, table))
-            groups += [len(self._places) - 1] * width
+            self._parameters.append((name, distribution, table))
+            groups += [len(self._parameters) - 1] * width
         self.groups = np.array(groups, dtype=np.intp)
-        self._widths = np.bincount(self.groups, minlength=len(self._places)) if groups else np.zeros(0, dtype=np.intp)
+        self._widths = (
+            np.bincount(self.groups, minlength=len(self._parameters)) if groups else np.zeros(0, dtype=np.intp)
+        )
 
     def row(self, params: Params) -> list[float]:
-        """The row of one set of answers; questions that it does not know are left out."""
+        """Return the row of a design. Parameters without a distribution are ignored."""
         row: list[float] = []
-        for (name, distribution, table), width in zip(self._places, self._widths, strict=True):
+        for (name, distribution, table), width in zip(self._parameters, self._widths, strict=True):
             if name not in params:
                 row += [0.5, 1.0] if width == 2 else [0.0] * (width - 1) + [1.0]
             elif table is not None:
                 row += table.get(repr(params[name]), [0.0] * int(width))
             else:
                 assert isinstance(distribution, IntDistribution | FloatDistribution)
-                row += [place(distribution, params[name]), 0.0]
+                row += [position_of(distribution, params[name]), 0.0]
         return row
 
 
-def telling(rows: Array) -> NDArray[np.intp]:
-    """The columns that tell something: neither constant nor the copy or complement of an earlier one."""
+def informative_columns(rows: Array) -> NDArray[np.intp]:
+    """Return the indices of the columns that are neither constant nor the copy or complement of an earlier one."""
     kept, seen = [], set()
     for i, column in enumerate(rows.T):
         if column.min() == column.max():
             continue
-        turned = column if column[0] == column.min() else column.max() - column
-        mark = np.round(turned, 9).tobytes()
+        oriented = column if column[0] == column.min() else column.max() - column
+        mark = np.round(oriented, 9).tobytes()
         if mark not in seen:
             seen.add(mark)
             kept.append(i)
