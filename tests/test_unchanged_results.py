@@ -52,6 +52,7 @@ from hybrid_search.runs.confirm import confirm
 from hybrid_search.runs.run import run
 from hybrid_search.samplers import SAMPLERS
 from hybrid_search.search.search import Search
+from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Outcome
 from hybrid_search.spaces.recipe_tuning import tunable
 from hybrid_search.spaces.space import SearchSpace, load_space
@@ -225,7 +226,7 @@ def proposals_of(case: str) -> dict[str, Any]:
     )
     with new_ledger() as ledger:
         record = ledger.create_search(wanted)
-        search = Search(record, ledger)
+        search = Search(SearchSpec.from_record(record), record, ledger)
         running: list[Any] = []
         while True:
             while len(running) < 2 and (trial := search.ask()) is not None:
@@ -244,7 +245,7 @@ def proposals_of(case: str) -> dict[str, Any]:
                     search.tell(trial, Outcome("complete", numbers))
             if reopened and trial.number == REOPENED:
                 running = []  # the trial beside it is left running, and taken up again
-                search = Search(record, ledger)
+                search = Search(SearchSpec.from_record(record), record, ledger)
         progress = search.progress()
         trials = [
             [trial.digest, dict(trial.choices), trial.state, trial.attempt, trial.rung, trial.spared]
@@ -332,7 +333,7 @@ def train_and_export(folder: Path) -> dict[str, Any]:
                 "measurements": bits(trial.measurements),
                 "curve": curve,
             }
-        front = sorted(Search(record, ledger).front())
+        front = sorted(Search(SearchSpec.from_record(record), record, ledger).front())
         kept = sorted(each.number for each in ledger.kept_weights(record.id))
         export_trial(ledger, "recorded", folder / "export", "best")
     return plain(
@@ -578,7 +579,7 @@ def reading_of(ledger: Ledger, name: str) -> dict[str, Any]:
         str(number): [bits(each.own), {str(seed): bits(numbers) for seed, numbers in each.fresh.items()}]
         for number, each in ledger.repeats(record.id, confirmed=True).items()
     }
-    search = Search(record, ledger)
+    search = Search(SearchSpec.from_record(record), record, ledger)
     progress = search.progress()
     fields = {
         "objectives": record.objectives,
@@ -589,7 +590,7 @@ def reading_of(ledger: Ledger, name: str) -> dict[str, Any]:
         "target": record.target,
         "max_flops": record.max_flops,
         "evaluation": record.evaluation,
-        "known_designs": record.known_designs,
+        "warm_start": record.known_designs,
         "input_size": record.input_size,
         "classes": record.classes,
         "tuned": record.tuned,
