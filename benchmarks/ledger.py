@@ -27,7 +27,7 @@ from sqlalchemy import insert, select
 from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.connect import database_url, shown
 from hybrid_search.ledger.tables import MeasurementRow, ProposalRow, RungRow, TrialRow
-from hybrid_search.networks.costs import fitted, price
+from hybrid_search.networks.costs import fitted, total_cost
 from hybrid_search.search.opening import open_search
 from hybrid_search.search.search import Search
 from hybrid_search.search.spec import SearchSpec
@@ -87,7 +87,7 @@ def designs(search: Any) -> Iterator[tuple[dict[str, Any], Any, dict[str, float]
         architecture = fitted(architecture, search.input_size)
         if architecture.digest not in seen:
             seen.add(architecture.digest)
-            flops, params = price(architecture, search.input_size, search.classes)
+            flops, params = total_cost(architecture, search.input_size, search.classes)
             yield choices, architecture, {"flops": float(flops), "params": float(params)}
 
 

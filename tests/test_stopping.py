@@ -17,7 +17,7 @@ from hybrid_search.search.search import Search
 from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.stop_rules import MIN_TRIALS, StopRule
 from hybrid_search.search.trial import Outcome
-from hybrid_search.spaces.budget import known_worst
+from hybrid_search.spaces.budget import reference_costs
 from hybrid_search.spaces.space import SearchSpace, load_space
 
 SPACE = load_space("fashion-table")
@@ -182,7 +182,7 @@ def test_the_hypervolume_never_falls_and_the_page_and_a_search_opened_again_agre
     assert len(set(references)) == 1 or "loss" in objectives
     again = Search(search.spec, search.record, ledger).progress()
     points, _ = ledger.points(search.record.id, objectives)
-    page = hypervolume_numbers(points, objectives, known_worst(search.record))
+    page = hypervolume_numbers(points, objectives, reference_costs(search.record))
     assert (again.hypervolume, tuple(again.reference)) == (seen[-1], references[-1])
     assert page.last == pytest.approx(seen[-1])
     assert page.reference == references[-1]
@@ -190,8 +190,12 @@ def test_the_hypervolume_never_falls_and_the_page_and_a_search_opened_again_agre
 
 def test_known_costs_are_measured_from_beyond_the_dearest_design_or_the_budget(ledger):
     search = open_search(SearchSpec.create(SPACE, trials=1), ledger)
-    dearest = max(search.spec.cost(design)["flops"] for design in SPACE.enumerate())
-    assert SearchSpec.create(SPACE, trials=1).cost_bounds() == {"flops": pytest.approx(1.1 * dearest)}
-    assert SearchSpec.create(SPACE, trials=1, max_flops=1e6).cost_bounds() == {"flops": pytest.approx(1.1e6)}
-    assert SearchSpec.create(SPACE, trials=1, max_flops=1e9).cost_bounds() == {"flops": pytest.approx(1.1 * dearest)}
-    assert SearchSpec.create(SPACE, trials=1, objectives=("accuracy", "loss")).cost_bounds() == {}
+    largest = max(search.spec.cost(design)["flops"] for design in SPACE.enumerate())
+
+    def reference_costs(**more):
+        return SearchSpec.create(SPACE, trials=1, **more).reference_costs()
+
+    assert reference_costs() == {"flops": pytest.approx(1.1 * largest)}
+    assert reference_costs(max_flops=1e6) == {"flops": pytest.approx(1.1e6)}
+    assert reference_costs(max_flops=1e9) == {"flops": pytest.approx(1.1 * largest)}
+    assert reference_costs(objectives=("accuracy", "loss")) == {}

@@ -7,7 +7,7 @@ from support.fakes import scored, tiny_space
 
 from hybrid_search.errors import LedgerError
 from hybrid_search.ledger import Ledger
-from hybrid_search.networks.costs import price
+from hybrid_search.networks.costs import total_cost
 from hybrid_search.networks.references import reference
 from hybrid_search.records import Resources, SearchRecord
 from hybrid_search.runs.run import run
@@ -98,7 +98,7 @@ def test_a_known_design_over_the_budget_is_taken_down_to_it_or_left_out():
     space, size = load_space("fashion-table"), (1, 14, 14)
 
     def flops(architecture):
-        return price(architecture, size, 10)[0]
+        return total_cost(architecture, size, 10)[0]
 
     free = found(space, input_size=size)
     least = min(flops(a) for a in space.enumerate() if set(operators(a)) == {"local_attention"})

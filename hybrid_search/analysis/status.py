@@ -13,7 +13,7 @@ from hybrid_search.networks.architecture import Architecture
 from hybrid_search.objectives import objectives
 from hybrid_search.pareto import hypervolume, pareto_front, reference_point
 from hybrid_search.records import STATES, TRAINED, SearchRecord, Settings, TrialRecord
-from hybrid_search.spaces.budget import known_worst
+from hybrid_search.spaces.budget import reference_costs
 
 RECENT = 20  # trials that the pace is taken from
 
@@ -90,7 +90,7 @@ def status_of(ledger: Ledger, search: SearchRecord) -> SearchStatus:
     rows = [[point.values[o.name] for o in kinds] for point in complete]
     directions = [o.direction for o in kinds]
     pick = max if directions[0] == "maximize" else min
-    volume = hypervolume(rows, reference_point(rows, kinds, known_worst(search)), directions) if rows else 0.0
+    volume = hypervolume(rows, reference_point(rows, kinds, reference_costs(search)), directions) if rows else 0.0
     pace = _pace(points, lease) if lease.live else None
     to_go = max(0, search.target - sum(count for state, count in counts.items() if state != "running"))
     left = timedelta(hours=to_go / pace) if pace and lease.live else None

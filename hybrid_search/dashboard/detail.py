@@ -79,5 +79,5 @@ def _architecture(trial: TrialRecord, design: Design, marks: frozenset[int], the
     alternative = f"Architecture of trial {trial.number}: {design.text}"
     shown = [caption, picture(diagram_svg(design, theme, marks), alternative)]
     if design.unreadable is not None:
-        shown.append(html.Pre(design.unreadable, className="failure"))
+        shown.append(html.Pre(f"The costs are unknown here: {design.unreadable}", className="failure"))
     return html.Figure(shown, **attributes(data_diagram=str(trial.number)))

@@ -22,7 +22,7 @@ from hybrid_search.networks.architecture import Architecture
 from hybrid_search.objectives import Objective
 from hybrid_search.pareto import pareto_front
 from hybrid_search.records import STATES, SearchRecord
-from hybrid_search.spaces.budget import known_worst
+from hybrid_search.spaces.budget import reference_costs
 
 T = TypeVar("T")
 MAX_AGE = 0.5  # seconds for which a search is not read again
@@ -162,7 +162,7 @@ class Snapshot:
         view = self._view(search)
         state = self._states[search.id]
         if state.hypervolume is None or state.hypervolume[0] != state.version:
-            points, worst = list(view.points.values()), known_worst(search)
+            points, worst = list(view.points.values()), reference_costs(search)
             numbers = hypervolume_numbers(points, search.objectives, worst, axes=view.axes)
             state.hypervolume = (state.version, numbers)
         return state.hypervolume[1]

@@ -66,7 +66,7 @@ def _driver(view: SearchView) -> tuple[str, str]:
     """Return whether a process runs the search, and its host; for an interrupted search, what to do."""
     if view.lease.live:
         return "running", f"on {shown(view.lease.driver)}"
-    return ("interrupted", "run the same command to continue") if view.counts["running"] else ("none", "")
+    return ("interrupted", "rerun to continue") if view.counts["running"] else ("none", "")
 
 
 def _fact(what: str, value: str, more: str) -> html.Div:

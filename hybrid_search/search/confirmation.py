@@ -32,7 +32,7 @@ from hybrid_search.analysis.confidence import (
 from hybrid_search.errors import SettingsError, whole
 from hybrid_search.ledger import Ledger, Repeats
 from hybrid_search.networks.architecture import Architecture
-from hybrid_search.networks.costs import price
+from hybrid_search.networks.costs import total_cost
 from hybrid_search.pareto import front_rows
 from hybrid_search.records import NOT_IN_DIGEST, RETRIES, Report, SearchRecord, Settings
 from hybrid_search.search.data_check import check_same_data
@@ -216,7 +216,7 @@ class Confirmation:
         """Write the numbers of a retraining, or its failure. Always False: its weights are not kept."""
         seed = trial.settings.seed
         self._pending[trial.number].discard(seed)
-        flops, params = price(trial.architecture, self.record.input_size, self.record.classes)
+        flops, params = total_cost(trial.architecture, self.record.input_size, self.record.classes)
         numbers = {"flops": float(flops), "params": float(params), **outcome.measurements}
         lacking = [o.name for o in self.objectives if not math.isfinite(numbers.get(o.name, math.nan))]
         why = None

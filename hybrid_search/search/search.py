@@ -63,7 +63,7 @@ class Search:
         self.pruner, self.proposer = state.pruner, state.proposer
         self._starter = TrialStarter(spec, record, ledger, state)
         self._fingerprint = state.fingerprint
-        self._bounds = spec.cost_bounds()
+        self._reference_costs = spec.reference_costs()
 
     # -- ask --
 
@@ -238,7 +238,7 @@ class Search:
 
     def progress(self) -> Progress:
         """Return counts, front size and hypervolume, measured from a reference point that does not move."""
-        volume, reference = self.index.hypervolume(self._bounds)
+        volume, reference = self.index.hypervolume(self._reference_costs)
         pick = max if self.spec.directions[0] == "maximize" else min
         return Progress(
             counts=dict(self.index.counts),

@@ -2,20 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 from hybrid_search.data import input_size_and_classes
 from hybrid_search.errors import SettingsError, whole
 from hybrid_search.networks.architecture import Architecture
-from hybrid_search.networks.costs import cost, fitted, price
+from hybrid_search.networks.costs import fitted, total_cost
 from hybrid_search.objectives import Direction, Objective
 from hybrid_search.objectives import objectives as check_objectives
 from hybrid_search.records import NOT_IN_DIGEST, TRAINED, SearchRecord, Settings, search_name
 from hybrid_search.search.stored_names import stored_name
-from hybrid_search.spaces.budget import known_worst, over_budget
-from hybrid_search.spaces.choosers import Chooser, FixedChoices
+from hybrid_search.spaces.budget import budget_excess, check_budget, reference_costs
+from hybrid_search.spaces.choosers import Chooser
 from hybrid_search.spaces.known_designs import KnownDesign, known_designs
 from hybrid_search.spaces.recipe_tuning import choose_settings, tunable
 from hybrid_search.spaces.space import SearchSpace, load_space
@@ -140,8 +140,7 @@ class SearchSpec:
             tuned=tunable(settings) if tune_recipe else (),
             use_known_designs=known_designs,
         )
-        _check_stems(spec)
-        _check_budget(spec)
+        check_budget(space, spec.record)
         return spec
 
     @classmethod
@@ -237,7 +236,7 @@ class SearchSpec:
 
     def cost(self, architecture: Architecture) -> dict[str, float]:
         """Return what is known before training: FLOPs (2 x MACs) and parameters."""
-        flops, params = price(architecture, self.input_size, self.classes)
+        flops, params = total_cost(architecture, self.input_size, self.classes)
         return {"flops": float(flops), "params": float(params)}
 
     @property
@@ -247,11 +246,11 @@ class SearchSpec:
 
     def budget_excess(self, architecture: Architecture) -> float:
         """Return how far an architecture is over the budget, as a share of it; 0 or less is within."""
-        return over_budget(self.record, architecture)
+        return budget_excess(self.record, architecture)
 
-    def cost_bounds(self) -> dict[str, float]:
-        """Return the highest value of each known objective, from which the hypervolume is measured."""
-        return known_worst(self.record)
+    def reference_costs(self) -> dict[str, float]:
+        """Return the reference values of the hypervolume for the objectives that are known before training."""
+        return reference_costs(self.record)
 
     def known_designs(self) -> list[KnownDesign]:
         """Return the known designs that come first; none if the search leaves them out."""
@@ -273,37 +272,3 @@ def _objective_words(spec: SearchSpec, other: SearchSpec) -> str:
         repr(objective) if others.get(objective.name, objective) != objective else objective.name
         for objective in spec.objectives
     )
-
-
-def _check_stems(spec: SearchSpec) -> None:
-    """Raise UserError unless every stem of the space accepts images of this size."""
-    for stem in spec.space.form.stem:
-        cost(spec.space.choose(FixedChoices({"stem": stem})), spec.input_size, spec.classes)
-
-
-def _check_budget(spec: SearchSpec) -> None:
-    """Raise SettingsError unless some design is within the budget. The message names the lowest cost of the space."""
-    space, bounds = spec.space, {"flops": spec.max_flops, "params": spec.max_params}
-
-    def fitted_cost(architecture: Architecture, name: str) -> float:
-        return spec.cost(fitted(architecture, spec.input_size))[name]
-
-    for name, bound in bounds.items():
-        if bound is None:
-            continue
-        lowest = fitted_cost(space.extreme(partial(fitted_cost, name=name))[0], name)
-        if bound < lowest:
-            raise SettingsError(
-                f"--max-{name} must leave at least one design of {space.name}, whose smallest has {lowest:,.0f} "
-                f"{name}; got {bound:,.0f}."
-            )
-    if None not in bounds.values():
-
-        def share(architecture: Architecture) -> float:
-            return max(fitted_cost(architecture, name) / (bound or 1.0) for name, bound in bounds.items())
-
-        if share(space.extreme(share)[0]) > 1:
-            raise SettingsError(
-                f"--max-flops and --max-params must leave at least one design of {space.name} together; got "
-                f"{spec.max_flops:,.0f} and {spec.max_params:,.0f}, which no design meets both."
-            )

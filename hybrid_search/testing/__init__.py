@@ -13,6 +13,7 @@ from typing import Any
 
 # name -> module. A contract imports torch and pytest, so it is loaded on first use.
 _CONTRACTS = {
+    "ChartContract": "charts",
     "OperatorContract": "operators",
     "StemContract": "stems",
 }
