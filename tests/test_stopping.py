@@ -9,7 +9,7 @@ from support.fakes import scored, tiny_space
 
 from hybrid_search.charts import hypervolume_numbers
 from hybrid_search.errors import SettingsError
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.records import Resources
 from hybrid_search.runs.run import run
 from hybrid_search.search.opening import open_search
@@ -125,7 +125,7 @@ def test_a_search_stops_where_its_front_has_settled_and_goes_on_without_the_rule
     assert max(search.gains()) < 0.1
     again = run(MEDIUM, until_settled=0.1, **more)
     assert again.progress().counts["complete"] == done  # asked again it finds what it found
-    assert run(MEDIUM, **(more | {"trials": done + 2})).stop_rule.why is None
+    assert run(MEDIUM, **(more | {"trials": done + 2})).stopping.why is None
 
 
 def test_a_search_whose_front_still_moves_goes_on_to_its_target(ledger):
@@ -155,7 +155,7 @@ def test_the_hours_end_a_search_between_trials_and_the_same_call_goes_on(ledger)
 
     more = {"trials": 6, "resources": Resources("local"), "ledger": ledger, "evaluate": slow}
     search = run(tiny_space(), hours=0.2 / 3600, **more)
-    states = [trial.state for trial in ledger.trials(search.record.id)]
+    states = [trial.state for trial in ledger.read(reads.trials, search.record.id)]
     assert 1 <= len(states) < 6
     assert set(states) == {"complete"}  # what ran has finished
     assert search.stop_rule.why.endswith("hours are over")
@@ -181,7 +181,7 @@ def test_the_hypervolume_never_falls_and_the_page_and_a_search_opened_again_agre
     assert len(set(references[7:])) == 1  # it stands still from the eighth trial on, from the first where it is known
     assert len(set(references)) == 1 or "loss" in objectives
     again = Search(search.spec, search.record, ledger).progress()
-    points, _ = ledger.points(search.record.id, objectives)
+    points, _ = ledger.read(reads.points, search.record.id, objectives)
     page = hypervolume_numbers(points, objectives, reference_costs(search.record))
     assert (again.hypervolume, tuple(again.reference)) == (seen[-1], references[-1])
     assert page.last == pytest.approx(seen[-1])

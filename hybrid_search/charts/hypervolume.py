@@ -12,7 +12,7 @@ from hybrid_search.charts.axes import AXES, axes_of
 from hybrid_search.charts.chart import Chart
 from hybrid_search.charts.front import has_all
 from hybrid_search.charts.theme import Theme, empty_layout, figure_axis, figure_layout
-from hybrid_search.ledger import Ledger, Point
+from hybrid_search.ledger import Ledger, Point, reads
 from hybrid_search.objectives import Objective, scaled
 from hybrid_search.pareto import hypervolume, reference_point, to_minimize
 from hybrid_search.records import SearchRecord
@@ -94,7 +94,7 @@ def hypervolume_numbers(
 
 def read_hypervolume(ledger: Ledger, search: SearchRecord, _trials: tuple[int, ...] = ()) -> HypervolumeNumbers:
     """Read the hypervolume over the trials of a search from a ledger."""
-    points, _ = ledger.points(search.id, search.objectives)
+    points, _ = ledger.read(reads.points, search.id, search.objectives)
     return hypervolume_numbers(points, search.objectives, reference_costs(search), axes=axes_of(search))
 
 

@@ -11,7 +11,7 @@ from hybrid_search.engines import Engine, engine_name, engine_of
 from hybrid_search.engines.driver import RunContext
 from hybrid_search.engines.worker import Evaluate
 from hybrid_search.ledger import Ledger
-from hybrid_search.ledger.connect import beside
+from hybrid_search.ledger.urls import path_beside
 from hybrid_search.objectives import Objective
 from hybrid_search.records import TRAINED, Resources, Settings
 from hybrid_search.runs.checkpoint_root import UNKEPT, checkpoints_of, root_of
@@ -146,7 +146,7 @@ def run_spec(
     with engine.ready(context):
         opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger, notice=context.notice)
         with (
-            log_file(beside(opened.url, ".log"), context.notice, log_level),
+            log_file(path_beside(opened.url, ".log"), context.notice, log_level),
             lead_search(spec, opened, context, stop_rule) as search,
             checkpoints_of(root, search.record, opened) as context.checkpoints,
         ):

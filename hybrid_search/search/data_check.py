@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from hybrid_search.errors import LedgerError
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.records import SearchRecord
 from hybrid_search.search.trial import Trial
 
@@ -39,7 +39,7 @@ def check_local_data(record: SearchRecord, ledger: Ledger) -> None:
     """
     from hybrid_search.data import load
 
-    before = ledger.fact(record.id, "fingerprint")
+    before = ledger.read(reads.fact, record.id, "fingerprint")
     if before is None:
         return
     now = load(record.settings).fingerprint

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.pruners import INDICATORS, PrunerState, make_pruner
 from hybrid_search.records import SearchRecord, TrialRecord
@@ -39,21 +39,21 @@ def load_state(spec: SearchSpec, record: SearchRecord, ledger: Ledger, *, clean_
         clean_shutdown: Whether the previous driver exited on request.
     """
     names = [objective.name for objective in spec.objectives]
-    points, _ = ledger.points(record.id, names)
-    digests, proposals = ledger.digests(record.id), ledger.proposals(record.id)
+    points, _ = ledger.read(reads.points, record.id, names)
+    digests, proposals = ledger.read(reads.digests, record.id), ledger.read(reads.proposals, record.id)
     index, retries = TrialIndex(spec.objectives), Retries(clean_shutdown=clean_shutdown)
     index.load(points, digests)
-    retries.load(ledger.failures(record.id), index.states)
+    retries.load(ledger.read(reads.failures, record.id), index.states)
     index.load_proposals(proposals)
-    trials = ledger.trials(record.id, index.loaded_numbers(points, MAX_LOADED, spec.seed))
+    trials = ledger.read(reads.trials, record.id, index.loaded_numbers(points, MAX_LOADED, spec.seed))
     rejected = [proposal for proposal in proposals if proposal.reason == OVER_BUDGET][-MAX_LOADED:]
     deferred = [proposal for proposal in proposals if proposal.reason == DEFERRED][-MAX_LOADED:]
     unloaded = index.known_digests() - {digests[trial.number] for trial in trials}
     unloaded -= {proposal.digest for proposal in rejected}
     proposer = Proposer(spec, index, len(points) + len(proposals), unloaded)
-    index.set_own_values({n: found.own for n, found in ledger.repeats(record.id, confirmed=True).items()})
+    index.set_own_values({n: found.own for n, found in ledger.read(reads.repeats, record.id, confirmed=True).items()})
     pruner = PrunerState(make_pruner(spec.pruner, spec.objectives, spec.seed), spec.objectives)
-    state = State(index, proposer, pruner, retries, ledger.fact(record.id, "fingerprint"))
+    state = State(index, proposer, pruner, retries, ledger.read(reads.fact, record.id, "fingerprint"))
     if spec.pruner != "none":
         _load_curves(state, spec, record, ledger, [trial for trial in trials if trial.state != "failed"])
     for trial in trials:
@@ -89,12 +89,12 @@ def _load_curves(
     """Give the pruner the learning curves of trials that started under an earlier driver."""
     pruner = state.pruner
     trials = list(trials)
-    curves = ledger.curves(record.id, {*pruner.unknown, *INDICATORS}, [trial.number for trial in trials])
+    curves = ledger.read(reads.curves, record.id, {*pruner.unknown, *INDICATORS}, [trial.number for trial in trials])
     for trial in trials:
         if trial.id not in curves:
             continue
         costs = spec.cost(Architecture.from_dict(trial.architecture))
         pruner.start(trial.number, trial.digest, costs, trial.choices)
-        pruner.restore(trial.number, curves[trial.id], trial.spared)
+        pruner.restore(trial.number, curves[trial.id], trial.audit_rung)
         if trial.state != "running":
             pruner.finish(trial.number, trial.state, state.index.searched_values(trial.number, trial.measurements))

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from hybrid_search.errors import LedgerError
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.records import NOT_IN_DIGEST, TRAINED, SearchRecord
 from hybrid_search.search.data_check import check_local_data
 from hybrid_search.search.search import Search
@@ -74,13 +74,13 @@ def resume_search(
         clean_shutdown: Whether the previous driver exited on request; None: unknown.
     """
     found = ledger.search(spec.name)
-    done = sum(count for state, count in ledger.counts(found.id).items() if state != "running")
+    done = sum(count for state, count in ledger.read(reads.counts, found.id).items() if state != "running")
     if clean_shutdown is False or done < found.target:
         target = max(found.target, spec.trials)
     else:
         target = spec.trials if spec.trials > done else done + spec.trials
     if target != found.target:
-        ledger.set_target(found.id, target)
+        ledger.write(writes.set_target, found.id, target)
     here = {name: getattr(spec.settings, name) for name in NOT_IN_DIGEST}
     record = replace(found, target=target, settings=found.settings.with_(**here))
     # The space comes from the ledger: two spaces with one digest may list their choices in another order.

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from hybrid_search._internal.event_log import LOG, about
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.ledger.weights import WeightsFolder
 from hybrid_search.pruners import Audit
 from hybrid_search.records import Report, SearchRecord, TrialRecord
@@ -120,7 +120,7 @@ class Search:
         if not retry:
             self.tell(trial, Outcome("failed", {}, kind, text))
             return None
-        attempt = self.ledger.fail_attempt(trial.id, trial.attempt, kind, text)
+        attempt = self.ledger.write(writes.fail_attempt, trial.id, trial.attempt, kind, text)
         self.retries.retried(trial.number, kind)
         last_line = text.strip().splitlines()[-1] if text.strip() else ""
         LOG.warning("trial retried", extra=self._about(trial, kind=kind, text=last_line))
@@ -145,7 +145,7 @@ class Search:
         if wrong:
             self.tell(trial, Outcome("failed", {}, "nan", f"{wrong[0]} is not finite after rung {rung}"))
             return "stop"
-        self.ledger.add_rung(trial.id, rung, measurements, facts, attempt=trial.attempt)
+        self.ledger.write(writes.add_rung, trial.id, rung, measurements, facts, attempt=trial.attempt)
         resumed = facts.get("resumed")
         if resumed and self.retries.last_rung(trial.number) is None:
             LOG.info("trial resumed from its checkpoint", extra=self._about(trial, resumed=resumed))
@@ -158,7 +158,7 @@ class Search:
         self.pruner.add_rung(trial.number, rung, measurements)
         verdict = "keep" if report.last else self.pruner.judge(trial.number, rung)
         if verdict == "spare":
-            self.ledger.spare_trial(trial.id, rung)
+            self.ledger.write(writes.set_audit_rung, trial.id, rung)
         if verdict != "stop":
             return "keep"
         self.tell(trial, Outcome("stopped", expected=self.pruner.expected_values(trial.number, rung)))
@@ -179,7 +179,8 @@ class Search:
         outcome = self._checked(trial, outcome)
         complete = outcome.state == "complete"
         values = {**self.spec.cost(trial.architecture), **outcome.measurements} if complete else {}
-        self.ledger.finish_trial(
+        self.ledger.write(
+            writes.finish_trial,
             trial.id,
             outcome.state,
             values,
@@ -224,10 +225,10 @@ class Search:
         """Keep the weights of a trial on the front, and delete those of trials that left it."""
         front = self.front()
         path = self.weights.write(trial.number, weights)
-        self.ledger.set_weights(trial.id, path)
-        for record in self.ledger.kept_weights(self.record.id):
+        self.ledger.write(writes.set_weights, trial.id, path)
+        for record in self.ledger.read(reads.trials_with_weights, self.record.id):
             if record.number not in front:
-                self.ledger.set_weights(record.id, None)
+                self.ledger.write(writes.set_weights, record.id, None)
                 self.weights.drop(record.number)
 
     # -- where it stands --
@@ -270,7 +271,7 @@ class Search:
         counted.
         """
         numbers = self.index.completed_numbers()[:MAX_COUNTED]
-        trained = self.ledger.trials(self.record.id, numbers)
+        trained = self.ledger.read(reads.trials, self.record.id, numbers)
         space, size = self.spec.space, self.spec.input_size
         return sum(ways_to_write(space, untuned(trial.choices), size) - 1 for trial in trained)
 

@@ -3,7 +3,7 @@
 import random
 
 from hybrid_search._internal.event_log import LOG, about
-from hybrid_search.ledger import Ledger, Proposal
+from hybrid_search.ledger import Ledger, Proposal, writes
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import fitted
 from hybrid_search.records import NOT_IN_DIGEST, SearchRecord, Settings, TrialRecord
@@ -87,12 +87,12 @@ class TrialStarter:
         self.proposer.set_budget_excess(asked, excess)
         if self.index.is_known(digest):
             self.index.duplicates += 1
-            self.ledger.add_proposal(self.record.id, Proposal(DUPLICATE, digest, asked.params, 0.0))
+            self.ledger.write(writes.add_proposal, self.record.id, Proposal(DUPLICATE, digest, asked.params, 0.0))
             self.proposer.answer_duplicate(asked, self.index.values_of_duplicate(digest, asked.params))
             return None
         if excess > 0:
             self.index.add_over_budget(digest)
-            self.ledger.add_proposal(self.record.id, Proposal(OVER_BUDGET, digest, asked.params, excess))
+            self.ledger.write(writes.add_proposal, self.record.id, Proposal(OVER_BUDGET, digest, asked.params, excess))
             self.proposer.reject(asked)
             return None
         if may_defer and self.spec.pruner != "none":
@@ -106,7 +106,8 @@ class TrialStarter:
                 self.proposer.set_budget_excess(asked, self.spec.budget_excess(architecture))
         self.pruner.deferred.designs.pop(digest, None)
         number = self.index.next_number
-        trial_id = self.ledger.start_trial(
+        trial_id = self.ledger.write(
+            writes.start_trial,
             self.record.id,
             number,
             digest=digest,
@@ -128,6 +129,6 @@ class TrialStarter:
         design = self.pruner.next_design(required=required)
         if design is not None and design.digest == digest:
             return asked
-        self.ledger.add_proposal(self.record.id, Proposal(DEFERRED, digest, asked.params, 0.0))
+        self.ledger.write(writes.add_proposal, self.record.id, Proposal(DEFERRED, digest, asked.params, 0.0))
         self.proposer.reject(asked)
         return None if design is None else self.proposer.ask_for(design.choices)
