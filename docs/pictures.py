@@ -1,4 +1,4 @@
-"""Make the pictures of the README from a finished search: `make pictures`, or `python docs/pictures.py [NAME] [--db URL]`.
+"""Make the pictures of the README from a finished search: `make pictures`, or `python docs/pictures.py [NAME]`.
 
 docs/front.png is the front as the page draws it, docs/page.png the whole page with the knee selected. The table of the
 front in README.md is written again. The script needs /usr/bin/chromium (apt-get install chromium).
@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from playwright.sync_api import sync_playwright
 
 from hybrid_search import Ledger
-from hybrid_search.export.model_folder import picked
+from hybrid_search.export.trial_choice import choose_trial
 
 HERE = Path(__file__).parent
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -30,7 +30,7 @@ def main() -> None:
     options = parser.parse_args()
     with Ledger(options.db, read_only=True) as ledger:
         search = ledger.search(options.name)
-        knee = picked(ledger, search, "knee").number
+        knee = choose_trial(ledger, search, "knee").number
     database = [] if options.db is None else ["--db", options.db]
     command = [sys.executable, "-c", "from hybrid_search.cli import main; main()"]
     server = subprocess.Popen(
