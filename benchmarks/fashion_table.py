@@ -17,6 +17,7 @@ from hybrid_search import Ledger
 from hybrid_search.analysis.replay import Table, table_of_searches, whole, write_table
 from hybrid_search.analysis.replay.noise import SURE, Noise, front_shares, noise_of, pooled
 from hybrid_search.analysis.replay.objective_table import landscape_of
+from hybrid_search.ledger import reads
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.objectives import OBJECTIVES
 from hybrid_search.pareto import pareto_front
@@ -35,7 +36,9 @@ def main() -> None:
         table = table_of_searches(ledger, asked.names, curves=True)
         searches = [ledger.search(name) for name in asked.names]
         kept = set(table.digests)
-        trials = [[t for t in ledger.trials(s.id) if t.digest in kept and t.state == "complete"] for s in searches]
+        trials = [
+            [t for t in ledger.read(reads.trials, s.id) if t.digest in kept and t.state == "complete"] for s in searches
+        ]
     write_table(table, asked.out)
     page = asked.out.with_suffix(".md")
     page.write_text(paper(asked.out.name, table, searches, trials), encoding="utf-8")

@@ -39,7 +39,7 @@ from optuna.trial import TrialState
 
 from hybrid_search.analysis.replay import read_table, wanted
 from hybrid_search.gaussian_process import Inputs
-from hybrid_search.networks.costs import fitted, price
+from hybrid_search.networks.costs import fitted, total_cost
 from hybrid_search.pareto import hypervolume, pareto_front
 from hybrid_search.pruners import Aims, DeferredDesigns, FrontProbabilityPruner, TrialView
 from hybrid_search.pruners.encoding import encode_choices
@@ -98,7 +98,7 @@ class Table:
         key = tuple(params.items())
         if key not in self._found:
             architecture = fitted(self.space.choose(FixedChoices(params)), self.size)
-            flops, weights = price(architecture, self.size, CLASSES)
+            flops, weights = total_cost(architecture, self.size, CLASSES)
             self._found[key] = architecture.digest, float(flops), float(weights)
         return self._found[key]
 
@@ -306,7 +306,7 @@ def made_up(count: int, seed: int = 0) -> Table:
     designs = list(space.enumerate_choices())
     for architecture, params in [designs[i] for i in sorted(dice.permutation(len(designs))[:count])]:
         architecture = fitted(architecture, size)
-        flops = float(price(architecture, size, CLASSES)[0])
+        flops = float(total_cost(architecture, size, CLASSES)[0])
         for answer in params.items():
             effects.setdefault(answer, float(dice.normal(0.0, 0.045)))
         end = 0.375 + 0.105 * math.log(flops) + sum(effects[a] for a in params.items()) + dice.normal(0.0, 0.03)

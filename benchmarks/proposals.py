@@ -16,7 +16,7 @@ import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import create_trial
 
-from hybrid_search.networks.costs import price
+from hybrid_search.networks.costs import total_cost
 from hybrid_search.samplers import KnownCostSampler
 from hybrid_search.samplers.define_by_run import Suggester
 from hybrid_search.spaces.choosers import FixedChoices
@@ -32,14 +32,14 @@ def asked(chooser: Any) -> None:
     """The space, with what each design is and costs remembered, as a search does."""
     architecture = SPACE.choose(chooser)
     if isinstance(chooser, Suggester):
-        MEMORY[tuple(chooser.params.items())] = architecture.digest, price(architecture, (3, 224, 224), 1000)[0]
+        MEMORY[tuple(chooser.params.items())] = architecture.digest, total_cost(architecture, (3, 224, 224), 1000)[0]
 
 
 def priced(choices: Mapping[str, Any]) -> tuple[str, int]:
     key = tuple(choices.items())
     if key not in MEMORY:
         architecture = SPACE.choose(FixedChoices(choices))
-        MEMORY[key] = architecture.digest, price(architecture, (3, 224, 224), 1000)[0]
+        MEMORY[key] = architecture.digest, total_cost(architecture, (3, 224, 224), 1000)[0]
     return MEMORY[key]
 
 

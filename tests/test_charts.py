@@ -36,7 +36,7 @@ from hybrid_search.charts.families import family_of, look_of, runs
 from hybrid_search.charts.front import front_of
 from hybrid_search.charts.mixes import MIXES, mix_of, operators_of
 from hybrid_search.errors import UnknownName
-from hybrid_search.ledger import Ledger, Point
+from hybrid_search.ledger import Ledger, Point, reads
 from hybrid_search.networks.costs import cost
 from hybrid_search.networks.references import DESIGNS, reference
 from hybrid_search.objectives import OBJECTIVES, Objective, objectives
@@ -89,7 +89,7 @@ def test_the_line_of_two_axes_is_their_own_front_whichever_way_is_better(tmp_pat
     with Ledger(url_of(tmp_path)) as ledger:
         search = a_search(ledger)
         fill(ledger, search, 40)
-        points, _ = ledger.points(search.id, list(OBJECTIVES))
+        points, _ = ledger.read(reads.points, search.id, list(OBJECTIVES))
     numbers = front_numbers(points, (x, y), x, y)
     rows = [(p.values[x], p.values[y]) for p in points if p.state == "complete"]
     members = pareto_front(rows, [OBJECTIVES[x].direction, OBJECTIVES[y].direction])
@@ -231,7 +231,7 @@ def test_the_last_hypervolume_is_that_of_all_trials(tmp_path, names):
     with Ledger(url_of(tmp_path)) as ledger:
         search = a_search(ledger, objectives=names)
         fill(ledger, search, 60)
-        points, _ = ledger.points(search.id, list(names))
+        points, _ = ledger.read(reads.points, search.id, list(names))
     numbers = hypervolume_numbers(points, names)
     rows = [[p.values[name] for name in names] for p in points if p.state == "complete"]
     directions = [OBJECTIVES[name].direction for name in names]
@@ -246,7 +246,7 @@ def test_an_estimated_hypervolume_is_within_two_percent_and_is_labelled_as_estim
     with Ledger(url_of(tmp_path)) as ledger:
         search = a_search(ledger, objectives=names)
         fill(ledger, search, 60)
-        points, _ = ledger.points(search.id, list(names))
+        points, _ = ledger.read(reads.points, search.id, list(names))
     exact = hypervolume_numbers(points, names)
     monkeypatch.setattr("hybrid_search.charts.hypervolume.MANY", 0)
     estimated = hypervolume_numbers(points, names)

@@ -24,7 +24,7 @@ from hybrid_search.dashboard.http_guard import COOKIE
 from hybrid_search.dashboard.snapshot import Snapshot
 from hybrid_search.dashboard.trial_end import export_command
 from hybrid_search.errors import LedgerError, SettingsError, UserError
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.objectives import objectives
 from hybrid_search.pareto import front_rows
 
@@ -166,8 +166,10 @@ def test_a_missing_measurement_is_an_empty_cell_and_no_point(written, client):
     trial = write_trial(written, search, 0)
     plain = an_architecture(__import__("random").Random(1))
     settings = search.settings
-    other = written.start_trial(search.id, 1, digest="d", architecture=plain, choices={}, settings=settings)
-    written.finish_trial(other, "complete", {"flops": 5.0})
+    other = written.write(
+        writes.start_trial, search.id, 1, digest="d", architecture=plain, choices={}, settings=settings
+    )
+    written.write(writes.finish_trial, other, "complete", {"flops": 5.0})
     answer = draw(client())
     assert trial != other
     row = next(row for row in answer["table"]["rowData"] if row["trial"] == 1)
@@ -178,13 +180,13 @@ def test_a_missing_measurement_is_an_empty_cell_and_no_point(written, client):
 def test_numbers_that_are_not_finite_reach_the_browser_as_null(written, client, monkeypatch):
     search = a_search(written)
     write_trial(written, search, 0)
-    points = Ledger.points
+    points = reads.points
 
     def broken(*given):
         rows, newest = points(*given)
         return [point._replace(values={"accuracy": math.nan, "flops": math.inf}) for point in rows], newest
 
-    monkeypatch.setattr(Ledger, "points", broken)
+    monkeypatch.setattr(reads, "points", broken)
     answer = draw(client())
     assert [answer["table"]["rowData"][0][name] for name in ("accuracy", "flops")] == [None, None]
 
@@ -240,14 +242,14 @@ def test_revised_numbers_start_a_new_generation_that_is_drawn_whole(written, cli
 
 def confirm_front(ledger, search, seeds=(101, 102, 103)):
     """Retrain the front of a search in made-up numbers; its members."""
-    points, _ = ledger.points(search.id, ["accuracy", "flops"])
+    points, _ = ledger.read(reads.points, search.id, ["accuracy", "flops"])
     members = front_rows([(p.number, dict(p.values)) for p in points if p.state == "complete"], ("accuracy", "flops"))
     for number in members:
-        trial = ledger.trial(search.id, number)
+        trial = ledger.read(reads.trial, search.id, number)
         for seed in seeds:
             accuracy = trial.measurements["accuracy"] - 0.01 + 0.002 * (seed % 3)
             numbers = {**trial.measurements, "accuracy": accuracy, "test_accuracy": accuracy - 0.02}
-            ledger.add_measurements(trial.id, seed, numbers)
+            ledger.write(writes.add_measurements, trial.id, seed, numbers)
     return members
 
 
@@ -281,7 +283,12 @@ def test_a_confirmation_adds_error_bars_columns_and_rows(written, client, monkey
     )
     for text in ("test accuracy", "probability of the front", "mean over 3 fresh"):
         assert text in shown
-    written.add_measurements(written.trial(search.id, members[0]).id, 104, {"accuracy": 0.9, "flops": 1e5})
+    written.write(
+        writes.add_measurements,
+        written.read(reads.trial, search.id, members[0]).id,
+        104,
+        {"accuracy": 0.9, "flops": 1e5},
+    )
     more = draw(page, received=again["received"]["data"])
     assert {row["trial"]: row for row in more["table"]["rowData"]}[members[0]]["seeds"] == 4
 
@@ -377,8 +384,10 @@ def test_two_selected_trials_are_compared_and_a_failed_one_shows_its_error(writt
 def test_an_architecture_of_an_absent_plugin_is_shown_with_the_reason_for_missing_costs(written, client):
     search = a_search(written)
     plain = {"stem": {"kind": "conv3x3", "width": 8}, "stages": [{"operator": "from-a-plugin", "depth": 1, "width": 8}]}
-    trial = written.start_trial(search.id, 0, digest="d", architecture=plain, choices={}, settings=search.settings)
-    written.finish_trial(trial, "complete", {"accuracy": 0.5, "flops": 10.0})
+    trial = written.write(
+        writes.start_trial, search.id, 0, digest="d", architecture=plain, choices={}, settings=search.settings
+    )
+    written.write(writes.finish_trial, trial, "complete", {"accuracy": 0.5, "flops": 10.0})
     page = client()
     received = draw(page)["received"]["data"]
     answer = call(page, "detail.children", ["pinned.data"], pinned=[0], look=LOOK, received=received, search="digits")
@@ -387,7 +396,7 @@ def test_an_architecture_of_an_absent_plugin_is_shown_with_the_reason_for_missin
 
 def a_chart(name, subject, draw=None):
     def read(ledger, search, trials):
-        return [trial.number for trial in ledger.trials(search.id, trials or None)]
+        return [trial.number for trial in ledger.read(reads.trials, search.id, trials or None)]
 
     def draw_bars(numbers, theme):
         import plotly.graph_objects as go
@@ -446,8 +455,8 @@ def test_an_unusable_chart_is_refused_before_the_page_is_served(written, tmp_pat
 def test_a_failed_retraining_is_shown_with_its_trial_and_its_markup_is_text(written, client):
     search = a_search(written)
     fill(written, search, 8)
-    trial = written.trial(search.id, 0)
-    written.add_failed_retraining(trial.id, 77, "oom", "<b>out</b> of memory")
+    trial = written.read(reads.trial, search.id, 0)
+    written.write(writes.add_failed_retraining, trial.id, 77, "oom", "<b>out</b> of memory")
     page = client()
     received = draw(page)["received"]["data"]
     answer = call(page, "detail.children", ["pinned.data"], pinned=[0], look=LOOK, received=received, search="digits")
@@ -490,7 +499,9 @@ def test_csv_and_json_can_write_numbers_that_are_not_finite(written):
 
     search = a_search(written)
     write_trial(written, search, 0)
-    trial = replace(written.trial(search.id, 0), measurements={"accuracy": math.nan, "=x": 1.0}, failure_kind="=cmd")
+    trial = replace(
+        written.read(reads.trial, search.id, 0), measurements={"accuracy": math.nan, "=x": 1.0}, failure_kind="=cmd"
+    )
     text = as_csv(search, [trial])
     assert ",'=x," in text
     assert ",'=cmd," in text

@@ -7,7 +7,7 @@ import pytest
 from hybrid_search.analysis.replay import read_table, wanted
 from hybrid_search.analysis.replay.noise import noise_of
 from hybrid_search.data import input_size_and_classes
-from hybrid_search.networks.costs import fitted, price
+from hybrid_search.networks.costs import fitted, total_cost
 from hybrid_search.spaces.choosers import FixedChoices
 from hybrid_search.spaces.space import load_space
 
@@ -34,7 +34,7 @@ def test_every_row_is_the_design_of_its_answers_at_its_price(table):
     for i, answers in enumerate(table.designs):
         architecture = fitted(space.choose(FixedChoices(answers)), input_size)
         assert architecture.digest == table.digests[i]
-        assert price(architecture, input_size, classes)[0] == table.objectives[1].scored[i]
+        assert total_cost(architecture, input_size, classes)[0] == table.objectives[1].scored[i]
 
 
 def test_its_networks_differ_by_more_than_their_noise(table):

@@ -189,9 +189,9 @@ def test_markup_in_a_name_is_text_and_an_interrupted_or_silent_search_is_reporte
     expect(page.locator("#status")).to_contain_text("interrupted, last update")
     expect(page.locator("#banner")).to_be_hidden()
     search = site[1].search(EVIL)
-    site[1].take_lead(search.id, "host:1/m/0/t", 3600)
+    site[1].acquire_lease(search.id, "host:1/m/0/t", 3600)
     expect(page.locator("#banner")).to_contain_text("the search may have stopped")  # the made-up trials are old
-    site[1].give_lead(search.id)
+    site[1].release_lease(search.id)
 
 
 def test_a_search_without_trials_shows_sentences_instead_of_charts(visit):

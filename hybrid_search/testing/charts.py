@@ -13,7 +13,7 @@ import pytest
 
 from hybrid_search.charts import THEMES, Chart, Theme
 from hybrid_search.charts.catalogue import checked_chart
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.records import SearchRecord, Settings
 
 MARKUP = "<img src=x onerror=alert(1)>"
@@ -65,7 +65,7 @@ class ChartContract:
 
     def numbers(self, ledger: Ledger, search: SearchRecord) -> Any:
         """Return the numbers of the chart; a chart of trials gets the first two."""
-        trials = [point.number for point in ledger.points(search.id, ["accuracy"])[0]][:2]
+        trials = [point.number for point in ledger.read(reads.points, search.id, ["accuracy"])[0]][:2]
         return self.chart.read(ledger, search, tuple(trials) if self.chart.subject == "trials" else ())
 
     def draw(self, numbers: Any, theme: Theme) -> str:
@@ -169,12 +169,18 @@ def _write_trial(
     """Write one trial that completed with these measurements, or failed, and its learning curve."""
     stem = {"kind": "conv3x3", "width": 8}
     plain = {"version": 1, "expansion": 4, "stem": stem, "stages": [dict(stage)]}
-    trial = ledger.start_trial(
-        search.id, number, digest=f"{number:016x}", architecture=plain, choices={}, settings=search.settings
+    trial = ledger.write(
+        writes.start_trial,
+        search.id,
+        number,
+        digest=f"{number:016x}",
+        architecture=plain,
+        choices={},
+        settings=search.settings,
     )
     if measurements is None:
-        ledger.finish_trial(trial, "failed", failure_kind="oom", failure_text=failure_text)
+        ledger.write(writes.finish_trial, trial, "failed", failure_kind="oom", failure_text=failure_text)
         return
     for epoch in (1, 2):
-        ledger.add_rung(trial, epoch, {name: value * epoch / 2 for name, value in measurements.items()})
-    ledger.finish_trial(trial, "complete", measurements)
+        ledger.write(writes.add_rung, trial, epoch, {name: value * epoch / 2 for name, value in measurements.items()})
+    ledger.write(writes.finish_trial, trial, "complete", measurements)

@@ -17,7 +17,7 @@ from hybrid_search.charts.theme import figure_layout
 
 
 def read(ledger, search, trials):
-    return [trial.seconds for trial in ledger.trials(search.id, trials or None)]
+    return [trial.seconds for trial in ledger.read(reads.trials, search.id, trials or None)]
 
 
 def draw(seconds, theme):

@@ -18,7 +18,7 @@ import pytest
 from support.killing import marked
 from support.noted import check_nothing_lost
 
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 
 pytestmark = pytest.mark.faults
 
@@ -63,13 +63,17 @@ def test_twenty_five_kills_of_the_driver_lose_nothing(tmp_path):
         done.append(len(acknowledged()))
         if (tmp_path / "l.db").exists():
             with Ledger(f"sqlite:///{tmp_path}/l.db", read_only=True) as ledger:
-                states = {row.number: row.state for search in ledger.searches() for row in ledger.trials(search.id)}
+                states = {
+                    row.number: row.state
+                    for search in ledger.searches()
+                    for row in ledger.read(reads.trials, search.id)
+                }
             assert {states[number] for number in acknowledged()} <= {"complete"}
 
     assert start().wait(600) == 0, (tmp_path / "said").read_text()
     with Ledger(f"sqlite:///{tmp_path}/l.db") as ledger:
         # A driver that dies between its commit and the word to its user leaves a trial complete that none was told of.
-        complete = [row.number for row in ledger.trials(ledger.search().id) if row.state == "complete"]
+        complete = [row.number for row in ledger.read(reads.trials, ledger.search().id) if row.state == "complete"]
         untold = set(complete) - set(acknowledged())
         rows = check_nothing_lost(ledger, [*acknowledged(), *untold], TRIALS)
     paid = Counter(line for path in tmp_path.glob("paid-*") for line in path.read_text().splitlines())

@@ -9,7 +9,7 @@ import numpy as np
 from hybrid_search.analysis.replay.csv_file import known_of
 from hybrid_search.analysis.replay.table import Result, Table
 from hybrid_search.errors import DataError, LedgerError
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.objectives import OBJECTIVES, Direction
 from hybrid_search.pruners import INDICATORS
 from hybrid_search.records import SearchRecord, Settings, TrialRecord
@@ -41,7 +41,7 @@ def table_of_searches(
     title = names[0] if len(names) == 1 else ", ".join(names)
     if len(shared) < 2:
         raise DataError(f"a table needs at least two designs with all their numbers; {title} has {len(shared)}.")
-    shown = [[dict(ledger.curve(t.id)) if curves else {} for t in row] for row in trials]
+    shown = [[dict(ledger.read(reads.curve, t.id)) if curves else {} for t in row] for row in trials]
     seeds = tuple(str(search.settings.seed) for search in searches)
 
     def result(name: str, direction: Direction, is_known: bool) -> Result:
@@ -74,8 +74,8 @@ def table_of_searches(
 
 def _as_searched(ledger: Ledger, search: SearchRecord) -> list[TrialRecord]:
     """The trials with what they measured in the search itself: a confirmation's means over other seeds left out."""
-    own = {number: found.own for number, found in ledger.repeats(search.id, confirmed=True).items()}
-    return [replace(t, measurements=own.get(t.number, t.measurements)) for t in ledger.trials(search.id)]
+    own = {number: found.own for number, found in ledger.read(reads.repeats, search.id, confirmed=True).items()}
+    return [replace(t, measurements=own.get(t.number, t.measurements)) for t in ledger.read(reads.trials, search.id)]
 
 
 def _design(trial: TrialRecord) -> tuple[str, str]:
