@@ -10,7 +10,7 @@ from hybrid_search.records import SearchRecord
 
 # Not an objective: the horizontal axis of a search with one objective.
 TRIAL = Objective("trial", "minimize", "trial", "", known=True)
-AXES: dict[str, Objective] = {**BUILT_IN, "trial": TRIAL}
+AXES: dict[str, Objective] = {**BUILT_IN, TRIAL.name: TRIAL}
 LOGARITHMIC = ("flops", "params", "train_seconds", "latency_ms")
 
 
