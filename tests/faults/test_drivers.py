@@ -89,7 +89,7 @@ def test_twenty_five_kills_of_the_driver_lose_nothing(tmp_path):
     events = [json.loads(line) for line in (tmp_path / "l.db.log").read_text().splitlines()]
     print(
         f"\nsurvived {sum(kinds.values())} of {KILLS} kills ({dict(kinds)}) over {TRIALS} trials, {done[-1]} of them "
-        f"acknowledged before the last kill, {len(unacknowledged)} complete and not acknowledged; {again} rungs paid for "
+        f"acknowledged before the last kill, {len(unacknowledged)} complete, not acknowledged; {again} rungs trained "
         f"twice; no worker left after {max(gone):.1f} s at most"
     )
     assert {row.state for row in rows} == {"complete"}
