@@ -4,8 +4,9 @@ import pytest
 from support.fakes import tiny_space
 
 from hybrid_search.ledger import Ledger
-from hybrid_search.runs.run import open_search, question
 from hybrid_search.samplers import SAMPLERS
+from hybrid_search.search.opening import open_search
+from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Outcome
 from hybrid_search.spaces.space import load_space
 from hybrid_search.testing import SamplerContract
@@ -44,7 +45,7 @@ def test_every_built_in_sampler_has_a_contract_test():
 def proposals(tmp_path, sampler, seed, space, trials, mark=""):
     """Run a search and return the digests of its trials."""
     with Ledger(f"sqlite:///{tmp_path}/{sampler}-{seed}{mark}.db") as ledger:
-        search = open_search(question(space, trials=trials, sampler=sampler, seed=seed), ledger)
+        search = open_search(SearchSpec.create(space, trials=trials, sampler=sampler, seed=seed), ledger)
         digests = []
         while (trial := search.ask()) is not None:
             digests.append(trial.architecture.digest)
