@@ -37,7 +37,7 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from hybrid_search.analysis.replay import read_table, wanted
+from hybrid_search.analysis.replay import parse_objectives, read_table
 from hybrid_search.gaussian_process import Inputs
 from hybrid_search.networks.costs import fitted, total_cost
 from hybrid_search.pareto import hypervolume, pareto_front
@@ -286,14 +286,14 @@ def replay(table: Table, told: int, seed: int, pruner: FrontProbabilityPruner | 
 
 def of_csv(path: Path) -> Table:
     """The networks of a table that was trained on the space `fashion-table`, each under several seeds."""
-    table = read_table(path, wanted("accuracy,flops"))
+    table = read_table(path, parse_objectives("accuracy,flops"))
     accuracy, flops = table.objectives
     curves = accuracy.values.tolist()
     signs = np.stack([sign.values for sign in table.indicators], axis=-1).tolist()
     rows = {}
     for i, digest in enumerate(table.digests):
         shown = tuple(tuple(map(tuple, epochs)) for epochs in signs[i])
-        rows[digest] = Row(table.designs[i], float(flops.scored[i]), tuple(map(tuple, curves[i])), shown)
+        rows[digest] = Row(table.designs[i], float(flops.means[i]), tuple(map(tuple, curves[i])), shown)
     return Table(load_space("fashion-table"), SIZE, rows)
 
 
