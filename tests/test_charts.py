@@ -92,8 +92,8 @@ def test_the_line_of_two_axes_is_their_own_front_whichever_way_is_better(tmp_pat
         points, _ = ledger.read(reads.points, search.id, list(OBJECTIVES))
     numbers = front_numbers(points, (x, y), x, y)
     rows = [(p.values[x], p.values[y]) for p in points if p.state == "complete"]
-    kept = pareto_front(rows, [OBJECTIVES[x].direction, OBJECTIVES[y].direction])
-    assert set(numbers.line) == {rows[i] for i in kept}
+    members = pareto_front(rows, [OBJECTIVES[x].direction, OBJECTIVES[y].direction])
+    assert set(numbers.line) == {rows[i] for i in members}
     assert list(numbers.line) == sorted(numbers.line)
 
 

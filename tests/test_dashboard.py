@@ -183,8 +183,8 @@ def test_numbers_that_are_not_finite_reach_the_browser_as_null(written, client, 
     points = reads.points
 
     def broken(*given):
-        found, newest = points(*given)
-        return [point._replace(values={"accuracy": math.nan, "flops": math.inf}) for point in found], newest
+        rows, newest = points(*given)
+        return [point._replace(values={"accuracy": math.nan, "flops": math.inf}) for point in rows], newest
 
     monkeypatch.setattr(reads, "points", broken)
     answer = draw(client())
@@ -340,8 +340,8 @@ def test_the_address_selects_search_axes_and_trials(written, client):
     a_search(written, "first")
     a_search(written, "second")
     page = client()
-    asked = "?search=first&x=params&y=loss&colour=trial&log=0&trials=3,7"
-    answer = call(page, "search.value", ["query.data"], query=asked)
+    query = "?search=first&x=params&y=loss&colour=trial&log=0&trials=3,7"
+    answer = call(page, "search.value", ["query.data"], query=query)
     assert [answer[name]["value"] for name in ("search", "x", "y", "colour", "log")] == [
         "first",
         "params",
@@ -353,7 +353,7 @@ def test_the_address_selects_search_axes_and_trials(written, client):
     nonsense = "?search=none&x=<b>&y=trial&colour=red&trials=a,-1,99999999999,2"
     answer = call(page, "search.value", ["query.data"], query=nonsense)
     assert [answer[name]["value"] for name in ("search", "x", "y", "colour")] == ["second", "flops", "accuracy", "mix"]
-    assert answer["log"]["value"] == ["log"], "costs span powers of ten: logarithmic unless asked otherwise"
+    assert answer["log"]["value"] == ["log"], "costs span powers of ten: logarithmic by default"
     assert answer["requested"]["data"]["trials"] == [2]
 
 

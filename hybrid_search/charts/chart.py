@@ -24,6 +24,7 @@ class Chart:
         svg: whether `draw` returns SVG text.
 
     Example:
+        >>> from hybrid_search.ledger import reads
         >>> def read(ledger, search, trials):
         ...     return [trial.seconds for trial in ledger.read(reads.trials, search.id)]
         >>> def draw(seconds, theme):

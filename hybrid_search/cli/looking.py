@@ -249,7 +249,7 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format, tell: Ca
             "digest": trials[number].digest,
             "design": str(Architecture.from_dict(trials[number].architecture)),
             "architecture": dict(trials[number].architecture),
-            **({"known_as": known.get(trials[number].digest)} if record.warm_start else {}),
+            **({"known_as": known.get(trials[number].digest)} if record.known_designs else {}),
             **{name: trials[number].settings[name] for name in record.tuned},
         }
         for number in numbers

@@ -1,6 +1,6 @@
 """What the page does when something is chosen, clicked or due.
 
-One callback draws everything, so that `received`, which says what the browser has, is always true.
+One callback draws everything, so that `received` always describes what the browser has.
 """
 
 import time

@@ -33,10 +33,9 @@ from hybrid_search.errors import SettingsError, whole
 from hybrid_search.ledger import Ledger, Repeats, reads, writes
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import total_cost
-from hybrid_search.objectives import objectives
 from hybrid_search.pareto import front_rows
 from hybrid_search.records import NOT_IN_DIGEST, RETRIES, Report, SearchRecord, Settings
-from hybrid_search.search.search import same_data
+from hybrid_search.search.data_check import check_same_data
 from hybrid_search.search.trial import Outcome, Trial
 
 USUAL = 2  # the budget where none is given: that many times the seeds that the front is owed
@@ -80,7 +79,7 @@ class Confirmation:
         self.record = record
         self.ledger = ledger
         self.seeds = seeds
-        self.objectives = objectives(record.objectives)
+        self.objectives = record.objective_list
         names = set(record.objectives)
         self._repeats: dict[int, Repeats] = {
             number: Repeats(dict(found.own), {seed: dict(values) for seed, values in found.fresh.items()})
@@ -201,7 +200,7 @@ class Confirmation:
     def report(self, trial: Trial, report: Report) -> Literal["keep", "stop"]:
         """Look at one rung, of which nothing is kept. A number that is not finite ends the retraining: stop.
         LedgerError where its worker has other data than the search saw."""
-        self._data = same_data(self._data, report.facts, trial)
+        self._data = check_same_data(self._data, report.facts, trial)
         wrong = [name for name, value in report.measurements.items() if not math.isfinite(value)]
         if wrong:
             self.tell(trial, Outcome("failed", {}, "nan", f"{wrong[0]} is not finite after rung {report.rung}"))

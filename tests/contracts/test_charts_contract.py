@@ -14,6 +14,7 @@ from hybrid_search.testing.charts import SEARCHES, made_up_search, not_plain
 PLUGIN = """
 from hybrid_search.charts import Chart
 from hybrid_search.charts.theme import figure_layout
+from hybrid_search.ledger import reads
 
 
 def read(ledger, search, trials):

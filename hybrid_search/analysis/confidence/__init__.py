@@ -103,7 +103,7 @@ def standings(
     chances = [None] * len(values) if belief is None else front_probability(belief).tolist()
     retrained = {number: found for number, found in repeats.items() if found.fresh and number in values}
     intervals: dict[int, dict[str, tuple[float, float]]] = {number: {} for number in retrained}
-    for name in [*(name for name, kind in OBJECTIVES.items() if not kind.known), TEST]:
+    for name in [*(name for name, kind in OBJECTIVES.usable().items() if not kind.known), TEST]:
         samples = {n: samples_of(found, name) for n, found in retrained.items()}
         samples = {n: row for n, row in samples.items() if row}
         made = means(list(samples.values()), partial(scale_of, share=_is_share(name)), _least(name))
