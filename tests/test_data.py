@@ -79,7 +79,7 @@ def test_digits_are_16_by_16_and_split_into_three_parts_without_overlap():
     assert input_size_and_classes(settings) == ((1, 16, 16), 10)
     assert (len(dataset.train), len(dataset.validation), len(test)) == (1079, 359, 359)
     sets = [{image.tobytes() for image in part.images} for part in (dataset.train, dataset.validation, test)]
-    assert len(sets[0] | sets[1] | sets[2]) >= 1797 - 5  # a scan or two is drawn twice
+    assert len(sets[0] | sets[1] | sets[2]) >= 1797 - 5  # a few scans occur twice
     assert dataset.train.images.dtype == np.uint8
     assert dataset.train.labels.dtype == np.int64
 
@@ -93,7 +93,7 @@ def test_digits_equal_those_of_scikit_learn(monkeypatch):
 def test_every_class_has_the_same_share_in_every_split():
     settings = Settings(train_images=200, validation_images=100)
     dataset = load(settings)
-    for split, count in ((dataset.train, 200), (dataset.validation, 100), (open_test(settings, "shares"), 359)):
+    for split, count in ((dataset.train, 200), (dataset.validation, 100), (open_test(settings, "stratification"), 359)):
         counts = np.bincount(split.labels, minlength=10)
         assert counts.sum() == count
         assert counts.max() - counts.min() <= 0.05 * count
@@ -126,7 +126,7 @@ def test_the_fingerprint_depends_on_content_and_split_only(tmp_path):
     assert load(npz(tmp_path / "b.npz", x_train=x, y_train=y).with_(seed=5, epochs=3)).fingerprint == first
     x[:, 0, 2, 3] ^= 1  # one bit of one pixel
     changed = npz(tmp_path / "c.npz", x_train=x, y_train=y)
-    marks = {
+    fingerprints = {
         first,
         load(changed).fingerprint,
         load(changed.with_(split_seed=1)).fingerprint,
@@ -134,7 +134,7 @@ def test_the_fingerprint_depends_on_content_and_split_only(tmp_path):
         load(changed.with_(train_images=20)).fingerprint,
         load(changed.with_(image_size=6)).fingerprint,
     }
-    assert len(marks) == 6
+    assert len(fingerprints) == 6
 
 
 def test_the_fingerprint_of_digits_is_the_same_on_every_machine():
@@ -229,8 +229,8 @@ def test_an_unusable_npz_file_raises_an_error_of_one_line(tmp_path, arrays, mess
 
 
 def test_an_npz_path_must_be_a_complete_archive(tmp_path, small):
-    whole = Path(small.data_dir).read_bytes()
-    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    complete = Path(small.data_dir).read_bytes()
+    (tmp_path / "cut.npz").write_bytes(complete[: len(complete) // 2])
     (tmp_path / "text.npz").write_text("hello")
     (tmp_path / "bare.npy").write_bytes(b"")
     np.save(tmp_path / "bare.npy", np.zeros(3))
@@ -268,19 +268,19 @@ def test_idx_files_are_read_gzipped_and_plain(clothes):
 def test_truncated_missing_or_malformed_idx_files_raise_an_error(clothes):
     folder = Path(clothes.data_dir)
     images, labels = folder / "t10k-images-idx3-ubyte", folder / "t10k-labels-idx1-ubyte"
-    whole = images.read_bytes()
+    complete = images.read_bytes()
     for content, message in (
-        (whole[:-1], "must have 15,680 bytes after its header; it has 15,679"),
-        (whole[:3], "must be an IDX file of bytes with 3 dimensions"),
+        (complete[:-1], "must have 15,680 bytes after its header; it has 15,679"),
+        (complete[:3], "must be an IDX file of bytes with 3 dimensions"),
         (
-            whole[:16].replace(b"\x00\x00\x00\x14", b"\x00\x00\x00\x13") + whole[16 : 16 + 19 * 784],
+            complete[:16].replace(b"\x00\x00\x00\x14", b"\x00\x00\x00\x13") + complete[16 : 16 + 19 * 784],
             "19 images, 20 labels",
         ),
     ):
         images.write_bytes(content)
         with pytest.raises(DataError, match=message):
             input_size_and_classes(clothes)
-    images.write_bytes(whole)
+    images.write_bytes(complete)
     write_idx(labels, np.full(20, 10, np.uint8))
     with pytest.raises(DataError, match=r"labels of fashion-mnist must be 0 to 9; .* has 10"):
         input_size_and_classes(clothes)
@@ -397,9 +397,9 @@ def test_workers_that_need_the_same_images_at_once_decode_them_once(pictures, mo
     monkeypatch.setattr(image_folder, "decode", slow)
     paths = sorted(Path(pictures.data_dir, "train").rglob("*.png"))
     with ThreadPoolExecutor(4) as workers:
-        took = list(workers.map(lambda _: image_folder.take(paths, 12, np.arange(len(paths))), range(4)))
+        results = list(workers.map(lambda _: image_folder.take(paths, 12, np.arange(len(paths))), range(4)))
     assert sorted(decoded) == paths
-    assert all((one == took[0]).all() for one in took)
+    assert all((one == results[0]).all() for one in results)
 
 
 def test_a_changed_image_is_decoded_again(pictures):
