@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from playwright.sync_api import sync_playwright
 
 from hybrid_search import Ledger
-from hybrid_search.export.model_folder import picked
+from hybrid_search.export import choose_trial
 
 HERE = Path(__file__).parent
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -29,7 +29,7 @@ def main() -> None:
     asked = parser.parse_args()
     with Ledger(asked.db, read_only=True) as ledger:
         search = ledger.search(asked.name)
-        pinned = dict.fromkeys(picked(ledger, search, pick).number for pick in ("knee", "best"))
+        pinned = dict.fromkeys(choose_trial(ledger, search, pick).number for pick in ("knee", "best"))
     tail = [] if asked.db is None else ["--db", asked.db]
     command = [sys.executable, "-c", "from hybrid_search.cli import main; main()"]
     server = subprocess.Popen(

@@ -99,7 +99,7 @@ def test_new_members_of_the_front_get_their_seeds_though_an_earlier_confirmation
 def test_a_confirmation_that_the_engine_refuses_opens_no_test_split(ledger, monkeypatch):
     run(SPACE, trials=2, resources=Resources("local"), ledger=ledger, settings=Settings(epochs=1))
 
-    def refuse(search, plan):
+    def refuse(search, context):
         raise SettingsError("a trial must fit the cluster.")
 
     monkeypatch.setattr("hybrid_search.engines.local.drive", refuse)

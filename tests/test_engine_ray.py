@@ -137,14 +137,14 @@ def test_a_worker_that_hangs_is_killed_and_its_late_result_is_never_taken(ledger
 
     hung = []
 
-    def watch(search, plan):
+    def watch(search, context):
         def event(kind, number):
             if kind == "report" and not hung:
                 trial = ledger.trial(search.record.id, number)
                 hung.append(dict(ledger.curve(trial.id))[1]["train_seconds"])
                 os.kill(int(hung[0]), signal.SIGSTOP)
 
-        plan.event = event
+        context.on_event = event
 
     more = {"resources": Resources("ray", workers=1, gpus_per_trial=0, lease_seconds=1.5)}
     run(SPACE, trials=2, ledger=ledger, evaluate=evaluate, watch=watch, **more)
@@ -160,8 +160,8 @@ def test_a_driver_that_is_held_up_does_not_count_its_own_time_against_its_worker
             time.sleep(0.1)
             yield {"accuracy": 0.5}
 
-    def watch(search, plan):
-        plan.event = lambda kind, number: time.sleep(1.5) if kind == "report" else None
+    def watch(search, context):
+        context.on_event = lambda kind, number: time.sleep(1.5) if kind == "report" else None
 
     more = {"resources": Resources("ray", workers=2, gpus_per_trial=0, timeout_seconds=1.0), "watch": watch}
     run(SPACE, trials=4, ledger=ledger, evaluate=evaluate, **more)
@@ -169,8 +169,8 @@ def test_a_driver_that_is_held_up_does_not_count_its_own_time_against_its_worker
 
 
 def test_workers_that_need_nothing_are_as_many_as_are_wished_for(ledger):
-    def watch(search, plan):
-        plan.notice = said.append
+    def watch(search, context):
+        context.notice = said.append
 
     def evaluate(architecture, settings):
         time.sleep(0.5)
@@ -180,7 +180,7 @@ def test_workers_that_need_nothing_are_as_many_as_are_wished_for(ledger):
     more = {"resources": Resources("ray", workers=3, cpus_per_trial=0, gpus_per_trial=0), "watch": watch}
     run(SPACE, trials=6, ledger=ledger, evaluate=evaluate, **more)
     assert len({trial.measurements["train_seconds"] for trial in ledger.trials(ledger.search().id)}) == 3
-    assert not [line for line in said if "the cluster holds" in line]
+    assert not [line for line in said if "the cluster has room" in line]
 
 
 def test_a_rung_that_takes_too_long_fails_its_trial_and_not_the_search(ledger):

@@ -7,7 +7,7 @@ import pytest
 from ray import tune
 from support.fakes import kept_every_rung, resumable, scored, tiny_space
 
-from hybrid_search.engines.driver import Plan
+from hybrid_search.engines.driver import RunContext
 from hybrid_search.engines.tune import TuneScheduler, TuneSearcher, trainable
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.ledger import Ledger
@@ -46,11 +46,11 @@ class Seen(tune.Callback):
 
 
 def test_a_search_runs_in_a_tuner_of_the_users_own(ledger, tmp_path):
-    plan, seen = Plan(scored(rungs=2)), Seen()
-    with led_search(question(SPACE, trials=4), ledger, plan) as search:
-        searcher = TuneSearcher(search, plan)
+    context, seen = RunContext(scored(rungs=2)), Seen()
+    with led_search(question(SPACE, trials=4), ledger, context) as search:
+        searcher = TuneSearcher(search, context)
         tuner = tune.Tuner(
-            tune.with_resources(trainable(plan.evaluate, searcher), {"cpu": 1}),
+            tune.with_resources(trainable(context.evaluate, searcher), {"cpu": 1}),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
                 scheduler=TuneScheduler(searcher),
@@ -85,14 +85,14 @@ def test_a_worker_that_hangs_under_tune_is_killed_and_its_trial_begins_again(led
 
     hung = []
 
-    def watch(search, plan):
+    def watch(search, context):
         def event(kind, number):
             if kind == "report" and not hung:
                 trial = ledger.trial(search.record.id, number)
                 hung.append(dict(ledger.curve(trial.id))[1]["train_seconds"])
                 os.kill(int(hung[0]), signal.SIGSTOP)
 
-        plan.event = event
+        context.on_event = event
 
     run(
         SPACE,
@@ -129,21 +129,24 @@ def test_a_trial_whose_worker_dies_under_tune_goes_on_from_its_checkpoint(ledger
     assert [rung for rung, _ in ledger.curve(first.id)] == [1, 2, 3, 4]
 
 
-def test_a_box_that_is_gone_ends_the_search_in_one_line(ledger):
+def test_a_mailbox_that_is_gone_ends_the_search_in_one_line(ledger):
     import ray
 
     searcher = TuneSearcher(open_search(question(SPACE, trials=2), ledger))
-    ray.kill(searcher.box)
-    searcher._plan.keeping = lambda trial: "somewhere"
+    ray.kill(searcher.mailbox)
+    searcher._context.checkpoints_of = lambda trial: "somewhere"
     assert searcher.suggest("a") == searcher.FINISHED
-    with pytest.raises(HybridSearchError, match=r"^a search under Tune needs its cluster.*The same command goes on\.$"):
+    with pytest.raises(
+        HybridSearchError,
+        match=r"^the Ray cluster of this search, or the TuneMailbox on it, is gone: .*\.$",
+    ):
         searcher.close()
 
 
 def test_a_search_is_not_restored_from_tunes_files(ledger):
     searcher = TuneSearcher(open_search(question(SPACE, trials=2), ledger))
     searcher.save("/nowhere/at/all")
-    with pytest.raises(NotImplementedError, match="a search goes on from its ledger"):
+    with pytest.raises(NotImplementedError, match="a search is resumed from its ledger"):
         searcher.restore("/nowhere/at/all")
     assert searcher.__getstate__() == TuneScheduler(searcher).__getstate__() == {}
 
@@ -152,7 +155,7 @@ def test_tune_hears_of_every_death_of_a_worker_as_one(monkeypatch):
     from ray.air.execution._internal.actor_manager import RayActorManager
     from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError, RayTaskError
 
-    from hybrid_search.engines.tune.tuner import _every_death_known
+    from hybrid_search.engines.tune.tuner import _all_deaths_as_actor_errors
 
     heard = []
 
@@ -161,7 +164,7 @@ def test_tune_hears_of_every_death_of_a_worker_as_one(monkeypatch):
 
     monkeypatch.setattr(RayActorManager, "_actor_task_failed", told)
     own = [ValueError("a bug"), RayActorError(error_msg="died"), RayTaskError("f", "text", ValueError("in a trial"))]
-    with _every_death_known():
+    with _all_deaths_as_actor_errors():
         for error in (OutOfMemoryError("memory ran low"), NodeDiedError("the node died"), *own):
             RayActorManager._actor_task_failed(None, tracked_actor_task=None, exception=error)
     assert [type(error) for error in heard[:2]] == [RayActorError, RayActorError]

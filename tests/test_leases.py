@@ -11,7 +11,7 @@ import pytest
 from support.fakes import scored, tiny_space
 from support.ledgers import a_search
 
-from hybrid_search.engines.driver import Plan
+from hybrid_search.engines.driver import RunContext
 from hybrid_search.errors import LedgerError, LostLease
 from hybrid_search.ledger import Ledger, leases
 from hybrid_search.ledger.check import check
@@ -196,10 +196,10 @@ def test_a_driver_that_was_killed_is_followed_at_once_on_its_machine(ledger, url
     assert lease.driver is not None
     assert not lease.live  # this machine can see that it is gone
     begun = time.monotonic()
-    with leading(ledger, search, Plan(scored())) as taken_over:
+    with leading(ledger, search, RunContext(scored())) as taken_over:
         assert taken_over
     assert time.monotonic() - begun < 2.0
-    with leading(ledger, search, Plan(scored())) as taken_over:
+    with leading(ledger, search, RunContext(scored())) as taken_over:
         assert not taken_over
 
 
@@ -217,12 +217,12 @@ def test_a_driver_killed_after_its_last_commit_has_nothing_done_again(ledger):
 
 
 def test_a_driver_that_finds_its_lead_lost_ends_with_it_even_where_it_writes_no_more(ledger, url):
-    search, plan = a_search(ledger, "lost"), Plan(scored())
+    search, context = a_search(ledger, "lost"), RunContext(scored())
 
     def lose():
-        with leading(ledger, search, plan, seconds=0.6), Ledger(url) as thief:
+        with leading(ledger, search, context, seconds=0.6), Ledger(url) as thief:
             assert thief.take_lead(search.id, "thief:1/m/0/x", 30, gone=lambda driver: True) is None
-            assert plan.stop.wait(10)
+            assert context.stop.wait(10)
 
     with pytest.raises(LostLease, match="the driver that leads it, thief:1"):
         lose()
@@ -257,8 +257,8 @@ def test_a_trial_that_was_running_whenever_its_drivers_died_comes_last_and_ends_
 
 
 def test_a_search_that_is_stopped_in_order_again_and_again_holds_no_trial_guilty(ledger):
-    def stop(search, plan):
-        plan.event = lambda kind, number: plan.stop.set()
+    def stop(search, context):
+        context.on_event = lambda kind, number: context.stop.set()
 
     for _ in range(FRUITLESS + 2):
         run(SPACE, trials=1, resources=Resources("local"), ledger=ledger, evaluate=scored(rungs=2), watch=stop)
@@ -327,7 +327,7 @@ def test_another_users_driver_is_not_gone_where_the_machine_hides_it(monkeypatch
 
 
 def test_a_clock_that_is_set_forward_takes_no_search_from_a_driver_that_lives(ledger, url, monkeypatch):
-    search, plan = a_search(ledger), Plan(scored())
+    search, context = a_search(ledger), RunContext(scored())
     here = Driver(token="the first")
     with Ledger(url) as first:
         assert first.take_lead(search.id, str(here), 4.0) is None
@@ -337,17 +337,17 @@ def test_a_clock_that_is_set_forward_takes_no_search_from_a_driver_that_lives(le
         renewed.start()
         gives_back.start()
         began = time.monotonic()
-        with leading(ledger, search, plan, seconds=4.0):
+        with leading(ledger, search, context, seconds=4.0):
             assert time.monotonic() - began > 1.0
         gives_back.join()
 
 
 def test_a_search_that_is_to_stop_waits_for_no_database(ledger):
-    search, plan = a_search(ledger), Plan(scored())
+    search, context = a_search(ledger), RunContext(scored())
     before = ledger.patience
-    with leading(ledger, search, plan):
+    with leading(ledger, search, context):
         assert not ledger.patience.given_up()
-        plan.stop.set()
+        context.stop.set()
         assert ledger.patience.given_up()
     assert ledger.patience is before
 
@@ -356,7 +356,7 @@ def test_a_driver_that_lives_and_renews_no_more_loses_its_search(ledger, url):
     search = a_search(ledger)
     with Ledger(url) as frozen:
         assert frozen.take_lead(search.id, str(Driver(token="frozen")), 0.5) is None
-        with leading(ledger, search, Plan(scored()), seconds=1.0) as taken_over:
+        with leading(ledger, search, RunContext(scored()), seconds=1.0) as taken_over:
             assert taken_over
         with pytest.raises(LostLease):
             frozen.renew_lead(search.id, 30)
@@ -376,7 +376,7 @@ def test_a_search_that_was_taken_away_stops_its_driver_with_a_message(ledger, ur
 
 def test_a_lease_is_renewed_for_as_long_as_its_driver_lives(ledger, url):
     search = a_search(ledger, "long")
-    with leading(ledger, search, Plan(scored()), seconds=1.5), Ledger(url) as other:
+    with leading(ledger, search, RunContext(scored()), seconds=1.5), Ledger(url) as other:
         for _ in range(8):
             time.sleep(0.3)
             assert other.take_lead(search.id, "b:2/m/0/y", 30) is not None

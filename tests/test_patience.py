@@ -206,13 +206,13 @@ def test_a_search_whose_server_is_killed_again_and_again_ends_as_an_undisturbed_
         numbers["quiet"] = [(t.number, t.digest, t.state, t.measurements) for t in quiet.trials(1)]
     with Ledger(url) as ledger:
 
-        def watch(search, plan):
+        def watch(search, context):
             def event(kind, number):
                 if kind == "complete" and number in (2, 5, 7):
                     server.stop(signal.SIGQUIT)
                     threading.Timer(0.2, server.start).start()
 
-            plan.event, plan.notice = event, lambda line: None
+            context.on_event, context.notice = event, lambda line: None
 
         run(space, trials=10, resources=Resources("local"), ledger=ledger, evaluate=scored(), watch=watch)
         numbers["killed"] = [(t.number, t.digest, t.state, t.measurements) for t in ledger.trials(1)]

@@ -191,12 +191,12 @@ def test_what_a_stopped_trial_teaches_is_the_same_when_the_search_is_opened_agai
 
 
 def test_a_search_that_was_cut_goes_on_as_if_it_had_not_been(ledger):
-    def watch(search, plan):
+    def watch(search, context):
         def event(kind, number):
             if kind == "report" and number in (3, 13):
-                plan.stop.set()
+                context.stop.set()
 
-        plan.event = event
+        context.on_event = event
 
     asked = {**PRUNED, "sampler": "known-cost"}
     run(SPACE, trials=20, name="whole", ledger=ledger, **asked)

@@ -52,7 +52,7 @@ def at_home(home, mark):
 def test_a_search_follows_nodes_that_join_and_leave(ledger, cluster, tmp_path):
     nodes, seen, said, home = [], [], [], cluster.head_node.node_id
 
-    def watch(search, plan):
+    def watch(search, context):
         def event(kind, number):
             seen.append((kind, number))
             if kind == "report" and not nodes:
@@ -63,7 +63,7 @@ def test_a_search_follows_nodes_that_join_and_leave(ledger, cluster, tmp_path):
                     cluster.remove_node(nodes[0], allow_graceful=False)
                     nodes[0] = None
 
-        plan.event = event
+        context.on_event = event
 
     more = {"resources": Resources("ray", workers=2, address=cluster.address), "trials": 6, "notice": said.append}
     search = run(SPACE, ledger=ledger, evaluate=at_home(home, tmp_path / "elsewhere"), watch=watch, **more)
@@ -75,8 +75,8 @@ def test_a_search_follows_nodes_that_join_and_leave(ledger, cluster, tmp_path):
     assert [rung for trial in trials for rung, _ in ledger.curve(trial.id)] == [1, 2, 3] * 6
     assert [failed.kind for failed in ledger.failures(search.record.id)] == ["pre-empted"]
     assert [line for line in said if line != UNKEPT][:2] == [
-        "of --workers 2 the cluster holds 1 now (1 CPU each); others begin as nodes join",
-        "the cluster holds all 2 workers now",
+        "the cluster has room for 1 of --workers 2 (1 CPU each); more start as nodes join",
+        "the cluster has room for all 2 workers",
     ]
 
 

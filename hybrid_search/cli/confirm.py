@@ -24,7 +24,7 @@ from hybrid_search.cli.printing import (
 from hybrid_search.cli.run import KINDS, SIGNALS, amounts, held_signals, stoppable
 
 if TYPE_CHECKING:
-    from hybrid_search.engines.driver import Plan
+    from hybrid_search.engines.driver import RunContext
     from hybrid_search.search.confirmation import Confirmation
 
 
@@ -79,9 +79,9 @@ def confirm(
     # What Ray prints of its own accord goes to stderr: stdout is for the table.
     with redirect_stdout(sys.stderr), stoppable() as stopped, _bar(quiet, log_level) as (watch, notice):
 
-        def begin(confirmation: "Confirmation", plan: "Plan") -> None:
-            watch(confirmation, plan)
-            stopped.plan = plan
+        def begin(confirmation: "Confirmation", context: "RunContext") -> None:
+            watch(confirmation, context)
+            stopped.context = context
 
         confirmation = confirm_front(
             name,
@@ -119,7 +119,7 @@ def confirm(
 @contextmanager
 def _bar(
     quiet: bool, log_level: str | None
-) -> Iterator[tuple[Callable[["Confirmation", "Plan"], None], Callable[[str], None]]]:
+) -> Iterator[tuple[Callable[["Confirmation", "RunContext"], None], Callable[[str], None]]]:
     """A progress bar on stderr: retrainings, trials in doubt, time; plain lines where stderr is no terminal.
 
     What watches the confirmation, and what tells the user a line beside the bar; `quiet` leaves out how it goes, not
@@ -132,14 +132,14 @@ def _bar(
 
         tell = nothing if quiet else notice
 
-        def watch(confirmation: "Confirmation", plan: "Plan") -> None:
+        def watch(confirmation: "Confirmation", context: "RunContext") -> None:
             tell(_opening(confirmation))
             task = bar.add_task("retrained", total=confirmation.budget, completed=confirmation.done, state="")
             put_back = held_signals()
 
             def event(kind: str, number: int) -> None:
                 put_back()
-                if kind not in ("complete", "failed", "again"):
+                if kind not in ("complete", "failed", "retry"):
                     return
                 state = _state(confirmation)
                 bar.update(task, completed=confirmation.done, state=state)
@@ -150,7 +150,7 @@ def _bar(
                     begun = KINDS.get(kind, f"again {kind}")
                     tell(f"trial {number} {begun}: {confirmation.done}{of}, {state}{why}")
 
-            plan.event = event
+            context.on_event = event
 
         yield watch, notice
 

@@ -26,12 +26,12 @@ from hybrid_search.cli.printing import (
 from hybrid_search.errors import LedgerAway, SettingsError
 
 if TYPE_CHECKING:
-    from hybrid_search.engines.driver import Plan
+    from hybrid_search.engines.driver import RunContext
     from hybrid_search.records import Settings
     from hybrid_search.search.search import Search
     from hybrid_search.search.trial import Progress as Standing
 
-KINDS = {"again": "begins again"}  # how an event is told, where its name does not say it
+KINDS = {"retry": "is retried"}  # how an event is told, where its name does not say it
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
@@ -132,9 +132,9 @@ def run(
     # What Ray prints of its own accord goes to stderr: stdout is for the table.
     with redirect_stdout(sys.stderr), stoppable() as stopped, _bar(quiet, log_level) as (watch, notice):
 
-        def begin(search: "Search", plan: "Plan") -> None:
-            watch(search, plan)
-            stopped.plan = plan
+        def begin(search: "Search", context: "RunContext") -> None:
+            watch(search, context)
+            stopped.context = context
 
         search = search_space(
             loaded,
@@ -219,20 +219,20 @@ class _Stopped:
     """Which signal stopped the search, if any. The first lets go gracefully, a second ends the process at once."""
 
     def __init__(self) -> None:
-        self.plan: Plan | None = None
+        self.context: RunContext | None = None
         self.signal: signal.Signals | None = None
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None or self.plan is None:
+        if self.signal is not None or self.context is None:
             os._exit(SIGNALS[signal.Signals(number)])
         self.signal = signal.Signals(number)
-        self.plan.stop.set()
+        self.context.stop.set()
         say("\nstopping: finished trials are kept, running ones go on with the same command (once more: at once)")
 
 
 @contextmanager
 def stoppable() -> Iterator[_Stopped]:
-    """Signals taken for as long as this lasts: they stop the plan that `plan` is set to."""
+    """Signals taken for as long as this lasts: they stop the context that `context` is set to."""
     stopped = _Stopped()
     before = {number: signal.signal(number, stopped) for number in SIGNALS}
     try:
@@ -262,7 +262,7 @@ def held_signals() -> Callable[[], None]:
 @contextmanager
 def _bar(
     quiet: bool, log_level: str | None
-) -> Iterator[tuple[Callable[["Search", "Plan"], None], Callable[[str], None]]]:
+) -> Iterator[tuple[Callable[["Search", "RunContext"], None], Callable[[str], None]]]:
     """A progress bar on stderr: trials, front, hypervolume, time left; plain lines where stderr is no terminal.
 
     What watches the search, and what tells the user a line beside the bar; `quiet` leaves out how it goes, and not
@@ -275,7 +275,7 @@ def _bar(
 
         tell = nothing if quiet else notice
 
-        def watch(search: "Search", plan: "Plan") -> None:
+        def watch(search: "Search", context: "RunContext") -> None:
             done = _done(search)
             tell(_opening(search, done))
             if not done:
@@ -287,15 +287,15 @@ def _bar(
 
             def event(kind: str, number: int) -> None:
                 put_back()
-                if kind in ("complete", "stopped", "failed", "again"):
+                if kind in ("complete", "stopped", "failed", "retry"):
                     state = _state(search)
                     bar.update(task, completed=_done(search), state=state)
-                    why = _why(search, number) if kind in ("failed", "again") else ""
+                    why = _why(search, number) if kind in ("failed", "retry") else ""
                     if why or not bar.console.is_terminal:
                         done = f"{_done(search)}/{search.record.target}"
                         tell(f"trial {number} {KINDS.get(kind, kind)}: {done}, {state}{why}")
 
-            plan.event = event
+            context.on_event = event
 
         yield watch, notice
 

@@ -20,18 +20,22 @@ def export(
         list[str], typer.Argument(metavar="[NAME] OUT", help="A search (default: the newest), and the folder to write.")
     ],
     pick: Annotated[str, typer.Option(help="Which network: best, knee, or a trial's number.")] = "knee",
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", help="A file format; repeat it for several. Default: safetensors.")
+    ] = None,
     db: Database = None,
 ) -> None:
     """Write a trained network as an ordinary model: safetensors, JSON, a card, and the proof that it is the same."""
-    from hybrid_search.export.model_folder import export_trial
+    from hybrid_search.export import export_trial
     from hybrid_search.ledger import Ledger
 
     if len(targets) > 2:
         raise SettingsError(f"export takes [NAME] OUT; got {' '.join(targets)}.")
     name, out = (targets[0], targets[1]) if len(targets) == 2 else (None, targets[0])
     with Ledger(db, read_only=True) as ledger:
-        proof = export_trial(ledger, name, Path(out), pick, say=say)
-    typer.echo(str(proof))
+        proofs = export_trial(ledger, name, Path(out), pick, formats=formats or ["safetensors"], notice=say)
+    for proof in proofs:
+        typer.echo(str(proof))
 
 
 def dashboard(

@@ -27,7 +27,7 @@ from sqlalchemy import (
     update,
 )
 
-from hybrid_search._internal.event_log import tell
+from hybrid_search._internal.event_log import print_notice
 from hybrid_search._internal.redaction import hide, redacted
 from hybrid_search.errors import LedgerError, UnknownName, nearest
 from hybrid_search.ledger import leases
@@ -66,7 +66,7 @@ class Ledger:
     """
 
     def __init__(
-        self, url: str | None = None, *, read_only: bool = False, notice: Callable[[str], None] = tell
+        self, url: str | None = None, *, read_only: bool = False, notice: Callable[[str], None] = print_notice
     ) -> None:
         self.url = database_url(url)
         if self.url.password:

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from hybrid_search._internal.event_log import tell
+from hybrid_search._internal.event_log import print_notice
 from hybrid_search.errors import HybridSearchError, LedgerError
 from hybrid_search.ledger.postgres import is_starting, postgres_engine
 from hybrid_search.ledger.retry import Patience, first_line, usual_patience
@@ -94,7 +94,7 @@ def beside(url: URL, ending: str) -> Path:
     return before if url.host is None and not found.exists() and before.exists() else found
 
 
-def open_engine(url: URL, *, read_only: bool = False, notice: Callable[[str], None] = tell) -> Engine:
+def open_engine(url: URL, *, read_only: bool = False, notice: Callable[[str], None] = print_notice) -> Engine:
     """An engine whose database answers and has the schema of this version; LedgerError in one line otherwise.
 
     A database that does not exist yet is created where it is a file, except when it is opened read-only. A server that

@@ -16,7 +16,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from hybrid_search._internal.event_log import tell
+from hybrid_search._internal.event_log import print_notice
 from hybrid_search.errors import LedgerAway, LedgerError
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ class Patience:
     """How long an outage is borne, who is told of its begin and end, and who may say that it is enough."""
 
     seconds: float = SECONDS
-    notice: Callable[[str], None] = tell
+    notice: Callable[[str], None] = print_notice
     given_up: Callable[[], bool] = lambda: False
     hide: Callable[[str], str] = str  # strikes secrets out of a driver's message
     outage: Outage = field(default_factory=Outage)

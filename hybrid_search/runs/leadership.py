@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from hybrid_search._internal.event_log import LOG, about
-from hybrid_search.engines.driver import Plan
+from hybrid_search.engines.driver import RunContext
 from hybrid_search.errors import HybridSearchError, LedgerAway, LedgerError, LostLease
 from hybrid_search.ledger import LEASE_SECONDS, Lease, Ledger
 from hybrid_search.ledger.leases import shown
@@ -22,11 +22,13 @@ WAIT_SECONDS = 1.0  # between two looks whether the search is free
 
 
 @contextmanager
-def leading(ledger: Ledger, search: SearchRecord, plan: Plan, seconds: float = LEASE_SECONDS) -> Iterator[bool]:
+def leading(
+    ledger: Ledger, search: SearchRecord, context: RunContext, seconds: float = LEASE_SECONDS
+) -> Iterator[bool]:
     """Lead a search for as long as this lasts, after waiting for the driver that does.
 
     Yields whether this one takes over where another had not ended in order: it waited for it, or found it gone. The
-    lease is renewed by a thread. Where another driver took the search all the same (this machine slept), `plan` is
+    lease is renewed by a thread. Where another driver took the search all the same (this machine slept), `context` is
     stopped, every write raises LostLease, and so does the end of this.
     """
     driver = Driver()
@@ -34,13 +36,13 @@ def leading(ledger: Ledger, search: SearchRecord, plan: Plan, seconds: float = L
     lost: list[LostLease] = []
     patience = ledger.patience
     # An outage of the database is told where the rest is told, and a search that is to stop does not wait for its end.
-    ledger.patience = replace(ledger.patience, notice=lambda line: plan.notice(line), given_up=plan.stop.is_set)
+    ledger.patience = replace(ledger.patience, notice=lambda line: context.notice(line), given_up=context.stop.is_set)
     left = ledger.lead(search.id).driver is not None  # one that ended in order is named no longer
     holding = _Holding(driver, seconds)
     while (lease := ledger.take_lead(search.id, str(driver), seconds, driver.is_gone, holding)) is not None:
         if not waited:
             LOG.info("waiting", extra=about(search=search.name, driver=shown(lease.driver)))
-            plan.notice(
+            context.notice(
                 f"search {search.name!r} is being run by {shown(lease.driver)}; this command waits, and goes on where "
                 "that one ends"
             )
@@ -48,7 +50,7 @@ def leading(ledger: Ledger, search: SearchRecord, plan: Plan, seconds: float = L
         time.sleep(WAIT_SECONDS)
     LOG.info("leading", extra=about(search=search.name, driver=shown(str(driver)), waited=waited))
     ended = threading.Event()
-    asked = (ledger, search.id, plan, seconds, ended, lost)
+    asked = (ledger, search.id, context, seconds, ended, lost)
     thread = threading.Thread(target=_renew, args=asked, daemon=True)
     thread.start()
     in_order = True
@@ -67,7 +69,7 @@ def leading(ledger: Ledger, search: SearchRecord, plan: Plan, seconds: float = L
             ledger.give_lead(search.id, in_order=in_order)
         except (LedgerAway, LedgerError) as error:  # the lease runs out by itself; what ended the search is to be heard
             if str(error) != str(error.__context__):  # which is said anyway
-                plan.notice(f"the search could not be given back: {error}")
+                context.notice(f"the search could not be given back: {error}")
         finally:
             ledger.patience = patience
 
@@ -91,15 +93,15 @@ class _Holding:
 
 
 def _renew(
-    ledger: Ledger, search_id: int, plan: Plan, seconds: float, ended: threading.Event, lost: list[LostLease]
+    ledger: Ledger, search_id: int, context: RunContext, seconds: float, ended: threading.Event, lost: list[LostLease]
 ) -> None:
     while not ended.wait(seconds / 3):
         try:
-            ledger.renew_lead(search_id, seconds, plan.silent)
+            ledger.renew_lead(search_id, seconds, context.silent)
         except LostLease as error:
             LOG.error("lead lost", extra=about(search_id=search_id))
             lost.append(error)
-            plan.stop.set()
+            context.stop.set()
             return
         except Exception as error:  # the database is away: what needs it says so; this goes on trying
-            plan.notice(f"the lease of the search could not be renewed: {error}")
+            context.notice(f"the lease of the search could not be renewed: {error}")

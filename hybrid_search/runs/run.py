@@ -3,16 +3,15 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from hybrid_search import __version__, samplers
 from hybrid_search import pruners as pruning
-from hybrid_search._internal.event_log import LOG, about, kept, level_of
+from hybrid_search._internal.event_log import LOG, about, level_of, log_file
 from hybrid_search.data import input_size_and_classes
-from hybrid_search.engines import ENGINES
-from hybrid_search.engines.driver import Plan
+from hybrid_search.engines import Engine, engine_name, engine_of
+from hybrid_search.engines.driver import RunContext
 from hybrid_search.engines.worker import Evaluate
 from hybrid_search.errors import LedgerError, SettingsError, one_of, whole
 from hybrid_search.ledger import Ledger
@@ -147,11 +146,15 @@ def open_search(
 
 @contextmanager
 def led_search(
-    wanted: SearchRecord, ledger: Ledger, plan: Plan, stopping: Stopping | None = None, as_begun: Sequence[str] = ()
+    wanted: SearchRecord,
+    ledger: Ledger,
+    context: RunContext,
+    stopping: Stopping | None = None,
+    as_begun: Sequence[str] = (),
 ) -> Iterator[Search]:
     """The search that asks this question, led by this process for as long as this lasts: see `lead.leading`."""
     record = enter(wanted, ledger, as_begun)
-    with leading(ledger, record, plan) as taken:
+    with leading(ledger, record, context) as taken:
         search = go_on(wanted, ledger, stopping, taken_over=taken)
         search.weights.sweep()
         yield search
@@ -198,20 +201,6 @@ def same_data(record: SearchRecord, ledger: Ledger, does: str) -> None:
         )
 
 
-def plan_of(evaluate: Evaluate, resources: Resources) -> Plan:
-    """Return the plan of an engine: this evaluation on these resources."""
-    return Plan(
-        evaluate,
-        resources.workers,
-        resources.cpus_per_trial,
-        resources.gpus_per_trial,
-        resources.address,
-        resources.custom,
-        lease=resources.lease_seconds,
-        timeout=resources.timeout_seconds,
-    )
-
-
 def run(
     space: SearchSpace | str | Path,
     *,
@@ -221,7 +210,7 @@ def run(
     resources: Resources | None = None,
     ledger: Ledger | str | None = None,
     evaluate: Evaluate | None = None,
-    watch: Callable[[Search, Plan], None] | None = None,
+    watch: Callable[[Search, RunContext], None] | None = None,
     hours: float | None = None,
     until_settled: float | None = None,
     warm_start: bool | None = None,
@@ -237,7 +226,8 @@ def run(
         is part of the question, so that its numbers never join those of another. One that takes `resume` and `keep`
         goes on from checkpoints: see `hybrid_search.engines.worker`.
     resources: the engine, the number of workers and what each trial takes; default: engine ray, as many as fit.
-    watch: called with the search and its plan before the first trial; it may set `plan.event` and keep `plan.stop`.
+    watch: called with the search and its context before the first trial; it may set `context.on_event` and use
+        `context.stop`.
     hours, until_settled: stop before `trials` after so many hours of this call, or when neither the last trials added
         nor the next are expected to add this share of the hypervolume; see `stopping.Stopping`.
     warm_start: whether the known designs of the space come first; None is what the search began with, True where it is
@@ -251,7 +241,7 @@ def run(
     search (a notice says so); LostLease where one took it while this one slept.
     """
     resources = resources or Resources()
-    one_of("engine", resources.engine, ENGINES)
+    engine = engine_of(resources.engine)
     level_of(log_level)
     own = TRAINED if evaluate is None else evaluation_name(evaluate)
     stopping = Stopping(hours, until_settled)
@@ -261,38 +251,37 @@ def run(
         from hybrid_search.training.evaluation import evaluate as trained
 
         evaluate = trained
-    plan = plan_of(evaluate, resources)
+    context = RunContext(evaluate, resources)
     if notice is not None:
-        plan.notice = notice
-    chosen = import_module(ENGINES[resources.engine])
+        context.notice = notice
     root = root_of(checkpoints, ledger, resources.engine, resources.address)
-    with chosen.ready(plan):
-        opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger, notice=plan.notice)
+    with engine.ready(context):
+        opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger, notice=context.notice)
         as_begun = ("warm_start",) if warm_start is None else ()
         with (
-            kept(beside(opened.url, ".log"), plan.notice, log_level),
-            led_search(wanted, opened, plan, stopping, as_begun) as search,
-            checkpoints_of(root, search.record, opened) as plan.checkpoints,
+            log_file(beside(opened.url, ".log"), context.notice, log_level),
+            led_search(wanted, opened, context, stopping, as_begun) as search,
+            checkpoints_of(root, search.record, opened) as context.checkpoints,
         ):
             if watch:
-                watch(search, plan)
+                watch(search, context)
             if root is None and checkpoints is None:
-                plan.notice(UNKEPT)
-            _drive(chosen, search, plan)
+                context.notice(UNKEPT)
+            _drive(engine, search, context)
     return search
 
 
-def _drive(chosen: Any, search: Search, plan: Plan) -> None:
+def _drive(engine: Engine, search: Search, context: RunContext) -> None:
     """Drive a search with an engine's module; its beginning and its end stand in the log."""
     record = search.record
-    facts = {"engine": chosen.__name__.rpartition(".")[2], "sampler": record.sampler, "version": __version__}
+    facts = {"engine": engine_name(context.resources.engine), "sampler": record.sampler, "version": __version__}
     counts = search.progress().counts
     LOG.info(
         f"search {'goes on' if any(counts.values()) else 'begins'}", extra=about(search=record.name, **facts, **counts)
     )
     try:
         if not search.over():
-            chosen.drive(search, plan)
+            engine.drive(search, context)
     finally:
         counts, why = search.progress().counts, search.stopping.why
-        LOG.info("search stops", extra=about(search=record.name, asked_to=plan.stop.is_set(), why=why, **counts))
+        LOG.info("search stops", extra=about(search=record.name, asked_to=context.stop.is_set(), why=why, **counts))

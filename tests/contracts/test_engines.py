@@ -99,11 +99,11 @@ def test_a_search_whose_first_trials_all_give_nan_stops_too(ledger):
 
 
 def test_a_trial_that_the_pruner_stops_counts_and_frees_its_worker(engine, ledger):
-    said, plans = [], []
+    said, contexts = [], []
 
-    def watch(search, plan):
-        plan.event = lambda kind, number: said.append((number, kind))
-        plans.append(plan)
+    def watch(search, context):
+        context.on_event = lambda kind, number: said.append((number, kind))
+        contexts.append(context)
 
     more = {"pruner": "front-probability", "sampler": "random", "trials": 24}
     search = run(wide_space(), resources=Resources(engine), ledger=ledger, evaluate=graded(), watch=watch, **more)
@@ -113,8 +113,8 @@ def test_a_trial_that_the_pruner_stops_counts_and_frees_its_worker(engine, ledge
     assert stopped
     assert {trial.state for trial in trials} == {"complete", "stopped"}
     assert sorted(number for number, kind in said if kind == "stopped") == [trial.number for trial in stopped]
-    assert plans[0].completed == 24 - len(stopped)
-    assert plans[0].failed == 0
+    assert contexts[0].completed == 24 - len(stopped)
+    assert contexts[0].failed == 0
     for trial in stopped:
         assert [rung for rung, _ in ledger.curve(trial.id)] == list(range(1, trial.rung + 1))
         assert trial.rung < 6
@@ -124,12 +124,12 @@ def test_a_trial_that_the_pruner_stops_counts_and_frees_its_worker(engine, ledge
 
 @TUNE_LONG
 def test_stopping_leaves_what_runs_to_the_next_run(engine, ledger):
-    def watch(search, plan):
+    def watch(search, context):
         def event(kind, number):
             if kind == "report" and number == 2:
-                plan.stop.set()
+                context.stop.set()
 
-        plan.event = event
+        context.on_event = event
 
     run(SPACE, trials=6, resources=Resources(engine), ledger=ledger, evaluate=scored(rungs=4), watch=watch)
     assert "running" in states(ledger).values()
@@ -138,9 +138,9 @@ def test_stopping_leaves_what_runs_to_the_next_run(engine, ledger):
 
 
 def test_what_was_stopped_goes_on_from_its_checkpoint(engine, ledger):
-    def watch(search, plan):
-        kept_every_rung(search, plan)
-        plan.event = lambda kind, number: kind == "report" and number == 2 and plan.stop.set()
+    def watch(search, context):
+        kept_every_rung(search, context)
+        context.on_event = lambda kind, number: kind == "report" and number == 2 and context.stop.set()
 
     asked = {"trials": 4, "resources": Resources(engine, workers=1), "ledger": ledger, "evaluate": resumable()}
     run(SPACE, watch=watch, **asked)
@@ -178,8 +178,8 @@ def test_weights_that_cannot_be_written_cost_the_search_nothing_else(ledger):
     def evaluate(architecture, settings):
         yield Report(1, {"accuracy": 0.5}, {}, weights=b"weights", last=True)
 
-    def watch(search, plan):
-        plan.notice = said.append
+    def watch(search, context):
+        context.notice = said.append
 
     said = []
     Path(f"{ledger.url.database}.weights").write_text("in the way")

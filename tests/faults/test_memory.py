@@ -76,4 +76,4 @@ def test_a_worker_that_takes_the_machines_memory_fails_its_trial_as_oom_and_no_o
     assert taking
     assert {row.number for row in rows if row.state == "complete"} == set(range(8)) - taking
     assert {row.failure_kind for row in rows if row.number in taking} == {"oom"}
-    assert all("ran low on memory" in texts[number] and "held" in texts[number] for number in taking)
+    assert all("ran low on memory" in texts[number] and "used" in texts[number] for number in taking)

@@ -47,9 +47,9 @@ class Told:
     complete: list = field(default_factory=list)
     notices: list = field(default_factory=list)
 
-    def watch(self, search, plan):
-        plan.event = lambda kind, number: self.complete.append(number) if kind == "complete" else None
-        plan.notice = self.notices.append
+    def watch(self, search, context):
+        context.on_event = lambda kind, number: self.complete.append(number) if kind == "complete" else None
+        context.notice = self.notices.append
 
 
 def check(search, trials, told):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.fakes import broken, scored, tiny_space
 
-from hybrid_search._internal.event_log import LOG, AsText, about, kept
+from hybrid_search._internal.event_log import LOG, AsText, about, log_file
 from hybrid_search.errors import SettingsError
 from hybrid_search.ledger import Ledger
 from hybrid_search.records import Resources
@@ -59,7 +59,7 @@ def test_debug_adds_every_rung_and_error_leaves_the_rest_out(ledger, tmp_path):
 
 def test_no_secret_and_no_odd_value_breaks_a_line(tmp_path, monkeypatch):
     monkeypatch.setenv("MY_SECRET", "open-sesame")
-    with kept(tmp_path / "x.log", print):
+    with log_file(tmp_path / "x.log", print):
         LOG.info("open-sesame was said", extra=about(url="postgresql://me:hunter22@h/d", numbers={"a": float("nan")}))
         try:
             raise ValueError("token=abcdefgh\nsecond line")
@@ -73,7 +73,7 @@ def test_no_secret_and_no_odd_value_breaks_a_line(tmp_path, monkeypatch):
 
 def test_nothing_is_left_on_the_logger_and_an_unknown_level_is_named(tmp_path):
     before = list(LOG.handlers), LOG.level
-    with kept(tmp_path / "x.log", print, "warning"):
+    with log_file(tmp_path / "x.log", print, "warning"):
         LOG.info("not wanted")
     assert (list(LOG.handlers), LOG.level) == before
     assert (tmp_path / "x.log").read_text() == ""
@@ -91,7 +91,7 @@ def test_nothing_is_left_on_the_logger_and_an_unknown_level_is_named(tmp_path):
 def test_a_log_that_cannot_be_written_is_told_and_loses_nothing_else(tmp_path):
     (tmp_path / "file").write_text("in the way")
     said = []
-    with kept(tmp_path / "file" / "x.log", said.append):
+    with log_file(tmp_path / "file" / "x.log", said.append):
         LOG.info("goes on")
     assert len(said) == 1
     assert "the log of this search is not written" in said[0]
@@ -99,7 +99,7 @@ def test_a_log_that_cannot_be_written_is_told_and_loses_nothing_else(tmp_path):
 
 def test_a_full_disk_costs_the_log_and_nothing_else(tmp_path, capsys):
     said = []
-    with kept(Path("/dev/full"), said.append):
+    with log_file(Path("/dev/full"), said.append):
         for _ in range(3):
             LOG.info("goes on")
     assert said == ["the log of this search is not written: /dev/full: No space left on device"]
@@ -110,7 +110,7 @@ def test_a_number_that_is_not_finite_leaves_a_line_of_json(tmp_path):
     def refuse(word):
         raise AssertionError(f"{word} is no JSON")
 
-    with kept(tmp_path / "x.log", print):
+    with log_file(tmp_path / "x.log", print):
         LOG.info("odd", extra=about(nan=float("nan"), inside={"inf": float("inf")}))
     found = json.loads((tmp_path / "x.log").read_text(), parse_constant=refuse)
     assert (found["nan"], found["inside"]) == ("nan", {"inf": "inf"})
