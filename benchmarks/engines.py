@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hybrid_search import Ledger, Search, load_space, run
 from hybrid_search.engines.driver import RunContext
+from hybrid_search.ledger import reads
 from hybrid_search.records import Resources
 
 TRIALS, WORKERS, SECONDS, RUNGS = 12, 2, 10.0, 5
@@ -44,7 +45,7 @@ def timed(engine: str, folder: Path) -> tuple[float, float]:
             "watch": watch,
         }
         search = run(load_space("digits"), **more)
-        rows = ledger.trials(search.record.id)
+        rows = ledger.read(reads.trials, search.record.id)
     assert [row.state for row in rows] == ["complete"] * TRIALS
     return max(ends) - min(row.measurements["train_seconds"] for row in rows), time.time() - began
 

@@ -225,7 +225,7 @@ class TrialRecord:
     facts: Mapping[str, str] = field(default_factory=dict)
     weights: str | None = None
     expires: datetime | None = None  # of a running one: when it counts as lost, unless its worker shows itself before
-    spared: int | None = None  # the rung after which the pruner would have stopped it, had it not been for the audit
+    audit_rung: int | None = None  # the pruner would have stopped the trial here; the audit lets it continue
 
     @property
     def seconds(self) -> float | None:

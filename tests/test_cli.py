@@ -14,8 +14,8 @@ from support.ledgers import a_search, fill
 from hybrid_search import cli
 from hybrid_search.cli.printing import Format, say
 from hybrid_search.cli.run import _closing as closing
-from hybrid_search.ledger import Ledger
-from hybrid_search.ledger.process_identity import Driver
+from hybrid_search.ledger import Ledger, reads, writes
+from hybrid_search.ledger.process_identity import ProcessIdentity
 from hybrid_search.networks.references import references
 from hybrid_search.records import Resources
 from hybrid_search.runs.checkpoint_root import UNKEPT
@@ -181,7 +181,9 @@ def test_a_search_that_has_its_trials_says_so(capsys, monkeypatch):
     with Ledger("sqlite:///l.db") as ledger:
         words = ["run", "digits", "--trials", "2", "--engine", "local", "--db", "sqlite:///l.db"]
         assert call(*words) == 0
-        assert ledger.take_lead(1, str(Driver(pid=2**22 + 1)), 3600) is None  # killed after its last commit
+        assert (
+            ledger.acquire_lease(1, str(ProcessIdentity(pid=2**22 + 1)), 3600) is None
+        )  # killed after its last commit
     capsys.readouterr()
     assert call(*words) == 0
     assert "search 'digits' has its 2 trials" in capsys.readouterr().err
@@ -210,10 +212,10 @@ def confirmed(searched):
     """The same search after its front was retrained under three seeds."""
     with Ledger(searched) as ledger:
         record = ledger.search()
-        for trial in ledger.trials(record.id):
+        for trial in ledger.read(reads.trials, record.id):
             for seed, shift in ((1, -0.01), (2, 0.0), (3, 0.01)):
                 moved = {"accuracy": trial.measurements["accuracy"] + shift, "test_accuracy": 0.5 + shift}
-                ledger.add_measurements(trial.id, seed, {**trial.measurements, **moved})
+                ledger.write(writes.add_measurements, trial.id, seed, {**trial.measurements, **moved})
     return searched
 
 
@@ -250,7 +252,7 @@ def test_confirming_trains_the_front_again_and_says_what_changed(capsys):
     assert "was opened to score retrained networks; it has been opened once for this search" in said.err
     assert "its budget of 2 retrainings is spent" in refused(capsys, "confirm", "--seeds", 1, "--trials", 2)
     with Ledger(read_only=True) as ledger:
-        assert len(ledger.openings(ledger.search().id)) == 1
+        assert len(ledger.read(reads.openings, ledger.search().id)) == 1
 
 
 @pytest.mark.parametrize(
@@ -266,7 +268,7 @@ def test_confirming_trains_the_front_again_and_says_what_changed(capsys):
 def test_a_confirmation_that_cannot_be_is_one_line_and_opens_nothing(capsys, searched, words, says):
     assert says in refused(capsys, "confirm", *words, "--db", searched)
     with Ledger(searched, read_only=True) as ledger:
-        assert ledger.openings(ledger.search().id) == []
+        assert ledger.read(reads.openings, ledger.search().id) == []
 
 
 def test_cost_prints_every_layer_and_the_published_total(capsys):
@@ -290,7 +292,7 @@ def test_cost_takes_a_trial_and_a_json_file(capsys, searched, tmp_path):
     assert call("cost", "mine/0", "--db", searched, "--format", "json") == 0
     of_trial = json.loads(capsys.readouterr().out)
     with Ledger(searched, read_only=True) as ledger:
-        trial = ledger.trial(ledger.search().id, 0)
+        trial = ledger.read(reads.trial, ledger.search().id, 0)
     assert of_trial[-1]["flops"] == trial.measurements["flops"]
     (tmp_path / "design.json").write_text(json.dumps(dict(trial.architecture)))
     words = ["--input", 16, "--channels", 1, "--classes", 10, "--format", "json"]
@@ -326,7 +328,7 @@ def test_a_search_runs_goes_on_and_prints_its_front(capsys):
     assert call(*words) == 0
     assert "search 'digits' goes on from 2 to 4 trials" in capsys.readouterr().err
     with Ledger(read_only=True) as ledger:
-        trials = ledger.trials(ledger.search().id)
+        trials = ledger.read(reads.trials, ledger.search().id)
     assert [trial.state for trial in trials] == ["complete"] * 4
     assert len({trial.digest for trial in trials}) == 4
     for name in ("device", "torch", "commit", "fingerprint"):
@@ -475,10 +477,10 @@ def test_a_signal_stops_the_search_and_the_same_command_finishes_it(tmp_path):
     running.communicate(timeout=60)
     assert running.returncode == 143
     with Ledger(read_only=True) as ledger:
-        states = [trial.state for trial in ledger.trials(ledger.search().id)]
+        states = [trial.state for trial in ledger.read(reads.trials, ledger.search().id)]
     assert states[0] == "complete"
     assert len(states) < 3 or states[2] == "running"
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "goes on from" in done.stderr
     with Ledger(read_only=True) as ledger:
-        assert [t.state for t in ledger.trials(ledger.search().id)] == ["complete"] * 3
+        assert [t.state for t in ledger.read(reads.trials, ledger.search().id)] == ["complete"] * 3

@@ -10,7 +10,7 @@ from support.fakes import kept_every_rung, resumable, scored, tiny_space
 from hybrid_search.engines.driver import RunContext
 from hybrid_search.engines.tune import TuneScheduler, TuneSearcher, trainable
 from hybrid_search.errors import HybridSearchError
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.records import Resources
 from hybrid_search.runs.run import led_search, open_search, question, run
 
@@ -60,14 +60,14 @@ def test_a_search_runs_in_a_tuner_of_the_users_own(ledger, tmp_path):
             ),
             run_config=tune.RunConfig(storage_path=str(tmp_path / "tune"), name="mine", verbose=0, callbacks=[seen]),
         )
-        assert ledger.lead(search.record.id).live
+        assert ledger.lease(search.record.id).active
         tuner.fit()
         searcher.close()
-    assert not ledger.lead(search.record.id).live
-    trials = ledger.trials(search.record.id)
+    assert not ledger.lease(search.record.id).active
+    trials = ledger.read(reads.trials, search.record.id)
     assert [trial.state for trial in trials] == ["complete"] * 4
     assert sorted(seen.ended) == [0, 1, 2, 3]
-    curves = {(t.number, rung, numbers["accuracy"]) for t in trials for rung, numbers in ledger.curve(t.id)}
+    curves = {(t.number, rung, numbers["accuracy"]) for t in trials for rung, numbers in ledger.read(reads.curve, t.id)}
     assert set(seen.results) == curves
     written = [path for path in (tmp_path / "tune").rglob("*") if path.is_file()]
     assert written
@@ -88,8 +88,8 @@ def test_a_worker_that_hangs_under_tune_is_killed_and_its_trial_begins_again(led
     def watch(search, context):
         def event(kind, number):
             if kind == "report" and not hung:
-                trial = ledger.trial(search.record.id, number)
-                hung.append(dict(ledger.curve(trial.id))[1]["train_seconds"])
+                trial = ledger.read(reads.trial, search.record.id, number)
+                hung.append(dict(ledger.read(reads.curve, trial.id))[1]["train_seconds"])
                 os.kill(int(hung[0]), signal.SIGSTOP)
 
         context.on_event = event
@@ -102,10 +102,12 @@ def test_a_worker_that_hangs_under_tune_is_killed_and_its_trial_begins_again(led
         evaluate=evaluate,
         watch=watch,
     )
-    trials = ledger.trials(ledger.search().id)
+    trials = ledger.read(reads.trials, ledger.search().id)
     assert [(trial.state, trial.attempt) for trial in trials] == [("complete", 2), ("complete", 1)]
     assert hung[0] not in [trial.measurements["train_seconds"] for trial in trials]
-    assert [failed.text for failed in ledger.failures(ledger.search().id)] == ["its worker was silent for 1.5 s"]
+    assert [failed.text for failed in ledger.read(reads.failures, ledger.search().id)] == [
+        "its worker was silent for 1.5 s"
+    ]
 
 
 def test_a_trial_whose_worker_dies_under_tune_goes_on_from_its_checkpoint(ledger, tmp_path):
@@ -121,12 +123,12 @@ def test_a_trial_whose_worker_dies_under_tune_goes_on_from_its_checkpoint(ledger
 
     asked = {"resources": Resources("tune", workers=1), "ledger": ledger, "watch": kept_every_rung}
     run(SPACE, trials=2, evaluate=resumable(before=before), **asked)
-    first, second = ledger.trials(ledger.search().id)
+    first, second = ledger.read(reads.trials, ledger.search().id)
     assert [(t.state, t.attempt, t.facts.get("resumed")) for t in (first, second)] == [
         ("complete", 2, "rung 2"),
         ("complete", 1, None),
     ]
-    assert [rung for rung, _ in ledger.curve(first.id)] == [1, 2, 3, 4]
+    assert [rung for rung, _ in ledger.read(reads.curve, first.id)] == [1, 2, 3, 4]
 
 
 def test_a_mailbox_that_is_gone_ends_the_search_in_one_line(ledger):

@@ -8,7 +8,7 @@ from support.fakes import broken, scored, tiny_space
 
 from hybrid_search._internal.event_log import LOG, AsText, about, log_file
 from hybrid_search.errors import SettingsError
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.records import Resources
 from hybrid_search.runs.run import run
 
@@ -34,7 +34,7 @@ def test_every_trial_has_its_beginning_and_its_end_in_the_log(ledger, tmp_path):
         seed=3,
     )
     found = lines(tmp_path / "l.db.log")
-    trials = ledger.trials(ledger.search().id)
+    trials = ledger.read(reads.trials, ledger.search().id)
     begun = [line["trial"] for line in found if line["event"] == "trial started"]
     ended = {line["trial"]: line["event"] for line in found if line["event"] in ("trial complete", "trial failed")}
     assert begun == [trial.number for trial in trials]

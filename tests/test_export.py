@@ -13,7 +13,7 @@ from support.fakes import tiny_space
 from hybrid_search import cli, data
 from hybrid_search.errors import LedgerError, SettingsError, UserError
 from hybrid_search.export import choose_trial, export_trial, load_exported
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.records import Resources, Settings
 from hybrid_search.runs.run import run
 
@@ -38,8 +38,8 @@ def best(ledger, tmp_path_factory):
 
 
 def off_front(ledger):
-    stored = {one.number for one in ledger.kept_weights(ledger.search().id)}
-    return next(t.number for t in ledger.trials(ledger.search().id) if t.number not in stored)
+    stored = {one.number for one in ledger.read(reads.trials_with_weights, ledger.search().id)}
+    return next(t.number for t in ledger.read(reads.trials, ledger.search().id) if t.number not in stored)
 
 
 def test_a_network_of_the_front_is_written_with_its_proof(best):
@@ -70,13 +70,13 @@ def test_a_network_without_stored_weights_is_trained_again_with_the_same_result(
     number = off_front(ledger)
     lines = []
     export_trial(ledger, "taken", tmp_path / "net", str(number), notice=lines.append)
-    accuracy = ledger.trial(ledger.search().id, number).measurements["accuracy"]
+    accuracy = ledger.read(reads.trial, ledger.search().id, number).measurements["accuracy"]
     assert f"trial {number}: its weights are not stored; training it again (1 epochs, seed 0)" in lines
     assert f"accuracy {accuracy:.4f}" in lines[1]
 
 
 def test_a_network_whose_data_changed_is_not_exported(ledger, tmp_path, monkeypatch):
-    dataset = data.load(Settings.from_dict(ledger.trial(1, 0).settings))
+    dataset = data.load(Settings.from_dict(ledger.read(reads.trial, 1, 0).settings))
     monkeypatch.setattr(data, "load", lambda settings: replace(dataset, fingerprint="0123456789abcdef"))
     message = f"digits had fingerprint {dataset.fingerprint}, here it has 0123456789abcdef. Restore the data"
     for pick in ("best", str(off_front(ledger))):
@@ -95,7 +95,7 @@ def test_the_code_of_the_model_card_runs_as_written(best):
 
 def test_best_is_the_most_accurate_and_the_knee_is_on_the_front(ledger):
     record = ledger.search()
-    trials = ledger.trials(record.id)
+    trials = ledger.read(reads.trials, record.id)
     assert choose_trial(ledger, record, "best").measurements["accuracy"] == max(
         t.measurements["accuracy"] for t in trials
     )
@@ -131,7 +131,7 @@ def test_a_confirmed_network_has_its_own_measurements_and_the_means_over_fresh_s
     best = choose_trial(ledger, record, "best")
     for seed, accuracy in ((1, 0.93), (2, 0.95)):
         fresh = {"accuracy": accuracy, "test_accuracy": accuracy - 0.1}
-        ledger.add_measurements(best.id, seed, {**best.measurements, **fresh})
+        ledger.write(writes.add_measurements, best.id, seed, {**best.measurements, **fresh})
     export_trial(ledger, "taken", tmp_path / "net", str(best.number))
     origin = json.loads((tmp_path / "net" / "architecture.json").read_text())["origin"]
     assert origin["measurements"] == best.measurements

@@ -92,6 +92,7 @@ def test_heavy_packages_stay_in_their_rooms(path):
         ("from hybrid_search import Ledger, pareto_front", "torch ray optuna plotly dash alembic"),
         ("import hybrid_search.dashboard, hybrid_search.charts, hybrid_search.ops", "torch ray optuna"),
         ("import hybrid_search.engines", "torch ray plotly dash"),
+        ("import hybrid_search.engines.driver", "torch ray optuna plotly dash"),
         ("import hybrid_search.engines.worker.actor", "torch ray optuna sqlalchemy scipy numpy plotly dash"),
     ],
 )

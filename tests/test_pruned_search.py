@@ -9,7 +9,7 @@ from hybrid_search import cli
 from hybrid_search.cli.printing import Format, say
 from hybrid_search.cli.run import _closing, _state
 from hybrid_search.errors import LedgerError, UnknownName
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.pareto import pareto_front
 from hybrid_search.pruners import PRUNERS, FrontProbabilityPruner
@@ -42,7 +42,7 @@ def score(trial):
 
 
 def of(ledger, name="wide"):
-    return ledger.trials(ledger.search(name).id)
+    return ledger.read(reads.trials, ledger.search(name).id)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_a_stopped_trial_says_what_it_was_expected_to_end_with(ended):
 
 def test_a_design_passed_over_waits_and_begins_when_nothing_better_is_left(ended):
     search, trials = ended
-    proposals = search.ledger.proposals(search.record.id)
+    proposals = search.ledger.read(reads.proposals, search.record.id)
     passed = [proposal.digest for proposal in proposals if proposal.reason == "passed over"]
     assert len(set(passed)) > 3
     assert set(passed) <= {trial.digest for trial in trials}  # in the end, all of this small space
@@ -109,7 +109,7 @@ def test_after_ten_proposals_without_hope_one_of_them_begins(ledger, hopeless, m
     search = opened(ledger)
     monkeypatch.setattr(search, "_unseen", lambda: pytest.fail("the sampler's own proposals are enough"))
     begun = [search.ask().architecture.digest for _ in range(3)]
-    proposed = {proposal.digest for proposal in ledger.proposals(search.record.id)}
+    proposed = {proposal.digest for proposal in ledger.read(reads.proposals, search.record.id)}
     assert len(set(begun)) == 3
     assert len(proposed | set(begun)) == 30
     assert search.progress().passed == 27
@@ -120,7 +120,7 @@ def test_a_design_that_waited_and_failed_waits_no_longer_when_the_search_is_open
     trials = [search.ask() for _ in range(4)]
     for trial in trials:
         search.fail(trial, "bug", "it broke")
-    waited = {proposal.digest for proposal in ledger.proposals(search.record.id)}
+    waited = {proposal.digest for proposal in ledger.read(reads.proposals, search.record.id)}
     assert waited & {trial.architecture.digest for trial in trials}
     assert list(opened(ledger)._watch.deferred.designs) == list(search._watch.deferred.designs)
 
@@ -205,7 +205,10 @@ def test_a_search_that_was_cut_goes_on_as_if_it_had_not_been(ledger):
     run(SPACE, trials=20, name="cut", ledger=ledger, watch=watch, **asked)
     run(SPACE, trials=20, name="cut", ledger=ledger, **asked)
     found = [
-        [(t.number, t.digest, t.state, t.rung, t.spared, t.facts.get("expected accuracy")) for t in of(ledger, name)]
+        [
+            (t.number, t.digest, t.state, t.rung, t.audit_rung, t.facts.get("expected accuracy"))
+            for t in of(ledger, name)
+        ]
         for name in ("whole", "cut")
     ]
     assert found[0] == found[1]
@@ -214,10 +217,10 @@ def test_a_search_that_was_cut_goes_on_as_if_it_had_not_been(ledger):
 
 def test_some_that_would_be_stopped_go_on_and_are_counted(ledger, generous):
     search = run(SPACE, trials=28, ledger=ledger, **PRUNED)
-    spared = [trial for trial in of(ledger) if trial.spared is not None]
+    spared = [trial for trial in of(ledger) if trial.audit_rung is not None]
     assert len(spared) > 1
     assert {trial.state for trial in spared} == {"complete"}
-    assert all(1 <= trial.spared < 6 for trial in spared)
+    assert all(1 <= trial.audit_rung < 6 for trial in spared)
     found = search.audit()
     assert (found.spared, found.spared_on_front) == (len(spared), 0)
     assert open_search(search.record, ledger).audit() == found
@@ -229,11 +232,11 @@ def test_a_trial_started_again_forgets_what_it_had_shown(ledger, generous):
     trial = again.ask()
     again.report(trial, Report(1, {"accuracy": 0.47}))
     again.report(trial, Report(2, {"accuracy": 0.71}))
-    ledger.spare_trial(trial.id, 2)
+    ledger.write(writes.set_audit_rung, trial.id, 2)
     trial = again.fail(trial, "lost", "its worker died")
-    assert ledger.trial(again.record.id, trial.number).spared == 2  # it may go on from a checkpoint
+    assert ledger.read(reads.trial, again.record.id, trial.number).audit_rung == 2  # it may go on from a checkpoint
     again.report(trial, Report(1, {"accuracy": 0.46}))
-    assert ledger.trial(again.record.id, trial.number).spared is None
+    assert ledger.read(reads.trial, again.record.id, trial.number).audit_rung is None
     assert again._watch.trials[trial.number].curve == {1: (0.46,)}
 
 

@@ -17,7 +17,7 @@ from hybrid_search.engines import local as local_engine
 from hybrid_search.engines import ray as ray_engine
 from hybrid_search.engines.driver import RunContext
 from hybrid_search.errors import HybridSearchError
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.records import Resources
 
 PROGRAM = "import sys; from hybrid_search import cli; sys.exit(cli.run(sys.argv[1:]))"
@@ -88,7 +88,7 @@ def search(folder, address, home, program=PROGRAM, **more):
     trials = []
     if database.exists():
         with Ledger(f"sqlite:///{database}") as ledger:
-            trials = ledger.trials(ledger.search().id)
+            trials = ledger.read(reads.trials, ledger.search().id)
     return ended.returncode, ended.stderr.strip().splitlines(), trials
 
 

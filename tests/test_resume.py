@@ -13,7 +13,7 @@ from hybrid_search import cli
 from hybrid_search.engines import ENGINES
 from hybrid_search.engines.worker import TrialRunner, takes_checkpoints
 from hybrid_search.errors import SettingsError
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.records import Report, Resources, Settings
 from hybrid_search.runs.checkpoint_root import UNKEPT, root_of
@@ -314,8 +314,8 @@ def stopping_at(number, rung):
 def table(ledger):
     """What a search came to: state, digest, seed, values and curve of every trial."""
     return [
-        (t.number, t.state, t.digest, t.seed, t.measurements, t.spared, ledger.curve(t.id))
-        for t in ledger.trials(ledger.search().id)
+        (t.number, t.state, t.digest, t.seed, t.measurements, t.audit_rung, ledger.read(reads.curve, t.id))
+        for t in ledger.read(reads.trials, ledger.search().id)
     ]
 
 
@@ -333,7 +333,7 @@ def test_a_search_cut_off_in_a_trial_trains_the_epochs_that_are_left_and_ends_th
         wanted = table(other)
     with stopping_at(cut, rung=2) as watch:
         run(space, ledger=ledger, evaluate=counting(log), watch=watch, **asked)
-    assert ledger.trials(ledger.search().id)[-1].state == "running"
+    assert ledger.read(reads.trials, ledger.search().id)[-1].state == "running"
     kept = Checkpoints(f"{tmp_path}/l.db.checkpoints", ledger.search().uid)
     assert kept.held() == {(cut, 0)}
     run(space, ledger=ledger, evaluate=counting(log), **asked)
@@ -341,7 +341,7 @@ def test_a_search_cut_off_in_a_trial_trains_the_epochs_that_are_left_and_ends_th
     assert log == whole
     assert kept.held() == set()
     assert list((tmp_path / "l.db.checkpoints").iterdir()) == []
-    assert ledger.trial(ledger.search().id, cut).facts["resumed"] == "rung 2"
+    assert ledger.read(reads.trial, ledger.search().id, cut).facts["resumed"] == "rung 2"
 
 
 def test_no_checkpoints_where_none_are_wanted(ledger, tmp_path):
@@ -386,13 +386,13 @@ def test_what_ended_trials_left_goes_when_a_driver_begins(ledger, tmp_path):
 
     run(tiny_space(), trials=3, watch=watch, **asked)
     assert kept.held() == {(1, 77)}
-    assert ledger.trial(ledger.search().id, 2).facts["resumed"] == "rung 1"
+    assert ledger.read(reads.trial, ledger.search().id, 2).facts["resumed"] == "rung 1"
 
 
 def test_a_confirmation_goes_on_with_the_seed_it_was_cut_off_at(ledger, tmp_path):
     asked = {"resources": Resources("local"), "ledger": ledger, "evaluate": counting(log := [])}
     run(tiny_space(), trials=3, **asked)
-    member = max(ledger.trials(ledger.search().id), key=lambda trial: trial.measurements["accuracy"]).number
+    member = max(ledger.read(reads.trials, ledger.search().id), key=lambda trial: trial.measurements["accuracy"]).number
     log.clear()
     with stopping_at(member, rung=4) as watch:
         confirm(seeds=1, trials=1, watch=watch, **asked)

@@ -7,7 +7,7 @@ from support.fakes import scored, tiny_space, wide_space
 from hybrid_search import data
 from hybrid_search.analysis.status import status_of
 from hybrid_search.errors import HybridSearchError, LedgerError, SettingsError, UnknownName
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.networks.costs import cost
 from hybrid_search.records import Report, Resources, Settings
 from hybrid_search.runs.run import open_search, question, run
@@ -41,7 +41,7 @@ def drain(found):
 
 
 def digests(ledger, name="tiny"):
-    return [trial.digest for trial in ledger.trials(ledger.search(name).id)]
+    return [trial.digest for trial in ledger.read(reads.trials, ledger.search(name).id)]
 
 
 def test_it_asks_exactly_as_many_trials_as_its_target(ledger):
@@ -66,12 +66,14 @@ def test_workers_beside_each_other_get_different_architectures(ledger):
 def test_a_budget_is_a_gate_that_consumes_no_trial(ledger, sampler):
     found = search(ledger, trials=100, max_flops=MIDDLE, sampler=sampler)
     drain(found)
-    costs = [trial.measurements["flops"] for trial in ledger.trials(found.record.id)]
+    costs = [trial.measurements["flops"] for trial in ledger.read(reads.trials, found.record.id)]
     within = [a for a in SPACE.enumerate() if found.price(a)["flops"] <= MIDDLE]
     assert 0 < len(within) < SPACE.size()
     assert len(costs) == len(within)
     assert max(costs) <= MIDDLE
-    assert found.progress().gated == len([p for p in ledger.proposals(found.record.id) if p.reason == "gated"])
+    assert found.progress().gated == len(
+        [p for p in ledger.read(reads.proposals, found.record.id) if p.reason == "gated"]
+    )
     assert (found.progress().gated > 0) == (sampler == "tpe")  # who knows the cost proposes nothing over the budget
 
 
@@ -122,7 +124,7 @@ def test_a_trial_left_running_is_asked_again_under_its_number(ledger):
     assert (retaken.number, retaken.architecture) == (lost.number, lost.architecture)
     complete(again, retaken)
     drain(again)
-    trials = ledger.trials(again.record.id)
+    trials = ledger.read(reads.trials, again.record.id)
     assert [(t.number, t.state) for t in trials] == [(n, "complete") for n in range(4)]
     assert [t.attempt for t in trials] == [1, 2, 1, 1]
 
@@ -131,7 +133,7 @@ def test_what_is_known_before_training_needs_no_measuring(ledger):
     found = search(ledger, trials=1)
     trial = found.ask()
     complete(found, trial)
-    kept = ledger.trial(found.record.id, 0).measurements
+    kept = ledger.read(reads.trial, found.record.id, 0).measurements
     assert kept == {"accuracy": 0.5, **found.price(trial.architecture)}
 
 
@@ -141,7 +143,7 @@ def test_a_number_that_is_not_finite_ends_the_trial_as_failed(ledger):
     assert found.report(trial, Report(1, {"accuracy": 0.1, "loss": float("nan")})) == "stop"
     last = found.ask()
     found.tell(last, Outcome("complete", {"accuracy": float("inf")}))
-    kinds = [(t.state, t.failure_kind) for t in ledger.trials(found.record.id)]
+    kinds = [(t.state, t.failure_kind) for t in ledger.read(reads.trials, found.record.id)]
     assert kinds == [("failed", "nan")] * 2
     assert found.progress().front == 0
 
@@ -149,7 +151,9 @@ def test_a_number_that_is_not_finite_ends_the_trial_as_failed(ledger):
 def test_an_evaluation_that_measures_something_else_is_named(ledger):
     found = search(ledger, trials=1)
     found.tell(found.ask(), Outcome("complete", {"acc": 0.5}))
-    assert ledger.trial(found.record.id, 0).failure_text == "the evaluation must measure accuracy; it gave acc"
+    assert (
+        ledger.read(reads.trial, found.record.id, 0).failure_text == "the evaluation must measure accuracy; it gave acc"
+    )
 
 
 def test_a_failed_architecture_is_not_asked_again(ledger):
@@ -164,13 +168,13 @@ def test_the_ledger_is_written_before_the_sampler_is_told(ledger, monkeypatch):
     trial = found.ask()
 
     def told(*_, **__):
-        assert ledger.trial(found.record.id, 0).state == "complete"
+        assert ledger.read(reads.trial, found.record.id, 0).state == "complete"
         raise KeyboardInterrupt
 
     monkeypatch.setattr(found._study, "tell", told)
     with pytest.raises(KeyboardInterrupt):
         complete(found, trial)
-    assert ledger.trial(found.record.id, 0).measurements["accuracy"] == 0.5
+    assert ledger.read(reads.trial, found.record.id, 0).measurements["accuracy"] == 0.5
 
 
 def test_weights_are_kept_for_the_front_alone(ledger):
@@ -179,11 +183,11 @@ def test_weights_are_kept_for_the_front_alone(ledger):
         trial = found.ask()
         if complete(found, trial, accuracy):
             found.keep_weights(trial, f"weights of {trial.number}".encode())
-    assert [kept.number for kept in ledger.kept_weights(found.record.id)] == [2]
+    assert [kept.number for kept in ledger.read(reads.trials_with_weights, found.record.id)] == [2]
     assert sorted(path.name for path in found.weights.path.iterdir()) == ["2.safetensors"]
-    assert found.weights.read(2, ledger.trial(found.record.id, 2).weights) == b"weights of 2"
+    assert found.weights.read(2, ledger.read(reads.trial, found.record.id, 2).weights) == b"weights of 2"
     found.weights.file(2).write_bytes(b"changed")
-    assert found.weights.read(2, ledger.trial(found.record.id, 2).weights) is None
+    assert found.weights.read(2, ledger.read(reads.trial, found.record.id, 2).weights) is None
 
 
 @pytest.mark.parametrize(
@@ -312,12 +316,12 @@ def test_a_search_whose_data_has_changed_is_refused_and_goes_on_when_it_is_back(
     law = "with the data that it saw; digits had fingerprint aaaa, trial 2 saw bbbb on .*. Bring the data back"
     with pytest.raises(LedgerError, match=law):
         run(SPACE, trials=2, **asked)
-    (cut,) = [trial for trial in ledger.trials(1) if trial.state != "complete"]
-    assert (cut.number, cut.state, ledger.curve(cut.id)) == (2, "running", [])
+    (cut,) = [trial for trial in ledger.read(reads.trials, 1) if trial.state != "complete"]
+    assert (cut.number, cut.state, ledger.read(reads.curve, cut.id)) == (2, "running", [])
     seen[0] = "aaaa"
     run(SPACE, trials=2, **asked)
-    assert {trial.state for trial in ledger.trials(1)} == {"complete"}
-    assert {trial.facts["fingerprint"] for trial in ledger.trials(1)} == {"aaaa"}
+    assert {trial.state for trial in ledger.read(reads.trials, 1)} == {"complete"}
+    assert {trial.facts["fingerprint"] for trial in ledger.read(reads.trials, 1)} == {"aaaa"}
 
 
 def test_a_data_set_that_changed_is_found_before_anything_is_written(ledger, tmp_path):
@@ -332,11 +336,11 @@ def test_a_data_set_that_changed_is_found_before_anything_is_written(ledger, tmp
     settings = Settings(data="npz", data_dir=str(tmp_path / "npz.npz"), epochs=1, threads=1)
     asked = {"resources": Resources("local"), "ledger": ledger, "settings": settings, "sampler": "random"}
     run(SPACE, trials=1, **asked)
-    was = ledger.trials(1)[0].facts["fingerprint"]
+    was = ledger.read(reads.trials, 1)[0].facts["fingerprint"]
     images(1)
     with pytest.raises(LedgerError, match=f"npz had fingerprint {was}, here it has [0-9a-f]{{16}}. Bring the data"):
         run(SPACE, trials=1, **asked)
-    assert (ledger.search().target, ledger.lead(1).driver, len(ledger.trials(1))) == (1, None, 1)
+    assert (ledger.search().target, ledger.lease(1).holder, len(ledger.read(reads.trials, 1))) == (1, None, 1)
 
 
 def test_an_evaluation_that_measures_something_else_stops_the_search_instead_of_using_it_up(ledger):
@@ -345,7 +349,7 @@ def test_an_evaluation_that_measures_something_else_stops_the_search_instead_of_
 
     with pytest.raises(HybridSearchError, match=r"the first 4 trials all failed \(bug\)[\s\S]*it measured acuracy"):
         run(SPACE, trials=12, resources=Resources("local"), ledger=ledger, evaluate=evaluate)
-    assert ledger.counts(1) == {"failed": 4}
+    assert ledger.read(reads.counts, 1) == {"failed": 4}
     assert status_of(ledger, ledger.search()).last_failure.endswith("must measure accuracy; it gave acuracy")
 
 

@@ -9,13 +9,13 @@ from support.fakes import scored, tiny_space
 
 from hybrid_search.charts import hypervolume_numbers
 from hybrid_search.errors import SettingsError
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.records import Resources
 from hybrid_search.runs.run import open_search, question, run
 from hybrid_search.search.search import Search
 from hybrid_search.search.stop_rules import LEAST, Stopping
 from hybrid_search.search.trial import Outcome
-from hybrid_search.spaces.budget import known_worst
+from hybrid_search.spaces.budget import reference_costs
 from hybrid_search.spaces.space import SearchSpace, load_space
 
 SPACE = load_space("fashion-table")
@@ -153,7 +153,7 @@ def test_the_hours_end_a_search_between_trials_and_the_same_call_goes_on(ledger)
 
     more = {"trials": 6, "resources": Resources("local"), "ledger": ledger, "evaluate": slow}
     search = run(tiny_space(), hours=0.2 / 3600, **more)
-    states = [trial.state for trial in ledger.trials(search.record.id)]
+    states = [trial.state for trial in ledger.read(reads.trials, search.record.id)]
     assert 1 <= len(states) < 6
     assert set(states) == {"complete"}  # what ran has finished
     assert search.stopping.why.endswith("hours are over")
@@ -179,8 +179,8 @@ def test_the_hypervolume_never_falls_and_the_page_and_a_search_opened_again_agre
     assert len(set(references[7:])) == 1  # it stands still from the eighth trial on, from the first where it is known
     assert len(set(references)) == 1 or "loss" in objectives
     again = Search(search.record, ledger).progress()
-    points, _ = ledger.points(search.record.id, objectives)
-    page = hypervolume_numbers(points, objectives, known_worst(search.record))
+    points, _ = ledger.read(reads.points, search.record.id, objectives)
+    page = hypervolume_numbers(points, objectives, reference_costs(search.record))
     assert (again.hypervolume, tuple(again.reference)) == (seen[-1], references[-1])
     assert page.last == pytest.approx(seen[-1])
     assert page.reference == references[-1]
@@ -189,7 +189,7 @@ def test_the_hypervolume_never_falls_and_the_page_and_a_search_opened_again_agre
 def test_known_costs_are_measured_from_beyond_the_dearest_design_or_the_budget(ledger):
     search = open_search(question(SPACE, trials=1), ledger)
     dearest = max(search.price(design)["flops"] for design in SPACE.enumerate())
-    assert known_worst(question(SPACE, trials=1)) == {"flops": pytest.approx(1.1 * dearest)}
-    assert known_worst(question(SPACE, trials=1, max_flops=1e6)) == {"flops": pytest.approx(1.1e6)}
-    assert known_worst(question(SPACE, trials=1, max_flops=1e9)) == {"flops": pytest.approx(1.1 * dearest)}
-    assert known_worst(question(SPACE, trials=1, objectives=("accuracy", "loss"))) == {}
+    assert reference_costs(question(SPACE, trials=1)) == {"flops": pytest.approx(1.1 * dearest)}
+    assert reference_costs(question(SPACE, trials=1, max_flops=1e6)) == {"flops": pytest.approx(1.1e6)}
+    assert reference_costs(question(SPACE, trials=1, max_flops=1e9)) == {"flops": pytest.approx(1.1 * dearest)}
+    assert reference_costs(question(SPACE, trials=1, objectives=("accuracy", "loss"))) == {}

@@ -4,7 +4,7 @@ import pytest
 from support.fakes import scored, tiny_space
 
 from hybrid_search.errors import LedgerError, SettingsError
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.networks.costs import fitted
 from hybrid_search.records import Resources, Settings
 from hybrid_search.runs.run import open_search, question, run
@@ -33,7 +33,7 @@ def play(ledger, trials=12, **more):
     search = open_search(question(SPACE, trials=trials, tune_recipe=True, **more), ledger)
     while (trial := search.ask()) is not None:
         search.tell(trial, Outcome("complete", {"accuracy": worth(trial)}))
-    return ledger.trials(search.record.id), search
+    return ledger.read(reads.trials, search.record.id), search
 
 
 def test_steps_are_even_in_the_logarithm_and_begin_with_the_recipes_own():
@@ -66,7 +66,7 @@ def test_a_trial_records_the_recipe_it_was_trained_with(ledger):
         yield {"accuracy": 0.5}
 
     search = run(SPACE, trials=8, resources=Resources("local"), ledger=ledger, evaluate=evaluate, tune_recipe=True)
-    for trial in ledger.trials(search.record.id):
+    for trial in ledger.read(reads.trials, search.record.id):
         used = seen[trial.digest]
         assert Settings.from_dict(trial.settings) == used
         assert dict(recipe_of(trial.choices)) == {f"recipe.{name}": getattr(used, name) for name in BOTH}

@@ -43,7 +43,7 @@ from typing import Any
 import pytest
 
 from hybrid_search.export import export_trial
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.networks.costs import cost
 from hybrid_search.networks.references import reference, references
 from hybrid_search.pruners import PRUNERS
@@ -247,10 +247,10 @@ def proposals_of(case: str) -> dict[str, Any]:
                 search = Search(record, ledger)
         progress = search.progress()
         trials = [
-            [trial.digest, dict(trial.choices), trial.state, trial.attempt, trial.rung, trial.spared]
-            for trial in ledger.trials(record.id)
+            [trial.digest, dict(trial.choices), trial.state, trial.attempt, trial.rung, trial.audit_rung]
+            for trial in ledger.read(reads.trials, record.id)
         ]
-        untrained = [[proposal.reason, proposal.digest] for proposal in ledger.proposals(record.id)]
+        untrained = [[proposal.reason, proposal.digest] for proposal in ledger.read(reads.proposals, record.id)]
         counts = {
             **progress.counts,
             "gated": progress.gated,
@@ -319,8 +319,8 @@ def train_and_export(folder: Path) -> dict[str, Any]:
         )
         record = ledger.search("recorded")
         trials = {}
-        for trial in ledger.trials(record.id):
-            curve = [[rung, bits(numbers)] for rung, numbers in ledger.curve(trial.id)]
+        for trial in ledger.read(reads.trials, record.id):
+            curve = [[rung, bits(numbers)] for rung, numbers in ledger.read(reads.curve, trial.id)]
             facts = {name: value for name, value in trial.facts.items() if name not in MACHINES}
             trials[str(trial.number)] = {
                 "state": trial.state,
@@ -333,7 +333,7 @@ def train_and_export(folder: Path) -> dict[str, Any]:
                 "curve": curve,
             }
         front = sorted(Search(record, ledger).front())
-        kept = sorted(each.number for each in ledger.kept_weights(record.id))
+        kept = sorted(each.number for each in ledger.read(reads.trials_with_weights, record.id))
         export_trial(ledger, "recorded", folder / "export", "best")
     return plain(
         {"trials": trials, "front": {"front": front, "kept weights": kept}, "export": export_of(folder / "export")}
@@ -565,18 +565,20 @@ def reading_of(ledger: Ledger, name: str) -> dict[str, Any]:
             trial.seed,
             trial.attempt,
             trial.rung,
-            trial.spared,
+            trial.audit_rung,
             trial.failure_kind,
             bits(trial.measurements),
-            [[rung, bits(numbers)] for rung, numbers in ledger.curve(trial.id)],
+            [[rung, bits(numbers)] for rung, numbers in ledger.read(reads.curve, trial.id)],
         ]
-        for trial in ledger.trials(record.id)
+        for trial in ledger.read(reads.trials, record.id)
     ]
-    proposals = [[each.reason, each.digest, dict(each.choices)] for each in ledger.proposals(record.id)]
-    failures = [[each.number, each.attempt, each.kind, each.rung, each.seed] for each in ledger.failures(record.id)]
+    proposals = [[each.reason, each.digest, dict(each.choices)] for each in ledger.read(reads.proposals, record.id)]
+    failures = [
+        [each.number, each.attempt, each.kind, each.rung, each.seed] for each in ledger.read(reads.failures, record.id)
+    ]
     repeats = {
         str(number): [bits(each.own), {str(seed): bits(numbers) for seed, numbers in each.fresh.items()}]
-        for number, each in ledger.repeats(record.id, confirmed=True).items()
+        for number, each in ledger.read(reads.repeats, record.id, confirmed=True).items()
     }
     search = Search(record, ledger)
     progress = search.progress()
@@ -598,14 +600,14 @@ def reading_of(ledger: Ledger, name: str) -> dict[str, Any]:
     return plain(
         {
             "search": fields,
-            "counts": {**ledger.counts(record.id), **Counter(each[0] for each in proposals)},
+            "counts": {**ledger.read(reads.counts, record.id), **Counter(each[0] for each in proposals)},
             "front": sorted(search.front()),
             "hypervolume": progress.hypervolume,
             "trials": trials,
             "proposals": proposals,
             "failures": failures,
             "repeats": repeats,
-            "openings": [[each.images, each.fingerprint] for each in ledger.openings(record.id)],
+            "openings": [[each.images, each.fingerprint] for each in ledger.read(reads.openings, record.id)],
         }
     )
 
@@ -644,7 +646,7 @@ def test_an_old_ledger_says_what_it_said_and_its_searches_go_on():
         after = gone_on(ledger, recorded)
         for name, trials in after.items():
             before, record = recorded[name], ledger.search(name)
-            everything = ledger.trials(record.id)
+            everything = ledger.read(reads.trials, record.id)
             assert [trial.digest for trial in everything][:-2] == [trial[2] for trial in before["trials"]]
             assert [trial.number for trial in everything] == list(range(len(before["trials"]) + 2))
             assert {trial[1] for trial in trials} <= {"complete", "stopped", "failed"}

@@ -6,8 +6,8 @@ import pytest
 from support.fakes import scored, tiny_space
 
 from hybrid_search.errors import LedgerError
-from hybrid_search.ledger import Ledger
-from hybrid_search.networks.costs import price
+from hybrid_search.ledger import Ledger, reads
+from hybrid_search.networks.costs import total_cost
 from hybrid_search.networks.references import reference
 from hybrid_search.records import Resources, SearchRecord
 from hybrid_search.runs.run import open_search, question, run
@@ -96,7 +96,7 @@ def test_a_known_design_over_the_budget_is_taken_down_to_it_or_left_out():
     space, size = load_space("fashion-table"), (1, 14, 14)
 
     def flops(architecture):
-        return price(architecture, size, 10)[0]
+        return total_cost(architecture, size, 10)[0]
 
     free = found(space, input_size=size)
     least = min(flops(a) for a in space.enumerate() if set(operators(a)) == {"local_attention"})
@@ -121,7 +121,7 @@ def play(ledger, trials, sampler="known-cost", **more):
     search = open_search(question(load_space("fashion-table"), trials=trials, sampler=sampler, **more), ledger)
     while (trial := search.ask()) is not None:
         search.tell(trial, Outcome("complete", {"accuracy": int(trial.architecture.digest[:4], 16) / 65536}))
-    return [trial.digest for trial in ledger.trials(search.record.id)], search
+    return [trial.digest for trial in ledger.read(reads.trials, search.record.id)], search
 
 
 @pytest.mark.parametrize("sampler", ["known-cost", "tpe", "random"])
@@ -148,7 +148,7 @@ def test_opened_again_it_asks_those_still_to_ask_and_goes_on_as_it_would_have(le
 
 def test_what_they_cost_is_not_spread_over_again(ledger):
     _, search = play(ledger, 6)
-    flops = [trial.measurements["flops"] for trial in ledger.trials(search.record.id)]
+    flops = [trial.measurements["flops"] for trial in ledger.read(reads.trials, search.record.id)]
     costs = [search.price(a)["flops"] for a in search.space.enumerate()]
     known = len(known_designs(search.record))
     first, then = flops[:known], flops[known:]

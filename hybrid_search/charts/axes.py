@@ -10,13 +10,13 @@ from hybrid_search.records import SearchRecord
 
 # Not an objective: the horizontal axis of a search with one objective.
 TRIAL = Objective("trial", "minimize", "trial", "", known=True)
-AXES: dict[str, Objective] = {**OBJECTIVES, "trial": TRIAL}
+AXES: dict[str, Objective] = {name: OBJECTIVES[name] for name in OBJECTIVES} | {TRIAL.name: TRIAL}
 LOGARITHMIC = ("flops", "params", "train_seconds", "latency_ms")
 
 
 def objectives_of(search: SearchRecord) -> dict[str, Objective]:
     """Return every objective that a trial of this search may have measured, by name; those of the search come first."""
-    return {name: OBJECTIVES[name] for name in search.objectives} | OBJECTIVES
+    return {name: OBJECTIVES[name] for name in dict.fromkeys([*search.objectives, *OBJECTIVES])}
 
 
 def axes_of(search: SearchRecord) -> dict[str, Objective]:

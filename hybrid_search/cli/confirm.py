@@ -188,7 +188,7 @@ def _closing(
     tell(f"\n{confirmation.done} retrainings; {'; '.join(changes) or 'the front has the members that it had'}")
     for failure in confirmation.failures:
         tell(f"trial {failure.number} failed with seed {failure.seed} ({failure.kind}: {_reason(failure.text)})")
-    tail = f" --db {quote(confirmation.ledger.typed)}" if db else ""
+    tail = f" --db {quote(confirmation.ledger.command_url)}" if db else ""
     again = f"  {called()} confirm {quote(name)} --seeds {confirmation.seeds}"
     doubtful = confirmation.doubtful()
     if doubtful == []:
@@ -196,7 +196,9 @@ def _closing(
     elif not stopped:
         which = "no trial has two fresh seeds" if doubtful is None else f"{_listed(doubtful)} may or may not be on it"
         tell(f"the front is not settled yet ({which})")
-    openings = confirmation.ledger.openings(confirmation.record.id)
+    from hybrid_search.ledger import reads
+
+    openings = confirmation.ledger.read(reads.openings, confirmation.record.id)
     if openings:
         last = openings[-1]
         times = "once" if len(openings) == 1 else f"{len(openings)} times"

@@ -23,12 +23,12 @@ def add_to(app: typer.Typer) -> None:
 def upgrade(db: Database = None) -> None:
     """Bring a ledger to this version's schema. A file is copied first, beside it; what was done is said in one line."""
     from hybrid_search.ledger import Ledger
-    from hybrid_search.ledger.connect import held_revision
+    from hybrid_search.ledger.connection import stored_revision
 
-    before = held_revision(db)
+    before = stored_revision(db)
     with Ledger(db) as ledger:
-        if held_revision(db) == before:
-            say(f"{ledger.shown} is at revision {before} already, the newest that this version knows")
+        if stored_revision(db) == before:
+            say(f"{ledger.display_url} is at revision {before} already, the newest that this version knows")
 
 
 def check(db: Database = None, form: FormatOption = Format.table) -> None:
@@ -54,8 +54,8 @@ def copy(
     """Copy a search with all its rows and kept weights into another database. Again: only what is new or changed."""
     from hybrid_search.errors import LedgerError
     from hybrid_search.ledger import Ledger
-    from hybrid_search.ledger.connect import database_url
     from hybrid_search.ledger.copy import copy_search
+    from hybrid_search.ledger.urls import database_url
     from hybrid_search.ledger.weights import WeightsFolder, copy_weights
 
     if not to:
@@ -63,7 +63,9 @@ def copy(
     with Ledger(db, read_only=True) as source:
         source.search(name)  # before the target is made
         if as_name is None and database_url(to) == source.url:
-            raise LedgerError(f"a copy needs another database, or another name: --as NAME; got {source.shown} twice.")
+            raise LedgerError(
+                f"a copy needs another database, or another name: --as NAME; got {source.display_url} twice."
+            )
         with _target(to) as target:
 
             def weights(here: int, there: int, kept: Mapping[int, str]) -> int:
@@ -72,8 +74,8 @@ def copy(
             copied = copy_search(source, target, name, as_name, weights)
             shown = as_name or source.search(name).name
             say(
-                f"copied {shown!r} from {source.shown} to {target.shown}: {copied.written:,} trials written, "
-                f"{copied.unchanged:,} there already; {copied.weights:,} files of weights"
+                f"copied {shown!r} from {source.display_url} to {target.display_url}: {copied.written:,} trials "
+                f"written, {copied.unchanged:,} there already; {copied.weights:,} files of weights"
             )
 
 

@@ -200,11 +200,11 @@ def find_design(design: str, db: str | None) -> tuple["Architecture", tuple[int,
         return Architecture.from_dict(content), (3, 224, 224), 1000
     name, slash, number = design.rpartition("/")
     if slash and number.isascii() and number.isdecimal() and len(number) < 10:
-        from hybrid_search.ledger import Ledger
+        from hybrid_search.ledger import Ledger, reads
 
         with Ledger(db, read_only=True) as ledger:
             record = ledger.search(name)
-            trial = ledger.trial(record.id, int(number))
+            trial = ledger.read(reads.trial, record.id, int(number))
         return Architecture.from_dict(trial.architecture), record.input_size, record.classes
     names = "resnet26, resnet38, resnet50, sasa-26-stem ... sasa-50-full, hybrid-50-CCCA ... hybrid-50-AAAC"
     raise UnknownName(
@@ -229,15 +229,16 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format, tell: Ca
     """Print the front of one search; JSON is a list of objects with trial, objectives, digest and architecture."""
     from hybrid_search.analysis.confidence import read_standings
     from hybrid_search.cli.certainty import aligned, certainty, confirmed_row
+    from hybrid_search.ledger import reads
     from hybrid_search.networks.architecture import Architecture
     from hybrid_search.objectives import OBJECTIVES
     from hybrid_search.pareto import front_rows
     from hybrid_search.spaces.known_designs import known_names
 
     names = list(dict.fromkeys([*record.objectives, "accuracy", "flops", "params"]))
-    found = ledger.contenders(record.id, sorted(names), record.objectives)
+    found = ledger.read(reads.front_candidates, record.id, sorted(names), record.objectives)
     numbers = front_rows(list(found.items()), record.objectives)
-    trials = {trial.number: trial for trial in ledger.trials(record.id, numbers)}
+    trials = {trial.number: trial for trial in ledger.read(reads.trials, record.id, numbers)}
     known = known_names(record)
     standings = read_standings(ledger, record)
     rows: list[dict[str, Any]] = [
@@ -261,7 +262,8 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format, tell: Ca
     if not rows and form is Format.table:
         say(f"search {record.name!r} has no finished trial yet: its front is empty")
         return
-    title = f"front of {record.name}: {len(rows)} of {ledger.counts(record.id).get('complete', 0)} trained networks"
+    complete = ledger.read(reads.counts, record.id).get("complete", 0)
+    title = f"front of {record.name}: {len(rows)} of {complete} trained networks"
     present = [name for name in names if any(row[name] is not None for row in rows)]
     if form is Format.table and standings:
         told = [name for name in present if name != "params" or name in record.objectives]  # the line is long enough
@@ -287,10 +289,11 @@ def _known_off_front(
     tell: Callable[[str], None],
 ) -> None:
     """Say how the known designs did that are not on the front."""
+    from hybrid_search.ledger import reads
     from hybrid_search.objectives import OBJECTIVES
 
     off = [number for number in range(4 * len(known)) if number not in front]  # they were asked for first
-    for trial in ledger.trials(record.id, off) if known else []:
+    for trial in ledger.read(reads.trials, record.id, off) if known else []:
         if trial.state == "complete" and trial.digest in known:
             told = ", ".join(OBJECTIVES[name].text(trial.measurements.get(name)) for name in record.objectives)
             tell(f"off the front: trial {trial.number}, {known[trial.digest]}: {told}")

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from hybrid_search.errors import HybridSearchError, LedgerAway, LedgerError
 from hybrid_search.ledger import Ledger
-from hybrid_search.ledger.connect import database_url, shown
+from hybrid_search.ledger.urls import database_url, display_url
 
 PACKAGES = ("torch", "optuna", "ray", "sqlalchemy", "psycopg", "timm", "dash", "plotly", "torchvision")
 
@@ -52,7 +52,7 @@ def findings(db: str | None = None) -> list[tuple[str, str]]:
         state = f"{count}: {', '.join(names[:8])}{more}" if names else "no search yet"
     except (LedgerAway, LedgerError) as error:
         state = str(error)
-    found.append(("database", f"{shown(url)}: {state}"))
+    found.append(("database", f"{display_url(url)}: {state}"))
     return found
 
 

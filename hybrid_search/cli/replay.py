@@ -13,7 +13,7 @@ from hybrid_search.cli.printing import Database, Format, FormatOption, print_row
 from hybrid_search.errors import SettingsError
 
 if TYPE_CHECKING:
-    from hybrid_search.analysis.replay import Curve, Table
+    from hybrid_search.analysis.replay import ResultsTable, SimulatedRun
 
 GOALS = (0.95, 0.98)  # drawn in the figure
 
@@ -63,8 +63,7 @@ def replay(
     form: FormatOption = Format.table,
 ) -> None:
     """Compare samplers on a finished search: evaluations to 90, 95 and 98 % of its hypervolume. Trains nothing."""
-    from hybrid_search.analysis.replay import Rules, landscape_of, standings
-    from hybrid_search.analysis.replay import replay as run_all
+    from hybrid_search.analysis.replay import Rules, objective_table, simulate, summarize
 
     if seeds < 1:
         raise SettingsError(f"--seeds must be a whole number from 1 up; got {seeds}.")
@@ -78,44 +77,46 @@ def replay(
     table = _table(source, objectives, known, db, curves=judges != ["none"])
     limit = min(100, len(table.designs)) if evaluations is None else evaluations
     names = [name.strip() for name in samplers.split(",") if name.strip()]
-    with _bar() as watch:
-        curves = run_all(
-            partial(landscape_of, table, noisy=not exact),
+    with _bar() as progress:
+        runs = simulate(
+            partial(objective_table, table, noisy=not exact),
             names,
             range(seeds),
             Rules(limit, first, repeats),
             pruners=judges,
             jobs=jobs,
-            watch=watch,
+            progress=progress,
         )
-    told = "one seed is told, their mean is scored" if table.seeds > 1 and not exact else "told what is scored"
+    told = "one seed is told, their mean is scored" if table.n_seeds > 1 and not exact else "told what is scored"
     kinds = ", ".join(result.name for result in table.objectives)
-    said = f"{table.name}: {len(table.designs)} designs, {kinds}; seeds of training: {table.seeds}, {told}"
-    rows = standings(curves, limit)
+    said = f"{table.name}: {len(table.designs)} designs, {kinds}; seeds of training: {table.n_seeds}, {told}"
+    rows = summarize(runs, limit)
     if form is Format.table:
         print_rows([_worded(row, limit) for row in rows], form, title=f"{said}\nevaluations: median (worst)")
     else:
         print_rows(rows, form)
     if out is not None:
-        _draw(curves, out, said)
+        _draw(runs, out, said)
         say(f"figure: {out}")
 
 
-def _table(source: str | None, objectives: str | None, known: str | None, db: str | None, *, curves: bool) -> "Table":
-    from hybrid_search.analysis.replay import read_table, table_of_searches, wanted
+def _table(
+    source: str | None, objectives: str | None, known: str | None, db: str | None, *, curves: bool
+) -> "ResultsTable":
+    from hybrid_search.analysis.replay import parse_objectives, read_table, table_of_searches
     from hybrid_search.ledger import Ledger
 
-    asked = wanted(objectives) if objectives else None
+    asked = parse_objectives(objectives) if objectives else None
     exact = None if known is None else {name.strip() for name in known.split(",") if name.strip()}
     if source is not None and source.lower().endswith(".csv"):
-        return read_table(Path(source), asked or wanted("accuracy,flops"), exact)
+        return read_table(Path(source), asked or parse_objectives("accuracy,flops"), exact)
     with Ledger(db, read_only=True) as ledger:
         names = [ledger.search().name] if source is None else [name.strip() for name in source.split(",")]
         return table_of_searches(ledger, names, asked, exact, curves=curves)
 
 
 def _worded(row: dict[str, Any], limit: int) -> dict[str, str]:
-    """A row of the standings as the table form has it."""
+    """A row of the summary as the table form has it."""
 
     def count(value: float | None) -> str:
         return f"> {limit}" if value is None else f"{value:g}"
@@ -133,7 +134,7 @@ def _worded(row: dict[str, Any], limit: int) -> dict[str, str]:
     return words | {"repeats": f"{row['repeats']:.1f}", "proposal": f"{row['proposal_ms']:.0f} ms"}
 
 
-def _draw(curves: "list[Curve]", out: Path, title: str) -> None:
+def _draw(curves: "list[SimulatedRun]", out: Path, title: str) -> None:
     from hybrid_search.charts import LIGHT, band_numbers, bands_figure
 
     shares: dict[str, list[tuple[float, ...]]] = {}
@@ -147,7 +148,7 @@ def _draw(curves: "list[Curve]", out: Path, title: str) -> None:
     figure.write_html(out, include_plotlyjs=True)
 
 
-def _by_epoch(curve: "Curve") -> tuple[float, ...]:
+def _by_epoch(curve: "SimulatedRun") -> tuple[float, ...]:
     """The share found after each epoch: a training counts when it is over."""
     found: list[float] = []
     for share, spent in zip((0.0, *curve.shares), (*curve.epochs, curve.epochs[-1] + 1), strict=True):

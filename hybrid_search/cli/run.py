@@ -307,7 +307,9 @@ def _done(search: "Search") -> int:
 
 def _why(search: "Search", number: int) -> str:
     """The last line of what the last failed attempt at a trial said."""
-    failed = search.ledger.failures(search.record.id, number)[-1]
+    from hybrid_search.ledger import reads
+
+    failed = search.ledger.read(reads.failures, search.record.id, number)[-1]
     lines = failed.text.strip().splitlines()
     return f" ({failed.kind}: {lines[-1] if lines else 'nothing said'})"
 
@@ -323,7 +325,7 @@ def _opening(search: "Search", done: int) -> str:
         what += f", at most {search.stopping.hours:g} hours"
     if search.stopping.until_settled is not None:
         what += f", until settled within {search.stopping.until_settled:.2%}"
-    where = f"{search.space.size():,} designs, {search.ledger.shown}"
+    where = f"{search.space.size():,} designs, {search.ledger.display_url}"
     if not done and not search.progress().counts["running"]:
         return f"search {record.name!r} begins: {record.target} trials ({what}; {where})"
     if search.over():
@@ -383,7 +385,7 @@ def _closing(search: "Search", form: Format, db: str | None, *, stopped: bool, t
 
     if not progress.counts["complete"]:
         return
-    tail = f" --db {quote(search.ledger.typed)}" if db else ""
+    tail = f" --db {quote(search.ledger.command_url)}" if db else ""
     command = called()
     tell("next: the same command, which goes on with it; or" if stopped else "next:")
     tell(f"  {command} dashboard {quote(name)}{tail}      # look at it")

@@ -4,6 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 from hybrid_search.errors import SettingsError, UnknownName, nearest
+from hybrid_search.ledger import reads
 from hybrid_search.objectives import OBJECTIVES
 from hybrid_search.pareto import front_rows, knee
 from hybrid_search.records import SearchRecord, TrialRecord
@@ -30,16 +31,16 @@ def choose_trial(ledger: "Ledger", record: SearchRecord, pick: str) -> TrialReco
     """
     if pick not in ("best", "knee"):
         return _by_number(ledger, record, pick)
-    points, _ = ledger.points(record.id, record.objectives)
+    points, _ = ledger.read(reads.points, record.id, record.objectives)
     rows = {p.number: dict(p.values) for p in points if p.state == "complete"}
     numbers = front_rows(list(rows.items()), record.objectives)
     if not numbers:
         raise SettingsError(f"--pick {pick} needs a completed trial; search {record.name!r} has none yet.")
     if pick == "best":
-        return ledger.trial(record.id, numbers[0])
+        return ledger.read(reads.trial, record.id, numbers[0])
     directions = [OBJECTIVES[name].direction for name in record.objectives]
     index = knee([[_axis(name, rows[n][name]) for name in record.objectives] for n in numbers], directions)
-    return ledger.trial(record.id, numbers[index])
+    return ledger.read(reads.trial, record.id, numbers[index])
 
 
 def _by_number(ledger: "Ledger", record: SearchRecord, pick: str) -> TrialRecord:
@@ -47,7 +48,7 @@ def _by_number(ledger: "Ledger", record: SearchRecord, pick: str) -> TrialRecord
         raise UnknownName(
             f"--pick must be best, knee or the number of a trial; got {pick!r}.{nearest(pick, ('best', 'knee'))}"
         )
-    trial = ledger.trial(record.id, int(pick))
+    trial = ledger.read(reads.trial, record.id, int(pick))
     if trial.state != "complete":
         raise SettingsError(f"--pick must be a completed trial; trial {pick} of {record.name} is {trial.state}.")
     return trial

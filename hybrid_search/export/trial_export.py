@@ -11,6 +11,7 @@ from hybrid_search.export.formats import TrainedNetwork
 from hybrid_search.export.network_export import FORMATS, export_network
 from hybrid_search.export.proof import Proof
 from hybrid_search.export.trial_choice import choose_trial
+from hybrid_search.ledger import reads
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.records import TRAINED, SearchRecord, Settings, TrialRecord
 
@@ -91,7 +92,7 @@ def _rebuild(
     from hybrid_search.networks.model import build_model
 
     architecture = Architecture.from_dict(trial.architecture)
-    repeats = ledger.repeats(record.id, confirmed=True).get(trial.number)
+    repeats = ledger.read(reads.repeats, record.id, confirmed=True).get(trial.number)
     measurements = dict(repeats.own if repeats else trial.measurements)  # of this network, not the mean over seeds
     folder = WeightsFolder(ledger.url, record.id)
     weights = folder.read(trial.number, trial.weights)
@@ -162,4 +163,4 @@ def _confirmation(ledger: "Ledger", record: SearchRecord, number: int) -> dict[s
         return {}
     intervals = {name: list(interval) for name, interval in standing.intervals.items()}
     result = {"seeds": standing.seeds, "intervals_95": intervals, "front_probability": standing.probability}
-    return {"confirmed": {**result, "means": dict(ledger.trial(record.id, number).measurements)}}
+    return {"confirmed": {**result, "means": dict(ledger.read(reads.trial, record.id, number).measurements)}}

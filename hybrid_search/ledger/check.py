@@ -39,11 +39,11 @@ def check(ledger: "Ledger") -> list[Finding]:
 def _read(ledger: "Ledger", work: Callable[[Connection], T]) -> T | str:
     """What was read, or why it cannot be."""
     try:
-        return ledger.transact(work)
+        return ledger.read(work)
     except (DBAPIError, LedgerError) as error:
         if isinstance(error, DBAPIError) and is_outage(error):
             raise
-        return ledger.patience.hide(first_line(error.__cause__ or error))
+        return ledger.retry_policy.redact(first_line(error.__cause__ or error))
 
 
 def _finding(ledger: "Ledger", law: str, broken: Callable[[Connection], Sequence[str]]) -> Finding:

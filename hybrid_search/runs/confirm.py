@@ -10,8 +10,8 @@ from hybrid_search.engines import engine_of
 from hybrid_search.engines.driver import RunContext
 from hybrid_search.engines.worker import Evaluate
 from hybrid_search.errors import LedgerError, SettingsError
-from hybrid_search.ledger import Ledger, Opening
-from hybrid_search.ledger.connect import beside
+from hybrid_search.ledger import Ledger, Opening, writes
+from hybrid_search.ledger.urls import path_beside
 from hybrid_search.records import TRAINED, Resources, SearchRecord, Settings
 from hybrid_search.runs.checkpoint_root import UNKEPT, checkpoints_of, root_of
 from hybrid_search.runs.evaluation_name import evaluation_name
@@ -79,7 +79,7 @@ def confirm(
         context.notice = notice
     with (
         engine.ready(context),
-        log_file(beside(held.url, ".log"), context.notice, log_level),
+        log_file(path_beside(held.url, ".log"), context.notice, log_level),
         leading(held, record, context),
     ):
         confirmation = opened(held)
@@ -116,4 +116,4 @@ def _open_test(record: SearchRecord, ledger: Ledger) -> None:
 
     settings: Settings = record.settings
     split = load_test_split(settings)
-    ledger.add_opening(record.id, Opening(fingerprint_of(split, settings), len(split), REASON))
+    ledger.write(writes.add_opening, record.id, Opening(fingerprint_of(split, settings), len(split), REASON))

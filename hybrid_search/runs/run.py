@@ -14,15 +14,16 @@ from hybrid_search.engines import Engine, engine_name, engine_of
 from hybrid_search.engines.driver import RunContext
 from hybrid_search.engines.worker import Evaluate
 from hybrid_search.errors import LedgerError, SettingsError, one_of, whole
-from hybrid_search.ledger import Ledger
-from hybrid_search.ledger.connect import beside
+from hybrid_search.ledger import Ledger, reads, writes
+from hybrid_search.ledger.urls import path_beside
 from hybrid_search.objectives import objectives as check_objectives
 from hybrid_search.records import NOT_IN_DIGEST, TRAINED, Resources, SearchRecord, Settings, search_name
 from hybrid_search.runs.checkpoint_root import UNKEPT, checkpoints_of, root_of
 from hybrid_search.runs.evaluation_name import evaluation_name
 from hybrid_search.runs.leadership import leading
-from hybrid_search.search.search import Search, check_budget
+from hybrid_search.search.search import Search
 from hybrid_search.search.stop_rules import Stopping
+from hybrid_search.spaces.budget import check_budget
 from hybrid_search.spaces.recipe_tuning import tunable
 from hybrid_search.spaces.space import SearchSpace, load_space
 
@@ -117,19 +118,19 @@ def go_on(
     order, as by a kill just after the last trial: nobody has asked for more since. None: that is not known.
     """
     found = ledger.search(wanted.name)
-    done = sum(count for state, count in ledger.counts(found.id).items() if state != "running")
+    done = sum(count for state, count in ledger.read(reads.counts, found.id).items() if state != "running")
     if taken_over or done < found.target:
         target = max(found.target, wanted.target)
     else:
         target = wanted.target if wanted.target > done else done + wanted.target
     if target != found.target:
-        ledger.set_target(found.id, target)
+        ledger.write(writes.set_target, found.id, target)
     here = {name: getattr(wanted.settings, name) for name in NOT_IN_DIGEST}
     return Search(
         replace(found, target=target, settings=found.settings.with_(**here)),
         ledger,
         stopping,
-        in_order=taken_over is False,
+        clean_shutdown=taken_over is False,
     )
 
 
@@ -190,7 +191,7 @@ def same_data(record: SearchRecord, ledger: Ledger, does: str) -> None:
     DataError where it cannot be read. does: what the search does with its data, for the message."""
     from hybrid_search.data import load
 
-    was = ledger.fact(record.id, "fingerprint")
+    was = ledger.read(reads.fact, record.id, "fingerprint")
     if was is None:
         return
     now = load(record.settings).fingerprint
@@ -259,7 +260,7 @@ def run(
         opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger, notice=context.notice)
         as_begun = ("warm_start",) if warm_start is None else ()
         with (
-            log_file(beside(opened.url, ".log"), context.notice, log_level),
+            log_file(path_beside(opened.url, ".log"), context.notice, log_level),
             led_search(wanted, opened, context, stopping, as_begun) as search,
             checkpoints_of(root, search.record, opened) as context.checkpoints,
         ):

@@ -24,11 +24,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState
 
 from hybrid_search._internal.event_log import LOG, about
-from hybrid_search.errors import LedgerError, SettingsError
-from hybrid_search.ledger import Ledger, Point, Proposal
+from hybrid_search.errors import LedgerError
+from hybrid_search.ledger import Ledger, Point, Proposal, reads, writes
 from hybrid_search.ledger.weights import WeightsFolder
 from hybrid_search.networks.architecture import Architecture
-from hybrid_search.networks.costs import cost, fitted, price
+from hybrid_search.networks.costs import fitted, total_cost
 from hybrid_search.objectives import objectives
 from hybrid_search.pareto import (
     REFERENCE_TRIALS,
@@ -43,7 +43,7 @@ from hybrid_search.records import NOT_IN_DIGEST, RETRIES, Report, SearchRecord, 
 from hybrid_search.samplers import PRUNED_VALUES, Facts, KnownCostSampler, make_known_cost, make_sampler
 from hybrid_search.search.stop_rules import NEXT, Stopping
 from hybrid_search.search.trial import Outcome, Progress, Trial
-from hybrid_search.spaces.budget import known_worst, over_budget
+from hybrid_search.spaces.budget import budget_excess, reference_costs
 from hybrid_search.spaces.choosers import Chooser, FixedChoices
 from hybrid_search.spaces.equivalence import ways_to_write
 from hybrid_search.spaces.known_designs import known_designs
@@ -64,17 +64,17 @@ PATIENCE = 10  # proposals in a row that could not be trained, before the search
 class Search:
     """One search of the ledger, opened by its record. Not thread-safe: one driver asks and tells.
 
-    `stopping` is the stop rule of this call; None leaves it to the target. `in_order`: the driver before was stopped,
-    and did not end by itself, so that no trial of its is suspected of that.
+    `stopping` is the stop rule of this call; None leaves it to the target. `clean_shutdown`: the previous
+    driver exited on request, so its unfinished trials are not counted as possible causes of a crash.
     """
 
     def __init__(
-        self, record: SearchRecord, ledger: Ledger, stopping: Stopping | None = None, *, in_order: bool = False
+        self, record: SearchRecord, ledger: Ledger, stopping: Stopping | None = None, *, clean_shutdown: bool = False
     ) -> None:
         self.record = record
         self.stopping = stopping or Stopping()
         self.ledger = ledger
-        self._cut = STOPPED if in_order else CUT  # why trials stand that an earlier driver left running
+        self._cut = STOPPED if clean_shutdown else CUT  # why trials stand that an earlier driver left running
         self.space = SearchSpace.from_dict(record.space, f"search {record.name}")
         self.objectives = objectives(record.objectives)
         self.directions = [objective.direction for objective in self.objectives]
@@ -85,7 +85,7 @@ class Search:
         self._values: dict[int, dict[str, float]] = {}  # completed trial -> its numbers, in the order of completion
         self._first: dict[int, Mapping[str, float]] = {}  # what a retrained trial measured in the search itself
         self._front = RunningFront(self.directions)
-        self._worst = known_worst(record)
+        self._worst = reference_costs(record)
         self._digests: dict[str, int] = {}  # digest of a completed trial -> its number
         self._states: dict[int, str] = {}  # of ended trials, by number
         self._watch = PrunerState(make_pruner(record.pruner, self.objectives, record.seed), self.objectives)
@@ -108,8 +108,11 @@ class Search:
     # -- the study, from the ledger --
 
     def _rebuild(self) -> optuna.Study:
-        points, _ = self.ledger.points(self.record.id, self.record.objectives)
-        digests, proposals = self.ledger.digests(self.record.id), self.ledger.proposals(self.record.id)
+        points, _ = self.ledger.read(reads.points, self.record.id, self.record.objectives)
+        digests, proposals = (
+            self.ledger.read(reads.digests, self.record.id),
+            self.ledger.read(reads.proposals, self.record.id),
+        )
         self._count(points, digests)
         gated = [proposal for proposal in proposals if proposal.reason == "gated"]
         self._known |= dict.fromkeys((proposal.digest for proposal in gated), "gated")
@@ -117,8 +120,8 @@ class Search:
         self._gated = len(gated)
         self._duplicates = sum(proposal.reason == "duplicate" for proposal in proposals)
         held = self._held(points)
-        trials = self.ledger.trials(self.record.id, held)
-        self._data = self.ledger.fact(self.record.id, "fingerprint")
+        trials = self.ledger.read(reads.trials, self.record.id, held)
+        self._data = self.ledger.read(reads.fact, self.record.id, "fingerprint")
         self._unheld = set(self._known) - {digests[trial.number] for trial in trials}
         self._unheld -= {proposal.digest for proposal in gated[-HELD:]}
         facts = self._before_training(len(points) + len(proposals))
@@ -129,7 +132,9 @@ class Search:
         study = optuna.create_study(directions=list(self.directions), sampler=sampler)
         optuna.logging.set_verbosity(loud)
         # The sampler goes on from what it was told: a confirmation changes no proposal.
-        self._first = {n: found.own for n, found in self.ledger.repeats(self.record.id, confirmed=True).items()}
+        self._first = {
+            n: found.own for n, found in self.ledger.read(reads.repeats, self.record.id, confirmed=True).items()
+        }
         if self.record.pruner != "none":
             self._watch_again([trial for trial in trials if trial.state != "failed"])
         for record in trials:
@@ -173,7 +178,7 @@ class Search:
         numbers = list(self._values)
         for i in pareto_front(rows, self.directions):
             self._front.add(numbers[i], rows[i])
-        failures = [failed for failed in self.ledger.failures(self.record.id) if failed.seed is None]
+        failures = [failed for failed in self.ledger.read(reads.failures, self.record.id) if failed.seed is None]
         last = {failed.number: failed.attempt for failed in failures if self._states[failed.number] == "failed"}
         for failed in failures:
             if failed.attempt != last.get(failed.number):  # another attempt followed
@@ -198,13 +203,13 @@ class Search:
     def _watch_again(self, begun: Sequence[TrialRecord]) -> None:
         """Show the pruner what began before this driver did."""
         numbers = [trial.number for trial in begun]
-        curves = self.ledger.curves(self.record.id, {*self._watch.unknown, *INDICATORS}, numbers)
+        curves = self.ledger.read(reads.curves, self.record.id, {*self._watch.unknown, *INDICATORS}, numbers)
         for trial in begun:
             if trial.id not in curves:
                 continue
             prices = self.price(Architecture.from_dict(trial.architecture))
             self._watch.start(trial.number, trial.digest, prices, trial.choices)
-            self._watch.restore(trial.number, curves[trial.id], trial.spared)
+            self._watch.restore(trial.number, curves[trial.id], trial.audit_rung)
             if trial.state != "running":
                 self._watch.finish(trial.number, trial.state, self._first.get(trial.number, trial.measurements))
 
@@ -332,7 +337,7 @@ class Search:
         if excess > 0:
             self._known[digest] = "gated"
             self._gated += 1
-            self.ledger.add_proposal(self.record.id, Proposal("gated", digest, asked.params, excess))
+            self.ledger.write(writes.add_proposal, self.record.id, Proposal("gated", digest, asked.params, excess))
             self._study.tell(asked, state=TrialState.PRUNED)
             return None
         if judged and self.record.pruner != "none":
@@ -346,7 +351,8 @@ class Search:
                 self._limit(asked, self.excess(architecture))
         self._watch.deferred.designs.pop(digest, None)
         number = self._next
-        trial_id = self.ledger.start_trial(
+        trial_id = self.ledger.write(
+            writes.start_trial,
             self.record.id,
             number,
             digest=digest,
@@ -381,7 +387,7 @@ class Search:
         found = self._watch.next_design(required=must)
         if found is not None and found.digest == digest:
             return asked
-        self.ledger.add_proposal(self.record.id, Proposal(PASSED, digest, asked.params, 0.0))
+        self.ledger.write(writes.add_proposal, self.record.id, Proposal(PASSED, digest, asked.params, 0.0))
         self._study.tell(asked, state=TrialState.PRUNED)
         if found is None:
             return None
@@ -395,7 +401,7 @@ class Search:
     def _answer_duplicate(self, asked: optuna.trial.Trial, digest: str) -> None:
         """Tell the sampler what is known of a network it proposed again; nothing is trained."""
         self._duplicates += 1
-        self.ledger.add_proposal(self.record.id, Proposal("duplicate", digest, asked.params, 0.0))
+        self.ledger.write(writes.add_proposal, self.record.id, Proposal("duplicate", digest, asked.params, 0.0))
         if digest in self._digests and self._recipes.get(digest, ()) == recipe_of(asked.params):
             number = self._digests[digest]
             self._study.tell(asked, self._row(self._first.get(number, self._values[number])))
@@ -434,11 +440,11 @@ class Search:
 
     def excess(self, architecture: Architecture) -> float:
         """How far over the budget an architecture is, as a share of it; 0 or less is within."""
-        return over_budget(self.record, architecture)
+        return budget_excess(self.record, architecture)
 
     def price(self, architecture: Architecture) -> dict[str, float]:
         """What is known before training: FLOPs (2 x MACs) and parameters."""
-        flops, params = price(architecture, self.record.input_size, self.record.classes)
+        flops, params = total_cost(architecture, self.record.input_size, self.record.classes)
         return {"flops": float(flops), "params": float(params)}
 
     # -- report and tell --
@@ -456,7 +462,7 @@ class Search:
                 kind, text = "lost", f"pre-empted {FRUITLESS} times without a further rung; the last time: {text}"
         if failures[kind] < RETRIES[kind] and fruitless(rungs) < FRUITLESS:
             self._rungs.pop(trial.number, None)
-            attempt = self.ledger.fail_attempt(trial.id, trial.attempt, kind, text)
+            attempt = self.ledger.write(writes.fail_attempt, trial.id, trial.attempt, kind, text)
             failures[kind] += 1
             said = self._about(trial, kind=kind, text=text.strip().splitlines()[-1] if text.strip() else "")
             LOG.warning("trial begins again", extra=said)
@@ -479,7 +485,7 @@ class Search:
         if wrong:
             self.tell(trial, Outcome("failed", {}, "nan", f"{wrong[0]} is not finite after rung {rung}"))
             return "stop"
-        self.ledger.add_rung(trial.id, rung, measurements, facts, attempt=trial.attempt)
+        self.ledger.write(writes.add_rung, trial.id, rung, measurements, facts, attempt=trial.attempt)
         resumed = facts.get("resumed")
         if resumed and trial.number not in self._rungs:
             LOG.info("trial goes on from its checkpoint", extra=self._about(trial, resumed=resumed))
@@ -492,7 +498,7 @@ class Search:
         self._watch.add_rung(trial.number, rung, measurements)
         verdict = "keep" if report.last else self._watch.judge(trial.number, rung)
         if verdict == "spare":
-            self.ledger.spare_trial(trial.id, rung)
+            self.ledger.write(writes.set_audit_rung, trial.id, rung)
         if verdict != "stop":
             return "keep"
         self.tell(trial, Outcome("stopped", expected=self._watch.expected_values(trial.number, rung)))
@@ -510,7 +516,8 @@ class Search:
         """
         outcome = self._judged(trial, outcome)
         numbers = {**self.price(trial.architecture), **outcome.measurements} if outcome.state == "complete" else {}
-        self.ledger.finish_trial(
+        self.ledger.write(
+            writes.finish_trial,
             trial.id,
             outcome.state,
             numbers,
@@ -560,10 +567,10 @@ class Search:
         """Keep the weights of a trial on the front, and drop those that it dominates."""
         front = self.front()
         path = self.weights.write(trial.number, weights)
-        self.ledger.set_weights(trial.id, path)
-        for record in self.ledger.kept_weights(self.record.id):
+        self.ledger.write(writes.set_weights, trial.id, path)
+        for record in self.ledger.read(reads.trials_with_weights, self.record.id):
             if record.number not in front:
-                self.ledger.set_weights(record.id, None)
+                self.ledger.write(writes.set_weights, record.id, None)
                 self.weights.drop(record.number)
 
     # -- where it stands --
@@ -617,7 +624,7 @@ class Search:
         """How many designs of the space are networks that were trained already, under other answers: what a search
         that tells designs apart by their answers might have trained again. Of the first COUNTED networks."""
         numbers = sorted(self._values)[:COUNTED]
-        trained = self.ledger.trials(self.record.id, numbers)
+        trained = self.ledger.read(reads.trials, self.record.id, numbers)
         return sum(ways_to_write(self.space, untuned(t.choices), self.record.input_size) - 1 for t in trained)
 
 
@@ -647,39 +654,3 @@ def _number(
     found: Callable[[Mapping[str, Any]], tuple[Architecture, dict[str, float]]], name: str, choices: Mapping[str, Any]
 ) -> float:
     return found(choices)[1][name]
-
-
-def check_budget(space: SearchSpace, record: SearchRecord) -> None:
-    """Raise UserError unless every stem of the space fits the images and some design fits the budget.
-
-    The message names the smallest cost there is.
-    """
-    for stem in space.form.stem:
-        first = space.choose(FixedChoices({"stem": stem}))
-        cost(first, record.input_size, record.classes)  # raises where the stem cannot take such images
-    bounds = {"flops": record.max_flops, "params": record.max_params}
-    for name, bound in bounds.items():
-        if bound is None:
-            continue
-
-        def price(architecture: Architecture, name: str = name) -> float:
-            fit = fitted(architecture, record.input_size)
-            return float(getattr(cost(fit, record.input_size, record.classes), name))
-
-        least = price(space.extreme(price)[0])
-        if bound < least:
-            raise SettingsError(
-                f"--max-{name} must leave at least one design of {space.name}, whose smallest has {least:,.0f} {name}; "
-                f"got {bound:,.0f}."
-            )
-    if None not in bounds.values():
-
-        def excess(architecture: Architecture) -> float:
-            found = cost(fitted(architecture, record.input_size), record.input_size, record.classes)
-            return max(float(getattr(found, name)) / (bound or 1.0) for name, bound in bounds.items())
-
-        if excess(space.extreme(excess)[0]) > 1:
-            raise SettingsError(
-                f"--max-flops and --max-params must leave at least one design of {space.name} together; got "
-                f"{record.max_flops:,.0f} and {record.max_params:,.0f}, which no design meets both."
-            )

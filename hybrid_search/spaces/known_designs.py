@@ -21,7 +21,7 @@ from hybrid_search.networks.costs import fitted
 from hybrid_search.networks.references import OPERATORS
 from hybrid_search.ops import make_operator, options_of
 from hybrid_search.records import SearchRecord
-from hybrid_search.spaces.budget import over_budget
+from hybrid_search.spaces.budget import budget_excess
 from hybrid_search.spaces.choosers import FixedChoices
 from hybrid_search.spaces.space import SearchSpace
 
@@ -137,7 +137,7 @@ def _within(
     def made(given: Mapping[str, Any]) -> tuple[float, Architecture, FixedChoices]:
         answers = FixedChoices(given)
         architecture = fitted(space.choose(answers), record.input_size)
-        return over_budget(record, architecture), architecture, answers
+        return budget_excess(record, architecture), architecture, answers
 
     over, architecture, here = made(choices)
     while over > 0:

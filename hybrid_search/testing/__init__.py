@@ -13,6 +13,9 @@ from typing import Any
 
 # name -> module. A contract imports torch and pytest, so it is loaded on first use.
 _CONTRACTS = {
+    "ChartContract": "charts",
+    "DatasetContract": "datasets",
+    "ExportFormatContract": "export_formats",
     "OperatorContract": "operators",
     "StemContract": "stems",
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.noted import large_space
 
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.records import Resources
 from hybrid_search.runs.run import run
 
@@ -67,7 +67,7 @@ def test_a_worker_that_takes_the_machines_memory_fails_its_trial_as_oom_and_no_o
                 "warm_start": False,
             }
             run(large_space(), trials=8, evaluate=greedy(MOST), **more)
-            rows = ledger.trials(ledger.search().id)
+            rows = ledger.read(reads.trials, ledger.search().id)
             texts = {row.number: row.failure_text for row in rows}
     finally:
         ray.shutdown()

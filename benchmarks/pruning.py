@@ -37,9 +37,9 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from hybrid_search.analysis.replay import read_table, wanted
+from hybrid_search.analysis.replay import parse_objectives, read_table
 from hybrid_search.gaussian_process import Inputs
-from hybrid_search.networks.costs import fitted, price
+from hybrid_search.networks.costs import fitted, total_cost
 from hybrid_search.pareto import hypervolume, pareto_front
 from hybrid_search.pruners import Aims, DeferredDesigns, FrontProbabilityPruner, TrialView
 from hybrid_search.pruners.encoding import encode_choices
@@ -98,7 +98,7 @@ class Table:
         key = tuple(params.items())
         if key not in self._found:
             architecture = fitted(self.space.choose(FixedChoices(params)), self.size)
-            flops, weights = price(architecture, self.size, CLASSES)
+            flops, weights = total_cost(architecture, self.size, CLASSES)
             self._found[key] = architecture.digest, float(flops), float(weights)
         return self._found[key]
 
@@ -286,14 +286,14 @@ def replay(table: Table, told: int, seed: int, pruner: FrontProbabilityPruner | 
 
 def of_csv(path: Path) -> Table:
     """The networks of a table that was trained on the space `fashion-table`, each under several seeds."""
-    table = read_table(path, wanted("accuracy,flops"))
+    table = read_table(path, parse_objectives("accuracy,flops"))
     accuracy, flops = table.objectives
     curves = accuracy.values.tolist()
     signs = np.stack([sign.values for sign in table.indicators], axis=-1).tolist()
     rows = {}
     for i, digest in enumerate(table.digests):
         shown = tuple(tuple(map(tuple, epochs)) for epochs in signs[i])
-        rows[digest] = Row(table.designs[i], float(flops.scored[i]), tuple(map(tuple, curves[i])), shown)
+        rows[digest] = Row(table.designs[i], float(flops.means[i]), tuple(map(tuple, curves[i])), shown)
     return Table(load_space("fashion-table"), SIZE, rows)
 
 
@@ -306,7 +306,7 @@ def made_up(count: int, seed: int = 0) -> Table:
     designs = list(space.enumerate_choices())
     for architecture, params in [designs[i] for i in sorted(dice.permutation(len(designs))[:count])]:
         architecture = fitted(architecture, size)
-        flops = float(price(architecture, size, CLASSES)[0])
+        flops = float(total_cost(architecture, size, CLASSES)[0])
         for answer in params.items():
             effects.setdefault(answer, float(dice.normal(0.0, 0.045)))
         end = 0.375 + 0.105 * math.log(flops) + sum(effects[a] for a in params.items()) + dice.normal(0.0, 0.03)
