@@ -3,13 +3,16 @@
 import numpy as np
 
 from hybrid_search.data import Contents, Part, Source
+from hybrid_search.errors import DataError
 from hybrid_search.records import Settings
 
 ROWS, COLS, IMAGES = 12, 8, 240
 
 
 def read(settings: Settings) -> Contents:
-    """Return 240 images; class 0 has horizontal stripes, class 1 vertical ones."""
+    """Return 240 images: horizontal stripes in class 0, vertical stripes in class 1."""
+    if settings.data_dir is not None:
+        raise DataError(f"stripes has no files, so data_dir must be absent; got {settings.data_dir}.")
     rng = np.random.default_rng(0)
     labels = np.arange(IMAGES, dtype=np.int64) % 2
     images = rng.integers(0, 128, (IMAGES, 1, ROWS, COLS)).astype(np.uint8)

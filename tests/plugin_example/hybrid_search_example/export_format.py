@@ -1,11 +1,11 @@
 """Export format `arrays`: the weights as one NumPy archive, next to architecture.json."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hybrid_search.errors import DataError
+from hybrid_search.export.folder import check_files, read_description
 from hybrid_search.export.formats import TrainedNetwork
 
 if TYPE_CHECKING:
@@ -24,9 +24,7 @@ class Arrays:
         import numpy as np
 
         state = {name: tensor.detach().cpu().numpy() for name, tensor in network.model.state_dict().items()}
-        description = {"architecture": network.architecture.to_dict(), "channels": network.input_size[0]}
-        text = json.dumps({**description, "classes": len(network.classes)})
-        np.savez(folder / FILE, __network__=np.frombuffer(text.encode(), dtype=np.uint8), **state)
+        np.savez(folder / FILE, **state)
 
     def load(self, folder: Path) -> "Callable[[Tensor], Tensor]":
         """Return the network as a function from normalised images to logits."""
@@ -36,11 +34,13 @@ class Arrays:
         from hybrid_search import Architecture, build_model
 
         if not (folder / FILE).is_file():
-            raise DataError(f"an export in the format arrays needs {FILE}; {folder} has none.")
+            raise DataError(f"an export in the format arrays must contain {FILE}; {folder} lacks {FILE}.")
+        check_files(folder, (FILE,))
+        described = read_description(folder)
         with np.load(folder / FILE) as archive:
-            text = json.loads(archive["__network__"].tobytes())
-            state = {name: torch.from_numpy(archive[name]) for name in archive.files if name != "__network__"}
-        model = build_model(Architecture.from_dict(text["architecture"]), text["channels"], text["classes"])
+            state = {name: torch.from_numpy(archive[name]) for name in archive.files}
+        architecture = Architecture.from_dict(described["architecture"])
+        model = build_model(architecture, described["input_size"][0], len(described["classes"]))
         model.load_state_dict(state)
         return model.eval()
 
