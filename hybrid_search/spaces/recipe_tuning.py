@@ -2,7 +2,7 @@
 
 A recipe may suit one operator better than another, and a poor recipe hides a good operator. The multiples are few and
 even in the logarithm, so the space stays finite. The value of the recipe itself is the first choice; `FixedChoices`,
-the known designs and the sampler `grid` use it. The settings and choices of a trial record the values it was trained with.
+the known designs and the sampler `grid` use it. The settings and choices of a trial record its values.
 Its digest is that of the network alone (docs/decisions/010).
 """
 
