@@ -18,7 +18,7 @@ from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.ledger.urls import path_beside
 from hybrid_search.objectives import objectives as check_objectives
 from hybrid_search.records import NOT_IN_DIGEST, TRAINED, Resources, SearchRecord, Settings, search_name
-from hybrid_search.runs.checkpoint_root import UNKEPT, checkpoints_of, root_of
+from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, search_checkpoints
 from hybrid_search.runs.evaluation_name import evaluation_name
 from hybrid_search.runs.leadership import leading
 from hybrid_search.search.search import Search
@@ -26,6 +26,7 @@ from hybrid_search.search.stop_rules import Stopping
 from hybrid_search.spaces.budget import check_budget
 from hybrid_search.spaces.recipe_tuning import tunable
 from hybrid_search.spaces.space import SearchSpace, load_space
+from hybrid_search.training.checkpoints import CheckpointStore
 
 
 def question(
@@ -217,7 +218,7 @@ def run(
     warm_start: bool | None = None,
     notice: Callable[[str], None] | None = None,
     log_level: str = "info",
-    checkpoints: str | None = None,
+    checkpoints: str | CheckpointStore | None = None,
     **more: Any,
 ) -> Search:
     """Search a space and return the search, its ledger filled; the same call goes on where it stopped.
@@ -236,7 +237,7 @@ def run(
     notice: called with lines that the user should read; default: they are printed on stderr.
     log_level: debug (every rung), info, warning or error: what goes into the log, a file beside the database.
     checkpoints: where running trials are kept every few epochs, so that they go on when their worker or this process
-        dies: a folder or an fsspec URL that every worker sees, or "none"; see `keeping.root_of` for None.
+        dies: a folder, an fsspec URL or a store that every worker can reach, or "none"; see `checkpoint_root` for None.
     more: sampler, pruner, seed, name, max_flops, max_params, tune_recipe of `question`.
     Raises UserError for a mistake in any of them, before anything is written. Waits where another process drives the
     search (a notice says so); LostLease where one took it while this one slept.
@@ -255,19 +256,19 @@ def run(
     context = RunContext(evaluate, resources)
     if notice is not None:
         context.notice = notice
-    root = root_of(checkpoints, ledger, resources.engine, resources.address)
+    root = checkpoint_root(checkpoints, ledger, resources.engine, resources.address)
     with engine.ready(context):
         opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger, notice=context.notice)
         as_begun = ("warm_start",) if warm_start is None else ()
         with (
             log_file(path_beside(opened.url, ".log"), context.notice, log_level),
             led_search(wanted, opened, context, stopping, as_begun) as search,
-            checkpoints_of(root, search.record, opened) as context.checkpoints,
+            search_checkpoints(root, search.record, opened) as context.checkpoints,
         ):
             if watch:
                 watch(search, context)
             if root is None and checkpoints is None:
-                context.notice(UNKEPT)
+                context.notice(NO_CHECKPOINTS)
             _drive(engine, search, context)
     return search
 
