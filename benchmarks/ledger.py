@@ -28,8 +28,9 @@ from hybrid_search.ledger import Ledger, reads
 from hybrid_search.ledger.tables import MeasurementRow, ProposalRow, RungRow, TrialRow
 from hybrid_search.ledger.urls import database_url, display_url
 from hybrid_search.networks.costs import fitted, total_cost
-from hybrid_search.runs.run import open_search, question
+from hybrid_search.search.opening import open_search
 from hybrid_search.search.search import Search
+from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Outcome
 from hybrid_search.spaces.space import load_space
 
@@ -44,7 +45,9 @@ def asked(trials: int, sampler: str) -> Any:
     """The question of the search: a space of 6.7 * 10^9 architectures, trained on digits."""
     space = load_space(SPACE)
     settings = load_space("digits").settings.with_(image_size=32, epochs=EPOCHS)
-    return question(space, trials=trials + ASKED, settings=settings, sampler=sampler, name="many", warm_start=False)
+    return SearchSpec.create(
+        space, trials=trials + ASKED, settings=settings, sampler=sampler, name="many", known_designs=False
+    )
 
 
 def fill(url: str, trials: int, sampler: str) -> None:

@@ -7,9 +7,11 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal, Self
 
 from hybrid_search.errors import SettingsError, nearest, one_of, whole
+from hybrid_search.objectives import OBJECTIVES, Objective
 
 State = Literal["running", "complete", "stopped", "failed"]
 STATES: tuple[State, ...] = ("running", "complete", "stopped", "failed")
@@ -49,6 +51,9 @@ def search_name(name: str) -> str:
 @dataclass(frozen=True)
 class Settings:
     """How every network of a search is trained: data, recipe, seed. SettingsError where a value is out of range.
+
+    `data` is a name in `hybrid_search.data.DATASETS`. Another package adds a name with an entry point, as
+    `hybrid_search.data.Source` shows.
 
     `image_size`, `train_images` and `validation_images` reduce a data set (None keeps it as it is). `ema` is the decay
     of the averaged weights that are scored (0: none). `precision` auto is fp32 on a CPU and bf16 on a GPU.
@@ -255,5 +260,27 @@ class SearchRecord:
     evaluation: str = TRAINED  # or the name of the user's own
     pruner: str = "none"
     tuned: tuple[str, ...] = ()  # settings that are sampled with the architecture
-    warm_start: bool = False  # whether the reference designs nearest to the space come first
-    uid: str = ""  # the search's own in any database
+    known_designs: bool = False  # whether the known designs of the space come first
+    uid: str = ""  # the same for this search in every copy of its database
+    own_objectives: tuple[Objective, ...] = ()  # definitions of the objectives that the package does not have
+
+    @cached_property
+    def objective_list(self) -> tuple[Objective, ...]:
+        """The objectives of this search, in order.
+
+        Raises:
+            UnknownName: An objective is not in the table, and its definition is not stored.
+        """
+        return tuple(self.objective(name) for name in self.objectives)
+
+    def objective(self, name: str) -> Objective:
+        """Return the objective of a name: as stored with this search, otherwise from the table.
+
+        Raises:
+            UnknownName: The name is in neither.
+        """
+        return next((own for own in self.own_objectives if own.name == name), None) or OBJECTIVES[name]
+
+    def all_objectives(self) -> dict[str, Objective]:
+        """Return every objective that can be shown for this search: the table and those stored with it."""
+        return {**OBJECTIVES.usable(), **{own.name: own for own in self.own_objectives}}

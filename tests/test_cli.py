@@ -363,7 +363,7 @@ def test_another_question_under_the_same_name_is_refused(capsys):
     words = ["run", "digits", "--trials", 1, "--engine", "local"]
     assert call(*words, "--epochs", 1) == 0
     capsys.readouterr()
-    assert "epochs 1 (asked: 2)" in refused(capsys, *words, "--epochs", 2)
+    assert "epochs is 1 (got 2)" in refused(capsys, *words, "--epochs", 2)
 
 
 def test_exporting_an_unpickable_trial_is_refused(capsys, searched):

@@ -18,9 +18,11 @@ from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import cost
 from hybrid_search.records import Report, Resources, Settings
 from hybrid_search.runs.confirm import confirm
-from hybrid_search.runs.run import open_search, question, run
+from hybrid_search.runs.run import run
 from hybrid_search.search.confirmation import Confirmation
+from hybrid_search.search.opening import open_search
 from hybrid_search.search.search import Search
+from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Outcome
 
 SPACE = tiny_space()
@@ -271,7 +273,7 @@ def test_a_search_that_goes_on_after_a_confirmation_proposes_what_it_would_have(
 
 def test_after_a_confirmation_the_search_counts_its_front_by_the_means(searched):
     confirmation = again(searched, seeds=3, trials=60)
-    opened = open_search(question(SPACE, trials=12, evaluation=searched.search().evaluation), searched)
+    opened = open_search(SearchSpec.create(SPACE, trials=12, evaluation=searched.search().evaluation), searched)
     assert sorted(opened.front()) == sorted(confirmation.front())
 
 
@@ -307,7 +309,7 @@ def test_a_wrong_request_trains_nothing(searched, wrong, error, message):
 
 
 def test_a_search_without_a_finished_trial_has_nothing_to_confirm(ledger):
-    open_search(question(SPACE, trials=3), ledger).ask()
+    open_search(SearchSpec.create(SPACE, trials=3), ledger).ask()
     with pytest.raises(SettingsError, match="a confirmation needs a finished trial; search 'tiny' has none yet"):
         confirm(resources=Resources("local"), ledger=ledger)
 
@@ -343,7 +345,7 @@ def test_trained_networks_are_scored_on_the_test_split_whose_opening_is_written_
 
 
 def test_a_worker_with_other_data_than_the_search_saw_is_refused(ledger):
-    search = open_search(question("digits", trials=1), ledger)
+    search = open_search(SearchSpec.create("digits", trials=1), ledger)
     trial = search.ask()
     search.report(trial, Report(1, {"accuracy": 0.5}, {"fingerprint": "aaaa"}))
     search.tell(trial, Outcome("complete", {"accuracy": 0.5}))
@@ -356,7 +358,7 @@ def test_a_worker_with_other_data_than_the_search_saw_is_refused(ledger):
 
 def test_data_that_changed_since_the_search_is_refused(ledger):
     settings = Settings(image_size=8, train_images=60, validation_images=30, epochs=1)
-    search = open_search(question("digits", trials=1, settings=settings), ledger)
+    search = open_search(SearchSpec.create("digits", trials=1, settings=settings), ledger)
     trial = search.ask()
     search.report(trial, Report(1, {"accuracy": 0.5}, {"fingerprint": "0123456789abcdef"}))
     search.tell(trial, Outcome("complete", {"accuracy": 0.5}))

@@ -12,7 +12,9 @@ from hybrid_search.engines.tune import TuneScheduler, TuneSearcher, trainable
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.records import Resources
-from hybrid_search.runs.run import led_search, open_search, question, run
+from hybrid_search.runs.run import lead_search, run
+from hybrid_search.search.opening import open_search
+from hybrid_search.search.spec import SearchSpec
 
 SPACE = tiny_space()
 
@@ -47,7 +49,7 @@ class Seen(tune.Callback):
 
 def test_a_search_runs_in_a_tuner_of_the_users_own(ledger, tmp_path):
     context, seen = RunContext(scored(rungs=2)), Seen()
-    with led_search(question(SPACE, trials=4), ledger, context) as search:
+    with lead_search(SearchSpec.create(SPACE, trials=4), ledger, context) as search:
         searcher = TuneSearcher(search, context)
         tuner = tune.Tuner(
             tune.with_resources(trainable(context.evaluate, searcher), {"cpu": 1}),
@@ -134,7 +136,7 @@ def test_a_trial_whose_worker_dies_under_tune_goes_on_from_its_checkpoint(ledger
 def test_a_mailbox_that_is_gone_ends_the_search_in_one_line(ledger):
     import ray
 
-    searcher = TuneSearcher(open_search(question(SPACE, trials=2), ledger))
+    searcher = TuneSearcher(open_search(SearchSpec.create(SPACE, trials=2), ledger))
     ray.kill(searcher.mailbox)
     searcher._context.checkpoints_of = lambda trial: "somewhere"
     assert searcher.suggest("a") == searcher.FINISHED
@@ -146,7 +148,7 @@ def test_a_mailbox_that_is_gone_ends_the_search_in_one_line(ledger):
 
 
 def test_a_search_is_not_restored_from_tunes_files(ledger):
-    searcher = TuneSearcher(open_search(question(SPACE, trials=2), ledger))
+    searcher = TuneSearcher(open_search(SearchSpec.create(SPACE, trials=2), ledger))
     searcher.save("/nowhere/at/all")
     with pytest.raises(NotImplementedError, match="a search is resumed from its ledger"):
         searcher.restore("/nowhere/at/all")

@@ -42,8 +42,8 @@ def test_every_trial_has_its_beginning_and_its_end_in_the_log(ledger, tmp_path):
     failed = next(line for line in found if line["event"] == "trial failed")
     assert (failed["level"], failed["kind"]) == ("warning", "bug")
     assert "a bug in the user's code" in failed["text"]
-    assert [line["event"] for line in found][:2] == ["leading", "search begins"]
-    assert found[-1]["event"] == "search stops"
+    assert [line["event"] for line in found][:2] == ["leading", "search started"]
+    assert found[-1]["event"] == "search stopped"
     assert found[-1]["complete"] == sum(trial.state == "complete" for trial in trials)
 
 

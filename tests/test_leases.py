@@ -20,8 +20,10 @@ from hybrid_search.ledger.retry import run_transaction
 from hybrid_search.records import Report, Resources, Settings
 from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS
 from hybrid_search.runs.leadership import leading
-from hybrid_search.runs.run import open_search, question, run
-from hybrid_search.search.search import FRUITLESS, fruitless
+from hybrid_search.runs.run import run
+from hybrid_search.search.opening import open_search
+from hybrid_search.search.retries import MAX_PREEMPTIONS, preemptions_without_progress
+from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Outcome
 
 SPACE = tiny_space()
@@ -128,7 +130,7 @@ def test_a_running_trial_is_leased_until_its_worker_falls_silent(ledger):
 
 def test_what_a_worker_says_of_itself_is_kept_without_secrets(ledger, monkeypatch):
     monkeypatch.setenv("CLOUD_ACCESS_KEY", "AKIA-very-secret")
-    search = open_search(question(SPACE, trials=1), ledger)
+    search = open_search(SearchSpec.create(SPACE, trials=1), ledger)
     facts = {"worker": "w", "checkpoint": "s3://me:hunter22@bucket/x with AKIA-very-secret is away"}
     search.report(search.ask(), Report(1, {"accuracy": 0.5}, facts))
     kept = ledger.read(reads.trial, search.record.id, 0).facts
@@ -137,7 +139,7 @@ def test_what_a_worker_says_of_itself_is_kept_without_secrets(ledger, monkeypatc
 
 def test_every_failed_attempt_is_kept_with_what_was_said_and_without_secrets(ledger, monkeypatch):
     monkeypatch.setenv("CLOUD_ACCESS_KEY", "AKIA-very-secret")
-    search = open_search(question(SPACE, trials=1), ledger)
+    search = open_search(SearchSpec.create(SPACE, trials=1), ledger)
     trial = search.ask()
     said = "cannot reach postgresql://me:hunter22@host/db with AKIA-very-secret"
     again = search.fail(trial, "oom", said)
@@ -147,15 +149,17 @@ def test_every_failed_attempt_is_kept_with_what_was_said_and_without_secrets(led
     assert [(failed.number, failed.attempt, failed.kind) for failed in found] == [(0, 1, "oom"), (0, 2, "oom")]
     assert {failed.text for failed in found} == {"cannot reach postgresql://me:***@host/db with ***"}
     assert ledger.read(reads.trial, search.record.id, 0).failure_text == found[1].text
-    assert search.progress().retried == open_search(question(SPACE, trials=1), ledger).progress().retried == 1
+    assert search.progress().retried == open_search(SearchSpec.create(SPACE, trials=1), ledger).progress().retried == 1
 
 
 @pytest.mark.parametrize(("kind", "attempts"), [("lost", 3), ("oom", 2), ("timeout", 2), ("nan", 1), ("bug", 1)])
 def test_each_kind_of_failure_has_its_number_of_attempts(ledger, kind, attempts):
-    search = open_search(question(SPACE, trials=4), ledger)
+    search = open_search(SearchSpec.create(SPACE, trials=4), ledger)
     trial, tried = search.ask(), 0
     while trial is not None:
-        search = open_search(question(SPACE, trials=4), ledger) if tried == 1 else search  # kinds outlive a driver
+        search = (
+            open_search(SearchSpec.create(SPACE, trials=4), ledger) if tried == 1 else search
+        )  # kinds outlive a driver
         trial = search.ask() if tried == 1 else trial
         tried += 1
         trial = search.fail(trial, kind, "again")
@@ -241,24 +245,24 @@ def test_a_driver_that_finds_its_lead_lost_ends_with_it_even_where_it_writes_no_
     ("rungs", "count"), [([], 0), ([0], 1), ([2], 0), ([0, 0, 0], 3), ([0, 2, 2, 1], 2), ([1, 2, 3], 0), ([3, 1, 4], 0)]
 )
 def test_pre_emptions_are_fruitless_that_find_a_trial_no_further_than_before(rungs, count):
-    assert fruitless(rungs) == count
+    assert preemptions_without_progress(rungs) == count
 
 
 def test_a_trial_that_was_running_whenever_its_drivers_died_comes_last_and_ends_as_lost(ledger):
-    first = open_search(question(SPACE, trials=3), ledger)
+    first = open_search(SearchSpec.create(SPACE, trials=3), ledger)
     feared = first.ask()
     for _ in range(3):
-        search = open_search(question(SPACE, trials=3), ledger)
+        search = open_search(SearchSpec.create(SPACE, trials=3), ledger)
         assert search.ask().number == feared.number
     begun = []
     for attempt in range(5, 11):
-        search = open_search(question(SPACE, trials=3), ledger)
+        search = open_search(SearchSpec.create(SPACE, trials=3), ledger)
         while (trial := search.ask()) is not None and trial.number != feared.number:
             begun.append(trial.number)
             search.tell(trial, Outcome("complete", {"accuracy": 0.5}))
         assert trial.attempt == attempt
     assert begun == [1, 2]
-    assert open_search(question(SPACE, trials=3), ledger).ask() is None
+    assert open_search(SearchSpec.create(SPACE, trials=3), ledger).ask() is None
     found = ledger.read(reads.trial, 1, feared.number)
     assert (found.state, found.failure_kind) == ("failed", "lost")
     assert found.failure_text.startswith("pre-empted 10 times without a further rung")
@@ -268,7 +272,7 @@ def test_a_search_that_is_stopped_in_order_again_and_again_holds_no_trial_guilty
     def stop(search, context):
         context.on_event = lambda kind, number: context.stop.set()
 
-    for _ in range(FRUITLESS + 2):
+    for _ in range(MAX_PREEMPTIONS + 2):
         run(SPACE, trials=1, resources=Resources("local"), ledger=ledger, evaluate=scored(rungs=2), watch=stop)
         assert ledger.read(reads.trial, 1, 0).state == "running"
     run(SPACE, trials=1, resources=Resources("local"), ledger=ledger, evaluate=scored(rungs=2))
@@ -283,7 +287,7 @@ def test_a_trial_whose_evaluation_ends_its_driver_is_suspected_as_if_that_had_be
         yield {"accuracy": 0.5}
 
     asked = {"trials": 3, "resources": Resources("local"), "ledger": ledger, "evaluate": evaluate}
-    for _ in range(FRUITLESS):
+    for _ in range(MAX_PREEMPTIONS):
         with pytest.raises(SystemExit):
             run(SPACE, **asked)
         lease = ledger.lease(1)
@@ -295,7 +299,7 @@ def test_a_trial_whose_evaluation_ends_its_driver_is_suspected_as_if_that_had_be
 
 
 def test_a_trial_that_gets_further_may_be_pre_empted_for_ever(ledger):
-    search = open_search(question(SPACE, trials=1), ledger)
+    search = open_search(SearchSpec.create(SPACE, trials=1), ledger)
     trial = search.ask()
     for rung in range(1, 30):
         search.report(trial, Report(rung, {"accuracy": 0.1}))
@@ -392,9 +396,9 @@ def test_a_lease_is_renewed_for_as_long_as_its_driver_lives(ledger, url):
 
 
 def test_a_trial_that_its_driver_left_is_told_apart_from_one_that_failed(ledger):
-    first = open_search(question(SPACE, trials=2), ledger)
+    first = open_search(SearchSpec.create(SPACE, trials=2), ledger)
     trial = first.ask()
-    second = open_search(question(SPACE, trials=2), ledger)
+    second = open_search(SearchSpec.create(SPACE, trials=2), ledger)
     again = second.ask()
     assert (again.number, again.attempt) == (0, 2)
     assert [(failed.attempt, failed.kind) for failed in ledger.read(reads.failures, first.record.id)] == [

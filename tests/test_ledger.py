@@ -447,7 +447,7 @@ def test_a_ledger_of_the_first_schema_is_brought_up_to_date_and_keeps_its_search
     engine.dispose()
     with Ledger(url) as ledger:
         found = ledger.search("old")
-    assert (found.target, found.pruner, found.tuned, found.warm_start) == (4, "none", (), False)
+    assert (found.target, found.pruner, found.tuned, found.known_designs) == (4, "none", (), False)
 
 
 def test_processes_that_make_a_ledger_together_both_get_it(url):

@@ -13,7 +13,7 @@ HOUSE = Path(hybrid_search.__file__).parent
 
 # The floors, in order: a room may import itself and those before it.
 FLOORS = [
-    "errors", "objectives", "records", "pareto", "gaussian_process", "plugins", "_internal", "ops", "networks",
+    "errors", "plugins", "objectives", "records", "pareto", "gaussian_process", "_internal", "ops", "networks",
     "spaces", "data", "training", "ledger", "samplers", "pruners", "analysis", "search", "engines", "runs", "export",
     "charts", "dashboard", "cli", "testing",
 ]  # fmt: skip
@@ -28,7 +28,7 @@ HEAVY = {
     "PIL": {"data"},
     "ray": {"engines"},
     "fsspec": {"training"},
-    "optuna": {"samplers", "search", "analysis"},
+    "optuna": {"samplers", "search", "analysis", "testing"},
     "sqlalchemy": {"ledger"},
     "alembic": {"ledger"},
     "psycopg": {"ledger"},

@@ -32,7 +32,8 @@ from hybrid_search.ledger import Ledger
 from hybrid_search.pareto import hypervolume
 from hybrid_search.pruners import PRUNERS
 from hybrid_search.records import Report, Settings
-from hybrid_search.runs.run import open_search, question
+from hybrid_search.search.opening import open_search
+from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Outcome
 
 BOTH = parse_objectives("accuracy,flops")
@@ -476,7 +477,7 @@ def test_a_front_point_is_sure_where_noise_does_not_reach():
 def search_of(ledger, name, seed=0, trials=50, **settings):
     """A search over a tiny space by grid, with made-up accuracies that differ by seed."""
     recipe = Settings(seed=seed, epochs=2, **settings)
-    record = question(tiny_space(), trials=trials, sampler="grid", settings=recipe, name=name)
+    record = SearchSpec.create(tiny_space(), trials=trials, sampler="grid", settings=recipe, name=name)
     search = open_search(record, ledger)
     while (trial := search.ask()) is not None:
         final = int(trial.architecture.digest[:4], 16) / 65536 + 0.01 * seed

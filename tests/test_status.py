@@ -13,7 +13,8 @@ from hybrid_search.cli import status as status_command
 from hybrid_search.errors import LedgerAway
 from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.records import Report
-from hybrid_search.runs.run import open_search, question
+from hybrid_search.search.opening import open_search
+from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Outcome
 
 SPACE = tiny_space()
@@ -33,7 +34,7 @@ def ledger(url):
 @pytest.fixture
 def driven(ledger):
     """A search whose driver has ended one trial, begun one twice and another once."""
-    search = open_search(question(SPACE, trials=5), ledger)
+    search = open_search(SearchSpec.create(SPACE, trials=5), ledger)
     ledger.acquire_lease(search.record.id, "gpu-box:42/m/0/x", 30)
     search.tell(search.ask(), Outcome("complete", {"accuracy": 0.75}))
     again = search.fail(search.ask(), "oom", "too large")

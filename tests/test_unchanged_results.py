@@ -52,6 +52,7 @@ from hybrid_search.runs.confirm import confirm
 from hybrid_search.runs.run import run
 from hybrid_search.samplers import SAMPLERS
 from hybrid_search.search.search import Search
+from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Outcome
 from hybrid_search.spaces.recipe_tuning import tunable
 from hybrid_search.spaces.space import SearchSpace, load_space
@@ -167,7 +168,7 @@ PRICED = ("accuracy", "flops", "params")
 # space/sampler/pruner -> fields of the search; `reopened` closes it in between, `tuned` asks for the recipe too
 CASES: dict[str, dict[str, Any]] = {
     "wide/random/none": {"reopened": True},
-    "wide/grid/none": {"warm_start": True},
+    "wide/grid/none": {"known_designs": True},
     "wide/nsga2/none": {"max_params": 7000.0},
     "wide/tpe/none": {"reopened": True},
     "wide/known-cost/none": {"reopened": True, "objectives": PRICED},
@@ -175,17 +176,17 @@ CASES: dict[str, dict[str, Any]] = {
     "wide/known-cost/moasha": {"reopened": True},
     "digits/random/none": {"max_flops": 700_000.0, "seed": 3},
     "digits/grid/none": {"max_flops": 700_000.0, "reopened": True},
-    "digits/nsga2/none": {"warm_start": True, "reopened": True},
+    "digits/nsga2/none": {"known_designs": True, "reopened": True},
     "digits/tpe/none": {"max_flops": 700_000.0, "tuned": True},
-    "digits/known-cost/none": {"max_flops": 700_000.0, "warm_start": True, "reopened": True},
-    "digits/random/moasha": {"warm_start": True},
+    "digits/known-cost/none": {"max_flops": 700_000.0, "known_designs": True, "reopened": True},
+    "digits/random/moasha": {"known_designs": True},
     "digits/known-cost/moasha": {"max_flops": 1_500_000.0, "seed": 1},
     "table/gp/none": {"objectives": ("accuracy",)},
     "blocks/random/none": {"tuned": True},
     "blocks/grid/none": {"seed": 2},
     "blocks/nsga2/none": {"objectives": PRICED},
-    "blocks/tpe/none": {"warm_start": True, "objectives": ("accuracy", "params")},
-    "blocks/known-cost/none": {"tuned": True, "warm_start": True},
+    "blocks/tpe/none": {"known_designs": True, "objectives": ("accuracy", "params")},
+    "blocks/known-cost/none": {"tuned": True, "known_designs": True},
     "blocks/random/moasha": {"objectives": ("loss", "flops")},
     "blocks/known-cost/moasha": {"objectives": PRICED, "max_params": 60_000.0},
 }
@@ -225,7 +226,7 @@ def proposals_of(case: str) -> dict[str, Any]:
     )
     with new_ledger() as ledger:
         record = ledger.create_search(wanted)
-        search = Search(record, ledger)
+        search = Search(SearchSpec.from_record(record), record, ledger)
         running: list[Any] = []
         while True:
             while len(running) < 2 and (trial := search.ask()) is not None:
@@ -244,7 +245,7 @@ def proposals_of(case: str) -> dict[str, Any]:
                     search.tell(trial, Outcome("complete", numbers))
             if reopened and trial.number == REOPENED:
                 running = []  # the trial beside it is left running, and taken up again
-                search = Search(record, ledger)
+                search = Search(SearchSpec.from_record(record), record, ledger)
         progress = search.progress()
         trials = [
             [trial.digest, dict(trial.choices), trial.state, trial.attempt, trial.rung, trial.audit_rung]
@@ -253,9 +254,9 @@ def proposals_of(case: str) -> dict[str, Any]:
         untrained = [[proposal.reason, proposal.digest] for proposal in ledger.read(reads.proposals, record.id)]
         counts = {
             **progress.counts,
-            "gated": progress.gated,
+            "gated": progress.over_budget,
             "duplicates": progress.duplicates,
-            "waits": progress.passed,
+            "waits": progress.deferred,
         }
         space_of = {"digest": space.digest, "size": space.size()}
         front = sorted(search.front())
@@ -307,7 +308,7 @@ MACHINES = ("commit", "hybrid-search", "python", "torch", "host", "cpu", "worker
 def train_and_export(folder: Path) -> dict[str, Any]:
     """Four trials of the space digits, trained for two epochs on 320 images in this process; the best one exported."""
     with Ledger(f"sqlite:///{folder}/ledger.db") as ledger:
-        asked = {"sampler": "random", "seed": 5, "warm_start": False, "name": "recorded", "checkpoints": "none"}
+        asked = {"sampler": "random", "seed": 5, "known_designs": False, "name": "recorded", "checkpoints": "none"}
         run(
             "digits",
             trials=4,
@@ -332,7 +333,7 @@ def train_and_export(folder: Path) -> dict[str, Any]:
                 "measurements": bits(trial.measurements),
                 "curve": curve,
             }
-        front = sorted(Search(record, ledger).front())
+        front = sorted(Search(SearchSpec.from_record(record), record, ledger).front())
         kept = sorted(each.number for each in ledger.read(reads.trials_with_weights, record.id))
         export_trial(ledger, "recorded", folder / "export", "best")
     return plain(
@@ -507,14 +508,14 @@ PRUNED = {
     "seed": 2,
     "name": "pruned",
     "max_flops": 700_000.0,
-    "warm_start": True,
+    "known_designs": True,
     "checkpoints": "none",
 }
 PLAIN = {
     "settings": Settings(epochs=1, batch_size=64, threads=1, device="cpu"),
     "sampler": "known-cost",
     "name": "plain",
-    "warm_start": True,
+    "known_designs": True,
     "checkpoints": "none",
 }
 
@@ -580,7 +581,7 @@ def reading_of(ledger: Ledger, name: str) -> dict[str, Any]:
         str(number): [bits(each.own), {str(seed): bits(numbers) for seed, numbers in each.fresh.items()}]
         for number, each in ledger.read(reads.repeats, record.id, confirmed=True).items()
     }
-    search = Search(record, ledger)
+    search = Search(SearchSpec.from_record(record), record, ledger)
     progress = search.progress()
     fields = {
         "objectives": record.objectives,
@@ -591,7 +592,7 @@ def reading_of(ledger: Ledger, name: str) -> dict[str, Any]:
         "target": record.target,
         "max_flops": record.max_flops,
         "evaluation": record.evaluation,
-        "warm_start": record.warm_start,
+        "warm_start": record.known_designs,
         "input_size": record.input_size,
         "classes": record.classes,
         "tuned": record.tuned,

@@ -120,7 +120,7 @@ def run(
     from hybrid_search.records import Resources
     from hybrid_search.runs.run import run as search_space
     from hybrid_search.samplers import DEFAULT
-    from hybrid_search.search.stop_rules import SHARE
+    from hybrid_search.search.stop_rules import DEFAULT_SHARE
     from hybrid_search.spaces.space import load_space
 
     loaded = load_space(space)
@@ -162,8 +162,8 @@ def run(
             max_flops=max_flops,
             max_params=max_params,
             hours=hours,
-            until_settled=settled_share if settled_share is not None else SHARE if until_settled else None,
-            warm_start=warm_start,
+            until_settled=settled_share if settled_share is not None else DEFAULT_SHARE if until_settled else None,
+            known_designs=warm_start,
             tune_recipe=tune_recipe,
             checkpoints=checkpoints,
         )
@@ -171,7 +171,7 @@ def run(
     search.ledger.close()
     if stopped.signal is not None:
         raise typer.Exit(SIGNALS[stopped.signal])
-    if not search.progress().counts["complete"] and search.stopping.why is None:
+    if not search.progress().counts["complete"] and search.stop_rule.why is None:
         raise typer.Exit(1)
 
 
@@ -321,21 +321,21 @@ def _opening(search: "Search", done: int) -> str:
         what += f", {' and '.join(name.replace('_', ' ') for name in record.tuned)} tuned"
     if record.pruner != "none":
         what += f", pruner {record.pruner}"
-    if search.stopping.hours is not None:
-        what += f", at most {search.stopping.hours:g} hours"
-    if search.stopping.until_settled is not None:
-        what += f", until settled within {search.stopping.until_settled:.2%}"
-    where = f"{search.space.size():,} designs, {search.ledger.display_url}"
+    if search.stop_rule.hours is not None:
+        what += f", at most {search.stop_rule.hours:g} hours"
+    if search.stop_rule.until_settled is not None:
+        what += f", until settled within {search.stop_rule.until_settled:.2%}"
+    where = f"{search.spec.space.size():,} designs, {search.ledger.display_url}"
     if not done and not search.progress().counts["running"]:
         return f"search {record.name!r} begins: {record.target} trials ({what}; {where})"
-    if search.over():
+    if search.is_finished():
         return f"search {record.name!r} has its {record.target} trials ({what}; {where})"
     return f"search {record.name!r} goes on from {done} to {record.target} trials ({what}; {where})"
 
 
 def _state(search: "Search") -> str:
     progress = search.progress()
-    first = search.objectives[0]
+    first = search.spec.objectives[0]
     parts = [
         f"front {progress.front}",
         f"best {first.name} {first.text(progress.best)}",
@@ -345,8 +345,8 @@ def _state(search: "Search") -> str:
     parts += [f"{count:,} {what}" for what, count in list(spent.items())[1:] if count]
     if progress.retried:
         parts.append(f"{progress.retried:,} begun again")
-    if progress.saved:
-        parts.append(f"{progress.saved:,} epochs saved")
+    if progress.saved_epochs:
+        parts.append(f"{progress.saved_epochs:,} epochs saved")
     return ", ".join(parts)
 
 
@@ -355,8 +355,8 @@ def _spent(progress: "Standing") -> dict[str, int]:
     return {
         "useful": progress.counts["complete"],
         "duplicates avoided": progress.duplicates,
-        "over budget avoided": progress.gated,
-        **({"passed over": progress.passed} if progress.passed else {}),
+        "over budget avoided": progress.over_budget,
+        **({"passed over": progress.deferred} if progress.deferred else {}),
         "pruned": progress.counts["stopped"],
         "failed": progress.counts["failed"],
     }
@@ -370,15 +370,15 @@ def _closing(search: "Search", form: Format, db: str | None, *, stopped: bool, t
     if progress.counts["complete"]:
         print_front(search.ledger, search.record, form, tell)
     spent = ", ".join(f"{count:,} {what}" for what, count in _spent(progress).items())
-    reference = ", ".join(o.text(value) for o, value in zip(search.objectives, progress.reference, strict=True))
+    reference = ", ".join(o.text(value) for o, value in zip(search.spec.objectives, progress.reference, strict=True))
     tell(f"\ntrials: {spent}; hypervolume {progress.hypervolume:.4g} against ({reference})")
-    if saved := search.saved():
+    if saved := search.avoided_by_equivalence():
         tell(f"{saved:,} more designs of the space are networks among these, written otherwise: none was trained again")
     if search.record.pruner != "none":
         for line in search.audit().lines():
             tell(line)
-    if search.stopping.why is not None:
-        tell(f"the search stops: {search.stopping.why}. The same command goes on to {search.record.target} trials")
+    if search.stop_rule.why is not None:
+        tell(f"the search stops: {search.stop_rule.why}. The same command goes on to {search.record.target} trials")
     elif not stopped and _done(search) < search.record.target and progress.counts["running"] == 0:
         tell("every design of the space within the budget has been tried: there is nothing left to ask")
     from shlex import quote

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from hybrid_search.errors import LedgerError
 from hybrid_search.ledger.retry import first_line, is_outage
 from hybrid_search.ledger.tables import Base, FailureRow, MeasurementRow, SearchRow, TrialRow
+from hybrid_search.objectives import from_json
 from hybrid_search.records import STATES
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _objectives(db: Connection) -> list[str]:
     found: list[str] = []
     own = and_(MeasurementRow.trial_id == TrialRow.id, MeasurementRow.seed == TrialRow.seed)
     for search in db.execute(select(SearchRow.id, SearchRow.objectives)):
-        for name in search.objectives:
+        for name in from_json(search.objectives)[0]:
             measured = select(MeasurementRow.trial_id).where(own, MeasurementRow.name == name).exists()
             query = select(SearchRow.name, TrialRow.number).join(TrialRow, TrialRow.search_id == SearchRow.id)
             complete = (TrialRow.search_id == search.id, TrialRow.state == "complete")

@@ -19,6 +19,7 @@ from hybrid_search.ledger.measured_values import (
     values,
 )
 from hybrid_search.ledger.tables import FailureRow, OpeningRow, ProposalRow, RungRow, SearchRow, TrialRow
+from hybrid_search.objectives import from_json
 from hybrid_search.records import SearchRecord, Settings, TrialRecord
 
 __all__ = [
@@ -226,8 +227,10 @@ def _search_record(row: Row[Any]) -> SearchRecord:
     fields = dict(row._mapping)
     for name in ("driver", "driver_until"):
         del fields[name]
-    for name in ("objectives", "input_size", "tuned"):
+    for name in ("input_size", "tuned"):
         fields[name] = tuple(fields[name])
+    fields["objectives"], fields["own_objectives"] = from_json(fields["objectives"])
+    fields["known_designs"] = fields.pop("warm_start")
     fields["settings"] = Settings.from_dict(fields["settings"])
     return SearchRecord(**fields)
 

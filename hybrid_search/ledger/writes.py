@@ -24,6 +24,7 @@ from hybrid_search.ledger.tables import (
     TrialRow,
 )
 from hybrid_search.ledger.transaction import Transaction
+from hybrid_search.objectives import to_json
 from hybrid_search.records import SearchRecord, Settings, State
 
 __all__ = [
@@ -64,7 +65,7 @@ def create_search(transaction: Transaction, search: SearchRecord, uid: str) -> N
     values = {
         "name": search.name,
         "space": dict(search.space),
-        "objectives": list(search.objectives),
+        "objectives": to_json(search.objectives, search.own_objectives),
         "settings": search.settings.to_dict(),
         "sampler": search.sampler,
         "seed": search.seed,
@@ -76,7 +77,7 @@ def create_search(transaction: Transaction, search: SearchRecord, uid: str) -> N
         "evaluation": search.evaluation,
         "pruner": search.pruner,
         "tuned": list(search.tuned),
-        "warm_start": search.warm_start,
+        "warm_start": search.known_designs,
         "uid": uid,
         "created": transaction.requested,
     }

@@ -14,10 +14,10 @@ from hybrid_search.ledger import Ledger, Opening, writes
 from hybrid_search.ledger.urls import path_beside
 from hybrid_search.records import TRAINED, Resources, SearchRecord, Settings
 from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, search_checkpoints
-from hybrid_search.runs.evaluation_name import evaluation_name
 from hybrid_search.runs.leadership import leading
-from hybrid_search.runs.run import same_data
 from hybrid_search.search.confirmation import Confirmation
+from hybrid_search.search.data_check import check_local_data
+from hybrid_search.search.stored_names import evaluation_name
 from hybrid_search.training.checkpoints import CheckpointStore
 
 
@@ -71,7 +71,7 @@ def confirm(
     if evaluate is None:
         from hybrid_search.training.retraining import retrain
 
-        same_data(record, held, "is confirmed on")
+        check_local_data(record, held)
         context = RunContext(retrain, resources)
     else:
         context = RunContext(evaluate, resources)

@@ -20,23 +20,22 @@ import numpy as np
 
 from hybrid_search._internal.event_log import LOG, about
 from hybrid_search.analysis.confidence import (
-    Belief,
-    Standing,
-    believed,
+    ObjectivePosterior,
+    TrialConfidence,
     front_probability,
-    in_doubt,
-    next_seed,
-    samples_of,
-    standings,
+    next_trial,
+    objective_posterior,
+    seed_values,
+    trial_confidence,
+    undecided,
 )
 from hybrid_search.errors import SettingsError, whole
 from hybrid_search.ledger import Ledger, Repeats, reads, writes
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import total_cost
-from hybrid_search.objectives import objectives
 from hybrid_search.pareto import front_rows
 from hybrid_search.records import NOT_IN_DIGEST, RETRIES, Report, SearchRecord, Settings
-from hybrid_search.search.search import same_data
+from hybrid_search.search.data_check import check_same_data
 from hybrid_search.search.trial import Outcome, Trial
 
 USUAL = 2  # the budget where none is given: that many times the seeds that the front is owed
@@ -80,7 +79,7 @@ class Confirmation:
         self.record = record
         self.ledger = ledger
         self.seeds = seeds
-        self.objectives = objectives(record.objectives)
+        self.objectives = record.objective_list
         names = set(record.objectives)
         self._repeats: dict[int, Repeats] = {
             number: Repeats(dict(found.own), {seed: dict(values) for seed, values in found.fresh.items()})
@@ -110,7 +109,7 @@ class Confirmation:
         found: dict[int, Mapping[str, float]] = {}
         for number, repeats in self._repeats.items():
             if repeats.fresh:
-                rows = {name: samples_of(repeats, name) for name in self.record.objectives}
+                rows = {name: seed_values(repeats, name) for name in self.record.objectives}
                 found[number] = {name: sum(row) / len(row) for name, row in rows.items()}
             else:
                 found[number] = repeats.own
@@ -123,10 +122,10 @@ class Confirmation:
     def _front(self, values: Mapping[int, Mapping[str, float]]) -> list[int]:
         return front_rows([(number, dict(row)) for number, row in values.items()], self.record.objectives)
 
-    def standings(self) -> dict[int, Standing]:
+    def standings(self) -> dict[int, TrialConfidence]:
         """What is known of every trial that was retrained or may be on the front."""
         retrained = {number: found for number, found in self._repeats.items() if found.fresh}
-        return standings(retrained, self.values(), self.record.objectives)
+        return trial_confidence(retrained, self.values(), self.record.objectives)
 
     @property
     def done(self) -> int:
@@ -139,11 +138,11 @@ class Confirmation:
         if belief is None:
             return None
         numbers = list(self._repeats)
-        return [numbers[i] for i in np.flatnonzero(in_doubt(front_probability(belief)))]
+        return [numbers[i] for i in np.flatnonzero(undecided(front_probability(belief)))]
 
-    def _belief(self) -> Belief | None:
+    def _belief(self) -> ObjectivePosterior | None:
         retrained = {number: found for number, found in self._repeats.items() if found.fresh}
-        return believed(retrained, self.values(), self.record.objectives)
+        return objective_posterior(retrained, self.values(), self.record.objectives)
 
     def spent(self) -> str | None:
         """Which budget is spent, in words; None while there is some left."""
@@ -189,7 +188,7 @@ class Confirmation:
             return fewest  # one seed each says nothing of the noise
         numbers = list(self._repeats)
         waiting = [math.inf if self._given_up(n) else float(len(self._pending[n])) for n in numbers]
-        chosen = next_seed(belief, np.array(waiting))
+        chosen = next_trial(belief, np.array(waiting))
         return None if chosen is None or math.isinf(waiting[chosen]) else numbers[chosen]
 
     def _seeds(self, number: int) -> int:
@@ -201,7 +200,7 @@ class Confirmation:
     def report(self, trial: Trial, report: Report) -> Literal["keep", "stop"]:
         """Look at one rung, of which nothing is kept. A number that is not finite ends the retraining: stop.
         LedgerError where its worker has other data than the search saw."""
-        self._data = same_data(self._data, report.facts, trial)
+        self._data = check_same_data(self._data, report.facts, trial)
         wrong = [name for name, value in report.measurements.items() if not math.isfinite(value)]
         if wrong:
             self.tell(trial, Outcome("failed", {}, "nan", f"{wrong[0]} is not finite after rung {report.rung}"))

@@ -98,7 +98,7 @@ def known_names(record: SearchRecord) -> dict[str, str]:
     Empty too where the space cannot be read here, because it needs a plugin that is not installed.
     """
     try:
-        return {each.architecture.digest: each.name for each in known_designs(record)} if record.warm_start else {}
+        return {each.architecture.digest: each.name for each in known_designs(record)} if record.known_designs else {}
     except UserError:
         return {}
 

@@ -216,7 +216,7 @@ def test_the_end_of_the_hours_lets_what_runs_finish(engine, ledger):
     search = run(SPACE, trials=12, resources=Resources(engine), ledger=ledger, evaluate=evaluate, hours=0.1 / 3600)
     assert 1 <= len(states(ledger)) < 12
     assert set(states(ledger).values()) == {"complete"}
-    assert search.stopping.why.endswith("hours are over")
+    assert search.stop_rule.why.endswith("hours are over")
 
 
 @TUNE_LONG

@@ -64,7 +64,7 @@ def test_a_worker_that_takes_the_machines_memory_fails_its_trial_as_oom_and_no_o
                 "sampler": "random",
                 "ledger": ledger,
                 "resources": Resources(engine, workers=2),
-                "warm_start": False,
+                "known_designs": False,
             }
             run(large_space(), trials=8, evaluate=greedy(MOST), **more)
             rows = ledger.read(reads.trials, ledger.search().id)

@@ -90,7 +90,7 @@ def test_worker_kills_lose_nothing(engine, kills, trials, pause, tmp_path):
                 "watch": watch,
                 "resources": Resources(engine, workers=2),
             }
-            run(large_space(), evaluate=noting(str(tmp_path), 1.2), warm_start=False, **more)
+            run(large_space(), evaluate=noting(str(tmp_path), 1.2), known_designs=False, **more)
             over.set()
             rows = check_nothing_lost(ledger, acknowledged, trials)
     finally:
@@ -136,7 +136,7 @@ def test_five_removed_nodes_lose_nothing(tmp_path):
                 large_space(),
                 resources=Resources("ray", workers=2, address=cluster.address),
                 evaluate=noting(str(tmp_path), 2.0),
-                warm_start=False,
+                known_designs=False,
                 **more,
             )
             rows = check_nothing_lost(ledger, acknowledged, 40)
@@ -173,7 +173,7 @@ def test_trials_go_on_while_the_head_is_away(tmp_path):
                 large_space(),
                 resources=Resources("ray", workers=1, address=cluster.address),
                 evaluate=noting(str(tmp_path), 2.0),
-                warm_start=False,
+                known_designs=False,
                 **more,
             )
             rows = check_nothing_lost(ledger, acknowledged, 4)

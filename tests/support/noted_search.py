@@ -52,7 +52,7 @@ def main(folder, trials, seconds):
         "watch": watch,
         "resources": Resources("ray", workers=2),
     }
-    run(large_space(), trials=trials, evaluate=noting(folder, seconds), warm_start=False, **more)
+    run(large_space(), trials=trials, evaluate=noting(folder, seconds), known_designs=False, **more)
 
 
 if __name__ == "__main__":

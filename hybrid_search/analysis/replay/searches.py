@@ -65,7 +65,7 @@ def table_of_searches(
                 return Result(name, direction, False, whole, seeds, tuple(rungs))
         return Result(name, direction, False, values, seeds)
 
-    more = [name for name, o in OBJECTIVES.items() if o.known and name not in directions]
+    more = [name for name, o in OBJECTIVES.usable().items() if o.known and name not in directions]
     more = [name for name in more if all(name in t.measurements for row in trials for t in row)]
     shown_indicators = [
         name for name in INDICATORS if curves and all(name in t.measurements for row in trials for t in row)

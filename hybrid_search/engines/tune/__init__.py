@@ -8,12 +8,13 @@ To use callbacks (Weights & Biases, MLflow, TensorBoard) and your own storage, p
     from ray import tune
     from hybrid_search import Ledger, load_space
     from hybrid_search.engines.driver import RunContext
-    from hybrid_search.runs.run import led_search, question
+    from hybrid_search.runs.run import lead_search
+    from hybrid_search.search.spec import SearchSpec
     from hybrid_search.engines.tune import TuneScheduler, TuneSearcher, trainable
     from hybrid_search.training.evaluation import evaluate
 
     context = RunContext(evaluate)
-    with led_search(question(load_space("digits"), trials=50), Ledger(), context) as search:
+    with lead_search(SearchSpec.create(load_space("digits"), trials=50), Ledger(), context) as search:
         searcher = TuneSearcher(search, context)
         tuner = tune.Tuner(
             tune.with_resources(trainable(evaluate, searcher), {"cpu": 1}),

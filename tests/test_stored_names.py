@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from hybrid_search.errors import SettingsError
-from hybrid_search.runs.evaluation_name import LENGTH, evaluation_name
+from hybrid_search.search.stored_names import EVALUATION_LENGTH, evaluation_name
 
 
 def evaluate(architecture, settings, epochs=1, data=None):
@@ -42,11 +42,11 @@ def test_functions_partials_and_objects_have_a_name(given, name):
 
 
 def test_a_long_name_is_cut_to_the_column():
-    assert len(evaluation_name(partial(evaluate, data="x" * 500))) == LENGTH
+    assert len(evaluation_name(partial(evaluate, data="x" * 500))) == EVALUATION_LENGTH
 
 
 def test_an_evaluation_without_a_name_is_refused():
-    with pytest.raises(SettingsError, match=r"a name that stays the same, .*; got .*<lambda>. Use a function made by"):
+    with pytest.raises(SettingsError, match=r"a name that stays the same, .*; got .*<lambda>. Use a function"):
         evaluation_name(lambda architecture, settings: iter(()))
-    with pytest.raises(SettingsError, match="must be a generator function or a callable object; got 3"):
+    with pytest.raises(SettingsError, match="evaluate must be a function or a callable object; got 3"):
         evaluation_name(3)
