@@ -15,7 +15,8 @@ import numpy as np
 from hybrid_search.analysis.confidence.means import FINEST, Means, means, scale_of
 from hybrid_search.analysis.confidence.membership import DOUBT, Belief, front_probability, in_doubt, next_seed, settled
 from hybrid_search.ledger import Ledger, Repeats, reads
-from hybrid_search.objectives import OBJECTIVES
+from hybrid_search.objectives import OBJECTIVES, Objective
+from hybrid_search.objectives import objectives as find_objectives
 from hybrid_search.records import SearchRecord
 
 __all__ = [
@@ -61,39 +62,43 @@ def samples_of(repeats: Repeats, name: str) -> list[float]:
     return fresh or ([repeats.own[name]] if name in repeats.own else [])
 
 
-def believed(repeats: Mapping[int, Repeats], values: Mapping[int, Values], objectives: Sequence[str]) -> Belief | None:
+def believed(
+    repeats: Mapping[int, Repeats], values: Mapping[int, Values], objectives: Sequence[str | Objective]
+) -> Belief | None:
     """What is known of the trials of `values`, in their order; None where no number was measured under two fresh seeds.
 
     `values` holds the present value of every objective by trial; `repeats` may hold the retrained trials alone.
     """
     shape = (len(values), len(objectives))
     errors, degrees, noise = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    for column, name in enumerate(objectives):
-        if OBJECTIVES[name].known:
+    kinds = find_objectives(objectives)
+    for column, kind in enumerate(kinds):
+        if kind.known:
             continue
-        found = _means(repeats, values, name)
+        found = _means(repeats, values, kind)
         if not found.degrees.all():
             return None
         errors[:, column], degrees[:, column], noise[:, column] = found.error, found.degrees, found.noise
-    rows = np.array([[row[name] for name in objectives] for row in values.values()]).reshape(shape)
-    return Belief(rows, errors, degrees, noise, [OBJECTIVES[name].direction for name in objectives])
+    rows = np.array([[row[kind.name] for kind in kinds] for row in values.values()]).reshape(shape)
+    return Belief(rows, errors, degrees, noise, [kind.direction for kind in kinds])
 
 
-def _means(repeats: Mapping[int, Repeats], values: Mapping[int, Values], name: str) -> Means:
+def _means(repeats: Mapping[int, Repeats], values: Mapping[int, Values], kind: Objective) -> Means:
+    name = kind.name
     samples = [samples_of(repeats[n], name) if n in repeats else [row[name]] for n, row in values.items()]
-    return means(samples, partial(scale_of, share=_is_share(name)), _least(name))
+    return means(samples, partial(scale_of, share=_is_share(kind)), _least(kind))
 
 
-def _least(name: str) -> float:
-    return FINEST if _is_share(name) else 0.0
+def _least(kind: Objective) -> float:
+    return FINEST if _is_share(kind) else 0.0
 
 
-def _is_share(name: str) -> bool:
-    return name == TEST or OBJECTIVES[name].unit == "share"
+def _is_share(kind: Objective) -> bool:
+    return kind.unit == "share"
 
 
 def standings(
-    repeats: Mapping[int, Repeats], values: Mapping[int, Values], objectives: Sequence[str]
+    repeats: Mapping[int, Repeats], values: Mapping[int, Values], objectives: Sequence[str | Objective]
 ) -> dict[int, Standing]:
     """What is known of every trial that was retrained or may be on the front, by number.
 
@@ -103,14 +108,17 @@ def standings(
     chances = [None] * len(values) if belief is None else front_probability(belief).tolist()
     retrained = {number: found for number, found in repeats.items() if found.fresh and number in values}
     intervals: dict[int, dict[str, tuple[float, float]]] = {number: {} for number in retrained}
-    for name in [*(name for name, kind in OBJECTIVES.usable().items() if not kind.known), TEST]:
+    kinds = {**OBJECTIVES.usable(), **{kind.name: kind for kind in find_objectives(objectives)}}
+    for kind in [*(kind for kind in kinds.values() if not kind.known), Objective(TEST, "maximize", unit="share")]:
+        name = kind.name
         samples = {n: samples_of(found, name) for n, found in retrained.items()}
         samples = {n: row for n, row in samples.items() if row}
-        made = means(list(samples.values()), partial(scale_of, share=_is_share(name)), _least(name))
-        most = 1.0 if _is_share(name) else np.inf
+        made = means(list(samples.values()), partial(scale_of, share=_is_share(kind)), _least(kind))
+        lowest = 0.0 if kind.is_built_in or _is_share(kind) else -np.inf
+        most = 1.0 if _is_share(kind) else np.inf
         for index, number in enumerate(samples):
             if (reach := made.interval(index)) is not None:
-                intervals[number][name] = (max(reach[0], 0.0), min(reach[1], most))  # no number here is below 0
+                intervals[number][name] = (max(reach[0], lowest), min(reach[1], most))
     found = {}
     for number, chance in zip(values, chances, strict=True):
         if number in retrained:
@@ -134,4 +142,4 @@ def read_standings(
     whole = {
         n: row for n, row in values.items() if all(np.isfinite(row.get(name, np.nan)) for name in search.objectives)
     }
-    return standings(repeats, whole, search.objectives)
+    return standings(repeats, whole, search.objective_list)
