@@ -28,7 +28,7 @@ HEAVY = {
     "PIL": {"data"},
     "ray": {"engines"},
     "fsspec": {"training"},
-    "optuna": {"samplers", "search", "analysis"},
+    "optuna": {"samplers", "search", "analysis", "testing"},
     "sqlalchemy": {"ledger"},
     "alembic": {"ledger"},
     "psycopg": {"ledger"},

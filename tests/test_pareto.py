@@ -1,8 +1,10 @@
 """The front, its hypervolume and its knee, against plain definitions."""
 
+import itertools
 import math
 import time
 
+import moocore
 import numpy as np
 import pytest
 
@@ -69,6 +71,33 @@ def test_the_hypervolume_is_the_counted_share_of_boxes(columns):
     cells = np.stack(np.meshgrid(*[np.arange(5)] * columns, indexing="ij"), -1).reshape(-1, columns)
     covered = sum(any((point <= cell).all() for point in points) for cell in cells)
     assert hypervolume(points, [5.0] * columns, [DOWN] * columns) == pytest.approx(covered)
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 4, 5])
+def test_the_hypervolume_is_that_of_moocore(columns):
+    rng = np.random.default_rng(columns)
+    for count in (1, 7, 60):
+        points = rng.random((count, columns))
+        reference = np.full(columns, 0.9)
+        expected = moocore.hypervolume(points, ref=reference) if columns > 1 else max(0.0, 0.9 - points.min())
+        assert hypervolume(points, reference, [DOWN] * columns) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("columns", [3, 4])
+def test_the_hypervolume_of_many_objectives_is_the_sum_of_its_slices(columns):
+    rng = np.random.default_rng(columns)
+    points = rng.random((25, columns))
+    levels = np.append(np.sort(points[:, -1]), 1.0)
+    slices = [
+        (high - low) * hypervolume(points[points[:, -1] <= low, :-1], [1.0] * (columns - 1), [DOWN] * (columns - 1))
+        for low, high in itertools.pairwise(levels)
+    ]
+    assert hypervolume(points, [1.0] * columns, [DOWN] * columns) == pytest.approx(sum(slices), rel=1e-12)
+
+
+def test_a_point_without_bound_has_an_infinite_hypervolume():
+    assert hypervolume([[-math.inf, 0.5, 0.5]], [1.0] * 3, [DOWN] * 3) == math.inf
+    assert hypervolume([[math.nan, 0.5, 0.5]], [1.0] * 3, [DOWN] * 3) == 0.0
 
 
 def test_points_beyond_the_reference_add_nothing():

@@ -17,6 +17,8 @@ _CONTRACTS = {
     "DatasetContract": "datasets",
     "ExportFormatContract": "export_formats",
     "OperatorContract": "operators",
+    "PrunerContract": "pruners",
+    "SamplerContract": "samplers",
     "StemContract": "stems",
 }
 __all__ = sorted(_CONTRACTS)
