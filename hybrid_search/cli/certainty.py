@@ -7,10 +7,10 @@ from hybrid_search.cli.printing import Format
 from hybrid_search.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
-    from hybrid_search.analysis.confidence import Standing
+    from hybrid_search.analysis.confidence import TrialConfidence
 
 
-def certainty(standing: "Standing | None", names: Sequence[str], form: Format) -> dict[str, Any]:
+def certainty(standing: "TrialConfidence | None", names: Sequence[str], form: Format) -> dict[str, Any]:
     """The further columns of one trial, by name. An interval is `[low, high]`, in CSV two columns; null where unknown.
 
     `seeds` are fresh ones: 0 for a trial that was not retrained.
@@ -33,7 +33,7 @@ def certainty(standing: "Standing | None", names: Sequence[str], form: Format) -
 
 
 def confirmed_row(
-    row: Mapping[str, Any], standing: "Standing | None", names: Sequence[str], tuned: Sequence[str] = ()
+    row: Mapping[str, Any], standing: "TrialConfidence | None", names: Sequence[str], tuned: Sequence[str] = ()
 ) -> dict[str, str]:
     """One line of the table as a person reads it; `tuned` are settings that differ from trial to trial."""
     found = {"trial": str(row["trial"])}

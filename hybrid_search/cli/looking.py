@@ -227,7 +227,7 @@ def front(
 
 def print_front(ledger: "Ledger", record: "SearchRecord", form: Format, tell: Callable[[str], None] = say) -> None:
     """Print the front of one search; JSON is a list of objects with trial, objectives, digest and architecture."""
-    from hybrid_search.analysis.confidence import read_standings
+    from hybrid_search.analysis.confidence import read_confidence
     from hybrid_search.cli.certainty import aligned, certainty, confirmed_row
     from hybrid_search.ledger import reads
     from hybrid_search.networks.architecture import Architecture
@@ -240,7 +240,7 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format, tell: Ca
     numbers = front_rows(list(found.items()), record.objectives)
     trials = {trial.number: trial for trial in ledger.read(reads.trials, record.id, numbers)}
     known = known_names(record)
-    standings = read_standings(ledger, record)
+    standings = read_confidence(ledger, record)
     rows: list[dict[str, Any]] = [
         {
             "trial": number,
