@@ -61,7 +61,7 @@ def paper(
 def made(table: ResultsTable, searches: Sequence[SearchRecord], trials: Sequence[Sequence[TrialRecord]]) -> str:
     commands = [
         f"    hybrid-search run {s.space['name']} --sampler {s.sampler} --trials {s.target} --seed {s.seed} "
-        f"--name {s.name}{'' if s.known_designs else ' --no-warm-start'}"
+        f"--name {s.name}{'' if s.known_designs else ' --no-known-designs'}"
         for s in searches
     ]
     commands.append(f"    python benchmarks/fashion_table.py {' '.join(s.name for s in searches)}")
