@@ -174,7 +174,7 @@ class Confirmation:
     # -- ask, report, tell --
 
     def ask(self) -> Trial | None:
-        """Return the next trial to train again, with a fresh seed; None if the front is settled or the budget is used up."""
+        """Return the next trial to train again, with a fresh seed; None if none is left, or the budget is used up."""
         number = None if self.spent() else self._next()
         if number is None:
             return None
