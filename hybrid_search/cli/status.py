@@ -95,9 +95,9 @@ def _looks(ledger: "Ledger", name: str, every: float, tell: Callable[[str], None
             tell(str(error))
         else:
             yield found
-            if found.course == "finished" or (driven and found.course == "idle"):
+            if found.state == "finished" or (driven and found.state == "idle"):
                 return
-            driven = found.course == "running"
+            driven = found.state == "running"
         time.sleep(every)
 
 
@@ -115,9 +115,9 @@ def _drawn(found: "SearchStatus") -> "Group":
     if found.failures:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in found.failures.items())
         lines.append(f"failed attempts: {kinds}; the last one, {found.last_failure}")
-    if found.an_hour is not None:
-        pace = f"{found.an_hour:,.1f} trials an hour of late"
-        lines.append(pace if found.left is None else f"{pace}, {_span(found.left)} left at that pace")
+    if found.trials_per_hour is not None:
+        pace = f"{found.trials_per_hour:,.1f} trials an hour of late"
+        lines.append(pace if found.time_left is None else f"{pace}, {_span(found.time_left)} left at that pace")
     parts: list[Any] = [Text(line) for line in lines]
     if found.running:
         table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold", title_justify="left")
@@ -131,7 +131,7 @@ def _drawn(found: "SearchStatus") -> "Group":
                 str(trial.attempt),
                 f"{trial.rung}/{trial.rungs}" if trial.rungs else str(trial.rung),
                 _span(timedelta(seconds=trial.seconds)),
-                Text(f"{where} (silent)" if trial.silent and found.course == "running" else where),
+                Text(f"{where} (silent)" if trial.silent and found.state == "running" else where),
                 Text(trial.architecture),
             )
         parts += [Text(""), table]
@@ -144,12 +144,12 @@ def _headline(found: "SearchStatus") -> str:
         "interrupted": "was interrupted (the command that began it goes on with it)",
         "finished": "has reached its target",
         "idle": "is not being run",
-    }[found.course]
+    }[found.state]
     return f"search {found.search.name!r} {said}: {found.ended:,} of {found.search.target:,} trials have ended"
 
 
 def _counts(found: "SearchStatus") -> str:
-    words = {"running": "left to go on with"} if found.course == "interrupted" else {}
+    words = {"running": "left to go on with"} if found.state == "interrupted" else {}
     return ", ".join(f"{count:,} {words.get(state, state)}" for state, count in found.counts.items())
 
 
