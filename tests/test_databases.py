@@ -14,12 +14,12 @@ from support.fakes import scored, tiny_space
 from support.ledgers import a_search, write_trial
 
 from hybrid_search import cli
-from hybrid_search._internal.redaction import redacted
+from hybrid_search._internal.redaction import redact
 from hybrid_search.cli.run import stoppable
 from hybrid_search.dashboard.snapshot import MAX_AGE, Snapshot
 from hybrid_search.errors import LedgerAway, LedgerError, LostLease
 from hybrid_search.ledger import Ledger, leases, postgres, reads, writes
-from hybrid_search.ledger.check import check
+from hybrid_search.ledger.check import check_ledger
 from hybrid_search.ledger.retry import is_outage
 from hybrid_search.ledger.urls import database_url, display_url, path_beside, redact_url_secrets
 from hybrid_search.records import Resources
@@ -74,7 +74,7 @@ def test_a_password_is_hidden_from_every_text_once_its_ledger_is_open(server):
     from support.postgres import PASSWORD
 
     with Ledger(server.database()):
-        assert redacted(f"the server said {PASSWORD} twice", environ={}) == "the server said *** twice"
+        assert redact(f"the server said {PASSWORD} twice", environ={}) == "the server said *** twice"
 
 
 def test_what_lies_beside_a_database_is_told_apart_by_its_server():
@@ -167,7 +167,7 @@ def test_a_full_disk_is_waited_out_and_the_file_stays_whole(tmp_path):
         for number in range(20):
             write_trial(ledger, search, number)
         assert ledger.read(reads.counts, search.id) == {"complete": 20}
-        assert [row for row in check(ledger) if row.broken] == []
+        assert [row for row in check_ledger(ledger) if row.violations] == []
     assert f"sqlite:///{tmp_path}/l.db does not answer (database or disk is full)" in said[0]
     assert "answers again" in said[1]
 

@@ -14,7 +14,7 @@ from support.ledgers import a_search
 from hybrid_search.engines.driver import RunContext
 from hybrid_search.errors import LedgerError, LostLease
 from hybrid_search.ledger import Ledger, leases, reads, writes
-from hybrid_search.ledger.check import check
+from hybrid_search.ledger.check import check_ledger
 from hybrid_search.ledger.process_identity import ProcessIdentity, start_time
 from hybrid_search.ledger.retry import run_transaction
 from hybrid_search.records import Report, Resources, Settings
@@ -79,7 +79,7 @@ def test_a_report_that_comes_after_the_end_changes_nothing(ledger):
     with pytest.raises(LedgerError, match="only a running trial can report a rung; trial row 1 is complete"):
         ledger.write(writes.add_rung, trial, 1, {"accuracy": 0.9}, attempt=1)
     assert ledger.read(reads.curve, trial) == [(1, {"accuracy": 0.5})]
-    assert all(finding.broken == 0 for finding in check(ledger) if "leased" in finding.law)
+    assert all(finding.violations == 0 for finding in check_ledger(ledger) if "leased" in finding.rule)
 
 
 def test_the_result_of_an_attempt_that_is_over_is_refused(ledger):

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from hybrid_search._internal.redaction import redacted
+from hybrid_search._internal.redaction import redact
 from hybrid_search.cli import confirm, db, looking, replay, status, taking
 from hybrid_search.cli import run as run_command
 from hybrid_search.cli.unseen import words_of_command
@@ -96,4 +96,4 @@ def _not_a_number(error: Any, arguments: list[str]) -> str | None:
 
 def _tell(error: object) -> None:
     """An error in its line; an address that stood where none is expected is named without its password."""
-    typer.echo(f"hybrid-search: {redacted(str(error))}", err=True)
+    typer.echo(f"hybrid-search: {redact(str(error))}", err=True)

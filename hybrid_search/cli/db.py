@@ -34,12 +34,12 @@ def upgrade(db: Database = None) -> None:
 def check(db: Database = None, form: FormatOption = Format.table) -> None:
     """Whether a ledger is whole: its database's own check, the laws of its searches. Exit code 1 where it is not."""
     from hybrid_search.ledger import Ledger
-    from hybrid_search.ledger.check import check as findings
+    from hybrid_search.ledger.check import check_ledger
 
     with Ledger(db, read_only=True) as ledger:
-        found = findings(ledger)
-    broken = [finding for finding in found if finding.broken]
-    print_rows([finding._asdict() for finding in found], form, shown={"law": str, "found": str})
+        found = check_ledger(ledger)
+    broken = [finding for finding in found if finding.violations]
+    print_rows([finding._asdict() for finding in found], form, shown={"rule": str, "detail": str})
     if broken:
         say(f"{len(broken)} of {len(found)} findings say that it is not whole")
         raise typer.Exit(1)
