@@ -1,4 +1,4 @@
-"""Leases: one process writes a search and one attempt writes a trial; late writes are refused, ended holders replaced."""
+"""Leases: one process writes a search, one attempt writes a trial, and late writes are refused."""
 
 import os
 import subprocess
