@@ -1,4 +1,4 @@
-"""`confirm`: the front of a finished search trained again over fresh seeds, in one call."""
+"""`confirm`: the front of a search trained again under fresh seeds, in one call."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,11 +13,12 @@ from hybrid_search.errors import LedgerError, SettingsError
 from hybrid_search.ledger import Ledger, Opening, writes
 from hybrid_search.ledger.urls import path_beside
 from hybrid_search.records import TRAINED, Resources, SearchRecord, Settings
-from hybrid_search.runs.checkpoint_root import UNKEPT, checkpoints_of, root_of
+from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, search_checkpoints
 from hybrid_search.runs.leadership import leading
 from hybrid_search.search.confirmation import Confirmation
 from hybrid_search.search.data_check import check_local_data
 from hybrid_search.search.stored_names import evaluation_name
+from hybrid_search.training.checkpoints import CheckpointStore
 
 
 def confirm(
@@ -30,22 +31,38 @@ def confirm(
     ledger: Ledger | str | None = None,
     evaluate: Evaluate | None = None,
     data_dir: str | Path | None = None,
-    checkpoints: str | None = None,
+    checkpoints: str | CheckpointStore | None = None,
     watch: Callable[[Confirmation, RunContext], None] | None = None,
     notice: Callable[[str], None] | None = None,
     log_level: str = "info",
 ) -> Confirmation:
-    """Train the front of a search again over fresh seeds until it is settled; the same call goes on where it stopped.
+    """Train the front of a search again under fresh seeds until it is settled. The same call continues.
 
-    name: a search; default: the newest. seeds, trials, hours: see Confirmation. evaluate: the generator that scored
-    the search, where that was the user's own; there is no test split then. data_dir: where the data set lies now.
-    resources: see `run`. checkpoints: where a retraining goes on from when its worker or
-    this process dies, as in `run`. watch: called with the confirmation and its context before the first retraining.
-    notice: called with lines that the user should read, such as that another process drives the search and is waited
-    for. log_level: as in `run`.
-    The test split is opened, and the opening written in the ledger, with the first retraining that is asked for: not
-    where the engine refuses the context. Raises UserError for a mistake, and where nothing is left to do, before
-    anything is written.
+    The test split is opened, and the opening is written to the ledger, just before the first retraining.
+
+    Args:
+        name: Name of the search; default: the newest.
+        seeds: Fresh seeds of every trial on the front, at least.
+        trials: Total number of retrainings; default: twice what the front needs, or no limit if `hours` is given.
+        hours: No retraining starts after so many hours.
+        resources: The engine, the number of workers, and what each trial takes.
+        ledger: A ledger or the URL of its database.
+        evaluate: The evaluation of the search, if it was your own; the test split stays closed.
+        data_dir: Folder of the data set, if it has moved.
+        checkpoints: As in `run`.
+        watch: Called with the confirmation and its `RunContext` before the first retraining.
+        notice: Called with lines that the user should read; default: print them on stderr.
+        log_level: As in `run`.
+
+    Returns:
+        The confirmation, with its results in the ledger.
+
+    Raises:
+        UserError: An argument is wrong, or nothing is left to do. Nothing was written.
+
+    Example:
+        >>> confirmation = confirm("digits", seeds=3)
+        >>> confirmation.front()
     """
     resources = resources or Resources()
     level_of(log_level)
@@ -58,7 +75,7 @@ def confirm(
         confirmation = Confirmation(record, held, seeds=seeds, trials=trials, hours=hours)
         _same_evaluation(record, evaluate)
         if why := confirmation.nothing_left():
-            raise SettingsError(f"a confirmation needs something to do; for search {record.name!r}, {why}.")
+            raise SettingsError(f"a confirmation needs work to do; for search {record.name!r}, {why}.")
         return confirmation
 
     if isinstance(ledger, Ledger):
@@ -74,7 +91,7 @@ def confirm(
         context = RunContext(retrain, resources)
     else:
         context = RunContext(evaluate, resources)
-    root = root_of(checkpoints, held, resources.engine, resources.address)
+    root = checkpoint_root(checkpoints, held, resources.engine, resources.address)
     if notice is not None:
         context.notice = notice
     with (
@@ -85,17 +102,17 @@ def confirm(
         confirmation = opened(held)
         if evaluate is None:
             confirmation.begin = partial(_open_test, record, held)
-        with checkpoints_of(root, record, held) as context.checkpoints:
+        with search_checkpoints(root, record, held) as context.checkpoints:
             if watch:
                 watch(confirmation, context)
             if root is None and checkpoints is None:
-                context.notice(UNKEPT)
+                context.notice(NO_CHECKPOINTS)
             engine.drive(confirmation, context)
     return confirmation
 
 
 def _same_evaluation(record: SearchRecord, evaluate: Evaluate | None) -> None:
-    """LedgerError unless the search was scored by this evaluation: numbers of two would not be comparable."""
+    """Raise LedgerError unless the search used this evaluation: numbers of two are not comparable."""
     own = TRAINED if evaluate is None else evaluation_name(evaluate)
     if record.evaluation == own:
         return
@@ -110,7 +127,7 @@ def _same_evaluation(record: SearchRecord, evaluate: Evaluate | None) -> None:
 
 
 def _open_test(record: SearchRecord, ledger: Ledger) -> None:
-    """Open the test split in this process and write that in the ledger, before any network is scored on it."""
+    """Open the test split and write that to the ledger, before any network is scored on it."""
     from hybrid_search.data import fingerprint_of
     from hybrid_search.training.retraining import REASON, load_test_split
 
