@@ -307,7 +307,7 @@ def test_a_trial_that_reaches_further_rungs_is_retried_without_limit(ledger):
         assert trial.attempt == rung + 1
 
 
-def test_a_driver_knows_who_has_ended_and_whom_it_cannot_see():
+def test_a_process_recognises_ended_processes_of_its_machine_only():
     here = ProcessIdentity()
     assert not here.has_ended(str(here))
     assert not here.has_ended(str(ProcessIdentity(token="another call of this process")))
@@ -321,7 +321,7 @@ def test_a_driver_knows_who_has_ended_and_whom_it_cannot_see():
     assert not here.is_alive("another text")
 
 
-def test_a_driver_that_is_dead_and_not_yet_waited_for_has_ended():
+def test_a_zombie_process_has_ended():
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         other = str(ProcessIdentity(pid=process.pid, start=start_time(process.pid)))
         assert not ProcessIdentity().has_ended(other)
