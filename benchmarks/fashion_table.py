@@ -56,7 +56,7 @@ def paper(name: str, table: Table, searches: Sequence[SearchRecord], trials: Seq
 def made(table: Table, searches: Sequence[SearchRecord], trials: Sequence[Sequence[TrialRecord]]) -> str:
     commands = [
         f"    hybrid-search run {s.space['name']} --sampler {s.sampler} --trials {s.target} --seed {s.seed} "
-        f"--name {s.name}{'' if s.warm_start else ' --no-warm-start'}"
+        f"--name {s.name}{'' if s.warm_start else ' --no-known-designs'}"
         for s in searches
     ]
     commands.append(f"    python benchmarks/fashion_table.py {' '.join(s.name for s in searches)}")

@@ -9,7 +9,7 @@ from support.ledgers import a_search, fill
 
 from hybrid_search import cli
 from hybrid_search.analysis.status import status_of
-from hybrid_search.cli import following
+from hybrid_search.cli.status import updates
 from hybrid_search.errors import LedgerAway
 from hybrid_search.ledger import Ledger
 from hybrid_search.records import Report
@@ -82,7 +82,7 @@ def test_the_pace_of_late_gives_the_time_left(ledger):
 def test_the_command_prints_it_for_people_and_programs(driven, url, capsys):
     assert cli.run(["status", "--db", url]) == 0
     text = capsys.readouterr().out
-    assert "search 'tiny' is being run by gpu-box:42: 1 of 5 trials have ended" in text
+    assert "search 'tiny' is run by gpu-box:42: 1 of 5 trials have ended" in text
     assert "failed attempts: 1 oom" in text
     assert "node-7:99" in text
     assert cli.run(["status", "tiny", "--db", url, "--format", "json"]) == 0
@@ -97,7 +97,7 @@ def test_the_command_prints_it_for_people_and_programs(driven, url, capsys):
     [
         (["nobody"], "search must be one of tiny; got 'nobody'"),
         (["--every", "0"], "--every must be more than 0 seconds; got 0"),
-        (["--watch", "--format", "csv"], "--watch prints a table, or JSON a line a look"),
+        (["--watch", "--format", "csv"], "--watch prints a table, or one JSON object a line"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(driven, url, capsys, arguments, message):
@@ -111,7 +111,7 @@ def test_watching_ends_with_the_search(ledger, url, capsys):
     search = a_search(ledger, target=3)
     fill(ledger, search, 3, states="complete")
     assert cli.run(["status", "--watch", "--db", url]) == 0
-    assert "has reached its target: 3 of 3 trials have ended" in capsys.readouterr().out
+    assert "has reached its number of trials: 3 of 3 trials have ended" in capsys.readouterr().out
     assert cli.run(["status", "--watch", "--format", "json", "--db", url]) == 0
     assert json.loads(capsys.readouterr().out)["ended"] == 3
 
@@ -129,7 +129,7 @@ def test_watching_ends_with_a_driver_that_ended_in_order_and_waits_out_an_outage
 
     monkeypatch.setattr("hybrid_search.analysis.status.status_of", look)
     said = []
-    found = list(following._looks(ledger, ledger.search().name, 0.0, said.append))
+    found = list(updates(ledger, ledger.search().name, 0.0, said.append))
     assert [one.course for one in found] == ["idle", "running", "running", "interrupted", "running", "idle"]
     assert said == ["the database must answer"]
     assert next(looks, None) is None
