@@ -322,7 +322,7 @@ def test_a_search_runs_goes_on_and_prints_its_front(capsys):
     assert 1 <= len(json.loads(first.out)) <= 2
     assert "search 'digits' starts: 2 trials" in first.err
     assert "hybrid-search export digits" in first.err
-    assert "trials: 2 useful, 0 duplicates avoided, 0 over budget avoided, 0 pruned, 0 failed; hyperv" in first.err
+    assert "trials: 2 complete, 0 duplicates skipped, 0 over budget skipped, 0 pruned, 0 failed; hyperv" in first.err
     assert {"all convolution", "all attention"} & {row["known_as"] for row in json.loads(first.out)}
     assert call(*words) == 0
     assert "search 'digits' resumes: 2 of 4 trials have ended" in capsys.readouterr().err
@@ -424,8 +424,11 @@ def test_doctor_lists_plugins_with_package_and_version_and_broken_ones_with_thei
     (tmp_path / "extra-1.5.dist-info").mkdir()
     (tmp_path / "extra-1.5.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: extra\nVersion: 1.5\n")
     (tmp_path / "extra-1.5.dist-info" / "entry_points.txt").write_text(
-        "[hybrid_search.stems]\nsound = hybrid_search.networks.stems.conv:Conv3x3\n"
+        "[hybrid_search.stems]\nsound = extra:Sound\n"
         "[hybrid_search.operators]\nbroken = no_such_module:Operator\n"
+    )
+    (tmp_path / "extra.py").write_text(
+        "from hybrid_search.networks.stems.conv import Conv3x3\n\n\nclass Sound(Conv3x3):\n    kind = 'sound'\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     code = "import sys; from hybrid_search.cli import run; sys.exit(run(sys.argv[1:]))"
