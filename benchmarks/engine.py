@@ -14,7 +14,7 @@ from statistics import median
 import ray
 
 from hybrid_search import Ledger, Search, load_space, run
-from hybrid_search.engines.driver import Plan
+from hybrid_search.engines.driver import RunContext
 from hybrid_search.records import Resources
 
 NO_OPS = 120
@@ -34,8 +34,8 @@ def timed(folder: Path, name: str, trials: int, workers: int, evaluate) -> list[
     """When each trial ended, in seconds after the first trial of each worker ended (imports are over by then)."""
     ends: list[float] = []
 
-    def watch(search: Search, plan: Plan) -> None:
-        plan.event = lambda kind, number: ends.append(time.perf_counter()) if kind == "complete" else None
+    def watch(search: Search, context: RunContext) -> None:
+        context.on_event = lambda kind, number: ends.append(time.perf_counter()) if kind == "complete" else None
 
     with Ledger(f"sqlite:///{folder}/{name}.db") as ledger:
         run(

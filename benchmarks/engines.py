@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 from hybrid_search import Ledger, Search, load_space, run
-from hybrid_search.engines.driver import Plan
+from hybrid_search.engines.driver import RunContext
+from hybrid_search.ledger import reads
 from hybrid_search.records import Resources
 
 TRIALS, WORKERS, SECONDS, RUNGS = 12, 2, 10.0, 5
@@ -31,8 +32,8 @@ def timed(engine: str, folder: Path) -> tuple[float, float]:
     """Seconds from the first begin on a worker to the last end, and of the whole call."""
     ends: list[float] = []
 
-    def watch(search: Search, plan: Plan) -> None:
-        plan.event = lambda kind, number: ends.append(time.time()) if kind == "complete" else None
+    def watch(search: Search, context: RunContext) -> None:
+        context.on_event = lambda kind, number: ends.append(time.time()) if kind == "complete" else None
 
     began = time.time()
     with Ledger(f"sqlite:///{folder}/{engine}.db") as ledger:
@@ -44,7 +45,7 @@ def timed(engine: str, folder: Path) -> tuple[float, float]:
             "watch": watch,
         }
         search = run(load_space("digits"), **more)
-        rows = ledger.trials(search.record.id)
+        rows = ledger.read(reads.trials, search.record.id)
     assert [row.state for row in rows] == ["complete"] * TRIALS
     return max(ends) - min(row.measurements["train_seconds"] for row in rows), time.time() - began
 

@@ -1,10 +1,10 @@
-"""Writes a table of finished searches, and the page that says how it was made and how noisy it is.
+"""Write the table of finished searches, and a page that describes how it was made and how noisy it is.
 
     hybrid-search run fashion-table --sampler grid --trials 600 --seed 0 --name fashion-table-0
     hybrid-search run fashion-table --sampler grid --trials 600 --seed 1 --name fashion-table-1
     python benchmarks/fashion_table.py fashion-table-0 fashion-table-1      # results/fashion-table.csv and .md
 
-Only designs that every search completed are in it.
+The table contains the designs that every search completed.
 """
 
 import argparse
@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from hybrid_search import Ledger
-from hybrid_search.analysis.replay import Table, table_of_searches, whole, write_table
-from hybrid_search.analysis.replay.noise import SURE, Noise, front_shares, noise_of, pooled
-from hybrid_search.analysis.replay.objective_table import landscape_of
+from hybrid_search.analysis.replay import ResultsTable, table_of_searches, target_of, write_table
+from hybrid_search.analysis.replay.noise import SURE, Noise, front_shares, noise_of, pooled_deviation
+from hybrid_search.analysis.replay.objective_table import objective_table
+from hybrid_search.ledger import reads
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.objectives import OBJECTIVES
 from hybrid_search.pareto import pareto_front
@@ -27,24 +28,28 @@ FACTS = ("data", "fingerprint", "commit", "hybrid-search", "python", "torch", "d
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="+", help="searches that differ in their seed alone")
+    parser.add_argument("names", nargs="+", help="searches that differ only in their seed")
     parser.add_argument("--db")
     parser.add_argument("--out", type=Path, default=Path("results/fashion-table.csv"))
-    asked = parser.parse_args()
-    with Ledger(asked.db, read_only=True) as ledger:
-        table = table_of_searches(ledger, asked.names, curves=True)
-        searches = [ledger.search(name) for name in asked.names]
+    args = parser.parse_args()
+    with Ledger(args.db, read_only=True) as ledger:
+        table = table_of_searches(ledger, args.names, curves=True)
+        searches = [ledger.search(name) for name in args.names]
         kept = set(table.digests)
-        trials = [[t for t in ledger.trials(s.id) if t.digest in kept and t.state == "complete"] for s in searches]
-    write_table(table, asked.out)
-    page = asked.out.with_suffix(".md")
-    page.write_text(paper(asked.out.name, table, searches, trials), encoding="utf-8")
-    print(f"{len(table.designs)} designs: {asked.out} ({asked.out.stat().st_size / 1000:.0f} kB), {page}")
+        trials = [
+            [t for t in ledger.read(reads.trials, s.id) if t.digest in kept and t.state == "complete"] for s in searches
+        ]
+    write_table(table, args.out)
+    page = args.out.with_suffix(".md")
+    page.write_text(paper(args.out.name, table, searches, trials), encoding="utf-8")
+    print(f"{len(table.designs)} designs: {args.out} ({args.out.stat().st_size / 1000:.0f} kB), {page}")
 
 
-def paper(name: str, table: Table, searches: Sequence[SearchRecord], trials: Sequence[Sequence[TrialRecord]]) -> str:
+def paper(
+    name: str, table: ResultsTable, searches: Sequence[SearchRecord], trials: Sequence[Sequence[TrialRecord]]
+) -> str:
     parts = [
-        f"# {len(table.designs)} networks, {table.seeds} seeds: {name}",
+        f"# {len(table.designs)} networks, {table.n_seeds} seeds: {name}",
         made(table, searches, trials),
         columns(table),
         front(table, trials[0]),
@@ -53,10 +58,10 @@ def paper(name: str, table: Table, searches: Sequence[SearchRecord], trials: Seq
     return "\n\n".join(parts) + "\n"
 
 
-def made(table: Table, searches: Sequence[SearchRecord], trials: Sequence[Sequence[TrialRecord]]) -> str:
+def made(table: ResultsTable, searches: Sequence[SearchRecord], trials: Sequence[Sequence[TrialRecord]]) -> str:
     commands = [
         f"    hybrid-search run {s.space['name']} --sampler {s.sampler} --trials {s.target} --seed {s.seed} "
-        f"--name {s.name}{'' if s.warm_start else ' --no-known-designs'}"
+        f"--name {s.name}{'' if s.known_designs else ' --no-known-designs'}"
         for s in searches
     ]
     commands.append(f"    python benchmarks/fashion_table.py {' '.join(s.name for s in searches)}")
@@ -75,31 +80,30 @@ def made(table: Table, searches: Sequence[SearchRecord], trials: Sequence[Sequen
         f"Space `{space['name']}`: {space.get('about', '')}\n\nHow it was made:\n\n"
         + "\n".join(commands)
         + f"\n\nSettings: {settings}; seeds {', '.join(str(s.settings.seed) for s in searches)}. The splits come from "
-        f"split_seed and are the same for every seed; accuracies are those of the validation split, and the test split "
-        f"stayed closed. Images {'x'.join(map(str, searches[0].input_size))}, {searches[0].classes} classes.\n\n"
-        f"As the trials recorded it: {'; '.join(facts)}. {len(everyone)} trainings, {hours:.1f} hours of "
-        f"work from start to end."
+        f"split_seed and are the same for every seed. Accuracies are of the validation split; the test split was not "
+        f"read. Images {'x'.join(map(str, searches[0].input_size))}, {searches[0].classes} classes.\n\n"
+        f"The trials recorded: {'; '.join(facts)}. {len(everyone)} trainings took {hours:.1f} hours in total."
     )
 
 
-def columns(table: Table) -> str:
+def columns(table: ResultsTable) -> str:
     rungs = next((result.rungs for result in table.objectives if result.rungs), ())
     curve = ""
     if rungs:
-        curve = f" `accuracy@S#E` is the accuracy of seed S after E epochs; after {rungs[-1]}, the last, training ends."
-    if table.signs:
-        curve += f" {' and '.join(f'`{sign.name}@S#E`' for sign in table.signs)} likewise, for pruners."
+        curve = f" `accuracy@S#E` is the accuracy of seed S after E epochs; the last epoch is {rungs[-1]}."
+    if table.indicators:
+        curve += f" {' and '.join(f'`{sign.name}@S#E`' for sign in table.indicators)} is the training loss."
     return (
-        "A row is a network. Its choices come first (an empty cell was not asked), `digest` names its architecture, "
-        f"`flops` (2 x MACs) and `params` are exact.{curve}"
+        "Each row is a network. Its choices come first (empty: the parameter is inactive). `digest` identifies its "
+        f"architecture. `flops` (2 x MACs) and `params` are exact.{curve}"
     )
 
 
-def front(table: Table, trials: Sequence[TrialRecord]) -> str:
-    rows = table.scored
+def front(table: ResultsTable, trials: Sequence[TrialRecord]) -> str:
+    rows = table.means
     members = sorted(pareto_front(rows, table.directions), key=lambda i: -rows[i, 0])
-    shares = front_shares(table, [pooled(r.ends) if len(r.seeds) > 1 else 0.0 for r in table.objectives])
-    goal = whole(landscape_of(table))
+    shares = front_shares(table, [pooled_deviation(r.finals) if len(r.seeds) > 1 else 0.0 for r in table.objectives])
+    target = target_of(objective_table(table))
     lines = [f"| {' | '.join(r.name for r in table.objectives)} | on the front | design |"]
     lines.append("|" + "---|" * (len(table.objectives) + 2))
     designs = {trial.digest: trial.architecture for trial in trials}
@@ -111,18 +115,19 @@ def front(table: Table, trials: Sequence[TrialRecord]) -> str:
     others = [i for i in range(len(rows)) if i not in set(members)]
     almost = sum(shares[i] >= 0.5 for i in others)
     reference = ", ".join(
-        OBJECTIVES[r.name].text(value) for r, value in zip(table.objectives, goal.reference, strict=True)
+        OBJECTIVES[r.name].text(value) for r, value in zip(table.objectives, target.reference, strict=True)
     )
     return (
-        f"## The front of the means: {len(members)} networks, {sure} of them sure\n\n"
+        f"## The front of the mean accuracies: {len(members)} networks, {sure} of them certain\n\n"
         + "\n".join(lines)
-        + '\n\n"On the front" is how often a network is there when every mean is drawn again with its noise; sure is '
-        f"{SURE:.0%} or more. {almost} networks that are not on the front of the means are there in half of the draws, "
-        f"{sum(shares[i] >= 0.1 for i in others)} in a tenth. Hypervolume {goal.volume:.6g} from ({reference})."
+        + '\n\n"On the front" is the share of random draws of all means, with their noise, that contain the '
+        f"network; certain means {SURE:.0%} or more. Of the networks outside this front, {almost} are on the front "
+        f"in half of the draws and {sum(shares[i] >= 0.1 for i in others)} in a tenth of them. Hypervolume "
+        f"{target.hypervolume:.6g} from the reference point ({reference})."
     )
 
 
-def noise(table: Table, at: int) -> str:
+def noise(table: ResultsTable, at: int) -> str:
     result = table.objectives[at]
     found: Noise = noise_of(result)
     unit = 100 if OBJECTIVES[result.name].unit == "share" else 1
@@ -130,27 +135,27 @@ def noise(table: Table, at: int) -> str:
     k = len(result.seeds)
     mean = k * found.reliability / (1 + (k - 1) * found.reliability)  # Spearman (1910), Brown (1910)
     lines = [
-        f"* Standard deviation of one seed: **{unit * found.deviation:.2f} {word}** (pooled over {len(result.ends)} "
-        f"networks and {k} seeds); of the mean of {k}: {unit * found.deviation / k**0.5:.2f}. Means of the seeds, less "
-        f"their own mean: {', '.join(f'{unit * s:+.2f}' for s in found.shift)}.",
+        f"* Standard deviation of one seed: **{unit * found.deviation:.2f} {word}** (pooled over {len(result.finals)} "
+        f"networks and {k} seeds); of the mean of {k}: {unit * found.deviation / k**0.5:.2f}. Mean of each seed "
+        f"minus the mean of all: {', '.join(f'{unit * s:+.2f}' for s in found.shift)}.",
         f"* Standard deviation over networks and seeds: **{unit * found.spread:.2f} {word}**, from "
-        f"{unit * result.ends.min():.1f} to {unit * result.ends.max():.1f}.",
+        f"{unit * result.finals.min():.1f} to {unit * result.finals.max():.1f}.",
         f"* Reliability, 1 - noise^2 / total^2: **{found.reliability:.3f}** for one seed, {mean:.3f} for the mean "
         f"of {k}.",
         f"* Spearman's rank correlation between seeds: **{found.between_seeds:.3f}**.",
     ]
     exact = [r for r in table.objectives if r.known]
     if exact:
-        order = np.argsort(exact[0].scored, kind="stable")
-        thirds = [unit * pooled(result.ends[part]) for part in np.array_split(order, 3)]
+        order = np.argsort(exact[0].means, kind="stable")
+        thirds = [unit * pooled_deviation(result.finals[part]) for part in np.array_split(order, 3)]
         lines.append(
-            f"* One seed's deviation among the cheapest, middle and dearest third by {exact[0].name}: "
+            f"* Standard deviation of one seed in the lowest, middle and highest third of {exact[0].name}: "
             f"{', '.join(f'{third:.2f}' for third in thirds)}."
         )
     if found.by_rung:
         ranks = ", ".join(f"{rung}: {value:.3f}" for rung, value in found.by_rung)
-        lines.append(f"* Rank correlation of one seed after each epoch with the mean at the end: {ranks}.")
-    return f"## Noise against signal: {result.name}\n\n" + "\n".join(lines)
+        lines.append(f"* Rank correlation of one seed after each epoch with the final mean: {ranks}.")
+    return f"## Noise and signal: {result.name}\n\n" + "\n".join(lines)
 
 
 if __name__ == "__main__":

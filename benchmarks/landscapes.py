@@ -1,20 +1,20 @@
-"""Synthetic landscapes to compare samplers on, shaped like this project's spaces.
+"""Synthetic objective tables on which samplers are compared, shaped like this project's spaces.
 
-Accuracies saturate in the logarithm of the cost, and operators matter by stage:
+The accuracy saturates with the logarithm of the cost, and the effect of an operator depends on its stage:
 
-    z        = log(cost / cheapest cost) / log(dearest / cheapest), 0..1
+    z        = log(cost / lowest cost) / log(highest cost / lowest cost), 0..1
     error    = (bottom + (top - bottom) exp(-rate z)) exp(-quality)
-    accuracy = 1 - error, told with normal noise of 0.003 (1.4 - 0.8 z): 0.42 points for the cheapest, 0.18 for the
-               dearest; scored without it
+    accuracy = 1 - error, measured with normal noise of 0.003 (1.4 - 0.8 z): 0.42 points for the lowest cost, 0.18
+               for the highest; scored without noise
     quality  = the sum over stages (or blocks) of operator-by-stage effects, of a concave effect of extent or kernel
                with its optimum moving by stage, of a penalty on widths that do not grow, and of interactions between
                stages; written out in each function below
 
-`stages`: one operator a stage, 36,864 designs; a convolution asks for kernel_size, attention for extent and heads.
-`blocks`: one operator a block, 72,000 designs; depth (a whole number) decides how many blocks are asked for, and the
-operator of a block what is asked of it: conditions within conditions. `unknown`: the accuracy of `stages` against a
-latency that is measured, not known: cost^0.8, attention 1.5 times as slow, each extent more so; 4 % of noise. Costs
-are MACs x 2 of bottleneck blocks on 16x16 images, as hybrid_search.networks.costs counts them, without shortcuts.
+`stages`: one operator for each stage, 36,864 designs. A convolution has a kernel_size; attention has extent and heads.
+`blocks`: one operator for each block, 72,000 designs. The depth (an integer) decides how many blocks are active, and
+the operator of a block decides which of its parameters are active: nested conditions. `unknown`: the accuracy of
+`stages` against a measured latency, which grows with cost^0.8, attention and extent; it has 4 % of noise. Costs are
+FLOPs (2 x MACs) of bottleneck blocks on 16x16 images, as hybrid_search.networks.costs counts them, without shortcuts.
 """
 
 import math
@@ -24,19 +24,19 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from hybrid_search.analysis.replay.objective_table import LISTED, Landscape, noisy_teller
-from hybrid_search.analysis.replay.table import Params
+from hybrid_search.analysis.replay.objective_table import MAX_DESIGNS, ObjectiveTable, normal_noise
+from hybrid_search.analysis.replay.results_table import Params
 from hybrid_search.samplers.define_by_run import list_designs
 
 
 @dataclass(frozen=True)
 class Named:
-    """The landscape of this name, made in whichever process needs it."""
+    """A function that returns the landscape of this name; it can be sent to another process."""
 
     name: str
 
-    def __call__(self) -> Landscape:
-        """The landscape."""
+    def __call__(self) -> ObjectiveTable:
+        """Return the landscape."""
         return LANDSCAPES[self.name]
 
 
@@ -88,10 +88,12 @@ def _accuracy(z: float, quality: float, top: float, bottom: float, rate: float) 
 
 
 def accuracy_of_stages(p: Params) -> float:
-    """Attention pays in stage 3 (+0.18) and harms in stage 1 (-0.22); in stage 2 it pays only where stage 1 convolves
-    (+0.12, else -0.08), and three attentions together lose 0.1. Of kernels 5 gains 0.10, 0.02, -0.04 by stage. Extents
-    lose 0.06 for each step from their optimum 7, 5, 3; four heads gain 0.05 where the width is at least 32, else lose
-    as much. Widths lose 0.08 (log2 of their growth - 1)^2 from one stage to the next; a second block gains 0.06.
+    """Return the accuracy without noise. Effects on the quality:
+
+    Attention adds 0.18 in stage 3 and -0.22 in stage 1. In stage 2 it adds 0.12 if stage 1 is a convolution, otherwise
+    -0.08. Three attention stages together add -0.1. A 5x5 kernel adds 0.10, 0.02, -0.04 in stages 1 to 3. An extent
+    adds -0.06 for each step from the optimum 7, 5, 3. Four heads add 0.05 if the width is at least 32, otherwise -0.05.
+    Widths add -0.08 (log2 of their growth - 1)^2 between stages. A second block adds 0.06.
     """
     attends = [p[f"stage{s}.operator"] == "attention" for s in (1, 2, 3)]
     quality = -0.22 * attends[0] + 0.18 * attends[2] - 0.1 * all(attends)
@@ -165,9 +167,11 @@ def cost_of_blocks(p: Params) -> float:
 
 
 def accuracy_of_blocks(p: Params) -> float:
-    """A block of attention changes the quality by -0.16, 0.05, 0.14 by stage, the second of two in a row by 0.08 less,
-    one right after a convolution of its stage by 0.06 more. A 5x5 kernel gains 0.08, 0.03, -0.03; an extent loses
-    0.025 for each pixel from 7, 7, 5. Widths lose 0.06 (log2 of their growth - 1)^2; every further block gains 0.05.
+    """Return the accuracy without noise. Effects on the quality:
+
+    An attention block adds -0.16, 0.05, 0.14 in stages 1 to 3. The second of two in a row adds 0.08 less; one right
+    after a convolution of its stage adds 0.06 more. A 5x5 kernel adds 0.08, 0.03, -0.03. An extent adds -0.025 for each
+    pixel from 7, 7, 5. Widths add -0.06 (log2 of their growth - 1)^2 between stages. Every further block adds 0.05.
     """
     blocks = _blocks(p)
     quality, before = 0.05 * (len(blocks) - 3), (0, "")
@@ -193,9 +197,9 @@ def _z_of_blocks(cost: float) -> float:
 
 @lru_cache
 def _span(name: str) -> tuple[float, float]:
-    """The cheapest and the dearest cost; both stand where every answer makes the cost least or greatest."""
+    """Return the lowest and the highest cost of a space."""
     ask, cost = {"stages": (ask_stages, cost_of_stages), "blocks": (ask_blocks, cost_of_blocks)}[name]
-    costs = [cost(chooser.params) for chooser in list_designs(ask, LISTED) or ()]
+    costs = [cost(chooser.params) for chooser in list_designs(ask, MAX_DESIGNS) or ()]
     return min(costs), max(costs)
 
 
@@ -206,15 +210,15 @@ def _wide(z: float) -> float:
 def _landscape(
     name: str,
     ask: Callable[[Any], None],
-    truth: Callable[[Params], list[float]],
+    true_values: Callable[[Params], list[float]],
     noise: Callable[[Params], list[float]],
     cost: Callable[[Params], float] | None,
-) -> Landscape:
+) -> ObjectiveTable:
     known = {} if cost is None else {1: cost}
-    return Landscape(name, ("maximize", "minimize"), ask, truth, noisy_teller(truth, noise), known)
+    return ObjectiveTable(name, ("maximize", "minimize"), ask, true_values, normal_noise(true_values, noise), known)
 
 
-LANDSCAPES: dict[str, Landscape] = {
+LANDSCAPES: dict[str, ObjectiveTable] = {
     landscape.name: landscape
     for landscape in (
         _landscape(

@@ -24,12 +24,13 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
-from hybrid_search.ledger import Ledger
-from hybrid_search.ledger.connect import database_url, shown
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.ledger.tables import MeasurementRow, ProposalRow, RungRow, TrialRow
-from hybrid_search.networks.costs import fitted, price
-from hybrid_search.runs.run import open_search, question
+from hybrid_search.ledger.urls import database_url, display_url
+from hybrid_search.networks.costs import fitted, total_cost
+from hybrid_search.search.opening import open_search
 from hybrid_search.search.search import Search
+from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Outcome
 from hybrid_search.spaces.space import load_space
 
@@ -44,7 +45,9 @@ def asked(trials: int, sampler: str) -> Any:
     """The question of the search: a space of 6.7 * 10^9 architectures, trained on digits."""
     space = load_space(SPACE)
     settings = load_space("digits").settings.with_(image_size=32, epochs=EPOCHS)
-    return question(space, trials=trials + ASKED, settings=settings, sampler=sampler, name="many", warm_start=False)
+    return SearchSpec.create(
+        space, trials=trials + ASKED, settings=settings, sampler=sampler, name="many", known_designs=False
+    )
 
 
 def fill(url: str, trials: int, sampler: str) -> None:
@@ -84,7 +87,7 @@ def designs(search: Any) -> Iterator[tuple[dict[str, Any], Any, dict[str, float]
         architecture = fitted(architecture, search.input_size)
         if architecture.digest not in seen:
             seen.add(architecture.digest)
-            flops, params = price(architecture, search.input_size, search.classes)
+            flops, params = total_cost(architecture, search.input_size, search.classes)
             yield choices, architecture, {"flops": float(flops), "params": float(params)}
 
 
@@ -135,7 +138,7 @@ def resume(url: str, trials: int, sampler: str) -> dict[str, Any]:
         return found
 
     with Ledger(url) as ledger:
-        done = sum(ledger.counts(ledger.search("many").id).values())
+        done = sum(ledger.read(reads.counts, ledger.search("many").id).values())
         search: Search = timed("resume", open_search, asked(done, sampler), ledger)
         for _ in range(ASKED):
             trial = timed("ask", search.ask)
@@ -178,7 +181,7 @@ def measured(url: str, args: argparse.Namespace) -> dict[str, str]:
         return f"{1000 * walls[at]:.1f} ({1000 * cpus[at]:.1f})"
 
     return {
-        "database": shown(database_url(url)).partition(":")[0],
+        "database": display_url(database_url(url)).partition(":")[0],
         "resume s": f"{times['resume'][0][0]:.1f} ({times['resume'][1][0]:.1f})",
         "front s": f"{times['front'][0][0]:.2f} ({times['front'][1][0]:.2f})",
         "tell p50 ms": quantile("tell", 0.5),
@@ -206,7 +209,7 @@ def main() -> None:
         with Ledger(url) as ledger:
             there = ledger.find_search("many")
         if there is None:
-            print(f"filling {shown(database_url(url))}")
+            print(f"filling {display_url(database_url(url))}")
             fill(url, args.trials, args.sampler)
         rows.append(measured(url, args))
         print(rows[-1], flush=True)

@@ -1,7 +1,7 @@
-"""How long one proposal of known-cost takes, on a space of 6.7 * 10^9 architectures; and whether any comes twice.
+"""Time of one proposal of known-cost on a space of 6.7 * 10^9 architectures, and the number of repeated proposals.
 
 python benchmarks/proposals.py                 # seconds of process time at 300 and 2,000 trials, one thread
-python benchmarks/proposals.py --walk 1000     # propose and tell so many in a row: duplicates, slowest proposal
+python benchmarks/proposals.py --walk 1000     # a study of 1000 trials: repeated proposals, slowest proposal
 """
 
 import argparse
@@ -16,7 +16,7 @@ import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import create_trial
 
-from hybrid_search.networks.costs import price
+from hybrid_search.networks.costs import total_cost
 from hybrid_search.samplers import KnownCostSampler
 from hybrid_search.samplers.define_by_run import Suggester
 from hybrid_search.spaces.choosers import FixedChoices
@@ -28,31 +28,31 @@ SPACE = load_space("sasa-resnet50")
 MEMORY: dict[tuple[tuple[str, Any], ...], tuple[str, int]] = {}
 
 
-def asked(chooser: Any) -> None:
-    """The space, with what each design is and costs remembered, as a search does."""
+def choose(chooser: Any) -> None:
+    """Choose a design, and remember its identity and cost, as a search does."""
     architecture = SPACE.choose(chooser)
     if isinstance(chooser, Suggester):
-        MEMORY[tuple(chooser.params.items())] = architecture.digest, price(architecture, (3, 224, 224), 1000)[0]
+        MEMORY[tuple(chooser.params.items())] = architecture.digest, total_cost(architecture, (3, 224, 224), 1000)[0]
 
 
-def priced(choices: Mapping[str, Any]) -> tuple[str, int]:
+def digest_and_flops(choices: Mapping[str, Any]) -> tuple[str, int]:
     key = tuple(choices.items())
     if key not in MEMORY:
         architecture = SPACE.choose(FixedChoices(choices))
-        MEMORY[key] = architecture.digest, price(architecture, (3, 224, 224), 1000)[0]
+        MEMORY[key] = architecture.digest, total_cost(architecture, (3, 224, 224), 1000)[0]
     return MEMORY[key]
 
 
 def accuracy(choices: Mapping[str, Any]) -> float:
-    digest, flops = priced(choices)
+    digest, flops = digest_and_flops(choices)
     return 1 - 0.3 * (flops / 1e9) ** -0.3 * math.exp(-int(digest[:4], 16) / 655360)
 
 
 def study() -> optuna.Study:
     sampler = KnownCostSampler(
-        {1: lambda choices: float(priced(choices)[1])},
-        canonical=lambda choices: priced(choices)[0],
-        space=asked,
+        {1: lambda choices: float(digest_and_flops(choices)[1])},
+        canonical=lambda choices: digest_and_flops(choices)[0],
+        space=choose,
         seed=0,
     )
     return optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
@@ -63,7 +63,7 @@ def propose(found: optuna.Study) -> float:
     trial = found.ask()
     SPACE.choose(trial)
     spent = time.process_time() - began
-    found.tell(trial, [accuracy(trial.params), float(priced(trial.params)[1])])
+    found.tell(trial, [accuracy(trial.params), float(digest_and_flops(trial.params)[1])])
     return spent
 
 
@@ -75,7 +75,7 @@ def main() -> None:
     if args.walk:
         found = study()
         spent = [propose(found) for _ in range(args.walk)]
-        digests = {priced(trial.params)[0] for trial in found.trials}
+        digests = {digest_and_flops(trial.params)[0] for trial in found.trials}
         print(f"{args.walk} proposals, {len(digests)} networks; slowest {max(spent[1:]):.2f} s, first {spent[0]:.2f} s")
         return
     for held in (300, 2000):
@@ -85,7 +85,7 @@ def main() -> None:
             answers = FixedChoices(choices)
             SPACE.choose(answers)
             offered = {name: CategoricalDistribution(each) for name, each in answers.offered.items()}
-            values = [accuracy(choices), float(priced(choices)[1])]
+            values = [accuracy(choices), float(digest_and_flops(choices)[1])]
             found.add_trial(create_trial(values=values, params=answers.params, distributions=offered))
         spent = [propose(found) for _ in range(11)]
         print(

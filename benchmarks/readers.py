@@ -23,7 +23,8 @@ from typing import Any
 from hybrid_search import Ledger, Search, load_space, run
 from hybrid_search.dashboard.layout import REFRESH_MS
 from hybrid_search.dashboard.snapshot import Snapshot
-from hybrid_search.engines.driver import Plan
+from hybrid_search.engines.driver import RunContext
+from hybrid_search.ledger import reads
 from hybrid_search.records import Resources
 
 READERS, WORKERS, TRIALS, RUNGS, RUNG_SECONDS = 10, 2, 24, 20, 0.1
@@ -44,14 +45,14 @@ def searched(url: str, train: bool) -> float:
     begins: list[float] = []
     ends: list[float] = []
 
-    def watch(search: Search, plan: Plan) -> None:
+    def watch(search: Search, context: RunContext) -> None:
         def event(kind: str, number: int) -> None:
             if kind == "started":
                 begins.append(time.perf_counter())
             elif kind == "complete":
                 ends.append(time.perf_counter())
 
-        plan.event = event
+        context.on_event = event
 
     more: dict[str, Any] = {} if train else {"evaluate": sleeping}
     with Ledger(url) as ledger:
@@ -63,7 +64,7 @@ def searched(url: str, train: bool) -> float:
             watch=watch,
             **more,
         )
-        states = Counter(row.state for row in ledger.trials(search.record.id))
+        states = Counter(row.state for row in ledger.read(reads.trials, search.record.id))
     assert states == {"complete": TRIALS}, states
     return max(ends) - min(begins)
 

@@ -1,11 +1,11 @@
-"""What parallel workers cost known-cost: the hypervolume that 100 evaluations find with 1 to 16 at a time.
+"""The hypervolume that known-cost finds in 100 evaluations with 1 to 16 parallel workers.
 
     python benchmarks/workers.py                                        # the synthetic landscapes
-    python benchmarks/workers.py --table results/fashion-table.csv      # trained networks, one seed told
+    python benchmarks/workers.py --table results/fashion-table.csv      # trained networks; the sampler sees one seed
 
-The oldest of the designs being evaluated ends first, and the next is proposed before the others are told. Shares of the
-true hypervolume, medians over seeds; `ratio` is to one worker. The share after a quarter of the evaluations, where a
-search is far from its end, is shown beside.
+The oldest running design ends first, and the next one is proposed before the others have ended. The output has shares
+of the true hypervolume, medians over seeds, and their ratio to one worker, at the end and after a quarter of the
+evaluations.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from landscapes import LANDSCAPES, Named
 
-from hybrid_search.analysis.replay import Rules, landscape_of, read_table, replay, wanted
+from hybrid_search.analysis.replay import Rules, objective_table, parse_objectives, read_table, simulate
 from hybrid_search.analysis.replay.simulate import Source
 
 
@@ -28,22 +28,22 @@ def main() -> None:
     parser.add_argument("--landscapes", nargs="*", default=list(LANDSCAPES))
     parser.add_argument("--table", type=Path)
     parser.add_argument("--jobs", type=int, default=1, help="processes")
-    asked = parser.parse_args()
-    sources: dict[str, Source] = {name: Named(name) for name in asked.landscapes}
-    if asked.table:
-        table = read_table(asked.table, wanted("accuracy,flops"))
-        sources = {asked.table.name: partial(landscape_of, table)}
+    args = parser.parse_args()
+    sources: dict[str, Source] = {name: Named(name) for name in args.landscapes}
+    if args.table:
+        table = read_table(args.table, parse_objectives("accuracy,flops"))
+        sources = {args.table.name: partial(objective_table, table)}
     for name, source in sources.items():
         first: tuple[float, float] | None = None
-        for workers in asked.workers:
-            rules = Rules(asked.evaluations, first=0, workers=workers)
-            curves = replay(source, [asked.sampler], range(asked.seeds), rules, jobs=asked.jobs)
+        for workers in args.workers:
+            rules = Rules(args.evaluations, n_random=0, workers=workers)
+            curves = simulate(source, [args.sampler], range(args.seeds), rules, jobs=args.jobs)
             ends = statistics.median(curve.shares[-1] for curve in curves)
-            quarter = statistics.median(curve.shares[asked.evaluations // 4 - 1] for curve in curves)
+            quarter = statistics.median(curve.shares[args.evaluations // 4 - 1] for curve in curves)
             first = first or (ends, quarter)
             print(
-                f"{name}, {workers} workers: {ends:.4f} of the hypervolume after {asked.evaluations} evaluations "
-                f"(ratio {ends / first[0]:.3f}), {quarter:.4f} after {asked.evaluations // 4} "
+                f"{name}, {workers} workers: {ends:.4f} of the hypervolume after {args.evaluations} evaluations "
+                f"(ratio {ends / first[0]:.3f}), {quarter:.4f} after {args.evaluations // 4} "
                 f"({quarter / first[1]:.3f})",
                 flush=True,
             )

@@ -21,6 +21,7 @@ _ROOMS = {
     "Trial": "search.trial",
     "Outcome": "search.trial",
     "Search": "search.search",
+    "SearchSpec": "search.spec",
     "run": "runs.run",
     "confirm": "runs.confirm",
     "Ledger": "ledger",

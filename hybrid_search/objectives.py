@@ -1,59 +1,159 @@
-"""The table of objectives: what a search can be asked to trade, and which way is better."""
+"""The table of objectives: what a search can optimize, and which direction is better.
 
-from dataclasses import dataclass
-from typing import Literal
+Other packages add objectives through the entry-point group `hybrid_search.objectives`; an entry is an `Objective`.
+"""
 
-from hybrid_search.errors import SettingsError, one_of
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self
+
+from hybrid_search.errors import SettingsError, nearest, one_of
+from hybrid_search.plugins import Table
 
 Direction = Literal["maximize", "minimize"]
+NAME_LENGTH = 100  # characters of a measurement's name in the ledger
 
 
 @dataclass(frozen=True)
 class Objective:
-    """One measured number: its direction, how it is written, and whether it is known before training."""
+    """One number to optimize: its name, its direction, and how people read it.
+
+    Args:
+        name: Name of the measurement.
+        direction: "maximize" or "minimize".
+        label: Name for people, on axes and in tables.
+        unit: Unit after the number; "share" for a number from 0 to 1 that is shown in percent.
+        known: Whether the value is known before training. Only FLOPs and parameters are.
+        worst: The worst value on a natural scale, used as reference of the hypervolume; None: no such value.
+        best: The best value on a natural scale; None: no such value.
+
+    Raises:
+        SettingsError: A field is wrong.
+
+    Example:
+        >>> spread = Objective("spread", "maximize", "spread of the logits", "")
+        >>> run("digits", trials=20, objectives=(spread, "flops"), evaluate=evaluate)
+    """
 
     name: str
     direction: Direction
-    label: str
-    unit: str
-    known: bool
-    worst: float | None = None  # a natural reference for the hypervolume, where the number has one
-    best: float | None = None  # where the scale ends: a better number cannot be
+    label: str = ""
+    unit: str = ""
+    known: bool = False
+    worst: float | None = None
+    best: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not 0 < len(self.name) <= NAME_LENGTH:
+            raise SettingsError(f"the name of an objective must have 1 to {NAME_LENGTH} characters; got {self.name!r}.")
+        one_of(f"the direction of objective {self.name}", self.direction, ("maximize", "minimize"), SettingsError)
+        for what in ("worst", "best"):
+            value = getattr(self, what)
+            if value is not None and not math.isfinite(value):
+                raise SettingsError(f"{what} of objective {self.name} must be a finite number or None; got {value!r}.")
+        if not self.label:
+            object.__setattr__(self, "label", self.name.replace("_", " "))
 
     def text(self, value: float | None) -> str:
-        """The value as a person reads it, with its unit: `97.2 %`, `3.41 MFLOPs`, `12.3 k`."""
+        """Return a value as people read it, with its unit: `97.2 %`, `3.41 MFLOPs`, `12.3 k`."""
         if value is None:
             return "-"
         if self.unit == "share":
             return f"{100 * value:.2f} %"
         return f"{scaled(value)}{self.unit}"
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Return the objective that `to_dict` wrote. Fields of a later version are ignored."""
+        names = {each.name for each in fields(cls)}
+        return cls(**{name: value for name, value in content.items() if name in names})
+
+    @property
+    def is_built_in(self) -> bool:
+        """Whether the package itself defines this objective, in the same way."""
+        return BUILT_IN.get(self.name) == self
+
 
 def scaled(value: float) -> str:
-    """Three significant digits and a prefix: 3410000 -> `3.41 M`; ends in a space or a prefix."""
+    """Return three significant digits and a prefix: 3410000 -> `3.41 M`. It ends in a space or a prefix."""
     for bound, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= bound * 0.9995:
             return f"{value / bound:.3g} {prefix}"
     return f"{value:.3g} "
 
 
-OBJECTIVES: dict[str, Objective] = {
+BUILT_IN: Mapping[str, Objective] = {
     objective.name: objective
     for objective in (
-        Objective("accuracy", "maximize", "validation accuracy", "share", known=False, worst=0.0, best=1.0),
-        Objective("loss", "minimize", "validation loss", "nats", known=False, best=0.0),
+        Objective("accuracy", "maximize", "validation accuracy", "share", worst=0.0, best=1.0),
+        Objective("loss", "minimize", "validation loss", "nats", best=0.0),
         Objective("flops", "minimize", "cost (2 x MACs)", "FLOPs", known=True),
         Objective("params", "minimize", "parameters", "", known=True),
-        Objective("train_seconds", "minimize", "training time", "s", known=False, best=0.0),
-        Objective("latency_ms", "minimize", "inference latency, one image", "ms", known=False, best=0.0),
+        Objective("train_seconds", "minimize", "training time", "s", best=0.0),
+        Objective("latency_ms", "minimize", "inference latency, one image", "ms", best=0.0),
     )
 }
 
 
-def objectives(names: tuple[str, ...] | list[str]) -> tuple[Objective, ...]:
-    """The objectives of these names, in order; SettingsError for an unknown or repeated one, or none at all."""
-    for name in names:
-        one_of("objective", name, OBJECTIVES)
+def _check(name: str, thing: object) -> Objective:
+    """Return the objective of a plugin, or raise SettingsError."""
+    if not isinstance(thing, Objective):
+        raise SettingsError(f"an objective must be an Objective; got {type(thing).__name__}.")
+    if thing.name != name:
+        raise SettingsError(f"the entry point of an objective must have its name, {thing.name}; got {name}.")
+    return _unknown_before_training(thing)
+
+
+OBJECTIVES: Table[Objective] = Table("objective", "hybrid_search.objectives", BUILT_IN, check=_check)
+
+
+def objectives(given: Iterable[str | Objective]) -> tuple[Objective, ...]:
+    """Return the objectives of a search, in order.
+
+    Args:
+        given: Names of the table, or `Objective` values of your own.
+
+    Raises:
+        UnknownName: No objective has this name.
+        SettingsError: There is none, two have the same name, or one of your own claims to be known before training.
+    """
+    found = tuple(
+        OBJECTIVES[each] if isinstance(each, str) else each if each.is_built_in else _unknown_before_training(each)
+        for each in given
+    )
+    names = [objective.name for objective in found]
     if not names or len(set(names)) != len(names):
         raise SettingsError(f"objectives must be one or more different names; got {', '.join(names) or 'none'}.")
-    return tuple(OBJECTIVES[name] for name in names)
+    return found
+
+
+def to_json(names: Iterable[str], own: Iterable[Objective]) -> list[Any]:
+    """Return the objectives of a search as the ledger stores them: a name, or all fields of an objective of its own."""
+    fields_of = {objective.name: objective.to_dict() for objective in own}
+    return [fields_of.get(name, name) for name in names]
+
+
+def from_json(stored: Iterable[Any]) -> tuple[tuple[str, ...], tuple[Objective, ...]]:
+    """Return the names that `to_json` wrote, and the objectives that were stored with all fields."""
+    names, own = [], []
+    for entry in stored:
+        names.append(entry if isinstance(entry, str) else entry["name"])
+        if not isinstance(entry, str):
+            own.append(Objective.from_dict(entry))
+    return tuple(names), tuple(own)
+
+
+def _unknown_before_training(objective: Objective) -> Objective:
+    """Return the objective, or raise SettingsError if it claims to be known before training."""
+    if objective.known:
+        names = [name for name, built_in in BUILT_IN.items() if built_in.known]
+        raise SettingsError(
+            f"only {' and '.join(names)} are known before training; got {objective.name!r} with known=True. Use "
+            f"known=False.{nearest(objective.name, names)}"
+        )
+    return objective

@@ -170,7 +170,7 @@ def reference_point(
     Args:
         points: (n, objectives) values in the order of completion.
         objectives: the objectives.
-        known: name -> worst possible value (see `spaces.budget.known_worst`).
+        known: name -> worst possible value (see `spaces.budget.reference_costs`).
     """
     values = np.asarray(points, dtype=np.float64).reshape(-1, len(objectives))
     reference = []

@@ -7,9 +7,11 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal, Self
 
 from hybrid_search.errors import SettingsError, nearest, one_of, whole
+from hybrid_search.objectives import OBJECTIVES, Objective
 
 State = Literal["running", "complete", "stopped", "failed"]
 STATES: tuple[State, ...] = ("running", "complete", "stopped", "failed")
@@ -225,7 +227,7 @@ class TrialRecord:
     facts: Mapping[str, str] = field(default_factory=dict)
     weights: str | None = None
     expires: datetime | None = None  # of a running one: when it counts as lost, unless its worker shows itself before
-    spared: int | None = None  # the rung after which the pruner would have stopped it, had it not been for the audit
+    audit_rung: int | None = None  # the pruner would have stopped the trial here; the audit lets it continue
 
     @property
     def seconds(self) -> float | None:
@@ -255,5 +257,27 @@ class SearchRecord:
     evaluation: str = TRAINED  # or the name of the user's own
     pruner: str = "none"
     tuned: tuple[str, ...] = ()  # settings that are sampled with the architecture
-    warm_start: bool = False  # whether the reference designs nearest to the space come first
-    uid: str = ""  # the search's own in any database
+    known_designs: bool = False  # whether the known designs of the space come first
+    uid: str = ""  # the same for this search in every copy of its database
+    own_objectives: tuple[Objective, ...] = ()  # definitions of the objectives that the package does not have
+
+    @cached_property
+    def objective_list(self) -> tuple[Objective, ...]:
+        """The objectives of this search, in order.
+
+        Raises:
+            UnknownName: An objective is not in the table, and its definition is not stored.
+        """
+        return tuple(self.objective(name) for name in self.objectives)
+
+    def objective(self, name: str) -> Objective:
+        """Return the objective of a name: as stored with this search, otherwise from the table.
+
+        Raises:
+            UnknownName: The name is in neither.
+        """
+        return next((own for own in self.own_objectives if own.name == name), None) or OBJECTIVES[name]
+
+    def all_objectives(self) -> dict[str, Objective]:
+        """Return every objective that can be shown for this search: the table and those stored with it."""
+        return {**OBJECTIVES.usable(), **{own.name: own for own in self.own_objectives}}

@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items):
 def _in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HYBRID_SEARCH_DB", raising=False)
-    monkeypatch.delenv("HYBRID_SEARCH_DB_PATIENCE", raising=False)
+    monkeypatch.delenv("HYBRID_SEARCH_DB_RETRY_SECONDS", raising=False)
     monkeypatch.delenv("HYBRID_SEARCH_TOKEN", raising=False)
 
 

@@ -2,6 +2,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 pytest.importorskip("plotly", reason="charts need plotly: pip install -e '.[page]'")
 
 from support.ledgers import CLASSES, INPUT, a_search, fill, url_of, write_trial
+from support.plugins import installed
 
 from hybrid_search.analysis.confidence import Standing
 from hybrid_search.charts import (
@@ -16,6 +18,7 @@ from hybrid_search.charts import (
     DARK,
     LIGHT,
     THEMES,
+    cost_by_stage_figure,
     curve_figure,
     curve_numbers,
     design_numbers,
@@ -26,14 +29,18 @@ from hybrid_search.charts import (
     hypervolume_figure,
     hypervolume_numbers,
 )
-from hybrid_search.charts.diagram import percent
+from hybrid_search.charts.axes import AXES
+from hybrid_search.charts.design import design_or_outline
+from hybrid_search.charts.diagram import diagrams_svg, percent
+from hybrid_search.charts.families import family_of, look_of, runs
 from hybrid_search.charts.front import front_of
 from hybrid_search.charts.mixes import MIXES, mix_of, operators_of
 from hybrid_search.errors import UnknownName
-from hybrid_search.ledger import Ledger, Point
+from hybrid_search.ledger import Ledger, Point, reads
 from hybrid_search.networks.costs import cost
 from hybrid_search.networks.references import DESIGNS, reference
-from hybrid_search.objectives import OBJECTIVES, objectives
+from hybrid_search.objectives import OBJECTIVES, Objective, objectives
+from hybrid_search.ops import OPERATORS
 from hybrid_search.pareto import hypervolume, pareto_front
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -43,7 +50,7 @@ def point(number, state="complete", seconds=2.0, **values):
     return Point(number, number, state, seconds, None, values)
 
 
-def test_the_front_is_a_step_line_of_the_trials_that_none_dominates():
+def test_the_front_is_a_step_line_of_the_trials_that_no_other_dominates():
     points = [
         point(0, accuracy=0.9, flops=10.0),
         point(1, accuracy=0.8, flops=20.0),
@@ -82,11 +89,11 @@ def test_the_line_of_two_axes_is_their_own_front_whichever_way_is_better(tmp_pat
     with Ledger(url_of(tmp_path)) as ledger:
         search = a_search(ledger)
         fill(ledger, search, 40)
-        points, _ = ledger.points(search.id, list(OBJECTIVES))
+        points, _ = ledger.read(reads.points, search.id, list(OBJECTIVES))
     numbers = front_numbers(points, (x, y), x, y)
     rows = [(p.values[x], p.values[y]) for p in points if p.state == "complete"]
-    kept = pareto_front(rows, [OBJECTIVES[x].direction, OBJECTIVES[y].direction])
-    assert set(numbers.line) == {rows[i] for i in kept}
+    members = pareto_front(rows, [OBJECTIVES[x].direction, OBJECTIVES[y].direction])
+    assert set(numbers.line) == {rows[i] for i in members}
     assert list(numbers.line) == sorted(numbers.line)
 
 
@@ -97,12 +104,12 @@ def test_one_objective_is_drawn_over_the_trials_with_the_best_so_far():
     assert [spot.number for spot in numbers.front] == [2]
 
 
-def test_an_unknown_axis_is_refused_with_the_axes_there_are():
+def test_an_unknown_axis_is_refused_with_the_list_of_axes():
     with pytest.raises(UnknownName, match=r"axis must be one of accuracy, .*got 'flop'. Did you mean 'flops'"):
         front_numbers([], ("accuracy",), "flop", "accuracy")
 
 
-def test_hover_text_escapes_names_and_designs():
+def test_hover_text_escapes_operators_and_architectures():
     numbers = front_numbers(
         [point(0, accuracy=0.5, flops=10.0)], ("accuracy", "flops"), "flops", "accuracy", operators={0: (EVIL,)}
     )
@@ -123,7 +130,7 @@ def test_axes_carry_units_and_the_arrow_points_to_the_better_corner():
 
 
 @pytest.mark.parametrize("colour", ["mix", "trial", "stage:0", "stage:9"])
-def test_shape_tells_the_mix_whatever_colour_tells(colour):
+def test_the_marker_shows_the_mix_whatever_the_colour_shows(colour):
     operators = {0: ("conv", "conv"), 1: ("conv", "local_attention"), 2: ("local_attention",)}
     points = [point(i, accuracy=0.5 + i / 10, flops=10.0 + i) for i in range(3)]
     numbers = front_numbers(points, ("accuracy", "flops"), "flops", "accuracy", operators=operators)
@@ -131,13 +138,92 @@ def test_shape_tells_the_mix_whatever_colour_tells(colour):
     assert list(figure.data[2].marker.symbol) == ["square", "diamond", "circle"]
 
 
-def test_the_mix_of_operators_is_told_by_colours_and_shapes_that_differ():
+def test_the_mix_of_operators_has_its_own_colour_and_marker():
     assert mix_of(("conv", "conv")) is MIXES["convolution"]
     assert mix_of(("conv", "local_attention")) is MIXES["hybrid"]
     assert mix_of(("local_attention",)) is MIXES["attention"]
+    assert mix_of(("not_installed",)) is MIXES["other"]
     assert mix_of(()) is MIXES["unknown"]
     assert len({mix.symbol for mix in MIXES.values()}) == len({mix.colour for mix in MIXES.values()}) == len(MIXES)
     assert operators_of({"stages": "nonsense"}) == ()
+
+
+DEPTHWISE = """
+from dataclasses import dataclass
+from hybrid_search.ops import Conv
+
+@dataclass(frozen=True)
+class Thing(Conv):
+    label = "depthwise convolution"
+    symbol = "D"
+"""
+
+
+def test_an_operator_of_a_plugin_has_the_family_that_it_declares(tmp_path, monkeypatch):
+    assert look_of("window")._asdict() == {"family": "other", "label": "window", "symbol": "window"}
+    source = DEPTHWISE.replace("hybrid_search.ops import", "hybrid_search.ops.conv import")
+    with installed(tmp_path, monkeypatch, OPERATORS, "depthwise", source):
+        assert look_of("depthwise")._asdict() == {
+            "family": "convolution",
+            "label": "depthwise convolution",
+            "symbol": "D",
+        }
+        assert mix_of(("depthwise", "conv")) is MIXES["convolution"]
+    assert runs(("conv", "local_attention", "local_attention")) == ["convolution", "2 x local attention"]
+    assert family_of("local_attention") == "attention"
+
+
+@pytest.mark.parametrize(
+    ("operators", "colour", "entries"),
+    [
+        (("conv",), "mix", ["all convolution", "hybrid", "all attention"]),
+        (("absent",), "mix", ["all convolution", "hybrid", "all attention", "all other operators"]),
+        (("conv",), "stage:0", ["stage 1: convolution", "stage 1: attention"]),
+        (("conv", "absent"), "stage:1", ["stage 2: convolution", "stage 2: attention", "stage 2: other"]),
+    ],
+)
+def test_the_legend_has_other_operators_only_where_they_occur(operators, colour, entries):
+    points = [point(0, accuracy=0.5, flops=10.0)]
+    numbers = front_numbers(points, ("accuracy", "flops"), "flops", "accuracy", operators={0: operators})
+    shown = [trace.name for trace in front_figure(numbers, LIGHT, colour=colour).data if trace.showlegend]
+    assert shown[-len(entries) :] == entries
+    assert len(shown) == len(entries) + (3 if colour != "mix" else 0)
+
+
+def test_an_architecture_of_an_absent_plugin_is_drawn_neutral_with_its_name_and_without_costs():
+    plain = reference("hybrid-50-CCAA").to_dict()
+    plain["stages"][1] |= {"operator": "shift"}
+    design = design_or_outline(plain, (3, 64, 32), 10)
+    assert design.unreadable.startswith("operator must be one of")
+    assert [part.kind for part in design.parts] == ["stem", "convolution", "other", "attention", "attention", "head"]
+    svg = diagram_svg(design, LIGHT)
+    assert ">shift</text>" in svg
+    assert LIGHT.other in svg
+    assert "FLOPs" not in svg
+    figure = cost_by_stage_figure({3: design}, LIGHT)
+    assert "unknown here" in figure.layout.annotations[0].text
+
+
+def test_the_diagram_of_two_trials_marks_where_they_differ_and_never_the_head():
+    one, short = (design_numbers(reference(name).to_dict(), (3, 64, 32), 10) for name in ("hybrid-50-CCAA", "resnet26"))
+    svg = diagrams_svg({4: one, 7: replace(short, parts=(*short.parts[:2], short.parts[-1]))}, DARK)
+    ElementTree.fromstring(svg)
+    assert ">trial 4</text>" in svg
+    assert svg.count(">differs</text>") == 4 + 1
+
+
+def test_an_objective_of_ones_own_has_its_label_unit_and_direction():
+    own = Objective("joules", "minimize", "energy <b>per</b> image", "J", known=False)
+    axes = {**AXES, "joules": own}
+    points = [point(0, accuracy=0.5, joules=2e3), point(1, accuracy=0.4, joules=3e3)]
+    numbers = front_numbers(points, ("accuracy", "joules"), "joules", "accuracy", axes=axes)
+    assert [spot.number for spot in numbers.front] == [0]
+    figure = front_figure(numbers, LIGHT)
+    assert figure.layout.xaxis.title.text == "energy &lt;b&gt;per&lt;/b&gt; image [J], lower is better"
+    assert "energy &lt;b&gt;per&lt;/b&gt; image: <b>" in figure.data[2].hovertemplate
+    assert figure.data[2].customdata[0][-1] == "2 kJ"
+    volume = hypervolume_numbers(points, ("accuracy", "joules"), axes=axes)
+    assert volume.reference_text == "accuracy 0.00 %, joules 3.1 kJ"
 
 
 @pytest.mark.parametrize("names", [("accuracy",), ("accuracy", "flops"), ("accuracy", "flops", "params", "latency_ms")])
@@ -145,7 +231,7 @@ def test_the_last_hypervolume_is_that_of_all_trials(tmp_path, names):
     with Ledger(url_of(tmp_path)) as ledger:
         search = a_search(ledger, objectives=names)
         fill(ledger, search, 60)
-        points, _ = ledger.points(search.id, list(names))
+        points, _ = ledger.read(reads.points, search.id, list(names))
     numbers = hypervolume_numbers(points, names)
     rows = [[p.values[name] for name in names] for p in points if p.state == "complete"]
     directions = [OBJECTIVES[name].direction for name in names]
@@ -155,12 +241,12 @@ def test_the_last_hypervolume_is_that_of_all_trials(tmp_path, names):
     assert "accuracy 0.00 %" in numbers.reference_text
 
 
-def test_an_estimated_hypervolume_is_within_two_percent_and_says_so(monkeypatch, tmp_path):
+def test_an_estimated_hypervolume_is_within_two_percent_and_is_labelled_as_estimated(monkeypatch, tmp_path):
     names = ("accuracy", "flops", "params")
     with Ledger(url_of(tmp_path)) as ledger:
         search = a_search(ledger, objectives=names)
         fill(ledger, search, 60)
-        points, _ = ledger.points(search.id, list(names))
+        points, _ = ledger.read(reads.points, search.id, list(names))
     exact = hypervolume_numbers(points, names)
     monkeypatch.setattr("hybrid_search.charts.hypervolume.MANY", 0)
     estimated = hypervolume_numbers(points, names)
@@ -169,11 +255,11 @@ def test_an_estimated_hypervolume_is_within_two_percent_and_says_so(monkeypatch,
     assert "estimated" in hypervolume_figure(estimated, LIGHT).layout.yaxis.title.text
 
 
-def test_no_trial_has_no_hypervolume():
+def test_a_search_without_completed_trials_has_no_hypervolume():
     assert hypervolume_numbers([point(0, "failed")], ("accuracy", "flops")).last is None
 
 
-def test_curves_drop_what_is_not_finite_and_prefer_accuracy():
+def test_curves_leave_out_values_that_are_not_finite_and_prefer_accuracy():
     curve = [(1, {"loss": 2.0, "accuracy": 0.1}), (2, {"loss": math.nan, "accuracy": math.nan}), (3, {"accuracy": 0.3})]
     numbers = curve_numbers({4: curve, 5: []})
     assert numbers.measurement == "accuracy"
@@ -196,7 +282,7 @@ def test_the_parts_of_every_named_design_sum_to_its_cost(name):
 
 
 @pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
-def test_a_diagram_is_one_well_formed_svg_that_fetches_nothing(theme):
+def test_a_diagram_is_well_formed_svg_without_outside_references(theme):
     svg = diagram_svg(design_numbers(reference("hybrid-50-CCAA").to_dict(), (3, 224, 224), 1000), theme, frozenset({1}))
     root = ElementTree.fromstring(svg)
     assert root.tag.endswith("svg")
@@ -208,8 +294,6 @@ def test_a_diagram_is_one_well_formed_svg_that_fetches_nothing(theme):
 
 
 def test_a_diagram_escapes_its_text():
-    from dataclasses import replace
-
     design = design_numbers(reference("resnet26").to_dict(), (3, 64, 32), 10)
     parts = (
         design.parts[0],
@@ -231,14 +315,14 @@ def test_differences_name_the_parts_where_two_designs_differ():
     assert differences(one, short) == {1, 2, 3, 4}
 
 
-def test_shares_are_whole_percents_and_never_vanish():
+def test_shares_are_whole_percents_and_a_small_share_is_below_one():
     assert [percent(share) for share in (0.0, 0.001, 0.499, 1.0)] == ["0 %", "&lt;1 %", "50 %", "100 %"]
 
 
 @pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
 @pytest.mark.parametrize("chart", CHARTS.usable().values(), ids=CHARTS)
 @pytest.mark.parametrize("trials", [1, 30])
-def test_every_chart_reads_a_ledger_and_draws_in_both_looks(tmp_path, chart, theme, trials):
+def test_every_chart_reads_a_ledger_and_draws_in_both_themes(tmp_path, chart, theme, trials):
     with Ledger(url_of(tmp_path)) as ledger:
         search = a_search(ledger)
         fill(ledger, search, trials)
@@ -250,7 +334,7 @@ def test_every_chart_reads_a_ledger_and_draws_in_both_looks(tmp_path, chart, the
 @pytest.mark.parametrize(
     "chart", [chart for chart in CHARTS.usable().values() if chart.subject == "search"], ids=lambda chart: chart.name
 )
-def test_every_chart_of_a_search_says_so_in_words_when_there_is_nothing_to_draw(tmp_path, chart):
+def test_a_chart_of_a_search_without_completed_trials_shows_a_sentence(tmp_path, chart):
     with Ledger(url_of(tmp_path)) as ledger:
         numbers = chart.read(ledger, a_search(ledger), ())
     assert "No completed trial" in chart.draw(numbers, LIGHT).to_json()
@@ -267,12 +351,12 @@ def contrast(one, other):
 
 
 @pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
-def test_text_colours_pass_aa_on_their_ground(theme):
+def test_text_colours_have_enough_contrast_for_wcag_aa(theme):
     for hue in (theme.ink, theme.muted, theme.convolution, theme.attention, theme.hybrid, theme.other, *theme.series):
         assert contrast(hue, theme.surface) >= 4.5, hue
 
 
-def test_numbers_come_without_plotly_torch_or_dash():
+def test_numbers_need_neither_plotly_nor_torch_nor_dash():
     code = (
         "import sys, hybrid_search.charts as c, hybrid_search.charts.front_figure\n"
         "c.front_numbers([], ('accuracy',), 'trial', 'accuracy'); c.hypervolume_numbers([], ('accuracy',))\n"
@@ -292,7 +376,7 @@ def test_a_trial_written_by_the_ledger_itself_is_drawn(tmp_path):
     assert [spot.number for spot in numbers.front] == [0]
 
 
-def test_confirmed_trials_have_error_bars_and_the_others_none():
+def test_only_confirmed_trials_have_error_bars():
     points = [point(i, accuracy=0.5 + i / 10, flops=10.0 + i) for i in range(3)]
     known = {1: Standing(1, 3, {"accuracy": (0.58, 0.63)}, 0.9), 2: Standing(2, 0, {}, 0.3)}
     numbers = front_numbers(points, ("accuracy", "flops"), "flops", "accuracy", standings=known)

@@ -15,8 +15,8 @@ from support.ledgers import a_search, fill
 from hybrid_search import cli
 from hybrid_search.cli.output import Format, say
 from hybrid_search.cli.run import print_result
-from hybrid_search.ledger import Ledger
-from hybrid_search.ledger.process_identity import Driver
+from hybrid_search.ledger import Ledger, reads, writes
+from hybrid_search.ledger.process_identity import ProcessIdentity
 from hybrid_search.networks.references import references
 from hybrid_search.records import Resources
 from hybrid_search.runs.checkpoint_root import UNKEPT
@@ -182,7 +182,9 @@ def test_a_search_that_has_its_trials_says_so(capsys, monkeypatch):
     with Ledger("sqlite:///l.db") as ledger:
         words = ["run", "digits", "--trials", "2", "--engine", "local", "--db", "sqlite:///l.db"]
         assert call(*words) == 0
-        assert ledger.take_lead(1, str(Driver(pid=2**22 + 1)), 3600) is None  # killed after its last commit
+        assert (
+            ledger.acquire_lease(1, str(ProcessIdentity(pid=2**22 + 1)), 3600) is None
+        )  # killed after its last commit
     capsys.readouterr()
     assert call(*words) == 0
     assert "search 'digits' already has its 2 trials" in capsys.readouterr().err
@@ -211,10 +213,10 @@ def confirmed(searched):
     """The same search after its front was retrained under three seeds."""
     with Ledger(searched) as ledger:
         record = ledger.search()
-        for trial in ledger.trials(record.id):
+        for trial in ledger.read(reads.trials, record.id):
             for seed, shift in ((1, -0.01), (2, 0.0), (3, 0.01)):
                 moved = {"accuracy": trial.measurements["accuracy"] + shift, "test_accuracy": 0.5 + shift}
-                ledger.add_measurements(trial.id, seed, {**trial.measurements, **moved})
+                ledger.write(writes.add_measurements, trial.id, seed, {**trial.measurements, **moved})
     return searched
 
 
@@ -251,7 +253,7 @@ def test_confirming_trains_the_front_again_and_says_what_changed(capsys):
     assert "was opened to score retrained networks. For this search it was opened once" in said.err
     assert "its budget of 2 retrainings is spent" in refused(capsys, "confirm", "--seeds", 1, "--trials", 2)
     with Ledger(read_only=True) as ledger:
-        assert len(ledger.openings(ledger.search().id)) == 1
+        assert len(ledger.read(reads.openings, ledger.search().id)) == 1
 
 
 @pytest.mark.parametrize(
@@ -267,7 +269,7 @@ def test_confirming_trains_the_front_again_and_says_what_changed(capsys):
 def test_a_confirmation_that_cannot_be_is_one_line_and_opens_nothing(capsys, searched, words, says):
     assert says in refused(capsys, "confirm", *words, "--db", searched)
     with Ledger(searched, read_only=True) as ledger:
-        assert ledger.openings(ledger.search().id) == []
+        assert ledger.read(reads.openings, ledger.search().id) == []
 
 
 def test_cost_prints_every_layer_and_the_published_total(capsys):
@@ -291,7 +293,7 @@ def test_cost_takes_a_trial_and_a_json_file(capsys, searched, tmp_path):
     assert call("cost", "mine/0", "--db", searched, "--format", "json") == 0
     of_trial = json.loads(capsys.readouterr().out)
     with Ledger(searched, read_only=True) as ledger:
-        trial = ledger.trial(ledger.search().id, 0)
+        trial = ledger.read(reads.trial, ledger.search().id, 0)
     assert of_trial[-1]["flops"] == trial.measurements["flops"]
     (tmp_path / "design.json").write_text(json.dumps(dict(trial.architecture)))
     words = ["--input", 16, "--channels", 1, "--classes", 10, "--format", "json"]
@@ -327,7 +329,7 @@ def test_a_search_runs_goes_on_and_prints_its_front(capsys):
     assert call(*words) == 0
     assert "search 'digits' resumes: 2 of 4 trials have ended" in capsys.readouterr().err
     with Ledger(read_only=True) as ledger:
-        trials = ledger.trials(ledger.search().id)
+        trials = ledger.read(reads.trials, ledger.search().id)
     assert [trial.state for trial in trials] == ["complete"] * 4
     assert len({trial.digest for trial in trials}) == 4
     for name in ("device", "torch", "commit", "fingerprint"):
@@ -360,7 +362,7 @@ def test_another_question_under_the_same_name_is_refused(capsys):
     words = ["run", "digits", "--trials", 1, "--engine", "local"]
     assert call(*words, "--epochs", 1) == 0
     capsys.readouterr()
-    assert "epochs 1 (asked: 2)" in refused(capsys, *words, "--epochs", 2)
+    assert "epochs is 1 (got 2)" in refused(capsys, *words, "--epochs", 2)
 
 
 def test_exporting_an_unpickable_trial_is_refused(capsys, searched):
@@ -424,8 +426,7 @@ def test_doctor_lists_plugins_with_package_and_version_and_broken_ones_with_thei
     (tmp_path / "extra-1.5.dist-info").mkdir()
     (tmp_path / "extra-1.5.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: extra\nVersion: 1.5\n")
     (tmp_path / "extra-1.5.dist-info" / "entry_points.txt").write_text(
-        "[hybrid_search.stems]\nsound = extra:Sound\n"
-        "[hybrid_search.operators]\nbroken = no_such_module:Operator\n"
+        "[hybrid_search.stems]\nsound = extra:Sound\n[hybrid_search.operators]\nbroken = no_such_module:Operator\n"
     )
     (tmp_path / "extra.py").write_text(
         "from hybrid_search.networks.stems.conv import Conv3x3\n\n\nclass Sound(Conv3x3):\n    kind = 'sound'\n"
@@ -514,10 +515,10 @@ def test_a_signal_stops_the_search_and_the_same_command_finishes_it(tmp_path):
     running.communicate(timeout=60)
     assert running.returncode == 143
     with Ledger(read_only=True) as ledger:
-        states = [trial.state for trial in ledger.trials(ledger.search().id)]
+        states = [trial.state for trial in ledger.read(reads.trials, ledger.search().id)]
     assert states[0] == "complete"
     assert len(states) < 3 or states[2] == "running"
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "resumes: " in done.stderr
     with Ledger(read_only=True) as ledger:
-        assert [t.state for t in ledger.trials(ledger.search().id)] == ["complete"] * 3
+        assert [t.state for t in ledger.read(reads.trials, ledger.search().id)] == ["complete"] * 3

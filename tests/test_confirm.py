@@ -12,15 +12,17 @@ from hybrid_search import cli
 from hybrid_search.analysis.replay.searches import table_of_searches
 from hybrid_search.analysis.status import status_of
 from hybrid_search.errors import HybridSearchError, LedgerError, SettingsError, UnknownName
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.ledger.check import check
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import cost
 from hybrid_search.records import Report, Resources, Settings
 from hybrid_search.runs.confirm import confirm
-from hybrid_search.runs.run import open_search, question, run
+from hybrid_search.runs.run import run
 from hybrid_search.search.confirmation import Confirmation
+from hybrid_search.search.opening import open_search
 from hybrid_search.search.search import Search
+from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Outcome
 
 SPACE = tiny_space()
@@ -56,7 +58,9 @@ def again(ledger, **more):
 
 
 def seeds_of(ledger):
-    return {n: sorted(found.fresh) for n, found in ledger.repeats(ledger.search().id).items() if found.fresh}
+    return {
+        n: sorted(found.fresh) for n, found in ledger.read(reads.repeats, ledger.search().id).items() if found.fresh
+    }
 
 
 def test_every_member_of_the_front_gets_its_seeds_and_no_seed_of_the_search(searched):
@@ -87,25 +91,25 @@ def test_new_members_of_the_front_get_their_seeds_though_an_earlier_confirmation
     run(SPACE, trials=12, resources=Resources("local"), ledger=ledger, evaluate=noisy)
     later = Confirmation(ledger.search(), ledger, seeds=2)
     assert later.done > 4 * len(later.before)  # more than a confirmation from the start would be given
-    owed = [number for number in later.front() if len(ledger.repeats(later.record.id)[number].fresh) < 2]
+    owed = [number for number in later.front() if len(ledger.read(reads.repeats, later.record.id)[number].fresh) < 2]
     assert owed
     assert later.nothing_left() is None
     assert later.budget >= later.done + len(owed)
     again(ledger, seeds=2)
-    retrained = ledger.repeats(later.record.id)
+    retrained = ledger.read(reads.repeats, later.record.id)
     assert all(len(retrained[number].fresh) >= 2 for number in owed)
 
 
 def test_a_confirmation_that_the_engine_refuses_opens_no_test_split(ledger, monkeypatch):
     run(SPACE, trials=2, resources=Resources("local"), ledger=ledger, settings=Settings(epochs=1))
 
-    def refuse(search, plan):
+    def refuse(search, context):
         raise SettingsError("a trial must fit the cluster.")
 
     monkeypatch.setattr("hybrid_search.engines.local.drive", refuse)
     with pytest.raises(SettingsError, match="must fit the cluster"):
         confirm(resources=Resources("local"), ledger=ledger)
-    assert ledger.openings(ledger.search().id) == []
+    assert ledger.read(reads.openings, ledger.search().id) == []
 
 
 def test_a_confirmation_leaves_the_table_of_the_search_as_it_was(searched):
@@ -123,7 +127,7 @@ def test_it_settles_a_noisy_front_and_stops_by_itself(searched):
     assert confirmation.done < 2000
     assert confirmation.nothing_left() == "its front is settled"
     best = {}
-    for trial in searched.trials(confirmation.record.id):
+    for trial in searched.read(reads.trials, confirmation.record.id):
         best[trial.number] = truth(Architecture.from_dict(trial.architecture))
     found = confirmation.values()
     for number in confirmation.front():
@@ -134,11 +138,11 @@ def test_it_settles_a_noisy_front_and_stops_by_itself(searched):
 
 def test_a_value_is_the_mean_over_fresh_seeds_everywhere(searched):
     record = searched.search()
-    before = {trial.number: trial.measurements["accuracy"] for trial in searched.trials(record.id)}
+    before = {trial.number: trial.measurements["accuracy"] for trial in searched.read(reads.trials, record.id)}
     again(searched, seeds=2, trials=20)
-    points = {point.number: point for point in searched.points(record.id, ["accuracy"])[0]}
-    for trial in searched.trials(record.id):
-        repeats = searched.repeats(record.id)[trial.number]
+    points = {point.number: point for point in searched.read(reads.points, record.id, ["accuracy"])[0]}
+    for trial in searched.read(reads.trials, record.id):
+        repeats = searched.read(reads.repeats, record.id)[trial.number]
         fresh = [values["accuracy"] for values in repeats.fresh.values()]
         expected = np.mean(fresh) if fresh else before[trial.number]
         assert trial.measurements["accuracy"] == pytest.approx(expected)
@@ -174,7 +178,7 @@ def test_hours_end_it_and_bound_nothing_else(searched):
 def test_what_was_interrupted_is_trained_again_under_the_same_seed(searched):
     first = Confirmation(searched.search(), searched, seeds=2, trials=40)
     asked = [first.ask() for _ in range(3)]
-    own = searched.repeats(searched.search().id)[asked[0].number].own
+    own = searched.read(reads.repeats, searched.search().id)[asked[0].number].own
     first.tell(asked[0], Outcome("complete", own))
     second = Confirmation(searched.search(), searched, seeds=2, trials=40)
     assert second.done == 1
@@ -191,18 +195,18 @@ def test_workers_beside_each_other_get_different_retrainings(searched):
 def test_a_retraining_keeps_the_settings_of_its_trial_and_writes_no_rung(searched):
     confirmation = Confirmation(searched.search(), searched, trials=5)
     trial = confirmation.ask()
-    record = searched.trial(searched.search().id, trial.number)
-    curve = searched.curve(record.id)
+    record = searched.read(reads.trial, searched.search().id, trial.number)
+    curve = searched.read(reads.curve, record.id)
     assert trial.settings == Settings.from_dict(record.settings).with_(seed=trial.settings.seed)
     assert confirmation.report(trial, Report(1, {"accuracy": 0.5})) == "keep"
     assert confirmation.fail(trial, "lost", "its worker died") == replace(trial, attempt=2)
-    assert searched.curve(record.id) == curve
-    assert searched.trial(searched.search().id, trial.number) == record
+    assert searched.read(reads.curve, record.id) == curve
+    assert searched.read(reads.trial, searched.search().id, trial.number) == record
 
 
 def test_failures_are_told_and_do_not_stop_it(searched):
     victim = Confirmation(searched.search(), searched, trials=1).front()[0]
-    digest = searched.trial(searched.search().id, victim).digest
+    digest = searched.read(reads.trial, searched.search().id, victim).digest
 
     def breaks(architecture, settings):
         if architecture.digest == digest:
@@ -215,8 +219,8 @@ def test_failures_are_told_and_do_not_stop_it(searched):
     assert "the disk is away" in confirmation.failures[0].text
     assert victim not in seeds_of(searched)
     assert len(seeds_of(searched)) > 1
-    assert searched.trial(confirmation.record.id, victim).state == "complete"
-    kept = searched.failures(confirmation.record.id)
+    assert searched.read(reads.trial, confirmation.record.id, victim).state == "complete"
+    kept = searched.read(reads.failures, confirmation.record.id)
     assert [(one.number, one.kind) for one in kept] == [(victim, failure.kind) for failure in confirmation.failures]
     assert [one.seed for one in kept] == [failure.seed for failure in confirmation.failures]
     assert all("the disk is away" in one.text for one in kept)
@@ -229,9 +233,9 @@ def test_a_retraining_that_begins_again_keeps_why_and_the_search_goes_on_as_if_n
     confirmation = Confirmation(record, searched, trials=9)
     trial = confirmation.ask()
     confirmation.fail(trial, "lost", "its worker died")
-    (kept,) = searched.failures(record.id, trial.number)
+    (kept,) = searched.read(reads.failures, record.id, trial.number)
     assert (kept.kind, kept.text, kept.seed) == ("lost", "its worker died", trial.settings.seed)
-    assert kept.attempt == searched.trial(record.id, trial.number).attempt + 1
+    assert kept.attempt == searched.read(reads.trial, record.id, trial.number).attempt + 1
     assert Search(replace(record, target=record.target + 1), searched)._failures[trial.number] == {}
 
 
@@ -262,20 +266,20 @@ def test_a_search_that_goes_on_after_a_confirmation_proposes_what_it_would_have(
             if confirmed:
                 again(ledger, seeds=2, trials=12)
             run(SPACE, trials=10, resources=Resources("local"), ledger=ledger, evaluate=noisy)
-            return [trial.digest for trial in ledger.trials(ledger.search().id)]
+            return [trial.digest for trial in ledger.read(reads.trials, ledger.search().id)]
 
     assert proposed("confirmed", True) == proposed("plain", False)
 
 
 def test_after_a_confirmation_the_search_counts_its_front_by_the_means(searched):
     confirmation = again(searched, seeds=3, trials=60)
-    opened = open_search(question(SPACE, trials=12, evaluation=searched.search().evaluation), searched)
+    opened = open_search(SearchSpec.create(SPACE, trials=12, evaluation=searched.search().evaluation), searched)
     assert sorted(opened.front()) == sorted(confirmation.front())
 
 
 def test_an_evaluation_of_ones_own_opens_no_test_split(searched, caplog):
     again(searched, trials=4)
-    assert searched.openings(searched.search().id) == []
+    assert searched.read(reads.openings, searched.search().id) == []
     assert "opened the test split" not in caplog.text
 
 
@@ -301,11 +305,11 @@ def test_a_wrong_request_trains_nothing(searched, wrong, error, message):
     with pytest.raises(error, match=message):
         confirm(**{"resources": Resources("local"), "ledger": searched, "evaluate": noisy, **wrong})
     assert seeds_of(searched) == {}
-    assert searched.openings(searched.search().id) == []
+    assert searched.read(reads.openings, searched.search().id) == []
 
 
 def test_a_search_without_a_finished_trial_has_nothing_to_confirm(ledger):
-    open_search(question(SPACE, trials=3), ledger).ask()
+    open_search(SearchSpec.create(SPACE, trials=3), ledger).ask()
     with pytest.raises(SettingsError, match="a confirmation needs a finished trial; search 'tiny' has none yet"):
         confirm(resources=Resources("local"), ledger=ledger)
 
@@ -317,31 +321,31 @@ def test_trained_networks_are_scored_on_the_test_split_whose_opening_is_written_
     room._open_once.cache_clear()
     run("digits", trials=2, resources=Resources("local"), ledger=ledger, settings=settings)
     record = ledger.search()
-    assert ledger.openings(record.id) == []
+    assert ledger.read(reads.openings, record.id) == []
     assert "opened the test split" not in caplog.text
     held = []
     evaluate = room.evaluate
 
     def watched(architecture, settings, **hooks):
-        held.append(len(ledger.openings(record.id)))
+        held.append(len(ledger.read(reads.openings, record.id)))
         yield from evaluate(architecture, settings, **hooks)
 
     monkeypatch.setattr(room, "evaluate", watched)
     confirmation = confirm(resources=Resources("local"), ledger=ledger, seeds=1, trials=2)
     assert held == [1, 1]
-    (opening,) = ledger.openings(record.id)
+    (opening,) = ledger.read(reads.openings, record.id)
     assert (opening.images, opening.reason) == (359, "confirming a front over fresh seeds")
     assert caplog.text.count(f"opened the test split of digits (359 images, fingerprint {opening.fingerprint})") == 1
     (number, seeds), *_ = seeds_of(ledger).items()
-    values = ledger.repeats(record.id)[number].fresh[seeds[0]]
+    values = ledger.read(reads.repeats, record.id)[number].fresh[seeds[0]]
     assert 0 <= values["test_accuracy"] <= 1
     assert confirmation.standings()[number].test is not None
     confirm(resources=Resources("local"), ledger=ledger, seeds=1, trials=3)
-    assert len(ledger.openings(record.id)) == 2
+    assert len(ledger.read(reads.openings, record.id)) == 2
 
 
 def test_a_worker_with_other_data_than_the_search_saw_is_refused(ledger):
-    search = open_search(question("digits", trials=1), ledger)
+    search = open_search(SearchSpec.create("digits", trials=1), ledger)
     trial = search.ask()
     search.report(trial, Report(1, {"accuracy": 0.5}, {"fingerprint": "aaaa"}))
     search.tell(trial, Outcome("complete", {"accuracy": 0.5}))
@@ -354,10 +358,10 @@ def test_a_worker_with_other_data_than_the_search_saw_is_refused(ledger):
 
 def test_data_that_changed_since_the_search_is_refused(ledger):
     settings = Settings(image_size=8, train_images=60, validation_images=30, epochs=1)
-    search = open_search(question("digits", trials=1, settings=settings), ledger)
+    search = open_search(SearchSpec.create("digits", trials=1, settings=settings), ledger)
     trial = search.ask()
     search.report(trial, Report(1, {"accuracy": 0.5}, {"fingerprint": "0123456789abcdef"}))
     search.tell(trial, Outcome("complete", {"accuracy": 0.5}))
     with pytest.raises(LedgerError, match="on the data that it saw; digits had fingerprint 0123456789abcdef, here"):
         confirm(resources=Resources("local"), ledger=ledger, seeds=1)
-    assert ledger.openings(ledger.search().id) == []
+    assert ledger.read(reads.openings, ledger.search().id) == []

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hybrid_search.errors import ArchitectureError
 from hybrid_search.networks.architecture import Architecture, Stage
-from hybrid_search.networks.costs import Cost, cost, explain, price
+from hybrid_search.networks.costs import Cost, cost, explain, total_cost
 from hybrid_search.networks.model import build_model, use_backend
 from hybrid_search.networks.references import reference, references
 from hybrid_search.networks.stems import make_stem
@@ -168,4 +168,4 @@ def test_every_reference_has_a_price_before_anything_is_built():
 def test_a_price_is_the_cost_without_its_layers(num_classes):
     for name in references():
         found = cost(reference(name), (3, 64, 96), num_classes)
-        assert price(reference(name), (3, 64, 96), num_classes) == (found.flops, found.params)
+        assert total_cost(reference(name), (3, 64, 96), num_classes) == (found.flops, found.params)

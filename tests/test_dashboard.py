@@ -15,14 +15,16 @@ pytest.importorskip("waitress", reason="the page needs waitress: pip install -e 
 from support.ledgers import a_search, an_architecture, fill, url_of, write_trial
 from support.served import served
 
+from hybrid_search.charts import Chart
+from hybrid_search.charts.theme import figure_layout
 from hybrid_search.dashboard import create_app, serve
 from hybrid_search.dashboard.access import checked_token
 from hybrid_search.dashboard.download import as_csv, as_json, spreadsheet_safe
 from hybrid_search.dashboard.http_guard import COOKIE
 from hybrid_search.dashboard.snapshot import Snapshot
 from hybrid_search.dashboard.trial_end import export_command
-from hybrid_search.errors import LedgerError, UserError
-from hybrid_search.ledger import Ledger
+from hybrid_search.errors import LedgerError, SettingsError, UserError
+from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.objectives import objectives
 from hybrid_search.pareto import front_rows
 
@@ -114,7 +116,7 @@ def draw(client, search="digits", x="flops", y="accuracy", received=None, pinned
     )
 
 
-def test_the_page_serves_itself_and_names_no_other_host(written, client):
+def test_the_page_contains_no_address_of_another_host(written, client):
     a_search(written)
     page = client()
     answer = page.get("/")
@@ -126,7 +128,7 @@ def test_the_page_serves_itself_and_names_no_other_host(written, client):
         assert page.get(path).status_code == 200, path
 
 
-def test_the_assets_fetch_nothing_from_elsewhere():
+def test_the_assets_contain_no_address():
     for path in (Path(__file__).parent.parent / "hybrid_search/dashboard/assets").iterdir():
         assert "://" not in path.read_text(), path
 
@@ -144,7 +146,7 @@ def test_any_number_of_trials_and_objectives_is_drawn(written, client, trials, n
     assert set(names) <= set(fields)
 
 
-def test_a_ledger_without_a_search_says_how_to_start_one(written, client):
+def test_a_ledger_without_a_search_shows_the_command_that_starts_one(written, client):
     answer = draw(client(), search=None)
     assert "hybrid-search run" in answer["note"]["children"]
     assert call(client(), "search.value", ["query.data"], query="")["search"]["value"] is None
@@ -164,8 +166,10 @@ def test_a_missing_measurement_is_an_empty_cell_and_no_point(written, client):
     trial = write_trial(written, search, 0)
     plain = an_architecture(__import__("random").Random(1))
     settings = search.settings
-    other = written.start_trial(search.id, 1, digest="d", architecture=plain, choices={}, settings=settings)
-    written.finish_trial(other, "complete", {"flops": 5.0})
+    other = written.write(
+        writes.start_trial, search.id, 1, digest="d", architecture=plain, choices={}, settings=settings
+    )
+    written.write(writes.finish_trial, other, "complete", {"flops": 5.0})
     answer = draw(client())
     assert trial != other
     row = next(row for row in answer["table"]["rowData"] if row["trial"] == 1)
@@ -176,18 +180,18 @@ def test_a_missing_measurement_is_an_empty_cell_and_no_point(written, client):
 def test_numbers_that_are_not_finite_reach_the_browser_as_null(written, client, monkeypatch):
     search = a_search(written)
     write_trial(written, search, 0)
-    points = Ledger.points
+    points = reads.points
 
     def broken(*given):
-        found, newest = points(*given)
-        return [point._replace(values={"accuracy": math.nan, "flops": math.inf}) for point in found], newest
+        rows, newest = points(*given)
+        return [point._replace(values={"accuracy": math.nan, "flops": math.inf}) for point in rows], newest
 
-    monkeypatch.setattr(Ledger, "points", broken)
+    monkeypatch.setattr(reads, "points", broken)
     answer = draw(client())
     assert [answer["table"]["rowData"][0][name] for name in ("accuracy", "flops")] == [None, None]
 
 
-def test_a_refresh_without_news_sends_only_the_beat(written, client):
+def test_a_refresh_without_changes_sends_only_the_heartbeat(written, client):
     fill(written, a_search(written), 30)
     page = client()
     received = draw(page)["received"]["data"]
@@ -218,7 +222,7 @@ def test_a_refresh_sends_only_what_is_new(written, client, monkeypatch):
     assert [row[0] for row in front["params"]["value"]["customdata"]] == [31]
 
 
-def test_revised_numbers_begin_a_new_epoch_that_is_drawn_whole(written, client, monkeypatch):
+def test_revised_numbers_start_a_new_generation_that_is_drawn_whole(written, client, monkeypatch):
     from sqlalchemy import insert, update
 
     from hybrid_search.ledger.tables import MeasurementRow, TrialRow
@@ -238,18 +242,18 @@ def test_revised_numbers_begin_a_new_epoch_that_is_drawn_whole(written, client, 
 
 def confirm_front(ledger, search, seeds=(101, 102, 103)):
     """Retrain the front of a search in made-up numbers; its members."""
-    points, _ = ledger.points(search.id, ["accuracy", "flops"])
+    points, _ = ledger.read(reads.points, search.id, ["accuracy", "flops"])
     members = front_rows([(p.number, dict(p.values)) for p in points if p.state == "complete"], ("accuracy", "flops"))
     for number in members:
-        trial = ledger.trial(search.id, number)
+        trial = ledger.read(reads.trial, search.id, number)
         for seed in seeds:
             accuracy = trial.measurements["accuracy"] - 0.01 + 0.002 * (seed % 3)
             numbers = {**trial.measurements, "accuracy": accuracy, "test_accuracy": accuracy - 0.02}
-            ledger.add_measurements(trial.id, seed, numbers)
+            ledger.write(writes.add_measurements, trial.id, seed, numbers)
     return members
 
 
-def test_a_confirmation_gives_the_page_bars_columns_and_lines(written, client, monkeypatch):
+def test_a_confirmation_adds_error_bars_columns_and_rows(written, client, monkeypatch):
     monkeypatch.setattr("hybrid_search.dashboard.snapshot.MAX_AGE", 0.0)
     search = a_search(written)
     fill(written, search, 30)
@@ -279,12 +283,17 @@ def test_a_confirmation_gives_the_page_bars_columns_and_lines(written, client, m
     )
     for text in ("test accuracy", "probability of the front", "mean over 3 fresh"):
         assert text in shown
-    written.add_measurements(written.trial(search.id, members[0]).id, 104, {"accuracy": 0.9, "flops": 1e5})
+    written.write(
+        writes.add_measurements,
+        written.read(reads.trial, search.id, members[0]).id,
+        104,
+        {"accuracy": 0.9, "flops": 1e5},
+    )
     more = draw(page, received=again["received"]["data"])
     assert {row["trial"]: row for row in more["table"]["rowData"]}[members[0]]["seeds"] == 4
 
 
-def test_a_new_trial_after_a_confirmation_is_news_and_not_a_new_epoch(written, client, monkeypatch):
+def test_a_new_trial_after_a_confirmation_does_not_start_a_new_generation(written, client, monkeypatch):
     monkeypatch.setattr("hybrid_search.dashboard.snapshot.MAX_AGE", 0.0)
     search = a_search(written)
     fill(written, search, 30, states="complete")
@@ -298,7 +307,7 @@ def test_a_new_trial_after_a_confirmation_is_news_and_not_a_new_epoch(written, c
     assert [row["trial"] for row in news["table"]["rowTransaction"]["add"]] == [30]
 
 
-def test_the_watch_agrees_with_reading_everything_at_once(written, tmp_path, monkeypatch):
+def test_the_snapshot_agrees_with_reading_everything_at_once(written, tmp_path, monkeypatch):
     from hybrid_search.charts.front import front_of
 
     monkeypatch.setattr("hybrid_search.dashboard.snapshot.MAX_AGE", 0.0)
@@ -312,7 +321,7 @@ def test_the_watch_agrees_with_reading_everything_at_once(written, tmp_path, mon
     snapshot.close()
 
 
-def test_a_ledger_that_cannot_be_read_leaves_the_page_up_and_says_so(written, client, monkeypatch):
+def test_the_page_stays_and_reports_the_error_if_the_ledger_cannot_be_read(written, client, monkeypatch):
     fill(written, a_search(written), 5)
     page = client()
     received = draw(page)["received"]["data"]
@@ -327,12 +336,12 @@ def test_a_ledger_that_cannot_be_read_leaves_the_page_up_and_says_so(written, cl
     assert "secret" not in json.dumps(answer)
 
 
-def test_the_address_chooses_search_axes_and_trials(written, client):
+def test_the_address_selects_search_axes_and_trials(written, client):
     a_search(written, "first")
     a_search(written, "second")
     page = client()
-    asked = "?search=first&x=params&y=loss&colour=trial&log=0&trials=3,7"
-    answer = call(page, "search.value", ["query.data"], query=asked)
+    query = "?search=first&x=params&y=loss&colour=trial&log=0&trials=3,7"
+    answer = call(page, "search.value", ["query.data"], query=query)
     assert [answer[name]["value"] for name in ("search", "x", "y", "colour", "log")] == [
         "first",
         "params",
@@ -344,22 +353,22 @@ def test_the_address_chooses_search_axes_and_trials(written, client):
     nonsense = "?search=none&x=<b>&y=trial&colour=red&trials=a,-1,99999999999,2"
     answer = call(page, "search.value", ["query.data"], query=nonsense)
     assert [answer[name]["value"] for name in ("search", "x", "y", "colour")] == ["second", "flops", "accuracy", "mix"]
-    assert answer["log"]["value"] == ["log"], "costs span powers of ten: logarithmic unless asked otherwise"
+    assert answer["log"]["value"] == ["log"], "costs span powers of ten: logarithmic by default"
     assert answer["requested"]["data"]["trials"] == [2]
 
 
-def test_a_pinned_trial_shows_diagram_stages_curve_and_its_export_command(written, client):
+def test_a_selected_trial_shows_diagram_stages_curve_and_its_export_command(written, client):
     fill(written, a_search(written, EVIL), 30)
     page = client()
     received = draw(page, search=EVIL)["received"]["data"]
     answer = call(page, "detail.children", ["pinned.data"], pinned=[2], look=LOOK, received=received, search=EVIL)
     text = json.dumps(answer)
-    for told in ("data:image/svg+xml", "Stage by stage", "Learning curve", "Cost by stage", "hybrid-search export"):
-        assert told in text
+    for expected in ("data:image/svg+xml", "Stage by stage", "Learning curve", "Cost by stage", "hybrid-search export"):
+        assert expected in text
     assert "'<img src=x onerror=alert(1)>'" in text  # quoted for the shell, and text for the browser
 
 
-def test_two_pinned_trials_are_compared_and_a_failed_one_says_why(written, client):
+def test_two_selected_trials_are_compared_and_a_failed_one_shows_its_error(written, client):
     fill(written, a_search(written), 30)
     page = client()
     received = draw(page)["received"]["data"]
@@ -372,22 +381,82 @@ def test_two_pinned_trials_are_compared_and_a_failed_one_says_why(written, clien
     assert "RuntimeError: out of memory <b>at</b> stage 3" in text  # a child of <pre>, which React escapes
 
 
-def test_an_architecture_that_this_installation_cannot_read_is_told_in_words(written, client):
+def test_an_architecture_of_an_absent_plugin_is_shown_with_the_reason_for_missing_costs(written, client):
     search = a_search(written)
     plain = {"stem": {"kind": "conv3x3", "width": 8}, "stages": [{"operator": "from-a-plugin", "depth": 1, "width": 8}]}
-    trial = written.start_trial(search.id, 0, digest="d", architecture=plain, choices={}, settings=search.settings)
-    written.finish_trial(trial, "complete", {"accuracy": 0.5, "flops": 10.0})
+    trial = written.write(
+        writes.start_trial, search.id, 0, digest="d", architecture=plain, choices={}, settings=search.settings
+    )
+    written.write(writes.finish_trial, trial, "complete", {"accuracy": 0.5, "flops": 10.0})
     page = client()
     received = draw(page)["received"]["data"]
     answer = call(page, "detail.children", ["pinned.data"], pinned=[0], look=LOOK, received=received, search="digits")
     assert "operator must be one of" in json.dumps(answer)
 
 
+def a_chart(name, subject, draw=None):
+    def read(ledger, search, trials):
+        return [trial.number for trial in ledger.read(reads.trials, search.id, trials or None)]
+
+    def draw_bars(numbers, theme):
+        import plotly.graph_objects as go
+
+        return go.Figure(go.Bar(y=numbers), layout=figure_layout(theme))
+
+    return Chart(name, f"Title of {name}", subject, read, draw or draw_bars)
+
+
+def test_charts_of_ones_own_have_their_places_on_the_page(written, client):
+    fill(written, a_search(written), 10)
+    page = client(charts=[a_chart("of_all", "search"), a_chart("of_some", "trials")])
+    received = draw(page)["received"]["data"]
+    more = call(page, "more-charts.children", ["received.data"], received=received, look=LOOK, search="digits")
+    text = json.dumps(more)
+    assert "Title of of_all" in text
+    assert "Title of of_some" not in text
+    panel = call(page, "detail.children", ["pinned.data"], pinned=[2], look=LOOK, received=received, search="digits")
+    assert "Title of of_some" in json.dumps(panel)
+    assert "of_some-graph" in json.dumps(panel)
+
+
+def test_a_chart_that_fails_shows_the_kind_of_its_error_and_not_the_message(written, client):
+    def broken(numbers, theme):
+        raise RuntimeError("postgresql://user:secret@host")
+
+    fill(written, a_search(written), 10)
+    page = client(charts=[a_chart("broken", "search", broken), a_chart("of_all", "search")])
+    received = draw(page)["received"]["data"]
+    more = call(page, "more-charts.children", ["received.data"], received=received, look=LOOK, search="digits")
+    text = json.dumps(more)
+    assert "This chart cannot be drawn (RuntimeError)." in text
+    assert "secret" not in text
+    assert "of_all-graph" in text
+
+
+def test_without_other_charts_nothing_is_added_below_the_selection(written, client):
+    fill(written, a_search(written), 10)
+    page = client()
+    received = draw(page)["received"]["data"]
+    assert call(page, "more-charts.children", ["received.data"], received=received, look=LOOK, search="digits") == {}
+
+
+@pytest.mark.parametrize(
+    ("charts", "message"),
+    [
+        ([a_chart("front", "search")], "the name of a chart must be new; got 'front'"),
+        ([3], "a chart must be a hybrid_search.charts.Chart; got int"),
+    ],
+)
+def test_an_unusable_chart_is_refused_before_the_page_is_served(written, tmp_path, charts, message):
+    with pytest.raises(SettingsError, match=message):
+        create_app(url_of(tmp_path), charts=charts)
+
+
 def test_a_failed_retraining_is_shown_with_its_trial_and_its_markup_is_text(written, client):
     search = a_search(written)
     fill(written, search, 8)
-    trial = written.trial(search.id, 0)
-    written.add_failed_retraining(trial.id, 77, "oom", "<b>out</b> of memory")
+    trial = written.read(reads.trial, search.id, 0)
+    written.write(writes.add_failed_retraining, trial.id, 77, "oom", "<b>out</b> of memory")
     page = client()
     received = draw(page)["received"]["data"]
     answer = call(page, "detail.children", ["pinned.data"], pinned=[0], look=LOOK, received=received, search="digits")
@@ -398,7 +467,7 @@ def test_a_failed_retraining_is_shown_with_its_trial_and_its_markup_is_text(writ
     assert "Attempts that failed before" not in text
 
 
-def test_downloads_hold_the_trials_asked_for_in_their_order(written, client):
+def test_a_download_has_the_requested_trials_in_their_order(written, client):
     search = a_search(written)
     fill(written, search, 20)
     page = client()
@@ -420,17 +489,19 @@ def test_downloads_hold_the_trials_asked_for_in_their_order(written, client):
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
-def test_csv_cells_that_begin_like_a_formula_are_guarded(cell):
+def test_csv_cells_that_start_like_a_formula_get_an_apostrophe(cell):
     assert spreadsheet_safe(cell) == f"'{cell}"
     assert spreadsheet_safe(-1.5) == -1.5
 
 
-def test_csv_and_json_stand_numbers_that_are_not_finite(written):
+def test_csv_and_json_can_write_numbers_that_are_not_finite(written):
     from dataclasses import replace
 
     search = a_search(written)
     write_trial(written, search, 0)
-    trial = replace(written.trial(search.id, 0), measurements={"accuracy": math.nan, "=x": 1.0}, failure_kind="=cmd")
+    trial = replace(
+        written.read(reads.trial, search.id, 0), measurements={"accuracy": math.nan, "=x": 1.0}, failure_kind="=cmd"
+    )
     text = as_csv(search, [trial])
     assert ",'=x," in text
     assert ",'=cmd," in text
@@ -470,7 +541,7 @@ def test_a_host_that_others_can_reach_needs_a_token(host, written, tmp_path):
     assert checked_token(host, TOKEN) == TOKEN
 
 
-def test_a_short_token_is_refused_without_being_shown():
+def test_a_short_token_is_refused_and_not_printed():
     with pytest.raises(UserError, match="at least 32 ASCII characters; got 6") as caught:
         checked_token("127.0.0.1", "secret")
     assert "secret;" not in str(caught.value)
@@ -500,7 +571,7 @@ def test_every_registered_route_is_behind_the_token(written, client):
         assert page.open(path, method="POST" if "POST" in rule.methods else "GET").status_code == 401, rule
 
 
-def test_the_token_in_the_address_is_changed_for_a_cookie(written, client):
+def test_the_token_in_the_address_is_exchanged_for_a_cookie(written, client):
     page = client(token=TOKEN)
     answer = page.get(f"/?token={TOKEN}&search=a%26b")
     assert (answer.status_code, answer.headers["Location"]) == (303, "/?search=a%26b")
@@ -514,7 +585,7 @@ def test_the_token_in_the_address_is_changed_for_a_cookie(written, client):
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "192.0.2.7"])
-def test_a_rebound_name_is_refused(written, client, host):
+def test_a_foreign_host_name_is_refused(written, client, host):
     page = client()
     assert page.get("/", headers={"Host": host}).status_code == 403
 
@@ -538,7 +609,7 @@ def test_a_post_from_another_site_is_refused(written, client, headers):
     assert page.post("/_dash-update-component", json={}, headers=headers).status_code == 403
 
 
-def test_answers_carry_the_security_headers_and_allow_no_other_origin(written, client):
+def test_answers_have_the_security_headers_and_allow_no_other_origin(written, client):
     headers = client().get("/", headers={"Origin": "http://evil.example"}).headers
     policy = headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
@@ -550,13 +621,13 @@ def test_answers_carry_the_security_headers_and_allow_no_other_origin(written, c
 
 
 @pytest.mark.parametrize(
-    "path", ["/assets/../guard.py", "/assets/%2e%2e/guard.py", "/_dash-component-suites/dash/../../x"]
+    "path", ["/assets/../http_guard.py", "/assets/%2e%2e/http_guard.py", "/_dash-component-suites/dash/../../x"]
 )
-def test_no_path_leads_out_of_the_assets(written, client, path):
+def test_no_path_leaves_the_assets(written, client, path):
     assert client().get(path).status_code >= 400
 
 
-def test_the_server_answers_over_a_socket_and_says_when_its_port_is_taken(written, tmp_path):
+def test_the_server_answers_over_a_socket_and_refuses_a_port_that_is_taken(written, tmp_path):
     fill(written, a_search(written), 5)
     with served(url_of(tmp_path)) as address:
         with urllib.request.urlopen(address, timeout=10) as answer:
@@ -568,12 +639,12 @@ def test_the_server_answers_over_a_socket_and_says_when_its_port_is_taken(writte
 
 
 @pytest.mark.parametrize("port", [-1, 65536, 99999])
-def test_a_port_that_no_machine_has_is_the_users_mistake(written, tmp_path, port):
+def test_a_port_out_of_range_is_refused(written, tmp_path, port):
     with pytest.raises(UserError, match=f"--port must be a number from 0 .* to 65535; got {port}"):
         serve(url_of(tmp_path), port=port)
 
 
-def test_a_host_that_is_no_address_is_the_users_mistake(written, tmp_path, monkeypatch):
+def test_a_host_that_is_no_address_is_refused(written, tmp_path, monkeypatch):
     def unknown(*_given, **_more):
         raise OSError("Name or service not known")
 
@@ -582,18 +653,18 @@ def test_a_host_that_is_no_address_is_the_users_mistake(written, tmp_path, monke
         serve(url_of(tmp_path), host="nowhere", token=TOKEN)
 
 
-def test_a_ledger_that_is_not_there_is_the_users_mistake(tmp_path):
+def test_a_ledger_that_does_not_exist_is_refused(tmp_path):
     with pytest.raises(LedgerError, match="must name a ledger that exists"):
         serve(url_of(tmp_path))
 
 
-def test_a_missing_package_is_said_with_the_command_that_brings_it(monkeypatch, tmp_path):
+def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch, tmp_path):
     monkeypatch.setattr("hybrid_search.dashboard.server.find_spec", lambda name: None if name == "dash" else name)
     with pytest.raises(UserError, match=r"dash is not installed. Install: pip install dash$"):
         serve(url_of(tmp_path))
 
 
-def test_the_dashboard_is_imported_without_what_the_extra_brings():
+def test_the_dashboard_is_imported_without_dash_flask_and_plotly():
     code = "import sys, hybrid_search.dashboard; print([m for m in ('dash', 'flask', 'plotly') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -1,6 +1,4 @@
-import gzip
 import logging
-import struct
 import subprocess
 import sys
 import time
@@ -11,6 +9,8 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from support.datasets import random_pixels as pixels
+from support.datasets import write_cifar, write_fashion_mnist, write_idx
 
 from hybrid_search import data
 from hybrid_search.data import (
@@ -38,10 +38,6 @@ def fresh(tmp_path, monkeypatch):
     data.clear_cache()
 
 
-def pixels(count, rows=6, cols=9, channels=1, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (count, channels, rows, cols), dtype=np.uint8)
-
-
 def npz(path, **arrays):
     np.savez(path, **arrays)
     return Settings(data="npz", data_dir=str(path))
@@ -53,18 +49,10 @@ def small(tmp_path):
     return npz(tmp_path / "small.npz", x_train=pixels(60, channels=2), y_train=np.arange(60) % 3)
 
 
-def write_idx(path, array, zipped=False):
-    raw = bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
-    path.write_bytes(gzip.compress(raw) if zipped else raw)
-
-
 @pytest.fixture
 def clothes(tmp_path):
-    """A small folder of IDX files: the training part gzipped, the test part not."""
-    for stem, count, suffix in (("train", 50, ".gz"), ("t10k", 20, "")):
-        write_idx(tmp_path / f"{stem}-images-idx3-ubyte{suffix}", pixels(count, 28, 28)[:, 0], bool(suffix))
-        labels = (np.arange(count) % 10).astype(np.uint8)
-        write_idx(tmp_path / f"{stem}-labels-idx1-ubyte{suffix}", labels, bool(suffix))
+    """Write a small folder of IDX files."""
+    write_fashion_mnist(tmp_path)
     return Settings(data="fashion-mnist", data_dir=str(tmp_path))
 
 
@@ -192,7 +180,10 @@ def test_npz_reads_all_three_layouts_and_the_official_parts(tmp_path):
         ({}, "needs both x_train and y_train; .* has none"),
         ({"x_tran": pixels(9), "y_train": np.zeros(9, int)}, "got 'x_tran'. Did you mean 'x_train'"),
         ({"x_train": pixels(9) / 255, "y_train": np.zeros(9, int)}, "x_train must be uint8 .* got float64"),
-        ({"x_train": pixels(9)[:, 0, 0], "y_train": np.zeros(9, int)}, r"x_train must be uint8 .* got uint8 \(9, 9\)"),
+        (
+            {"x_train": pixels(9)[:, 0, 0], "y_train": np.zeros(9, int)},
+            r"x_train must be uint8 .* got uint8 \(9, 9\)",
+        ),
         (
             {"x_train": pixels(9, 6, 3), "y_train": np.zeros(9, int)},
             r"on exactly one of these axes; got \(9, 1, 6, 3\)",
@@ -210,11 +201,21 @@ def test_npz_reads_all_three_layouts_and_the_official_parts(tmp_path):
             "must name all 3 classes of the labels; got 1",
         ),
         (
-            {"x_train": pixels(9), "y_train": np.arange(9) % 2, "x_val": pixels(2, 9, 6), "y_val": np.arange(2)},
+            {
+                "x_train": pixels(9),
+                "y_train": np.arange(9) % 2,
+                "x_val": pixels(2, 9, 6),
+                "y_val": np.arange(2),
+            },
             "x_val must have images of .* like x_train",
         ),
         (
-            {"x_train": pixels(9), "y_train": np.arange(9) % 2, "x_val": pixels(0), "y_val": np.arange(0)},
+            {
+                "x_train": pixels(9),
+                "y_train": np.arange(9) % 2,
+                "x_val": pixels(0),
+                "y_val": np.arange(0),
+            },
             "validation part of npz must have at least one image",
         ),
         ({"x_train": np.array([{}], object), "y_train": np.zeros(1, int)}, "without Python objects"),
@@ -331,14 +332,6 @@ def test_a_download_uses_torchvision_with_the_md5_and_happens_once(clothes, tmp_
     data.clear_cache()
     assert input_size_and_classes(Settings(data="fashion-mnist")) == ((1, 28, 28), 10)
     assert len(downloads) == 4
-
-
-def write_cifar(folder, files, label_bytes, classes, per_file=20):
-    folder.mkdir(parents=True)
-    for seed, name in enumerate(files):
-        records = np.random.default_rng(seed).integers(0, 256, (per_file, label_bytes + 3072), dtype=np.uint8)
-        records[:, :label_bytes] = (np.arange(per_file) % classes)[:, None]
-        records.tofile(folder / name)
 
 
 def test_cifar10_is_read_from_the_binary_version(tmp_path):

@@ -19,10 +19,10 @@ from hybrid_search._internal.redaction import redacted
 from hybrid_search.cli.signals import stop_on_signals
 from hybrid_search.dashboard.snapshot import MAX_AGE, Snapshot
 from hybrid_search.errors import LedgerAway, LedgerError, LostLease
-from hybrid_search.ledger import Ledger, leases, postgres
+from hybrid_search.ledger import Ledger, leases, postgres, reads, writes
 from hybrid_search.ledger.check import check
-from hybrid_search.ledger.connect import beside, database_url, shown, without_secrets
 from hybrid_search.ledger.retry import is_outage
+from hybrid_search.ledger.urls import database_url, display_url, path_beside, redact_url_secrets
 from hybrid_search.records import Resources
 from hybrid_search.runs.run import run
 
@@ -44,8 +44,11 @@ def test_a_search_that_is_resumed_ends_alike_on_both_databases(tmp_path, server,
             assert cli.run(words) == 0
         front = json.loads(capsys.readouterr().out)
         with Ledger(url, read_only=True) as ledger:
-            points, _ = ledger.points(1, ["accuracy"])
-            trials = [(t.number, t.state, t.digest, t.measurements, ledger.curve(t.id)) for t in ledger.trials(1)]
+            points, _ = ledger.read(reads.points, 1, ["accuracy"])
+            trials = [
+                (t.number, t.state, t.digest, t.measurements, ledger.read(reads.curve, t.id))
+                for t in ledger.read(reads.trials, 1)
+            ]
         fronts.append((front, [point.values for point in points], trials))
     assert len(fronts[0][2]) == 9
     assert fronts[0] == fronts[1]
@@ -54,9 +57,9 @@ def test_a_search_that_is_resumed_ends_alike_on_both_databases(tmp_path, server,
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("postgresql://u:p@ss@host/d", "must be a URL whose user and password write @ as %40"),
+        ("postgresql://u:p@ss@host/d", "must write @ in a user name or password as %40"),
         ("postgresql://u:geheim@host", r"must name a database, as in postgresql://USER@HOST/DATABASE; got .*\*\*\*"),
-        ("postgresql+asyncpg://u:geheim@host/d", "reaches PostgreSQL by postgresql://..., with psycopg"),
+        ("postgresql+asyncpg://u:geheim@host/d", "must use psycopg for PostgreSQL; got postgresql.asyncpg"),
         ("postgresql://host:geheim/d", "must be a database URL"),
         ("mysql://u@h/d?password=geheim", r"must be a sqlite or postgresql URL; got mysql://u@h/d\?password=%2A%2A%2A"),
     ],
@@ -78,7 +81,7 @@ def test_a_password_is_hidden_from_every_text_once_its_ledger_is_open(server):
 
 def test_what_lies_beside_a_database_is_told_apart_by_its_server():
     urls = ("postgresql://me@/lab?host=/run/one", "postgresql://me@/lab?host=/run/two&port=5433", "postgresql://h/lab")
-    beside_them = [str(beside(database_url(url), ".log")) for url in urls]
+    beside_them = [str(path_beside(database_url(url), ".log")) for url in urls]
     assert beside_them == ["results/run_one-lab.log", "results/run_two-5433-lab.log", "results/h-lab.log"]
 
 
@@ -98,12 +101,12 @@ def test_what_passes_is_waited_for_and_nothing_else(state, passes):
 def test_the_names_people_write_mean_one_driver(scheme):
     url = database_url(f"{scheme}://u@h/d?password=geheim&connect_timeout=3")
     assert (url.drivername, url.password, dict(url.query)) == ("postgresql+psycopg", "geheim", {"connect_timeout": "3"})
-    assert shown(url) == "postgresql://u:***@h/d?connect_timeout=3"
+    assert display_url(url) == "postgresql://u:***@h/d?connect_timeout=3"
 
 
 def test_a_drivers_message_is_shown_without_the_secrets_of_the_url():
     url = database_url("postgresql://u:a%40b@h/d?sslpassword=other")
-    assert without_secrets("no a@b, no a%40b, no other", url) == "no ***, no ***, no ***"
+    assert redact_url_secrets("no a@b, no a%40b, no other", url) == "no ***, no ***, no ***"
 
 
 @pytest.mark.server
@@ -128,7 +131,9 @@ def test_a_server_says_who_is_connected_and_what_the_url_sets_holds(server):
 
 def test_a_driver_that_is_not_installed_is_named_with_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(LedgerError, match=r"needs a driver that is not there.*pip install 'psycopg\[binary\]'"):
+    with pytest.raises(
+        LedgerError, match=r"needs a database driver that is not installed.*pip install 'psycopg\[binary\]'"
+    ):
         Ledger("postgresql://u:geheim@127.0.0.1:1/d")
 
 
@@ -159,11 +164,11 @@ def test_a_full_disk_is_waited_out_and_the_file_stays_whole(tmp_path):
             said.append(line)
             limit(100_000)
 
-        ledger.patience = replace(ledger.patience, notice=make_room)
+        ledger.retry_policy = replace(ledger.retry_policy, notice=make_room)
         assert limit(1) > 1  # as many as there are
         for number in range(20):
             write_trial(ledger, search, number)
-        assert ledger.counts(search.id) == {"complete": 20}
+        assert ledger.read(reads.counts, search.id) == {"complete": 20}
         assert [row for row in check(ledger) if row.broken] == []
     assert f"sqlite:///{tmp_path}/l.db does not answer (database or disk is full)" in said[0]
     assert "answers again" in said[1]
@@ -171,15 +176,15 @@ def test_a_full_disk_is_waited_out_and_the_file_stays_whole(tmp_path):
 
 @pytest.mark.parametrize("given", ["soon", "-1", "inf"])
 def test_a_patience_that_is_no_number_of_seconds_is_refused(tmp_path, monkeypatch, given):
-    monkeypatch.setenv("HYBRID_SEARCH_DB_PATIENCE", given)
+    monkeypatch.setenv("HYBRID_SEARCH_DB_RETRY_SECONDS", given)
     with pytest.raises(LedgerError, match=f"must be a number of seconds from 0 up; got '{given}'"):
         Ledger(f"sqlite:///{tmp_path}/l.db")
 
 
 def test_patience_can_be_set(tmp_path, monkeypatch):
-    monkeypatch.setenv("HYBRID_SEARCH_DB_PATIENCE", "7.5")
+    monkeypatch.setenv("HYBRID_SEARCH_DB_RETRY_SECONDS", "7.5")
     with Ledger(f"sqlite:///{tmp_path}/l.db") as ledger:
-        assert ledger.patience.seconds == 7.5
+        assert ledger.retry_policy.seconds == 7.5
 
 
 def lose_the_database(number):
@@ -203,25 +208,25 @@ def test_a_driver_that_freezes_in_a_transaction_does_not_hold_up_the_next_one(se
     url = server.database()
     with Ledger(url) as frozen, Ledger(url) as other:
         search = a_search(frozen)
-        assert frozen.take_lead(search.id, "a:1/m/0/x", 0.1) is None
+        assert frozen.acquire_lease(search.id, "a:1/m/0/x", 0.1) is None
         with frozen._engine.connect() as connection:
-            leases.held(connection, search.id)  # its row is locked, and nothing more is done
+            leases.lock_search(connection, search.id)  # its row is locked, and nothing more is done
             time.sleep(0.2)
             began = time.monotonic()
-            assert other.take_lead(search.id, "b:2/m/0/y", 30) is None
+            assert other.acquire_lease(search.id, "b:2/m/0/y", 30) is None
             assert 0.5 < time.monotonic() - began < 10
             with pytest.raises(DBAPIError) as ended:
                 connection.execute(text("SELECT 1"))
         assert is_outage(ended.value)  # what it was at is tried again when it wakes up, and refused
         with pytest.raises(LostLease):
-            frozen.set_target(search.id, 9)
+            frozen.write(writes.set_target, search.id, 9)
 
 
 def test_a_database_that_went_away_is_nobodys_mistake(monkeypatch, capsys, tmp_path):
-    def away(self, work):
+    def away(self, function, *args):
         raise LedgerAway("the database must answer; it has not.")
 
     Ledger(f"sqlite:///{tmp_path}/l.db").close()
-    monkeypatch.setattr(Ledger, "transact", away)
+    monkeypatch.setattr(Ledger, "read", away)
     assert cli.run(["front", "--db", f"sqlite:///{tmp_path}/l.db"]) == 1
     assert capsys.readouterr().err == "hybrid-search: the database must answer; it has not.\n"

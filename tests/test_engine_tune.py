@@ -7,12 +7,14 @@ import pytest
 from ray import tune
 from support.fakes import kept_every_rung, resumable, scored, tiny_space
 
-from hybrid_search.engines.driver import Plan
+from hybrid_search.engines.driver import RunContext
 from hybrid_search.engines.tune import TuneScheduler, TuneSearcher, trainable
 from hybrid_search.errors import HybridSearchError
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.records import Resources
-from hybrid_search.runs.run import led_search, open_search, question, run
+from hybrid_search.runs.run import lead_search, run
+from hybrid_search.search.opening import open_search
+from hybrid_search.search.spec import SearchSpec
 
 SPACE = tiny_space()
 
@@ -46,11 +48,11 @@ class Seen(tune.Callback):
 
 
 def test_a_search_runs_in_a_tuner_of_the_users_own(ledger, tmp_path):
-    plan, seen = Plan(scored(rungs=2)), Seen()
-    with led_search(question(SPACE, trials=4), ledger, plan) as search:
-        searcher = TuneSearcher(search, plan)
+    context, seen = RunContext(scored(rungs=2)), Seen()
+    with lead_search(SearchSpec.create(SPACE, trials=4), ledger, context) as search:
+        searcher = TuneSearcher(search, context)
         tuner = tune.Tuner(
-            tune.with_resources(trainable(plan.evaluate, searcher), {"cpu": 1}),
+            tune.with_resources(trainable(context.evaluate, searcher), {"cpu": 1}),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
                 scheduler=TuneScheduler(searcher),
@@ -60,14 +62,14 @@ def test_a_search_runs_in_a_tuner_of_the_users_own(ledger, tmp_path):
             ),
             run_config=tune.RunConfig(storage_path=str(tmp_path / "tune"), name="mine", verbose=0, callbacks=[seen]),
         )
-        assert ledger.lead(search.record.id).live
+        assert ledger.lease(search.record.id).active
         tuner.fit()
         searcher.close()
-    assert not ledger.lead(search.record.id).live
-    trials = ledger.trials(search.record.id)
+    assert not ledger.lease(search.record.id).active
+    trials = ledger.read(reads.trials, search.record.id)
     assert [trial.state for trial in trials] == ["complete"] * 4
     assert sorted(seen.ended) == [0, 1, 2, 3]
-    curves = {(t.number, rung, numbers["accuracy"]) for t in trials for rung, numbers in ledger.curve(t.id)}
+    curves = {(t.number, rung, numbers["accuracy"]) for t in trials for rung, numbers in ledger.read(reads.curve, t.id)}
     assert set(seen.results) == curves
     written = [path for path in (tmp_path / "tune").rglob("*") if path.is_file()]
     assert written
@@ -85,14 +87,14 @@ def test_a_worker_that_hangs_under_tune_is_killed_and_its_trial_begins_again(led
 
     hung = []
 
-    def watch(search, plan):
+    def watch(search, context):
         def event(kind, number):
             if kind == "report" and not hung:
-                trial = ledger.trial(search.record.id, number)
-                hung.append(dict(ledger.curve(trial.id))[1]["train_seconds"])
+                trial = ledger.read(reads.trial, search.record.id, number)
+                hung.append(dict(ledger.read(reads.curve, trial.id))[1]["train_seconds"])
                 os.kill(int(hung[0]), signal.SIGSTOP)
 
-        plan.event = event
+        context.on_event = event
 
     run(
         SPACE,
@@ -102,10 +104,12 @@ def test_a_worker_that_hangs_under_tune_is_killed_and_its_trial_begins_again(led
         evaluate=evaluate,
         watch=watch,
     )
-    trials = ledger.trials(ledger.search().id)
+    trials = ledger.read(reads.trials, ledger.search().id)
     assert [(trial.state, trial.attempt) for trial in trials] == [("complete", 2), ("complete", 1)]
     assert hung[0] not in [trial.measurements["train_seconds"] for trial in trials]
-    assert [failed.text for failed in ledger.failures(ledger.search().id)] == ["its worker was silent for 1.5 s"]
+    assert [failed.text for failed in ledger.read(reads.failures, ledger.search().id)] == [
+        "its worker was silent for 1.5 s"
+    ]
 
 
 def test_a_trial_whose_worker_dies_under_tune_goes_on_from_its_checkpoint(ledger, tmp_path):
@@ -121,29 +125,32 @@ def test_a_trial_whose_worker_dies_under_tune_goes_on_from_its_checkpoint(ledger
 
     asked = {"resources": Resources("tune", workers=1), "ledger": ledger, "watch": kept_every_rung}
     run(SPACE, trials=2, evaluate=resumable(before=before), **asked)
-    first, second = ledger.trials(ledger.search().id)
+    first, second = ledger.read(reads.trials, ledger.search().id)
     assert [(t.state, t.attempt, t.facts.get("resumed")) for t in (first, second)] == [
         ("complete", 2, "rung 2"),
         ("complete", 1, None),
     ]
-    assert [rung for rung, _ in ledger.curve(first.id)] == [1, 2, 3, 4]
+    assert [rung for rung, _ in ledger.read(reads.curve, first.id)] == [1, 2, 3, 4]
 
 
-def test_a_box_that_is_gone_ends_the_search_in_one_line(ledger):
+def test_a_mailbox_that_is_gone_ends_the_search_in_one_line(ledger):
     import ray
 
-    searcher = TuneSearcher(open_search(question(SPACE, trials=2), ledger))
-    ray.kill(searcher.box)
-    searcher._plan.keeping = lambda trial: "somewhere"
+    searcher = TuneSearcher(open_search(SearchSpec.create(SPACE, trials=2), ledger))
+    ray.kill(searcher.mailbox)
+    searcher._context.checkpoints_of = lambda trial: "somewhere"
     assert searcher.suggest("a") == searcher.FINISHED
-    with pytest.raises(HybridSearchError, match=r"^a search under Tune needs its cluster.*The same command goes on\.$"):
+    with pytest.raises(
+        HybridSearchError,
+        match=r"^the Ray cluster of this search, or the TuneMailbox on it, is gone: .*\.$",
+    ):
         searcher.close()
 
 
 def test_a_search_is_not_restored_from_tunes_files(ledger):
-    searcher = TuneSearcher(open_search(question(SPACE, trials=2), ledger))
+    searcher = TuneSearcher(open_search(SearchSpec.create(SPACE, trials=2), ledger))
     searcher.save("/nowhere/at/all")
-    with pytest.raises(NotImplementedError, match="a search goes on from its ledger"):
+    with pytest.raises(NotImplementedError, match="a search is resumed from its ledger"):
         searcher.restore("/nowhere/at/all")
     assert searcher.__getstate__() == TuneScheduler(searcher).__getstate__() == {}
 
@@ -152,7 +159,7 @@ def test_tune_hears_of_every_death_of_a_worker_as_one(monkeypatch):
     from ray.air.execution._internal.actor_manager import RayActorManager
     from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError, RayTaskError
 
-    from hybrid_search.engines.tune.tuner import _every_death_known
+    from hybrid_search.engines.tune.tuner import _all_deaths_as_actor_errors
 
     heard = []
 
@@ -161,7 +168,7 @@ def test_tune_hears_of_every_death_of_a_worker_as_one(monkeypatch):
 
     monkeypatch.setattr(RayActorManager, "_actor_task_failed", told)
     own = [ValueError("a bug"), RayActorError(error_msg="died"), RayTaskError("f", "text", ValueError("in a trial"))]
-    with _every_death_known():
+    with _all_deaths_as_actor_errors():
         for error in (OutOfMemoryError("memory ran low"), NodeDiedError("the node died"), *own):
             RayActorManager._actor_task_failed(None, tracked_actor_task=None, exception=error)
     assert [type(error) for error in heard[:2]] == [RayActorError, RayActorError]

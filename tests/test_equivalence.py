@@ -12,7 +12,8 @@ from hybrid_search.networks.costs import cost, fitted
 from hybrid_search.networks.model import build_model
 from hybrid_search.networks.stems import make_stem
 from hybrid_search.ops.local_attention import LocalAttention
-from hybrid_search.runs.run import open_search, question
+from hybrid_search.search.opening import open_search
+from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Outcome
 from hybrid_search.spaces.equivalence import ways_to_write
 from hybrid_search.spaces.space import SearchSpace
@@ -178,13 +179,13 @@ def test_a_search_trains_extents_that_cover_the_map_once(tmp_path):
     ]
     space = SearchSpace.from_dict({"name": "covered", "stem": {"conv3x3": {"width": 4}}, "stages": stages})
     with Ledger(f"sqlite:///{tmp_path}/l.db") as ledger:  # 16x16 digits: the last stage sees 2x2
-        search = open_search(question(space, trials=20), ledger)
+        search = open_search(SearchSpec.create(space, trials=20), ledger)
         extents = []
         while (trial := search.ask()) is not None:
             extents.append(dict(trial.architecture.stages[-1].options)["extent"])
             search.tell(trial, Outcome("complete", {"accuracy": 0.5}))
         assert extents == [3, 3]
-        assert search.saved() == 4  # six designs, two networks
+        assert search.avoided_by_equivalence() == 4  # six designs, two networks
 
 
 def test_the_ways_to_write_a_network_are_all_that_share_its_digest():

@@ -1,4 +1,4 @@
-"""Taking a network home: the folder loads in a fresh process and gives equal logits, whichever trial it was."""
+"""An exported folder loads in a new process and gives equal logits, for every trial of a search."""
 
 import json
 import shutil
@@ -12,8 +12,8 @@ from support.fakes import tiny_space
 
 from hybrid_search import cli, data
 from hybrid_search.errors import LedgerError, SettingsError, UserError
-from hybrid_search.export.model_folder import export_trial, load_exported, picked
-from hybrid_search.ledger import Ledger
+from hybrid_search.export import choose_trial, export_trial, load_exported
+from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.records import Resources, Settings
 from hybrid_search.runs.run import run
 
@@ -22,7 +22,7 @@ SETTINGS = Settings(epochs=1, batch_size=128)
 
 @pytest.fixture(scope="module")
 def ledger(tmp_path_factory):
-    """A search of four trained networks on digits."""
+    """Return the ledger of a search with four trained networks on digits."""
     url = f"sqlite:///{tmp_path_factory.mktemp('export')}/l.db"
     with Ledger(url) as opened:
         run(tiny_space(), trials=4, resources=Resources("local"), ledger=opened, settings=SETTINGS, name="taken")
@@ -31,27 +31,28 @@ def ledger(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def best(ledger, tmp_path_factory):
-    """The best network in a folder of its own, and the proof."""
+    """Export the best network; return the folder and the proof."""
     folder = tmp_path_factory.mktemp("taken") / "net"
-    return folder, export_trial(ledger, "taken", folder, "best")
+    (proof,) = export_trial(ledger, "taken", folder, "best")
+    return folder, proof
 
 
 def off_front(ledger):
-    kept = {one.number for one in ledger.kept_weights(ledger.search().id)}
-    return next(t.number for t in ledger.trials(ledger.search().id) if t.number not in kept)
+    stored = {one.number for one in ledger.read(reads.trials_with_weights, ledger.search().id)}
+    return next(t.number for t in ledger.read(reads.trials, ledger.search().id) if t.number not in stored)
 
 
-def test_a_front_network_is_written_with_its_proof(best):
+def test_a_network_of_the_front_is_written_with_its_proof(best):
     folder, proof = best
     assert (proof.max_difference, proof.equal_answers, proof.images) == (0.0, 1.0, 16)
     names = {path.name for path in folder.iterdir()}
     assert names == {"model.safetensors", "architecture.json", "README.md", "manifest.json"}
-    described = json.loads((folder / "architecture.json").read_text())
-    assert described["classes"] == [str(digit) for digit in range(10)]
-    assert described["origin"]["measurements"]["accuracy"] > 0
+    description = json.loads((folder / "architecture.json").read_text())
+    assert description["classes"] == [str(digit) for digit in range(10)]
+    assert description["origin"]["measurements"]["accuracy"] > 0
 
 
-def test_a_fresh_process_gives_the_logits_of_the_one_that_trained(best):
+def test_a_new_process_computes_the_same_logits(best):
     folder, _ = best
     images = torch.randn(3, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
@@ -65,41 +66,43 @@ def test_a_fresh_process_gives_the_logits_of_the_one_that_trained(best):
     assert json.loads(done.stdout) == here.tolist()
 
 
-def test_a_network_off_the_front_is_trained_again_to_the_same_weights(ledger, tmp_path):
+def test_a_network_without_stored_weights_is_trained_again_with_the_same_result(ledger, tmp_path):
     number = off_front(ledger)
-    said = []
-    export_trial(ledger, "taken", tmp_path / "net", str(number), say=said.append)
-    accuracy = ledger.trial(ledger.search().id, number).measurements["accuracy"]
-    assert f"trial {number}: its weights were not kept; training again (1 epochs, seed 0)" in said
-    assert f"accuracy {accuracy:.4f}" in said[1]
+    lines = []
+    export_trial(ledger, "taken", tmp_path / "net", str(number), notice=lines.append)
+    accuracy = ledger.read(reads.trial, ledger.search().id, number).measurements["accuracy"]
+    assert f"trial {number}: its weights are not stored; training it again (1 epochs, seed 0)" in lines
+    assert f"accuracy {accuracy:.4f}" in lines[1]
 
 
-def test_a_network_is_not_exported_with_other_data_than_it_saw(ledger, tmp_path, monkeypatch):
-    found = data.load(Settings.from_dict(ledger.trial(1, 0).settings))
-    monkeypatch.setattr(data, "load", lambda settings: replace(found, fingerprint="0123456789abcdef"))
-    law = f"digits had fingerprint {found.fingerprint}, here it has 0123456789abcdef. Bring the data back"
+def test_a_network_whose_data_changed_is_not_exported(ledger, tmp_path, monkeypatch):
+    dataset = data.load(Settings.from_dict(ledger.read(reads.trial, 1, 0).settings))
+    monkeypatch.setattr(data, "load", lambda settings: replace(dataset, fingerprint="0123456789abcdef"))
+    message = f"digits had fingerprint {dataset.fingerprint}, here it has 0123456789abcdef. Restore the data"
     for pick in ("best", str(off_front(ledger))):
-        with pytest.raises(LedgerError, match=law):
+        with pytest.raises(LedgerError, match=message):
             export_trial(ledger, "taken", tmp_path / "net", pick)
     assert not (tmp_path / "net").exists()
 
 
-def test_the_models_card_runs_as_written(best):
+def test_the_code_of_the_model_card_runs_as_written(best):
     folder, _ = best
     code = (folder / "README.md").read_text().split("```python\n")[1].split("```")[0]
-    given = f"import torch\nimages = torch.zeros(2, 1, 16, 16)\n{code}\nprint(tuple(logits.shape))"
-    done = subprocess.run([sys.executable, "-c", given], capture_output=True, text=True, check=True, cwd=folder)
+    program = f"import torch\nimages = torch.zeros(2, 1, 16, 16)\n{code}\nprint(tuple(logits.shape))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=folder)
     assert done.stdout.strip() == "(2, 10)"
 
 
 def test_best_is_the_most_accurate_and_the_knee_is_on_the_front(ledger):
     record = ledger.search()
-    trials = ledger.trials(record.id)
-    assert picked(ledger, record, "best").measurements["accuracy"] == max(t.measurements["accuracy"] for t in trials)
-    assert picked(ledger, record, "knee").weights is not None
+    trials = ledger.read(reads.trials, record.id)
+    assert choose_trial(ledger, record, "best").measurements["accuracy"] == max(
+        t.measurements["accuracy"] for t in trials
+    )
+    assert choose_trial(ledger, record, "knee").weights is not None
 
 
-def test_a_folder_that_holds_something_is_left_alone(ledger, tmp_path):
+def test_a_folder_with_files_is_not_changed(ledger, tmp_path):
     (tmp_path / "net").mkdir()
     (tmp_path / "net" / "mine.txt").write_text("mine")
     with pytest.raises(SettingsError, match="OUT must be a new or empty folder"):
@@ -107,7 +110,7 @@ def test_a_folder_that_holds_something_is_left_alone(ledger, tmp_path):
     assert [path.name for path in (tmp_path / "net").iterdir()] == ["mine.txt"]
 
 
-def test_a_changed_file_is_refused(best, tmp_path):
+def test_a_changed_file_raises_an_error(best, tmp_path):
     changed = shutil.copytree(best[0], tmp_path / "net")
     content = bytearray((changed / "model.safetensors").read_bytes())
     content[-1] ^= 1
@@ -120,15 +123,15 @@ def test_a_changed_file_is_refused(best, tmp_path):
 
 def test_the_command_prints_the_proof(ledger, tmp_path, capsys):
     assert cli.run(["export", "taken", str(tmp_path / "net"), "--pick", "knee", "--db", str(ledger.url)]) == 0
-    assert "largest difference of a logit 0, equal answers 100 %" in capsys.readouterr().out
+    assert "largest difference of a logit 0, equal predictions 100 %" in capsys.readouterr().out
 
 
-def test_a_confirmed_network_carries_its_own_numbers_and_the_means_beside_them(ledger, tmp_path):
+def test_a_confirmed_network_has_its_own_measurements_and_the_means_over_fresh_seeds(ledger, tmp_path):
     record = ledger.search()
-    best = picked(ledger, record, "best")
+    best = choose_trial(ledger, record, "best")
     for seed, accuracy in ((1, 0.93), (2, 0.95)):
-        given = {"accuracy": accuracy, "test_accuracy": accuracy - 0.1}
-        ledger.add_measurements(best.id, seed, {**best.measurements, **given})
+        fresh = {"accuracy": accuracy, "test_accuracy": accuracy - 0.1}
+        ledger.write(writes.add_measurements, best.id, seed, {**best.measurements, **fresh})
     export_trial(ledger, "taken", tmp_path / "net", str(best.number))
     origin = json.loads((tmp_path / "net" / "architecture.json").read_text())["origin"]
     assert origin["measurements"] == best.measurements

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_search.analysis.replay import read_table, wanted
+from hybrid_search.analysis.replay import parse_objectives, read_table
 from hybrid_search.analysis.replay.noise import noise_of
 from hybrid_search.data import input_size_and_classes
-from hybrid_search.networks.costs import fitted, price
+from hybrid_search.networks.costs import fitted, total_cost
 from hybrid_search.spaces.choosers import FixedChoices
 from hybrid_search.spaces.space import load_space
 
@@ -16,7 +16,7 @@ TABLE = Path(__file__).parent.parent / "results" / "fashion-table.csv"
 
 @pytest.fixture(scope="module")
 def table():
-    return read_table(TABLE, wanted("accuracy,flops"), None)
+    return read_table(TABLE, parse_objectives("accuracy,flops"), None)
 
 
 def test_it_has_six_hundred_networks_two_seeds_and_every_rung(table):
@@ -34,7 +34,7 @@ def test_every_row_is_the_design_of_its_answers_at_its_price(table):
     for i, answers in enumerate(table.designs):
         architecture = fitted(space.choose(FixedChoices(answers)), input_size)
         assert architecture.digest == table.digests[i]
-        assert price(architecture, input_size, classes)[0] == table.objectives[1].scored[i]
+        assert total_cost(architecture, input_size, classes)[0] == table.objectives[1].means[i]
 
 
 def test_its_networks_differ_by_more_than_their_noise(table):

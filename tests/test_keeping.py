@@ -12,12 +12,12 @@ from support.ledgers import a_search, fill, write_trial
 from support.postgres import typed
 
 from hybrid_search import cli
-from hybrid_search.ledger import Ledger, Opening, Proposal
+from hybrid_search.ledger import Ledger, Opening, Proposal, reads, writes
 from hybrid_search.ledger.check import check
-from hybrid_search.ledger.connect import database_url
 from hybrid_search.ledger.copy import OF_A_SEARCH, OF_A_TRIAL, SEARCH, TRIAL
 from hybrid_search.ledger.schema import MIGRATIONS
 from hybrid_search.ledger.tables import HEAD, Base
+from hybrid_search.ledger.urls import database_url
 from hybrid_search.ledger.weights import WeightsFolder
 from hybrid_search.records import Resources
 from hybrid_search.runs.run import run
@@ -227,11 +227,23 @@ def everything(url, name):
                 t.facts,
                 t.weights,
             )
-            for t in ledger.trials(search.id)
+            for t in ledger.read(reads.trials, search.id)
         ]
-        curves = [ledger.curve(t.id) for t in ledger.trials(search.id)]
-        more = (ledger.proposals(search.id), ledger.openings(search.id), ledger.failures(search.id))
-        return search.settings, search.created, search.target, trials, curves, ledger.repeats(search.id), more
+        curves = [ledger.read(reads.curve, t.id) for t in ledger.read(reads.trials, search.id)]
+        more = (
+            ledger.read(reads.proposals, search.id),
+            ledger.read(reads.openings, search.id),
+            ledger.read(reads.failures, search.id),
+        )
+        return (
+            search.settings,
+            search.created,
+            search.target,
+            trials,
+            curves,
+            ledger.read(reads.repeats, search.id),
+            more,
+        )
 
 
 @pytest.fixture
@@ -244,17 +256,25 @@ def original(tmp_path):
         for number in range(4):
             write_trial(ledger, search, number)
         for number, state in ((4, "failed"), (5, "stopped"), (6, "running")):
-            trial = ledger.start_trial(
-                search.id, number, digest=f"{number}", architecture={}, choices={}, settings=search.settings
+            trial = ledger.write(
+                writes.start_trial,
+                search.id,
+                number,
+                digest=f"{number}",
+                architecture={},
+                choices={},
+                settings=search.settings,
             )
-            ledger.add_rung(trial, 1, {"accuracy": 0.25})
+            ledger.write(writes.add_rung, trial, 1, {"accuracy": 0.25})
             if state != "running":
-                ledger.finish_trial(trial, state, failure_kind="nan" if state == "failed" else None, attempt=1)
-        first = ledger.trial(search.id, 0).id
-        ledger.add_measurements(first, 77, {"accuracy": 0.5, "test_accuracy": 0.25})
-        ledger.set_weights(first, WeightsFolder(ledger.url, search.id).write(0, b"the weights"))
-        ledger.add_proposal(search.id, Proposal("gated", "d", {"q": 1}, 0.25))
-        ledger.add_opening(search.id, Opening("f", 9, "why"))
+                ledger.write(
+                    writes.finish_trial, trial, state, failure_kind="nan" if state == "failed" else None, attempt=1
+                )
+        first = ledger.read(reads.trial, search.id, 0).id
+        ledger.write(writes.add_measurements, first, 77, {"accuracy": 0.5, "test_accuracy": 0.25})
+        ledger.write(writes.set_weights, first, WeightsFolder(ledger.url, search.id).write(0, b"the weights"))
+        ledger.write(writes.add_proposal, search.id, Proposal("gated", "d", {"q": 1}, 0.25))
+        ledger.write(writes.add_opening, search.id, Opening("f", 9, "why"))
     return url
 
 
@@ -270,20 +290,26 @@ def test_a_search_is_copied_with_all_its_rows_and_weights_and_again_only_what_ch
     with Ledger(target, read_only=True) as ledger:
         copied = ledger.search("mine")
         folder = WeightsFolder(ledger.url, copied.id)
-        assert folder.read(0, ledger.trial(copied.id, 0).weights) == b"the weights"
+        assert folder.read(0, ledger.read(reads.trial, copied.id, 0).weights) == b"the weights"
         assert [row for row in check(ledger) if row.broken] == []
-        seen = ledger.points(copied.id, ["accuracy"])[1]
+        seen = ledger.read(reads.points, copied.id, ["accuracy"])[1]
 
     assert call(capsys, *words)[2][0].endswith("0 trials written, 7 there already; 0 files of weights")
     with Ledger(original) as ledger:
         search = ledger.search("mine")
-        ledger.finish_trial(ledger.trial(search.id, 6).id, "complete", {"accuracy": 0.5, "flops": 1.0}, attempt=1)
+        ledger.write(
+            writes.finish_trial,
+            ledger.read(reads.trial, search.id, 6).id,
+            "complete",
+            {"accuracy": 0.5, "flops": 1.0},
+            attempt=1,
+        )
         write_trial(ledger, search, 7)
-        ledger.add_proposal(search.id, Proposal("gated", "e", {"q": 2}, 0.5))
+        ledger.write(writes.add_proposal, search.id, Proposal("gated", "e", {"q": 2}, 0.5))
     assert call(capsys, *words)[2][0].endswith("2 trials written, 6 there already; 0 files of weights")
     assert everything(target, "mine") == everything(original, "mine")
     with Ledger(target, read_only=True) as ledger:
-        assert [point.number for point in ledger.points(copied.id, ["accuracy"], seen)[0]] == [6, 7]
+        assert [point.number for point in ledger.read(reads.points, copied.id, ["accuracy"], seen)[0]] == [6, 7]
 
 
 def test_another_search_of_that_name_is_refused_and_a_name_can_be_given(original, tmp_path, capsys):
@@ -312,21 +338,25 @@ def test_a_copy_that_has_gone_on_by_itself_is_left_alone(original, tmp_path, cap
         if further == "a trial":
             write_trial(ledger, search, 7)
         elif further == "a retraining":
-            ledger.add_measurements(ledger.trial(search.id, 1).id, 5, {"accuracy": 0.1})
+            ledger.write(writes.add_measurements, ledger.read(reads.trial, search.id, 1).id, 5, {"accuracy": 0.1})
         elif further == "the same seed":
-            ledger.add_measurements(ledger.trial(search.id, 1).id, 7, {"accuracy": 0.1})
+            ledger.write(writes.add_measurements, ledger.read(reads.trial, search.id, 1).id, 7, {"accuracy": 0.1})
             with Ledger(original) as own:
-                own.add_measurements(own.trial(own.search("mine").id, 1).id, 7, {"accuracy": 0.9})
+                own.write(
+                    writes.add_measurements, own.read(reads.trial, own.search("mine").id, 1).id, 7, {"accuracy": 0.9}
+                )
         elif further == "a failure":
-            ledger.add_failed_retraining(ledger.trial(search.id, 1).id, 5, "oom", "only here")
+            ledger.write(writes.add_failed_retraining, ledger.read(reads.trial, search.id, 1).id, 5, "oom", "only here")
             with Ledger(original) as own:
-                own.add_measurements(own.trial(own.search("mine").id, 1).id, 7, {"accuracy": 0.9})
+                own.write(
+                    writes.add_measurements, own.read(reads.trial, own.search("mine").id, 1).id, 7, {"accuracy": 0.9}
+                )
         elif further == "an attempt":
-            ledger.fail_attempt(ledger.trial(search.id, 6).id, 1, "lost", "only here")
+            ledger.write(writes.fail_attempt, ledger.read(reads.trial, search.id, 6).id, 1, "lost", "only here")
         elif further == "an end":
-            ledger.finish_trial(ledger.trial(search.id, 6).id, "stopped", attempt=1)
+            ledger.write(writes.finish_trial, ledger.read(reads.trial, search.id, 6).id, "stopped", attempt=1)
         else:
-            ledger.add_proposal(search.id, Proposal("duplicate", "e", {}, 0.0))
+            ledger.write(writes.add_proposal, search.id, Proposal("duplicate", "e", {}, 0.0))
     before = everything(target, "mine")
     code, _, (line,) = call(capsys, *words)
     assert (code, "the copy has gone on by itself" in line) == (2, True)
@@ -338,7 +368,7 @@ def test_a_copy_that_is_being_run_is_refused(original, tmp_path, capsys):
     words = ("db", "copy", "mine", "--db", original, "--to", target)
     assert call(capsys, *words)[0] == 0
     with Ledger(target) as ledger:
-        ledger.take_lead(ledger.search("mine").id, "host:1/m/0/t", 30)
+        ledger.acquire_lease(ledger.search("mine").id, "host:1/m/0/t", 30)
         code, _, (line,) = call(capsys, *words)
     assert (code, line.endswith("is run by host:1.")) == (2, True)
 
@@ -368,12 +398,14 @@ def test_a_copy_is_whole_although_its_source_went_away_meanwhile(server, tmp_pat
 
     with Ledger(url, read_only=True) as source, Ledger(f"sqlite:///{tmp_path}/copy.db") as target:
         said = []
-        target.patience = replace(target.patience, notice=said.append)
+        target.retry_policy = replace(target.retry_policy, notice=said.append)
         copy_search(source, target, "mine", None, weights)
-        assert target.counts(target.search("mine").id) == {"complete": 3}
-        assert [trial.measurements for trial in target.trials(1)] == [t.measurements for t in source.trials(1)]
+        assert target.read(reads.counts, target.search("mine").id) == {"complete": 3}
+        assert [trial.measurements for trial in target.read(reads.trials, 1)] == [
+            t.measurements for t in source.read(reads.trials, 1)
+        ]
     assert cuts
-    assert said[0].startswith(f"{source.shown} or {target.shown} does not answer")
+    assert said[0].startswith(f"database {source.display_url} or {target.display_url} does not answer")
 
 
 def test_every_table_belongs_to_a_search_or_a_trial_so_that_a_copy_has_it():

@@ -11,16 +11,19 @@ import pytest
 from support.fakes import scored, tiny_space
 from support.ledgers import a_search
 
-from hybrid_search.engines.driver import Plan
+from hybrid_search.engines.driver import RunContext
 from hybrid_search.errors import LedgerError, LostLease
-from hybrid_search.ledger import Ledger, leases
+from hybrid_search.ledger import Ledger, leases, reads, writes
 from hybrid_search.ledger.check import check
-from hybrid_search.ledger.process_identity import Driver, _began
+from hybrid_search.ledger.process_identity import ProcessIdentity, start_time
+from hybrid_search.ledger.retry import run_transaction
 from hybrid_search.records import Report, Resources, Settings
 from hybrid_search.runs.checkpoint_root import UNKEPT
 from hybrid_search.runs.leadership import leading
-from hybrid_search.runs.run import open_search, question, run
-from hybrid_search.search.search import FRUITLESS, fruitless
+from hybrid_search.runs.run import run
+from hybrid_search.search.opening import open_search
+from hybrid_search.search.retries import MAX_PREEMPTIONS, preemptions_without_progress
+from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Outcome
 
 SPACE = tiny_space()
@@ -38,121 +41,130 @@ def ledger(url):
 
 
 def start(ledger, search, number=0):
-    return ledger.start_trial(search.id, number, digest="d", architecture={}, choices={}, settings=Settings())
+    return ledger.write(
+        writes.start_trial, search.id, number, digest="d", architecture={}, choices={}, settings=Settings()
+    )
 
 
 def test_a_driver_that_lost_its_search_writes_nothing_however_late_it_wakes_up(ledger, url):
     search = a_search(ledger, "taken over")
     with Ledger(url) as other:
-        assert ledger.take_lead(search.id, "a:1/m/0/x", 30) is None
+        assert ledger.acquire_lease(search.id, "a:1/m/0/x", 30) is None
         trial = start(ledger, search)
-        assert other.take_lead(search.id, "b:2/m/0/y", 30).driver == "a:1/m/0/x"
-        ledger.renew_lead(search.id, 0.0)  # a lease that has run out by now
-        assert other.take_lead(search.id, "b:2/m/0/y", 30) is None
+        assert other.acquire_lease(search.id, "b:2/m/0/y", 30).holder == "a:1/m/0/x"
+        ledger.renew_lease(search.id, 0.0)  # a lease that has run out by now
+        assert other.acquire_lease(search.id, "b:2/m/0/y", 30) is None
         late = [
-            lambda: ledger.add_rung(trial, 1, {"accuracy": 0.5}),
-            lambda: ledger.finish_trial(trial, "complete", {"accuracy": 0.5}),
-            lambda: ledger.fail_attempt(trial, 1, "lost", ""),
-            lambda: ledger.set_target(search.id, 99),
-            lambda: ledger.renew_lead(search.id, 30),
+            lambda: ledger.write(writes.add_rung, trial, 1, {"accuracy": 0.5}),
+            lambda: ledger.write(writes.finish_trial, trial, "complete", {"accuracy": 0.5}),
+            lambda: ledger.write(writes.fail_attempt, trial, 1, "lost", ""),
+            lambda: ledger.write(writes.set_target, search.id, 99),
+            lambda: ledger.renew_lease(search.id, 30),
             lambda: start(ledger, search, 1),
         ]
         for write in late:
-            with pytest.raises(LostLease, match=r"the driver that leads it, b:2; this one \(a:1\) does not"):
+            with pytest.raises(LostLease, match=r"b:2 holds the lease, and this process is a:1"):
                 write()
-        found = other.trial(search.id, 0)
-        assert (found.state, found.rung, other.counts(search.id)) == ("running", 0, {"running": 1})
-        ledger.give_lead(search.id)  # what it no longer has
-        assert other.lead(search.id).driver == "b:2/m/0/y"
+        found = other.read(reads.trial, search.id, 0)
+        assert (found.state, found.rung, other.read(reads.counts, search.id)) == ("running", 0, {"running": 1})
+        ledger.release_lease(search.id)  # what it no longer has
+        assert other.lease(search.id).holder == "b:2/m/0/y"
 
 
 def test_a_report_that_comes_after_the_end_changes_nothing(ledger):
     search = a_search(ledger)
     trial = start(ledger, search)
-    ledger.add_rung(trial, 1, {"accuracy": 0.5}, attempt=1)
-    ledger.finish_trial(trial, "complete", {"accuracy": 0.5}, attempt=1)
-    with pytest.raises(LedgerError, match="only a running trial has rungs; trial row 1 is complete"):
-        ledger.add_rung(trial, 1, {"accuracy": 0.9}, attempt=1)
-    assert ledger.curve(trial) == [(1, {"accuracy": 0.5})]
+    ledger.write(writes.add_rung, trial, 1, {"accuracy": 0.5}, attempt=1)
+    ledger.write(writes.finish_trial, trial, "complete", {"accuracy": 0.5}, attempt=1)
+    with pytest.raises(LedgerError, match="only a running trial can report a rung; trial row 1 is complete"):
+        ledger.write(writes.add_rung, trial, 1, {"accuracy": 0.9}, attempt=1)
+    assert ledger.read(reads.curve, trial) == [(1, {"accuracy": 0.5})]
     assert all(finding.broken == 0 for finding in check(ledger) if "leased" in finding.law)
 
 
 def test_the_result_of_an_attempt_that_is_over_is_refused(ledger):
     search = a_search(ledger, "silent")
     trial = start(ledger, search)
-    assert ledger.fail_attempt(trial, 1, "lost", "no pulse") == 2
-    message = "must come from the attempt that holds the trial; trial row 1 is at attempt 2; got one of attempt 1"
+    assert ledger.write(writes.fail_attempt, trial, 1, "lost", "no pulse") == 2
+    message = "must come from the current attempt; trial row 1 is at attempt 2, got a result of attempt 1"
     with pytest.raises(LostLease, match=message):
-        ledger.add_rung(trial, 1, {"accuracy": 0.9}, attempt=1)
+        ledger.write(writes.add_rung, trial, 1, {"accuracy": 0.9}, attempt=1)
     with pytest.raises(LostLease, match=message):
-        ledger.finish_trial(trial, "complete", {"accuracy": 0.9}, attempt=1)
-    ledger.finish_trial(trial, "complete", {"accuracy": 0.8}, attempt=2)
-    assert ledger.trial(search.id, 0).measurements["accuracy"] == 0.8
+        ledger.write(writes.finish_trial, trial, "complete", {"accuracy": 0.9}, attempt=1)
+    ledger.write(writes.finish_trial, trial, "complete", {"accuracy": 0.8}, attempt=2)
+    assert ledger.read(reads.trial, search.id, 0).measurements["accuracy"] == 0.8
 
 
 def test_a_write_whose_answer_was_lost_may_be_repeated(ledger, monkeypatch):
     search = a_search(ledger, "repeated")
     trial = start(ledger, search)
-    assert ledger.fail_attempt(trial, 1, "oom", "too large") == 2
-    with pytest.raises(LostLease, match="at attempt 2; got one of attempt 1"):  # not the same write: nothing was lost
-        ledger.fail_attempt(trial, 1, "oom", "too large")
-    monkeypatch.setattr("hybrid_search.ledger.repeated", lambda connection: True)
-    assert ledger.fail_attempt(trial, 1, "oom", "too large") == 2
+    assert ledger.write(writes.fail_attempt, trial, 1, "oom", "too large") == 2
+    with pytest.raises(
+        LostLease, match="at attempt 2, got a result of attempt 1"
+    ):  # not the same write: nothing was lost
+        ledger.write(writes.fail_attempt, trial, 1, "oom", "too large")
+    monkeypatch.setattr(
+        "hybrid_search.ledger.ledger.run_transaction",
+        lambda engine, work, *more: run_transaction(engine, lambda connection, _: work(connection, True), *more),
+    )
+    assert ledger.write(writes.fail_attempt, trial, 1, "oom", "too large") == 2
     for _ in range(2):
-        ledger.finish_trial(trial, "complete", {"accuracy": 0.8}, attempt=2)
-    assert [(failed.attempt, failed.kind) for failed in ledger.failures(search.id)] == [(1, "oom")]
-    assert ledger.trial(search.id, 0).attempt == 2
+        ledger.write(writes.finish_trial, trial, "complete", {"accuracy": 0.8}, attempt=2)
+    assert [(failed.attempt, failed.kind) for failed in ledger.read(reads.failures, search.id)] == [(1, "oom")]
+    assert ledger.read(reads.trial, search.id, 0).attempt == 2
 
 
 def test_a_running_trial_is_leased_until_its_worker_falls_silent(ledger):
     search = a_search(ledger, "leased")
-    ledger.take_lead(search.id, "a:1/m/0/x", 30)
+    ledger.acquire_lease(search.id, "a:1/m/0/x", 30)
     first, second = start(ledger, search, 0), start(ledger, search, 1)
-    before = [trial.expires for trial in ledger.trials(search.id)]
-    assert all(abs(until - ledger.lead(search.id).now - timedelta(seconds=30)).seconds < 5 for until in before)
-    ledger.renew_lead(search.id, 60, silent=[first])
-    after = [trial.expires for trial in ledger.trials(search.id)]
+    before = [trial.expires for trial in ledger.read(reads.trials, search.id)]
+    assert all(abs(until - ledger.lease(search.id).now - timedelta(seconds=30)).seconds < 5 for until in before)
+    ledger.renew_lease(search.id, 60, silent=[first])
+    after = [trial.expires for trial in ledger.read(reads.trials, search.id)]
     assert after[0] == before[0]
     assert after[1] > before[1]
-    ledger.finish_trial(second, "complete", {})
-    assert ledger.trials(search.id)[1].expires is None
+    ledger.write(writes.finish_trial, second, "complete", {})
+    assert ledger.read(reads.trials, search.id)[1].expires is None
 
 
 def test_what_a_worker_says_of_itself_is_kept_without_secrets(ledger, monkeypatch):
     monkeypatch.setenv("CLOUD_ACCESS_KEY", "AKIA-very-secret")
-    search = open_search(question(SPACE, trials=1), ledger)
+    search = open_search(SearchSpec.create(SPACE, trials=1), ledger)
     facts = {"worker": "w", "checkpoint": "s3://me:hunter22@bucket/x with AKIA-very-secret is away"}
     search.report(search.ask(), Report(1, {"accuracy": 0.5}, facts))
-    kept = ledger.trial(search.record.id, 0).facts
+    kept = ledger.read(reads.trial, search.record.id, 0).facts
     assert kept == {"worker": "w", "checkpoint": "s3://me:***@bucket/x with *** is away"}
 
 
 def test_every_failed_attempt_is_kept_with_what_was_said_and_without_secrets(ledger, monkeypatch):
     monkeypatch.setenv("CLOUD_ACCESS_KEY", "AKIA-very-secret")
-    search = open_search(question(SPACE, trials=1), ledger)
+    search = open_search(SearchSpec.create(SPACE, trials=1), ledger)
     trial = search.ask()
     said = "cannot reach postgresql://me:hunter22@host/db with AKIA-very-secret"
     again = search.fail(trial, "oom", said)
     assert again.attempt == 2
     assert search.fail(again, "oom", said) is None  # one more attempt after memory ran out, and no third
-    found = ledger.failures(search.record.id)
+    found = ledger.read(reads.failures, search.record.id)
     assert [(failed.number, failed.attempt, failed.kind) for failed in found] == [(0, 1, "oom"), (0, 2, "oom")]
     assert {failed.text for failed in found} == {"cannot reach postgresql://me:***@host/db with ***"}
-    assert ledger.trial(search.record.id, 0).failure_text == found[1].text
-    assert search.progress().retried == open_search(question(SPACE, trials=1), ledger).progress().retried == 1
+    assert ledger.read(reads.trial, search.record.id, 0).failure_text == found[1].text
+    assert search.progress().retried == open_search(SearchSpec.create(SPACE, trials=1), ledger).progress().retried == 1
 
 
 @pytest.mark.parametrize(("kind", "attempts"), [("lost", 3), ("oom", 2), ("timeout", 2), ("nan", 1), ("bug", 1)])
 def test_each_kind_of_failure_has_its_number_of_attempts(ledger, kind, attempts):
-    search = open_search(question(SPACE, trials=4), ledger)
+    search = open_search(SearchSpec.create(SPACE, trials=4), ledger)
     trial, tried = search.ask(), 0
     while trial is not None:
-        search = open_search(question(SPACE, trials=4), ledger) if tried == 1 else search  # kinds outlive a driver
+        search = (
+            open_search(SearchSpec.create(SPACE, trials=4), ledger) if tried == 1 else search
+        )  # kinds outlive a driver
         trial = search.ask() if tried == 1 else trial
         tried += 1
         trial = search.fail(trial, kind, "again")
     assert tried == attempts
-    assert ledger.trial(search.record.id, 0).failure_kind == kind
+    assert ledger.read(reads.trial, search.record.id, 0).failure_kind == kind
 
 
 def test_a_second_driver_waits_says_so_and_does_not_train_more(url):
@@ -172,122 +184,122 @@ def test_a_second_driver_waits_says_so_and_does_not_train_more(url):
     begun.wait(30)
     with Ledger(url) as second:
         run(SPACE, trials=4, resources=Resources("local"), ledger=second, evaluate=slow, notice=said.append)
-        trials = second.trials(second.search().id)
-        lead = second.lead(second.search().id)
+        trials = second.read(reads.trials, second.search().id)
+        lead = second.lease(second.search().id)
     thread.join()
     assert [(trial.number, trial.state, trial.attempt) for trial in trials] == [(n, "complete", 1) for n in range(4)]
     waits = [line for line in said if line != UNKEPT]
     assert len(waits) == 1
-    assert f"'tiny' is being run by {Driver().host}:{os.getpid()}; this command waits" in waits[0]
-    assert (lead.driver, lead.live) == (None, False)
+    assert f"'tiny' is being run by {ProcessIdentity().host}:{os.getpid()}; this command waits" in waits[0]
+    assert (lead.holder, lead.active) == (None, False)
 
 
 def test_a_driver_that_was_killed_is_followed_at_once_on_its_machine(ledger, url):
     search = a_search(ledger, "killed")
     code = (
         "import sys, os, signal; from hybrid_search.ledger import Ledger\n"
-        "from hybrid_search.ledger.process_identity import Driver\n"
-        "assert Ledger(sys.argv[1]).take_lead(1, str(Driver()), 3600) is None\n"
+        "from hybrid_search.ledger.process_identity import ProcessIdentity\n"
+        "assert Ledger(sys.argv[1]).acquire_lease(1, str(ProcessIdentity()), 3600) is None\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", code, url], check=False, timeout=60)
     assert done.returncode == -9
-    lease = ledger.lead(search.id)
-    assert lease.driver is not None
-    assert not lease.live  # this machine can see that it is gone
+    lease = ledger.lease(search.id)
+    assert lease.holder is not None
+    assert not lease.active  # this machine can see that it is gone
     begun = time.monotonic()
-    with leading(ledger, search, Plan(scored())) as taken_over:
+    with leading(ledger, search, RunContext(scored())) as taken_over:
         assert taken_over
     assert time.monotonic() - begun < 2.0
-    with leading(ledger, search, Plan(scored())) as taken_over:
+    with leading(ledger, search, RunContext(scored())) as taken_over:
         assert not taken_over
 
 
 def test_a_driver_killed_after_its_last_commit_has_nothing_done_again(ledger):
     run(SPACE, trials=3, resources=Resources("local"), ledger=ledger, evaluate=scored())
-    killed = str(Driver(pid=2**22 + 1))
-    assert ledger.take_lead(1, killed, 3600) is None
-    del ledger._leads[1]
+    killed = str(ProcessIdentity(pid=2**22 + 1))
+    assert ledger.acquire_lease(1, killed, 3600) is None
+    del ledger._held_leases[1]
     run(SPACE, trials=3, resources=Resources("local"), ledger=ledger, evaluate=scored())
-    assert ledger.counts(1) == {"complete": 3}
+    assert ledger.read(reads.counts, 1) == {"complete": 3}
     run(
         SPACE, trials=3, resources=Resources("local"), ledger=ledger, evaluate=scored()
     )  # now it is asked for once more
-    assert ledger.counts(1) == {"complete": 6}
+    assert ledger.read(reads.counts, 1) == {"complete": 6}
 
 
 def test_a_driver_that_finds_its_lead_lost_ends_with_it_even_where_it_writes_no_more(ledger, url):
-    search, plan = a_search(ledger, "lost"), Plan(scored())
+    search, context = a_search(ledger, "lost"), RunContext(scored())
 
     def lose():
-        with leading(ledger, search, plan, seconds=0.6), Ledger(url) as thief:
-            assert thief.take_lead(search.id, "thief:1/m/0/x", 30, gone=lambda driver: True) is None
-            assert plan.stop.wait(10)
+        with leading(ledger, search, context, seconds=0.6), Ledger(url) as thief:
+            assert thief.acquire_lease(search.id, "thief:1/m/0/x", 30, has_ended=lambda holder: True) is None
+            assert context.stop.wait(10)
 
-    with pytest.raises(LostLease, match="the driver that leads it, thief:1"):
+    with pytest.raises(LostLease, match="thief:1 holds the lease"):
         lose()
-    assert ledger.lead(search.id).driver == "thief:1/m/0/x"
+    assert ledger.lease(search.id).holder == "thief:1/m/0/x"
 
 
 @pytest.mark.parametrize(
     ("rungs", "count"), [([], 0), ([0], 1), ([2], 0), ([0, 0, 0], 3), ([0, 2, 2, 1], 2), ([1, 2, 3], 0), ([3, 1, 4], 0)]
 )
 def test_pre_emptions_are_fruitless_that_find_a_trial_no_further_than_before(rungs, count):
-    assert fruitless(rungs) == count
+    assert preemptions_without_progress(rungs) == count
 
 
 def test_a_trial_that_was_running_whenever_its_drivers_died_comes_last_and_ends_as_lost(ledger):
-    first = open_search(question(SPACE, trials=3), ledger)
+    first = open_search(SearchSpec.create(SPACE, trials=3), ledger)
     feared = first.ask()
     for _ in range(3):
-        search = open_search(question(SPACE, trials=3), ledger)
+        search = open_search(SearchSpec.create(SPACE, trials=3), ledger)
         assert search.ask().number == feared.number
     begun = []
     for attempt in range(5, 11):
-        search = open_search(question(SPACE, trials=3), ledger)
+        search = open_search(SearchSpec.create(SPACE, trials=3), ledger)
         while (trial := search.ask()) is not None and trial.number != feared.number:
             begun.append(trial.number)
             search.tell(trial, Outcome("complete", {"accuracy": 0.5}))
         assert trial.attempt == attempt
     assert begun == [1, 2]
-    assert open_search(question(SPACE, trials=3), ledger).ask() is None
-    found = ledger.trial(1, feared.number)
+    assert open_search(SearchSpec.create(SPACE, trials=3), ledger).ask() is None
+    found = ledger.read(reads.trial, 1, feared.number)
     assert (found.state, found.failure_kind) == ("failed", "lost")
     assert found.failure_text.startswith("pre-empted 10 times without a further rung")
 
 
 def test_a_search_that_is_stopped_in_order_again_and_again_holds_no_trial_guilty(ledger):
-    def stop(search, plan):
-        plan.event = lambda kind, number: plan.stop.set()
+    def stop(search, context):
+        context.on_event = lambda kind, number: context.stop.set()
 
-    for _ in range(FRUITLESS + 2):
+    for _ in range(MAX_PREEMPTIONS + 2):
         run(SPACE, trials=1, resources=Resources("local"), ledger=ledger, evaluate=scored(rungs=2), watch=stop)
-        assert ledger.trial(1, 0).state == "running"
+        assert ledger.read(reads.trial, 1, 0).state == "running"
     run(SPACE, trials=1, resources=Resources("local"), ledger=ledger, evaluate=scored(rungs=2))
-    assert ledger.trial(1, 0).state == "complete"
-    assert {failed.text for failed in ledger.failures(1)} == {"its search was stopped"}
+    assert ledger.read(reads.trial, 1, 0).state == "complete"
+    assert {failed.text for failed in ledger.read(reads.failures, 1)} == {"its search was stopped"}
 
 
 def test_a_trial_whose_evaluation_ends_its_driver_is_suspected_as_if_that_had_been_killed(ledger):
     def evaluate(architecture, settings):
-        if architecture.digest == ledger.trial(1, 0).digest:
+        if architecture.digest == ledger.read(reads.trial, 1, 0).digest:
             raise SystemExit(3)
         yield {"accuracy": 0.5}
 
     asked = {"trials": 3, "resources": Resources("local"), "ledger": ledger, "evaluate": evaluate}
-    for _ in range(FRUITLESS):
+    for _ in range(MAX_PREEMPTIONS):
         with pytest.raises(SystemExit):
             run(SPACE, **asked)
-        lease = ledger.lead(1)
-        assert (lease.driver is not None, lease.live) == (True, False)
+        lease = ledger.lease(1)
+        assert (lease.holder is not None, lease.active) == (True, False)
     run(SPACE, **asked)
-    assert [(trial.state, trial.failure_kind) for trial in ledger.trials(1)] == [
+    assert [(trial.state, trial.failure_kind) for trial in ledger.read(reads.trials, 1)] == [
         ("failed", "lost"), ("complete", None), ("complete", None)
     ]  # fmt: skip
 
 
 def test_a_trial_that_gets_further_may_be_pre_empted_for_ever(ledger):
-    search = open_search(question(SPACE, trials=1), ledger)
+    search = open_search(SearchSpec.create(SPACE, trials=1), ledger)
     trial = search.ask()
     for rung in range(1, 30):
         search.report(trial, Report(rung, {"accuracy": 0.1}))
@@ -295,27 +307,27 @@ def test_a_trial_that_gets_further_may_be_pre_empted_for_ever(ledger):
         assert trial.attempt == rung + 1
 
 
-def test_a_driver_knows_who_is_gone_and_whom_it_cannot_see():
-    here = Driver()
-    assert not here.is_gone(str(here))
-    assert not here.is_gone(str(Driver(token="another call of this process")))
-    assert here.is_gone(str(Driver(pid=2**22 + 1)))
-    assert here.is_gone(str(Driver(began="1")))  # another process has its number by now
-    assert not here.is_gone(str(Driver(machine="elsewhere", pid=2**22 + 1)))
-    assert not here.is_gone("what no driver of ours wrote")
+def test_a_driver_knows_who_has_ended_and_whom_it_cannot_see():
+    here = ProcessIdentity()
+    assert not here.has_ended(str(here))
+    assert not here.has_ended(str(ProcessIdentity(token="another call of this process")))
+    assert here.has_ended(str(ProcessIdentity(pid=2**22 + 1)))
+    assert here.has_ended(str(ProcessIdentity(start="1")))  # another process has its number by now
+    assert not here.has_ended(str(ProcessIdentity(machine="elsewhere", pid=2**22 + 1)))
+    assert not here.has_ended("what no driver of ours wrote")
     assert here.is_alive(str(here))
-    assert not here.is_alive(str(Driver(pid=2**22 + 1)))
-    assert not here.is_alive(str(Driver(machine="elsewhere")))
+    assert not here.is_alive(str(ProcessIdentity(pid=2**22 + 1)))
+    assert not here.is_alive(str(ProcessIdentity(machine="elsewhere")))
     assert not here.is_alive("what no driver of ours wrote")
 
 
-def test_a_driver_that_is_dead_and_not_yet_waited_for_is_gone():
+def test_a_driver_that_is_dead_and_not_yet_waited_for_has_ended():
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        other = str(Driver(pid=process.pid, began=_began(process.pid)))
-        assert not Driver().is_gone(other)
+        other = str(ProcessIdentity(pid=process.pid, start=start_time(process.pid)))
+        assert not ProcessIdentity().has_ended(other)
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        assert Driver().is_gone(other)
+        assert ProcessIdentity().has_ended(other)
 
 
 def test_another_users_driver_is_not_gone_where_the_machine_hides_it(monkeypatch):
@@ -323,74 +335,76 @@ def test_another_users_driver_is_not_gone_where_the_machine_hides_it(monkeypatch
         raise PermissionError
 
     monkeypatch.setattr(os, "kill", refused)  # as by another user's process
-    assert not Driver().is_gone(str(Driver(pid=2**22 + 1)))  # of which /proc shows nothing
+    assert not ProcessIdentity().has_ended(str(ProcessIdentity(pid=2**22 + 1)))  # of which /proc shows nothing
 
 
 def test_a_clock_that_is_set_forward_takes_no_search_from_a_driver_that_lives(ledger, url, monkeypatch):
-    search, plan = a_search(ledger), Plan(scored())
-    here = Driver(token="the first")
+    search, context = a_search(ledger), RunContext(scored())
+    here = ProcessIdentity(token="the first")
     with Ledger(url) as first:
-        assert first.take_lead(search.id, str(here), 4.0) is None
-        monkeypatch.setattr(leases, "clock", lambda db: datetime.now(UTC) + timedelta(hours=1))
-        renewed = threading.Timer(0.5, first.renew_lead, (search.id, 4.0))
-        gives_back = threading.Timer(1.5, first.give_lead, (search.id,))
+        assert first.acquire_lease(search.id, str(here), 4.0) is None
+        monkeypatch.setattr(leases, "database_time", lambda connection: datetime.now(UTC) + timedelta(hours=1))
+        renewed = threading.Timer(0.5, first.renew_lease, (search.id, 4.0))
+        gives_back = threading.Timer(1.5, first.release_lease, (search.id,))
         renewed.start()
         gives_back.start()
         began = time.monotonic()
-        with leading(ledger, search, plan, seconds=4.0):
+        with leading(ledger, search, context, seconds=4.0):
             assert time.monotonic() - began > 1.0
         gives_back.join()
 
 
 def test_a_search_that_is_to_stop_waits_for_no_database(ledger):
-    search, plan = a_search(ledger), Plan(scored())
-    before = ledger.patience
-    with leading(ledger, search, plan):
-        assert not ledger.patience.given_up()
-        plan.stop.set()
-        assert ledger.patience.given_up()
-    assert ledger.patience is before
+    search, context = a_search(ledger), RunContext(scored())
+    before = ledger.retry_policy
+    with leading(ledger, search, context):
+        assert not ledger.retry_policy.cancelled()
+        context.stop.set()
+        assert ledger.retry_policy.cancelled()
+    assert ledger.retry_policy is before
 
 
 def test_a_driver_that_lives_and_renews_no_more_loses_its_search(ledger, url):
     search = a_search(ledger)
     with Ledger(url) as frozen:
-        assert frozen.take_lead(search.id, str(Driver(token="frozen")), 0.5) is None
-        with leading(ledger, search, Plan(scored()), seconds=1.0) as taken_over:
+        assert frozen.acquire_lease(search.id, str(ProcessIdentity(token="frozen")), 0.5) is None
+        with leading(ledger, search, RunContext(scored()), seconds=1.0) as taken_over:
             assert taken_over
         with pytest.raises(LostLease):
-            frozen.renew_lead(search.id, 30)
+            frozen.renew_lease(search.id, 30)
 
 
 def test_a_search_that_was_taken_away_stops_its_driver_with_a_message(ledger, url):
     def evaluate(architecture, settings):
         with Ledger(url) as thief:
-            assert thief.take_lead(1, "thief:1/m/0/x", 30, gone=lambda driver: True) is None
+            assert thief.acquire_lease(1, "thief:1/m/0/x", 30, has_ended=lambda holder: True) is None
         yield {"accuracy": 0.5}
 
-    with pytest.raises(LostLease, match="the driver that leads it, thief:1; this one"):
+    with pytest.raises(LostLease, match="thief:1 holds the lease, and this process is"):
         run(SPACE, trials=4, resources=Resources("local"), ledger=ledger, evaluate=evaluate)
-    assert ledger.counts(1) == {"running": 1}
-    assert ledger.lead(1).driver == "thief:1/m/0/x"
+    assert ledger.read(reads.counts, 1) == {"running": 1}
+    assert ledger.lease(1).holder == "thief:1/m/0/x"
 
 
 def test_a_lease_is_renewed_for_as_long_as_its_driver_lives(ledger, url):
     search = a_search(ledger, "long")
-    with leading(ledger, search, Plan(scored()), seconds=1.5), Ledger(url) as other:
+    with leading(ledger, search, RunContext(scored()), seconds=1.5), Ledger(url) as other:
         for _ in range(8):
             time.sleep(0.3)
-            assert other.take_lead(search.id, "b:2/m/0/y", 30) is not None
-    assert other.take_lead(search.id, "b:2/m/0/y", 30) is None
+            assert other.acquire_lease(search.id, "b:2/m/0/y", 30) is not None
+    assert other.acquire_lease(search.id, "b:2/m/0/y", 30) is None
 
 
 def test_a_trial_that_its_driver_left_is_told_apart_from_one_that_failed(ledger):
-    first = open_search(question(SPACE, trials=2), ledger)
+    first = open_search(SearchSpec.create(SPACE, trials=2), ledger)
     trial = first.ask()
-    second = open_search(question(SPACE, trials=2), ledger)
+    second = open_search(SearchSpec.create(SPACE, trials=2), ledger)
     again = second.ask()
     assert (again.number, again.attempt) == (0, 2)
-    assert [(failed.attempt, failed.kind) for failed in ledger.failures(first.record.id)] == [(1, "pre-empted")]
-    with pytest.raises(LostLease, match="at attempt 2; got one of attempt 1"):
+    assert [(failed.attempt, failed.kind) for failed in ledger.read(reads.failures, first.record.id)] == [
+        (1, "pre-empted")
+    ]
+    with pytest.raises(LostLease, match="at attempt 2, got a result of attempt 1"):
         first.tell(trial, Outcome("complete", {"accuracy": 0.9}))
     second.tell(again, Outcome("complete", {"accuracy": 0.8}))
-    assert ledger.trial(first.record.id, 0).measurements["accuracy"] == 0.8
+    assert ledger.read(reads.trial, first.record.id, 0).measurements["accuracy"] == 0.8

@@ -17,11 +17,11 @@ from support.ledgers import a_search, fill, write_trial
 
 from hybrid_search import cli
 from hybrid_search.errors import LedgerError, SettingsError, UnknownName
-from hybrid_search.ledger import Ledger, Opening, Proposal
-from hybrid_search.ledger.connect import database_url
+from hybrid_search.ledger import Ledger, Opening, Proposal, reads, writes
 from hybrid_search.ledger.schema import MIGRATIONS
-from hybrid_search.ledger.sqlite import _keep_a_log, network_of
+from hybrid_search.ledger.sqlite import _keep_a_log, network_file_system
 from hybrid_search.ledger.tables import HEAD, Base
+from hybrid_search.ledger.urls import database_url
 from hybrid_search.pareto import front_rows
 from hybrid_search.records import Report, Resources, SearchRecord, Settings
 from hybrid_search.runs.run import run
@@ -46,8 +46,14 @@ def ledger(url):
 
 
 def start(ledger, search, number=0):
-    return ledger.start_trial(
-        search.id, number, digest=f"d{number}", architecture={"a": 1}, choices={"q": 3}, settings=Settings(seed=7)
+    return ledger.write(
+        writes.start_trial,
+        search.id,
+        number,
+        digest=f"d{number}",
+        architecture={"a": 1},
+        choices={"q": 3},
+        settings=Settings(seed=7),
     )
 
 
@@ -62,74 +68,80 @@ def test_a_search_is_read_back_as_it_was_written(ledger):
 def test_a_trial_is_read_back_with_its_curve_and_numbers(ledger):
     search = ledger.create_search(ASKED)
     trial = start(ledger, search)
-    ledger.add_rung(trial, 1, {"accuracy": 0.5, "loss": 2.0}, {"device": "cpu", "worker": "w1"})
-    ledger.add_rung(trial, 2, {"accuracy": 0.6, "loss": 1.0})
-    ledger.finish_trial(trial, "complete", {"accuracy": 0.6, "flops": 10.0}, seed=7)
-    found = ledger.trial(search.id, 0)
+    ledger.write(writes.add_rung, trial, 1, {"accuracy": 0.5, "loss": 2.0}, {"device": "cpu", "worker": "w1"})
+    ledger.write(writes.add_rung, trial, 2, {"accuracy": 0.6, "loss": 1.0})
+    ledger.write(writes.finish_trial, trial, "complete", {"accuracy": 0.6, "flops": 10.0}, seed=7)
+    found = ledger.read(reads.trial, search.id, 0)
     assert (found.state, found.rung, found.seed, found.worker) == ("complete", 2, 7, "w1")
     assert (found.measurements, found.facts["device"]) == ({"accuracy": 0.6, "flops": 10.0}, "cpu")
-    assert ledger.curve(trial) == [(1, {"accuracy": 0.5, "loss": 2.0}), (2, {"accuracy": 0.6, "loss": 1.0})]
+    assert ledger.read(reads.curve, trial) == [(1, {"accuracy": 0.5, "loss": 2.0}), (2, {"accuracy": 0.6, "loss": 1.0})]
     assert found.seconds is not None
 
 
 def test_a_trial_that_has_ended_stays_as_it_is(ledger):
     search = ledger.create_search(ASKED)
     trial = start(ledger, search)
-    ledger.finish_trial(trial, "failed", failure_kind="nan", failure_text="loss")
+    ledger.write(writes.finish_trial, trial, "failed", failure_kind="nan", failure_text="loss")
     with pytest.raises(LedgerError, match="only a running trial can end"):
-        ledger.finish_trial(trial, "complete", {"accuracy": 1.0})
-    assert ledger.trial(search.id, 0).measurements == {}
+        ledger.write(writes.finish_trial, trial, "complete", {"accuracy": 1.0})
+    assert ledger.read(reads.trial, search.id, 0).measurements == {}
 
 
 def test_a_trial_begun_again_keeps_its_number_and_writes_its_curve_again(ledger):
     search = ledger.create_search(ASKED)
     trial = start(ledger, search)
     for rung in (1, 2, 3):
-        ledger.add_rung(trial, rung, {"accuracy": rung / 10})
-    assert ledger.fail_attempt(trial, 1, "lost", "its worker died") == 2
-    found = ledger.trial(search.id, 0)
-    assert (found.attempt, found.rung, len(ledger.curve(trial))) == (2, 0, 3)  # it may go on from a checkpoint
-    ledger.add_rung(trial, 2, {"accuracy": 0.25}, attempt=2)
-    assert ledger.curve(trial) == [(1, {"accuracy": 0.1}), (2, {"accuracy": 0.25})]
+        ledger.write(writes.add_rung, trial, rung, {"accuracy": rung / 10})
+    assert ledger.write(writes.fail_attempt, trial, 1, "lost", "its worker died") == 2
+    found = ledger.read(reads.trial, search.id, 0)
+    assert (found.attempt, found.rung, len(ledger.read(reads.curve, trial))) == (
+        2,
+        0,
+        3,
+    )  # it may go on from a checkpoint
+    ledger.write(writes.add_rung, trial, 2, {"accuracy": 0.25}, attempt=2)
+    assert ledger.read(reads.curve, trial) == [(1, {"accuracy": 0.1}), (2, {"accuracy": 0.25})]
 
 
 def test_two_trials_cannot_have_one_number(ledger):
     search = ledger.create_search(ASKED)
     trial = start(ledger, search)
     assert start(ledger, search) == trial  # the same one, written again
-    with pytest.raises(LedgerError, match="a trial needs a number of its own; 0 is taken by d0"):
-        ledger.start_trial(search.id, 0, digest="d1", architecture={}, choices={}, settings=Settings())
+    with pytest.raises(LedgerError, match="a trial needs a new number; got 0, which belongs to architecture d0"):
+        ledger.write(writes.start_trial, search.id, 0, digest="d1", architecture={}, choices={}, settings=Settings())
 
 
 def test_a_seed_of_thirty_two_bits_and_a_text_with_a_nul_are_kept(ledger):
     search = ledger.create_search(replace(ASKED, seed=2**32 - 1))
-    trial = ledger.start_trial(search.id, 0, digest="d", architecture={}, choices={}, settings=Settings(seed=2**32 - 1))
-    ledger.finish_trial(trial, "complete", {"accuracy": 0.5}, seed=2**32 - 1)
+    trial = ledger.write(
+        writes.start_trial, search.id, 0, digest="d", architecture={}, choices={}, settings=Settings(seed=2**32 - 1)
+    )
+    ledger.write(writes.finish_trial, trial, "complete", {"accuracy": 0.5}, seed=2**32 - 1)
     second = start(ledger, search, 1)
-    ledger.finish_trial(second, "failed", failure_kind="bug", failure_text="a\0b")
-    assert (ledger.search().seed, ledger.trial(search.id, 0).seed) == (2**32 - 1, 2**32 - 1)
-    assert list(ledger.repeats(search.id)[0].own) == ["accuracy"]
-    assert ledger.trial(search.id, 1).failure_text in ("a\0b", "a\N{REPLACEMENT CHARACTER}b")
+    ledger.write(writes.finish_trial, second, "failed", failure_kind="bug", failure_text="a\0b")
+    assert (ledger.search().seed, ledger.read(reads.trial, search.id, 0).seed) == (2**32 - 1, 2**32 - 1)
+    assert list(ledger.read(reads.repeats, search.id)[0].own) == ["accuracy"]
+    assert ledger.read(reads.trial, search.id, 1).failure_text in ("a\0b", "a\N{REPLACEMENT CHARACTER}b")
 
 
 def test_readers_ask_only_for_what_is_new(ledger):
     search = ledger.create_search(ASKED)
     first = start(ledger, search, 0)
-    ledger.finish_trial(first, "complete", {"accuracy": 0.5, "flops": 1.0})
-    points, seen = ledger.points(search.id, ["accuracy"])
+    ledger.write(writes.finish_trial, first, "complete", {"accuracy": 0.5, "flops": 1.0})
+    points, seen = ledger.read(reads.points, search.id, ["accuracy"])
     assert [(p.number, p.values) for p in points] == [(0, {"accuracy": 0.5})]
     start(ledger, search, 1)
-    points, later = ledger.points(search.id, ["accuracy"], after=seen)
+    points, later = ledger.read(reads.points, search.id, ["accuracy"], after=seen)
     assert [(p.number, p.state) for p in points] == [(1, "running")]
-    assert ledger.points(search.id, ["accuracy"], after=later) == ([], later)
+    assert ledger.read(reads.points, search.id, ["accuracy"], after=later) == ([], later)
 
 
 def test_the_values_of_completed_trials_are_those_of_their_points(ledger):
     search, other = a_search(ledger, "asked"), a_search(ledger, "other")
     fill(ledger, search, 40)
     fill(ledger, other, 5)
-    points, _ = ledger.points(search.id, ["accuracy", "flops", "nothing"])
-    values = ledger.values(search.id, ["accuracy", "flops", "nothing"])
+    points, _ = ledger.read(reads.points, search.id, ["accuracy", "flops", "nothing"])
+    values = ledger.read(reads.values, search.id, ["accuracy", "flops", "nothing"])
     assert list(values.items()) == [(point.number, point.values) for point in points if point.state == "complete"]
     assert len(values) > 30
 
@@ -140,11 +152,11 @@ def test_the_contenders_for_a_front_hold_all_of_it(ledger, objectives):
     fill(ledger, search, 300, states="complete")
     fill(ledger, other, 5, seed=1)
     for number in (3, 30):  # retrained, one for the better and one for the worse
-        trial = ledger.trial(search.id, number)
-        ledger.add_measurements(trial.id, 5, {**trial.measurements, "accuracy": 0.9 + number / 400})
-        ledger.add_measurements(trial.id, 6, {**trial.measurements, "accuracy": 0.1})
-    values = ledger.values(search.id, ["params", *objectives])
-    found = ledger.contenders(search.id, ["params", *objectives], objectives)
+        trial = ledger.read(reads.trial, search.id, number)
+        ledger.write(writes.add_measurements, trial.id, 5, {**trial.measurements, "accuracy": 0.9 + number / 400})
+        ledger.write(writes.add_measurements, trial.id, 6, {**trial.measurements, "accuracy": 0.1})
+    values = ledger.read(reads.values, search.id, ["params", *objectives])
+    found = ledger.read(reads.front_candidates, search.id, ["params", *objectives], objectives)
     assert len(values) == 300
     assert found.items() <= values.items()
     front = front_rows(list(values.items()), objectives)
@@ -154,8 +166,8 @@ def test_the_contenders_for_a_front_hold_all_of_it(ledger, objectives):
 
 def test_proposals_that_were_not_trained_are_kept(ledger):
     search = ledger.create_search(ASKED)
-    ledger.add_proposal(search.id, Proposal("gated", "d", {"q": 1}, 0.25))
-    assert ledger.proposals(search.id) == [Proposal("gated", "d", {"q": 1}, 0.25)]
+    ledger.write(writes.add_proposal, search.id, Proposal("gated", "d", {"q": 1}, 0.25))
+    assert ledger.read(reads.proposals, search.id) == [Proposal("gated", "d", {"q": 1}, 0.25)]
 
 
 def test_an_unknown_search_names_those_there_are(ledger):
@@ -164,8 +176,8 @@ def test_an_unknown_search_names_those_there_are(ledger):
     ledger.create_search(ASKED)
     with pytest.raises(UnknownName, match=r"search must be one of first; got 'frist'. Did you mean 'first'\?"):
         ledger.search("frist")
-    with pytest.raises(UnknownName, match="trial 9 is not there: this search has no trial yet"):
-        ledger.trial(ledger.search().id, 9)
+    with pytest.raises(UnknownName, match="trial must be a number of this search, which has no trial yet; got 9"):
+        ledger.read(reads.trial, ledger.search().id, 9)
 
 
 def test_a_reader_writes_nothing_and_needs_a_ledger_that_exists(tmp_path, url):
@@ -177,15 +189,15 @@ def test_a_reader_writes_nothing_and_needs_a_ledger_that_exists(tmp_path, url):
     with Ledger(url, read_only=True) as reader:
         assert reader.search().name == "first"
         with pytest.raises(Exception, match=r"readonly|read-only transaction"):
-            reader.set_target(1, 99)
+            reader.write(writes.set_target, 1, 99)
 
 
 def test_a_reader_sees_what_is_written_while_it_is_open(ledger, url):
     search = ledger.create_search(ASKED)
     with Ledger(url, read_only=True) as reader:
-        assert reader.counts(search.id) == {}
+        assert reader.read(reads.counts, search.id) == {}
         start(ledger, search)
-        assert reader.counts(search.id) == {"running": 1}
+        assert reader.read(reads.counts, search.id) == {"running": 1}
 
 
 @pytest.mark.parametrize(
@@ -297,8 +309,8 @@ def test_a_fact_with_a_nul_does_not_keep_a_search_from_going_on(ledger):
 
     for _ in range(2):
         run(tiny_space(), trials=1, evaluate=evaluate, resources=Resources("local"), ledger=ledger)
-    assert ledger.fact(1, "fingerprint") == "aaaa"
-    assert ledger.fact(1, "none") is None
+    assert ledger.read(reads.fact, 1, "fingerprint") == "aaaa"
+    assert ledger.read(reads.fact, 1, "none") is None
 
 
 def test_a_file_that_cannot_be_asked_for_a_moment_is_not_gone(tmp_path, monkeypatch):
@@ -310,7 +322,7 @@ def test_a_file_that_cannot_be_asked_for_a_moment_is_not_gone(tmp_path, monkeypa
 
         with monkeypatch.context() as patched:
             patched.setattr(os, "stat", stale)
-            ledger.set_target(search.id, 9)
+            ledger.write(writes.set_target, search.id, 9)
         assert ledger.search().target == 9
 
 
@@ -348,9 +360,9 @@ def test_a_commit_is_on_the_disk_before_it_is_acknowledged(tmp_path):
 
 def test_a_text_with_halves_of_characters_is_kept_on_both_databases(ledger):
     search = a_search(ledger)
-    trial = ledger.start_trial(search.id, 0, digest="d", architecture={}, choices={}, settings=Settings())
-    ledger.finish_trial(trial, "failed", failure_kind="bug", failure_text="cannot read images/\udcff.png")
-    assert ledger.trial(search.id, 0).failure_text == "cannot read images/?.png"
+    trial = ledger.write(writes.start_trial, search.id, 0, digest="d", architecture={}, choices={}, settings=Settings())
+    ledger.write(writes.finish_trial, trial, "failed", failure_kind="bug", failure_text="cannot read images/\udcff.png")
+    assert ledger.read(reads.trial, search.id, 0).failure_text == "cannot read images/?.png"
 
 
 def test_names_that_are_too_long_are_refused_on_both_databases(ledger):
@@ -362,13 +374,13 @@ def test_names_that_are_too_long_are_refused_on_both_databases(ledger):
         yield {"accuracy": 0.5, "y" * 101: 1.0}
 
     run(tiny_space(), trials=1, evaluate=evaluate, resources=Resources("local"), ledger=ledger)
-    assert "a measurement needs a name of 1 to 100 characters" in ledger.trial(1, 0).failure_text
+    assert "a measurement needs a name of 1 to 100 characters" in ledger.read(reads.trial, 1, 0).failure_text
 
     def evaluated(architecture, settings):
         yield Report(1, {"accuracy": 0.5, "y" * 101: 1.0}, last=True)
 
     run(tiny_space(), trials=1, evaluate=evaluated, resources=Resources("local"), ledger=ledger, name="another")
-    assert "a measurement needs a name of 1 to 100 characters" in ledger.trial(2, 0).failure_text
+    assert "a measurement needs a name of 1 to 100 characters" in ledger.read(reads.trial, 2, 0).failure_text
 
 
 def test_the_ledger_of_another_program_is_not_called_newer(url):
@@ -381,14 +393,14 @@ def test_the_ledger_of_another_program_is_not_called_newer(url):
 def test_a_file_on_a_network_file_system_is_told(tmp_path, monkeypatch):
     mounts = tmp_path / "mounts"
     mounts.write_text(f"disk / ext4 rw 0 0\nserver:/home {tmp_path} nfs4 rw 0 0\n")
-    assert network_of(tmp_path / "l.db", mounts) == "nfs4"
-    assert network_of(Path("/l.db"), mounts) is None
-    assert network_of(tmp_path / "l.db", tmp_path / "no such file") is None
-    monkeypatch.setattr("hybrid_search.ledger.connect.network_of", lambda path: "nfs4")
+    assert network_file_system(tmp_path / "l.db", mounts) == "nfs4"
+    assert network_file_system(Path("/l.db"), mounts) is None
+    assert network_file_system(tmp_path / "l.db", tmp_path / "no such file") is None
+    monkeypatch.setattr("hybrid_search.ledger.connection.network_file_system", lambda path: "nfs4")
     said = []
     Ledger(f"sqlite:///{tmp_path}/l.db", notice=said.append).close()
     assert len(said) == 1
-    assert "lies on a network file system (nfs4)" in said[0]
+    assert "is on a network file system (nfs4)" in said[0]
     Ledger(f"sqlite:///{tmp_path}/l.db", read_only=True, notice=said.append).close()
     assert len(said) == 1
 
@@ -435,7 +447,7 @@ def test_a_ledger_of_the_first_schema_is_brought_up_to_date_and_keeps_its_search
     engine.dispose()
     with Ledger(url) as ledger:
         found = ledger.search("old")
-    assert (found.target, found.pruner, found.tuned, found.warm_start) == (4, "none", (), False)
+    assert (found.target, found.pruner, found.tuned, found.known_designs) == (4, "none", (), False)
 
 
 def test_processes_that_make_a_ledger_together_both_get_it(url):
@@ -477,8 +489,8 @@ def test_a_folder_with_odd_letters_is_read_as_well_as_written(tmp_path):
 
 def test_an_opening_of_the_test_split_is_kept_with_its_reason_and_time(ledger):
     search = a_search(ledger, "opened")
-    ledger.add_opening(search.id, Opening("0123456789abcdef", 359, "this test"))
-    (opening,) = ledger.openings(search.id)
+    ledger.write(writes.add_opening, search.id, Opening("0123456789abcdef", 359, "this test"))
+    (opening,) = ledger.read(reads.openings, search.id)
     assert opening[:3] == ("0123456789abcdef", 359, "this test")
     assert opening.opened.tzinfo is not None
 
@@ -486,20 +498,20 @@ def test_an_opening_of_the_test_split_is_kept_with_its_reason_and_time(ledger):
 def test_fresh_seeds_take_the_place_of_the_one_that_a_trial_was_chosen_for(ledger):
     search = a_search(ledger, "repeated")
     trial = write_trial(ledger, search, 5, accuracy=0.9)
-    before = ledger.points(search.id, ["accuracy"])[1]
+    before = ledger.read(reads.points, search.id, ["accuracy"])[1]
     for seed, accuracy in ((1, 0.7), (2, 0.8), (2, 0.9)):  # the same seed again replaces its numbers
-        ledger.add_measurements(trial, seed, {"accuracy": accuracy, "test_accuracy": 0.6})
-    found = ledger.trial(search.id, 5).measurements
+        ledger.write(writes.add_measurements, trial, seed, {"accuracy": accuracy, "test_accuracy": 0.6})
+    found = ledger.read(reads.trial, search.id, 5).measurements
     assert (found["accuracy"], found["test_accuracy"]) == (pytest.approx(0.8), pytest.approx(0.6))
     assert found["flops"] > 0  # measured under the own seed alone
-    (changed,), newest = ledger.points(search.id, ["accuracy"], before)
+    (changed,), newest = ledger.read(reads.points, search.id, ["accuracy"], before)
     assert (changed.number, newest > before) == (5, True)
-    assert ledger.values(search.id, ["accuracy", "flops"])[5] == {
+    assert ledger.read(reads.values, search.id, ["accuracy", "flops"])[5] == {
         "accuracy": found["accuracy"],
         "flops": found["flops"],
     }
-    repeats = ledger.repeats(search.id, confirmed=True)[5]
+    repeats = ledger.read(reads.repeats, search.id, confirmed=True)[5]
     assert (repeats.own["accuracy"], sorted(repeats.fresh)) == (0.9, [1, 2])
     write_trial(ledger, search, 6)
-    assert list(ledger.repeats(search.id, confirmed=True)) == [5]
-    assert list(ledger.repeats(search.id)) == [5, 6]
+    assert list(ledger.read(reads.repeats, search.id, confirmed=True)) == [5]
+    assert list(ledger.read(reads.repeats, search.id)) == [5, 6]

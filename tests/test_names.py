@@ -21,6 +21,7 @@ PROMISED = [
     "Trial",
     "Outcome",
     "Search",
+    "SearchSpec",
     "run",
     "confirm",
     "Ledger",

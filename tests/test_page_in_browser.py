@@ -1,4 +1,4 @@
-"""The page as a person meets it: Chromium over a ledger of made-up trials."""
+"""The page in Chromium over a ledger of made-up trials."""
 
 import re
 from itertools import pairwise
@@ -20,7 +20,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 EVIL = "<img src=x onerror=alert(1)>"
 DRAWN = "#page[data-ready=true]"
-PATIENCE = 30_000  # ms: a first drawing on two busy cores
+TIMEOUT = 30_000  # ms: a first drawing on two busy cores
 
 pytestmark = [
     pytest.mark.browser,
@@ -30,7 +30,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def context():
-    """One browser context for all: scripts are fetched and compiled once."""
+    """One browser context for all tests, so that scripts are fetched and compiled once."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         yield browser.new_context(viewport={"width": 1440, "height": 900})
@@ -51,14 +51,14 @@ def site(tmp_path_factory):
 
 @pytest.fixture
 def visit(context, site):
-    """Opens the page; afterwards nothing may have gone wrong in it, or gone out of it."""
+    """Open the page; at the end there must be no error in it and no request to another host."""
     wrong, pages = [], []
 
     def open_page(query="", scheme="light"):
         page = context.new_page()
         pages.append(page)
         page.emulate_media(color_scheme=scheme)
-        page.set_default_timeout(PATIENCE)
+        page.set_default_timeout(TIMEOUT)
         page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("dialog", lambda dialog: (wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
@@ -113,7 +113,7 @@ def test_a_new_trial_appears_without_a_reload_and_the_zoom_stays(visit, site):
     assert page.evaluate(f"{figure}.data[2].x") == [1e6]
 
 
-def test_the_table_sorts_filters_downloads_what_is_left_and_pins(visit):
+def test_the_table_sorts_filters_downloads_the_filtered_trials_and_selects(visit):
     page = visit("?search=digits")
     page.locator("#table .ag-header-cell[col-id=flops] .ag-header-cell-label").click()
     cell = page.locator("#table .ag-row[row-index='0'] [col-id=flops]")
@@ -139,7 +139,7 @@ def test_the_table_sorts_filters_downloads_what_is_left_and_pins(visit):
     expect(page.locator("#detail figure[data-diagram]")).to_have_count(1)
 
 
-def test_the_keyboard_reaches_the_table_and_pins_with_the_space_bar(visit):
+def test_the_keyboard_reaches_the_table_and_selects_with_the_space_bar(visit):
     page = visit("?search=digits")
     page.locator("#json").focus()
     page.keyboard.press("Tab")
@@ -169,7 +169,7 @@ def test_a_deep_link_restores_search_axes_and_selection(visit):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_follows_the_scheme_and_has_a_switch(visit, scheme):
+def test_the_page_follows_the_colour_scheme_and_has_a_switch(visit, scheme):
     page = visit("?search=digits", scheme)
     ground = "getComputedStyle(document.querySelector('.card')).backgroundColor"
     paper = "document.querySelector('#front .js-plotly-plot').layout.paper_bgcolor"
@@ -181,7 +181,7 @@ def test_the_page_follows_the_scheme_and_has_a_switch(visit, scheme):
     assert (page.evaluate(ground), page.evaluate(paper)) == expected[other]
 
 
-def test_markup_in_a_name_is_text_and_a_search_that_was_cut_or_has_stalled_says_so(visit, site):
+def test_markup_in_a_name_is_text_and_an_interrupted_or_silent_search_is_reported(visit, site):
     page = visit(f"?search={quote(EVIL)}&trials=0")
     expect(page.locator("#search")).to_contain_text(EVIL)
     expect(page.locator("#detail .command")).to_contain_text(EVIL)
@@ -189,12 +189,12 @@ def test_markup_in_a_name_is_text_and_a_search_that_was_cut_or_has_stalled_says_
     expect(page.locator("#status")).to_contain_text("interrupted, last update")
     expect(page.locator("#banner")).to_be_hidden()
     search = site[1].search(EVIL)
-    site[1].take_lead(search.id, "host:1/m/0/t", 3600)
+    site[1].acquire_lease(search.id, "host:1/m/0/t", 3600)
     expect(page.locator("#banner")).to_contain_text("the search may have stopped")  # the made-up trials are old
-    site[1].give_lead(search.id)
+    site[1].release_lease(search.id)
 
 
-def test_a_search_without_trials_says_so_and_stands(visit):
+def test_a_search_without_trials_shows_sentences_instead_of_charts(visit):
     page = visit("?search=empty")
     expect(page.locator("#note")).to_contain_text("No trial has completed yet.")
     expect(page.locator("#front")).to_contain_text("No completed trial to draw.")

@@ -15,7 +15,7 @@ from support.postgres import PASSWORD, typed
 
 from hybrid_search import cli
 from hybrid_search.cli.options import without_password
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.ledger.tables import Base
 from hybrid_search.records import Resources
 from hybrid_search.runs.run import run
@@ -121,7 +121,7 @@ def evaluate(architecture, settings):
     yield {{"accuracy": 0.5, "seen": float(len(seen))}}
 
 search = run(tiny_space(), trials=1, evaluate=evaluate, resources=Resources(workers=1, gpus_per_trial={gpus}))
-print(search.ledger.shown, os.environ["HYBRID_SEARCH_DB"] != "")
+print(search.ledger.display_url, os.environ["HYBRID_SEARCH_DB"] != "")
 raise ValueError("the end")
 """
 
@@ -148,7 +148,7 @@ def test_neither_ray_nor_the_ledger_nor_a_traceback_holds_the_password(server, t
     assert len(files) > 5
     with Ledger(url) as ledger, ledger._engine.connect() as db:
         rows = [str(row) for table in Base.metadata.sorted_tables for row in db.execute(select(table))]
-        assert [trial.measurements["seen"] for trial in ledger.trials(1)] == [0.0]
+        assert [trial.measurements["seen"] for trial in ledger.read(reads.trials, 1)] == [0.0]
     for secret in (PASSWORD, quoted):
         assert secret not in done.stdout + done.stderr
         assert [path for path, content in files.items() if secret.encode() in content] == []

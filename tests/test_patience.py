@@ -14,8 +14,8 @@ from support.fakes import scored, tiny_space
 from support.ledgers import a_search
 
 from hybrid_search.errors import LedgerAway
-from hybrid_search.ledger import Ledger, Opening, Proposal
-from hybrid_search.ledger.retry import Patience
+from hybrid_search.ledger import Ledger, Opening, Proposal, reads, writes
+from hybrid_search.ledger.retry import RetryPolicy
 from hybrid_search.records import Resources, Settings
 from hybrid_search.runs.run import run
 
@@ -38,12 +38,14 @@ def ledger(url):
 def hearing(ledger, **more):
     """What the ledger says of outages from now on."""
     said = []
-    ledger.patience = replace(ledger.patience, notice=said.append, **more)
+    ledger.retry_policy = replace(ledger.retry_policy, notice=said.append, **more)
     return said
 
 
 def start(ledger, search, number):
-    return ledger.start_trial(search.id, number, digest=f"d{number}", architecture={}, choices={}, settings=Settings())
+    return ledger.write(
+        writes.start_trial, search.id, number, digest=f"d{number}", architecture={}, choices={}, settings=Settings()
+    )
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL])
@@ -52,8 +54,8 @@ def test_a_server_that_is_stopped_and_started_again_between_writes_goes_unnotice
     trial = start(ledger, search, 0)
     server.stop(how)
     server.start()
-    ledger.finish_trial(trial, "complete", {"accuracy": 0.5, "flops": 1.0}, attempt=1)
-    assert ledger.trial(search.id, 0).state == "complete"
+    ledger.write(writes.finish_trial, trial, "complete", {"accuracy": 0.5, "flops": 1.0}, attempt=1)
+    assert ledger.read(reads.trial, search.id, 0).state == "complete"
     assert said == []
 
 
@@ -64,17 +66,21 @@ def test_writes_wait_out_a_server_that_is_gone_and_say_so_twice(ledger, server):
     back.start()
     trials = [start(ledger, search, number) for number in range(3)]
     back.join()
-    assert ledger.counts(search.id) == {"running": 3}
+    assert ledger.read(reads.counts, search.id) == {"running": 3}
     assert len(set(trials)) == 3
     began, ended = said
-    assert re.fullmatch(r"postgresql://hybrid:\*\*\*@\S+ does not answer \(.+\); trying again for up to 300 s", began)
-    assert re.fullmatch(r"postgresql://hybrid:\*\*\*@\S+ answers again after \d+\.\d s", ended)
+    assert re.fullmatch(
+        r"database postgresql://hybrid:\*\*\*@\S+ does not answer \(.+\)\. Committed results are safe; "
+        r"retrying for up to 300 s",
+        began,
+    )
+    assert re.fullmatch(r"database postgresql://hybrid:\*\*\*@\S+ answers again after \d+\.\d s", ended)
 
 
 def test_threads_that_wait_for_the_same_server_tell_of_it_once(ledger, server):
     search, said = a_search(ledger), hearing(ledger)
     server.stop(signal.SIGQUIT)
-    readers = [threading.Thread(target=ledger.counts, args=(search.id,)) for _ in range(3)]
+    readers = [threading.Thread(target=ledger.read, args=(reads.counts, search.id)) for _ in range(3)]
     for reader in readers:
         reader.start()
     time.sleep(0.5)
@@ -89,41 +95,39 @@ def test_patience_ends_in_one_line_without_the_password_and_later_writes_wait_no
 
     search, said = a_search(ledger), hearing(ledger, seconds=0.5)
     server.stop()
-    with pytest.raises(
-        LedgerAway, match=r"the database must answer; postgresql://hybrid:\*\*\*@.* has not for"
-    ) as raised:
-        ledger.set_target(search.id, 9)
+    with pytest.raises(LedgerAway, match=r"database postgresql://hybrid:\*\*\*@.* did not answer for") as raised:
+        ledger.write(writes.set_target, search.id, 9)
     began = time.monotonic()
-    with pytest.raises(LedgerAway, match="the database must answer"):
-        ledger.counts(search.id)
+    with pytest.raises(LedgerAway, match="did not answer for"):
+        ledger.read(reads.counts, search.id)
     assert time.monotonic() - began < 0.5
     assert "\n" not in str(raised.value)
     assert PASSWORD not in str(raised.value) + "".join(said)
     server.start()
-    ledger.set_target(search.id, 9)
+    ledger.write(writes.set_target, search.id, 9)
     assert ledger.search().target == 9
 
 
 def test_who_stops_a_search_does_not_wait_for_its_database(ledger, server):
     search, stop = a_search(ledger), threading.Event()
-    hearing(ledger, given_up=stop.is_set)
+    hearing(ledger, cancelled=stop.is_set)
     server.stop()
     threading.Timer(0.4, stop.set).start()
     began = time.monotonic()
-    with pytest.raises(LedgerAway, match="the database must answer"):
-        ledger.set_target(search.id, 9)
+    with pytest.raises(LedgerAway, match="did not answer for"):
+        ledger.write(writes.set_target, search.id, 9)
     assert time.monotonic() - began < 3
 
 
 def test_what_others_write_meanwhile_does_not_make_a_wait_endless():
-    said, patience = [], Patience(0.5)
+    said, patience = [], RetryPolicy(0.5)
     patience = replace(patience, notice=said.append)
     full = OperationalError("insert", {}, sqlite3.OperationalError("database or disk is full"))
     over = threading.Event()
 
     def renew():
         while not over.wait(0.05):
-            patience.wait_for(lambda: None, lambda error: True, "a ledger")
+            patience.call(lambda: None, lambda error: True, "a ledger")
 
     def write():
         raise full
@@ -131,8 +135,8 @@ def test_what_others_write_meanwhile_does_not_make_a_wait_endless():
     thread = threading.Thread(target=renew)
     thread.start()
     began = time.monotonic()
-    with pytest.raises(LedgerAway, match="has not for"):
-        patience.wait_for(write, lambda error: True, "a ledger")
+    with pytest.raises(LedgerAway, match="did not answer for"):
+        patience.call(write, lambda error: True, "a ledger")
     over.set()
     thread.join()
     assert time.monotonic() - began < 5
@@ -140,32 +144,41 @@ def test_what_others_write_meanwhile_does_not_make_a_wait_endless():
 
 WRITES = {
     "start_trial": lambda ledger, search, trial: start(ledger, search, 1),
-    "add_rung": lambda ledger, search, trial: ledger.add_rung(trial, 1, {"accuracy": 0.5}, attempt=1),
-    "fail_attempt": lambda ledger, search, trial: ledger.fail_attempt(trial, 1, "lost", "gone"),
-    "finish_trial": lambda ledger, search, trial: ledger.finish_trial(trial, "complete", {"accuracy": 0.5}),
-    "set_target": lambda ledger, search, trial: ledger.set_target(search.id, 99),
-    "set_weights": lambda ledger, search, trial: ledger.set_weights(trial, "0.safetensors:0"),
-    "spare_trial": lambda ledger, search, trial: ledger.spare_trial(trial, 1),
-    "add_measurements": lambda ledger, search, trial: ledger.add_measurements(trial, 5, {"accuracy": 0.5}),
-    "add_failed_retraining": lambda ledger, search, trial: ledger.add_failed_retraining(trial, 5, "oom", "gone"),
-    "add_proposal": lambda ledger, search, trial: ledger.add_proposal(search.id, Proposal("gated", "d", {}, 0.1)),
-    "add_opening": lambda ledger, search, trial: ledger.add_opening(search.id, Opening("f", 9, "why")),
+    "add_rung": lambda ledger, search, trial: ledger.write(writes.add_rung, trial, 1, {"accuracy": 0.5}, attempt=1),
+    "fail_attempt": lambda ledger, search, trial: ledger.write(writes.fail_attempt, trial, 1, "lost", "gone"),
+    "finish_trial": lambda ledger, search, trial: ledger.write(
+        writes.finish_trial, trial, "complete", {"accuracy": 0.5}
+    ),
+    "set_target": lambda ledger, search, trial: ledger.write(writes.set_target, search.id, 99),
+    "set_weights": lambda ledger, search, trial: ledger.write(writes.set_weights, trial, "0.safetensors:0"),
+    "set_audit_rung": lambda ledger, search, trial: ledger.write(writes.set_audit_rung, trial, 1),
+    "add_measurements": lambda ledger, search, trial: ledger.write(
+        writes.add_measurements, trial, 5, {"accuracy": 0.5}
+    ),
+    "add_failed_retraining": lambda ledger, search, trial: ledger.write(
+        writes.add_failed_retraining, trial, 5, "oom", "gone"
+    ),
+    "add_proposal": lambda ledger, search, trial: ledger.write(
+        writes.add_proposal, search.id, Proposal("gated", "d", {}, 0.1)
+    ),
+    "add_opening": lambda ledger, search, trial: ledger.write(writes.add_opening, search.id, Opening("f", 9, "why")),
     "create_search": lambda ledger, search, trial: a_search(ledger, f"beside {search.name}"),
-    "take_lead": lambda ledger, search, trial: ledger.take_lead(search.id, "h:1/m/0/t", 30),
+    "acquire_lease": lambda ledger, search, trial: ledger.acquire_lease(search.id, "h:1/m/0/t", 30),
 }
 
 
 def contents(ledger, search):
     """Everything of a search that a write may change, but the times and the count of changes."""
     trials = [
-        (t.number, t.state, t.attempt, t.rung, t.measurements, t.weights, t.spared) for t in ledger.trials(search.id)
+        (t.number, t.state, t.attempt, t.rung, t.measurements, t.weights, t.audit_rung)
+        for t in ledger.read(reads.trials, search.id)
     ]
-    curves = [ledger.curve(t.id) for t in ledger.trials(search.id)]
-    failures = [failed[:4] for failed in ledger.failures(search.id)]
-    openings = [opening[:3] for opening in ledger.openings(search.id)]
+    curves = [ledger.read(reads.curve, t.id) for t in ledger.read(reads.trials, search.id)]
+    failures = [failed[:4] for failed in ledger.read(reads.failures, search.id)]
+    openings = [opening[:3] for opening in ledger.read(reads.openings, search.id)]
     beside = ledger.find_search(f"beside {search.name}") is not None
-    target, driver = ledger.search(search.name).target, ledger.lead(search.id).driver
-    return trials, curves, failures, openings, beside, target, driver, ledger.proposals(search.id)
+    target, driver = ledger.search(search.name).target, ledger.lease(search.id).holder
+    return trials, curves, failures, openings, beside, target, driver, ledger.read(reads.proposals, search.id)
 
 
 @pytest.fixture(scope="module")
@@ -203,17 +216,17 @@ def test_a_search_whose_server_is_killed_again_and_again_ends_as_an_undisturbed_
     space, numbers = tiny_space(), {}
     with Ledger(server.database()) as quiet:
         run(space, trials=10, resources=Resources("local"), ledger=quiet, evaluate=scored())
-        numbers["quiet"] = [(t.number, t.digest, t.state, t.measurements) for t in quiet.trials(1)]
+        numbers["quiet"] = [(t.number, t.digest, t.state, t.measurements) for t in quiet.read(reads.trials, 1)]
     with Ledger(url) as ledger:
 
-        def watch(search, plan):
+        def watch(search, context):
             def event(kind, number):
                 if kind == "complete" and number in (2, 5, 7):
                     server.stop(signal.SIGQUIT)
                     threading.Timer(0.2, server.start).start()
 
-            plan.event, plan.notice = event, lambda line: None
+            context.on_event, context.notice = event, lambda line: None
 
         run(space, trials=10, resources=Resources("local"), ledger=ledger, evaluate=scored(), watch=watch)
-        numbers["killed"] = [(t.number, t.digest, t.state, t.measurements) for t in ledger.trials(1)]
+        numbers["killed"] = [(t.number, t.digest, t.state, t.measurements) for t in ledger.read(reads.trials, 1)]
     assert numbers["killed"] == numbers["quiet"]

@@ -9,13 +9,15 @@ from hybrid_search import cli
 from hybrid_search.cli.output import Format, say
 from hybrid_search.cli.run import print_result, progress_text
 from hybrid_search.errors import LedgerError, UnknownName
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.pareto import pareto_front
 from hybrid_search.pruners import PRUNERS, FrontProbabilityPruner
 from hybrid_search.records import Report, Resources
-from hybrid_search.runs.run import open_search, question, run
+from hybrid_search.runs.run import run
 from hybrid_search.samplers import PRUNED_VALUES
+from hybrid_search.search.opening import open_search
+from hybrid_search.search.spec import SearchSpec
 
 SPACE = wide_space()
 PRUNED = {"pruner": "front-probability", "sampler": "random", "resources": Resources("local"), "evaluate": graded()}
@@ -42,7 +44,7 @@ def score(trial):
 
 
 def of(ledger, name="wide"):
-    return ledger.trials(ledger.search(name).id)
+    return ledger.read(reads.trials, ledger.search(name).id)
 
 
 @pytest.fixture(scope="module")
@@ -59,28 +61,28 @@ def test_a_stopped_trial_says_what_it_was_expected_to_end_with(ended):
     assert len(stopped) == search.progress().counts["stopped"] > 2
     for trial in stopped:
         assert float(trial.facts["expected accuracy"]) == pytest.approx(score(trial), abs=0.08)
-    assert search.progress().saved == sum(6 - trial.rung for trial in stopped)
+    assert search.progress().saved_epochs == sum(6 - trial.rung for trial in stopped)
 
 
 def test_a_design_passed_over_waits_and_begins_when_nothing_better_is_left(ended):
     search, trials = ended
-    proposals = search.ledger.proposals(search.record.id)
+    proposals = search.ledger.read(reads.proposals, search.record.id)
     passed = [proposal.digest for proposal in proposals if proposal.reason == "passed over"]
     assert len(set(passed)) > 3
     assert set(passed) <= {trial.digest for trial in trials}  # in the end, all of this small space
-    assert search.progress().passed == 0
+    assert search.progress().deferred == 0
     assert search.progress().duplicates == sum(proposal.reason == "duplicate" for proposal in proposals)
 
 
 def test_designs_that_wait_are_the_same_when_the_search_is_opened_again(ledger):
     search = run(SPACE, trials=14, ledger=ledger, **PRUNED)
-    again = open_search(search.record, ledger)
-    assert list(again._watch.deferred.designs.items()) == list(search._watch.deferred.designs.items()) != []
-    assert again.progress().passed == search.progress().passed == len(search._watch.deferred.designs)
+    again = open_search(search.spec, ledger)
+    assert list(again.pruner.deferred.designs.items()) == list(search.pruner.deferred.designs.items()) != []
+    assert again.progress().deferred == search.progress().deferred == len(search.pruner.deferred.designs)
     begun = {trial.digest for trial in of(ledger)}
-    assert not begun & set(search._watch.deferred.designs)
+    assert not begun & set(search.pruner.deferred.designs)
     lines = search.audit().lines()
-    assert lines[-1].startswith(f"deferred {len(search._watch.deferred.designs)} designs before their first epoch; ")
+    assert lines[-1].startswith(f"deferred {len(search.pruner.deferred.designs)} designs before their first epoch; ")
 
 
 class Hopeless:
@@ -101,18 +103,18 @@ def hopeless(monkeypatch):
 
 
 def opened(ledger, **more):
-    asked = {"trials": 20, "pruner": "front-probability", "sampler": "random", "warm_start": False, **more}
-    return open_search(question("digits", **asked), ledger)
+    asked = {"trials": 20, "pruner": "front-probability", "sampler": "random", "known_designs": False, **more}
+    return open_search(SearchSpec.create("digits", **asked), ledger)
 
 
 def test_after_ten_proposals_without_hope_one_of_them_begins(ledger, hopeless, monkeypatch):
     search = opened(ledger)
-    monkeypatch.setattr(search, "_unseen", lambda: pytest.fail("the sampler's own proposals are enough"))
+    monkeypatch.setattr(search._starter, "_unseen", lambda: pytest.fail("the sampler's own proposals are enough"))
     begun = [search.ask().architecture.digest for _ in range(3)]
-    proposed = {proposal.digest for proposal in ledger.proposals(search.record.id)}
+    proposed = {proposal.digest for proposal in ledger.read(reads.proposals, search.record.id)}
     assert len(set(begun)) == 3
     assert len(proposed | set(begun)) == 30
-    assert search.progress().passed == 27
+    assert search.progress().deferred == 27
 
 
 def test_a_design_that_waited_and_failed_waits_no_longer_when_the_search_is_opened_again(ledger, hopeless):
@@ -120,16 +122,16 @@ def test_a_design_that_waited_and_failed_waits_no_longer_when_the_search_is_open
     trials = [search.ask() for _ in range(4)]
     for trial in trials:
         search.fail(trial, "bug", "it broke")
-    waited = {proposal.digest for proposal in ledger.proposals(search.record.id)}
+    waited = {proposal.digest for proposal in ledger.read(reads.proposals, search.record.id)}
     assert waited & {trial.architecture.digest for trial in trials}
-    assert list(opened(ledger)._watch.deferred.designs) == list(search._watch.deferred.designs)
+    assert list(opened(ledger).pruner.deferred.designs) == list(search.pruner.deferred.designs)
 
 
 def test_a_waiting_design_keeps_the_recipe_it_was_proposed_with(ledger, hopeless):
     search = opened(ledger, tune_recipe=True)
     for _ in range(3):
         search.ask()
-    assert opened(ledger, tune_recipe=True)._watch.deferred.designs == search._watch.deferred.designs
+    assert opened(ledger, tune_recipe=True).pruner.deferred.designs == search.pruner.deferred.designs
 
 
 @pytest.mark.parametrize("pruner", ["none", "front-probability"])
@@ -150,16 +152,16 @@ def test_known_designs_are_tried_whatever_hope_there_is_for_them(ledger, monkeyp
     use_pruner(
         monkeypatch, lambda aims, seed: FrontProbabilityPruner(aims, seed, min_probability=1.0, n_startup_trials=4)
     )
-    search = open_search(question(SPACE, trials=9, pruner="front-probability", sampler="random"), ledger)
-    warm = [design.architecture.digest for design in search._warm]
+    search = open_search(SearchSpec.create(SPACE, trials=9, pruner="front-probability", sampler="random"), ledger)
+    warm = [design.architecture.digest for design in search._starter.known_designs]
     begun = [search.ask().architecture.digest for _ in range(len(warm))]
     assert begun == warm != []
 
 
 def test_no_network_of_the_front_is_stopped(ended):
     search, trials = ended
-    rows = [[score(t), search.price(Architecture.from_dict(t.architecture))["flops"]] for t in trials]
-    assert {trials[i].state for i in pareto_front(rows, search.directions)} == {"complete"}
+    rows = [[score(t), search.spec.cost(Architecture.from_dict(t.architecture))["flops"]] for t in trials]
+    assert {trials[i].state for i in pareto_front(rows, search.spec.directions)} == {"complete"}
 
 
 def test_a_search_without_a_pruner_stops_nothing(ledger):
@@ -172,31 +174,31 @@ def test_a_search_without_a_pruner_stops_nothing(ledger):
 def test_what_a_stopped_trial_teaches_is_the_same_when_the_search_is_opened_again(ledger, sampler):
     asked = {**PRUNED, "sampler": sampler}
     search = run(SPACE, trials=24, ledger=ledger, **asked)
-    again = open_search(search.record, ledger)
+    again = open_search(search.spec, ledger)
     taught = [
         {
             t.params["stage1.width"]: t.user_attrs[PRUNED_VALUES]
-            for t in s._study.get_trials()
+            for t in s.proposer.study.get_trials()
             if PRUNED_VALUES in t.user_attrs
         }
         for s in (search, again)
     ]
     assert taught[0] == taught[1] != {}
-    assert again._watch.trials == search._watch.trials
-    assert {len(signs) for seen in again._watch.trials.values() for signs in seen.indicators.values()} == {1}
+    assert again.pruner.trials == search.pruner.trials
+    assert {len(signs) for seen in again.pruner.trials.values() for signs in seen.indicators.values()} == {1}
     choices = {trial.number: trial.choices for trial in of(ledger)}
-    assert all(seen.choices == choices[number] for number, seen in again._watch.trials.items())
-    assert {len(seen.features) for seen in again._watch.trials.values()} == {1}  # the parameters
+    assert all(seen.choices == choices[number] for number, seen in again.pruner.trials.items())
+    assert {len(seen.features) for seen in again.pruner.trials.values()} == {1}  # the parameters
     assert again.audit() == search.audit()
 
 
 def test_a_search_that_was_cut_goes_on_as_if_it_had_not_been(ledger):
-    def watch(search, plan):
+    def watch(search, context):
         def event(kind, number):
             if kind == "report" and number in (3, 13):
-                plan.stop.set()
+                context.stop.set()
 
-        plan.event = event
+        context.on_event = event
 
     asked = {**PRUNED, "sampler": "known-cost"}
     run(SPACE, trials=20, name="whole", ledger=ledger, **asked)
@@ -205,7 +207,10 @@ def test_a_search_that_was_cut_goes_on_as_if_it_had_not_been(ledger):
     run(SPACE, trials=20, name="cut", ledger=ledger, watch=watch, **asked)
     run(SPACE, trials=20, name="cut", ledger=ledger, **asked)
     found = [
-        [(t.number, t.digest, t.state, t.rung, t.spared, t.facts.get("expected accuracy")) for t in of(ledger, name)]
+        [
+            (t.number, t.digest, t.state, t.rung, t.audit_rung, t.facts.get("expected accuracy"))
+            for t in of(ledger, name)
+        ]
         for name in ("whole", "cut")
     ]
     assert found[0] == found[1]
@@ -214,27 +219,27 @@ def test_a_search_that_was_cut_goes_on_as_if_it_had_not_been(ledger):
 
 def test_some_that_would_be_stopped_go_on_and_are_counted(ledger, generous):
     search = run(SPACE, trials=28, ledger=ledger, **PRUNED)
-    spared = [trial for trial in of(ledger) if trial.spared is not None]
+    spared = [trial for trial in of(ledger) if trial.audit_rung is not None]
     assert len(spared) > 1
     assert {trial.state for trial in spared} == {"complete"}
-    assert all(1 <= trial.spared < 6 for trial in spared)
+    assert all(1 <= trial.audit_rung < 6 for trial in spared)
     found = search.audit()
     assert (found.spared, found.spared_on_front) == (len(spared), 0)
-    assert open_search(search.record, ledger).audit() == found
+    assert open_search(search.spec, ledger).audit() == found
 
 
 def test_a_trial_started_again_forgets_what_it_had_shown(ledger, generous):
     search = run(SPACE, trials=14, ledger=ledger, **PRUNED)
-    again = open_search(search.record, ledger)
+    again = open_search(search.spec, ledger)
     trial = again.ask()
     again.report(trial, Report(1, {"accuracy": 0.47}))
     again.report(trial, Report(2, {"accuracy": 0.71}))
-    ledger.spare_trial(trial.id, 2)
+    ledger.write(writes.set_audit_rung, trial.id, 2)
     trial = again.fail(trial, "lost", "its worker died")
-    assert ledger.trial(again.record.id, trial.number).spared == 2  # it may go on from a checkpoint
+    assert ledger.read(reads.trial, again.record.id, trial.number).audit_rung == 2  # it may go on from a checkpoint
     again.report(trial, Report(1, {"accuracy": 0.46}))
-    assert ledger.trial(again.record.id, trial.number).spared is None
-    assert again._watch.trials[trial.number].curve == {1: (0.46,)}
+    assert ledger.read(reads.trial, again.record.id, trial.number).audit_rung is None
+    assert again.pruner.trials[trial.number].curve == {1: (0.46,)}
 
 
 def test_a_report_of_the_last_epoch_stops_nobody(ledger):
@@ -247,7 +252,7 @@ def test_a_report_of_the_last_epoch_stops_nobody(ledger):
 
 
 def test_a_number_that_is_not_finite_fails_the_trial_and_is_forgotten_by_the_pruner(ledger):
-    search = open_search(question(SPACE, trials=3, pruner="front-probability"), ledger)
+    search = open_search(SearchSpec.create(SPACE, trials=3, pruner="front-probability"), ledger)
     trial = search.ask()
     search.report(trial, Report(1, {"accuracy": 0.4}))
     assert search.report(trial, Report(2, {"accuracy": math.nan})) == "stop"
@@ -257,7 +262,7 @@ def test_a_number_that_is_not_finite_fails_the_trial_and_is_forgotten_by_the_pru
 
 def test_a_search_goes_on_with_its_pruner_only(ledger):
     run(SPACE, trials=2, ledger=ledger, **PRUNED)
-    with pytest.raises(LedgerError, match=r"pruner front-probability \(asked: none\)"):
+    with pytest.raises(LedgerError, match=r"pruner is front-probability \(got none\)"):
         run(SPACE, trials=2, ledger=ledger, **{**PRUNED, "pruner": "none"})
 
 
@@ -280,7 +285,7 @@ def test_an_unknown_pruner_writes_nothing(tmp_path, capsys):
 
 def test_the_command_line_says_what_was_stopped_and_what_it_may_have_cost(ledger, capsys, generous):
     search = run(SPACE, trials=28, ledger=ledger, **PRUNED)
-    count, saved = search.progress().counts["stopped"], search.progress().saved
+    count, saved = search.progress().counts["stopped"], search.progress().saved_epochs
     assert f"{count} pruned" in progress_text(search)
     assert f"{saved} epochs saved" in progress_text(search)
     print_result(search, Format.json, None, stopped=False, notice=say)

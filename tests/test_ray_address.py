@@ -15,9 +15,10 @@ from support.fakes import tiny_space
 
 from hybrid_search.engines import local as local_engine
 from hybrid_search.engines import ray as ray_engine
-from hybrid_search.engines.driver import Plan
+from hybrid_search.engines.driver import RunContext
 from hybrid_search.errors import HybridSearchError
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
+from hybrid_search.records import Resources
 
 PROGRAM = "import sys; from hybrid_search import cli; sys.exit(cli.run(sys.argv[1:]))"
 IMPATIENT = "from hybrid_search.engines.ray import address; address.ANSWER_SECONDS = 2.0; " + PROGRAM
@@ -87,7 +88,7 @@ def search(folder, address, home, program=PROGRAM, **more):
     trials = []
     if database.exists():
         with Ledger(f"sqlite:///{database}") as ledger:
-            trials = ledger.trials(ledger.search().id)
+            trials = ledger.read(reads.trials, ledger.search().id)
     return ended.returncode, ended.stderr.strip().splitlines(), trials
 
 
@@ -123,24 +124,24 @@ def test_an_address_where_nothing_listens_is_refused_at_once_and_nothing_is_writ
     assert not (tmp_path / "l.db").exists()
 
 
-def refuse(engine, plan):
-    with engine.ready(plan):
+def refuse(engine, context):
+    with engine.ready(context):
         pass
 
 
 @pytest.mark.parametrize("address", ["nohost", "ray://127.0.0.1:10001", "http://127.0.0.1:8265", "127.0.0.1:\u00b2"])
 def test_an_address_of_another_form_is_refused_in_one_line(address):
     with pytest.raises(HybridSearchError, match=r"is not: it must be auto or HOST:PORT$"):
-        refuse(ray_engine, Plan(print, address=address))
+        refuse(ray_engine, RunContext(print, Resources(address=address)))
 
 
 def test_a_host_that_cannot_be_is_refused_in_one_line():
     with pytest.raises(HybridSearchError, match="must be that of a running Ray cluster"):
-        refuse(ray_engine, Plan(print, address="host..name:6379"))
+        refuse(ray_engine, RunContext(print, Resources(address="host..name:6379")))
 
 
 def test_the_address_of_the_environment_counts_for_engine_ray_alone(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "nohost")
-    refuse(local_engine, Plan(print))
+    refuse(local_engine, RunContext(print))
     with pytest.raises(HybridSearchError, match="nohost is not"):
-        refuse(ray_engine, Plan(print))
+        refuse(ray_engine, RunContext(print))

@@ -4,7 +4,7 @@ import pytest
 from support.fakes import scored, tiny_space
 
 from hybrid_search.errors import SettingsError
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.records import Report, Resources
 from hybrid_search.runs.checkpoint_root import UNKEPT
 from hybrid_search.runs.run import run
@@ -52,31 +52,31 @@ def at_home(home, mark):
 def test_a_search_follows_nodes_that_join_and_leave(ledger, cluster, tmp_path):
     nodes, seen, said, home = [], [], [], cluster.head_node.node_id
 
-    def watch(search, plan):
+    def watch(search, context):
         def event(kind, number):
             seen.append((kind, number))
             if kind == "report" and not nodes:
                 nodes.append(cluster.add_node(num_cpus=1, **MEMORY))
             elif kind == "report" and nodes[0] is not None:
-                last = ledger.trial(search.record.id, number)
+                last = ledger.read(reads.trial, search.record.id, number)
                 if last.facts["node"] == nodes[0].node_id:
                     cluster.remove_node(nodes[0], allow_graceful=False)
                     nodes[0] = None
 
-        plan.event = event
+        context.on_event = event
 
     more = {"resources": Resources("ray", workers=2, address=cluster.address), "trials": 6, "notice": said.append}
     search = run(SPACE, ledger=ledger, evaluate=at_home(home, tmp_path / "elsewhere"), watch=watch, **more)
-    trials = ledger.trials(search.record.id)
+    trials = ledger.read(reads.trials, search.record.id)
     assert nodes == [None], seen
     assert [trial.state for trial in trials] == ["complete"] * 6
     assert sorted(trial.attempt for trial in trials) == [1, 1, 1, 1, 1, 2]
     assert {trial.facts["node"] for trial in trials} == {home}
-    assert [rung for trial in trials for rung, _ in ledger.curve(trial.id)] == [1, 2, 3] * 6
-    assert [failed.kind for failed in ledger.failures(search.record.id)] == ["pre-empted"]
+    assert [rung for trial in trials for rung, _ in ledger.read(reads.curve, trial.id)] == [1, 2, 3] * 6
+    assert [failed.kind for failed in ledger.read(reads.failures, search.record.id)] == ["pre-empted"]
     assert [line for line in said if line != UNKEPT][:2] == [
-        "of --workers 2 the cluster holds 1 now (1 CPU each); others begin as nodes join",
-        "the cluster holds all 2 workers now",
+        "the cluster has room for 1 of --workers 2 (1 CPU each); more start as nodes join",
+        "the cluster has room for all 2 workers",
     ]
 
 
@@ -101,7 +101,7 @@ def test_gpus_fractions_and_resources_choose_the_node(ledger, cluster, tmp_path)
             )
         }
         run(SPACE, trials=4, ledger=ledger, evaluate=evaluate, **more)
-        trials = ledger.trials(ledger.search().id)
+        trials = ledger.read(reads.trials, ledger.search().id)
         assert [trial.state for trial in trials] == ["complete"] * 4
         assert {trial.facts["node"] for trial in trials} == {node.node_id}
         assert len(list(tmp_path.glob("worker-*"))) == 2  # a half of `fast` each

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from hybrid_search._internal.redaction import hide, redacted
-from hybrid_search.engines.worker import Advancing
+from hybrid_search.engines.worker import TrialRunner
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,6 @@ def test_a_worker_takes_the_secrets_of_its_own_machine_out_of_a_traceback(monkey
         yield {}
 
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")
-    report = Advancing(evaluate, None, None).advance()
-    assert report.failure_kind == "bug"
-    assert "403 from the store with key ***" in report.failure_text
+    report = TrialRunner(evaluate, None, None).advance()
+    assert report.failure.kind == "bug"
+    assert "403 from the store with key ***" in report.failure.text

@@ -11,31 +11,32 @@ from support.fakes import tiny_space
 
 from hybrid_search import cli
 from hybrid_search.analysis.replay import (
-    ENTRANTS,
-    Curve,
+    BASELINES,
     Rules,
-    landscape_of,
+    SimulatedRun,
+    objective_table,
+    parse_objectives,
     read_table,
-    replay,
     run_once,
-    standings,
+    simulate,
+    summarize,
     table_of_searches,
-    wanted,
-    whole,
+    target_of,
     write_table,
 )
 from hybrid_search.analysis.replay.noise import front_shares, noise_of
-from hybrid_search.analysis.replay.objective_table import goal_of
-from hybrid_search.analysis.replay.question_tree import Tree
+from hybrid_search.analysis.replay.objective_table import target_of_rows
+from hybrid_search.analysis.replay.question_tree import QuestionTree
 from hybrid_search.errors import DataError, LedgerError, SettingsError, UnknownName
 from hybrid_search.ledger import Ledger
 from hybrid_search.pareto import hypervolume
 from hybrid_search.pruners import PRUNERS
 from hybrid_search.records import Report, Settings
-from hybrid_search.runs.run import open_search, question
+from hybrid_search.search.opening import open_search
+from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Outcome
 
-BOTH = wanted("accuracy,flops")
+BOTH = parse_objectives("accuracy,flops")
 QUESTIONS = ["operator", "conv.kernel_size", "attention.extent", "width"]
 
 
@@ -91,7 +92,7 @@ def test_columns_are_questions_numbers_and_features():
         ("flops", "minimize", True, ("",)),
     ]
     assert [result.name for result in table.features] == ["params"]
-    assert table.scored[0] == pytest.approx([0.61, 384_000])
+    assert table.means[0] == pytest.approx([0.61, 384_000])
     assert table.digests == ("abc",) * 10
 
 
@@ -99,12 +100,12 @@ def test_the_last_rung_is_the_end():
     rows = [{"width": w, "flops": w, "accuracy#1": 0.1, "accuracy#3": 0.3 * w, "accuracy#2": 0.2} for w in (1, 2)]
     (accuracy, _) = table_of(rows).objectives
     assert (accuracy.rungs, accuracy.values.shape) == ((1, 2, 3), (2, 1, 3))
-    assert accuracy.scored.tolist() == pytest.approx([0.3, 0.6])
+    assert accuracy.means.tolist() == pytest.approx([0.3, 0.6])
 
 
 def test_an_objective_of_any_name_can_have_its_direction_and_be_known():
     rows = [{"size": s, "error": 1 / s, "joules": s} for s in (1, 2, 3)]
-    table = table_of(rows, objectives=wanted("error:minimize, joules:minimize"), known={"joules"})
+    table = table_of(rows, objectives=parse_objectives("error:minimize, joules:minimize"), known={"joules"})
     assert table.directions == ("minimize", "minimize")
     assert [result.known for result in table.objectives] == [False, True]
 
@@ -138,7 +139,7 @@ FAULTS = {
         [{"width": 1, "flops": 2, "accuracy@0#1": 1, "accuracy@0#2": 1, "accuracy@1#1": 1}],
         "lacks 'accuracy@1#2'",
     ),
-    "a seed without a name": ([{"width": 1, "flops": 2, "accuracy": 1, "accuracy@1": 1}], "must all name their seed"),
+    "a seed without a name": ([{"width": 1, "flops": 2, "accuracy": 1, "accuracy@1": 1}], "must name their seed"),
     "no question": ([{"flops": 2, "accuracy": 1}, {"flops": 3, "accuracy": 2}], "must have a column of a parameter"),
     "unexplained": (
         [{"width": 1, "depth": "", "flops": 2, "accuracy": 1}, {"width": 1, "depth": 2, "flops": 2, "accuracy": 1}],
@@ -175,21 +176,21 @@ def test_a_file_that_is_no_table_is_refused(text, says):
 def test_objectives_of_different_seeds_are_refused():
     rows = [{"a": a, "accuracy@0": 1, "accuracy@1": 1, "loss@0": 1, "loss@2": 1} for a in (1, 2)]
     with pytest.raises(DataError, match="must have the same seeds, or one"):
-        table_of(rows, objectives=wanted("accuracy,loss"))
+        table_of(rows, objectives=parse_objectives("accuracy,loss"))
 
 
 # -- questions --
 
 
 def test_a_conditional_question_is_asked_after_the_answer_that_opens_it():
-    tree = Tree(table_of(ten()))
+    tree = QuestionTree(table_of(ten()))
     script = Script(operator="attention", width=16, **{"attention.extent": 7})
-    assert tree.ask(script) == 9
+    assert tree.choose(script) == 9
     assert script.asked == {"operator": ("attention", "conv"), "attention.extent": (3, 5, 7), "width": (8, 16)}
 
 
 def test_the_paths_lead_to_every_design():
-    tree = Tree(table_of(ten()))
+    tree = QuestionTree(table_of(ten()))
     assert [tree.find(path) for path in tree.paths] == list(range(10))
 
 
@@ -200,20 +201,27 @@ def test_the_paths_lead_to_every_design():
 def test_an_answer_into_a_hole_counts_as_the_nearest_that_leads_on(given, there, counts_as):
     rows = [{"side": "left", "size": size} for size in there] + [{"side": "right", "size": s} for s in (given, *there)]
     table = table_of([{**row, "flops": 1, "accuracy": 1} for row in rows])
-    assert table.designs[Tree(table).find({"side": "left", "size": given})] == {"side": "left", "size": counts_as}
+    assert table.designs[QuestionTree(table).find({"side": "left", "size": given})] == {
+        "side": "left",
+        "size": counts_as,
+    }
 
 
 def test_what_one_design_is_left_of_is_not_asked():
     table = table_of([row for row in ten() if row["attention.extent"] != 5 or row["width"] == 8])
     script = Script(operator="attention", **{"attention.extent": 5})
-    assert table.designs[Tree(table).ask(script)] == {"operator": "attention", "attention.extent": 5, "width": 8}
+    assert table.designs[QuestionTree(table).choose(script)] == {
+        "operator": "attention",
+        "attention.extent": 5,
+        "width": 8,
+    }
 
 
 def test_a_sampler_that_runs_into_holes_is_told_of_designs_that_are_there():
     rows = [row for i, row in enumerate(ten()) if i not in (1, 4, 6)]
-    curve = run_once(landscape := landscape_of(table_of(rows)), whole(landscape), "tpe", 0, Rules(7, first=3))
+    curve = run_once(landscape := objective_table(table_of(rows)), target_of(landscape), "tpe", 0, Rules(7, n_random=3))
     assert curve.shares[-1] == pytest.approx(1.0)
-    assert curve.found == curve.front
+    assert curve.front_found == curve.front_size
 
 
 # -- runs --
@@ -224,110 +232,110 @@ def recorded(landscape):
     rows = []
 
     def truth(params):
-        rows.append(landscape.truth(params))
+        rows.append(landscape.true_values(params))
         return rows[-1]
 
-    return replace(landscape, truth=truth), rows
+    return replace(landscape, true_values=truth), rows
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_random_designs_give_the_exact_hypervolumes(seed):
     table = table_of(ten())
-    goal = goal_of(table.scored, table.directions)
-    landscape, rows = recorded(landscape_of(table))
+    goal = target_of_rows(table.means, table.directions)
+    landscape, rows = recorded(objective_table(table))
     curve = run_once(landscape, goal, "random", seed, Rules(10))
     volumes = [hypervolume(rows[: i + 1], goal.reference, table.directions) for i in range(10)]
-    assert curve.shares == pytest.approx([volume / goal.volume for volume in volumes])
-    assert sorted(map(tuple, rows)) == sorted(map(tuple, table.scored.tolist()))
-    assert curve.found == len(goal.front)
+    assert curve.shares == pytest.approx([volume / goal.hypervolume for volume in volumes])
+    assert sorted(map(tuple, rows)) == sorted(map(tuple, table.means.tolist()))
+    assert curve.front_found == len(goal.front)
 
 
 def test_the_reference_is_a_tenth_of_the_front_beyond_its_worst():
     rows = np.array([[0.9, 30.0], [0.7, 10.0], [0.1, 50.0]])
-    goal = goal_of(rows, ("maximize", "minimize"))
+    goal = target_of_rows(rows, ("maximize", "minimize"))
     assert goal.reference == pytest.approx((0.68, 32.0))
     assert goal.front == {(0.9, 30.0), (0.7, 10.0)}
-    assert goal.volume == pytest.approx(0.22 * 2 + 0.02 * 20)
+    assert goal.hypervolume == pytest.approx(0.22 * 2 + 0.02 * 20)
 
 
 def test_a_front_of_one_point_has_a_hypervolume():
-    assert goal_of(np.array([[0.9, 10.0], [0.1, 50.0]]), ("maximize", "minimize")).volume > 0
+    assert target_of_rows(np.array([[0.9, 10.0], [0.1, 50.0]]), ("maximize", "minimize")).hypervolume > 0
 
 
 def test_runs_of_a_seed_begin_alike_and_depend_on_the_seed_alone():
-    source = partial(landscape_of, table_of(ten()))
-    rules = Rules(10, first=4)
-    curves = replay(source, ["random", "tpe", "known-cost"], range(3), rules)
+    source = partial(objective_table, table_of(ten()))
+    rules = Rules(10, n_random=4)
+    curves = simulate(source, ["random", "tpe", "known-cost"], range(3), rules)
     assert [(c.sampler, c.seed) for c in curves] == list(itertools.product(["random", "tpe", "known-cost"], range(3)))
     assert curves[0].shares[:4] == curves[3].shares[:4] == curves[6].shares[:4]
-    again = replay(source, ["known-cost", "random"], [1], rules)
+    again = simulate(source, ["known-cost", "random"], [1], rules)
     assert [curve.shares for curve in again] == [curves[7].shares, curves[1].shares]
     assert len({curve.shares for curve in curves[:3]}) > 1
 
 
 def test_processes_give_the_same_curves():
-    source = partial(landscape_of, table_of(ten()))
+    source = partial(objective_table, table_of(ten()))
     done = []
-    there = replay(source, ["random"], range(2), Rules(6), jobs=2, watch=lambda *at: done.append(at))
-    assert [c.shares for c in there] == [c.shares for c in replay(source, ["random"], range(2), Rules(6))]
+    there = simulate(source, ["random"], range(2), Rules(6), jobs=2, progress=lambda *at: done.append(at))
+    assert [c.shares for c in there] == [c.shares for c in simulate(source, ["random"], range(2), Rules(6))]
     assert done == [(1, 2), (2, 2)]
 
 
 def test_a_repeat_counts_as_no_evaluation_unless_asked():
-    landscape = landscape_of(table_of(ten()))
-    goal = whole(landscape)
-    free, counted = (run_once(landscape, goal, "random", 0, Rules(10, repeats=again)) for again in (False, True))
+    landscape = objective_table(table_of(ten()))
+    goal = target_of(landscape)
+    free, counted = (run_once(landscape, goal, "random", 0, Rules(10, count_repeats=again)) for again in (False, True))
     assert free.repeats > 0 < counted.repeats
     assert free.shares[-1] == 1.0
-    assert free.found > counted.found
+    assert free.front_found > counted.front_found
 
 
 @pytest.mark.parametrize("workers", [2, 7, 40])
 def test_parallel_workers_evaluate_what_is_proposed_before_the_others_are_told(workers):
-    landscape = landscape_of(table_of(ten()))
-    goal = whole(landscape)
+    landscape = objective_table(table_of(ten()))
+    goal = target_of(landscape)
     alone, beside = (run_once(landscape, goal, "random", 1, Rules(10, workers=n)) for n in (1, workers))
     assert beside.shares == alone.shares  # random designs do not depend on what was told
-    curve = run_once(landscape, goal, "known-cost", 1, Rules(10, first=0, workers=workers))
+    curve = run_once(landscape, goal, "known-cost", 1, Rules(10, n_random=0, workers=workers))
     assert (len(curve.shares), curve.shares[-1], curve.repeats) == (10, 1.0, 0)
 
 
 def test_the_first_of_two_workers_is_told_after_the_second_has_begun():
     told = []
-    landscape = landscape_of(table_of(ten()))
+    landscape = objective_table(table_of(ten()))
     asked = []
 
     def ask(trial):
         asked.append(len(told))
-        return landscape.ask(trial)
+        return landscape.space(trial)
 
     def teller(seed):
-        tell = landscape.teller(seed)
+        tell = landscape.measure(seed)
         return lambda params: told.append(params) or tell(params)
 
-    watched = replace(landscape, ask=ask, teller=teller)
-    run_once(watched, whole(landscape), "tpe", 0, Rules(5, first=0, workers=2))
+    watched = replace(landscape, space=ask, measure=teller)
+    run_once(watched, target_of(landscape), "tpe", 0, Rules(5, n_random=0, workers=2))
     assert asked[:2] == [0, 0]
     assert len(told) >= 5  # a repeat is told again
 
 
 def test_one_seed_is_told_and_the_mean_is_scored():
     table = table_of(ten())
-    landscape = landscape_of(table)
+    landscape = objective_table(table)
     params = landscape.designs()[0]
-    told = sorted({landscape.teller(seed)(params)[0] for seed in range(20)})
+    told = sorted({landscape.measure(seed)(params)[0] for seed in range(20)})
     assert told == pytest.approx([0.60, 0.62])
-    assert landscape.truth(params) == pytest.approx([0.61, 384_000])
-    assert landscape_of(table, noisy=False).teller(0)(params) == landscape.truth(params)
+    assert landscape.true_values(params) == pytest.approx([0.61, 384_000])
+    assert objective_table(table, noisy=False).measure(0)(params) == landscape.true_values(params)
     assert landscape.known[1](params) == 384_000
     assert landscape.features(params) == pytest.approx([np.log(384)])
 
 
-@pytest.mark.parametrize("name", ENTRANTS)
+@pytest.mark.parametrize("name", BASELINES)
 def test_every_entrant_finds_its_way_through_a_table(name):
-    landscape = landscape_of(table_of(ten()))
+    landscape = objective_table(table_of(ten()))
     count = 5 if name.startswith("gp") else 10  # their ninth proposal takes many seconds
-    curve = run_once(landscape, whole(landscape), name, 0, Rules(count, first=3))
+    curve = run_once(landscape, target_of(landscape), name, 0, Rules(count, n_random=3))
     assert len(curve.shares) == count
     assert curve.shares == tuple(sorted(curve.shares))
     assert count == 5 or curve.shares[-1] == pytest.approx(1.0)
@@ -335,9 +343,10 @@ def test_every_entrant_finds_its_way_through_a_table(name):
 
 def test_standings_are_medians_and_worsts():
     curves = [
-        Curve("a", seed, shares, 1, 2, 0, 0.01) for seed, shares in enumerate([(0.5, 0.96), (0.95, 0.99), (0.1, 0.2)])
+        SimulatedRun("a", seed, shares, 1, 2, 0, 0.01)
+        for seed, shares in enumerate([(0.5, 0.96), (0.95, 0.99), (0.1, 0.2)])
     ]
-    (row,) = standings(curves, 2, [0.95])
+    (row,) = summarize(curves, 2, [0.95])
     assert (row["to_95"], row["to_95_worst"], row["share"]) == (2, None, 0.96)
 
 
@@ -350,17 +359,17 @@ def test_standings_are_medians_and_worsts():
         (["tpe"], [0], {"evaluations": 11}, "at most the designs of table, 10; got 11"),
         (["tpe"], [0], {"workers": 0}, "workers must be a whole number from 1 up; got 0"),
         (["tpe"], [0], {"evaluations": 0}, "evaluations must be a whole number from 1 up; got 0"),
-        (["tpe"], [0], {"first": -1}, "first must be a whole number from 0 up; got -1"),
+        (["tpe"], [0], {"n_random": -1}, "n_random must be a whole number from 0 up; got -1"),
     ],
 )
 def test_a_question_that_makes_no_sense_is_refused(samplers, seeds, rules, says):
     with pytest.raises(SettingsError, match=says):
-        replay(partial(landscape_of, table_of(ten())), samplers, seeds, Rules(**{"evaluations": 5, **rules}))
+        simulate(partial(objective_table, table_of(ten())), samplers, seeds, Rules(**{"evaluations": 5, **rules}))
 
 
 def test_an_unknown_sampler_is_answered_with_all_names():
     with pytest.raises(UnknownName, match=r"sampler must be one of known-cost, .*; got 'tpa'. Did you mean 'tpe'"):
-        replay(partial(landscape_of, table_of(ten())), ["tpa"], [0], Rules(5))
+        simulate(partial(objective_table, table_of(ten())), ["tpa"], [0], Rules(5))
 
 
 # -- pruners --
@@ -389,7 +398,9 @@ def test_a_sign_is_neither_question_nor_feature():
 
 def test_a_pruner_spares_epochs_and_no_front_member_where_curves_foretell_the_end():
     table = table_of(curved())
-    curves = replay(partial(landscape_of, table), ["random"], [0, 1], Rules(40), pruners=["none", "front-probability"])
+    curves = simulate(
+        partial(objective_table, table), ["random"], [0, 1], Rules(40), pruners=["none", "front-probability"]
+    )
     assert [(curve.pruner, curve.seed) for curve in curves] == [
         ("none", 0),
         ("none", 1),
@@ -398,10 +409,10 @@ def test_a_pruner_spares_epochs_and_no_front_member_where_curves_foretell_the_en
     ]
     assert curves[0].epochs == tuple(range(3, 121, 3))
     for curve in curves[2:]:
-        assert curve.stopped > 0 == curve.lost
+        assert curve.stopped > 0 == curve.front_missed
         assert curve.epochs[-1] <= 120 - curve.stopped
-        assert (curve.shares[-1], curve.found) == (pytest.approx(1.0), curve.front)
-    without, pruned = standings(curves, 40)
+        assert (curve.shares[-1], curve.front_found) == (pytest.approx(1.0), curve.front_size)
+    without, pruned = summarize(curves, 40)
     assert (without["pruner"], without["stopped"], pruned["front_stopped"]) == ("none", 0, 0)
     assert pruned["epochs_to_98"] <= without["epochs_to_98"]
 
@@ -423,8 +434,8 @@ def test_a_design_that_waited_begins_itself_and_not_the_next_in_the_queue(monkey
             return "keep"
 
     monkeypatch.setitem(PRUNERS._loaded, "front-probability", lambda aims, seed: Slow())
-    landscape = landscape_of(table_of(curved()))
-    curve = run_once(landscape, whole(landscape), "random", 0, Rules(12, first=8), "front-probability")
+    landscape = objective_table(table_of(curved()))
+    curve = run_once(landscape, target_of(landscape), "random", 0, Rules(12, n_random=8), "front-probability")
     assert begun == picked
     assert len(begun) == len(set(begun)) == len(curve.shares) == 12
 
@@ -466,7 +477,7 @@ def test_a_front_point_is_sure_where_noise_does_not_reach():
 def search_of(ledger, name, seed=0, trials=50, **settings):
     """A search over a tiny space by grid, with made-up accuracies that differ by seed."""
     recipe = Settings(seed=seed, epochs=2, **settings)
-    record = question(tiny_space(), trials=trials, sampler="grid", settings=recipe, name=name)
+    record = SearchSpec.create(tiny_space(), trials=trials, sampler="grid", settings=recipe, name=name)
     search = open_search(record, ledger)
     while (trial := search.ask()) is not None:
         final = int(trial.architecture.digest[:4], 16) / 65536 + 0.01 * seed
@@ -488,8 +499,8 @@ def test_searches_of_other_seeds_make_one_table(tmp_path):
         assert len(table_of_searches(ledger, ["one"]).designs) == 12
     accuracy, flops = table.objectives
     assert (len(table.designs), accuracy.seeds, accuracy.rungs) == (9, ("3", "5"), (1, 2))
-    assert np.allclose(accuracy.ends[:, 1] - accuracy.ends[:, 0], 0.02)
-    assert np.allclose(accuracy.values[:, :, 0], accuracy.ends / 2)
+    assert np.allclose(accuracy.finals[:, 1] - accuracy.finals[:, 0], 0.02)
+    assert np.allclose(accuracy.values[:, :, 0], accuracy.finals / 2)
     assert (flops.known, flops.values.shape, [f.name for f in table.features]) == (True, (9, 1, 1), ["params"])
     assert table.parameters[:2] == ("stage1.width", "stage1.operator")
 
@@ -554,7 +565,7 @@ def test_a_search_is_replayed_on_the_command_line(capsys, tmp_path):
         (("--objectives", "speed:up"), "got 'speed:up'"),
         (("--known", "params"), "known must name objectives, here accuracy, flops; got 'params'"),
         (("--pruners", "moashi"), "pruner must be one of none, front-probability"),
-        (("--pruners", "front-probability"), "table has only the ends"),
+        (("--pruners", "front-probability"), "table has only final numbers"),
         (("--pruners", ","), "one or more different pruners; got none"),
         (("--jobs", "0"), "jobs must be a whole number from 1 up"),
         (("--out", "figure.png"), "--out must be an HTML file"),

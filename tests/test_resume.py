@@ -1,6 +1,5 @@
 """A trial that was cut off goes on from its checkpoint: the same numbers, the epochs that are left and no other."""
 
-import sys
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -12,9 +11,9 @@ from support.killing import said_by
 
 from hybrid_search import cli
 from hybrid_search.engines import ENGINES
-from hybrid_search.engines.worker import Advancing, takes_checkpoints
+from hybrid_search.engines.worker import TrialRunner, takes_checkpoints
 from hybrid_search.errors import SettingsError
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.records import Report, Resources, Settings
 from hybrid_search.runs.checkpoint_root import UNKEPT, root_of
@@ -63,9 +62,9 @@ def numbers(report):
 @pytest.mark.parametrize("operator", ["conv", "local_attention"])
 def test_a_trial_that_goes_on_ends_with_the_weights_and_numbers_of_an_uninterrupted_one(keep, operator, ema, optimizer):
     design, settings = architecture(operator), SETTINGS.with_(ema=ema, optimizer=optimizer)
-    whole = reports_of(Advancing(evaluate, design, settings))
-    reports_of(Advancing(evaluate, design, settings, keep(design, settings)), most=1 + (ema > 0))
-    again = reports_of(Advancing(evaluate, design, settings, keep(design, settings)))
+    whole = reports_of(TrialRunner(evaluate, design, settings))
+    reports_of(TrialRunner(evaluate, design, settings, keep(design, settings)), most=1 + (ema > 0))
+    again = reports_of(TrialRunner(evaluate, design, settings, keep(design, settings)))
     assert [numbers(report) for report in again] == [numbers(report) for report in whole]
     assert again[-1].weights == whole[-1].weights
     assert again[-1].weights is not None
@@ -75,18 +74,18 @@ def test_a_trial_that_goes_on_ends_with_the_weights_and_numbers_of_an_uninterrup
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_mixed_precision_goes_on_as_well(keep, precision):
     design, settings = architecture(), SETTINGS.with_(precision=precision)
-    whole = reports_of(Advancing(evaluate, design, settings))
-    reports_of(Advancing(evaluate, design, settings, keep(design, settings)), most=2)
-    again = reports_of(Advancing(evaluate, design, settings, keep(design, settings)))
+    whole = reports_of(TrialRunner(evaluate, design, settings))
+    reports_of(TrialRunner(evaluate, design, settings, keep(design, settings)), most=2)
+    again = reports_of(TrialRunner(evaluate, design, settings, keep(design, settings)))
     assert [numbers(report) for report in again] == [numbers(report) for report in whole]
     assert again[-1].weights == whole[-1].weights
 
 
 def test_a_retraining_that_goes_on_has_the_test_accuracy_of_an_uninterrupted_one(keep):
     design = architecture("local_attention")
-    whole = reports_of(Advancing(retrain, design, SETTINGS))
-    reports_of(Advancing(retrain, design, SETTINGS, keep(design)), most=2)
-    again = reports_of(Advancing(retrain, design, SETTINGS, keep(design)))
+    whole = reports_of(TrialRunner(retrain, design, SETTINGS))
+    reports_of(TrialRunner(retrain, design, SETTINGS, keep(design)), most=2)
+    again = reports_of(TrialRunner(retrain, design, SETTINGS, keep(design)))
     assert [numbers(report) for report in again] == [numbers(report) for report in whole]
     assert "test_accuracy" in again[-1].measurements
     assert again[0].facts["resumed"] == "rung 2"
@@ -110,22 +109,22 @@ def counting(log, rungs=6):
 
 def test_short_rungs_keep_nothing(keep):
     design, log = architecture(), []
-    reports_of(Advancing(counting(log), design, SETTINGS, keep(design, every=60.0)), most=4)
+    reports_of(TrialRunner(counting(log), design, SETTINGS, keep(design, every=60.0)), most=4)
     assert keep(design).latest().checkpoint is None
-    reports_of(Advancing(counting(log), design, SETTINGS, keep(design)), most=4)
+    reports_of(TrialRunner(counting(log), design, SETTINGS, keep(design)), most=4)
     assert keep(design).latest().checkpoint.rung == 4
 
 
 def test_the_last_rung_keeps_nothing_more(keep):
     design = architecture()
-    reports_of(Advancing(evaluate, design, SETTINGS, keep(design)))
+    reports_of(TrialRunner(evaluate, design, SETTINGS, keep(design)))
     assert keep(design).latest().checkpoint.rung == SETTINGS.epochs - 1
 
 
 def test_a_trial_cut_off_after_its_last_rung_ends_at_once(keep):
     design, log = architecture(), []
-    cut = reports_of(Advancing(counting(log), design, SETTINGS, keep(design)), most=6)
-    again = reports_of(Advancing(counting(log), design, SETTINGS, keep(design)))
+    cut = reports_of(TrialRunner(counting(log), design, SETTINGS, keep(design)), most=6)
+    again = reports_of(TrialRunner(counting(log), design, SETTINGS, keep(design)))
     assert len(log) == 6
     assert [numbers(report) for report in again[:-1]] == [numbers(report) for report in cut]
     assert again[-1] == replace(again[-2], last=True)
@@ -139,7 +138,7 @@ def test_an_evaluation_without_the_keywords_starts_again(keep):
 
     design = architecture()
     for _ in range(2):
-        reports = reports_of(Advancing(plain, design, SETTINGS, keep(design)), most=2)
+        reports = reports_of(TrialRunner(plain, design, SETTINGS, keep(design)), most=2)
         assert [report.rung for report in reports] == [1, 2]
         assert "resumed" not in reports[0].facts
     found = [plain, counting([]), partial(counting([])), evaluate, retrain, print, 3]
@@ -159,8 +158,8 @@ def test_a_state_that_no_longer_fits_the_network_is_left_and_the_trial_starts_fr
         return evaluate
 
     design = architecture()
-    reports_of(Advancing(of_width(3), design, SETTINGS, keep(design)), most=2)
-    again = reports_of(Advancing(of_width(4), design, SETTINGS, keep(design)))
+    reports_of(TrialRunner(of_width(3), design, SETTINGS, keep(design)), most=2)
+    again = reports_of(TrialRunner(of_width(4), design, SETTINGS, keep(design)))
     assert [report.rung for report in again] == [1, 2, 3, 3]
     assert [report.failure for report in again] == [None] * 4
     assert "size mismatch" in again[0].facts["checkpoint"] or "Error(s) in loading" in again[0].facts["checkpoint"]
@@ -180,7 +179,7 @@ def test_other_data_is_refused_by_its_fingerprint_and_spoils_nothing_that_was_ke
         from hybrid_search import data
 
         data.clear_cache()
-        return reports_of(Advancing(evaluate, design, settings, keep(design, settings)), most)
+        return reports_of(TrialRunner(evaluate, design, settings, keep(design, settings)), most)
 
     design = architecture()
     settings = Settings(data="npz", data_dir=str(tmp_path / "x.npz"), epochs=3, device="cpu")
@@ -203,10 +202,10 @@ def test_other_data_is_refused_by_its_fingerprint_and_spoils_nothing_that_was_ke
 
 def test_a_spoilt_checkpoint_is_said_and_the_one_before_taken(keep, tmp_path):
     design, log = architecture(), []
-    cut = reports_of(Advancing(counting(log), design, SETTINGS, keep(design)), most=3)
+    cut = reports_of(TrialRunner(counting(log), design, SETTINGS, keep(design)), most=3)
     newest = tmp_path / "kept" / keep(design).folder / "000003.safetensors"
     newest.write_bytes(newest.read_bytes()[:-1])
-    again = reports_of(Advancing(counting(log), design, SETTINGS, keep(design)))
+    again = reports_of(TrialRunner(counting(log), design, SETTINGS, keep(design)))
     assert [numbers(report) for report in again[:3]] == [numbers(report) for report in cut]
     assert again[0].facts["resumed"] == "rung 2"
     assert "000003.safetensors differs from the checksum beside it" in again[0].facts["checkpoint"]
@@ -218,10 +217,10 @@ def test_a_spoilt_checkpoint_is_said_and_the_one_before_taken(keep, tmp_path):
 
 def test_the_checkpoint_that_was_gone_on_from_outlives_a_spoilt_one(keep, tmp_path):
     design = architecture()
-    reports_of(Advancing(counting([]), design, SETTINGS, keep(design)), most=3)
+    reports_of(TrialRunner(counting([]), design, SETTINGS, keep(design)), most=3)
     where = tmp_path / "kept" / keep(design).folder
     (where / "000003.safetensors").write_bytes(b"")
-    pausing = Advancing(counting([]), design, SETTINGS, keep(design, every=60.0))
+    pausing = TrialRunner(counting([]), design, SETTINGS, keep(design, every=60.0))
     assert [pausing.advance().rung for _ in range(3)] == [1, 2, 3]
     pausing._wrote -= 60.0
     assert pausing.advance().rung == 4
@@ -230,7 +229,7 @@ def test_the_checkpoint_that_was_gone_on_from_outlives_a_spoilt_one(keep, tmp_pa
 
 def test_a_trial_is_not_lost_for_want_of_a_checkpoint(keep, tmp_path):
     design, log = architecture(), []
-    advancing = Advancing(counting(log), design, SETTINGS, keep(design))
+    advancing = TrialRunner(counting(log), design, SETTINGS, keep(design))
     assert "checkpoint" not in advancing.advance().facts
     (tmp_path / "kept").rename(tmp_path / "elsewhere")
     rest = reports_of(advancing)
@@ -246,7 +245,7 @@ def test_a_state_kept_for_another_rung_is_the_evaluations_mistake(keep):
         yield {"accuracy": 0.2}
 
     design = architecture()
-    *_, last = reports_of(Advancing(late, design, SETTINGS, keep(design)))
+    *_, last = reports_of(TrialRunner(late, design, SETTINGS, keep(design)))
     assert last.failure.kind == "bug"
     assert "must come before the report of its rung; got 1 before 2" in last.failure.text
 
@@ -257,7 +256,7 @@ def test_a_state_that_is_not_given_as_a_function_is_named_at_the_first_rung(keep
         yield {"accuracy": 0.1}
 
     design = architecture()
-    (report,) = reports_of(Advancing(eager, design, SETTINGS, keep(design, every=60.0)))
+    (report,) = reports_of(TrialRunner(eager, design, SETTINGS, keep(design, every=60.0)))
     assert "keep(rung, state) wants a function that gives the state; got a dict." in report.failure.text
 
 
@@ -267,7 +266,7 @@ def test_the_state_is_not_even_taken_where_none_is_due(keep):
         yield {"accuracy": 0.1}
 
     design = architecture()
-    assert Advancing(asked, design, SETTINGS, keep(design, every=60.0)).advance().failure is None
+    assert TrialRunner(asked, design, SETTINGS, keep(design, every=60.0)).advance().failure is None
 
 
 def test_numbers_of_any_kind_come_back_as_they_were(keep):
@@ -278,8 +277,8 @@ def test_numbers_of_any_kind_come_back_as_they_were(keep):
         yield Report(2, {"accuracy": 1 / 3}, last=True)
 
     design = architecture()
-    (cut,) = reports_of(Advancing(odd, design, SETTINGS, keep(design)), most=1)
-    first, last = reports_of(Advancing(odd, design, SETTINGS, keep(design)))
+    (cut,) = reports_of(TrialRunner(odd, design, SETTINGS, keep(design)), most=1)
+    first, last = reports_of(TrialRunner(odd, design, SETTINGS, keep(design)))
     assert first.measurements == cut.measurements
     assert first.facts == {**cut.facts, "resumed": "rung 1"}
     assert last.last
@@ -299,15 +298,15 @@ def stopping_at(number, rung):
     """A `watch` that lets a search keep every rung, and stops it when a trial has reached one."""
     seen = []
 
-    def watch(search, plan):
-        plan.checkpoints = replace(plan.checkpoints, every=0.0)
+    def watch(search, context):
+        context.checkpoints = replace(context.checkpoints, every=0.0)
 
         def event(kind, which):
             seen.append((kind, which))
             if seen.count(("report", number)) == rung:
-                plan.stop.set()
+                context.stop.set()
 
-        plan.event = event
+        context.on_event = event
 
     yield watch
 
@@ -315,8 +314,8 @@ def stopping_at(number, rung):
 def table(ledger):
     """What a search came to: state, digest, seed, values and curve of every trial."""
     return [
-        (t.number, t.state, t.digest, t.seed, t.measurements, t.spared, ledger.curve(t.id))
-        for t in ledger.trials(ledger.search().id)
+        (t.number, t.state, t.digest, t.seed, t.measurements, t.audit_rung, ledger.read(reads.curve, t.id))
+        for t in ledger.read(reads.trials, ledger.search().id)
     ]
 
 
@@ -334,7 +333,7 @@ def test_a_search_cut_off_in_a_trial_trains_the_epochs_that_are_left_and_ends_th
         wanted = table(other)
     with stopping_at(cut, rung=2) as watch:
         run(space, ledger=ledger, evaluate=counting(log), watch=watch, **asked)
-    assert ledger.trials(ledger.search().id)[-1].state == "running"
+    assert ledger.read(reads.trials, ledger.search().id)[-1].state == "running"
     kept = Checkpoints(f"{tmp_path}/l.db.checkpoints", ledger.search().uid)
     assert kept.held() == {(cut, 0)}
     run(space, ledger=ledger, evaluate=counting(log), **asked)
@@ -342,15 +341,15 @@ def test_a_search_cut_off_in_a_trial_trains_the_epochs_that_are_left_and_ends_th
     assert log == whole
     assert kept.held() == set()
     assert list((tmp_path / "l.db.checkpoints").iterdir()) == []
-    assert ledger.trial(ledger.search().id, cut).facts["resumed"] == "rung 2"
+    assert ledger.read(reads.trial, ledger.search().id, cut).facts["resumed"] == "rung 2"
 
 
 def test_no_checkpoints_where_none_are_wanted(ledger, tmp_path):
     log = []
 
-    def watch(search, plan):
-        assert plan.checkpoints is None
-        plan.event = lambda kind, number: kind == "report" and plan.stop.set()
+    def watch(search, context):
+        assert context.checkpoints is None
+        context.on_event = lambda kind, number: kind == "report" and context.stop.set()
 
     for _ in range(2):
         run(
@@ -379,21 +378,21 @@ def test_what_ended_trials_left_goes_when_a_driver_begins(ledger, tmp_path):
     settings = ledger.search().settings
     for number, seed in ((0, settings.seed), (1, 77), (40, 0)):
         leftover = kept.of(number, architecture(), settings.with_(seed=seed))
-        reports_of(Advancing(counting([]), architecture(), settings, leftover), most=1)
+        reports_of(TrialRunner(counting([]), architecture(), settings, leftover), most=1)
     assert kept.held() == {(0, 0), (1, 77), (2, 0), (40, 0)}
 
-    def watch(search, plan):
-        assert plan.checkpoints.held() == {(1, 77), (2, 0)}  # a retraining may be gone on with
+    def watch(search, context):
+        assert context.checkpoints.held() == {(1, 77), (2, 0)}  # a retraining may be gone on with
 
     run(tiny_space(), trials=3, watch=watch, **asked)
     assert kept.held() == {(1, 77)}
-    assert ledger.trial(ledger.search().id, 2).facts["resumed"] == "rung 1"
+    assert ledger.read(reads.trial, ledger.search().id, 2).facts["resumed"] == "rung 1"
 
 
 def test_a_confirmation_goes_on_with_the_seed_it_was_cut_off_at(ledger, tmp_path):
     asked = {"resources": Resources("local"), "ledger": ledger, "evaluate": counting(log := [])}
     run(tiny_space(), trials=3, **asked)
-    member = max(ledger.trials(ledger.search().id), key=lambda trial: trial.measurements["accuracy"]).number
+    member = max(ledger.read(reads.trials, ledger.search().id), key=lambda trial: trial.measurements["accuracy"]).number
     log.clear()
     with stopping_at(member, rung=4) as watch:
         confirm(seeds=1, trials=1, watch=watch, **asked)
@@ -439,11 +438,10 @@ def test_a_search_without_a_place_for_checkpoints_says_so_in_one_line(tmp_path, 
     """On a cluster that was there before nothing says which folder all machines see."""
 
     class Idle:
-        ready = staticmethod(lambda plan: nullcontext())
-        drive = staticmethod(lambda search, plan: None)
+        ready = staticmethod(lambda context: nullcontext())
+        drive = staticmethod(lambda search, context: None)
 
-    monkeypatch.setitem(ENGINES, "idle", "idle")
-    monkeypatch.setitem(sys.modules, "idle", Idle)
+    monkeypatch.setitem(ENGINES._entries, "idle", Idle)
     command = ["run", "digits", "--engine", "idle", "--db", f"sqlite:///{tmp_path}/x.db", "--address", "host:6379"]
     assert cli.run(command) == 1
     assert capsys.readouterr().err.splitlines().count(UNKEPT) == 1

@@ -7,10 +7,12 @@ from support.fakes import scored, tiny_space, wide_space
 from hybrid_search import data
 from hybrid_search.analysis.status import status_of
 from hybrid_search.errors import HybridSearchError, LedgerError, SettingsError, UnknownName
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.networks.costs import cost
 from hybrid_search.records import Report, Resources, Settings
-from hybrid_search.runs.run import open_search, question, run
+from hybrid_search.runs.run import run
+from hybrid_search.search.opening import open_search
+from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Outcome
 from hybrid_search.spaces.space import load_space
 
@@ -25,7 +27,7 @@ def ledger(tmp_path):
 
 
 def search(ledger, trials=6, **more):
-    return open_search(question(SPACE, trials=trials, **more), ledger)
+    return open_search(SearchSpec.create(SPACE, trials=trials, **more), ledger)
 
 
 def complete(found, trial, accuracy=0.5):
@@ -41,7 +43,7 @@ def drain(found):
 
 
 def digests(ledger, name="tiny"):
-    return [trial.digest for trial in ledger.trials(ledger.search(name).id)]
+    return [trial.digest for trial in ledger.read(reads.trials, ledger.search(name).id)]
 
 
 def test_it_asks_exactly_as_many_trials_as_its_target(ledger):
@@ -66,21 +68,23 @@ def test_workers_beside_each_other_get_different_architectures(ledger):
 def test_a_budget_is_a_gate_that_consumes_no_trial(ledger, sampler):
     found = search(ledger, trials=100, max_flops=MIDDLE, sampler=sampler)
     drain(found)
-    costs = [trial.measurements["flops"] for trial in ledger.trials(found.record.id)]
-    within = [a for a in SPACE.enumerate() if found.price(a)["flops"] <= MIDDLE]
+    costs = [trial.measurements["flops"] for trial in ledger.read(reads.trials, found.record.id)]
+    within = [a for a in SPACE.enumerate() if found.spec.cost(a)["flops"] <= MIDDLE]
     assert 0 < len(within) < SPACE.size()
     assert len(costs) == len(within)
     assert max(costs) <= MIDDLE
-    assert found.progress().gated == len([p for p in ledger.proposals(found.record.id) if p.reason == "gated"])
-    assert (found.progress().gated > 0) == (sampler == "tpe")  # who knows the cost proposes nothing over the budget
+    assert found.progress().over_budget == len(
+        [p for p in ledger.read(reads.proposals, found.record.id) if p.reason == "gated"]
+    )
+    assert (found.progress().over_budget > 0) == (sampler == "tpe")  # known-cost stays within
 
 
 def test_a_tight_budget_in_a_large_space_still_finds_designs(ledger):
     space = load_space("digits")
-    least = question(space, trials=1)
+    least = SearchSpec.create(space, trials=1)
     found = open_search(least, ledger)
-    smallest = found.price(space.extreme(lambda a: found.price(a)["flops"])[0])["flops"]
-    tight = open_search(question(space, trials=5, max_flops=smallest * 1.4, name="tight"), ledger)
+    smallest = found.spec.cost(space.extreme(lambda a: found.spec.cost(a)["flops"])[0])["flops"]
+    tight = open_search(SearchSpec.create(space, trials=5, max_flops=smallest * 1.4, name="tight"), ledger)
     assert len(drain(tight)) == 5
 
 
@@ -98,7 +102,7 @@ def test_opened_again_it_asks_what_it_would_have_asked(ledger):
 
     def asked(name, targets):
         for target in targets:
-            found = open_search(question(space, trials=target, name=name), ledger)
+            found = open_search(SearchSpec.create(space, trials=target, name=name), ledger)
             drain(found)
         return digests(ledger, name)
 
@@ -122,7 +126,7 @@ def test_a_trial_left_running_is_asked_again_under_its_number(ledger):
     assert (retaken.number, retaken.architecture) == (lost.number, lost.architecture)
     complete(again, retaken)
     drain(again)
-    trials = ledger.trials(again.record.id)
+    trials = ledger.read(reads.trials, again.record.id)
     assert [(t.number, t.state) for t in trials] == [(n, "complete") for n in range(4)]
     assert [t.attempt for t in trials] == [1, 2, 1, 1]
 
@@ -131,8 +135,8 @@ def test_what_is_known_before_training_needs_no_measuring(ledger):
     found = search(ledger, trials=1)
     trial = found.ask()
     complete(found, trial)
-    kept = ledger.trial(found.record.id, 0).measurements
-    assert kept == {"accuracy": 0.5, **found.price(trial.architecture)}
+    kept = ledger.read(reads.trial, found.record.id, 0).measurements
+    assert kept == {"accuracy": 0.5, **found.spec.cost(trial.architecture)}
 
 
 def test_a_number_that_is_not_finite_ends_the_trial_as_failed(ledger):
@@ -141,7 +145,7 @@ def test_a_number_that_is_not_finite_ends_the_trial_as_failed(ledger):
     assert found.report(trial, Report(1, {"accuracy": 0.1, "loss": float("nan")})) == "stop"
     last = found.ask()
     found.tell(last, Outcome("complete", {"accuracy": float("inf")}))
-    kinds = [(t.state, t.failure_kind) for t in ledger.trials(found.record.id)]
+    kinds = [(t.state, t.failure_kind) for t in ledger.read(reads.trials, found.record.id)]
     assert kinds == [("failed", "nan")] * 2
     assert found.progress().front == 0
 
@@ -149,7 +153,9 @@ def test_a_number_that_is_not_finite_ends_the_trial_as_failed(ledger):
 def test_an_evaluation_that_measures_something_else_is_named(ledger):
     found = search(ledger, trials=1)
     found.tell(found.ask(), Outcome("complete", {"acc": 0.5}))
-    assert ledger.trial(found.record.id, 0).failure_text == "the evaluation must measure accuracy; it gave acc"
+    assert (
+        ledger.read(reads.trial, found.record.id, 0).failure_text == "the evaluation must measure accuracy; it gave acc"
+    )
 
 
 def test_a_failed_architecture_is_not_asked_again(ledger):
@@ -164,13 +170,13 @@ def test_the_ledger_is_written_before_the_sampler_is_told(ledger, monkeypatch):
     trial = found.ask()
 
     def told(*_, **__):
-        assert ledger.trial(found.record.id, 0).state == "complete"
+        assert ledger.read(reads.trial, found.record.id, 0).state == "complete"
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(found._study, "tell", told)
+    monkeypatch.setattr(found.proposer.study, "tell", told)
     with pytest.raises(KeyboardInterrupt):
         complete(found, trial)
-    assert ledger.trial(found.record.id, 0).measurements["accuracy"] == 0.5
+    assert ledger.read(reads.trial, found.record.id, 0).measurements["accuracy"] == 0.5
 
 
 def test_weights_are_kept_for_the_front_alone(ledger):
@@ -179,20 +185,23 @@ def test_weights_are_kept_for_the_front_alone(ledger):
         trial = found.ask()
         if complete(found, trial, accuracy):
             found.keep_weights(trial, f"weights of {trial.number}".encode())
-    assert [kept.number for kept in ledger.kept_weights(found.record.id)] == [2]
+    assert [kept.number for kept in ledger.read(reads.trials_with_weights, found.record.id)] == [2]
     assert sorted(path.name for path in found.weights.path.iterdir()) == ["2.safetensors"]
-    assert found.weights.read(2, ledger.trial(found.record.id, 2).weights) == b"weights of 2"
+    assert found.weights.read(2, ledger.read(reads.trial, found.record.id, 2).weights) == b"weights of 2"
     found.weights.file(2).write_bytes(b"changed")
-    assert found.weights.read(2, ledger.trial(found.record.id, 2).weights) is None
+    assert found.weights.read(2, ledger.read(reads.trial, found.record.id, 2).weights) is None
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"settings": Settings(epochs=3)}, r"'tiny' has epochs 8 \(asked: 3\)"),
-        ({"sampler": "random"}, r"sampler known-cost \(asked: random\)"),
-        ({"max_flops": 1e9}, r"max_flops None \(asked: 1000000000.0\)"),
-        ({"objectives": ("accuracy", "params")}, r"objectives .*Ask the same, or give the new search its own --name"),
+        ({"settings": Settings(epochs=3)}, r"search 'tiny', epochs is 8 \(got 3\)"),
+        ({"sampler": "random"}, r"sampler is known-cost \(got random\)"),
+        ({"max_flops": 1e9}, r"max_flops is None \(got 1000000000.0\)"),
+        (
+            {"objectives": ("accuracy", "params")},
+            r"accuracy, flops \(got accuracy, params\). Use the same .*, or choose another --name",
+        ),
     ],
 )
 def test_a_search_goes_on_only_with_its_own_question(ledger, change, message):
@@ -204,17 +213,17 @@ def test_a_search_goes_on_only_with_its_own_question(ledger, change, message):
 def test_a_name_taken_by_another_space_says_how_they_differ(ledger):
     search(ledger)
     other = tiny_space(stem={"conv3x3": {"width": 16}})
-    with pytest.raises(LedgerError, match=r"another space \(tiny, differing in stem\)"):
-        open_search(question(other, trials=1), ledger)
+    with pytest.raises(LedgerError, match=r"space is tiny, which differs in stem"):
+        open_search(SearchSpec.create(other, trials=1), ledger)
 
 
 def test_a_budget_below_the_smallest_design_names_its_cost():
     with pytest.raises(SettingsError, match=r"--max-flops must leave .*smallest has [\d,]+ flops; got 1,000"):
-        question(SPACE, trials=1, max_flops=1000)
+        SearchSpec.create(SPACE, trials=1, max_flops=1000)
     with pytest.raises(SettingsError, match=r"--max-params must leave at least one design"):
-        question(SPACE, trials=1, max_params=10)
+        SearchSpec.create(SPACE, trials=1, max_params=10)
     with pytest.raises(SettingsError, match="max-flops must be more than 0; got -1"):
-        question(SPACE, trials=1, max_flops=-1)
+        SearchSpec.create(SPACE, trials=1, max_flops=-1)
 
 
 @pytest.mark.parametrize(
@@ -244,8 +253,8 @@ def test_a_wrong_request_writes_nothing(tmp_path, wrong, error, message):
 
 def test_numbers_of_an_evaluation_of_ones_own_never_join_trained_ones(ledger):
     run(SPACE, trials=1, resources=Resources("local"), ledger=ledger, evaluate=scored())
-    with pytest.raises(LedgerError, match=r"evaluation support.fakes.scored.<locals>.evaluate \(asked: trained\)"):
-        open_search(question(SPACE, trials=1), ledger)
+    with pytest.raises(LedgerError, match=r"evaluation is support.fakes.scored.<locals>.evaluate \(got trained\)"):
+        open_search(SearchSpec.create(SPACE, trials=1), ledger)
 
 
 def test_a_moved_data_folder_is_followed_when_a_search_goes_on(ledger, tmp_path):
@@ -268,29 +277,29 @@ def test_what_failed_in_one_run_may_be_asked_in_the_next(ledger):
 
 def test_two_budgets_that_only_exclude_together_are_refused():
     space = load_space("digits")
-    size = question(space, trials=1).input_size
+    size = SearchSpec.create(space, trials=1).input_size
     least = {
         name: getattr(cost(space.extreme(lambda a, n=name: getattr(cost(a, size, 10), n))[0], size, 10), name)
         for name in ("flops", "params")
     }
-    question(space, trials=1, max_flops=least["flops"])
-    question(space, trials=1, max_params=least["params"])
+    SearchSpec.create(space, trials=1, max_flops=least["flops"])
+    SearchSpec.create(space, trials=1, max_params=least["params"])
     with pytest.raises(SettingsError, match="at least one design of digits together"):
-        question(space, trials=1, max_flops=least["flops"], max_params=least["params"])
+        SearchSpec.create(space, trials=1, max_flops=least["flops"], max_params=least["params"])
 
 
 @pytest.mark.parametrize("sampler", ["known-cost", "random", "grid"])
 def test_a_search_too_long_for_its_sampler_is_still_whole_and_asks_nothing_twice(ledger, monkeypatch, sampler):
-    whole = open_search(question(wide_space(), trials=28, sampler=sampler), ledger)
+    whole = open_search(SearchSpec.create(wide_space(), trials=28, sampler=sampler), ledger)
     for _ in range(20):
         trial = whole.ask()
         complete(whole, trial, int(trial.architecture.digest[:4], 16) / 65536)
     left = whole.ask()  # its driver ends here
-    monkeypatch.setattr("hybrid_search.search.search.HELD", 8)
-    again = open_search(question(wide_space(), trials=28, sampler=sampler), ledger)
+    monkeypatch.setattr("hybrid_search.search.history.MAX_LOADED", 8)
+    again = open_search(SearchSpec.create(wide_space(), trials=28, sampler=sampler), ledger)
     assert sorted(again.front()) == sorted(whole.front())
     assert again.progress() == whole.progress()
-    held = [trial for trial in again._study.trials if trial.state.is_finished()]
+    held = [trial for trial in again.proposer.study.trials if trial.state.is_finished()]
     assert 7 <= len(held) < 16
     resumed = again.ask()
     assert resumed.number == left.number
@@ -309,15 +318,15 @@ def test_a_search_whose_data_has_changed_is_refused_and_goes_on_when_it_is_back(
     asked = {"resources": Resources("local"), "ledger": ledger, "evaluate": evaluate, "sampler": "random"}
     run(SPACE, trials=2, **asked)
     seen[0] = "bbbb"
-    law = "with the data that it saw; digits had fingerprint aaaa, trial 2 saw bbbb on .*. Bring the data back"
+    law = "must see the same data; digits had fingerprint aaaa, trial 2 saw bbbb on .*. Restore the data"
     with pytest.raises(LedgerError, match=law):
         run(SPACE, trials=2, **asked)
-    (cut,) = [trial for trial in ledger.trials(1) if trial.state != "complete"]
-    assert (cut.number, cut.state, ledger.curve(cut.id)) == (2, "running", [])
+    (cut,) = [trial for trial in ledger.read(reads.trials, 1) if trial.state != "complete"]
+    assert (cut.number, cut.state, ledger.read(reads.curve, cut.id)) == (2, "running", [])
     seen[0] = "aaaa"
     run(SPACE, trials=2, **asked)
-    assert {trial.state for trial in ledger.trials(1)} == {"complete"}
-    assert {trial.facts["fingerprint"] for trial in ledger.trials(1)} == {"aaaa"}
+    assert {trial.state for trial in ledger.read(reads.trials, 1)} == {"complete"}
+    assert {trial.facts["fingerprint"] for trial in ledger.read(reads.trials, 1)} == {"aaaa"}
 
 
 def test_a_data_set_that_changed_is_found_before_anything_is_written(ledger, tmp_path):
@@ -332,11 +341,11 @@ def test_a_data_set_that_changed_is_found_before_anything_is_written(ledger, tmp
     settings = Settings(data="npz", data_dir=str(tmp_path / "npz.npz"), epochs=1, threads=1)
     asked = {"resources": Resources("local"), "ledger": ledger, "settings": settings, "sampler": "random"}
     run(SPACE, trials=1, **asked)
-    was = ledger.trials(1)[0].facts["fingerprint"]
+    was = ledger.read(reads.trials, 1)[0].facts["fingerprint"]
     images(1)
-    with pytest.raises(LedgerError, match=f"npz had fingerprint {was}, here it has [0-9a-f]{{16}}. Bring the data"):
+    with pytest.raises(LedgerError, match=f"npz had fingerprint {was}, here it has [0-9a-f]{{16}}. Restore the data"):
         run(SPACE, trials=1, **asked)
-    assert (ledger.search().target, ledger.lead(1).driver, len(ledger.trials(1))) == (1, None, 1)
+    assert (ledger.search().target, ledger.lease(1).holder, len(ledger.read(reads.trials, 1))) == (1, None, 1)
 
 
 def test_an_evaluation_that_measures_something_else_stops_the_search_instead_of_using_it_up(ledger):
@@ -345,7 +354,7 @@ def test_an_evaluation_that_measures_something_else_stops_the_search_instead_of_
 
     with pytest.raises(HybridSearchError, match=r"the first 4 trials all failed \(bug\)[\s\S]*it measured acuracy"):
         run(SPACE, trials=12, resources=Resources("local"), ledger=ledger, evaluate=evaluate)
-    assert ledger.counts(1) == {"failed": 4}
+    assert ledger.read(reads.counts, 1) == {"failed": 4}
     assert status_of(ledger, ledger.search()).last_failure.endswith("must measure accuracy; it gave acuracy")
 
 
@@ -353,6 +362,6 @@ def test_two_workers_that_see_other_data_do_not_fill_one_search(ledger):
     found = search(ledger, trials=4)
     first, second = found.ask(), found.ask()
     found.report(first, Report(1, {"accuracy": 0.5}, {"fingerprint": "aaaa"}))
-    with pytest.raises(LedgerError, match=f"had fingerprint aaaa, trial {second.number} saw bbbb on its worker. Bring"):
+    with pytest.raises(LedgerError, match=f"fingerprint aaaa, trial {second.number} saw bbbb on its worker. Rest"):
         found.report(second, Report(1, {"accuracy": 0.5}, {"fingerprint": "bbbb"}))
     found.report(first, Report(2, {"accuracy": 0.5}))  # an evaluation of the user's own need not say

@@ -11,9 +11,10 @@ from hybrid_search import cli
 from hybrid_search.analysis.status import status_of
 from hybrid_search.cli.status import updates
 from hybrid_search.errors import LedgerAway
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.records import Report
-from hybrid_search.runs.run import open_search, question
+from hybrid_search.search.opening import open_search
+from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Outcome
 
 SPACE = tiny_space()
@@ -33,8 +34,8 @@ def ledger(url):
 @pytest.fixture
 def driven(ledger):
     """A search whose driver has ended one trial, begun one twice and another once."""
-    search = open_search(question(SPACE, trials=5), ledger)
-    ledger.take_lead(search.record.id, "gpu-box:42/m/0/x", 30)
+    search = open_search(SearchSpec.create(SPACE, trials=5), ledger)
+    ledger.acquire_lease(search.record.id, "gpu-box:42/m/0/x", 30)
     search.tell(search.ask(), Outcome("complete", {"accuracy": 0.75}))
     again = search.fail(search.ask(), "oom", "too large")
     search.report(again, Report(3, {"accuracy": 0.5}, {"worker": "node-7:99"}))
@@ -58,22 +59,22 @@ def test_a_search_that_is_driven_says_by_whom_and_what_runs_where(ledger, driven
 
 
 def test_a_worker_whose_lease_ran_out_is_silent_and_a_search_without_driver_was_interrupted(ledger, driven):
-    ledger.renew_lead(driven.record.id, 0.0)
+    ledger.renew_lease(driven.record.id, 0.0)
     found = status_of(ledger, driven.record)
     assert (found.course, found.driver, found.left) == ("interrupted", None, None)
     assert all(trial.silent for trial in found.running)
     for _ in range(2):
-        ledger.give_lead(driven.record.id)
-    for trial in ledger.trials(driven.record.id):
+        ledger.release_lease(driven.record.id)
+    for trial in ledger.read(reads.trials, driven.record.id):
         if trial.state == "running":
-            ledger.finish_trial(trial.id, "failed", failure_kind="bug", failure_text="x")
+            ledger.write(writes.finish_trial, trial.id, "failed", failure_kind="bug", failure_text="x")
     assert status_of(ledger, driven.record).course == "idle"
 
 
 def test_the_pace_of_late_gives_the_time_left(ledger):
     search = a_search(ledger, target=80)
     fill(ledger, search, 40, states="complete")
-    ledger.take_lead(search.id, "a:1/m/0/x", 30)
+    ledger.acquire_lease(search.id, "a:1/m/0/x", 30)
     found = status_of(ledger, search)
     assert found.an_hour > 0
     assert found.left.total_seconds() == pytest.approx(40 / found.an_hour * 3600)

@@ -9,13 +9,15 @@ from support.fakes import scored, tiny_space
 
 from hybrid_search.charts import hypervolume_numbers
 from hybrid_search.errors import SettingsError
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.records import Resources
-from hybrid_search.runs.run import open_search, question, run
+from hybrid_search.runs.run import run
+from hybrid_search.search.opening import open_search
 from hybrid_search.search.search import Search
-from hybrid_search.search.stop_rules import LEAST, Stopping
+from hybrid_search.search.spec import SearchSpec
+from hybrid_search.search.stop_rules import MIN_TRIALS, StopRule
 from hybrid_search.search.trial import Outcome
-from hybrid_search.spaces.budget import known_worst
+from hybrid_search.spaces.budget import reference_costs
 from hybrid_search.spaces.space import SearchSpace, load_space
 
 SPACE = load_space("fashion-table")
@@ -41,20 +43,20 @@ def saturating(architecture, settings):
 
 
 def test_hours_are_those_of_the_call():
-    rule = Stopping(hours=2)
+    rule = StopRule(hours=2)
     assert not rule.out_of_time()
     assert rule.why is None
-    assert Stopping(hours=2, _began=time.monotonic() - 7199).out_of_time() is False
-    over = Stopping(hours=2, _began=time.monotonic() - 7201)
+    assert StopRule(hours=2, _began=time.monotonic() - 7199).out_of_time() is False
+    over = StopRule(hours=2, _began=time.monotonic() - 7201)
     assert over.out_of_time()
     assert over.why == "its 2 hours are over"
-    assert not Stopping(_began=0.0).out_of_time()
+    assert not StopRule(_began=0.0).out_of_time()
 
 
 def test_a_front_that_still_moves_or_is_expected_to_has_not_settled():
     for gains in ((0.5, 0.001), (0.001, 0.5), (0.011, 0.009)):
-        assert not Stopping(until_settled=0.01).settled(100, lambda gains=gains: gains)
-    rule = Stopping(until_settled=0.01)
+        assert not StopRule(until_settled=0.01).settled(100, lambda gains=gains: gains)
+    rule = StopRule(until_settled=0.01)
     assert rule.settled(100, lambda: (0.009, 0.0))
     assert "added 0.90% to the hypervolume" in rule.why
     assert "the next 8 are expected to add 0.00%, less than 1.00%" in rule.why
@@ -67,22 +69,22 @@ def test_no_front_settles_before_its_time_or_without_being_asked():
         asked.append(1)
         return 0.0, 0.0
 
-    assert not Stopping().settled(1000, gains)
-    assert not Stopping(until_settled=0.5).settled(LEAST - 1, gains)
+    assert not StopRule().settled(1000, gains)
+    assert not StopRule(until_settled=0.5).settled(MIN_TRIALS - 1, gains)
     assert not asked
-    assert Stopping(until_settled=0.5).settled(LEAST, gains)
+    assert StopRule(until_settled=0.5).settled(MIN_TRIALS, gains)
 
 
 def test_the_gain_is_asked_for_once_for_each_number_of_completed_trials():
     asked = []
-    rule = Stopping(until_settled=0.01)
-    for completed in (LEAST, LEAST, LEAST, LEAST + 1):
+    rule = StopRule(until_settled=0.01)
+    for completed in (MIN_TRIALS, MIN_TRIALS, MIN_TRIALS, MIN_TRIALS + 1):
         assert not rule.settled(completed, lambda: asked.append(1) or (1.0, 1.0))
     assert len(asked) == 2
 
 
 def test_what_has_stopped_stays_stopped():
-    rule = Stopping(until_settled=0.01)
+    rule = StopRule(until_settled=0.01)
     assert rule.settled(50, lambda: (0.0, 0.0))
     assert rule.settled(51, lambda: (1.0, 1.0))
     assert rule.out_of_time()
@@ -118,8 +120,8 @@ def test_a_search_stops_where_its_front_has_settled_and_goes_on_without_the_rule
     more = {"trials": 100, "resources": Resources("local"), "ledger": ledger, "evaluate": saturating}
     search = run(MEDIUM, until_settled=0.1, **more)
     done = search.progress().counts["complete"]
-    assert LEAST <= done < 50
-    assert "its front has settled" in search.stopping.why
+    assert MIN_TRIALS <= done < 50
+    assert "its front has settled" in search.stop_rule.why
     assert max(search.gains()) < 0.1
     again = run(MEDIUM, until_settled=0.1, **more)
     assert again.progress().counts["complete"] == done  # asked again it finds what it found
@@ -134,9 +136,9 @@ def test_a_search_whose_front_still_moves_goes_on_to_its_target(ledger):
         yield {"accuracy": 1 - 0.9 * 0.93 ** len(told)}
 
     more = {"resources": Resources("local"), "ledger": ledger, "evaluate": better_and_better}
-    search = run(MEDIUM, trials=LEAST + 6, until_settled=0.05, **more)
-    assert search.progress().counts["complete"] == LEAST + 6
-    assert search.stopping.why is None
+    search = run(MEDIUM, trials=MIN_TRIALS + 6, until_settled=0.05, **more)
+    assert search.progress().counts["complete"] == MIN_TRIALS + 6
+    assert search.stop_rule.why is None
 
 
 def test_whoever_proposes_the_next_gain_is_judged_from_what_was_told(ledger):
@@ -153,10 +155,10 @@ def test_the_hours_end_a_search_between_trials_and_the_same_call_goes_on(ledger)
 
     more = {"trials": 6, "resources": Resources("local"), "ledger": ledger, "evaluate": slow}
     search = run(tiny_space(), hours=0.2 / 3600, **more)
-    states = [trial.state for trial in ledger.trials(search.record.id)]
+    states = [trial.state for trial in ledger.read(reads.trials, search.record.id)]
     assert 1 <= len(states) < 6
     assert set(states) == {"complete"}  # what ran has finished
-    assert search.stopping.why.endswith("hours are over")
+    assert search.stop_rule.why.endswith("hours are over")
     assert run(tiny_space(), **more).progress().counts["complete"] == 6
 
 
@@ -167,7 +169,7 @@ def test_the_hours_end_a_search_between_trials_and_the_same_call_goes_on(ledger)
     "objectives", [("accuracy", "flops"), ("accuracy", "params", "flops"), ("loss", "flops"), ("loss", "latency_ms")]
 )
 def test_the_hypervolume_never_falls_and_the_page_and_a_search_opened_again_agree(ledger, objectives):
-    search = open_search(question(SPACE, trials=20, objectives=objectives, sampler="random", seed=4), ledger)
+    search = open_search(SearchSpec.create(SPACE, trials=20, objectives=objectives, sampler="random", seed=4), ledger)
     seen, references = [], []
     while (trial := search.ask()) is not None:
         score = int(trial.architecture.digest[:4], 16) / 65536
@@ -178,18 +180,22 @@ def test_the_hypervolume_never_falls_and_the_page_and_a_search_opened_again_agre
     assert all(after >= before for before, after in pairwise(seen))
     assert len(set(references[7:])) == 1  # it stands still from the eighth trial on, from the first where it is known
     assert len(set(references)) == 1 or "loss" in objectives
-    again = Search(search.record, ledger).progress()
-    points, _ = ledger.points(search.record.id, objectives)
-    page = hypervolume_numbers(points, objectives, known_worst(search.record))
+    again = Search(search.spec, search.record, ledger).progress()
+    points, _ = ledger.read(reads.points, search.record.id, objectives)
+    page = hypervolume_numbers(points, objectives, reference_costs(search.record))
     assert (again.hypervolume, tuple(again.reference)) == (seen[-1], references[-1])
     assert page.last == pytest.approx(seen[-1])
     assert page.reference == references[-1]
 
 
 def test_known_costs_are_measured_from_beyond_the_dearest_design_or_the_budget(ledger):
-    search = open_search(question(SPACE, trials=1), ledger)
-    dearest = max(search.price(design)["flops"] for design in SPACE.enumerate())
-    assert known_worst(question(SPACE, trials=1)) == {"flops": pytest.approx(1.1 * dearest)}
-    assert known_worst(question(SPACE, trials=1, max_flops=1e6)) == {"flops": pytest.approx(1.1e6)}
-    assert known_worst(question(SPACE, trials=1, max_flops=1e9)) == {"flops": pytest.approx(1.1 * dearest)}
-    assert known_worst(question(SPACE, trials=1, objectives=("accuracy", "loss"))) == {}
+    search = open_search(SearchSpec.create(SPACE, trials=1), ledger)
+    largest = max(search.spec.cost(design)["flops"] for design in SPACE.enumerate())
+
+    def reference_costs(**more):
+        return SearchSpec.create(SPACE, trials=1, **more).reference_costs()
+
+    assert reference_costs() == {"flops": pytest.approx(1.1 * largest)}
+    assert reference_costs(max_flops=1e6) == {"flops": pytest.approx(1.1e6)}
+    assert reference_costs(max_flops=1e9) == {"flops": pytest.approx(1.1 * largest)}
+    assert reference_costs(objectives=("accuracy", "loss")) == {}

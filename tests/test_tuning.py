@@ -4,11 +4,13 @@ import pytest
 from support.fakes import scored, tiny_space
 
 from hybrid_search.errors import LedgerError, SettingsError
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.networks.costs import fitted
 from hybrid_search.records import Resources, Settings
-from hybrid_search.runs.run import open_search, question, run
+from hybrid_search.runs.run import run
 from hybrid_search.samplers import SAMPLERS
+from hybrid_search.search.opening import open_search
+from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Outcome
 from hybrid_search.spaces.choosers import FixedChoices
 from hybrid_search.spaces.known_designs import known_designs
@@ -30,10 +32,10 @@ def worth(trial):
 
 
 def play(ledger, trials=12, **more):
-    search = open_search(question(SPACE, trials=trials, tune_recipe=True, **more), ledger)
+    search = open_search(SearchSpec.create(SPACE, trials=trials, tune_recipe=True, **more), ledger)
     while (trial := search.ask()) is not None:
         search.tell(trial, Outcome("complete", {"accuracy": worth(trial)}))
-    return ledger.trials(search.record.id), search
+    return ledger.read(reads.trials, search.record.id), search
 
 
 def test_steps_are_even_in_the_logarithm_and_begin_with_the_recipes_own():
@@ -46,7 +48,7 @@ def test_what_a_recipe_leaves_out_is_not_tuned():
     assert tunable(Settings()) == BOTH
     assert tunable(Settings(weight_decay=0.0)) == ("learning_rate",)
     with pytest.raises(SettingsError, match="--tune-recipe needs a learning rate or a weight decay above 0 to vary"):
-        question(SPACE, trials=1, settings=Settings(learning_rate=0.0, weight_decay=0.0), tune_recipe=True)
+        SearchSpec.create(SPACE, trials=1, settings=Settings(learning_rate=0.0, weight_decay=0.0), tune_recipe=True)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS.names())
@@ -66,7 +68,7 @@ def test_a_trial_records_the_recipe_it_was_trained_with(ledger):
         yield {"accuracy": 0.5}
 
     search = run(SPACE, trials=8, resources=Resources("local"), ledger=ledger, evaluate=evaluate, tune_recipe=True)
-    for trial in ledger.trials(search.record.id):
+    for trial in ledger.read(reads.trials, search.record.id):
         used = seen[trial.digest]
         assert Settings.from_dict(trial.settings) == used
         assert dict(recipe_of(trial.choices)) == {f"recipe.{name}": getattr(used, name) for name in BOTH}
@@ -99,7 +101,7 @@ def test_opened_again_it_asks_what_it_would_have_asked(ledger):
 
 
 def test_a_trial_left_running_is_asked_again_under_its_recipe(ledger):
-    wanted = question(SPACE, trials=6, tune_recipe=True, warm_start=False, seed=3)
+    wanted = SearchSpec.create(SPACE, trials=6, tune_recipe=True, known_designs=False, seed=3)
     lost = open_search(wanted, ledger).ask()
     retaken = open_search(wanted, ledger).ask()
     assert (retaken.number, retaken.architecture, retaken.settings) == (lost.number, lost.architecture, lost.settings)
@@ -109,7 +111,7 @@ def test_a_network_proposed_again_under_another_recipe_teaches_nothing_that_was_
     trials, search = play(ledger, 10, sampler="random", seed=1)
     told = {(trial.digest, recipe_of(trial.choices)): trial.measurements["accuracy"] for trial in trials}
     assert search.progress().duplicates > 0
-    for trial in search._study.trials:
+    for trial in search.proposer.study.trials:
         if trial.values is not None:
             digest = fitted(SPACE.choose(FixedChoices(trial.params)), search.record.input_size).digest
             assert trial.values[0] == told[digest, recipe_of(trial.params)]
@@ -117,5 +119,5 @@ def test_a_network_proposed_again_under_another_recipe_teaches_nothing_that_was_
 
 def test_a_tuned_search_is_another_question(ledger):
     run(SPACE, trials=2, resources=Resources("local"), ledger=ledger, evaluate=scored())
-    with pytest.raises(LedgerError, match=r"tuned \(\) \(asked: \('learning_rate', 'weight_decay'\)\)"):
+    with pytest.raises(LedgerError, match=r"tuned is \(\) \(got \('learning_rate', 'weight_decay'\)\)"):
         run(SPACE, trials=4, resources=Resources("local"), ledger=ledger, evaluate=scored(), tune_recipe=True)

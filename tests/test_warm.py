@@ -6,11 +6,13 @@ import pytest
 from support.fakes import scored, tiny_space
 
 from hybrid_search.errors import LedgerError
-from hybrid_search.ledger import Ledger
-from hybrid_search.networks.costs import price
+from hybrid_search.ledger import Ledger, reads
+from hybrid_search.networks.costs import total_cost
 from hybrid_search.networks.references import reference
 from hybrid_search.records import Resources, SearchRecord
-from hybrid_search.runs.run import open_search, question, run
+from hybrid_search.runs.run import run
+from hybrid_search.search.opening import open_search
+from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Outcome
 from hybrid_search.spaces.known_designs import known_designs, known_names
 from hybrid_search.spaces.space import SearchSpace, load_space
@@ -20,7 +22,7 @@ OPERATORS = {"conv": {"kernel_size": [3, 5]}, "local_attention": {"extent": [3, 
 
 def record(space, **more):
     values = {"objectives": ("accuracy", "flops"), "settings": space.settings, "sampler": "known-cost", "seed": 0}
-    values |= {"target": 9, "input_size": (3, 32, 32), "classes": 10, "warm_start": True}
+    values |= {"target": 9, "input_size": (3, 32, 32), "classes": 10, "known_designs": True}
     return SearchRecord(0, space.name, space.to_dict(), **values | more)
 
 
@@ -96,7 +98,7 @@ def test_a_known_design_over_the_budget_is_taken_down_to_it_or_left_out():
     space, size = load_space("fashion-table"), (1, 14, 14)
 
     def flops(architecture):
-        return price(architecture, size, 10)[0]
+        return total_cost(architecture, size, 10)[0]
 
     free = found(space, input_size=size)
     least = min(flops(a) for a in space.enumerate() if set(operators(a)) == {"local_attention"})
@@ -118,10 +120,10 @@ def ledger(tmp_path):
 
 
 def play(ledger, trials, sampler="known-cost", **more):
-    search = open_search(question(load_space("fashion-table"), trials=trials, sampler=sampler, **more), ledger)
+    search = open_search(SearchSpec.create(load_space("fashion-table"), trials=trials, sampler=sampler, **more), ledger)
     while (trial := search.ask()) is not None:
         search.tell(trial, Outcome("complete", {"accuracy": int(trial.architecture.digest[:4], 16) / 65536}))
-    return [trial.digest for trial in ledger.trials(search.record.id)], search
+    return [trial.digest for trial in ledger.read(reads.trials, search.record.id)], search
 
 
 @pytest.mark.parametrize("sampler", ["known-cost", "tpe", "random"])
@@ -134,9 +136,9 @@ def test_a_search_begins_with_them_and_never_tries_them_again(ledger, sampler):
 
 
 def test_a_search_without_them_knows_none(ledger):
-    digests, search = play(ledger, 6, warm_start=False)
+    digests, search = play(ledger, 6, known_designs=False)
     assert known_names(search.record) == {}
-    assert digests[0] not in {d.architecture.digest for d in known_designs(replace(search.record, warm_start=True))}
+    assert digests[0] not in {d.architecture.digest for d in known_designs(replace(search.record, known_designs=True))}
 
 
 def test_opened_again_it_asks_those_still_to_ask_and_goes_on_as_it_would_have(ledger):
@@ -148,8 +150,8 @@ def test_opened_again_it_asks_those_still_to_ask_and_goes_on_as_it_would_have(le
 
 def test_what_they_cost_is_not_spread_over_again(ledger):
     _, search = play(ledger, 6)
-    flops = [trial.measurements["flops"] for trial in ledger.trials(search.record.id)]
-    costs = [search.price(a)["flops"] for a in search.space.enumerate()]
+    flops = [trial.measurements["flops"] for trial in ledger.read(reads.trials, search.record.id)]
+    costs = [search.spec.cost(a)["flops"] for a in search.spec.space.enumerate()]
     known = len(known_designs(search.record))
     first, then = flops[:known], flops[known:]
     assert max(costs) in then  # the dearest comes all the same, and nothing in between twice
@@ -158,11 +160,11 @@ def test_what_they_cost_is_not_spread_over_again(ledger):
 
 def test_a_search_begun_without_them_goes_on_without_unless_they_are_asked_for(ledger):
     more = {"resources": Resources("local"), "ledger": ledger, "evaluate": scored()}
-    run(tiny_space(), trials=2, warm_start=False, **more)
-    assert not run(tiny_space(), trials=4, **more).record.warm_start
-    with pytest.raises(LedgerError, match=r"warm_start False \(asked: True\)"):
-        run(tiny_space(), trials=6, warm_start=True, **more)
-    assert run(tiny_space(), trials=2, name="new", **more).record.warm_start
+    run(tiny_space(), trials=2, known_designs=False, **more)
+    assert not run(tiny_space(), trials=4, **more).record.known_designs
+    with pytest.raises(LedgerError, match=r"known_designs is False \(got True\)"):
+        run(tiny_space(), trials=6, known_designs=True, **more)
+    assert run(tiny_space(), trials=2, name="new", **more).record.known_designs
 
 
 def test_the_page_says_what_a_trial_is_known_as_and_the_recipe_it_was_tuned_to(ledger):

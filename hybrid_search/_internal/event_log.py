@@ -1,10 +1,10 @@
-"""The log of a search: one line an event, as JSON in a file beside the database, for people on a terminal.
+"""The log of a search: a file beside the database with one JSON object per event.
 
-Rooms say what happens through the logger `hybrid_search`, as any library does:
+Every package logs to the logger `hybrid_search`, with the details of the event as fields:
 
     LOG.info("trial complete", extra=about(search="digits", trial=3))
 
-and who runs a search decides where that goes: `kept` writes the file for as long as it lasts.
+`log_file` writes these events to a file. A command decides where the file is.
 """
 
 import json
@@ -22,58 +22,67 @@ from hybrid_search.errors import SettingsError, one_of
 
 LOG = logging.getLogger("hybrid_search")
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-LOG.addHandler(logging.NullHandler())  # a library's events are nobody's news unless asked for
-FIELDS = "hybrid_search_fields"  # under which a record carries what it is about
+LOG.addHandler(logging.NullHandler())  # a library prints nothing unless the program configures logging
+FIELDS = "hybrid_search_fields"  # the attribute of a log record with the fields of its event
+NOT_WRITTEN = "the log of this search is not written: {}: {}"
 
 
-UNWRITTEN = "the log of this search is not written: {}: {}"
-
-
-def tell(line: str) -> None:
-    """A line that the user should read, where nobody asked for it elsewhere: on stderr."""
+def print_notice(line: str) -> None:
+    """Print a line that the user should read, on stderr."""
     print(line, file=sys.stderr)
 
 
 def about(**fields: Any) -> dict[str, Mapping[str, Any]]:
-    """What an event is about, as the `extra` of a logging call: plain values by name."""
+    """Return the fields of an event as the `extra` argument of a logging call.
+
+    Args:
+        fields: Plain values, by name.
+
+    Returns:
+        The value for `extra`.
+    """
     return {FIELDS: fields}
 
 
 def fields_of(record: logging.LogRecord) -> Mapping[str, Any]:
-    """What an event is about; empty for a line that some other code logged."""
-    found: Mapping[str, Any] = record.__dict__.get(FIELDS, {})
-    return found
+    """Return the fields of an event; empty for a record of other code."""
+    fields: Mapping[str, Any] = record.__dict__.get(FIELDS, {})
+    return fields
 
 
 def level_of(name: str) -> int:
-    """The level of this name; SettingsError names those there are."""
+    """Return the logging level of this name.
+
+    Raises:
+        SettingsError: The name is unknown.
+    """
     one_of("log-level", name, LEVELS, SettingsError)
     return LEVELS[name]
 
 
 class AsJson(logging.Formatter):
-    """One line of JSON an event: time (UTC), level, event, what it is about; no secret in any of it."""
+    """Format an event as one line of JSON: time (UTC), level, event, fields. Secrets are removed."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
-        when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        line = {"time": when, "level": record.levelname.lower(), "event": record.getMessage(), **fields_of(record)}
+        """Return the line."""
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line = {"time": time, "level": record.levelname.lower(), "event": record.getMessage(), **fields_of(record)}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps({name: _plain(value) for name, value in line.items()}, ensure_ascii=False, allow_nan=False)
 
 
 class AsText(logging.Formatter):
-    """An event as a person reads it: what happened, then what it is about."""
+    """Format an event for people: the event, then its fields as name=value."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
-        told = [f"{name}={_plain(value)}" for name, value in fields_of(record).items() if value not in (None, "")]
-        return " ".join([redacted(record.getMessage()), *told])
+        """Return the line."""
+        pairs = [f"{name}={_plain(value)}" for name, value in fields_of(record).items() if value not in (None, "")]
+        return " ".join([redacted(record.getMessage()), *pairs])
 
 
 def _plain(value: Any) -> Any:
-    """A value that JSON has, without secrets."""
+    """Return a value that JSON can represent, without secrets."""
     if isinstance(value, str):
         return redacted(value)
     if isinstance(value, Mapping):
@@ -82,38 +91,41 @@ def _plain(value: Any) -> Any:
     return value if plain else redacted(str(value))  # JSON has no nan
 
 
-class _File(logging.FileHandler):
-    """A log file whose first line that cannot be written is told; later ones are tried, and lost in silence."""
+class _LogFile(logging.FileHandler):
+    """A log file. The first line that cannot be written is reported; later ones are dropped without a notice."""
 
     def __init__(self, path: Path, notice: Callable[[str], None]) -> None:
         super().__init__(path, encoding="utf-8", errors="backslashreplace", delay=False)
         self._notice: Callable[[str], None] | None = notice
 
-    def handleError(self, record: logging.LogRecord) -> None:  # logging's name
-        """Tell the first time why."""
+    def handleError(self, record: logging.LogRecord) -> None:  # a name of the logging module
+        """Report the error, the first time."""
         error, notice = sys.exc_info()[1], self._notice
         self._notice = None
         if notice is not None:
-            notice(UNWRITTEN.format(self.baseFilename, getattr(error, "strerror", None) or error))
+            notice(NOT_WRITTEN.format(self.baseFilename, getattr(error, "strerror", None) or error))
 
     def close(self) -> None:
-        """Close the file; what it could not hold is lost."""
+        """Close the file. Lines that it could not write are lost."""
         with suppress(OSError):
             super().close()
 
 
 @contextmanager
-def kept(path: Path, notice: Callable[[str], None], level: str = "info") -> Iterator[None]:
-    """Write the events of this level and above into a file for as long as this lasts; the file grows.
+def log_file(path: Path, notice: Callable[[str], None], level: str = "info") -> Iterator[None]:
+    """Append the events of this level and above to a file, inside the `with` block.
 
-    A file that cannot be written is told to `notice`, once, and loses nothing but the log.
+    Args:
+        path: The file. Its folder is created.
+        notice: Called once with a line if the file cannot be written. The search continues without the log.
+        level: debug, info, warning or error.
     """
     before = LOG.level
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = _File(path, notice)
+        file = _LogFile(path, notice)
     except OSError as error:
-        notice(UNWRITTEN.format(path, error.strerror or error))
+        notice(NOT_WRITTEN.format(path, error.strerror or error))
         yield
         return
     file.setFormatter(AsJson())

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from hybrid_search.errors import UserError
-from hybrid_search.ledger import FailedAttempt, Lease, Ledger, Point
-from hybrid_search.ledger.leases import shown
+from hybrid_search.ledger import FailedAttempt, Lease, Ledger, Point, reads
+from hybrid_search.ledger.leases import host_and_pid
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.objectives import objectives
 from hybrid_search.pareto import hypervolume, pareto_front, reference_point
 from hybrid_search.records import STATES, TRAINED, SearchRecord, Settings, TrialRecord
-from hybrid_search.spaces.budget import known_worst
+from hybrid_search.spaces.budget import reference_costs
 
 RECENT = 20  # trials that the pace is taken from
 
@@ -81,8 +81,8 @@ class SearchStatus:
 
 def status_of(ledger: Ledger, search: SearchRecord) -> SearchStatus:
     """Where this search stands now."""
-    lease = ledger.lead(search.id)
-    points, _ = ledger.points(search.id, search.objectives)
+    lease = ledger.lease(search.id)
+    points, _ = ledger.read(reads.points, search.id, search.objectives)
     counts: dict[str, int] = {state: sum(point.state == state for point in points) for state in STATES}
     kinds = objectives(search.objectives)
     complete = [p for p in points if p.state == "complete" and all(o.name in p.values for o in kinds)]
@@ -90,17 +90,17 @@ def status_of(ledger: Ledger, search: SearchRecord) -> SearchStatus:
     rows = [[point.values[o.name] for o in kinds] for point in complete]
     directions = [o.direction for o in kinds]
     pick = max if directions[0] == "maximize" else min
-    volume = hypervolume(rows, reference_point(rows, kinds, known_worst(search)), directions) if rows else 0.0
-    pace = _pace(points, lease) if lease.live else None
+    volume = hypervolume(rows, reference_point(rows, kinds, reference_costs(search)), directions) if rows else 0.0
+    pace = _pace(points, lease) if lease.active else None
     to_go = max(0, search.target - sum(count for state, count in counts.items() if state != "running"))
-    left = timedelta(hours=to_go / pace) if pace and lease.live else None
-    failures = ledger.failures(search.id)
+    left = timedelta(hours=to_go / pace) if pace and lease.active else None
+    failures = ledger.read(reads.failures, search.id)
     numbers = [point.number for point in points if point.state == "running"]
-    running = ledger.trials(search.id, numbers) if numbers else []
+    running = ledger.read(reads.trials, search.id, numbers) if numbers else []
     return SearchStatus(
         search,
         _course(search, counts, lease),
-        shown(lease.driver) if lease.live else None,
+        host_and_pid(lease.holder) if lease.active else None,
         counts,
         dict(Counter(failed.kind for failed in failures).most_common()),
         _last(failures),
@@ -123,7 +123,7 @@ def _last(failures: list[FailedAttempt]) -> str | None:
 
 
 def _course(search: SearchRecord, counts: Mapping[str, int], lease: Lease) -> Course:
-    if lease.live:
+    if lease.active:
         return "running"
     if counts["running"]:
         return "interrupted"
@@ -135,7 +135,7 @@ def _pace(points: list[Point], lease: Lease) -> float | None:
     ends = sorted(point.finished for point in points if point.finished is not None)[-RECENT:]
     if len(ends) < 2:
         return None
-    until = max(ends[-1], lease.now) if lease.live else ends[-1]
+    until = max(ends[-1], lease.now) if lease.active else ends[-1]
     hours = (until - ends[0]).total_seconds() / 3600
     return (len(ends) - 1) / hours if hours > 0 else None
 
@@ -146,7 +146,7 @@ def _running(trial: TrialRecord, search: SearchRecord, lease: Lease) -> RunningT
     except UserError as error:  # of a plugin that is not installed here
         design = f"not readable here: {error}"
     began = trial.started or lease.now
-    silent = not lease.live or trial.expires is None or trial.expires < lease.now
+    silent = not lease.active or trial.expires is None or trial.expires < lease.now
     epochs = Settings.from_dict(trial.settings).epochs if search.evaluation == TRAINED else None
     seconds = max(0.0, (lease.now - began).total_seconds())
     return RunningTrial(trial.number, trial.attempt, design, trial.worker, trial.rung, epochs, seconds, silent)

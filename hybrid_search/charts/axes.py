@@ -5,24 +5,25 @@ from html import escape
 from typing import Any
 
 from hybrid_search.errors import one_of
-from hybrid_search.objectives import OBJECTIVES, Objective
+from hybrid_search.objectives import BUILT_IN, Objective
 from hybrid_search.records import SearchRecord
 
 # Not an objective: the horizontal axis of a search with one objective.
 TRIAL = Objective("trial", "minimize", "trial", "", known=True)
-AXES: dict[str, Objective] = {**OBJECTIVES, "trial": TRIAL}
+AXES: dict[str, Objective] = {**BUILT_IN, TRIAL.name: TRIAL}
 LOGARITHMIC = ("flops", "params", "train_seconds", "latency_ms")
 
 
 def objectives_of(search: SearchRecord) -> dict[str, Objective]:
     """Return every objective that a trial of this search may have measured, by name; those of the search come first."""
-    return {name: OBJECTIVES[name] for name in search.objectives} | OBJECTIVES
+    every = search.all_objectives()
+    return {name: every[name] for name in dict.fromkeys([*search.objectives, *every])}
 
 
 def axes_of(search: SearchRecord) -> dict[str, Objective]:
     """Return everything that can be an axis of a search's front, by name: its objectives, then the trial number."""
     own = objectives_of(search)
-    return {name: own[name] for name in dict.fromkeys([*OBJECTIVES, *own])} | {TRIAL.name: TRIAL}
+    return {name: own[name] for name in dict.fromkeys([*BUILT_IN, *own])} | {TRIAL.name: TRIAL}
 
 
 def axis_named(name: str, axes: Mapping[str, Objective]) -> Objective:

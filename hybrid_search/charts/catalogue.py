@@ -66,5 +66,5 @@ def draw_chart(
         >>> with Ledger("sqlite:///results/hybrid-search.db", read_only=True) as ledger:
         ...     draw_chart("hypervolume", ledger, ledger.search("digits")).write_html("hypervolume.html")
     """
-    found = chart if isinstance(chart, Chart) else CHARTS[chart]
-    return found.draw(found.read(ledger, search, tuple(trials)), theme)
+    drawn = chart if isinstance(chart, Chart) else CHARTS[chart]
+    return drawn.draw(drawn.read(ledger, search, tuple(trials)), theme)

@@ -24,8 +24,9 @@ class Chart:
         svg: whether `draw` returns SVG text.
 
     Example:
+        >>> from hybrid_search.ledger import reads
         >>> def read(ledger, search, trials):
-        ...     return [trial.seconds for trial in ledger.trials(search.id)]
+        ...     return [trial.seconds for trial in ledger.read(reads.trials, search.id)]
         >>> def draw(seconds, theme):
         ...     return go.Figure(go.Histogram(x=seconds), layout=figure_layout(theme))
         >>> SECONDS = Chart("seconds", "Time per trial", "search", read, draw)

@@ -64,7 +64,7 @@ def cost_by_stage_figure(designs: Mapping[int, Design], theme: Theme) -> "go.Fig
         figure.add_trace(_legend_entry(number, i, theme), row=1, col=1)
     longest = max(known.values(), key=lambda design: len(design.parts), default=None)
     names = [part.name for part in longest.parts] if longest else []
-    figure.update_layout(**figure_layout(theme, bargap=0.3, barmode="group", showlegend=len(known) > 1))
+    figure.update_layout(**figure_layout(theme, bargap=0.3, barmode="group", showlegend=len(designs) > 1))
     figure.update_xaxes(**figure_axis(theme, "FLOPs of one image", tickformat="~s", nticks=5), row=1, col=1)
     figure.update_xaxes(**figure_axis(theme, "parameters", tickformat="~s", nticks=5), row=1, col=2)
     figure.update_yaxes(**figure_axis(theme, "", autorange="reversed", categoryorder="array", categoryarray=names))

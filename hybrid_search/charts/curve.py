@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from hybrid_search.charts.axes import labelled, objectives_of
+from hybrid_search.charts.axes import AXES, labelled, objectives_of
 from hybrid_search.charts.chart import Chart
 from hybrid_search.charts.theme import Theme, empty_layout, figure_axis, figure_layout
-from hybrid_search.ledger import Ledger
-from hybrid_search.objectives import OBJECTIVES, Objective
+from hybrid_search.ledger import Ledger, reads
+from hybrid_search.objectives import Objective
 from hybrid_search.records import SearchRecord
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def curve_numbers(
     rungs: Mapping[int, Rungs],
     measurement: str | None = None,
     *,
-    objectives: Mapping[str, Objective] = OBJECTIVES,
+    objectives: Mapping[str, Objective] = AXES,
 ) -> CurveNumbers:
     """Return the curves of one measurement.
 
@@ -60,7 +60,7 @@ def curve_numbers(
 
 def read_curves(ledger: Ledger, search: SearchRecord, trials: tuple[int, ...]) -> CurveNumbers:
     """Read the learning curves of some trials from a ledger."""
-    rungs = {trial.number: ledger.curve(trial.id) for trial in ledger.trials(search.id, trials)}
+    rungs = {trial.number: ledger.read(reads.curve, trial.id) for trial in ledger.read(reads.trials, search.id, trials)}
     return curve_numbers({n: rungs[n] for n in trials if n in rungs}, objectives=objectives_of(search))
 
 

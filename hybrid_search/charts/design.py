@@ -7,7 +7,7 @@ from typing import Any
 from hybrid_search.charts.families import family_of
 from hybrid_search.charts.outline import Part, outline_parts
 from hybrid_search.errors import UserError
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.networks.architecture import Architecture, Stage
 from hybrid_search.networks.costs import blocks, cost
 from hybrid_search.ops import Layer
@@ -117,7 +117,7 @@ def design_or_outline(architecture: Mapping[str, Any], input_size: tuple[int, in
 
 def read_designs(ledger: Ledger, search: SearchRecord, trials: tuple[int, ...]) -> dict[int, Design]:
     """Read the designs of some trials from a ledger, by trial number."""
-    rows = {trial.number: trial for trial in ledger.trials(search.id, trials)}
+    rows = {trial.number: trial for trial in ledger.read(reads.trials, search.id, trials)}
     return {
         number: design_or_outline(rows[number].architecture, search.input_size, search.classes)
         for number in trials

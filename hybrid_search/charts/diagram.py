@@ -59,7 +59,7 @@ def _drawing(design: Design, theme: Theme, marks: frozenset[int]) -> tuple[int, 
         drawn.append(_caption(part, box, theme))
         if not design.unreadable:
             drawn.append(_cost_bars(part, box, theme, bars))
-        if position in marks:
+        if position in marks and part.kind != "head":
             drawn.append(_ring(box, theme))
         right = box.left + box.width + _sheets(part) * 4
     return width, height, "".join(drawn)

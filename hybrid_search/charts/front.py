@@ -14,7 +14,7 @@ import numpy as np
 from hybrid_search.analysis.confidence import Standing, read_standings
 from hybrid_search.charts.axes import AXES, TRIAL, axes_of, axis_named, default_axes
 from hybrid_search.charts.mixes import operators_of
-from hybrid_search.ledger import Ledger, Point
+from hybrid_search.ledger import Ledger, Point, reads
 from hybrid_search.objectives import Objective
 from hybrid_search.pareto import pareto_front
 from hybrid_search.records import SearchRecord
@@ -122,9 +122,9 @@ def front_numbers(
 def read_front(ledger: Ledger, search: SearchRecord, _trials: tuple[int, ...] = ()) -> FrontNumbers:
     """Read the numbers of the front on its default axes from a ledger."""
     axes = axes_of(search)
-    points, _ = ledger.points(search.id, [name for name in axes if name != TRIAL.name])
+    points, _ = ledger.read(reads.points, search.id, [name for name in axes if name != TRIAL.name])
     x, y = default_axes(search.objectives)
-    operators = {number: operators_of(plain) for number, plain in ledger.architectures(search.id).items()}
+    operators = {number: operators_of(plain) for number, plain in ledger.read(reads.architectures, search.id).items()}
     values = {point.number: point.values for point in points if point.state == "complete"}
     standings = read_standings(ledger, search, values)
     return front_numbers(points, search.objectives, x, y, operators=operators, standings=standings, axes=axes)

@@ -123,7 +123,9 @@ def front_figure(
     )
     if not numbers.front and not numbers.dominated:
         figure.update_layout(**empty_layout("No completed trial to draw.", theme))
-    figure.update_layout(legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left"})
+    # Fixed room above the axes: with automatic margins, plotly draws a wrapped legend over the plot.
+    place = {"yref": "container", "y": 1.0, "yanchor": "top", "x": 0, "xanchor": "left"}
+    figure.update_layout(legend={"orientation": "h", **place}, margin={"t": 36 if _stage(colour) is None else 60})
     return figure
 
 

@@ -35,5 +35,5 @@ def hover_row(spot: Spot, shown: Sequence[Objective], *, member: bool, design: s
 
 
 def _literal(text: str) -> str:
-    """Escape a text that stands in a template, where `%{` would begin a variable."""
+    """Escape a text inside a template, where `%{` would begin a variable."""
     return escape(text).replace("%{", "%&#123;")

@@ -12,11 +12,11 @@ from hybrid_search.charts.axes import AXES, axes_of
 from hybrid_search.charts.chart import Chart
 from hybrid_search.charts.front import has_all
 from hybrid_search.charts.theme import Theme, empty_layout, figure_axis, figure_layout
-from hybrid_search.ledger import Ledger, Point
+from hybrid_search.ledger import Ledger, Point, reads
 from hybrid_search.objectives import Objective, scaled
 from hybrid_search.pareto import hypervolume, reference_point, to_minimize
 from hybrid_search.records import SearchRecord
-from hybrid_search.spaces.budget import known_worst
+from hybrid_search.spaces.budget import reference_costs
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -68,7 +68,7 @@ def hypervolume_numbers(
     Args:
         points: the trials of the search.
         objectives: the names of its objectives.
-        known: the worst value of each objective that is known before training (`spaces.budget.known_worst`); with
+        known: the worst value of each objective that is known before training (`spaces.budget.reference_costs`); with
             it the reference point is that of the search itself.
         axes: every objective by name; default: the built-in ones.
     """
@@ -94,8 +94,8 @@ def hypervolume_numbers(
 
 def read_hypervolume(ledger: Ledger, search: SearchRecord, _trials: tuple[int, ...] = ()) -> HypervolumeNumbers:
     """Read the hypervolume over the trials of a search from a ledger."""
-    points, _ = ledger.points(search.id, search.objectives)
-    return hypervolume_numbers(points, search.objectives, known_worst(search), axes=axes_of(search))
+    points, _ = ledger.read(reads.points, search.id, search.objectives)
+    return hypervolume_numbers(points, search.objectives, reference_costs(search), axes=axes_of(search))
 
 
 def improvements(costs: Array) -> list[int]:

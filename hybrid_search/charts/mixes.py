@@ -52,7 +52,7 @@ def mix_of(operators: Sequence[str]) -> Mix:
     return _mix_of(tuple(operators))
 
 
-@lru_cache(maxsize=4096)  # a chart of 10,000 trials asks for a few dozen different tuples
+@lru_cache(maxsize=4096)  # a chart of 10,000 trials has a few dozen different tuples
 def _mix_of(operators: tuple[str, ...]) -> Mix:
     families = {family_of(operator) for operator in operators}
     if not families:

@@ -87,6 +87,7 @@ def empty_layout(text: str, theme: Theme) -> dict[str, Any]:
 def figure_layout(theme: Theme, **more: Any) -> dict[str, Any]:
     """Return the plotly layout that all charts share. It has no title, because the page shows one as a heading."""
     return {
+        "colorway": list(theme.categories),
         "paper_bgcolor": theme.surface,
         "plot_bgcolor": theme.surface,
         "font": {"family": FONT, "size": 12, "color": theme.ink},

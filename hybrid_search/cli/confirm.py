@@ -26,7 +26,7 @@ from hybrid_search.cli.progress import Standing, Terminal, terminal
 from hybrid_search.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
-    from hybrid_search.engines.driver import Plan
+    from hybrid_search.engines.driver import RunContext
     from hybrid_search.records import Resources
     from hybrid_search.search.confirmation import Confirmation
 
@@ -77,7 +77,7 @@ def confirm(
         terminal(quiet, log_level, time_left=False) as shown,
     ):
 
-        def watch(confirmation: "Confirmation", context: "Plan") -> None:
+        def watch(confirmation: "Confirmation", context: "RunContext") -> None:
             _follow(confirmation, context, shown)
             stop.context = context
 
@@ -105,7 +105,7 @@ def confirm(
         raise typer.Exit(1)
 
 
-def _follow(confirmation: "Confirmation", context: "Plan", shown: Terminal) -> None:
+def _follow(confirmation: "Confirmation", context: "RunContext", shown: Terminal) -> None:
     """Print the first line of a confirmation, and show its progress."""
     shown.say(_opening(confirmation))
 
@@ -132,6 +132,8 @@ def _opening(confirmation: "Confirmation") -> str:
 
 def _print_result(confirmation: "Confirmation", *, stopped: bool, notice: Callable[[str], None]) -> None:
     """Print what changed, failed retrainings, whether the front is settled, and the openings of the test split."""
+    from hybrid_search.ledger import reads
+
     before, now = set(confirmation.before), confirmation.front()
     left, entered = sorted(before - set(now)), sorted(set(now) - before)
     changes = [f"{word} {_trials(numbers)}" for word, numbers in (("left:", left), ("entered:", entered)) if numbers]
@@ -144,7 +146,7 @@ def _print_result(confirmation: "Confirmation", *, stopped: bool, notice: Callab
     elif not stopped:
         which = "no trial has two fresh seeds" if uncertain is None else f"uncertain: {_trials(uncertain)}"
         notice(f"the front is not settled yet ({which})")
-    openings = confirmation.ledger.openings(confirmation.record.id)
+    openings = confirmation.ledger.read(reads.openings, confirmation.record.id)
     if openings:
         last = openings[-1]
         times = "once" if len(openings) == 1 else f"{len(openings)} times"
@@ -159,7 +161,7 @@ def _print_next(
 ) -> None:
     """Print the next commands."""
     name, command = quote(confirmation.record.name), command_name()
-    tail = f" --db {quote(confirmation.ledger.typed)}" if db else ""
+    tail = f" --db {quote(confirmation.ledger.command_url)}" if db else ""
     notice("next:")
     if confirmation.doubtful() != []:
         more = "" if stopped else f" --trials {2 * max(confirmation.done, confirmation.budget or 0)}"

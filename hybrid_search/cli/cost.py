@@ -106,11 +106,11 @@ def find_design(design: str, db: str | None) -> tuple["Architecture", tuple[int,
         return _read_design(path), REFERENCE_SIZE, REFERENCE_CLASSES
     name, slash, number = design.rpartition("/")
     if slash and number.isascii() and number.isdecimal() and len(number) < 10:
-        from hybrid_search.ledger import Ledger
+        from hybrid_search.ledger import Ledger, reads
 
         with Ledger(db, read_only=True) as ledger:
             record = ledger.search(name)
-            trial = ledger.trial(record.id, int(number))
+            trial = ledger.read(reads.trial, record.id, int(number))
         return Architecture.from_dict(trial.architecture), record.input_size, record.classes
     raise UnknownName(
         f"a design must be a reference ({REFERENCE_NAMES}), a trial (SEARCH/NUMBER) or a .json file; got {design!r}."

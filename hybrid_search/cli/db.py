@@ -26,12 +26,12 @@ def add_to(app: typer.Typer) -> None:
 def upgrade(db: Database = None) -> None:
     """Upgrade a ledger to the schema of this version. A database file is backed up first, beside it."""
     from hybrid_search.ledger import Ledger
-    from hybrid_search.ledger.connect import held_revision
+    from hybrid_search.ledger.connection import stored_revision
 
-    before = held_revision(db)
+    before = stored_revision(db)
     with Ledger(db) as ledger:
-        if held_revision(db) == before:
-            say(f"{ledger.shown} is at revision {before} already, the newest of this version")
+        if stored_revision(db) == before:
+            say(f"{ledger.display_url} is at revision {before} already, the newest of this version")
 
 
 def check(db: Database = None, form: FormatOption = Format.table) -> None:
@@ -64,8 +64,8 @@ def copy(
     """Copy a search with all its rows and weights into another database. A second copy adds what is new or changed."""
     from hybrid_search.errors import LedgerError
     from hybrid_search.ledger import Ledger
-    from hybrid_search.ledger.connect import database_url
     from hybrid_search.ledger.copy import copy_search
+    from hybrid_search.ledger.urls import database_url
     from hybrid_search.ledger.weights import WeightsFolder, copy_weights
 
     if not to:
@@ -73,7 +73,9 @@ def copy(
     with Ledger(db, read_only=True) as source:
         source.search(name)  # an unknown search is an error before the target is created
         if as_name is None and database_url(to) == source.url:
-            raise LedgerError(f"a copy needs another database, or another name: --as NAME; got {source.shown} twice.")
+            raise LedgerError(
+                f"a copy needs another database, or another name: --as NAME; got {source.display_url} twice."
+            )
         with _target(to) as target:
 
             def weights(source_id: int, target_id: int, digests: Mapping[int, str]) -> int:
@@ -83,7 +85,7 @@ def copy(
             copied = copy_search(source, target, name, as_name, weights)
             shown = as_name or source.search(name).name
             say(
-                f"copied {shown!r} from {source.shown} to {target.shown}: {copied.written:,} trials written, "
+                f"copied {shown!r} from {source.display_url} to {target.display_url}: {copied.written:,} trials written, "
                 f"{copied.unchanged:,} unchanged, {copied.weights:,} files of weights"
             )
 

@@ -70,7 +70,7 @@ def machine_rows(db: str | None = None) -> list[dict[str, Any]]:
     """
     import torch
 
-    from hybrid_search.ledger.connect import database_url, shown
+    from hybrid_search.ledger.urls import database_url, display_url
     from hybrid_search.ops.local_attention import which_backend
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
@@ -80,7 +80,7 @@ def machine_rows(db: str | None = None) -> list[dict[str, Any]]:
         "GPUs": ", ".join(gpus) or "none that torch can use",
         "local attention": f"backend {which_backend(torch.zeros(1, 1, 2, 1, 1))} on the CPU",
         **{name: _version(name) for name in PACKAGES},
-        "database": f"{shown(database_url(db))}: {_database_text(db)}",
+        "database": f"{display_url(database_url(db))}: {_database_text(db)}",
     }
     return [_row(item, value) for item, value in facts.items()]
 

@@ -25,18 +25,23 @@ def export(
         str,
         typer.Option(metavar="TRIAL", help="Network: best (first objective), knee of the front, or a trial number."),
     ] = "knee",
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", metavar="NAME", help="File format. Repeat it for several. Default: safetensors."),
+    ] = None,
     db: Database = None,
 ) -> None:
     """Write a trained network as a model: weights (safetensors), architecture (JSON), model card, and a proof.
 
     The proof compares the outputs of the loaded files with those of the trained network.
     """
-    from hybrid_search.export.model_folder import export_trial
+    from hybrid_search.export import export_trial
     from hybrid_search.ledger import Ledger
 
     if len(targets) > 2:
         raise SettingsError(f"export takes [NAME] OUT; got {' '.join(targets)}.")
     name, out = (targets[0], targets[1]) if len(targets) == 2 else (None, targets[0])
     with Ledger(db, read_only=True) as ledger:
-        proof = export_trial(ledger, name, Path(out), pick, say=say)
-    typer.echo(str(proof))
+        proofs = export_trial(ledger, name, Path(out), pick, formats=formats or ["safetensors"], notice=say)
+    for proof in proofs:
+        typer.echo(str(proof))

@@ -12,6 +12,7 @@ from hybrid_search.cli.output import Format, print_rows, say
 if TYPE_CHECKING:
     from hybrid_search.analysis.confidence import Standing
     from hybrid_search.ledger import Ledger
+    from hybrid_search.objectives import Objective
     from hybrid_search.records import SearchRecord
 
 
@@ -38,26 +39,31 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format, notice: 
         notice: Called with a line for each known design that is not on the front.
     """
     from hybrid_search.analysis.confidence import read_standings
+    from hybrid_search.ledger import reads
     from hybrid_search.networks.architecture import Architecture
-    from hybrid_search.objectives import OBJECTIVES
     from hybrid_search.pareto import front_rows
     from hybrid_search.spaces.known_designs import known_names
 
+    objectives = record.all_objectives()
     names = list(dict.fromkeys([*record.objectives, "accuracy", "flops", "params"]))
-    values = ledger.contenders(record.id, sorted(names), record.objectives)
+    values = ledger.read(reads.front_candidates, record.id, sorted(names), record.objectives)
     numbers = front_rows(list(values.items()), record.objectives)
-    trials = {trial.number: trial for trial in ledger.trials(record.id, numbers)}
+    trials = {trial.number: trial for trial in ledger.read(reads.trials, record.id, numbers)}
     known = known_names(record)
     standings = read_standings(ledger, record)
     rows: list[dict[str, Any]] = [
         {
             "trial": number,
             **{name: values[number].get(name) for name in names},
-            **(_confidence_columns(standings.get(number), names, form) if standings else {}),
+            **(
+                _confidence_columns(standings.get(number), [objectives[name] for name in names], form)
+                if standings
+                else {}
+            ),
             "digest": trials[number].digest,
             "design": str(Architecture.from_dict(trials[number].architecture)),
             "architecture": dict(trials[number].architecture),
-            **({"known_as": known.get(trials[number].digest)} if record.warm_start else {}),
+            **({"known_as": known.get(trials[number].digest)} if record.known_designs else {}),
             **{name: trials[number].settings[name] for name in record.tuned},
         }
         for number in numbers
@@ -74,16 +80,19 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format, notice: 
     for row in rows:
         if row.get("known_as"):
             row["design"] = f"{row['known_as']}: {row['design']}"
-    title = f"Front of {record.name}: {len(rows)} of {ledger.counts(record.id).get('complete', 0)} trained networks"
+    complete = ledger.read(reads.counts, record.id).get("complete", 0)
+    title = f"Front of {record.name}: {len(rows)} of {complete} trained networks"
     present = [name for name in names if any(row[name] is not None for row in rows)]
     if standings:
-        shown = [name for name in present if name != "params" or name in record.objectives]  # a line has limited width
+        shown = [
+            objectives[name] for name in present if name != "params" or name in record.objectives
+        ]  # a line has limited width
         lines = [_row_with_intervals(row, standings.get(row["trial"]), shown, record.tuned) for row in rows]
         intervals = any(standing.intervals for standing in standings.values())
         note = "± is half the 95 % interval" if intervals else "intervals need two fresh seeds"
         print_rows(_right_aligned(lines), form, title=f"{title}; {note}")
     else:
-        columns = {"trial": str, **{name: OBJECTIVES[name].text for name in present}}
+        columns = {"trial": str, **{name: objectives[name].text for name in present}}
         columns |= {**dict.fromkeys(record.tuned, "{:.3g}".format), "design": str}
         print_rows(rows, form, title=title, columns=columns)
     _list_known_designs(ledger, record, known, numbers, notice)
@@ -97,26 +106,25 @@ def _list_known_designs(
     notice: Callable[[str], None],
 ) -> None:
     """Print the results of the known designs that are not on the front."""
-    from hybrid_search.objectives import OBJECTIVES
+    from hybrid_search.ledger import reads
 
     off = [number for number in range(4 * len(known)) if number not in front]  # known designs are the first trials
-    for trial in ledger.trials(record.id, off) if known else []:
+    for trial in ledger.read(reads.trials, record.id, off) if known else []:
         if trial.state == "complete" and trial.digest in known:
-            values = ", ".join(OBJECTIVES[name].text(trial.measurements.get(name)) for name in record.objectives)
+            values = ", ".join(kind.text(trial.measurements.get(kind.name)) for kind in record.objective_list)
             notice(f"not on the front: trial {trial.number}, {known[trial.digest]}: {values}")
 
 
-def _confidence_columns(standing: "Standing | None", names: Sequence[str], form: Format) -> dict[str, Any]:
+def _confidence_columns(standing: "Standing | None", objectives: "Sequence[Objective]", form: Format) -> dict[str, Any]:
     """Return the confidence columns of one trial for JSON and CSV.
 
     An interval is `[low, high]` in JSON and two columns in CSV; null if it is unknown. `seeds` counts fresh seeds.
     """
-    from hybrid_search.objectives import OBJECTIVES
-
     columns: dict[str, Any] = {}
-    for name in names:
-        if OBJECTIVES[name].known:
+    for objective in objectives:
+        if objective.known:
             continue
+        name = objective.name
         interval = standing.intervals.get(name) if standing else None
         if form is Format.csv:
             low, high = interval or (None, None)
@@ -131,18 +139,17 @@ def _confidence_columns(standing: "Standing | None", names: Sequence[str], form:
 
 
 def _row_with_intervals(
-    row: Mapping[str, Any], standing: "Standing | None", names: Sequence[str], tuned: Sequence[str] = ()
+    row: Mapping[str, Any], standing: "Standing | None", objectives: "Sequence[Objective]", tuned: Sequence[str] = ()
 ) -> dict[str, str]:
     """Return one line of the table with intervals; `tuned` names the settings that differ from trial to trial."""
-    from hybrid_search.objectives import OBJECTIVES
-
     line = {"trial": str(row["trial"])}
-    for name in names:
+    for objective in objectives:
+        name = objective.name
         interval = standing.intervals.get(name) if standing else None
-        line[name] = _value_with_interval(name, row[name], interval)
+        line[name] = _value_with_interval(objective, row[name], interval)
         if name == "accuracy":
             test = row["test_accuracy"]
-            line |= {"test": OBJECTIVES[name].text(test), "seeds": str(row["seeds"] or "-")}
+            line |= {"test": objective.text(test), "seeds": str(row["seeds"] or "-")}
             line["on front"] = _probability_text(row["front_probability"])
     return line | {name: f"{row[name]:.3g}" for name in tuned} | {"design": row["design"]}
 
@@ -153,15 +160,13 @@ def _right_aligned(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
     return [{name: text if name == "design" else text.rjust(width[name]) for name, text in row.items()} for row in rows]
 
 
-def _value_with_interval(name: str, value: float | None, interval: tuple[float, float] | None) -> str:
+def _value_with_interval(objective: "Objective", value: float | None, interval: tuple[float, float] | None) -> str:
     """Return a value and the reach of its 95 % interval: `97.20 ± 0.31 %`."""
-    from hybrid_search.objectives import OBJECTIVES
-
-    text = OBJECTIVES[name].text(value)
+    text = objective.text(value)
     if value is None or interval is None:
         return text
     reach = max(interval[1] - value, value - interval[0])
-    if OBJECTIVES[name].unit == "share":
+    if objective.unit == "share":
         return f"{text.removesuffix(' %')} ± {100 * reach:.2f} %"
     return f"{text} ± {reach:.2g}"
 

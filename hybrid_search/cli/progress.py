@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from hybrid_search.engines.driver import Plan
+    from hybrid_search.engines.driver import RunContext
 
-EVENTS = {"complete": "complete", "stopped": "pruned", "failed": "failed", "again": "is retried"}  # in words
+EVENTS = {"complete": "complete", "stopped": "pruned", "failed": "failed", "retry": "is retried"}  # in words
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Terminal:
             self.notice(text)
 
     def follow(
-        self, context: "Plan", name: str, standing: Callable[[], Standing], reason: Callable[[str, int], str]
+        self, context: "RunContext", name: str, standing: Callable[[], Standing], reason: Callable[[str, int], str]
     ) -> None:
         """Update the bar after each event of a run. Without a terminal, print one line for each event.
 
@@ -67,7 +67,7 @@ class Terminal:
                 total = "" if now.total is None else f"/{now.total}"
                 self.say(f"trial {number} {EVENTS[kind]}: {now.done}{total}, {now.text}{f' ({why})' if why else ''}")
 
-        context.event = on_event
+        context.on_event = on_event
 
 
 @contextmanager

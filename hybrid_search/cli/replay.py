@@ -16,7 +16,7 @@ from hybrid_search.cli.progress import progress_bar
 from hybrid_search.errors import SettingsError
 
 if TYPE_CHECKING:
-    from hybrid_search.analysis.replay import Curve, Table
+    from hybrid_search.analysis.replay import ResultsTable, SimulatedRun
 
 GOALS = (0.95, 0.98)  # shares of the hypervolume that the figure marks
 
@@ -80,8 +80,7 @@ def replay(
     form: FormatOption = Format.table,
 ) -> None:
     """Compare samplers on a finished search: evaluations until 90, 95 and 98 % of its hypervolume. Trains nothing."""
-    from hybrid_search.analysis.replay import Rules, landscape_of, standings
-    from hybrid_search.analysis.replay import replay as run_all
+    from hybrid_search.analysis.replay import Rules, objective_table, simulate, summarize
 
     if seeds < 1:
         raise SettingsError(f"--seeds must be a whole number from 1 up; got {seeds}.")
@@ -89,24 +88,24 @@ def replay(
     pruner_names = _names(pruners)
     table = _table(source, objectives, known, db, curves=pruner_names != ["none"])
     limit = min(100, len(table.designs)) if evaluations is None else evaluations
-    with _bar() as watch:
-        curves = run_all(
-            partial(landscape_of, table, noisy=not exact),
+    with _bar() as progress:
+        runs = simulate(
+            partial(objective_table, table, noisy=not exact),
             _names(samplers),
             range(seeds),
             Rules(limit, first, repeats),
             pruners=pruner_names,
             jobs=jobs,
-            watch=watch,
+            progress=progress,
         )
-    rows = standings(curves, limit)
+    rows = summarize(runs, limit)
     title = _title(table, exact)
     if form is Format.table:
         print_rows([_texts(row, limit) for row in rows], form, title=f"{title}\nEvaluations: median (worst)")
     else:
         print_rows(rows, form)
     if out is not None:
-        _draw(curves, out, title)
+        _draw(runs, out, title)
         say(f"figure: {out}")
 
 
@@ -126,24 +125,26 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _table(source: str | None, objectives: str | None, known: str | None, db: str | None, *, curves: bool) -> "Table":
+def _table(
+    source: str | None, objectives: str | None, known: str | None, db: str | None, *, curves: bool
+) -> "ResultsTable":
     """Return the table of designs and results, from a CSV file or from searches of the ledger."""
-    from hybrid_search.analysis.replay import read_table, table_of_searches, wanted
+    from hybrid_search.analysis.replay import parse_objectives, read_table, table_of_searches
     from hybrid_search.ledger import Ledger
 
-    directions = wanted(objectives) if objectives else None
+    directions = parse_objectives(objectives) if objectives else None
     exact = None if known is None else set(_names(known))
     if source is not None and source.lower().endswith(".csv"):
-        return read_table(Path(source), directions or wanted("accuracy,flops"), exact)
+        return read_table(Path(source), directions or parse_objectives("accuracy,flops"), exact)
     with Ledger(db, read_only=True) as ledger:
         names = [ledger.search().name] if source is None else [name.strip() for name in source.split(",")]
         return table_of_searches(ledger, names, directions, exact, curves=curves)
 
 
-def _title(table: "Table", exact: bool) -> str:
+def _title(table: "ResultsTable", exact: bool) -> str:
     objectives = ", ".join(result.name for result in table.objectives)
-    title = f"{table.name}: {len(table.designs)} designs, {objectives}; seeds of training: {table.seeds}"
-    if table.seeds == 1:
+    title = f"{table.name}: {len(table.designs)} designs, {objectives}; seeds of training: {table.n_seeds}"
+    if table.n_seeds == 1:
         return title
     reported = "the mean" if exact else "one seed"
     return f"{title}. Samplers see {reported}; the score is the mean"
@@ -168,25 +169,25 @@ def _texts(row: dict[str, Any], limit: int) -> dict[str, str]:
     return texts | {"repeats": f"{row['repeats']:.1f}", "proposal": f"{row['proposal_ms']:.0f} ms"}
 
 
-def _draw(curves: "list[Curve]", out: Path, title: str) -> None:
+def _draw(runs: "list[SimulatedRun]", out: Path, title: str) -> None:
     """Write the figure: the share of the hypervolume over evaluations, or over epochs with a pruner."""
     from hybrid_search.charts import LIGHT, band_numbers, bands_figure
 
     shares: dict[str, list[tuple[float, ...]]] = {}
-    pruned = any(curve.pruner != "none" for curve in curves)
-    for curve in curves:
-        name = f"{curve.sampler}, {curve.pruner}" if pruned else curve.sampler
-        shares.setdefault(name, []).append(_by_epoch(curve) if pruned else curve.shares)
+    pruned = any(run.pruner != "none" for run in runs)
+    for run in runs:
+        name = f"{run.sampler}, {run.pruner}" if pruned else run.sampler
+        shares.setdefault(name, []).append(_by_epoch(run) if pruned else run.shares)
     x = "epochs" if pruned else "evaluations"
     figure = bands_figure(band_numbers(shares), LIGHT, title=title, goals=GOALS, x=x)
     out.resolve().parent.mkdir(exist_ok=True)
     figure.write_html(out, include_plotlyjs=True)
 
 
-def _by_epoch(curve: "Curve") -> tuple[float, ...]:
+def _by_epoch(run: "SimulatedRun") -> tuple[float, ...]:
     """Return the share of the hypervolume after each epoch. A training counts when it has ended."""
     by_epoch: list[float] = []
-    for share, spent in zip((0.0, *curve.shares), (*curve.epochs, curve.epochs[-1] + 1), strict=True):
+    for share, spent in zip((0.0, *run.shares), (*run.epochs, run.epochs[-1] + 1), strict=True):
         by_epoch += [share] * (spent - 1 - len(by_epoch))
     return tuple(by_epoch)
 

@@ -28,7 +28,7 @@ from hybrid_search.cli.progress import Standing, Terminal, terminal
 from hybrid_search.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
-    from hybrid_search.engines.driver import Plan
+    from hybrid_search.engines.driver import RunContext
     from hybrid_search.records import Resources
     from hybrid_search.search.search import Search
     from hybrid_search.search.trial import Progress
@@ -145,7 +145,7 @@ def run(
 ) -> None:
     """Search a space for the Pareto front of accuracy and cost. Run the same command to continue."""
     from hybrid_search.runs.run import run as run_search
-    from hybrid_search.search.stop_rules import SHARE
+    from hybrid_search.search.stop_rules import DEFAULT_SHARE
     from hybrid_search.spaces.space import load_space
 
     loaded = load_space(space)
@@ -154,7 +154,7 @@ def run(
     # Libraries print on stdout; it is for the table.
     with redirect_stdout(sys.stderr), stop_on_signals() as stop, terminal(quiet, log_level) as shown:
 
-        def watch(search: "Search", context: "Plan") -> None:
+        def watch(search: "Search", context: "RunContext") -> None:
             _follow(search, context, shown)
             stop.context = context
 
@@ -175,20 +175,22 @@ def run(
             max_flops=max_flops,
             max_params=max_params,
             hours=hours,
-            until_settled=settled_share if settled_share is not None else SHARE if until_settled else None,
-            warm_start=known_designs,
+            until_settled=settled_share if settled_share is not None else DEFAULT_SHARE if until_settled else None,
+            known_designs=known_designs,
             tune_recipe=tune_recipe,
             checkpoints=checkpoints,
         )
     print_result(search, form, db, stopped=stop.came, notice=ignore if quiet else say)
     search.ledger.close()
     stop.exit_if_stopped()
-    if not search.progress().counts["complete"] and search.stopping.why is None:
+    if not search.progress().counts["complete"] and search.stop_rule.why is None:
         raise typer.Exit(1)
 
 
-def _follow(search: "Search", context: "Plan", shown: Terminal) -> None:
+def _follow(search: "Search", context: "RunContext", shown: Terminal) -> None:
     """Print the first lines of a run, and show its progress."""
+    from hybrid_search.ledger import reads
+
     shown.say(_opening(search))
     if not _ended(search):
         shown.say("the first trials take longest: each machine loads torch and compiles the attention kernel once")
@@ -197,9 +199,9 @@ def _follow(search: "Search", context: "Plan", shown: Terminal) -> None:
         return Standing(_ended(search), search.record.target, progress_text(search))
 
     def reason(kind: str, number: int) -> str:
-        if kind not in ("failed", "again"):
+        if kind not in ("failed", "retry"):
             return ""
-        failure = search.ledger.failures(search.record.id, number)[-1]
+        failure = search.ledger.read(reads.failures, search.record.id, number)[-1]
         return f"{failure.kind}: {last_line(failure.text)}"
 
     shown.follow(context, search.record.name, standing, reason)
@@ -219,14 +221,14 @@ def _opening(search: "Search") -> str:
         parts.append(f"{' and '.join(name.replace('_', ' ') for name in record.tuned)} tuned")
     if record.pruner != "none":
         parts.append(f"pruner {record.pruner}")
-    if search.stopping.hours is not None:
-        parts.append(f"at most {search.stopping.hours:g} hours")
-    if search.stopping.until_settled is not None:
-        parts.append(f"until settled within {search.stopping.until_settled:.2%}")
-    facts = f"{', '.join(parts)}; {search.space.size():,} designs; {search.ledger.shown}"
+    if search.stop_rule.hours is not None:
+        parts.append(f"at most {search.stop_rule.hours:g} hours")
+    if search.stop_rule.until_settled is not None:
+        parts.append(f"until settled within {search.stop_rule.until_settled:.2%}")
+    facts = f"{', '.join(parts)}; {search.spec.space.size():,} designs; {search.ledger.display_url}"
     if not ended and not search.progress().counts["running"]:
         return f"search {record.name!r} starts: {record.target} trials ({facts})"
-    if search.over():
+    if search.is_finished():
         return f"search {record.name!r} already has its {record.target} trials ({facts})"
     return f"search {record.name!r} resumes: {ended} of {record.target} trials have ended ({facts})"
 
@@ -234,7 +236,7 @@ def _opening(search: "Search") -> str:
 def progress_text(search: "Search") -> str:
     """Return the state of a search in one line: front, best value, hypervolume, and what happened to proposals."""
     progress = search.progress()
-    first = search.objectives[0]
+    first = search.spec.objectives[0]
     parts = [
         f"{progress.front} on the front",
         f"best {first.name} {first.text(progress.best)}",
@@ -243,8 +245,8 @@ def progress_text(search: "Search") -> str:
     parts += [f"{count:,} {what}" for what, count in list(_outcomes(progress).items())[1:] if count]
     if progress.retried:
         parts.append(f"{progress.retried:,} retried")
-    if progress.saved:
-        parts.append(f"{progress.saved:,} epochs saved")
+    if progress.saved_epochs:
+        parts.append(f"{progress.saved_epochs:,} epochs saved")
     return ", ".join(parts)
 
 
@@ -253,8 +255,8 @@ def _outcomes(progress: "Progress") -> dict[str, int]:
     return {
         "complete": progress.counts["complete"],
         "duplicates skipped": progress.duplicates,
-        "over budget skipped": progress.gated,
-        **({"deferred": progress.passed} if progress.passed else {}),
+        "over budget skipped": progress.over_budget,
+        **({"deferred": progress.deferred} if progress.deferred else {}),
         "pruned": progress.counts["stopped"],
         "failed": progress.counts["failed"],
     }
@@ -280,16 +282,16 @@ def print_result(
     elif form is not Format.table:
         print_rows([], form)
     outcomes = ", ".join(f"{count:,} {what}" for what, count in _outcomes(progress).items())
-    reference = ", ".join(o.text(value) for o, value in zip(search.objectives, progress.reference, strict=True))
+    reference = ", ".join(o.text(value) for o, value in zip(search.spec.objectives, progress.reference, strict=True))
     notice(f"\ntrials: {outcomes}; hypervolume {progress.hypervolume:.4g} (reference point {reference})")
-    if saved := search.saved():
+    if saved := search.avoided_by_equivalence():
         notice(f"{saved:,} other designs of the space describe the same networks; they need no training")
     if search.record.pruner != "none":
         for line in search.audit().lines():
             notice(line)
-    if search.stopping.why is not None:
+    if search.stop_rule.why is not None:
         notice(
-            f"the search stopped before {search.record.target} trials: {search.stopping.why}. Run the same command to "
+            f"the search stopped before {search.record.target} trials: {search.stop_rule.why}. Run the same command to "
             "continue"
         )
     elif not stopped and _ended(search) < search.record.target and progress.counts["running"] == 0:
@@ -297,7 +299,7 @@ def print_result(
     if not progress.counts["complete"]:
         return
     name, command = quote(search.record.name), command_name()
-    tail = f" --db {quote(search.ledger.typed)}" if db else ""
+    tail = f" --db {quote(search.ledger.command_url)}" if db else ""
     notice("next: run the same command to continue, or" if stopped else "next:")
     notice(f"  {command} dashboard {name}{tail}      # explore the results in the browser")
     notice(f"  {command} confirm {name}{tail}      # retrain the front: intervals and test accuracy")

@@ -13,7 +13,7 @@ from hybrid_search.cli.output import say
 from hybrid_search.errors import LedgerAway
 
 if TYPE_CHECKING:
-    from hybrid_search.engines.driver import Plan
+    from hybrid_search.engines.driver import RunContext
 
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
@@ -27,7 +27,7 @@ class StopRequest:
     """
 
     def __init__(self) -> None:
-        self.context: Plan | None = None
+        self.context: RunContext | None = None
         self.signal: signal.Signals | None = None
 
     def __call__(self, number: int, frame: FrameType | None) -> None:

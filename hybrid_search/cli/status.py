@@ -125,9 +125,7 @@ def _drawn(now: "SearchStatus") -> "Group":
 
 
 def _lines(now: "SearchStatus") -> list[str]:
-    from hybrid_search.objectives import OBJECTIVES
-
-    first = OBJECTIVES[now.search.objectives[0]]
+    first = now.search.objective_list[0]
     lines = [
         _headline(now),
         _counts(now),

@@ -1,6 +1,6 @@
 """What the page does when something is chosen, clicked or due.
 
-One callback draws everything, so that `received`, which says what the browser has, is always true.
+One callback draws everything, so that `received` always describes what the browser has.
 """
 
 import time
@@ -20,6 +20,7 @@ from hybrid_search.dashboard.download import as_csv, as_json
 from hybrid_search.dashboard.layout import axis_options, colour_options, search_options
 from hybrid_search.dashboard.snapshot import Snapshot
 from hybrid_search.dashboard.updates import outputs, page_update
+from hybrid_search.ledger import reads
 from hybrid_search.records import SearchRecord
 
 T = TypeVar("T")
@@ -165,7 +166,7 @@ def register(app: Dash, snapshot: Snapshot, opened: str | None, charts: Sequence
         search = _read(lambda: _named(snapshot, name))
         if not wanted or search is None:
             raise PreventUpdate
-        trials = {trial.number: trial for trial in snapshot.read(lambda ledger: ledger.trials(search.id))}
+        trials = {trial.number: trial for trial in snapshot.read(lambda ledger: ledger.read(reads.trials, search.id))}
         chosen = [trials[number] for number in wanted["trials"] if number in trials]
         write, kind = (as_csv, "csv") if wanted["format"] == "csv" else (as_json, "json")
         return {

@@ -1,7 +1,7 @@
 """The charts of the table on the page. A chart that fails shows its error and never stops the page.
 
-The front, the hypervolume and the architecture have places of their own. Every other chart of the search stands below
-the selection, every other chart of trials inside it.
+The front, the hypervolume and the architecture have places of their own. Every other chart of the search is below the
+selected trials, and every other chart of trials is among them.
 """
 
 import base64

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hybrid_search.charts.axes import unit_of
-from hybrid_search.charts.families import runs
+from hybrid_search.charts.families import look_of, runs
 from hybrid_search.dashboard.snapshot import SearchView
 from hybrid_search.objectives import Objective
 from hybrid_search.records import SearchRecord
@@ -16,6 +16,13 @@ CONFIRMED = {
     "probability": ("on front [%]", "probability of being on the front, given the noise between seeds", 112),
     "test": ("test [%]", "accuracy on the test split, mean over fresh seeds", 80),
 }  # field -> heading, tooltip, width
+OPERATORS_COLUMN = {
+    "field": "operators",
+    "minWidth": 100,
+    "flex": 1,
+    "tooltipField": "operators",
+    "headerTooltip": "operator of each stage; the tooltip of a cell shows the names",
+}  # shows the symbols, filters by the names
 
 
 def table_columns(
@@ -36,7 +43,7 @@ def table_columns(
         {
             "field": name,
             "headerName": _heading(axes[name]),
-            "width": 86,
+            "width": 88,
             "headerTooltip": axes[name].label,
             "sortingOrder": ["desc", "asc", None] if axes[name].direction == "maximize" else ["asc", "desc", None],
             **(share if axes[name].unit == "share" else scaled),
@@ -50,13 +57,13 @@ def table_columns(
     retrained.append({"field": "seeds", "headerTooltip": "number of fresh seeds of the mean", "width": 70, **numeric})
     duration = {"field": "seconds", "headerName": "time [s]", "width": 86, **scaled}
     return [
-        {"field": "trial", "width": 62, **numeric},
-        {"field": "state", "width": 108, "valueFormatter": _formatted("hsState")},
-        {"field": "front", "width": 66, "headerTooltip": "whether the trial is on the front of all objectives"},
+        {"field": "trial", "width": 60, **numeric},
+        {"field": "state", "width": 100, "valueFormatter": _formatted("hsState")},
+        {"field": "front", "width": 68, "headerTooltip": "whether the trial is on the front of all objectives"},
         *measured,
         *(retrained if confirmed else []),
         {**duration, "headerTooltip": "time from start to end of the trial"},
-        {"field": "operators", "minWidth": 132, "flex": 1, "tooltipField": "operators"},
+        {**OPERATORS_COLUMN, "valueFormatter": _formatted("hsPattern")},
     ]
 
 
@@ -72,6 +79,7 @@ def table_row(view: SearchView, number: int) -> dict[str, Any]:
         **_confirmed(view, number),
         "seconds": _rounded(point.seconds),
         "operators": ", ".join(runs(view.operators.get(number, ()))),
+        "pattern": " ".join(look_of(operator).symbol for operator in view.operators.get(number, ())),
     }
 
 

@@ -13,7 +13,7 @@ from hybrid_search.dashboard.layout import attributes
 from hybrid_search.dashboard.snapshot import Snapshot
 from hybrid_search.dashboard.stage_table import stage_table
 from hybrid_search.dashboard.trial_end import trial_end
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.records import SearchRecord, TrialRecord
 
 HINT = "Click a point or a row of the table to see its architecture. Click a second one to compare the two."
@@ -58,7 +58,7 @@ def trial_panel(
 
 
 def _read_trials(ledger: Ledger, search: SearchRecord, numbers: Sequence[int]) -> dict[int, TrialRecord]:
-    return {trial.number: trial for trial in ledger.trials(search.id, numbers)}
+    return {trial.number: trial for trial in ledger.read(reads.trials, search.id, numbers)}
 
 
 def _readable(designs: Mapping[int, Design]) -> dict[int, Design]:
@@ -79,5 +79,5 @@ def _architecture(trial: TrialRecord, design: Design, marks: frozenset[int], the
     alternative = f"Architecture of trial {trial.number}: {design.text}"
     shown = [caption, picture(diagram_svg(design, theme, marks), alternative)]
     if design.unreadable is not None:
-        shown.append(html.Pre(design.unreadable, className="failure"))
+        shown.append(html.Pre(f"The costs are unknown here: {design.unreadable}", className="failure"))
     return html.Figure(shown, **attributes(data_diagram=str(trial.number)))

@@ -181,6 +181,7 @@ def _table() -> html.Section:
                     "rowHeight": 28,
                     "headerHeight": 32,
                     "suppressFieldDotNotation": True,
+                    "localeText": {"noRowsToShow": "No trials"},
                 },
                 className="ag-theme-quartz table",
             ),

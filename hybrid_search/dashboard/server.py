@@ -130,7 +130,7 @@ def serve(
             return f"http://{_reachable(host)}:{server.effective_port}/{'?' if words else ''}{words}"
 
         printed = address(token="...") if checked else address()
-        print(f"{snapshot.ledger.shown} is shown at {printed} (Ctrl-C stops the server)", file=sys.stderr)
+        print(f"{snapshot.ledger.display_url} is shown at {printed} (Ctrl-C stops the server)", file=sys.stderr)
         if open_browser:
             threading.Timer(0.3, webbrowser.open, [address(token=checked) if checked else address()]).start()
         try:

@@ -17,12 +17,12 @@ from hybrid_search.charts.front import has_all
 from hybrid_search.charts.hypervolume import HypervolumeNumbers, hypervolume_numbers
 from hybrid_search.charts.mixes import operators_of
 from hybrid_search.errors import UserError
-from hybrid_search.ledger import Lease, Ledger, Point
+from hybrid_search.ledger import Lease, Ledger, Point, reads
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.objectives import Objective
 from hybrid_search.pareto import pareto_front
 from hybrid_search.records import STATES, SearchRecord
-from hybrid_search.spaces.budget import known_worst
+from hybrid_search.spaces.budget import reference_costs
 
 T = TypeVar("T")
 MAX_AGE = 0.5  # seconds for which a search is not read again
@@ -155,21 +155,21 @@ class Snapshot:
             dict(state.designs),
             state.last_change,
             dict(state.standings),
-            self.ledger.lead(search.id),
+            self.ledger.lease(search.id),
         )
 
     def _hypervolume(self, search: SearchRecord) -> HypervolumeNumbers:
         view = self._view(search)
         state = self._states[search.id]
         if state.hypervolume is None or state.hypervolume[0] != state.version:
-            points, worst = list(view.points.values()), known_worst(search)
+            points, worst = list(view.points.values()), reference_costs(search)
             numbers = hypervolume_numbers(points, search.objectives, worst, axes=view.axes)
             state.hypervolume = (state.version, numbers)
         return state.hypervolume[1]
 
     def _update(self, state: _SearchState) -> _SearchState:
         """Read the trials that changed since the last time. Return a new state if a drawn number is no longer true."""
-        fresh, newest = self.ledger.points(state.search.id, list(objectives_of(state.search)), state.newest)
+        fresh, newest = self.ledger.read(reads.points, state.search.id, list(objectives_of(state.search)), state.newest)
         state.read_at = monotonic()
         if not fresh:
             return state
@@ -177,7 +177,7 @@ class Snapshot:
             return self._update(_SearchState(state.search))
         unknown = [point.number for point in fresh if point.number not in state.operators]
         if unknown:
-            plain = self.ledger.architectures(state.search.id, unknown if state.points else None)
+            plain = self.ledger.read(reads.architectures, state.search.id, unknown if state.points else None)
             state.operators |= {number: operators_of(architecture) for number, architecture in plain.items()}
         state.newest, state.version = newest, state.version + 1
         state.points |= {point.number: point for point in fresh}
@@ -214,7 +214,7 @@ class Snapshot:
             state.changed_in[number] = state.version
         state.front = front
         missing = [number for number in front if number not in state.designs]
-        for number, plain in self.ledger.architectures(state.search.id, missing).items() if missing else ():
+        for number, plain in self.ledger.read(reads.architectures, state.search.id, missing).items() if missing else ():
             state.designs[number] = one_line(plain)
 
 

@@ -29,7 +29,8 @@ def stage_table(designs: Mapping[int, Design], marks: frozenset[int]) -> html.Di
     for position in range(max(len(design.parts) for design in designs.values())):
         for number, design in designs.items():
             if position < len(design.parts):
-                rows.append(_row(number if two else None, design.parts[position], position in marks))
+                part = design.parts[position]
+                rows.append(_row(number if two else None, part, position in marks and part.kind != "head"))
     columns = (("trial",) if two else ()) + COLUMNS
     head = html.Thead(html.Tr([html.Th(name, scope="col") for name in columns]))
     table = html.Table([html.Caption("Stage by stage"), head, html.Tbody(rows)], className="stages")

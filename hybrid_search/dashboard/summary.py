@@ -8,7 +8,7 @@ from hybrid_search.charts.axes import TRIAL
 from hybrid_search.charts.front import FrontNumbers
 from hybrid_search.charts.hypervolume import HypervolumeNumbers, volume_text
 from hybrid_search.dashboard.snapshot import SearchView
-from hybrid_search.ledger.leases import shown
+from hybrid_search.ledger.leases import host_and_pid
 
 SYMBOLS = {"complete": "●", "running": "◌", "stopped": "■", "failed": "✕"}  # AGREES with hsState in page.js
 WORDS = {"complete": "completed"}  # the state in words if it differs; AGREES with hsState in page.js
@@ -64,9 +64,9 @@ def front_note(numbers: FrontNumbers, view: SearchView) -> str:
 
 def _driver(view: SearchView) -> tuple[str, str]:
     """Return whether a process runs the search, and its host; for an interrupted search, what to do."""
-    if view.lease.live:
-        return "running", f"on {shown(view.lease.driver)}"
-    return ("interrupted", "run the same command to continue") if view.counts["running"] else ("none", "")
+    if view.lease.active:
+        return "running", f"on {host_and_pid(view.lease.holder)}"
+    return ("interrupted", "rerun to continue") if view.counts["running"] else ("none", "")
 
 
 def _fact(what: str, value: str, more: str) -> html.Div:
@@ -76,7 +76,7 @@ def _fact(what: str, value: str, more: str) -> html.Div:
 
 def _word(state: str, view: SearchView) -> str:
     """Return a state in words; a running trial of a search that has no driver is unfinished."""
-    return "unfinished" if state == "running" and view.counts[state] and not view.lease.live else state_word(state)
+    return "unfinished" if state == "running" and view.counts[state] and not view.lease.active else state_word(state)
 
 
 def _state(name: str, count: int, word: str) -> html.Span:

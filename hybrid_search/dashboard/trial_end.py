@@ -5,8 +5,8 @@ from typing import Any
 
 from dash import dcc, html
 
-from hybrid_search.ledger import Ledger
-from hybrid_search.ledger.connect import database_url
+from hybrid_search.ledger import Ledger, reads
+from hybrid_search.ledger.urls import database_url
 from hybrid_search.records import SearchRecord, TrialRecord
 
 NO_TEXT = "no text was recorded"
@@ -15,7 +15,7 @@ NO_TEXT = "no text was recorded"
 def trial_end(ledger: Ledger, search: SearchRecord, trial: TrialRecord) -> html.Div:
     """Return the failed attempts and retrainings of a trial, why it failed, or the command that exports it."""
     shown: list[Any] = []
-    failures = ledger.failures(search.id, trial.number)
+    failures = ledger.read(reads.failures, search.id, trial.number)
     attempts = [failed for failed in failures if failed.seed is None and failed.attempt < trial.attempt]
     retrainings = [failed for failed in failures if failed.seed is not None]
     if attempts:
@@ -49,7 +49,7 @@ def export_command(ledger: Ledger, search: SearchRecord, number: int) -> str:
     folder = "".join(c if c.isascii() and c.isalnum() else "-" for c in search.name).strip("-") or "search"
     words = ["hybrid-search", "export", "--pick", str(number)]
     if ledger.url != database_url() and ledger.url.password is None:
-        words += ["--db", ledger.shown]
+        words += ["--db", ledger.display_url]
     if search.name.startswith("-"):
         words += ["--", search.name, f"{folder}-{number}"]
     else:

@@ -166,7 +166,7 @@ def _heartbeat(view: SearchView) -> dict[str, Any]:
         "now": time.time() * 1000,
         "changed": view.last_change.timestamp() * 1000 if view.last_change else None,
         "running": counts["running"],
-        "driven": view.lease.live,
+        "driven": view.lease.active,
         "ended": sum(counts.values()) - counts["running"],
         "target": view.search.target,
         "error": None,

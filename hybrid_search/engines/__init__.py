@@ -1,10 +1,14 @@
-"""The table of engines: who runs trials."""
+"""Engines: they run the trials of a search, in this process, on Ray workers or under Ray Tune.
 
-# name -> the module whose `ready(plan)` refuses a plan, or holds what it needs for as long as it lasts, and whose
-# `drive(search, plan)` runs trials meanwhile; imported on demand.
-ENGINES: dict[str, str] = {
-    "local": "hybrid_search.engines.local",
-    "ray": "hybrid_search.engines.ray",
-    "tune": "hybrid_search.engines.tune",
-}
-DEFAULT = "ray"
+Files:
+    table.py   ENGINES, the table of engines, and what an engine is
+    driver.py  what every engine shares: the context of a run, and what happens to each report
+    local.py   one trial after the other, in this process
+    ray/       long-lived Ray actors
+    tune/      Ray Tune
+    worker/    the code that runs in worker processes
+"""
+
+from hybrid_search.engines.table import ENGINES, Engine, engine_name, engine_of
+
+__all__ = ["ENGINES", "Engine", "engine_name", "engine_of"]

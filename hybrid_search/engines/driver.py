@@ -1,142 +1,169 @@
-"""What every engine shares: the plan it is given, and what it does with a report."""
+"""What every engine shares: the context of a run, and what happens to each report."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from hybrid_search._internal.event_log import tell
+from hybrid_search._internal.event_log import print_notice
 from hybrid_search.engines.worker import Evaluate
 from hybrid_search.errors import HybridSearchError
-from hybrid_search.records import Report
+from hybrid_search.records import Report, Resources
 from hybrid_search.search.trial import Outcome, Trial
 from hybrid_search.training.checkpoints import Checkpoints, Keeping
 
-LEASE = 60.0  # seconds of silence after which a worker counts as lost
-FIRST_FAILURES = 4  # that many failures with no success say that the search itself is broken
+FIRST_FAILURES = 4  # if this many trials fail before one completes, the search stops
 
 
 class Driven(Protocol):
-    """What an engine drives, a search or a confirmation: it is asked for trials until it has none, and told how they
-    go."""
+    """What an engine drives: a search or a confirmation. It proposes trials and records their results."""
 
     def ask(self) -> Trial | None:
-        """The next trial to train; None when there is none for now, and none at all once nothing runs."""
+        """Return the next trial; None if there is none now. If no trial runs either, the search is complete."""
         ...
 
     def fail(self, trial: Trial, kind: str, text: str) -> Trial | None:
-        """An attempt failed: the trial as it begins again, or None where it has ended as failed."""
+        """Record a failed attempt. Return the trial with its next attempt, or None if the trial has failed."""
         ...
 
     def report(self, trial: Trial, report: Report) -> Literal["keep", "stop"]:
-        """Write the numbers of one rung; return whether to continue the trial."""
+        """Record the numbers of one rung. Return whether to continue the trial."""
         ...
 
     def state(self, trial: Trial) -> str:
-        """How a trial that was to stop, or was told to be complete, has ended: complete, stopped or failed."""
+        """Return how a trial ended: complete, stopped or failed."""
         ...
 
     def tell(self, trial: Trial, outcome: Outcome) -> bool:
-        """Take how the trial ended; True when its weights are worth keeping."""
+        """Record how a trial ended. Return True if its weights should be kept."""
         ...
 
     def keep_weights(self, trial: Trial, weights: bytes) -> None:
-        """Keep these weights."""
+        """Write the weights of a trial, as safetensors bytes."""
         ...
 
 
 @dataclass
-class Plan:
-    """How to run a search: the evaluation, the resources, and what stops it."""
+class RunContext:
+    """Everything that an engine needs to run a search, and its counters.
+
+    Attributes:
+        evaluate: The evaluation that workers run.
+        resources: Where trials run, and what each of them takes.
+        on_event: Called with the kind of an event (started, report, retry, complete, stopped, failed) and the number
+            of its trial.
+        stop: Set it to stop the run. Running trials stay "running" in the ledger; the next run resumes them.
+        notice: Called with each line that the user should read. Default: print it on stderr.
+        checkpoints: Where trials write checkpoints; None: nowhere.
+        completed: Trials that completed in this run.
+        failed: Trials that failed in this run.
+        silent: Trials, by id, whose worker has sent no heartbeat for half of the lease. Their leases are not renewed.
+        problems: Checkpoint problems that were reported already, by trial number.
+
+    Example:
+        >>> context = RunContext(evaluate, Resources(workers=4))
+        >>> context.on_event = lambda kind, number: print(kind, number)
+    """
 
     evaluate: Evaluate
-    workers: int | None = None
-    cpus_per_trial: float = 1.0
-    gpus_per_trial: float | None = None
-    address: str | None = None
-    resources: Mapping[str, float] = field(default_factory=dict)  # of a trial, by the names that a cluster's nodes have
-    lease: float = LEASE
-    timeout: float | None = None  # seconds after which a rung is ended
-    event: Callable[[str, int], None] = lambda kind, number: None
+    resources: Resources = field(default_factory=Resources)
+    on_event: Callable[[str, int], None] = lambda kind, number: None
     stop: threading.Event = field(default_factory=threading.Event)
-    completed: int = 0  # trials that ended well, and those that failed, since this driver began
+    notice: Callable[[str], None] = print_notice
+    checkpoints: Checkpoints | None = None
+    completed: int = 0
     failed: int = 0
-    notice: Callable[[str], None] = tell  # what the user should read
-    # Trials (ids) whose worker has not shown a sign of life in time; an engine with workers apart keeps it.
     silent: set[int] = field(default_factory=set)
-    checkpoints: Checkpoints | None = None  # None: trials keep none
-    told: set[tuple[int, str]] = field(default_factory=set)  # what was said of checkpoints, by trial
+    problems: set[tuple[int, str]] = field(default_factory=set)
 
-    def keeping(self, trial: Trial) -> Keeping | None:
-        """Where this trial keeps its checkpoints, for the worker that runs it."""
+    def checkpoints_of(self, trial: Trial) -> Keeping | None:
+        """Return where the worker of this trial reads and writes checkpoints; None if it writes none."""
         if self.checkpoints is None:
             return None
         return self.checkpoints.of(trial.number, trial.architecture, trial.settings)
 
 
-def finish(
-    search: Driven, trial: Trial, report: Report, plan: Plan, fetch: Callable[[Any], bytes | None] = bytes
+def handle_report(
+    search: Driven, trial: Trial, report: Report, context: RunContext, fetch: Callable[[Any], bytes | None] = bytes
 ) -> Trial | None:
-    """Hand one report to the search; the trial as it goes on: itself, its next attempt, or None where it has ended.
+    """Record one report. Every engine calls this for every report, in the driver.
 
-    `fetch` turns what the engine carries as weights into bytes; it is called only for trials on the front.
-    Raises HybridSearchError when the first trials all fail: more of them would fail as well. LostLease where another
-    driver leads the search by now.
+    Args:
+        search: The search or confirmation that the trial belongs to.
+        trial: The trial, with the attempt that the report is of.
+        report: The report of its worker.
+        context: The context of this run.
+        fetch: Turns the weights of a report into bytes; None if they are lost. It is called for trials on the front.
+
+    Returns:
+        The trial itself if it continues, the trial with its next attempt if it is retried, None if it has ended.
+
+    Raises:
+        HybridSearchError: The first trials all failed, so that further trials would fail too.
+        LostLease: Another driver holds the lease of the search.
     """
-    plan.silent.discard(trial.id)
-    goes_on = _handed(search, trial, report, plan, fetch)
-    if goes_on is None and plan.checkpoints is not None:  # what it ended with is in the ledger by now
-        plan.checkpoints.drop(trial.number, trial.settings.seed)
-    return goes_on
+    context.silent.discard(trial.id)
+    following = _record(search, trial, report, context, fetch)
+    if following is None and context.checkpoints is not None:  # the ledger has the result, so no checkpoint is needed
+        context.checkpoints.drop(trial.number, trial.settings.seed)
+    return following
 
 
-def _handed(
-    search: Driven, trial: Trial, report: Report, plan: Plan, fetch: Callable[[Any], bytes | None]
+def _record(
+    search: Driven, trial: Trial, report: Report, context: RunContext, fetch: Callable[[Any], bytes | None]
 ) -> Trial | None:
+    """Record one report, and return what `handle_report` returns."""
     if report.failure is not None:
-        kind, text = report.failure.kind, report.failure.text
-        again = search.fail(trial, kind, text)
-        if again is not None:
-            plan.event("again", trial.number)
-            return again
-        plan.event("failed", trial.number)
-        _failed(plan, kind, text)
-        return None
-    said = (trial.number, report.facts.get("checkpoint", ""))
-    if said[1] and said not in plan.told:
-        plan.told.add(said)
-        plan.notice(f"trial {trial.number}: {said[1]}")
+        return _record_failure(search, trial, report.failure.kind, report.failure.text, context)
+    _notice_problem(trial, report.facts.get("checkpoint", ""), context)
     if search.report(trial, report) == "stop":
         state = search.state(trial)
-        plan.event(state, trial.number)
+        context.on_event(state, trial.number)
         if state == "failed":
-            _failed(plan, "nan", f"a number is not finite after rung {report.rung}")
+            _count_failure(context, "nan", f"a number is not finite after rung {report.rung}")
         return None
     if not report.last:
-        plan.event("report", trial.number)
+        context.on_event("report", trial.number)
         return trial
-    keep = search.tell(trial, Outcome("complete", report.measurements))
+    on_front = search.tell(trial, Outcome("complete", report.measurements))
     if search.state(trial) == "failed":
-        plan.event("failed", trial.number)
-        _failed(
-            plan, "bug", f"it measured {', '.join(report.measurements) or 'nothing'}, which is not what is searched"
-        )
+        names = ", ".join(report.measurements) or "nothing"
+        context.on_event("failed", trial.number)
+        _count_failure(context, "bug", f"the evaluation measured {names}, which lacks an objective of the search")
         return None
-    plan.completed += 1
-    weights = fetch(report.weights) if keep and report.weights is not None else None
+    context.completed += 1
+    weights = fetch(report.weights) if on_front and report.weights is not None else None
     if weights is not None:
         try:
             search.keep_weights(trial, weights)
-        except OSError as error:  # its numbers are safe: who wants its weights trains it again
-            plan.notice(f"the weights of trial {trial.number} are not kept: {error}")
-    plan.event("complete", trial.number)
+        except OSError as error:  # the numbers are safe, and the weights can be trained again
+            context.notice(f"the weights of trial {trial.number} are not kept: {error}")
+    context.on_event("complete", trial.number)
     return None
 
 
-def _failed(plan: Plan, kind: str, text: str) -> None:
-    """Count a failure; HybridSearchError when the first trials all failed: more of them would fail as well."""
-    plan.failed += 1
-    if plan.failed >= FIRST_FAILURES and not plan.completed:
+def _record_failure(search: Driven, trial: Trial, kind: str, text: str, context: RunContext) -> Trial | None:
+    """Record a failed attempt; return the next attempt, or None if the trial has failed."""
+    following = search.fail(trial, kind, text)
+    if following is not None:
+        context.on_event("retry", trial.number)
+        return following
+    context.on_event("failed", trial.number)
+    _count_failure(context, kind, text)
+    return None
+
+
+def _notice_problem(trial: Trial, problem: str, context: RunContext) -> None:
+    """Report a problem with a checkpoint, once for each trial."""
+    if problem and (trial.number, problem) not in context.problems:
+        context.problems.add((trial.number, problem))
+        context.notice(f"trial {trial.number}: {problem}")
+
+
+def _count_failure(context: RunContext, kind: str, text: str) -> None:
+    """Count a failed trial; raise HybridSearchError if all the first trials failed."""
+    context.failed += 1
+    if context.failed >= FIRST_FAILURES and not context.completed:
         raise HybridSearchError(
-            f"the first {plan.failed} trials all failed ({kind}), so the search stops. The last one said:\n{text}"
+            f"the first {context.failed} trials all failed ({kind}), so the search stops. The last error:\n{text}"
         )

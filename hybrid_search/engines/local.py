@@ -1,39 +1,52 @@
-"""Engine `local`: trials one after the other in this process. For debugging, notebooks and tiny searches."""
+"""Engine `local`: one trial after the other in this process, for debugging, notebooks and tiny searches."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hybrid_search.engines.driver import Driven, Plan, finish
-from hybrid_search.engines.worker import Advancing
+from hybrid_search.engines.driver import Driven, RunContext, handle_report
+from hybrid_search.engines.worker import TrialRunner
 from hybrid_search.errors import SettingsError
 from hybrid_search.search.trial import Trial
 
 
 @contextmanager
-def ready(plan: Plan) -> Iterator[None]:
-    """SettingsError where the plan wants what one process cannot give."""
-    if plan.workers not in (None, 1):
-        raise SettingsError(f"engine local has one worker; got --workers {plan.workers}. Use --engine ray for more.")
-    if plan.address is not None:
-        raise SettingsError(f"engine local has no cluster; got --address {plan.address}. Use --engine ray for one.")
-    if plan.resources:
+def ready(context: RunContext) -> Iterator[None]:
+    """Check that one process can provide these resources.
+
+    Raises:
+        SettingsError: The resources ask for several workers, a cluster, custom resources or a timeout.
+    """
+    resources = context.resources
+    if resources.workers not in (None, 1):
         raise SettingsError(
-            f"engine local has no nodes; got --resources {next(iter(plan.resources))}. Use --engine ray."
+            f"engine local has one worker; got --workers {resources.workers}. Use --engine ray for more."
         )
-    if plan.timeout is not None:
-        raise SettingsError(f"engine local cannot end a rung; got --timeout {plan.timeout:g}. Use --engine ray.")
+    if resources.address is not None:
+        raise SettingsError(
+            f"engine local has no cluster; got --address {resources.address}. Use --engine ray for one."
+        )
+    if resources.custom:
+        raise SettingsError(
+            f"engine local has no nodes; got --resources {next(iter(resources.custom))}. Use --engine ray."
+        )
+    if resources.timeout_seconds is not None:
+        raise SettingsError(
+            f"engine local cannot end a rung; got --timeout {resources.timeout_seconds:g}. Use --engine ray."
+        )
     yield
 
 
-def drive(search: Driven, plan: Plan) -> None:
-    """Run the search to its end, or until the plan says stop."""
-    while not plan.stop.is_set() and (trial := search.ask()) is not None:
-        plan.event("started", trial.number)
-        now: Trial | None = trial
-        while now is not None:
-            advancing = Advancing(plan.evaluate, now.architecture, now.settings, plan.keeping(now))
-            attempt = now.attempt
-            while now is not None and now.attempt == attempt:
-                now = finish(search, now, advancing.advance(), plan)
-                if plan.stop.is_set() and now is not None:
-                    return  # left running in the ledger: the same command takes it up again
+def drive(search: Driven, context: RunContext) -> None:
+    """Run trials until the search has none left, or until `context.stop` is set."""
+    while not context.stop.is_set() and (trial := search.ask()) is not None:
+        context.on_event("started", trial.number)
+        current: Trial | None = trial
+        while current is not None:
+            runner = TrialRunner(
+                context.evaluate, current.architecture, current.settings, context.checkpoints_of(current)
+            )
+            attempt = current.attempt
+            while current is not None and current.attempt == attempt:
+                current = handle_report(search, current, runner.advance(), context)
+                if context.stop.is_set() and current is not None:
+                    return  # the trial stays "running" in the ledger; the next run resumes it

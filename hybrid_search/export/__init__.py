@@ -1,5 +1,31 @@
-"""Export of a trained network to files."""
+"""Export of trained networks to files, with a proof that a new process computes the same logits.
 
-from hybrid_search.export.model_folder import export_model, load_exported
+Files:
+    formats.py              TrainedNetwork, the contract ExportFormat, and the table EXPORT_FORMATS
+    safetensors_format.py   the format `safetensors`
+    network_export.py       export_model: write a folder and prove every format
+    trial_export.py         export_trial: export one trial of a search
+    trial_choice.py         choose_trial: best, knee, or a number
+    proof.py                compare logits in a new process; `python -m hybrid_search.export` is that process
+    folder.py               architecture.json, manifest.json and their checks
+    model_card.py           README.md of an exported folder
+"""
 
-__all__ = ["export_model", "load_exported"]
+from hybrid_search.export.formats import EXPORT_FORMATS, ExportFormat, TrainedNetwork
+from hybrid_search.export.network_export import export_model, export_network
+from hybrid_search.export.proof import Proof
+from hybrid_search.export.safetensors_format import load_exported
+from hybrid_search.export.trial_choice import choose_trial
+from hybrid_search.export.trial_export import export_trial
+
+__all__ = [
+    "EXPORT_FORMATS",
+    "ExportFormat",
+    "Proof",
+    "TrainedNetwork",
+    "choose_trial",
+    "export_model",
+    "export_network",
+    "export_trial",
+    "load_exported",
+]

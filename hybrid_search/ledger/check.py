@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from hybrid_search.errors import LedgerError
 from hybrid_search.ledger.retry import first_line, is_outage
 from hybrid_search.ledger.tables import Base, FailureRow, MeasurementRow, SearchRow, TrialRow
+from hybrid_search.objectives import from_json
 from hybrid_search.records import STATES
 
 if TYPE_CHECKING:
@@ -39,11 +40,11 @@ def check(ledger: "Ledger") -> list[Finding]:
 def _read(ledger: "Ledger", work: Callable[[Connection], T]) -> T | str:
     """What was read, or why it cannot be."""
     try:
-        return ledger.transact(work)
+        return ledger.read(work)
     except (DBAPIError, LedgerError) as error:
         if isinstance(error, DBAPIError) and is_outage(error):
             raise
-        return ledger.patience.hide(first_line(error.__cause__ or error))
+        return ledger.retry_policy.redact(first_line(error.__cause__ or error))
 
 
 def _finding(ledger: "Ledger", law: str, broken: Callable[[Connection], Sequence[str]]) -> Finding:
@@ -100,7 +101,7 @@ def _objectives(db: Connection) -> list[str]:
     found: list[str] = []
     own = and_(MeasurementRow.trial_id == TrialRow.id, MeasurementRow.seed == TrialRow.seed)
     for search in db.execute(select(SearchRow.id, SearchRow.objectives)):
-        for name in search.objectives:
+        for name in from_json(search.objectives)[0]:
             measured = select(MeasurementRow.trial_id).where(own, MeasurementRow.name == name).exists()
             query = select(SearchRow.name, TrialRow.number).join(TrialRow, TrialRow.search_id == SearchRow.id)
             complete = (TrialRow.search_id == search.id, TrialRow.state == "complete")

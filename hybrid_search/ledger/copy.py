@@ -61,7 +61,7 @@ def copy_search(
     def work(here: Connection, there: Connection) -> Copied:
         if there.dialect.name == "postgresql":  # it waits while the other side is read and weights are written
             there.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-        copy = _Copy(here, there, found.id, wanted, uid, target.shown)
+        copy = _Copy(here, there, found.id, wanted, uid, target.display_url)
         search_id = copy.search()
         copy.of_the_search()
         written, unchanged = copy.trials()
@@ -76,11 +76,11 @@ def copy_search(
             return work(here, there)
 
     def hide(text: str) -> str:
-        return source.patience.hide(target.patience.hide(text))
+        return source.retry_policy.redact(target.retry_policy.redact(text))
 
     # Both from the start where either went away: which of them did, an error does not say.
-    patience = replace(target.patience, hide=hide)
-    return patience.wait_for(once, is_outage, f"{source.shown} or {target.shown}")
+    policy = replace(target.retry_policy, redact=hide)
+    return policy.call(once, is_outage, f"{source.display_url} or {target.display_url}")
 
 
 class _Copy:
@@ -104,11 +104,11 @@ class _Copy:
                 "another name: --as NAME."
             )
         self._id = self._there.execute(select(SEARCH.c.id).where(SEARCH.c.name == self._name)).scalar_one()
-        lease = leases.held(self._there, self._id)
-        if lease.live:
+        lease = leases.lock_search(self._there, self._id)
+        if lease.active:
             raise LedgerError(
                 f"a copy is written while nobody runs it; {self._name!r} in {self._shown} is run by "
-                f"{leases.shown(lease.driver)}."
+                f"{leases.host_and_pid(lease.holder)}."
             )
         if found and found[0] != row:
             self._there.execute(update(SEARCH).where(SEARCH.c.id == self._id), row)

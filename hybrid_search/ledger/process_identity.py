@@ -1,4 +1,4 @@
-"""This process as the driver of a search, written so that others on its machine can tell whether it is gone."""
+"""The identity of a process as a lease holder. Another process of the same machine can see whether it has ended."""
 
 import os
 import platform
@@ -6,38 +6,71 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
-UNSEEN = "unseen"
+HIDDEN = "hidden"  # start time of a process of another user that the machine does not show
 
 
 @dataclass(frozen=True)
-class Driver:
-    """This process as a driver; written `host:pid/machine/began/token`, so that others can tell whether it is gone."""
+class ProcessIdentity:
+    """This process as a lease holder, stored as `host:pid/machine/start/token`.
+
+    Attributes:
+        host: Name of the host.
+        pid: Process id.
+        machine: Identifies this boot of this machine, and the container; empty if the system does not tell.
+        start: Start time of the process in clock ticks since the boot.
+        token: Tells two runs in one process apart.
+    """
 
     host: str = field(default_factory=platform.node)
     pid: int = field(default_factory=os.getpid)
     machine: str = field(default_factory=lambda: _machine())
-    began: str = field(default_factory=lambda: _began(os.getpid()) or "")
+    start: str = field(default_factory=lambda: start_time(os.getpid()) or "")
     token: str = field(default_factory=lambda: uuid4().hex[:12])
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.pid}/{self.machine}/{self.began}/{self.token}"
+        return f"{self.host}:{self.pid}/{self.machine}/{self.start}/{self.token}"
 
-    def is_gone(self, other: str) -> bool:
-        """Whether another driver was a process of this machine that is there no longer. False where none can say."""
+    def has_ended(self, other: str) -> bool:
+        """Return whether another holder was a process of this machine that has ended; False if that is unknown.
+
+        Args:
+            other: The other identity as a string.
+        """
         try:
-            where, machine, began, _ = other.split("/")
-            pid = int(where.rpartition(":")[2])
+            address, machine, start, _ = other.split("/")
+            pid = int(address.rpartition(":")[2])
         except ValueError:
             return False
-        return bool(machine) and machine == self.machine and _began(pid) not in (began, UNSEEN)
+        return bool(machine) and machine == self.machine and start_time(pid) not in (start, HIDDEN)
 
     def is_alive(self, other: str) -> bool:
-        """Whether another driver is a process of this machine that lives. False where none can say."""
-        return not self.is_gone(other) and other.split("/")[1:2] == [self.machine] != [""]
+        """Return whether another holder is a running process of this machine; False if that is unknown.
+
+        Args:
+            other: The other identity as a string.
+        """
+        return not self.has_ended(other) and other.split("/")[1:2] == [self.machine] != [""]
+
+
+def start_time(pid: int) -> str | None:
+    """Return when a process of this machine started.
+
+    Args:
+        pid: Process id.
+
+    Returns:
+        Clock ticks since the boot; None if the process has ended; `HIDDEN` if the machine hides the process because
+        it belongs to another user.
+    """
+    try:
+        state, *rest = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return HIDDEN if _belongs_to_another_user(pid) else None
+    return None if state in "ZX" else rest[18]
 
 
 def _machine() -> str:
-    """What tells this boot of this machine, and this container on it, from all others; empty where nothing does."""
+    """Return the boot id and the PID namespace of this machine; empty if the system does not show them."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip().replace("-", "")[:12]
         return f"{boot}.{os.stat('/proc/self/ns/pid').st_ino}"
@@ -45,17 +78,7 @@ def _machine() -> str:
         return ""
 
 
-def _began(pid: int) -> str | None:
-    """When a process of this machine began, in ticks since the boot; None where there is none, or a dead one; UNSEEN
-    where it is another user's, and the machine hides those."""
-    try:
-        state, *rest = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    except OSError:
-        return UNSEEN if _is_another_users(pid) else None
-    return None if state in "ZX" else rest[18]
-
-
-def _is_another_users(pid: int) -> bool:
+def _belongs_to_another_user(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except PermissionError:

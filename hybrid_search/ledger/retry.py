@@ -1,7 +1,7 @@
-"""Waiting for a database that has gone away: the same work is tried again until it answers, or patience ends.
+"""Retry a transaction while the database does not answer.
 
-A commit whose answer was lost may have been made. Work that is tried again is therefore told so (`repeated`), and
-writes nothing twice.
+A commit may succeed although its acknowledgement is lost. Work that is retried is therefore called with `is_retry`,
+and it stores nothing twice.
 """
 
 import math
@@ -16,166 +16,202 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from hybrid_search._internal.event_log import tell
+from hybrid_search._internal.event_log import print_notice
 from hybrid_search.errors import LedgerAway, LedgerError
 
 T = TypeVar("T")
 
-SECONDS = 300.0  # a writer's
-READER_SECONDS = 5.0  # somebody is looking at the screen meanwhile
-LEAST, MOST = 0.05, 5.0  # seconds between two tries
-SLICE = 0.25  # seconds within which a wait notices that it was given up
+VARIABLE = "HYBRID_SEARCH_DB_RETRY_SECONDS"
+RETRY_SECONDS = 300.0  # default retry limit of a ledger that writes
+READER_RETRY_SECONDS = 5.0  # of a read-only ledger: a person waits for the answer
+MIN_DELAY, MAX_DELAY = 0.05, 5.0  # seconds between two tries: exponential backoff with jitter
+CANCEL_CHECK_SECONDS = 0.25  # a delay ends within this time after `cancelled` becomes true
 
-# What PostgreSQL says of itself, by SQLSTATE: connection lost, shut down or starting, too many connections, no room,
-# transactions that stood in each other's way, and a standby that is not promoted yet.
-PASSING = ("08", "57P01", "57P02", "57P03", "53300", "53100", "40001", "40P01", "25006")
-DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
-# SQLite's extended result codes: no room on the disk, and another process that holds the file.
-PASSING_SQLITE = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")
+# SQLSTATE classes and codes of PostgreSQL: connection lost, shutdown or start, too many connections, disk full,
+# serialisation failure, deadlock, and a standby that is not promoted yet.
+TRANSIENT_SQLSTATES = ("08", "57P01", "57P02", "57P03", "53300", "53100", "40001", "40P01", "25006")
+# Extended result codes of SQLite: disk full, and a file that another process has locked.
+TRANSIENT_SQLITE = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")
+DAMAGED_SQLITE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
 class Outage:
-    """When the database went away, as all threads of a ledger see it: they wait for one time, and it is told once."""
+    """The current outage, shared by all threads of a ledger: they share its start, and it is reported once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.began: float | None = None
 
     def begin(self) -> bool:
-        """Whether this is the first that is seen of it."""
+        """Record the start of an outage; return whether this call is the first to report it."""
         with self._lock:
             first = self.began is None
             if first:
                 self.began = time.monotonic()
         return first
 
-    def lasted(self) -> float:
-        """Seconds so far."""
+    def elapsed(self) -> float:
+        """Return the seconds since the start of the outage; 0 without an outage."""
         began = self.began
         return 0.0 if began is None else time.monotonic() - began
 
     def end(self) -> float | None:
-        """Seconds it lasted; None where there was none, or another thread saw its end."""
+        """Record the end of the outage; return its seconds, or None if another thread recorded it."""
         with self._lock:
             began, self.began = self.began, None
         return None if began is None else time.monotonic() - began
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long an outage is borne, who is told of its begin and end, and who may say that it is enough."""
+class RetryPolicy:
+    """How long a ledger retries during an outage.
 
-    seconds: float = SECONDS
-    notice: Callable[[str], None] = tell
-    given_up: Callable[[], bool] = lambda: False
-    hide: Callable[[str], str] = str  # strikes secrets out of a driver's message
+    Attributes:
+        seconds: Retry limit.
+        notice: Called with one line when an outage begins and one when it ends.
+        cancelled: Whether to stop retrying before the limit.
+        redact: Removes secrets from an error message of the database driver.
+        outage: The current outage.
+    """
+
+    seconds: float = RETRY_SECONDS
+    notice: Callable[[str], None] = print_notice
+    cancelled: Callable[[], bool] = lambda: False
+    redact: Callable[[str], str] = str
     outage: Outage = field(default_factory=Outage)
 
-    def wait_for(self, work: Callable[[], T], is_passing: Callable[[Exception], bool], shown: str) -> T:
-        """The answer of `work`, which is called again while it raises what passes; else what it raised.
+    def call(self, work: Callable[[], T], is_transient: Callable[[Exception], bool], display_url: str) -> T:
+        """Call `work` again while it raises a transient database error.
 
-        LedgerAway, in one line, where patience ends first.
+        Args:
+            work: The function to call.
+            is_transient: Whether an error may disappear by itself.
+            display_url: The database, as messages name it.
+
+        Returns:
+            The return value of `work`.
+
+        Raises:
+            LedgerAway: The retry limit was reached, or the retries were cancelled.
         """
         tries = 0
         began: float | None = None
         while True:
             try:
-                answer = work()
+                result = work()
             except DBAPIError as error:
-                if not is_passing(error):
+                if not is_transient(error):
                     raise
-                reason = self.hide(first_line(error))
+                reason = self.redact(first_line(error))
             else:
-                if self.outage.began is not None and (lasted := self.outage.end()) is not None:
-                    self.notice(f"{shown} answers again after {lasted:.1f} s")
-                return answer
+                if self.outage.began is not None and (elapsed := self.outage.end()) is not None:
+                    self.notice(f"database {display_url} answers again after {elapsed:.1f} s")
+                return result
             if self.outage.begin():
-                self.notice(f"{shown} does not answer ({reason}); trying again for up to {self.seconds:g} s")
-            # What others can do meanwhile, such as a smaller write, ends the outage and not this wait.
+                self.notice(
+                    f"database {display_url} does not answer ({reason}). Committed results are safe; retrying for up "
+                    f"to {self.seconds:g} s"
+                )
+            # Another thread's success, such as a smaller write, ends the shared outage but not this wait.
             began = began or time.monotonic()
-            lasted = max(self.outage.lasted(), time.monotonic() - began)
-            if lasted >= self.seconds or self.given_up():
+            elapsed = max(self.outage.elapsed(), time.monotonic() - began)
+            if elapsed >= self.seconds or self.cancelled():
                 raise LedgerAway(
-                    f"the database must answer; {shown} has not for {lasted:.0f} s: {reason}. What it acknowledged is "
-                    "kept, and the same command goes on."
+                    f"database {display_url} did not answer for {elapsed:.0f} s ({reason}). All committed results are "
+                    "safe. Run the same command to continue."
                 )
             tries += 1
-            self._sleep(min(self.seconds - lasted, MOST, LEAST * 2.0 ** min(tries, 16)) * random.uniform(0.5, 1.0))
+            backoff = MIN_DELAY * 2.0 ** min(tries, 16)
+            self._sleep(min(self.seconds - elapsed, MAX_DELAY, backoff) * random.uniform(0.5, 1.0))
 
     def _sleep(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0 and not self.given_up():
-            time.sleep(min(left, SLICE))
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and not self.cancelled():
+            time.sleep(min(left, CANCEL_CHECK_SECONDS))
 
 
-def usual_patience(read_only: bool = False) -> Patience:
-    """The patience of a ledger: HYBRID_SEARCH_DB_PATIENCE in seconds, where it is set; LedgerError where it is odd."""
-    given = os.environ.get("HYBRID_SEARCH_DB_PATIENCE")
-    if not given or read_only:
-        return Patience(READER_SECONDS if read_only else SECONDS)
+def default_retry_policy(read_only: bool = False) -> RetryPolicy:
+    """Return the retry policy of a ledger.
+
+    Args:
+        read_only: Whether the ledger is opened read-only. Its limit is 5 s.
+
+    Returns:
+        The policy. The environment variable HYBRID_SEARCH_DB_RETRY_SECONDS sets the limit of a ledger that writes.
+
+    Raises:
+        LedgerError: The variable is not a number of seconds.
+    """
+    if read_only:
+        return RetryPolicy(READER_RETRY_SECONDS)
+    text = os.environ.get(VARIABLE)
+    if not text:
+        return RetryPolicy()
     try:
-        seconds = float(given)
+        seconds = float(text)
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds < math.inf:
-        raise LedgerError(f"HYBRID_SEARCH_DB_PATIENCE must be a number of seconds from 0 up; got {given!r}.")
-    return Patience(seconds)
+        raise LedgerError(f"{VARIABLE} must be a number of seconds from 0 up; got {text!r}.")
+    return RetryPolicy(seconds)
 
 
-def patiently(engine: Engine, work: Callable[[Connection], T], patience: Patience, shown: str) -> T:
-    """What `work` returns of one transaction, committed; tried again from its begin where the database went away.
+def run_transaction(engine: Engine, work: Callable[[Connection, bool], T], policy: RetryPolicy, display_url: str) -> T:
+    """Run `work` in one transaction, commit it, and retry it from the start after a transient error.
 
-    `work` must change nothing but the database, and must bear being repeated: see `repeated`. LedgerError where a file
-    turns out to be damaged.
+    Args:
+        engine: The SQLAlchemy engine of the database.
+        work: Called with an open connection and whether this is a retry. It must change nothing but the database.
+        policy: How long to retry.
+        display_url: The database, as messages name it.
+
+    Returns:
+        The return value of `work`.
+
+    Raises:
+        LedgerAway: The retry limit was reached.
+        LedgerError: The database file is damaged.
     """
     tries = 0
 
-    def once() -> T:
+    def run_once() -> T:
         nonlocal tries
         tries += 1
-        with engine.connect() as connection:
-            if tries > 1:
-                connection = connection.execution_options(repeated=True)
-            with connection.begin():
-                return work(connection)
+        with engine.connect() as connection, connection.begin():
+            return work(connection, tries > 1)
 
     try:
-        return patience.wait_for(once, is_outage, shown)
+        return policy.call(run_once, is_outage, display_url)
     except DBAPIError as error:
         if not is_damage(error):
             raise
         raise LedgerError(
-            f"a ledger's file must be whole; {shown} is not: {patience.hide(first_line(error))}. hybrid-search db "
-            "check says what is left of it; bring back a copy."
+            f"database {display_url} is damaged ({policy.redact(first_line(error))}). Nothing was written. Run "
+            "`hybrid-search db check` to see what is readable, then restore a backup."
         ) from error
 
 
 def is_damage(error: DBAPIError) -> bool:
-    """Whether SQLite found its file spoilt."""
-    return str(getattr(error.orig, "sqlite_errorname", "")).startswith(DAMAGED)
-
-
-def repeated(connection: Connection) -> bool:
-    """Whether this work was tried before, so that it may be done already."""
-    return bool(connection.get_execution_options().get("repeated"))
+    """Return whether SQLite reports a damaged file."""
+    return str(getattr(error.orig, "sqlite_errorname", "")).startswith(DAMAGED_SQLITE)
 
 
 def is_outage(error: Exception) -> bool:
-    """Whether an error of the database passes when it is waited for."""
+    """Return whether an error of the database is transient: a retry may succeed."""
     if not isinstance(error, DBAPIError):
         return False
     if error.connection_invalidated:
         return True
     name = getattr(error.orig, "sqlite_errorname", None)
     if name is not None:
-        return bool(name.startswith(PASSING_SQLITE))
+        return bool(name.startswith(TRANSIENT_SQLITE))
     state = getattr(error.orig, "sqlstate", None)
-    if state is None:  # psycopg knows no state where it got no connection
+    if state is None:  # psycopg has no SQLSTATE if it got no connection
         return isinstance(error, OperationalError | InterfaceError) and error.orig.__class__.__module__ != "sqlite3"
-    return bool(state.startswith(PASSING))
+    return bool(state.startswith(TRANSIENT_SQLSTATES))
 
 
 def first_line(error: BaseException) -> str:
-    """What a driver says, in one line: SQLAlchemy would add the statement and its parameters."""
+    """Return the first line of a database driver's message, without SQLAlchemy's statement and parameters."""
     lines = str(getattr(error, "orig", None) or error).strip().splitlines()
     return lines[0].strip() if lines else type(error).__name__

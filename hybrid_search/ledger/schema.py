@@ -11,13 +11,13 @@ from hybrid_search.errors import LedgerError
 from hybrid_search.ledger.sqlite import backup
 from hybrid_search.ledger.tables import HEAD
 
-__all__ = ["HEAD", "MIGRATIONS", "revision_of", "upgrade"]
+__all__ = ["HEAD", "MIGRATIONS", "read_revision", "upgrade"]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK = zlib.crc32(b"hybrid-search schema")  # PostgreSQL's advisory locks go by number
 
 
-def revision_of(engine: Engine) -> str | None:
+def read_revision(engine: Engine) -> str | None:
     """The revision a database holds; None where it holds no ledger."""
     with engine.connect() as connection:
         return _revision(connection)

@@ -105,7 +105,7 @@ def _keep_a_log(connection: sqlite3.Connection) -> None:
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "lustre", "gpfs", "beegfs", "ceph", "fuse.sshfs", "afs")
 
 
-def network_of(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str | None:
+def network_file_system(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str | None:
     """The kind of network file system that a path lies on; None where it lies on none, or that cannot be told."""
     found: tuple[int, str] = (0, "")
     with suppress(OSError):

@@ -115,7 +115,9 @@ class TrialRow(Base):
     weights: Mapped[str | None] = mapped_column(String(500))
     driver: Mapped[str | None] = mapped_column(String(200))  # who holds this attempt, while it runs
     expires: Mapped[datetime | None] = mapped_column(UtcTime)  # unless its worker shows a sign of life before
-    spared: Mapped[int | None]  # the rung after which the pruner would have stopped it, had it not been for the audit
+    audit_rung: Mapped[int | None] = mapped_column(
+        "spared"
+    )  # the pruner would have stopped it here; the audit does not
 
 
 class MeasurementRow(Base):
@@ -166,7 +168,7 @@ class ProposalRow(Base):
     reason: Mapped[str] = mapped_column(String(20))
     digest: Mapped[str] = mapped_column(String(32))
     choices: Mapped[dict[str, Any]] = mapped_column(JSON)
-    excess: Mapped[float] = mapped_column(Float, default=0.0)  # how far over the budget, as a share of it
+    budget_excess: Mapped[float] = mapped_column("excess", Float, default=0.0)  # as a share of the budget
     created: Mapped[datetime] = mapped_column(UtcTime)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hybrid_search.errors import LedgerError
-from hybrid_search.ledger.connect import beside
+from hybrid_search.ledger.urls import path_beside
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -21,7 +21,7 @@ class WeightsFolder:
     """
 
     def __init__(self, url: "URL", search_id: int) -> None:
-        self.path = beside(url, ".weights") / str(search_id)
+        self.path = path_beside(url, ".weights") / str(search_id)
 
     def file(self, number: int) -> Path:
         """The file of one trial, there or not."""

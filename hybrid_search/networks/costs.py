@@ -117,12 +117,12 @@ def cost(architecture: Architecture, input_size: tuple[int, int, int] = (3, 224,
 
 
 @lru_cache(maxsize=16384)
-def _block_price(block: Block, expansion: int) -> tuple[int, int]:
+def _block_cost(block: Block, expansion: int) -> tuple[int, int]:
     layers = _block_layers(block, expansion)
     return sum(layer.flops for layer in layers), sum(layer.params for layer in layers)
 
 
-def price(
+def total_cost(
     architecture: Architecture, input_size: tuple[int, int, int] = (3, 224, 224), num_classes: int = 1000
 ) -> tuple[int, int]:
     """FLOPs and parameters as `cost` finds them, without the layers: a tenth of the time where thousands are priced."""
@@ -131,7 +131,7 @@ def price(
     flops, params = sum(layer.flops for layer in layers), sum(layer.params for layer in layers)
     for block in blocks(architecture, rows, cols):
         unnamed = Block("", block.stage, block.channels, block.rows, block.cols, block.stride)
-        more_flops, more_params = _block_price(unnamed, architecture.expansion)
+        more_flops, more_params = _block_cost(unnamed, architecture.expansion)
         flops, params = flops + more_flops, params + more_params
     if num_classes:
         weights = architecture.stages[-1].width * architecture.expansion * num_classes

@@ -6,8 +6,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hybrid_search.errors import CheckpointError
-from hybrid_search.ledger import Ledger
-from hybrid_search.ledger.connect import database_url
+from hybrid_search.ledger import Ledger, reads
+from hybrid_search.ledger.urls import database_url
 from hybrid_search.records import SearchRecord
 from hybrid_search.training.checkpoints import Checkpoints, check_writable
 
@@ -56,9 +56,13 @@ def _over(held: set[tuple[int, int]], record: SearchRecord, ledger: Ledger) -> I
 
     A retraining leaves a trace in the ledger only when it is done: until then it may be gone on with.
     """
-    trials = {trial.number: trial for trial in ledger.trials(record.id, {number for number, _ in held})} if held else {}
+    trials = (
+        {trial.number: trial for trial in ledger.read(reads.trials, record.id, {number for number, _ in held})}
+        if held
+        else {}
+    )
     retrained = {(number, seed) for number, seed in held if number in trials and seed != trials[number].seed}
-    repeats = ledger.repeats(record.id, confirmed=True) if retrained else {}
+    repeats = ledger.read(reads.repeats, record.id, confirmed=True) if retrained else {}
     for number, seed in held - retrained:
         if number not in trials or trials[number].state != "running":
             yield number, seed

@@ -3,22 +3,21 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 
-from hybrid_search._internal.event_log import kept, level_of, tell
-from hybrid_search.engines import ENGINES
-from hybrid_search.engines.driver import Plan
+from hybrid_search._internal.event_log import level_of, log_file, print_notice
+from hybrid_search.engines import engine_of
+from hybrid_search.engines.driver import RunContext
 from hybrid_search.engines.worker import Evaluate
-from hybrid_search.errors import LedgerError, SettingsError, one_of
-from hybrid_search.ledger import Ledger, Opening
-from hybrid_search.ledger.connect import beside
+from hybrid_search.errors import LedgerError, SettingsError
+from hybrid_search.ledger import Ledger, Opening, writes
+from hybrid_search.ledger.urls import path_beside
 from hybrid_search.records import TRAINED, Resources, SearchRecord, Settings
 from hybrid_search.runs.checkpoint_root import UNKEPT, checkpoints_of, root_of
-from hybrid_search.runs.evaluation_name import evaluation_name
 from hybrid_search.runs.leadership import leading
-from hybrid_search.runs.run import plan_of, same_data
 from hybrid_search.search.confirmation import Confirmation
+from hybrid_search.search.data_check import check_local_data
+from hybrid_search.search.stored_names import evaluation_name
 
 
 def confirm(
@@ -32,7 +31,7 @@ def confirm(
     evaluate: Evaluate | None = None,
     data_dir: str | Path | None = None,
     checkpoints: str | None = None,
-    watch: Callable[[Confirmation, Plan], None] | None = None,
+    watch: Callable[[Confirmation, RunContext], None] | None = None,
     notice: Callable[[str], None] | None = None,
     log_level: str = "info",
 ) -> Confirmation:
@@ -41,17 +40,16 @@ def confirm(
     name: a search; default: the newest. seeds, trials, hours: see Confirmation. evaluate: the generator that scored
     the search, where that was the user's own; there is no test split then. data_dir: where the data set lies now.
     resources: see `run`. checkpoints: where a retraining goes on from when its worker or
-    this process dies, as in `run`. watch: called with the confirmation and its plan before the first retraining.
+    this process dies, as in `run`. watch: called with the confirmation and its context before the first retraining.
     notice: called with lines that the user should read, such as that another process drives the search and is waited
     for. log_level: as in `run`.
     The test split is opened, and the opening written in the ledger, with the first retraining that is asked for: not
-    where the engine refuses the plan. Raises UserError for a mistake, and where nothing is left to do, before anything
-    is written.
+    where the engine refuses the context. Raises UserError for a mistake, and where nothing is left to do, before
+    anything is written.
     """
     resources = resources or Resources()
-    one_of("engine", resources.engine, ENGINES)
     level_of(log_level)
-    chosen = import_module(ENGINES[resources.engine])
+    engine = engine_of(resources.engine)
 
     def opened(held: Ledger) -> Confirmation:
         record = held.search(name)
@@ -68,27 +66,31 @@ def confirm(
     else:
         with Ledger(ledger, read_only=True) as reader:
             record = opened(reader).record
-        held = Ledger(ledger, notice=notice or tell)
+        held = Ledger(ledger, notice=notice or print_notice)
     if evaluate is None:
         from hybrid_search.training.retraining import retrain
 
-        same_data(record, held, "is confirmed on")
-        plan = plan_of(retrain, resources)
+        check_local_data(record, held)
+        context = RunContext(retrain, resources)
     else:
-        plan = plan_of(evaluate, resources)
+        context = RunContext(evaluate, resources)
     root = root_of(checkpoints, held, resources.engine, resources.address)
     if notice is not None:
-        plan.notice = notice
-    with chosen.ready(plan), kept(beside(held.url, ".log"), plan.notice, log_level), leading(held, record, plan):
+        context.notice = notice
+    with (
+        engine.ready(context),
+        log_file(path_beside(held.url, ".log"), context.notice, log_level),
+        leading(held, record, context),
+    ):
         confirmation = opened(held)
         if evaluate is None:
             confirmation.begin = partial(_open_test, record, held)
-        with checkpoints_of(root, record, held) as plan.checkpoints:
+        with checkpoints_of(root, record, held) as context.checkpoints:
             if watch:
-                watch(confirmation, plan)
+                watch(confirmation, context)
             if root is None and checkpoints is None:
-                plan.notice(UNKEPT)
-            chosen.drive(confirmation, plan)
+                context.notice(UNKEPT)
+            engine.drive(confirmation, context)
     return confirmation
 
 
@@ -114,4 +116,4 @@ def _open_test(record: SearchRecord, ledger: Ledger) -> None:
 
     settings: Settings = record.settings
     split = load_test_split(settings)
-    ledger.add_opening(record.id, Opening(fingerprint_of(split, settings), len(split), REASON))
+    ledger.write(writes.add_opening, record.id, Opening(fingerprint_of(split, settings), len(split), REASON))

@@ -30,13 +30,12 @@ from hybrid_search.analysis.confidence import (
     standings,
 )
 from hybrid_search.errors import SettingsError, whole
-from hybrid_search.ledger import Ledger, Repeats
+from hybrid_search.ledger import Ledger, Repeats, reads, writes
 from hybrid_search.networks.architecture import Architecture
-from hybrid_search.networks.costs import price
-from hybrid_search.objectives import objectives
+from hybrid_search.networks.costs import total_cost
 from hybrid_search.pareto import front_rows
 from hybrid_search.records import NOT_IN_DIGEST, RETRIES, Report, SearchRecord, Settings
-from hybrid_search.search.search import same_data
+from hybrid_search.search.data_check import check_same_data
 from hybrid_search.search.trial import Outcome, Trial
 
 USUAL = 2  # the budget where none is given: that many times the seeds that the front is owed
@@ -80,11 +79,11 @@ class Confirmation:
         self.record = record
         self.ledger = ledger
         self.seeds = seeds
-        self.objectives = objectives(record.objectives)
+        self.objectives = record.objective_list
         names = set(record.objectives)
         self._repeats: dict[int, Repeats] = {
             number: Repeats(dict(found.own), {seed: dict(values) for seed, values in found.fresh.items()})
-            for number, found in sorted(ledger.repeats(record.id).items())
+            for number, found in sorted(ledger.read(reads.repeats, record.id).items())
             if names <= found.own.keys()
         }
         if not self._repeats:
@@ -97,8 +96,8 @@ class Confirmation:
         usual = None if hours is not None else max(USUAL * seeds * len(self.before), done + owed)
         self.budget = usual if trials is None else trials
         self.begin: Callable[[], None] | None = None  # called once, before the first retraining is given out
-        self._used = ledger.seeds(record.id)
-        self._data = ledger.fact(record.id, "fingerprint")
+        self._used = ledger.read(reads.seeds, record.id)
+        self._data = ledger.read(reads.fact, record.id, "fingerprint")
         self._pending: dict[int, set[int]] = {number: set() for number in self._repeats}
         self._clock = clock
         self._ends = math.inf if hours is None else clock() + 3600 * hours
@@ -168,7 +167,7 @@ class Confirmation:
         if self.begin is not None:
             self.begin()
             self.begin = None
-        record = self.ledger.trial(self.record.id, number)
+        record = self.ledger.read(reads.trial, self.record.id, number)
         taken = self._used | self._repeats[number].fresh.keys() | self._pending[number]
         taken |= {failure.seed for failure in self.failures if failure.number == number}
         seed = next(seed for seed in count() if seed not in taken)
@@ -201,7 +200,7 @@ class Confirmation:
     def report(self, trial: Trial, report: Report) -> Literal["keep", "stop"]:
         """Look at one rung, of which nothing is kept. A number that is not finite ends the retraining: stop.
         LedgerError where its worker has other data than the search saw."""
-        self._data = same_data(self._data, report.facts, trial)
+        self._data = check_same_data(self._data, report.facts, trial)
         wrong = [name for name, value in report.measurements.items() if not math.isfinite(value)]
         if wrong:
             self.tell(trial, Outcome("failed", {}, "nan", f"{wrong[0]} is not finite after rung {report.rung}"))
@@ -217,7 +216,7 @@ class Confirmation:
         """Write the numbers of a retraining, or its failure. Always False: its weights are not kept."""
         seed = trial.settings.seed
         self._pending[trial.number].discard(seed)
-        flops, params = price(trial.architecture, self.record.input_size, self.record.classes)
+        flops, params = total_cost(trial.architecture, self.record.input_size, self.record.classes)
         numbers = {"flops": float(flops), "params": float(params), **outcome.measurements}
         lacking = [o.name for o in self.objectives if not math.isfinite(numbers.get(o.name, math.nan))]
         why = None
@@ -228,11 +227,11 @@ class Confirmation:
             why = ("bug", text)
         said = {"search": self.record.name, "trial": trial.number, "seed": seed}
         if why is not None:
-            self.ledger.add_failed_retraining(trial.id, seed, *why)
+            self.ledger.write(writes.add_failed_retraining, trial.id, seed, *why)
             self.failures.append(FailedRetraining(trial.number, seed, *why))
             LOG.warning("retraining failed", extra=about(**said, kind=why[0], text=why[1]))
             return False
-        self.ledger.add_measurements(trial.id, seed, numbers)
+        self.ledger.write(writes.add_measurements, trial.id, seed, numbers)
         fresh = self._repeats[trial.number].fresh
         self._repeats[trial.number] = Repeats(self._repeats[trial.number].own, {**fresh, seed: numbers})
         LOG.info("retraining complete", extra=about(**said, measurements=numbers))
@@ -246,7 +245,7 @@ class Confirmation:
         failures = self._retried[trial.number, trial.settings.seed]
         if failures[kind] < RETRIES[kind]:
             failures[kind] += 1
-            self.ledger.add_failed_retraining(trial.id, trial.settings.seed, kind, text)
+            self.ledger.write(writes.add_failed_retraining, trial.id, trial.settings.seed, kind, text)
             return replace(trial, attempt=trial.attempt + 1)
         self.tell(trial, Outcome("failed", {}, kind, text))
         return None

@@ -10,7 +10,16 @@ from hybrid_search.records import Settings
 
 @dataclass(frozen=True)
 class Trial:
-    """One architecture to train under one set of settings; results count for its present attempt alone."""
+    """One architecture to train under one set of settings.
+
+    Args:
+        id: Row of the trial in the ledger.
+        number: Number of the trial in its search, from 0.
+        architecture: The architecture.
+        choices: Parameter name -> choice.
+        settings: How it is trained.
+        attempt: Number of the attempt, from 1; results of earlier attempts are refused.
+    """
 
     id: int
     number: int
@@ -22,27 +31,52 @@ class Trial:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended: complete with its numbers, stopped early, or failed with a kind and a text."""
+    """How a trial ended.
+
+    Args:
+        state: "complete", "stopped" by the pruner, or "failed".
+        measurements: Final numbers of a completed trial.
+        failure_kind: Kind of failure, one of `RETRIES`.
+        failure_text: Text of the failure for people.
+        expected: Expected final values of a stopped trial.
+
+    Example:
+        >>> search.tell(trial, Outcome("complete", {"accuracy": 0.97}))
+    """
 
     state: Literal["complete", "stopped", "failed"]
     measurements: Mapping[str, float] = field(default_factory=dict)
     failure_kind: str | None = None
     failure_text: str | None = None
-    expected: Mapping[str, float] = field(default_factory=dict)  # of a stopped trial: what it would have ended with
+    expected: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a search stands."""
+    """The progress of a search.
+
+    Args:
+        counts: State -> number of trials.
+        target: Total number of trials.
+        over_budget: Proposals over the budget.
+        duplicates: Proposals of a known architecture.
+        front: Number of trials on the front.
+        hypervolume: Hypervolume of the front, measured from `reference`.
+        reference: Reference point, in the order of the objectives.
+        best: Best value of the first objective; None before the first completed trial.
+        deferred: Designs that the pruner defers.
+        saved_epochs: Epochs that stopped trials did not train.
+        retried: Failed attempts that were followed by another.
+    """
 
     counts: Mapping[str, int]
     target: int
-    gated: int
+    over_budget: int
     duplicates: int
     front: int
     hypervolume: float
     reference: Sequence[float]
     best: float | None
-    passed: int = 0  # designs that wait: the pruner passed them over before their first epoch
-    saved: int = 0  # epochs that stopped trials were not given
-    retried: int = 0  # attempts that failed and were followed by another
+    deferred: int = 0
+    saved_epochs: int = 0
+    retried: int = 0

@@ -1,54 +1,105 @@
-"""The worst that a search can meet of what is known before training: where its hypervolume is measured from.
+"""The cost budget of a search, and the largest costs of its space. Both are known before training.
 
-It follows from the question alone, so the progress bar, the page and a search that is opened again agree.
+FLOPs (2 x MACs of one image) and parameters are exact for every architecture, so a budget is checked before a trial
+begins.
 """
 
 import json
 from functools import lru_cache
 
-from hybrid_search.errors import UserError
+from hybrid_search.errors import SettingsError, UserError
 from hybrid_search.networks.architecture import Architecture
-from hybrid_search.networks.costs import fitted, price
+from hybrid_search.networks.costs import cost, fitted, total_cost
 from hybrid_search.records import SearchRecord
+from hybrid_search.spaces.choosers import FixedChoices
 from hybrid_search.spaces.space import SearchSpace
 
-PRICES = ("flops", "params")
-BEYOND = 1.1  # a point on the reference would add nothing
+COSTS = ("flops", "params")  # in the order of `total_cost`
+MARGIN = 1.1  # a point exactly on the reference would add no hypervolume
 
 
-def known_worst(record: SearchRecord) -> dict[str, float]:
-    """A tenth more than the dearest design of the space costs, or than the budget where that is less, by objective.
+def budget_excess(record: SearchRecord, architecture: Architecture) -> float:
+    """Return by how much an architecture exceeds the budget of a search.
 
-    Only of the search's own objectives that are known before training (FLOPs as 2 x MACs, parameters); none where the
-    space cannot be read here, because it needs a plugin that is not installed.
+    Returns:
+        Cost / budget - 1, the larger one of FLOPs and parameters: 0.5 is 50 % over the budget, 0 or less is within.
+        0 for a search without a budget.
     """
-    names = tuple(name for name in PRICES if name in record.objectives)
-    dearest = _dearest(json.dumps(dict(record.space)), record.input_size, record.classes, names)
-    budget = {"flops": record.max_flops, "params": record.max_params}
-    return {name: BEYOND * min(value, budget[name] or value) for name, value in dearest.items()}
-
-
-@lru_cache(maxsize=64)  # some tenths of a second, and the page asks again whenever a trial ends
-def _dearest(space: str, input_size: tuple[int, int, int], classes: int, names: tuple[str, ...]) -> dict[str, float]:
-    found = {}
-    try:
-        offered = SearchSpace.from_dict(json.loads(space))
-        for at, name in enumerate(PRICES):
-            if name in names:
-
-                def priced(architecture: Architecture, at: int = at) -> float:
-                    return float(price(fitted(architecture, input_size), input_size, classes)[at])
-
-                found[name] = priced(offered.extreme(priced, largest=True)[0])
-    except UserError:
-        return {}
-    return found
-
-
-def over_budget(record: SearchRecord, architecture: Architecture) -> float:
-    """How far over the search's budget an architecture is, as a share of it; 0 or less is within."""
     budget = (record.max_flops, record.max_params)
     if budget == (None, None):
         return 0.0
-    pairs = zip(price(architecture, record.input_size, record.classes), budget, strict=True)
+    pairs = zip(total_cost(architecture, record.input_size, record.classes), budget, strict=True)
     return max(value / bound - 1.0 for value, bound in pairs if bound is not None)
+
+
+def check_budget(space: SearchSpace, record: SearchRecord) -> None:
+    """Check that a search can run: every stem accepts the images, and the budget allows some architecture.
+
+    Raises:
+        ArchitectureError: a stem cannot take such images.
+        SettingsError: no architecture is within the budget; the message names the smallest cost of the space.
+    """
+    for stem in space.form.stem:
+        first = space.choose(FixedChoices({"stem": stem}))
+        cost(first, record.input_size, record.classes)
+    budget = {"flops": record.max_flops, "params": record.max_params}
+    for name, bound in budget.items():
+        if bound is None:
+            continue
+
+        def one_cost(architecture: Architecture, name: str = name) -> float:
+            fit = fitted(architecture, record.input_size)
+            return float(getattr(cost(fit, record.input_size, record.classes), name))
+
+        least = one_cost(space.extreme(one_cost)[0])
+        if bound < least:
+            raise SettingsError(
+                f"--max-{name} must leave at least one design of {space.name}, whose smallest has {least:,.0f} {name}; "
+                f"got {bound:,.0f}."
+            )
+    if None not in budget.values():
+
+        def largest_share(architecture: Architecture) -> float:
+            costs = cost(fitted(architecture, record.input_size), record.input_size, record.classes)
+            return max(float(getattr(costs, name)) / (bound or 1.0) for name, bound in budget.items())
+
+        if largest_share(space.extreme(largest_share)[0]) > 1:
+            raise SettingsError(
+                f"--max-flops and --max-params must leave at least one design of {space.name} together; got "
+                f"{record.max_flops:,.0f} and {record.max_params:,.0f}, which no design meets both."
+            )
+
+
+def reference_costs(record: SearchRecord) -> dict[str, float]:
+    """Return the reference values of the hypervolume for the objectives that are known before training.
+
+    A value is 1.1 times the largest cost of the space, or 1.1 times the budget if that is smaller. It depends only on
+    the configuration of the search, so the progress bar, the page and a resumed search agree.
+
+    Returns:
+        Objective name ("flops", "params") -> value, for the objectives of the search. Empty if the space cannot be
+        read because it needs a plugin that is not installed.
+    """
+    names = tuple(name for name in COSTS if name in record.objectives)
+    largest = _largest_costs(json.dumps(dict(record.space)), record.input_size, record.classes, names)
+    budget = {"flops": record.max_flops, "params": record.max_params}
+    return {name: MARGIN * min(value, budget[name] or value) for name, value in largest.items()}
+
+
+@lru_cache(maxsize=64)  # it takes tenths of a second, and the page needs it after every trial
+def _largest_costs(
+    space: str, input_size: tuple[int, int, int], classes: int, names: tuple[str, ...]
+) -> dict[str, float]:
+    largest = {}
+    try:
+        parsed = SearchSpace.from_dict(json.loads(space))
+        for index, name in enumerate(COSTS):
+            if name in names:
+
+                def one_cost(architecture: Architecture, index: int = index) -> float:
+                    return float(total_cost(fitted(architecture, input_size), input_size, classes)[index])
+
+                largest[name] = one_cost(parsed.extreme(one_cost, largest=True)[0])
+    except UserError:
+        return {}
+    return largest

@@ -21,7 +21,7 @@ from hybrid_search.networks.costs import fitted
 from hybrid_search.networks.references import OPERATORS
 from hybrid_search.ops import make_operator, options_of
 from hybrid_search.records import SearchRecord
-from hybrid_search.spaces.budget import over_budget
+from hybrid_search.spaces.budget import budget_excess
 from hybrid_search.spaces.choosers import FixedChoices
 from hybrid_search.spaces.space import SearchSpace
 
@@ -98,7 +98,7 @@ def known_names(record: SearchRecord) -> dict[str, str]:
     Empty too where the space cannot be read here, because it needs a plugin that is not installed.
     """
     try:
-        return {each.architecture.digest: each.name for each in known_designs(record)} if record.warm_start else {}
+        return {each.architecture.digest: each.name for each in known_designs(record)} if record.known_designs else {}
     except UserError:
         return {}
 
@@ -137,7 +137,7 @@ def _within(
     def made(given: Mapping[str, Any]) -> tuple[float, Architecture, FixedChoices]:
         answers = FixedChoices(given)
         architecture = fitted(space.choose(answers), record.input_size)
-        return over_budget(record, architecture), architecture, answers
+        return budget_excess(record, architecture), architecture, answers
 
     over, architecture, here = made(choices)
     while over > 0:

@@ -13,7 +13,12 @@ from typing import Any
 
 # name -> module. A contract imports torch and pytest, so it is loaded on first use.
 _CONTRACTS = {
+    "ChartContract": "charts",
+    "DatasetContract": "datasets",
+    "ExportFormatContract": "export_formats",
     "OperatorContract": "operators",
+    "PrunerContract": "pruners",
+    "SamplerContract": "samplers",
     "StemContract": "stems",
 }
 __all__ = sorted(_CONTRACTS)

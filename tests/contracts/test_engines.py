@@ -7,7 +7,7 @@ from support.fakes import broken, graded, kept_every_rung, resumable, scored, ti
 
 from hybrid_search.engines import ENGINES
 from hybrid_search.errors import HybridSearchError
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.records import Report, Resources
 from hybrid_search.runs.run import run
 
@@ -43,17 +43,17 @@ def ledger(tmp_path):
 
 
 def states(ledger):
-    return {trial.number: trial.state for trial in ledger.trials(ledger.search().id)}
+    return {trial.number: trial.state for trial in ledger.read(reads.trials, ledger.search().id)}
 
 
 def test_every_trial_ends_with_its_numbers_and_its_curve(engine, ledger):
     search = run(SPACE, trials=6, resources=Resources(engine), ledger=ledger, evaluate=scored(rungs=3))
-    trials = ledger.trials(search.record.id)
+    trials = ledger.read(reads.trials, search.record.id)
     assert states(ledger) == dict.fromkeys(range(6), "complete")
     for trial in trials:
         score = int(trial.digest[:4], 16) / 65536
         assert trial.measurements["accuracy"] == pytest.approx(score)
-        assert [(rung, numbers["accuracy"]) for rung, numbers in ledger.curve(trial.id)] == [
+        assert [(rung, numbers["accuracy"]) for rung, numbers in ledger.read(reads.curve, trial.id)] == [
             (rung, pytest.approx(score * rung / 3)) for rung in (1, 2, 3)
         ]
 
@@ -63,14 +63,14 @@ def test_running_it_again_goes_on(engine, ledger):
     run(SPACE, trials=3, resources=Resources(engine), ledger=ledger, evaluate=scored())
     run(SPACE, trials=3, resources=Resources(engine), ledger=ledger, evaluate=scored())
     assert states(ledger) == dict.fromkeys(range(6), "complete")
-    assert len({trial.digest for trial in ledger.trials(ledger.search().id)}) == 6
+    assert len({trial.digest for trial in ledger.read(reads.trials, ledger.search().id)}) == 6
 
 
 @TUNE_LONG
 @pytest.mark.parametrize(("kind", "failed"), [("raises", "bug"), ("nan", "nan")])
 def test_a_trial_that_goes_wrong_leaves_the_others_alone(engine, ledger, kind, failed):
     run(SPACE, trials=12, resources=Resources(engine), ledger=ledger, evaluate=broken(kind), sampler="random", seed=3)
-    trials = ledger.trials(ledger.search().id)
+    trials = ledger.read(reads.trials, ledger.search().id)
     wrong = [trial for trial in trials if trial.state == "failed"]
     assert len(trials) == 12
     assert {trial.architecture["stages"][0]["operator"] for trial in wrong} == {"local_attention"}
@@ -99,24 +99,24 @@ def test_a_search_whose_first_trials_all_give_nan_stops_too(ledger):
 
 
 def test_a_trial_that_the_pruner_stops_counts_and_frees_its_worker(engine, ledger):
-    said, plans = [], []
+    said, contexts = [], []
 
-    def watch(search, plan):
-        plan.event = lambda kind, number: said.append((number, kind))
-        plans.append(plan)
+    def watch(search, context):
+        context.on_event = lambda kind, number: said.append((number, kind))
+        contexts.append(context)
 
     more = {"pruner": "front-probability", "sampler": "random", "trials": 24}
     search = run(wide_space(), resources=Resources(engine), ledger=ledger, evaluate=graded(), watch=watch, **more)
-    trials = ledger.trials(search.record.id)
+    trials = ledger.read(reads.trials, search.record.id)
     stopped = [trial for trial in trials if trial.state == "stopped"]
     assert len(trials) == 24
     assert stopped
     assert {trial.state for trial in trials} == {"complete", "stopped"}
     assert sorted(number for number, kind in said if kind == "stopped") == [trial.number for trial in stopped]
-    assert plans[0].completed == 24 - len(stopped)
-    assert plans[0].failed == 0
+    assert contexts[0].completed == 24 - len(stopped)
+    assert contexts[0].failed == 0
     for trial in stopped:
-        assert [rung for rung, _ in ledger.curve(trial.id)] == list(range(1, trial.rung + 1))
+        assert [rung for rung, _ in ledger.read(reads.curve, trial.id)] == list(range(1, trial.rung + 1))
         assert trial.rung < 6
         assert trial.measurements == {}
         assert trial.facts["worker"] == trial.worker != ""
@@ -124,12 +124,12 @@ def test_a_trial_that_the_pruner_stops_counts_and_frees_its_worker(engine, ledge
 
 @TUNE_LONG
 def test_stopping_leaves_what_runs_to_the_next_run(engine, ledger):
-    def watch(search, plan):
+    def watch(search, context):
         def event(kind, number):
             if kind == "report" and number == 2:
-                plan.stop.set()
+                context.stop.set()
 
-        plan.event = event
+        context.on_event = event
 
     run(SPACE, trials=6, resources=Resources(engine), ledger=ledger, evaluate=scored(rungs=4), watch=watch)
     assert "running" in states(ledger).values()
@@ -138,18 +138,18 @@ def test_stopping_leaves_what_runs_to_the_next_run(engine, ledger):
 
 
 def test_what_was_stopped_goes_on_from_its_checkpoint(engine, ledger):
-    def watch(search, plan):
-        kept_every_rung(search, plan)
-        plan.event = lambda kind, number: kind == "report" and number == 2 and plan.stop.set()
+    def watch(search, context):
+        kept_every_rung(search, context)
+        context.on_event = lambda kind, number: kind == "report" and number == 2 and context.stop.set()
 
     asked = {"trials": 4, "resources": Resources(engine, workers=1), "ledger": ledger, "evaluate": resumable()}
     run(SPACE, watch=watch, **asked)
-    cut = [trial for trial in ledger.trials(ledger.search().id) if trial.state == "running" and trial.rung]
+    cut = [trial for trial in ledger.read(reads.trials, ledger.search().id) if trial.state == "running" and trial.rung]
     assert 2 in [trial.number for trial in cut]
     search = run(SPACE, watch=kept_every_rung, **asked)
-    for trial in ledger.trials(search.record.id):
+    for trial in ledger.read(reads.trials, search.record.id):
         assert trial.state == "complete"
-        assert [rung for rung, _ in ledger.curve(trial.id)] == [1, 2, 3, 4]
+        assert [rung for rung, _ in ledger.read(reads.curve, trial.id)] == [1, 2, 3, 4]
         assert trial.measurements["accuracy"] == int(trial.digest[:4], 16) / 65536
         if trial.number in [other.number for other in cut]:
             assert int(trial.facts["resumed"].split()[1]) >= 1
@@ -166,10 +166,10 @@ def test_weights_reach_the_ledgers_folder_and_facts_its_rows(engine, ledger):
         yield Report(2, {"accuracy": 0.5}, facts, weights=architecture.digest.encode(), last=True)
 
     search = run(SPACE, trials=5, resources=Resources(engine), ledger=ledger, evaluate=evaluate)
-    kept = ledger.kept_weights(search.record.id)
+    kept = ledger.read(reads.trials_with_weights, search.record.id)
     assert {trial.number for trial in kept} == set(search.front())
     for one in kept:
-        trial = ledger.trial(search.record.id, one.number)
+        trial = ledger.read(reads.trial, search.record.id, one.number)
         assert search.weights.read(one.number, trial.weights) == trial.digest.encode()
         assert (trial.facts["device"], trial.worker) == ("cpu", "w")
 
@@ -178,14 +178,14 @@ def test_weights_that_cannot_be_written_cost_the_search_nothing_else(ledger):
     def evaluate(architecture, settings):
         yield Report(1, {"accuracy": 0.5}, {}, weights=b"weights", last=True)
 
-    def watch(search, plan):
-        plan.notice = said.append
+    def watch(search, context):
+        context.notice = said.append
 
     said = []
     Path(f"{ledger.url.database}.weights").write_text("in the way")
     run(SPACE, trials=3, resources=Resources("local"), ledger=ledger, evaluate=evaluate, watch=watch)
-    assert ledger.counts(1) == {"complete": 3}
-    assert ledger.kept_weights(1) == []
+    assert ledger.read(reads.counts, 1) == {"complete": 3}
+    assert ledger.read(reads.trials_with_weights, 1) == []
     assert any(line.startswith("the weights of trial 0 are not kept: ") for line in said)
 
 
@@ -199,7 +199,8 @@ def test_an_evaluation_that_gives_no_numbers_fails_its_trial_and_not_the_search(
 
     run(SPACE, trials=12, resources=Resources(engine), ledger=ledger, evaluate=evaluate, sampler="random", seed=3)
     found = {
-        t.architecture["stages"][0]["operator"]: (t.state, t.failure_kind) for t in ledger.trials(ledger.search().id)
+        t.architecture["stages"][0]["operator"]: (t.state, t.failure_kind)
+        for t in ledger.read(reads.trials, ledger.search().id)
     }
     assert found == {"conv": ("complete", None), "local_attention": ("failed", "bug")}
 
@@ -215,7 +216,7 @@ def test_the_end_of_the_hours_lets_what_runs_finish(engine, ledger):
     search = run(SPACE, trials=12, resources=Resources(engine), ledger=ledger, evaluate=evaluate, hours=0.1 / 3600)
     assert 1 <= len(states(ledger)) < 12
     assert set(states(ledger).values()) == {"complete"}
-    assert search.stopping.why.endswith("hours are over")
+    assert search.stop_rule.why.endswith("hours are over")
 
 
 @TUNE_LONG
@@ -224,7 +225,7 @@ def test_a_tuned_recipe_reaches_the_worker(engine, ledger):
         yield {"accuracy": settings.learning_rate}
 
     run(SPACE, trials=8, resources=Resources(engine), ledger=ledger, evaluate=evaluate, tune_recipe=True)
-    trials = ledger.trials(ledger.search().id)
+    trials = ledger.read(reads.trials, ledger.search().id)
     assert [t.measurements["accuracy"] for t in trials] == [t.settings["learning_rate"] for t in trials]
     assert len({t.settings["learning_rate"] for t in trials}) > 1
 
@@ -245,9 +246,9 @@ def test_a_trial_whose_worker_is_killed_begins_again_and_nothing_counts_twice(en
         yield {"accuracy": 0.5}
 
     run(SPACE, trials=4, resources=Resources(engine, workers=1), ledger=ledger, evaluate=evaluate)
-    trials = ledger.trials(ledger.search().id)
+    trials = ledger.read(reads.trials, ledger.search().id)
     assert [(t.state, t.attempt) for t in trials] == [("complete", 2), *[("complete", 1)] * 3]
-    assert [[rung for rung, _ in ledger.curve(trial.id)] for trial in trials] == [[1, 2]] * 4
-    (failed,) = ledger.failures(ledger.search().id)
+    assert [[rung for rung, _ in ledger.read(reads.curve, trial.id)] for trial in trials] == [[1, 2]] * 4
+    (failed,) = ledger.read(reads.failures, ledger.search().id)
     assert (failed.number, failed.kind) == (0, "lost")
     assert failed.text.startswith("its worker died: The actor died unexpectedly")

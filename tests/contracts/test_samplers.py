@@ -1,20 +1,51 @@
-"""What every sampler owes the search: legal proposals, the same ones from the same seed."""
+"""Every sampler of the table fulfils the contract, and proposes each network of a search once."""
 
 import pytest
 from support.fakes import tiny_space
 
 from hybrid_search.ledger import Ledger
-from hybrid_search.runs.run import open_search, question
 from hybrid_search.samplers import SAMPLERS
+from hybrid_search.search.opening import open_search
+from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Outcome
 from hybrid_search.spaces.space import load_space
+from hybrid_search.testing import SamplerContract
 
-ONE_ORDER = {"grid"}  # samplers that propose the same under every seed
+
+class TestKnownCost(SamplerContract):
+    factory = staticmethod(SAMPLERS["known-cost"])
 
 
-def asked(tmp_path, sampler, seed, space, trials, mark=""):
+class TestTPE(SamplerContract):
+    factory = staticmethod(SAMPLERS["tpe"])
+
+
+class TestNSGA2(SamplerContract):
+    factory = staticmethod(SAMPLERS["nsga2"])
+
+
+class TestRandom(SamplerContract):
+    factory = staticmethod(SAMPLERS["random"])
+
+
+class TestGP(SamplerContract):
+    factory = staticmethod(SAMPLERS["gp"])
+
+
+class TestGrid(SamplerContract):
+    factory = staticmethod(SAMPLERS["grid"])
+    uses_seed = False
+
+
+def test_every_built_in_sampler_has_a_contract_test():
+    tested = {contract.factory for contract in SamplerContract.__subclasses__()}
+    assert {SAMPLERS[name] for name in SAMPLERS if SAMPLERS.is_built_in(name)} <= tested
+
+
+def proposals(tmp_path, sampler, seed, space, trials, mark=""):
+    """Run a search and return the digests of its trials."""
     with Ledger(f"sqlite:///{tmp_path}/{sampler}-{seed}{mark}.db") as ledger:
-        search = open_search(question(space, trials=trials, sampler=sampler, seed=seed), ledger)
+        search = open_search(SearchSpec.create(space, trials=trials, sampler=sampler, seed=seed), ledger)
         digests = []
         while (trial := search.ask()) is not None:
             digests.append(trial.architecture.digest)
@@ -23,15 +54,16 @@ def asked(tmp_path, sampler, seed, space, trials, mark=""):
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS.names())
-def test_the_same_seed_proposes_the_same(tmp_path, sampler):
+def test_searches_with_the_same_seed_propose_the_same_networks(tmp_path, sampler):
     space = load_space("digits")
-    first = asked(tmp_path, sampler, 0, space, 13)
-    assert first == asked(tmp_path, sampler, 0, space, 13, "again")
-    assert (first[:8] == asked(tmp_path, sampler, 1, space, 8)) == (sampler in ONE_ORDER)
+    first = proposals(tmp_path, sampler, 0, space, 13)
+    assert first == proposals(tmp_path, sampler, 0, space, 13, "again")
+    same = first[:8] == proposals(tmp_path, sampler, 1, space, 8)
+    assert same == (sampler == "grid")  # only the grid ignores its seed
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS.names())
-def test_a_small_space_is_used_up_without_a_repeat(tmp_path, sampler):
+def test_a_search_trains_each_network_of_a_small_space_once(tmp_path, sampler):
     space = tiny_space()
-    digests = asked(tmp_path, sampler, 0, space, 50)
+    digests = proposals(tmp_path, sampler, 0, space, 50)
     assert len(digests) == len(set(digests)) == space.size()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.noted import large_space
 
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.records import Resources
 from hybrid_search.runs.run import run
 
@@ -64,10 +64,10 @@ def test_a_worker_that_takes_the_machines_memory_fails_its_trial_as_oom_and_no_o
                 "sampler": "random",
                 "ledger": ledger,
                 "resources": Resources(engine, workers=2),
-                "warm_start": False,
+                "known_designs": False,
             }
             run(large_space(), trials=8, evaluate=greedy(MOST), **more)
-            rows = ledger.trials(ledger.search().id)
+            rows = ledger.read(reads.trials, ledger.search().id)
             texts = {row.number: row.failure_text for row in rows}
     finally:
         ray.shutdown()
@@ -76,4 +76,4 @@ def test_a_worker_that_takes_the_machines_memory_fails_its_trial_as_oom_and_no_o
     assert taking
     assert {row.number for row in rows if row.state == "complete"} == set(range(8)) - taking
     assert {row.failure_kind for row in rows if row.number in taking} == {"oom"}
-    assert all("ran low on memory" in texts[number] and "held" in texts[number] for number in taking)
+    assert all("ran low on memory" in texts[number] and "used" in texts[number] for number in taking)

@@ -13,7 +13,7 @@ import pytest
 import ray
 from support.fakes import wide_space
 
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.records import Resources
 from hybrid_search.runs.checkpoint_root import UNKEPT
 from hybrid_search.runs.run import run
@@ -47,15 +47,15 @@ class Told:
     complete: list = field(default_factory=list)
     notices: list = field(default_factory=list)
 
-    def watch(self, search, plan):
-        plan.event = lambda kind, number: self.complete.append(number) if kind == "complete" else None
-        plan.notice = self.notices.append
+    def watch(self, search, context):
+        context.on_event = lambda kind, number: self.complete.append(number) if kind == "complete" else None
+        context.notice = self.notices.append
 
 
 def check(search, trials, told):
     """Every trial is complete, once, with the numbers and the curve of its design, and so are those acknowledged."""
     ledger = search.ledger
-    found = ledger.trials(1)
+    found = ledger.read(reads.trials, 1)
     assert [(trial.number, trial.state) for trial in found] == [(n, "complete") for n in range(trials)]
     assert len({trial.digest for trial in found}) == trials
     assert sorted(told.complete) == list(range(trials))
@@ -63,10 +63,10 @@ def check(search, trials, told):
         score = int(trial.digest[:4], 16) / 65536
         assert trial.measurements["accuracy"] == pytest.approx(score)
         assert trial.attempt == 1
-        assert [(rung, v["accuracy"]) for rung, v in ledger.curve(trial.id)] == [
+        assert [(rung, v["accuracy"]) for rung, v in ledger.read(reads.curve, trial.id)] == [
             (rung, pytest.approx(score * rung / RUNGS)) for rung in range(1, RUNGS + 1)
         ]
-    assert len(ledger.proposals(1)) == search.progress().duplicates
+    assert len(ledger.read(reads.proposals, 1)) == search.progress().duplicates
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -118,5 +118,5 @@ def test_an_outage_of_thirty_seconds_is_waited_out_while_workers_go_on(cluster, 
     took = time.monotonic() - began
     print(f"took {took:.0f} s with an outage of 30 s: {told.notices}")
     said = [line for line in told.notices if line != UNKEPT]
-    assert [line.split(" does ")[0].split(" answers ")[0] for line in said] == [ledger.shown] * 2
+    assert [line.split(" does ")[0].split(" answers ")[0] for line in said] == [ledger.display_url] * 2
     assert took < 90

@@ -76,8 +76,8 @@ def test_worker_kills_lose_nothing(engine, kills, trials, pause, tmp_path):
             chosen.unlink(missing_ok=True)
             killed.append((digest, time.time()))
 
-    def watch(search, plan):
-        plan.event = lambda kind, number: acknowledged.append(number) if kind == "complete" else None
+    def watch(search, context):
+        context.on_event = lambda kind, number: acknowledged.append(number) if kind == "complete" else None
         threading.Thread(target=kill, daemon=True).start()
 
     ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=128 * 2**20)
@@ -90,7 +90,7 @@ def test_worker_kills_lose_nothing(engine, kills, trials, pause, tmp_path):
                 "watch": watch,
                 "resources": Resources(engine, workers=2),
             }
-            run(large_space(), evaluate=noting(str(tmp_path), 1.2), warm_start=False, **more)
+            run(large_space(), evaluate=noting(str(tmp_path), 1.2), known_designs=False, **more)
             over.set()
             rows = check_nothing_lost(ledger, acknowledged, trials)
     finally:
@@ -117,7 +117,7 @@ def test_five_removed_nodes_lose_nothing(tmp_path):
     dice, acknowledged, removed = random.Random(6), [], []
     nodes, next_at = [cluster.add_node(num_cpus=1, **memory)], [time.monotonic() + 5.0]
 
-    def watch(search, plan):
+    def watch(search, context):
         def event(kind, number):
             if kind == "complete":
                 acknowledged.append(number)
@@ -127,7 +127,7 @@ def test_five_removed_nodes_lose_nothing(tmp_path):
                 nodes.append(cluster.add_node(num_cpus=1, **memory))
                 next_at[0] = time.monotonic() + dice.uniform(3.0, 6.0)
 
-        plan.event = event
+        context.on_event = event
 
     try:
         with Ledger(f"sqlite:///{tmp_path}/l.db") as ledger:
@@ -136,7 +136,7 @@ def test_five_removed_nodes_lose_nothing(tmp_path):
                 large_space(),
                 resources=Resources("ray", workers=2, address=cluster.address),
                 evaluate=noting(str(tmp_path), 2.0),
-                warm_start=False,
+                known_designs=False,
                 **more,
             )
             rows = check_nothing_lost(ledger, acknowledged, 40)
@@ -155,7 +155,7 @@ def test_trials_go_on_while_the_head_is_away(tmp_path):
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **memory})
     acknowledged, away = [], []
 
-    def watch(search, plan):
+    def watch(search, context):
         def event(kind, number):
             if kind == "complete":
                 acknowledged.append(number)
@@ -164,7 +164,7 @@ def test_trials_go_on_while_the_head_is_away(tmp_path):
                 head.process.kill()
                 away.append(time.time())
 
-        plan.event = event
+        context.on_event = event
 
     try:
         with Ledger(f"sqlite:///{tmp_path}/l.db") as ledger:
@@ -173,7 +173,7 @@ def test_trials_go_on_while_the_head_is_away(tmp_path):
                 large_space(),
                 resources=Resources("ray", workers=1, address=cluster.address),
                 evaluate=noting(str(tmp_path), 2.0),
-                warm_start=False,
+                known_designs=False,
                 **more,
             )
             rows = check_nothing_lost(ledger, acknowledged, 4)

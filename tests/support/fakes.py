@@ -55,9 +55,9 @@ def resumable(rungs=4, before=lambda rung, resumed: None):
     return evaluate
 
 
-def kept_every_rung(search, plan):
+def kept_every_rung(search, context):
     """A `watch` of `run`: a checkpoint after every rung, however short."""
-    plan.checkpoints = replace(plan.checkpoints, every=0.0)
+    context.checkpoints = replace(context.checkpoints, every=0.0)
 
 
 def broken(kind):

@@ -19,7 +19,7 @@ import alembic.command  # noqa: F401  # loaded here once, not in every fork
 import torch
 
 import hybrid_search.engines.local  # noqa: F401
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.records import Resources, Settings
 from hybrid_search.runs.run import run
 from hybrid_search.spaces.space import load_space
@@ -61,7 +61,7 @@ def table(url):
         return {name: value for name, value in numbers.items() if name not in CLOCKS}
 
     with Ledger(url, read_only=True) as ledger:
-        trials = ledger.trials(ledger.search().id)
+        trials = ledger.read(reads.trials, ledger.search().id)
         rows = [
             (
                 t.number,
@@ -69,7 +69,7 @@ def table(url):
                 t.digest,
                 t.seed,
                 timeless(t.measurements),
-                [timeless(row) for _, row in ledger.curve(t.id)],
+                [timeless(row) for _, row in ledger.read(reads.curve, t.id)],
             )
             for t in trials
         ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import insert
 
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, writes
 from hybrid_search.ledger.tables import MeasurementRow, RungRow, TrialRow
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import cost
@@ -126,8 +126,10 @@ def write_trial(ledger: Ledger, search: SearchRecord, number: int, **measurement
     values = made_up(plain, rng) | measurements
     settings = search.settings.with_(seed=number)
     digest = Architecture.from_dict(plain).digest
-    trial = ledger.start_trial(search.id, number, digest=digest, architecture=plain, choices={}, settings=settings)
+    trial = ledger.write(
+        writes.start_trial, search.id, number, digest=digest, architecture=plain, choices={}, settings=settings
+    )
     for rung, report in enumerate(curve_of(values), start=1):
-        ledger.add_rung(trial, rung, report)
-    ledger.finish_trial(trial, "complete", values, seed=number)
+        ledger.write(writes.add_rung, trial, rung, report)
+    ledger.write(writes.finish_trial, trial, "complete", values, seed=number)
     return trial

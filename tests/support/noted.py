@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from hybrid_search.ledger import reads
 from support.fakes import tiny_space
 
 RUNGS = 4
@@ -24,7 +25,7 @@ def score(digest):
 def check_nothing_lost(ledger, acknowledged, trials):
     """Every trial ended once, none is missing, and what was acknowledged is what the ledger holds; its rows."""
     search = ledger.search()
-    rows = ledger.trials(search.id)
+    rows = ledger.read(reads.trials, search.id)
     assert [row.number for row in rows] == list(range(trials))
     assert Counter(row.digest for row in rows).most_common(1)[0][1] == 1
     assert {row.state for row in rows} <= {"complete", "failed"}
@@ -32,6 +33,6 @@ def check_nothing_lost(ledger, acknowledged, trials):
     complete = [row for row in rows if row.state == "complete"]
     assert sorted(acknowledged) == [row.number for row in complete]
     for row in complete:
-        assert [rung for rung, _ in ledger.curve(row.id)] == list(range(1, RUNGS + 1))
+        assert [rung for rung, _ in ledger.read(reads.curve, row.id)] == list(range(1, RUNGS + 1))
         assert row.measurements["accuracy"] == pytest.approx(score(row.digest))
     return rows

@@ -37,14 +37,14 @@ def noting(folder, seconds):
 def main(folder, trials, seconds):
     acknowledged = os.open(f"{folder}/acknowledged", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-    def watch(search, plan):
-        kept_every_rung(search, plan)
+    def watch(search, context):
+        kept_every_rung(search, context)
 
         def event(kind, number):
             if kind == "complete":
                 os.write(acknowledged, f"{number}\n".encode())
 
-        plan.event = event
+        context.on_event = event
 
     more = {
         "sampler": "random",
@@ -52,7 +52,7 @@ def main(folder, trials, seconds):
         "watch": watch,
         "resources": Resources("ray", workers=2),
     }
-    run(large_space(), trials=trials, evaluate=noting(folder, seconds), warm_start=False, **more)
+    run(large_space(), trials=trials, evaluate=noting(folder, seconds), known_designs=False, **more)
 
 
 if __name__ == "__main__":

@@ -19,4 +19,5 @@ def installed(tmp_path, monkeypatch, table, name, source, package="other_package
     finally:
         table.__dict__.pop("_points", None)
         table._loaded.pop(name, None)
+        table._reported.discard(name)
         sys.modules.pop(package, None)

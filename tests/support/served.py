@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from waitress import wasyncore
 
@@ -10,7 +11,7 @@ from hybrid_search.dashboard import create_app, make_server
 
 
 @contextmanager
-def served(url: str, **options: str) -> Iterator[str]:
+def served(url: str, **options: Any) -> Iterator[str]:
     """The address of the page of the ledger at `url`."""
     app = create_app(url, **options)
     server = make_server(app, "127.0.0.1", 0)
@@ -19,7 +20,7 @@ def served(url: str, **options: str) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{server.effective_port}/"
     finally:
-        # Closed by its own thread: under its feet it would be a race.
+        # The server closes its sockets in its own thread; closing them here would be a race.
         server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))
         thread.join(10)
         server.task_dispatcher.shutdown()

@@ -14,7 +14,7 @@ import numpy as np
 
 from hybrid_search.analysis.confidence.means import FINEST, Means, means, scale_of
 from hybrid_search.analysis.confidence.membership import DOUBT, Belief, front_probability, in_doubt, next_seed, settled
-from hybrid_search.ledger import Ledger, Repeats
+from hybrid_search.ledger import Ledger, Repeats, reads
 from hybrid_search.objectives import OBJECTIVES
 from hybrid_search.records import SearchRecord
 
@@ -103,7 +103,7 @@ def standings(
     chances = [None] * len(values) if belief is None else front_probability(belief).tolist()
     retrained = {number: found for number, found in repeats.items() if found.fresh and number in values}
     intervals: dict[int, dict[str, tuple[float, float]]] = {number: {} for number in retrained}
-    for name in [*(name for name, kind in OBJECTIVES.items() if not kind.known), TEST]:
+    for name in [*(name for name, kind in OBJECTIVES.usable().items() if not kind.known), TEST]:
         samples = {n: samples_of(found, name) for n, found in retrained.items()}
         samples = {n: row for n, row in samples.items() if row}
         made = means(list(samples.values()), partial(scale_of, share=_is_share(name)), _least(name))
@@ -126,11 +126,11 @@ def read_standings(
     ledger: Ledger, search: SearchRecord, values: Mapping[int, Values] | None = None
 ) -> dict[int, Standing]:
     """The standings of a search; empty where nothing was retrained. `values` of its completed trials, where known."""
-    repeats = ledger.repeats(search.id, confirmed=True)
+    repeats = ledger.read(reads.repeats, search.id, confirmed=True)
     if not repeats:
         return {}
     if values is None:
-        values = ledger.values(search.id, search.objectives)
+        values = ledger.read(reads.values, search.id, search.objectives)
     whole = {
         n: row for n, row in values.items() if all(np.isfinite(row.get(name, np.nan)) for name in search.objectives)
     }

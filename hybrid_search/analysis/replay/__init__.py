@@ -1,36 +1,36 @@
-"""Replay: a finished search, or a CSV file of one, as a benchmark on which samplers are compared without training.
+"""Replay: a finished search, or a CSV file of one, as a benchmark that compares samplers without training.
 
-table = read_table(Path("table.csv"), wanted("accuracy,flops"))
-curves = replay(partial(landscape_of, table), ["known-cost", "tpe"], range(10), Rules(evaluations=100))
-print(standings(curves, 100))
+Example:
+    >>> table = read_table(Path("table.csv"), parse_objectives("accuracy,flops"))
+    >>> runs = simulate(partial(objective_table, table), ["known-cost", "tpe"], range(10), Rules(evaluations=100))
+    >>> print(summarize(runs, 100))
 """
 
-from hybrid_search.analysis.replay.baselines import ENTRANTS, Entrant
-from hybrid_search.analysis.replay.csv_file import known_of, read_table, wanted, write_table
-from hybrid_search.analysis.replay.objective_table import Goal, Landscape, goal_of, landscape_of, whole
+from hybrid_search.analysis.replay.baselines import BASELINES, Baseline
+from hybrid_search.analysis.replay.csv_file import known_objectives, parse_objectives, read_table, write_table
+from hybrid_search.analysis.replay.objective_table import ObjectiveTable, Target, objective_table, target_of
+from hybrid_search.analysis.replay.results_table import Result, ResultsTable
 from hybrid_search.analysis.replay.searches import table_of_searches
-from hybrid_search.analysis.replay.simulate import Curve, Rules, replay, run_once
-from hybrid_search.analysis.replay.summary import standings
-from hybrid_search.analysis.replay.table import Result, Table
+from hybrid_search.analysis.replay.simulate import Rules, SimulatedRun, run_once, simulate
+from hybrid_search.analysis.replay.summary import summarize
 
 __all__ = [
-    "ENTRANTS",
-    "Curve",
-    "Entrant",
-    "Goal",
-    "Landscape",
+    "BASELINES",
+    "Baseline",
+    "ObjectiveTable",
     "Result",
+    "ResultsTable",
     "Rules",
-    "Table",
-    "goal_of",
-    "known_of",
-    "landscape_of",
+    "SimulatedRun",
+    "Target",
+    "known_objectives",
+    "objective_table",
+    "parse_objectives",
     "read_table",
-    "replay",
     "run_once",
-    "standings",
+    "simulate",
+    "summarize",
     "table_of_searches",
-    "wanted",
-    "whole",
+    "target_of",
     "write_table",
 ]

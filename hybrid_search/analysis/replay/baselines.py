@@ -1,7 +1,7 @@
-"""The table of entrants: the samplers of this project, and variants of them and of Optuna's to set beside them.
+"""The samplers that a replay can compare: all samplers of the table, variants of known-cost, and variants of Optuna's.
 
-Variants of known-cost lack one of the things it is told; `-ordered` ones of Optuna's samplers get choices of numbers as
-whole numbers, which is more than they are told in a search.
+Each variant of known-cost lacks one part of its information. The `-ordered` variants of Optuna's samplers receive
+numeric choices as integers, which is more information than they have in a search.
 """
 
 from collections.abc import Callable
@@ -11,67 +11,77 @@ from typing import Any
 
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, TPESampler
 
-from hybrid_search.analysis.replay.objective_table import Landscape
-from hybrid_search.samplers import SAMPLERS, KnownCostSampler
-
-Make = Callable[[Landscape, int], BaseSampler]
+from hybrid_search.analysis.replay.objective_table import ObjectiveTable
+from hybrid_search.samplers import SAMPLERS, KnownCostSampler, make_sampler
 
 
 @dataclass(frozen=True)
-class Entrant:
-    """One sampler of a comparison. `ranked`: choices of numbers are asked as whole numbers."""
+class Baseline:
+    """One sampler of a comparison.
 
-    make: Make
+    Args:
+        make: (objective table, seed) -> Optuna sampler.
+        about: a short description.
+        ranked: whether numeric choices are suggested as integers, their ranks.
+    """
+
+    make: Callable[[ObjectiveTable, int], BaseSampler]
     about: str
     ranked: bool = False
 
 
-def _by_name(name: str, landscape: Landscape, seed: int) -> BaseSampler:
-    return SAMPLERS[name](seed, landscape.facts)
+def _by_name(name: str, table: ObjectiveTable, seed: int) -> BaseSampler:
+    return make_sampler(name, seed, table.facts)
 
 
-def _known_cost(landscape: Landscape, seed: int, **changed: Any) -> BaseSampler:
-    facts = landscape.facts
-    told = {"known": facts.known, "features": facts.features, "canonical": facts.canonical, "space": facts.space}
-    return KnownCostSampler(**{**told, **changed}, seed=seed)
+def _known_cost(table: ObjectiveTable, seed: int, **changed: Any) -> BaseSampler:
+    facts = table.facts
+    options = {"known": facts.known, "features": facts.features, "canonical": facts.canonical, "space": facts.space}
+    return KnownCostSampler(**{**options, **changed}, seed=seed)
 
 
-def _cost_not_exact(landscape: Landscape, seed: int) -> BaseSampler:
-    prices, more = list(landscape.known.values()), landscape.features
+def _cost_not_exact(table: ObjectiveTable, seed: int) -> BaseSampler:
+    costs, more = list(table.known.values()), table.features
     return _known_cost(
-        landscape, seed, known={}, features=lambda p: [*(f(p) for f in prices), *(more(p) if more else ())]
+        table, seed, known={}, features=lambda p: [*(cost(p) for cost in costs), *(more(p) if more else ())]
     )
 
 
-def _blind(landscape: Landscape, seed: int) -> BaseSampler:
-    return _known_cost(landscape, seed, known={}, features=None, ordered=False, space=None)
+def _no_information(table: ObjectiveTable, seed: int) -> BaseSampler:
+    return _known_cost(table, seed, known={}, features=None, ordered=False, space=None)
 
 
-def _tpe(_: Landscape, seed: int) -> BaseSampler:
+def _tpe(_: ObjectiveTable, seed: int) -> BaseSampler:
     return TPESampler(multivariate=True, group=True, seed=seed, n_startup_trials=8)
 
 
-def _nsga2(size: int, _: Landscape, seed: int) -> BaseSampler:
+def _nsga2(size: int, _: ObjectiveTable, seed: int) -> BaseSampler:
     return NSGAIISampler(population_size=size, seed=seed)
 
 
-ENTRANTS: dict[str, Entrant] = {
-    **{name: Entrant(partial(_by_name, name), f"{name}, as a search has it") for name in SAMPLERS},
-    "known-cost-space-unknown": Entrant(partial(_known_cost, space=None), "known-cost, space not told"),
-    "known-cost-no-features": Entrant(partial(_known_cost, features=None), "known-cost, no features"),
-    "known-cost-no-inputs": Entrant(
-        partial(_known_cost, cost_inputs=False, features=None), "known-cost, cost no input"
+def _gp(_: ObjectiveTable, seed: int) -> BaseSampler:
+    return GPSampler(n_startup_trials=8, seed=seed, warn_independent_sampling=False)
+
+
+VARIANTS: dict[str, Baseline] = {
+    "known-cost-space-unknown": Baseline(partial(_known_cost, space=None), "known-cost without the space"),
+    "known-cost-no-features": Baseline(partial(_known_cost, features=None), "known-cost without features"),
+    "known-cost-no-inputs": Baseline(
+        partial(_known_cost, cost_inputs=False, features=None), "known-cost without costs as inputs"
     ),
-    "known-cost-not-exact": Entrant(_cost_not_exact, "known-cost, cost an input but not exact"),
-    "known-cost-words": Entrant(partial(_known_cost, ordered=False), "known-cost, numbers as words"),
-    "known-cost-blind": Entrant(_blind, "known-cost, none of these"),
-    "tpe-default": Entrant(lambda _, seed: TPESampler(seed=seed), "tpe, Optuna's default"),
-    "tpe-ordered": Entrant(_tpe, "tpe multivariate, ordered", ranked=True),
-    "nsga2-20-ordered": Entrant(partial(_nsga2, 20), "nsga2 20, ordered", ranked=True),
-    "nsga2-50-ordered": Entrant(partial(_nsga2, 50), "nsga2 50, ordered", ranked=True),
-    "gp-ordered": Entrant(
-        lambda _, seed: GPSampler(n_startup_trials=8, seed=seed, warn_independent_sampling=False),
-        "gp, ordered",
-        ranked=True,
-    ),
+    "known-cost-not-exact": Baseline(_cost_not_exact, "known-cost with costs as inputs only"),
+    "known-cost-words": Baseline(partial(_known_cost, ordered=False), "known-cost with numbers as words"),
+    "known-cost-blind": Baseline(_no_information, "known-cost without any of these"),
+    "tpe-default": Baseline(lambda _, seed: TPESampler(seed=seed), "TPE with Optuna's defaults"),
+    "tpe-ordered": Baseline(_tpe, "multivariate TPE with numbers as integers", ranked=True),
+    "nsga2-20-ordered": Baseline(partial(_nsga2, 20), "NSGA-II, population 20, numbers as integers", ranked=True),
+    "nsga2-50-ordered": Baseline(partial(_nsga2, 50), "NSGA-II, population 50, numbers as integers", ranked=True),
+    "gp-ordered": Baseline(_gp, "GPSampler with numbers as integers", ranked=True),
 }
+
+
+def _of_table() -> dict[str, Baseline]:
+    return {name: Baseline(partial(_by_name, name), f"{name} as in a search") for name in SAMPLERS.names()}
+
+
+BASELINES: dict[str, Baseline] = {**_of_table(), **VARIANTS}

@@ -1,4 +1,4 @@
-"""A landscape: questions, what is true of every answer, and what a sampler is told. Tables are one kind of it."""
+"""What a simulated search evaluates: a space, the true values of its designs, and what one evaluation returns."""
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -7,138 +7,162 @@ from typing import Any
 
 import numpy as np
 
-from hybrid_search.analysis.replay.question_tree import Tree
-from hybrid_search.analysis.replay.table import Array, Params, Result, Table
+from hybrid_search.analysis.replay.question_tree import QuestionTree
+from hybrid_search.analysis.replay.results_table import Array, Params, Result, ResultsTable
 from hybrid_search.objectives import OBJECTIVES, Direction
 from hybrid_search.pareto import hypervolume, pareto_front
 from hybrid_search.pruners import Aims
 from hybrid_search.samplers import Facts
 from hybrid_search.samplers.define_by_run import list_designs, params_key
 
-LISTED = 10**6  # designs of the largest landscape whose true front is looked for
+MAX_DESIGNS = 10**6  # designs of the largest space whose true front is computed
 
 
 @dataclass(frozen=True)
-class Showing:
-    """What training shows of a design, rung by rung: `teller(seed)` gives a function from its answers to the unknown
-    objectives (rungs, objectives) and the signs (rungs, signs)."""
+class LearningCurves:
+    """The recorded learning curves of every design.
+
+    Args:
+        aims: the objectives, for a pruner.
+        rungs: the epochs.
+        measure: run seed -> function from parameters to the unknown objectives (rungs, objectives) and the indicators
+            (rungs, indicators).
+    """
 
     aims: Aims
     rungs: tuple[int, ...]
-    teller: Callable[[int], Callable[[Params], tuple[Array, Array]]]
+    measure: Callable[[int], Callable[[Params], tuple[Array, Array]]]
 
 
 @dataclass(frozen=True)
-class Landscape:
-    """A space, what is true of every design in it, and how it is told.
+class ObjectiveTable:
+    """A space, the true objectives of its designs, and a way to measure them.
 
-    `ask` asks the questions of a trial; `truth` gives a row of objectives from the answers, and `teller(seed)` a
-    function that tells one, noisy or not. `known` are the objectives known before the trial, `features` other such
-    numbers, and `canonical` says which answers are the same design. `listed` gives the answers of every design
-    (default: a walk through all answers). `showing` is None where only the ends are known.
+    Args:
+        name: name for messages.
+        directions: direction of each objective.
+        space: function that calls `suggest_...` on a trial.
+        true_values: function from parameters to the true objectives.
+        measure: run seed -> function from parameters to measured objectives, with or without noise.
+        known: number of an objective -> function from parameters to its value, for those known before training.
+        features: function from parameters to other such numbers.
+        canonical: function from parameters to the identity of the design.
+        listed: function that returns the parameters of every design; default: the space is enumerated.
+        curves: the learning curves; None if only final numbers are known.
     """
 
     name: str
     directions: tuple[Direction, ...]
-    ask: Callable[[Any], object]
-    truth: Callable[[Params], list[float]]
-    teller: Callable[[int], Callable[[Params], list[float]]]
+    space: Callable[[Any], object]
+    true_values: Callable[[Params], list[float]]
+    measure: Callable[[int], Callable[[Params], list[float]]]
     known: Mapping[int, Callable[[Params], float]] = field(default_factory=dict)
     features: Callable[[Params], Sequence[float]] | None = None
     canonical: Callable[[Params], Hashable] = params_key
     listed: Callable[[], Sequence[Params]] | None = None
-    showing: Showing | None = None
+    curves: LearningCurves | None = None
 
     @property
     def facts(self) -> Facts:
-        """What a sampler may be told beforehand."""
-        return Facts(known=self.known, features=self.features, canonical=self.canonical, space=self.ask)
+        """What a sampler may know before the first evaluation."""
+        return Facts(known=self.known, features=self.features, canonical=self.canonical, space=self.space)
 
     def designs(self) -> Sequence[Params]:
-        """The answers of every design."""
+        """Return the parameters of every design."""
         if self.listed is not None:
             return self.listed()
-        ways = list_designs(self.ask, LISTED)
-        assert ways is not None, f"{self.name} has more than {LISTED:,} designs"
-        return [chooser.params for chooser in ways]
+        designs = list_designs(self.space, MAX_DESIGNS)
+        assert designs is not None, f"{self.name} has more than {MAX_DESIGNS:,} designs"
+        return [design.params for design in designs]
 
 
 @dataclass(frozen=True)
-class Goal:
-    """What there is to find: the hypervolume of the true front from `reference`, and the front's points."""
+class Target:
+    """The true front and its hypervolume.
+
+    Args:
+        reference: the reference point.
+        hypervolume: hypervolume of the true front.
+        front: the points of the true front.
+    """
 
     reference: tuple[float, ...]
-    volume: float
+    hypervolume: float
     front: frozenset[tuple[float, ...]]
 
 
-def goal_of(rows: Array, directions: Sequence[Direction]) -> Goal:
-    """The goal among the true rows (designs, objectives).
+def target_of_rows(rows: Array, directions: Sequence[Direction]) -> Target:
+    """Return the target among these true rows, (designs, objectives).
 
-    The reference is the worst of every objective on the true front, and a tenth of the front's range worse than that:
-    from the worst of all designs, the first good one would have nearly everything.
+    The reference is the worst value of each objective on the true front plus a tenth of the front's range. From the
+    worst of all designs, the first good design would have nearly the whole hypervolume.
     """
     front = rows[pareto_front(rows, directions)]
     low, high = front.min(axis=0), front.max(axis=0)
     span = high - low
-    beyond = np.where(span > 0, 0.1 * span, np.where(high != 0, 0.1 * np.abs(high), 1.0))
-    least = np.array([direction == "minimize" for direction in directions])
-    worst = np.where(least, high + beyond, low - beyond)
+    margin = np.where(span > 0, 0.1 * span, np.where(high != 0, 0.1 * np.abs(high), 1.0))
+    minimized = np.array([direction == "minimize" for direction in directions])
+    worst = np.where(minimized, high + margin, low - margin)
     reference = tuple(float(value) for value in worst)
-    return Goal(reference, hypervolume(front, reference, directions), frozenset(map(tuple, front.tolist())))
+    return Target(reference, hypervolume(front, reference, directions), frozenset(map(tuple, front.tolist())))
 
 
-def whole(landscape: Landscape) -> Goal:
-    """The goal among all designs of a landscape."""
-    rows = np.array([landscape.truth(params) for params in landscape.designs()])
-    return goal_of(rows, landscape.directions)
+def target_of(table: ObjectiveTable) -> Target:
+    """Return the target among all designs of a table."""
+    rows = np.array([table.true_values(params) for params in table.designs()])
+    return target_of_rows(rows, table.directions)
 
 
-def landscape_of(table: Table, *, noisy: bool = True) -> Landscape:
-    """A table as a landscape. It scores means over seeds, and tells one seed's numbers, or the means unless `noisy`."""
-    tree = Tree(table)
-    scored = table.scored.tolist()
+def objective_table(table: ResultsTable, *, noisy: bool = True) -> ObjectiveTable:
+    """Return the objective table of a results table.
 
-    def teller(seed: int) -> Callable[[Params], list[float]]:
-        told: list[list[float]] = table.told(seed).tolist() if noisy else scored
-        return lambda params: told[tree.find(params)]
+    Args:
+        table: the results.
+        noisy: whether a simulated run receives the numbers of one seed. If not, it receives the means over seeds.
+    """
+    tree = QuestionTree(table)
+    means = table.means.tolist()
+
+    def measure(seed: int) -> Callable[[Params], list[float]]:
+        values: list[list[float]] = table.sample(seed).tolist() if noisy else means
+        return lambda params: values[tree.find(params)]
 
     def exact(i: int) -> Callable[[Params], float]:
-        return lambda params: float(scored[tree.find(params)][i])
+        return lambda params: float(means[tree.find(params)][i])
 
-    features = np.column_stack([result.scored for result in table.features]) if table.features else None
+    features = np.column_stack([result.means for result in table.features]) if table.features else None
     if features is not None and (features > 0).all():
-        features = np.log(features)  # as a search gives its prices
+        features = np.log(features)  # as in a search
 
-    def given(params: Params) -> list[float]:
+    def features_of(params: Params) -> list[float]:
         assert features is not None
         return [float(value) for value in features[tree.find(params)]]
 
-    return Landscape(
+    return ObjectiveTable(
         table.name,
         table.directions,
-        tree.ask,
-        lambda params: scored[tree.find(params)],
-        teller,
+        tree.choose,
+        lambda params: means[tree.find(params)],
+        measure,
         {i: exact(i) for i, result in enumerate(table.objectives) if result.known},
-        None if features is None else given,
+        None if features is None else features_of,
         tree.find,
         lambda: tree.paths,
-        _showing(table, tree, noisy),
+        _learning_curves(table, tree, noisy),
     )
 
 
-def _showing(table: Table, tree: Tree, noisy: bool) -> Showing | None:
-    """What training shows, where every objective that it shows has the same rungs."""
+def _learning_curves(table: ResultsTable, tree: QuestionTree, noisy: bool) -> LearningCurves | None:
+    """Return the learning curves if all unknown objectives have the same rungs."""
     unknown = [result for result in table.objectives if not result.known]
     if not unknown or not unknown[0].rungs or any(result.rungs != unknown[0].rungs for result in unknown):
         return None
-    signs = [result for result in table.indicators if result.rungs == unknown[0].rungs]
+    indicators = [result for result in table.indicators if result.rungs == unknown[0].rungs]
     best = [OBJECTIVES[r.name].best if r.name in OBJECTIVES else None for r in table.objectives]
-    places = tuple(i for i, result in enumerate(table.objectives) if result.known)
+    known = tuple(i for i, result in enumerate(table.objectives) if result.known)
 
-    def teller(seed: int) -> Callable[[Params], tuple[Array, Array]]:
-        picked = table.picked(seed)
+    def measure(seed: int) -> Callable[[Params], tuple[Array, Array]]:
+        picked = table.random_seeds(seed)
 
         def rows(results: Sequence[Result], i: int) -> Array:
             if not results:
@@ -146,74 +170,86 @@ def _showing(table: Table, tree: Tree, noisy: bool) -> Showing | None:
             curves = [r.values[i, picked[i] if len(r.seeds) > 1 else 0] for r in results]
             return np.column_stack(curves if noisy else [r.values[i].mean(axis=0) for r in results])
 
-        return lambda params: (rows(unknown, tree.find(params)), rows(signs, tree.find(params)))
+        return lambda params: (rows(unknown, tree.find(params)), rows(indicators, tree.find(params)))
 
-    return Showing(Aims(table.directions, places, tuple(best)), unknown[0].rungs, teller)
+    return LearningCurves(Aims(table.directions, known, tuple(best)), unknown[0].rungs, measure)
 
 
-def noisy_teller(
-    truth: Callable[[Params], list[float]], noise: Callable[[Params], list[float]]
+def normal_noise(
+    true_values: Callable[[Params], list[float]], deviations: Callable[[Params], list[float]]
 ) -> Callable[[int], Callable[[Params], list[float]]]:
-    """A teller that adds normal noise of these deviations, drawn anew at every evaluation."""
+    """Return a `measure` function that adds independent normal noise of these standard deviations."""
 
-    def teller(seed: int) -> Callable[[Params], list[float]]:
-        dice = np.random.default_rng(seed)
+    def measure(seed: int) -> Callable[[Params], list[float]]:
+        rng = np.random.default_rng(seed)
 
-        def told(params: Params) -> list[float]:
-            pairs = zip(truth(params), noise(params), strict=True)
-            return [value + float(dice.normal()) * wide if wide else value for value, wide in pairs]
+        def measured(params: Params) -> list[float]:
+            pairs = zip(true_values(params), deviations(params), strict=True)
+            return [value + float(rng.normal()) * deviation if deviation else value for value, deviation in pairs]
 
-        return told
+        return measured
 
-    return teller
+    return measure
 
 
-def is_ranked(choices: Sequence[Any]) -> bool:
-    """Whether choices are numbers, whose order a sampler may be told."""
+def is_numeric(choices: Sequence[Any]) -> bool:
+    """Return whether there are several choices, all finite numbers; they can be suggested by rank."""
     return len(choices) > 1 and all(
         isinstance(c, int | float) and not isinstance(c, bool) and math.isfinite(c) for c in choices
     )
 
 
 @dataclass(frozen=True)
-class Answering:
-    """A trial and its answers. `ranked` asks it for the rank of a choice of numbers, a whole number, as `NAME#`."""
+class RankedTrial:
+    """An Optuna trial whose choices are recorded; numeric choices can be suggested by their rank.
+
+    Args:
+        trial: the trial.
+        ranked: whether a numeric choice is suggested as the integer parameter `NAME#`, its rank.
+        params: the recorded choices.
+    """
 
     trial: Any
     ranked: bool
     params: dict[str, Any] = field(default_factory=dict)
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """One of the choices."""
-        if self.ranked and is_ranked(choices):
+        """Return one of the choices."""
+        if self.ranked and is_numeric(choices):
             self.params[name] = choices[self.trial.suggest_int(f"{name}#", 0, len(choices) - 1)]
         else:
             self.params[name] = self.trial.suggest_categorical(name, choices)
         return self.params[name]
 
     def suggest_int(self, name: str, low: int, high: int, **more: Any) -> int:
-        """A whole number."""
+        """Return an integer of a range."""
         self.params[name] = self.trial.suggest_int(name, low, high, **more)
         return int(self.params[name])
 
 
 @dataclass(frozen=True)
-class Scripted:
-    """A chooser that gives the answers of `params`; `said` holds them as a trial with or without ranks does."""
+class RankedParams:
+    """A chooser that reads `params` and records them in the form of `RankedTrial`, for `study.enqueue_trial`.
+
+    Args:
+        params: parameter name -> choice.
+        ranked: as in `RankedTrial`.
+        recorded: the parameters to enqueue.
+    """
 
     params: Params
     ranked: bool
-    said: dict[str, Any] = field(default_factory=dict)
+    recorded: dict[str, Any] = field(default_factory=dict)
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """The answer given."""
-        if self.ranked and is_ranked(choices):
-            self.said[f"{name}#"] = list(choices).index(self.params[name])
+        """Return the given choice."""
+        if self.ranked and is_numeric(choices):
+            self.recorded[f"{name}#"] = list(choices).index(self.params[name])
         else:
-            self.said[name] = self.params[name]
+            self.recorded[name] = self.params[name]
         return self.params[name]
 
     def suggest_int(self, name: str, low: int, high: int, **_: Any) -> int:
-        """The answer given."""
-        self.said[name] = self.params[name]
+        """Return the given integer."""
+        self.recorded[name] = self.params[name]
         return int(self.params[name])

@@ -1,60 +1,78 @@
-"""The training of a table's designs under a pruner: which begin, and rung by rung, as it was recorded, until it says
-stop."""
+"""Training that is replayed from recorded learning curves, with a pruner."""
 
 from collections.abc import Hashable
 from dataclasses import replace
 
-from hybrid_search.analysis.replay.objective_table import Landscape, Showing
-from hybrid_search.analysis.replay.table import Params
+from hybrid_search.analysis.replay.objective_table import LearningCurves, ObjectiveTable
+from hybrid_search.analysis.replay.results_table import Params
 from hybrid_search.pruners import PRUNERS, DeferredDesigns, TrialView
 
 
-class Training:
-    """One run's trainings. `stopped` maps the design of a stopped one to the ends that the pruner expected of it."""
+class RecordedTraining:
+    """The trainings of one simulated run.
 
-    def __init__(self, landscape: Landscape, showing: Showing, pruner: str, seed: int) -> None:
-        self._landscape, self._showing = landscape, showing
-        self._pruner = PRUNERS[pruner](showing.aims, seed)
-        self._shown = showing.teller(seed)
-        self._seen: dict[Hashable, TrialView] = {}
-        self._waiting = DeferredDesigns()
-        self._passed: dict[Hashable, Params] = {}  # proposed and not begun
+    Args:
+        table: the objective table.
+        curves: its learning curves.
+        pruner: name of the pruner.
+        seed: seed of the run.
+
+    Attributes:
+        stopped: identity of a stopped design -> its expected final values.
+    """
+
+    def __init__(self, table: ObjectiveTable, curves: LearningCurves, pruner: str, seed: int) -> None:
+        self._table, self._curves = table, curves
+        self._pruner = PRUNERS[pruner](curves.aims, seed)
+        self._measure = curves.measure(seed)
+        self._trials: dict[Hashable, TrialView] = {}
+        self._deferred = DeferredDesigns()
+        self._deferred_params: dict[Hashable, Params] = {}
         self.stopped: dict[Hashable, tuple[float, ...]] = {}
 
-    def pick(self, params: Params, *, required: bool) -> Params | None:
-        """The design that begins now that this one is proposed: it or one that waited, which waits no longer."""
-        key = self._landscape.canonical(params)
-        self._passed[key] = params
-        self._waiting.add(key, self._start(params))
-        begins = self._waiting.next_design(self._pruner, list(self._seen.values()), required=required)
-        return None if begins is None else self._passed.pop(begins)
+    def next_design(self, params: Params, *, required: bool) -> Params | None:
+        """Add a proposed design, and return the design to train next: this one, a deferred one, or None.
 
-    def waiting(self) -> list[Params]:
-        """The designs that were proposed and have not begun."""
-        return list(self._passed.values())
+        Args:
+            params: the proposed design.
+            required: return a design even if all have a low probability of reaching the front.
+        """
+        key = self._table.canonical(params)
+        self._deferred_params[key] = params
+        self._deferred.add(key, self._view(params))
+        chosen = self._deferred.next_design(self._pruner, list(self._trials.values()), required=required)
+        return None if chosen is None else self._deferred_params.pop(chosen)
 
-    def _start(self, params: Params) -> TrialView:
-        known = tuple(self._landscape.known[i](params) for i in self._showing.aims.known)
-        features = () if self._landscape.features is None else tuple(self._landscape.features(params))
-        return TrialView(str(self._landscape.canonical(params)), known, {}, features=features, choices=params)
+    def deferred(self) -> list[Params]:
+        """Return the designs that were proposed and have not been trained."""
+        return list(self._deferred_params.values())
 
-    def run(self, params: Params) -> int:
-        """Train a design to the end, or until it is stopped: epochs spent."""
-        key = self._landscape.canonical(params)
-        self.stopped.pop(key, None)  # trained again, it may end
-        others = [seen for other, seen in self._seen.items() if other != key]
-        seen = self._start(params)
-        values, signs = self._shown(params)
-        last = self._showing.rungs[-1]
-        for rung, row, sign in zip(self._showing.rungs, values.tolist(), signs.tolist(), strict=True):
-            reached, told = {**seen.curve, rung: tuple(row)}, {**seen.indicators, rung: tuple(sign)}
-            seen = replace(seen, curve=reached, indicators=told, final=tuple(row) if rung == last else None)
-            verdict = "keep" if rung == last else self._pruner.judge(seen, rung, others)
+    def _view(self, params: Params) -> TrialView:
+        known = tuple(self._table.known[i](params) for i in self._curves.aims.known)
+        features = () if self._table.features is None else tuple(self._table.features(params))
+        return TrialView(str(self._table.canonical(params)), known, {}, features=features, choices=params)
+
+    def train(self, params: Params) -> int:
+        """Train a design to the end, or until the pruner stops it. Return the number of epochs."""
+        key = self._table.canonical(params)
+        self.stopped.pop(key, None)  # a stopped design that is trained again may complete
+        others = [trial for other, trial in self._trials.items() if other != key]
+        trial = self._view(params)
+        values, indicators = self._measure(params)
+        last = self._curves.rungs[-1]
+        for rung, row, extra in zip(self._curves.rungs, values.tolist(), indicators.tolist(), strict=True):
+            trial = replace(
+                trial,
+                curve={**trial.curve, rung: tuple(row)},
+                indicators={**trial.indicators, rung: tuple(extra)},
+                final=tuple(row) if rung == last else None,
+            )
+            verdict = "keep" if rung == last else self._pruner.judge(trial, rung, others)
             if verdict == "stop":
-                self._seen[key] = replace(seen, stopped=True)
-                self.stopped[key] = self._pruner.expected_values(seen, rung, others)
+                self._trials[key] = replace(trial, stopped=True)
+                self.stopped[key] = self._pruner.expected_values(trial, rung, others)
                 return rung
             if verdict == "spare":
-                seen = replace(seen, spared=rung)
-        self._seen[key] = seen
+                trial = replace(trial, spared=rung)
+        self._trials[key] = trial
         return last

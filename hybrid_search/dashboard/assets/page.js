@@ -149,7 +149,7 @@
         return ["not updating", "status off", `The page is not updating: its server has not answered since ${clock(answeredAt)}. The numbers are from that time.`, false];
       if (heartbeat.error)
         return ["not updating", "status off", `The page is not updating: the ledger cannot be read (${heartbeat.error}). The numbers are older.`, false];
-      if (!heartbeat.changed) return ["live, no trial has ended yet", "status on", "", true];
+      if (!heartbeat.changed) return [heartbeat.driven ? "live, no trial has ended yet" : "no trial has ended yet", heartbeat.driven ? "status on" : "status idle", "", true];
       const since = Date.now() - heartbeat.changed;
       const when = `last update ${clock(heartbeat.changed)}, ${ago(since)}`;
       if (heartbeat.running && !heartbeat.driven) return [`interrupted, ${when}`, "status idle", "", true];
@@ -197,6 +197,7 @@
       if (empty(a) || empty(b)) return (Number(empty(a)) - Number(empty(b))) * (descending ? -1 : 1);
       return a - b;
     },
+    hsPattern: (params) => params.data.pattern,
     hsState: (params) => STATES[params.value] || params.value,
   });
 })();

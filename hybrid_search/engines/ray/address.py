@@ -1,4 +1,4 @@
-"""Joining a Ray cluster by its address, with its token where it asks for one; in 15 seconds, or saying why not."""
+"""Join a Ray cluster by its address, with its token if it needs one, within 15 seconds."""
 
 import logging
 import os
@@ -9,20 +9,20 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from hybrid_search.engines.driver import Plan
 from hybrid_search.errors import SettingsError
+from hybrid_search.records import Resources
 
-LISTEN_SECONDS = 3.0  # an address where nothing listens by then, and a cluster that has not
-ANSWER_SECONDS = 12.0  # answered that long after, are not there
+CONNECT_SECONDS = 3.0  # to open a connection to the address
+ANSWER_SECONDS = 12.0  # for the cluster to answer
 
-# Read by Ray when it starts: no report of usage leaves the machine.
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-SAY_LITTLE: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-MODE = "RAY_AUTH_MODE"
-TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")  # where Ray looks for the cluster's token before its own file
+# Ray reads these when it starts: no usage report leaves the machine.
+ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+QUIET_OPTIONS: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+AUTH_MODE = "RAY_AUTH_MODE"
+TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")  # Ray looks here before it reads ~/.ray/auth_token
 
-# Asks a cluster who is there without a token; exit code 3: it wants one. In a process of its own, because Ray reads its
-# mode once a process, and one that sends a token also refuses calls from a cluster that has none.
+# Calls a cluster without a token. Exit code 3: the cluster needs a token. It is a process of its own: Ray reads its
+# authentication mode once per process, and a process that sends a token cannot use a cluster without one.
 PROBE = """
 import sys
 from ray._private.services import canonicalize_bootstrap_address_or_die
@@ -35,44 +35,52 @@ except AuthenticationError:
 """
 
 
-def address_of(plan: Plan) -> str | None:
-    """Where the cluster is; RAY_ADDRESS, which Ray sets for the jobs of a cluster, counts where nothing is given."""
-    return plan.address or os.environ.get("RAY_ADDRESS") or None
+def cluster_address(resources: Resources) -> str | None:
+    """Return the address of the cluster; None for this machine alone. The default is RAY_ADDRESS, as in Ray's jobs."""
+    return resources.address or os.environ.get("RAY_ADDRESS") or None
 
 
-def quiet() -> None:
-    """Set what Ray reads from the environment once, at its start."""
-    for name, value in QUIET.items():
+def disable_usage_reports() -> None:
+    """Set the environment variables that Ray reads once, when it starts."""
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
 
-def check_form(address: str) -> None:
-    """HybridSearchError where there can be no cluster at this address, or nothing listens; auto is left to Ray."""
+def check_address(address: str) -> None:
+    """Check the form of an address, and that something listens there. Ray itself checks the address `auto`.
+
+    Raises:
+        SettingsError: It is no address of a cluster.
+    """
     if address == "auto":
         return
     host, _, port = address.rpartition(":")
     if not host or "/" in host or not port.isdecimal():
-        raise not_there(address, "it must be auto or HOST:PORT")
+        raise no_cluster(address, "it must be auto or HOST:PORT")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=LISTEN_SECONDS).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
     except (OSError, OverflowError, ValueError) as error:
-        raise not_there(address, str(error)) from None
+        raise no_cluster(address, str(error)) from None
 
 
-def check_same(plan: Plan) -> None:
-    """SettingsError where this process, which has joined a cluster, has joined another than the plan's."""
+def check_same_cluster(resources: Resources) -> None:
+    """Check that the cluster that this process has joined is the requested one.
+
+    Raises:
+        SettingsError: This process has joined another cluster.
+    """
     import ray
 
-    here: str = ray.get_runtime_context().gcs_address
-    if plan.address not in (None, "auto") and _resolved(str(plan.address)) != _resolved(here):
+    joined: str = ray.get_runtime_context().gcs_address
+    if resources.address not in (None, "auto") and _resolved(str(resources.address)) != _resolved(joined):
         raise SettingsError(
-            f"a process joins one Ray cluster; this one has joined {here}; got --address {plan.address}. Leave the "
-            "address away, or call ray.shutdown() first."
+            f"a process joins one Ray cluster; this one has joined {joined}; got --address {resources.address}. Omit "
+            "the address, or call ray.shutdown() first."
         )
 
 
 def _resolved(address: str) -> tuple[str, str]:
-    """Host and port, with one word for this machine's own loopback names and the name that its Ray node has."""
+    """Return host and port, with one word for all names of this machine."""
     import ray
 
     host, _, port = address.rpartition(":")
@@ -80,49 +88,56 @@ def _resolved(address: str) -> tuple[str, str]:
         number, own = socket.gethostbyname(host.strip("[]")), ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
     except OSError:
         return host, port
-    return "here" if number.startswith("127.") or number == own else number, port
+    return "this machine" if number.startswith("127.") or number == own else number, port
 
 
 def join(address: str) -> None:
-    """Join the cluster; HybridSearchError where it does not answer in time, or refuses."""
+    """Join the cluster.
+
+    Raises:
+        SettingsError: The cluster does not answer in time, or refuses.
+    """
     import ray
 
-    failure: list[Exception] = []
-    given_up = threading.Event()
+    errors: list[Exception] = []
+    cancelled = threading.Event()
 
-    def call() -> None:
+    def connect() -> None:
         try:
-            ray.init(address=address, **SAY_LITTLE)
-        except Exception as error:  # of whatever kind: it is told to the user
-            failure.append(error)
+            ray.init(address=address, **QUIET_OPTIONS)
+        except Exception as error:  # of any type: the user gets its message
+            errors.append(error)
         else:
-            if given_up.is_set():
+            if cancelled.is_set():
                 ray.shutdown()
 
-    # ray.init goes on asking for a minute where something else listens, or a cluster that refuses the token.
-    thread = threading.Thread(target=call, daemon=True)
+    # ray.init tries for a minute if another program listens there, or if the cluster refuses the token.
+    thread = threading.Thread(target=connect, daemon=True)
     thread.start()
     thread.join(ANSWER_SECONDS)
-    if failure:
-        lines = str(failure[0]).splitlines() or [type(failure[0]).__name__]
-        raise not_there(address, lines[0])
+    if errors:
+        lines = str(errors[0]).splitlines() or [type(errors[0]).__name__]
+        raise no_cluster(address, lines[0])
     if thread.is_alive():
-        given_up.set()
-        wanted = f"in {' or '.join(TOKENS)}, or in ~/.ray/auth_token, and {MODE}=token before Ray is imported."
-        raise not_there(address, f"no answer in {ANSWER_SECONDS:g} s. A cluster with a token wants it {wanted}")
+        cancelled.set()
+        places = f"in {' or '.join(TOKENS)}, or in ~/.ray/auth_token, and {AUTH_MODE}=token before Ray is imported."
+        raise no_cluster(address, f"no answer in {ANSWER_SECONDS:g} s. A cluster with a token needs it {places}")
 
 
-def choose_mode(address: str) -> None:
-    """Whether tokens are sent: as the user says, else as the cluster wants, where there is a token to send.
+def choose_auth_mode(address: str) -> None:
+    """Choose whether Ray sends a token: as the user set it; otherwise as the cluster needs, if there is a token.
 
-    `ray start --head` asks for a token as soon as one lies on the machine; a driver sends one only in this mode,
-    which Ray reads when it is imported.
+    `ray start --head` requires a token if the machine has one. A driver sends it only in mode `token`, which Ray reads
+    when it is imported.
+
+    Raises:
+        SettingsError: The cluster does not answer in time.
     """
-    given = any(os.environ.get(name) for name in TOKENS) or Path.home().joinpath(".ray", "auth_token").exists()
-    if MODE in os.environ or not given:
+    has_token = any(os.environ.get(name) for name in TOKENS) or Path.home().joinpath(".ray", "auth_token").exists()
+    if AUTH_MODE in os.environ or not has_token:
         return
-    environment = {**os.environ, MODE: "disabled"}
-    asking = subprocess.Popen(
+    environment = {**os.environ, AUTH_MODE: "disabled"}
+    probe = subprocess.Popen(
         [sys.executable, "-c", PROBE, address],
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -131,16 +146,16 @@ def choose_mode(address: str) -> None:
         text=True,
     )
     try:
-        _, said = asking.communicate(timeout=ANSWER_SECONDS)
+        _, errors = probe.communicate(timeout=ANSWER_SECONDS)
     except subprocess.TimeoutExpired:
-        asking.kill()
-        asking.communicate()
-        raise not_there(address, f"no answer in {ANSWER_SECONDS:g} s") from None
-    if asking.returncode not in (0, 3):
-        raise not_there(address, (said.strip() or "the question failed").splitlines()[-1])
-    os.environ[MODE] = "token" if asking.returncode == 3 else "disabled"
+        probe.kill()
+        probe.communicate()
+        raise no_cluster(address, f"no answer in {ANSWER_SECONDS:g} s") from None
+    if probe.returncode not in (0, 3):
+        raise no_cluster(address, (errors.strip() or "the probe failed").splitlines()[-1])
+    os.environ[AUTH_MODE] = "token" if probe.returncode == 3 else "disabled"
 
 
-def not_there(address: str, reason: str) -> SettingsError:
-    """The error that names the address and what came of trying it."""
+def no_cluster(address: str, reason: str) -> SettingsError:
+    """Return the error that names the address and the reason."""
     return SettingsError(f"--address must be that of a running Ray cluster; {address} is not: {reason}")

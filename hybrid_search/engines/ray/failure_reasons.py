@@ -1,27 +1,37 @@
-"""What Ray says of a worker that is gone, which may be fifty lines: the kind of failure, and one line of why."""
+"""The kind and the one-line text of a failed worker, from Ray's message, which may have fifty lines."""
 
 import re
 
+from hybrid_search.records import Failure
+
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-MEMORY = "running low on memory"  # Ray's memory monitor ended it to save its machine
-# Of a node that goes in order Ray says so. Of one that is cut off it learns some ten seconds later; until then nobody
-# answers there, while the death of a mere process is told by the node it was on.
-NODE = re.compile(
+LOW_MEMORY = "running low on memory"  # Ray's memory monitor killed the worker
+# Ray reports a node that was shut down. It notices a node that lost its connection some ten seconds later; until then
+# the actor is only "temporarily unavailable". The node of a dead process reports the death itself.
+NODE_GONE = re.compile(
     r"node (was (preempted|terminated)|has died|it was running on is dead)|actor is temporarily unavailable"
 )
-USED = re.compile(r"was ([\d.]+ ?GB used / [\d.]+ ?GB) limit")
-HELD = re.compile(r"Selected to kill: .*?actual memory used=([\d.]+)GB")
+MACHINE_MEMORY = re.compile(r"was ([\d.]+ ?GB used / [\d.]+ ?GB) limit")
+WORKER_MEMORY = re.compile(r"Selected to kill: .*?actual memory used=([\d.]+)GB")
 
 
-def why_gone(said: str) -> tuple[str, str]:
-    """`oom`, with what the machine and the ended workers held; `pre-empted` where the node went away; else `lost`."""
-    said = COLOURS.sub("", said)
-    if MEMORY in said:
-        used, held = USED.search(said), HELD.findall(said)
-        machine = f" ({used[1]})" if used else ""
-        workers = f"; those ended held {' and '.join(f'{float(one):.2f} GB' for one in held)}" if held else ""
-        return "oom", f"its machine ran low on memory{machine}, so that Ray ended its worker{workers}"
-    if NODE.search(said):
-        return "pre-empted", "the node of its worker went away"
-    lines = said.strip().splitlines()
-    return "lost", f"its worker died: {lines[0] if lines else 'Ray says nothing of it'}"
+def failure_of(message: str) -> Failure:
+    """Return why a worker is gone.
+
+    Args:
+        message: Ray's error message.
+
+    Returns:
+        Kind `oom` with the memory of the machine and of the killed workers; `pre-empted` if the node is gone; `lost`
+        otherwise.
+    """
+    message = COLOURS.sub("", message)
+    if LOW_MEMORY in message:
+        machine, workers = MACHINE_MEMORY.search(message), WORKER_MEMORY.findall(message)
+        usage = f" ({machine[1]})" if machine else ""
+        killed = f"; killed workers used {' and '.join(f'{float(one):.2f} GB' for one in workers)}" if workers else ""
+        return Failure("oom", f"its machine ran low on memory{usage}, so Ray killed its worker{killed}")
+    if NODE_GONE.search(message):
+        return Failure("pre-empted", "the node of its worker went away")
+    lines = message.strip().splitlines()
+    return Failure("lost", f"its worker died: {lines[0] if lines else 'Ray gives no reason'}")

@@ -1,4 +1,4 @@
-"""The Ray session of engine `ray`: this process on its own, or a cluster by its address; and what fits its nodes."""
+"""The Ray session of engine `ray`: a session of its own on this machine, or a cluster; and what fits on its nodes."""
 
 import math
 import os
@@ -6,133 +6,150 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
-from hybrid_search.engines.driver import Plan
-from hybrid_search.engines.ray.address import SAY_LITTLE, address_of, check_form, check_same, choose_mode, join, quiet
-from hybrid_search.engines.ray.guard import CREDENTIALS, guarded
+from hybrid_search.engines.driver import RunContext
+from hybrid_search.engines.ray.address import (
+    QUIET_OPTIONS,
+    check_address,
+    check_same_cluster,
+    choose_auth_mode,
+    cluster_address,
+    disable_usage_reports,
+    join,
+)
 from hybrid_search.errors import SettingsError
+from hybrid_search.records import Resources
 
-SHAPES = 4  # kinds of nodes that an error names
+CREDENTIALS = ("HYBRID_SEARCH_DB", "PGPASSWORD")  # these open a database; a worker needs none
+MAX_KINDS = 4  # kinds of nodes that an error message lists
 
 
 @contextmanager
-def ready(plan: Plan) -> Iterator[None]:
-    """Hold what the plan needs of Ray for as long as this lasts; HybridSearchError where it is not there.
+def ready(context: RunContext) -> Iterator[None]:
+    """Hold what the run needs of Ray.
 
-    A cluster is joined here, so that one that does not answer is found before anything is written. A session of this
-    machine's own is certain, and left to `drive`, unless GPUs are asked for: those have to be counted.
+    A cluster is joined here, so that a cluster that does not answer is reported before anything is written. A session
+    on this machine is started by `drive`, unless GPUs are requested: then it is started here, to count them.
+
+    Raises:
+        SettingsError: The cluster does not answer, or no node has room for one trial.
     """
-    address = address_of(plan)
-    if _joined():
-        check_same(plan)
+    resources = context.resources
+    address = cluster_address(resources)
+    if _has_session():
+        check_same_cluster(resources)
     elif address is not None:
-        check_form(address)
-    elif plan.resources:
+        check_address(address)
+    elif resources.custom:
         raise SettingsError(
-            f"--resources are those that the nodes of a cluster declare; got {in_words(plan.resources)} on this "
+            f"--resources are those that the nodes of a cluster declare; got {describe(resources.custom)} on this "
             "machine alone. Give the cluster's --address."
         )
-    elif plan.cpus_per_trial > (os.cpu_count() or 1):
+    elif resources.cpus_per_trial > (os.cpu_count() or 1):
         raise SettingsError(
             f"a trial must fit this machine, which has {os.cpu_count()} CPUs; got --cpus-per-trial "
-            f"{plan.cpus_per_trial:g}."
+            f"{resources.cpus_per_trial:g}."
         )
-    elif not plan.gpus_per_trial:
+    elif not resources.gpus_per_trial:
         yield
         return
-    with connected(plan):
-        need = need_of(plan)
-        if not fits(need):
+    with connected(context):
+        need = need_of(resources)
+        if not capacity(need):
             raise SettingsError(
-                f"a trial must fit a node of the cluster, which has {_nodes_in_words()}; got {in_words(need)} a trial."
+                f"a trial must fit a node of the cluster, which has {_describe_nodes()}; got {describe(need)} a trial."
             )
         yield
 
 
 @contextmanager
-def connected(plan: Plan) -> Iterator[None]:
-    """A Ray session; the one that this process has already, where it has one. Stops what it started, and only that."""
-    if _joined():
+def connected(context: RunContext) -> Iterator[None]:
+    """Hold a Ray session: the existing one of this process, a cluster, or a new session on this machine.
+
+    A session that was started here is stopped at the end. The processes of a session on this machine end with this
+    process, even if it is killed: workers within 10 seconds, Ray's own agents within 90 seconds.
+    """
+    if _has_session():
         yield
         return
-    quiet()
-    if address := address_of(plan):
-        choose_mode(address)
+    disable_usage_reports()
+    if address := cluster_address(context.resources):
+        choose_auth_mode(address)
     import ray
 
-    # A cluster that was joined goes on without this process; what this process starts for itself ends with it.
-    with guarded() if address_of(plan) is None else nullcontext():
-        with _own_signals(), _without_credentials():
-            _connect(plan)
-        try:
-            yield
-        finally:
-            ray.shutdown()
+    with _signal_handler_restored(), _credentials_removed():
+        _connect(context.resources)
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
-def _joined() -> bool:
-    """Whether this process has a session, without loading Ray to find out."""
+def _has_session() -> bool:
+    """Return whether this process has a Ray session. Ray is not imported for this."""
     ray = sys.modules.get("ray")
     return ray is not None and bool(ray.is_initialized())
 
 
-def _connect(plan: Plan) -> None:
+def _connect(resources: Resources) -> None:
     import ray
 
-    address = address_of(plan)
+    address = cluster_address(resources)
     if address is not None:
         join(address)
         return
-    cpus = math.ceil((plan.workers or os.cpu_count() or 1) * max(plan.cpus_per_trial, 1.0))
-    # "local": never another cluster that runs on this machine, or one that left its mark there.
-    ray.init("local", num_cpus=cpus, include_dashboard=False, object_store_memory=256 * 2**20, **SAY_LITTLE)
+    cpus = math.ceil((resources.workers or os.cpu_count() or 1) * max(resources.cpus_per_trial, 1.0))
+    # "local": a new session, even if another cluster runs on this machine
+    ray.init("local", num_cpus=cpus, include_dashboard=False, object_store_memory=256 * 2**20, **QUIET_OPTIONS)
 
 
 @contextmanager
-def _own_signals() -> Iterator[None]:
-    """Ray takes SIGTERM for itself when it starts: whoever had it before gets it back."""
-    mine = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGTERM)
+def _signal_handler_restored() -> Iterator[None]:
+    """Restore the handler of SIGTERM, because Ray replaces it when it starts."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         yield
     finally:
-        if mine and callable(before):
-            signal.signal(signal.SIGTERM, before)
+        if in_main_thread and callable(handler):
+            signal.signal(signal.SIGTERM, handler)
 
 
 @contextmanager
-def _without_credentials() -> Iterator[None]:
-    """Ray's processes, and the workers that they start, take over the environment of this one as it is now, and need
-    no database: what opens it is taken out meanwhile."""
-    held = {name: os.environ.pop(name) for name in CREDENTIALS if name in os.environ}
+def _credentials_removed() -> Iterator[None]:
+    """Remove the credentials of the database from the environment, because Ray's processes and workers inherit it."""
+    removed = {name: os.environ.pop(name) for name in CREDENTIALS if name in os.environ}
     try:
         yield
     finally:
-        os.environ.update(held)
+        os.environ.update(removed)
 
 
-# -- what a trial takes, and what there is --
+# -- what a trial takes, and what the nodes have --
 
 
-def need_of(plan: Plan) -> dict[str, float]:
-    """What one trial takes of its node, by Ray's names; without zeros. One GPU where none is asked for and some are."""
+def need_of(resources: Resources) -> dict[str, float]:
+    """Return what one trial takes of its node, by Ray's names, without zeros.
+
+    If `gpus_per_trial` is None, a trial takes one GPU if the cluster has GPUs.
+    """
     import ray
 
-    gpus = plan.gpus_per_trial
+    gpus = resources.gpus_per_trial
     if gpus is None:
         gpus = float(ray.cluster_resources().get("GPU", 0) >= 1)  # type: ignore[no-untyped-call]
-    need = {"CPU": plan.cpus_per_trial, "GPU": gpus, **plan.resources}
+    need = {"CPU": resources.cpus_per_trial, "GPU": gpus, **resources.custom}
     return {name: amount for name, amount in need.items() if amount > 0}
 
 
-def fits(need: Mapping[str, float]) -> int:
-    """How many trials of this need the live nodes hold at a time; 1 of trials that need nothing."""
+def capacity(need: Mapping[str, float]) -> int:
+    """Return how many trials of this need the live nodes have room for at a time; 1 if a trial takes nothing."""
     if not need:
         return 1
     return sum(
-        int(min(node.get(name, 0.0) / amount for name, amount in need.items()) + 1e-9)  # thirds of a GPU make one
+        int(min(node.get(name, 0.0) / amount for name, amount in need.items()) + 1e-9)  # three thirds of a GPU are one
         for node in _nodes()
     )
 
@@ -140,18 +157,18 @@ def fits(need: Mapping[str, float]) -> int:
 def _nodes() -> list[dict[str, float]]:
     import ray
 
-    found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return [node["Resources"] for node in found if node["Alive"]]
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return [node["Resources"] for node in nodes if node["Alive"]]
 
 
-def in_words(need: Mapping[str, float]) -> str:
-    """`1 CPU, 0.5 GPU, 2 fast`."""
+def describe(need: Mapping[str, float]) -> str:
+    """Return amounts as text, such as `1 CPU, 0.5 GPU, 2 fast`."""
     return ", ".join(f"{amount:g} {name}" for name, amount in need.items()) or "nothing"
 
 
-def _nodes_in_words() -> str:
-    own = ("node:", "memory", "object_store_memory", "accelerator_type:")  # Ray's own, which nobody asks for
-    kept = [{name: amount for name, amount in node.items() if not name.startswith(own)} for node in _nodes()]
-    shapes = sorted({in_words({"CPU": 0.0, "GPU": 0.0, **node}) for node in kept})
-    more = f" and {len(shapes) - SHAPES} other kinds" if len(shapes) > SHAPES else ""
-    return f"nodes of {'; '.join(shapes[:SHAPES])}{more}" if shapes else "no node"
+def _describe_nodes() -> str:
+    internal = ("node:", "memory", "object_store_memory", "accelerator_type:")
+    nodes = [{name: amount for name, amount in node.items() if not name.startswith(internal)} for node in _nodes()]
+    kinds = sorted({describe({"CPU": 0.0, "GPU": 0.0, **node}) for node in nodes})
+    more = f" and {len(kinds) - MAX_KINDS} other kinds" if len(kinds) > MAX_KINDS else ""
+    return f"nodes of {'; '.join(kinds[:MAX_KINDS])}{more}" if kinds else "no node"

@@ -1,244 +1,229 @@
-"""A search as Ray Tune's Searcher and scheduler: Tune asks the one for trials and the other whether they go on.
+"""TuneSearcher: a search as Ray Tune's Searcher. Tune asks it for trials.
 
-Both speak to the search through the engines' own `finish`. Nothing of them is pickled into Tune's files: a search holds
-its ledger, whose address may hold a password.
+The search, its ledger and its credentials are not pickled into Tune's files.
 """
 
 import time
 from collections import deque
 from collections.abc import Callable
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import ray
 from ray.exceptions import RayError
 from ray.tune.experiment import Trial as TuneTrial
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from hybrid_search.engines.driver import Driven, Plan, finish
-from hybrid_search.engines.ray.failure_reasons import why_gone
-from hybrid_search.engines.worker.actor import fetched
-from hybrid_search.engines.worker.tune_mailbox import Box
+from hybrid_search.engines.driver import Driven, RunContext, handle_report
+from hybrid_search.engines.ray.failure_reasons import failure_of
+from hybrid_search.engines.worker.actor import fetch_weights
+from hybrid_search.engines.worker.tune_mailbox import TuneMailbox
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.records import Failure, Report
 from hybrid_search.search.trial import Trial
 
 
-def _never(architecture: Any, settings: Any) -> Any:
+def _no_evaluation(architecture: Any, settings: Any) -> Any:
     raise NotImplementedError("the evaluation of a Tuner is in its trainable")
 
 
 class TuneSearcher(Searcher):
-    """A search, or a confirmation, as Tune's Searcher: one Tune trial for every attempt at a trial.
+    """A search, or a confirmation, as Tune's Searcher. Every attempt at a trial is one Tune trial.
 
-    plan: its `stop`, `event`, `notice`, `lease` and `timeout` count; resources are the Tuner's. limit: how many trials
-    the cluster holds now; Tune's `max_concurrent_trials` holds besides. `close` raises what ended the search early.
+    Args:
+        search: The search or confirmation.
+        context: Its `stop`, `on_event`, `notice`, `lease_seconds` and `timeout_seconds` are used. The Tuner itself
+            assigns resources.
+        room: Returns how many trials the cluster has room for now; None: no limit besides `max_concurrent_trials`.
+
+    Example:
+        >>> searcher = TuneSearcher(search, context)
+        >>> tune.TuneConfig(search_alg=searcher, scheduler=TuneScheduler(searcher), num_samples=-1)
     """
 
-    def __init__(self, search: Driven, plan: Plan | None = None, limit: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self, search: Driven, context: RunContext | None = None, room: Callable[[], int] | None = None
+    ) -> None:
         super().__init__(metric=None, mode=None)
-        self._search, self._plan = search, plan or Plan(_never)
-        self._limit = limit
-        self._most: int | None = None
-        self._live: dict[str, Trial] = {}  # by the id of its Tune trial
-        self._shown: dict[str, TuneTrial] = {}
-        self._again: deque[Trial] = deque()
-        self._why: dict[str, tuple[str, str]] = {}  # kind and text of the failures that were brought about here
+        self._search, self._context = search, context or RunContext(_no_evaluation)
+        self._room = room
+        self._max_concurrent: int | None = None
+        self._running: dict[str, Trial] = {}  # by the id of its Tune trial, as the next two
+        self._tune_trials: dict[str, TuneTrial] = {}
+        self._failures: dict[str, Failure] = {}  # of workers that were killed here
+        self._retries: deque[Trial] = deque()
         self._error: Exception | None = None
-        self._ask_after = time.monotonic()
-        self._asked: Any = None
+        self._next_check = time.monotonic()
+        self._check: Any = None  # the call that will return the heartbeats
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
     @cached_property
-    def box(self) -> Any:
-        """The actor through which workers speak to this process, on its node."""
+    def mailbox(self) -> Any:
+        """The actor between workers and this process, on the node of this process."""
         if not ray.is_initialized():
             ray.init()
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-        return ray.remote(Box).options(num_cpus=0, scheduling_strategy=here).remote()
+        return ray.remote(TuneMailbox).options(num_cpus=0, scheduling_strategy=here).remote()
 
     @property
-    def beat(self) -> float:
-        """Seconds between two signs of life of a worker."""
-        return min(5.0, self._plan.lease / 10)
+    def heartbeat_seconds(self) -> float:
+        """Seconds between two heartbeats of a worker."""
+        return min(5.0, self._context.resources.lease_seconds / 10)
 
     def close(self) -> None:
-        """Let the box go; raises the error that ended the search, if one did."""
-        if "box" in self.__dict__:
-            ray.kill(self.__dict__.pop("box"))
+        """Stop the mailbox.
+
+        Raises:
+            Exception: The error that ended the search, if there is one.
+        """
+        if "mailbox" in self.__dict__:
+            ray.kill(self.__dict__.pop("mailbox"))
         if self._error is not None:
             raise self._error
 
-    # -- what Tune calls --
+    # -- called by Tune --
 
     def set_max_concurrency(self, max_concurrent: int) -> bool:
-        """Take Tune's `max_concurrent_trials`: the searcher itself keeps to it."""
-        self._most = max_concurrent
+        """Set Tune's `max_concurrent_trials`, which this searcher applies itself."""
+        self._max_concurrent = max_concurrent
         return True
 
     def suggest(self, trial_id: str) -> Any:
-        """The config of the next Tune trial; None for none now, FINISHED for none at all."""
+        """Return the config of the next Tune trial; None if there is none now; FINISHED if there is none left."""
         try:
             return self._suggest(trial_id)
-        except Exception as error:  # a lost database, a lost lease: raised by `close`, after Tune has ended in order
+        except Exception as error:  # a lost database or lease: `close` raises it when Tune has stopped
             return self._end(error)
 
     def _suggest(self, trial_id: str) -> Any:
-        self._look_after()
+        self._check_workers()
         if self.ended:
             return Searcher.FINISHED
-        limits = [most for most in (self._most, self._limit and self._limit()) if most is not None]
-        if limits and len(self._live) >= min(limits):
+        limits = [limit for limit in (self._max_concurrent, self._room and self._room()) if limit is not None]
+        if limits and len(self._running) >= min(limits):
             return None
-        trial = self._again.popleft() if self._again else self._search.ask()
+        trial = self._retries.popleft() if self._retries else self._search.ask()
         if trial is None:
-            return None if self._live else Searcher.FINISHED
+            return None if self._running else Searcher.FINISHED
         if trial.attempt == 1:
-            self._plan.event("started", trial.number)
-        self._live[trial_id] = trial
-        keeping = self._plan.keeping(trial)
-        if keeping is not None:
-            ray.get(self.box.keep.remote(trial_id, keeping))
-        design, settings = trial.architecture.to_dict(), trial.settings.to_dict()
-        plain = {"key": trial_id, "trial": trial.number, "attempt": trial.attempt}
-        return {**plain, "architecture": design, "settings": settings}
+            self._context.on_event("started", trial.number)
+        self._running[trial_id] = trial
+        checkpoints = self._context.checkpoints_of(trial)
+        if checkpoints is not None:
+            ray.get(self.mailbox.put_checkpoints.remote(trial_id, checkpoints))
+        architecture, settings = trial.architecture.to_dict(), trial.settings.to_dict()
+        names = {"key": trial_id, "trial": trial.number, "attempt": trial.attempt}
+        return {**names, "architecture": architecture, "settings": settings}
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
-        """A Tune trial is over. One that is over without the search's doing (a stop rule of the user's Tuner) stays
-        running in the ledger: whoever opens the search again takes it up."""
-        self._live.pop(trial_id, None)
-        if "box" in self.__dict__:
-            self.box.forget.remote(trial_id)
-        self._shown.pop(trial_id, None)
-        self._why.pop(trial_id, None)
+        """Forget a Tune trial that is over.
+
+        If a stop rule of the user's Tuner ended it, its trial stays "running" in the ledger; the next run resumes it.
+        """
+        self._running.pop(trial_id, None)
+        if "mailbox" in self.__dict__:
+            self.mailbox.forget.remote(trial_id)
+        self._tune_trials.pop(trial_id, None)
+        self._failures.pop(trial_id, None)
 
     def save(self, checkpoint_path: str) -> None:
-        """Write nothing: the ledger has it all."""
+        """Write nothing, because all results are in the ledger."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Refuse: a search goes on by being opened again."""
-        raise NotImplementedError("a search goes on from its ledger: open it again, and give it to a new Tuner.")
+        """Raise NotImplementedError, because a search is resumed from its ledger."""
+        raise NotImplementedError("a search is resumed from its ledger: open it again and give it to a new Tuner.")
 
-    # -- for the scheduler and the engine --
+    # -- called by the scheduler and by the engine --
 
     @property
     def ended(self) -> bool:
-        """Whether no trial is to go on: the plan says stop, or an error ended the search."""
-        return self._error is not None or self._plan.stop.is_set()
+        """Whether all trials must stop: `context.stop` is set, or an error ended the search."""
+        return self._error is not None or self._context.stop.is_set()
 
-    def show(self, trial: TuneTrial) -> None:
-        """Remember Tune's own record of a trial, to find its worker."""
-        self._shown[trial.trial_id] = trial
+    def register(self, trial: TuneTrial) -> None:
+        """Store Tune's own record of a trial, which has the handle of its worker."""
+        self._tune_trials[trial.trial_id] = trial
 
-    def goes_on(self, trial_id: str) -> bool:
-        """Hand what the worker reported to the search; whether the Tune trial goes on."""
-        trial = self._live.get(trial_id)
+    def handle_result(self, trial_id: str) -> bool:
+        """Record the report of a worker; return whether the Tune trial continues."""
+        trial = self._running.get(trial_id)
         if trial is None or self.ended:
             return False
         try:
-            report: Report = ray.get(self.box.take.remote(trial_id))
-            return self._finish(trial_id, trial, report)
+            report: Report = ray.get(self.mailbox.take_report.remote(trial_id))
+            return self._handle(trial_id, trial, report)
         except Exception as error:
             self._end(error)
             return False
 
-    def fail(self, trial_id: str, why: str) -> None:
-        """A worker is gone: its trial begins again, or has failed too often."""
-        trial = self._live.get(trial_id)
+    def handle_error(self, trial_id: str, message: str) -> None:
+        """Record that the worker of a trial is gone: the trial is retried, or it has failed."""
+        trial = self._running.get(trial_id)
         if trial is None or self.ended:
             return
-        kind, text = self._why.pop(trial_id) if trial_id in self._why else why_gone(why)
+        failure = self._failures.pop(trial_id) if trial_id in self._failures else failure_of(message)
         try:
-            self._finish(trial_id, trial, Report(0, {}, last=True, failure=Failure(kind, text)))
+            self._handle(trial_id, trial, Report(0, {}, last=True, failure=failure))
         except Exception as error:
             self._end(error)
 
     def kill_workers(self) -> None:
-        """Kill the workers of all trials, whatever they are at."""
-        for trial_id in list(self._live):
+        """Kill the workers of all trials."""
+        for trial_id in list(self._running):
             self._kill(trial_id)
 
-    def _finish(self, trial_id: str, trial: Trial, report: Report) -> bool:
-        now = finish(self._search, trial, report, self._plan, fetched)
-        if now is not None and now.attempt == trial.attempt:
+    def _handle(self, trial_id: str, trial: Trial, report: Report) -> bool:
+        """Record a report; return whether the Tune trial continues."""
+        following = handle_report(self._search, trial, report, self._context, fetch_weights)
+        if following is not None and following.attempt == trial.attempt:
             return True
-        del self._live[trial_id]
-        if now is not None:
-            self._again.append(now)
+        del self._running[trial_id]
+        if following is not None:
+            self._retries.append(following)
         return False
 
     def _end(self, error: Exception) -> str:
-        if isinstance(error, RayError):  # the box is gone, or the cluster
+        """Store the error that ends the search."""
+        if isinstance(error, RayError):
+            reason = failure_of(str(error)).text
             error = HybridSearchError(
-                f"a search under Tune needs its cluster, and its Box there, to the end: {why_gone(str(error))[1]}. The "
-                "same command goes on."
+                f"the Ray cluster of this search, or the TuneMailbox on it, is gone: {reason}. All committed results "
+                "are safe. Run the same command to continue."
             )
         self._error = self._error or error
         return Searcher.FINISHED
 
-    def _look_after(self) -> None:
-        """Kill the workers that were silent for the lease, or whose rung takes too long. Tune asks for a trial at
-        every turn of its own, which makes this the place."""
-        if self._asked is None:
-            if self._live and time.monotonic() >= self._ask_after:
-                self._asked, self._ask_after = self.box.lives.remote(), time.monotonic() + self.beat
+    def _check_workers(self) -> None:
+        """Kill the workers that were silent for the lease, or whose rung exceeds the timeout.
+
+        Tune asks for a trial in every step of its loop, so this is called often enough.
+        """
+        if self._check is None:
+            if self._running and time.monotonic() >= self._next_check:
+                self._check = self.mailbox.heartbeats.remote()
+                self._next_check = time.monotonic() + self.heartbeat_seconds
             return
-        if not ray.wait([self._asked], timeout=0)[0]:
+        if not ray.wait([self._check], timeout=0)[0]:
             return
-        lives: dict[str, tuple[float, float]] = ray.get(self._asked)
-        self._asked = None
-        lease, most = self._plan.lease, self._plan.timeout
-        running = {key: life for key, life in lives.items() if key in self._live}
-        self._plan.silent = {self._live[key].id for key, (silence, _) in running.items() if silence > lease / 2}
-        for key, (silence, rung) in running.items():
-            if silence > lease:
-                self._why[key] = "lost", f"its worker was silent for {lease:g} s"
-            elif most is not None and rung > most:
-                self._why[key] = "timeout", f"a rung must end within {most:g} s; this one had not"
+        heartbeats: dict[str, tuple[float, float]] = ray.get(self._check)
+        self._check = None
+        lease, timeout = self._context.resources.lease_seconds, self._context.resources.timeout_seconds
+        running = {key: seconds for key, seconds in heartbeats.items() if key in self._running}
+        self._context.silent = {self._running[key].id for key, (silent, _) in running.items() if silent > lease / 2}
+        for key, (silent, rung) in running.items():
+            if silent > lease:
+                self._failures[key] = Failure("lost", f"its worker was silent for {lease:g} s")
+            elif timeout is not None and rung > timeout:
+                self._failures[key] = Failure("timeout", f"a rung must end within {timeout:g} s; this one had not")
             else:
                 continue
             self._kill(key)
 
     def _kill(self, trial_id: str) -> None:
-        shown = self._shown.get(trial_id)
-        actor = shown and shown.temporary_state.ray_actor
+        tune_trial = self._tune_trials.get(trial_id)
+        actor = tune_trial and tune_trial.temporary_state.ray_actor
         if actor:
             ray.kill(actor)
-
-
-class TuneScheduler(FIFOScheduler):
-    """Tune's scheduler for a TuneSearcher: trials in order, each for as long as its search says."""
-
-    def __init__(self, searcher: TuneSearcher) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._searcher = searcher
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
-
-    def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
-        """A Tune trial is about to run."""
-        self._searcher.show(trial)
-
-    def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
-        """A rung is over: whether the Tune trial goes on."""
-        return TrialScheduler.CONTINUE if self._searcher.goes_on(trial.trial_id) else TrialScheduler.STOP
-
-    def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
-        """A worker is gone, or could not begin."""
-        self._searcher.fail(trial.trial_id, _last_error(trial))
-
-
-def _last_error(trial: TuneTrial) -> str:
-    """What Tune noted last of this trial's failures, each of which begins with `Failure #` and has its lines below."""
-    try:
-        text = Path(trial.error_file or "").read_text(encoding="utf-8")
-    except OSError:
-        return "Tune noted nothing of it"
-    _, _, said = text.rpartition("Failure #")[2].strip().partition("\n")
-    return said or "Tune noted nothing of it"

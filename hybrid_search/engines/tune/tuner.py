@@ -1,4 +1,4 @@
-"""The Tuner of engine `tune`: Tune's own files in a temporary folder, its output off, signals left to the command."""
+"""The Tuner of engine `tune`: Tune's files in a temporary folder, no output, no signal handlers; and `trainable`."""
 
 import logging
 import math
@@ -15,26 +15,82 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.stopper import Stopper
 
-from hybrid_search.engines.driver import Driven, Plan
-from hybrid_search.engines.ray.session import fits, need_of
-from hybrid_search.engines.tune.searcher import TuneScheduler, TuneSearcher
-from hybrid_search.engines.tune.worker import trainable
+from hybrid_search.engines.driver import Driven, RunContext
+from hybrid_search.engines.ray.session import capacity, need_of
+from hybrid_search.engines.tune.scheduler import TuneScheduler
+from hybrid_search.engines.tune.searcher import TuneSearcher
+from hybrid_search.engines.worker import Evaluate
+from hybrid_search.engines.worker.tune_trainable import TrialTrainable
 
-LOOK_SECONDS = 1.0  # between two looks at the cluster's nodes
-MOST = 100_000  # trials at a time where the plan names no number: what the cluster holds counts then
+CHECK_SECONDS = 1.0  # between two checks of the cluster's nodes
+MAX_TRIALS = 100_000  # trials at a time if --workers is not given; the room of the cluster is the limit then
 
-# Read by Tune while it runs: no log files of its own, signals left to whoever has them, no advice on either.
-ALONE = {
+# Tune reads these while it runs: no log files, no signal handlers, no advice.
+ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "RAY_AIR_NEW_OUTPUT": "0",  # whose first table is printed at any verbosity
+    "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints its first table at any verbosity
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 
 
-class _Stop(Stopper):
-    """Stops all of Tune's trials when the search has ended, killing workers that would first finish their rung."""
+def trainable(evaluate: Evaluate, searcher: TuneSearcher) -> type[tune.Trainable]:
+    """Return the Trainable of a search, for a Tuner of your own.
+
+    Args:
+        evaluate: The evaluation that workers run.
+        searcher: The searcher of the same Tuner.
+
+    Returns:
+        A Trainable class. Assign its resources with `tune.with_resources`.
+
+    Example:
+        >>> tune.Tuner(tune.with_resources(trainable(evaluate, searcher), {"cpu": 1}), ...)
+    """
+    made: type[tune.Trainable] = tune.with_parameters(
+        TrialTrainable, evaluate=evaluate, mailbox=searcher.mailbox, period=searcher.heartbeat_seconds
+    )
+    return made
+
+
+def fit(search: Driven, context: RunContext) -> None:
+    """Run trials under Tune until the search has none left, or until `context.stop` is set."""
+    need = need_of(context.resources)
+    searcher = TuneSearcher(search, context, _Room(need))
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="hybrid-search-tune-", ignore_cleanup_errors=True) as folder,
+            _quiet_tune(),
+            _all_deaths_as_actor_errors(),
+        ):
+            tune.Tuner(
+                tune.with_resources(
+                    trainable(context.evaluate, searcher), tune.PlacementGroupFactory([need or {"CPU": 0.001}])
+                ),
+                tune_config=tune.TuneConfig(
+                    search_alg=searcher,
+                    scheduler=TuneScheduler(searcher),
+                    num_samples=-1,
+                    max_concurrent_trials=context.resources.workers or MAX_TRIALS,
+                    reuse_actors=True,
+                    trial_name_creator=_name,
+                    trial_dirname_creator=_name,
+                ),
+                run_config=tune.RunConfig(
+                    storage_path=folder,
+                    name="search",
+                    verbose=0,
+                    stop=_SearchStopper(searcher),
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                ),
+            ).fit()
+    finally:
+        searcher.close()
+
+
+class _SearchStopper(Stopper):
+    """Stops all of Tune's trials when the search has ended. It kills the workers, so that no rung delays the end."""
 
     def __init__(self, searcher: TuneSearcher) -> None:
         self._searcher = searcher
@@ -51,69 +107,36 @@ class _Stop(Stopper):
         return self._searcher.ended
 
 
-def fit(search: Driven, plan: Plan) -> None:
-    """Run the search to its end under Tune, or until the plan says stop."""
-    need = need_of(plan)
-    searcher = TuneSearcher(search, plan, _Fits(need))
-    try:
-        with (
-            tempfile.TemporaryDirectory(prefix="hybrid-search-tune-", ignore_cleanup_errors=True) as folder,
-            _alone(),
-            _every_death_known(),
-        ):
-            tune.Tuner(
-                tune.with_resources(
-                    trainable(plan.evaluate, searcher), tune.PlacementGroupFactory([need or {"CPU": 0.001}])
-                ),
-                tune_config=tune.TuneConfig(
-                    search_alg=searcher,
-                    scheduler=TuneScheduler(searcher),
-                    num_samples=-1,
-                    max_concurrent_trials=plan.workers or MOST,
-                    reuse_actors=True,
-                    trial_name_creator=_name,
-                    trial_dirname_creator=_name,
-                ),
-                run_config=tune.RunConfig(
-                    storage_path=folder,
-                    name="search",
-                    verbose=0,
-                    stop=_Stop(searcher),
-                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                ),
-            ).fit()
-    finally:
-        searcher.close()
-
-
-class _Fits:
-    """How many trials the cluster holds, looked up once a second."""
+class _Room:
+    """How many trials the cluster has room for, counted once a second."""
 
     def __init__(self, need: dict[str, float]) -> None:
-        self._need, self._count, self._looked = need, 0, -math.inf
+        self._need, self._count, self._last_check = need, 0, -math.inf
 
     def __call__(self) -> int:
-        if time.monotonic() - self._looked >= LOOK_SECONDS:
-            self._count, self._looked = fits(self._need), time.monotonic()
+        if time.monotonic() - self._last_check >= CHECK_SECONDS:
+            self._count, self._last_check = capacity(self._need), time.monotonic()
         return self._count
 
 
 @contextmanager
-def _every_death_known() -> Iterator[None]:
-    """Tune 2.60 gives up the whole run where Ray says of a dead worker that memory ran out or its node died, for it
-    knows RayActorError alone: as long as this lasts, such words reach it as one."""
-    told: Any = RayActorManager._actor_task_failed
+def _all_deaths_as_actor_errors() -> Iterator[None]:
+    """Convert other Ray errors about a dead worker to RayActorError.
+
+    Tune 2.60 handles RayActorError only. It stops the whole run if Ray reports that memory ran out or a node died.
+    """
+    original: Any = RayActorManager._actor_task_failed
 
     def failed(self: RayActorManager, tracked_actor_task: Any, exception: Exception) -> None:
         if isinstance(exception, RayError) and not isinstance(exception, RayActorError | RayTaskError):
             exception = RayActorError(error_msg=str(exception))
-        told(self, tracked_actor_task, exception)
+        original(self, tracked_actor_task, exception)
 
     RayActorManager._actor_task_failed = failed  # type: ignore[method-assign]
     try:
         yield
     finally:
-        RayActorManager._actor_task_failed = told  # type: ignore[method-assign]
+        RayActorManager._actor_task_failed = original  # type: ignore[method-assign]
 
 
 def _name(trial: TuneTrial) -> str:
@@ -121,13 +144,13 @@ def _name(trial: TuneTrial) -> str:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Tune as this engine wants it, for as long as this lasts."""
-    before = {name: os.environ.get(name) for name in ALONE}
-    os.environ.update(ALONE)
+def _quiet_tune() -> Iterator[None]:
+    """Set the environment and the log level that Tune reads, and restore them at the end."""
+    before = {name: os.environ.get(name) for name in ENVIRONMENT}
+    os.environ.update(ENVIRONMENT)
     log = logging.getLogger("ray.tune")
     level = log.level
-    log.setLevel(logging.CRITICAL)  # a lost worker is an error to Tune; the search says what becomes of its trial
+    log.setLevel(logging.CRITICAL)  # Tune logs a lost worker as an error; here it is a retry
     try:
         yield
     finally:

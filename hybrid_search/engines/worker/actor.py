@@ -1,81 +1,84 @@
-"""The worker process of engine `ray`: one trial at a time, one rung a call."""
+"""The worker process of engine `ray`: one trial at a time, one rung per call."""
 
 import gc
 import sys
 from dataclasses import replace
 from typing import Any
 
-from hybrid_search.engines.worker import Advancing, Evaluate
+from hybrid_search.engines.worker import Evaluate, TrialRunner
 from hybrid_search.records import Report
 from hybrid_search.training.checkpoints import Keeping
 
 FETCH_SECONDS = 60.0
-PULSE = "pulse"  # the concurrency group that answers while a rung is trained
+HEARTBEAT = "heartbeat"  # the concurrency group that answers while a rung is trained
 
 
-class Actor:
-    """One worker process. It keeps its data set and its Python imports from trial to trial.
+class TrialActor:
+    """One worker process. Its data set and its Python imports stay loaded from trial to trial.
 
-    `evaluate`: a reference to the evaluation, in a list so that it is fetched with the first trial only.
+    Args:
+        evaluate: A reference to the evaluation, in a list: Ray would otherwise fetch it when the actor starts.
     """
 
     def __init__(self, evaluate: list[Any]) -> None:
-        self._where = evaluate
+        self._reference = evaluate
         self._evaluate: Evaluate | None = None
-        self._advancing: Advancing | None = None
+        self._runner: TrialRunner | None = None
 
-    def start(self, architecture: dict[str, Any], settings: dict[str, Any], keeping: Keeping | None = None) -> Report:
-        """Begin a trial, from its newest checkpoint where it keeps any, and run its first rung."""
+    def start(
+        self, architecture: dict[str, Any], settings: dict[str, Any], checkpoints: Keeping | None = None
+    ) -> Report:
+        """Start a trial, from its newest checkpoint if it has one, and run its first rung."""
         import ray
 
         from hybrid_search.networks.architecture import Architecture
         from hybrid_search.records import Settings
 
-        self.rest()
+        self.release()
         if self._evaluate is None:
-            self._evaluate = ray.get(self._where[0])
-        made = Architecture.from_dict(architecture), Settings.from_dict(settings)
-        self._advancing = Advancing(self._evaluate, *made, keeping)
+            self._evaluate = ray.get(self._reference[0])
+        parsed = Architecture.from_dict(architecture), Settings.from_dict(settings)
+        self._runner = TrialRunner(self._evaluate, *parsed, checkpoints)
         return self.advance()
 
     def advance(self) -> Report:
         """Run the next rung."""
-        assert self._advancing is not None
-        report = lightened(self._advancing.advance())
+        assert self._runner is not None
+        report = without_weights(self._runner.advance())
         if report.last:
-            self.rest()
+            self.release()
         return report
 
-    def rest(self) -> None:
-        """Let go of the trial and of its memory, that of the GPU too: another worker may share it."""
-        self._advancing = None
-        free_gpu()
+    def release(self) -> None:
+        """Release the trial and its memory. Another worker may use the same GPU."""
+        self._runner = None
+        free_gpu_memory()
 
-    def pulse(self) -> None:
-        """Nothing, from a thread of its own: a process that is stopped or gone does not say it."""
+    def heartbeat(self) -> None:
+        """Do nothing, in a thread of its own. An answer shows that this process is alive."""
 
 
-def free_gpu() -> None:
-    """Give memory that no tensor holds back to the GPU, in a process that used one. Loads nothing."""
+def free_gpu_memory() -> None:
+    """Return unused cached memory to the GPU. Does nothing in a process that has not used a GPU."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
-        gc.collect()  # networks are full of cycles, and each holds its tensors
+        gc.collect()  # networks contain reference cycles, and each cycle holds its tensors
         torch.cuda.empty_cache()
 
 
-def lightened(report: Report) -> Report:
-    """The report with its weights left in this node's object store, until the driver asks for them."""
+def without_weights(report: Report) -> Report:
+    """Move the weights of a report to the object store of this node, until the driver fetches them."""
     import ray
 
     return replace(report, weights=[ray.put(report.weights)]) if isinstance(report.weights, bytes) else report
 
 
-def fetched(refs: Any) -> bytes | None:
-    """The weights that were left behind; None when the worker that held them is gone (export trains them again)."""
+def fetch_weights(references: Any) -> bytes | None:
+    """Return the weights that `without_weights` stored; None if the worker with them is gone."""
     import ray
     from ray.exceptions import RayError
 
     try:
-        return bytes(ray.get(refs[0], timeout=FETCH_SECONDS))
+        return bytes(ray.get(references[0], timeout=FETCH_SECONDS))
     except RayError:
         return None

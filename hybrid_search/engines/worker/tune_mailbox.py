@@ -1,4 +1,4 @@
-"""The actor through which Tune's workers speak to the driver: reports, each taken once, and signs of life."""
+"""TuneMailbox: the actor between Tune's workers and the driver. It holds reports and heartbeats."""
 
 import time
 
@@ -6,42 +6,47 @@ from hybrid_search.records import Report
 from hybrid_search.training.checkpoints import Keeping
 
 
-class Box:
-    """Holds reports until they are taken, by the key of their Tune trial; and when each worker was last heard."""
+class TuneMailbox:
+    """Holds the report of each Tune trial until the driver takes it, and the time of each worker's last heartbeat.
+
+    The key of everything is the id of the Tune trial.
+    """
 
     def __init__(self) -> None:
         self._reports: dict[str, Report] = {}
-        self._heard: dict[str, tuple[float, float]] = {}
-        self._keeping: dict[str, Keeping] = {}
+        self._heartbeats: dict[str, tuple[float, float]] = {}  # time, and seconds of the running rung at that time
+        self._checkpoints: dict[str, Keeping] = {}
 
-    def keep(self, key: str, keeping: Keeping) -> None:
-        """Say where a trial keeps its checkpoints: not in Tune's config, which its callbacks write down."""
-        self._keeping[key] = keeping
+    def put_checkpoints(self, key: str, checkpoints: Keeping) -> None:
+        """Store where a trial writes checkpoints. Tune's callbacks write down its config, so it is not there."""
+        self._checkpoints[key] = checkpoints
 
-    def keeping(self, key: str) -> Keeping | None:
-        """Where this trial keeps its checkpoints, for the worker that begins it: its first sign of life."""
-        self.live(key, 0.0)
-        return self._keeping.pop(key, None)
+    def take_checkpoints(self, key: str) -> Keeping | None:
+        """Return where a trial writes checkpoints and remove it. The call counts as the first heartbeat."""
+        self.heartbeat(key, 0.0)
+        return self._checkpoints.pop(key, None)
 
-    def put(self, key: str, report: Report) -> None:
-        """Leave a report for the driver; it counts as a sign of life."""
+    def put_report(self, key: str, report: Report) -> None:
+        """Store a report for the driver. The call counts as a heartbeat."""
         self._reports[key] = report
-        self.live(key, 0.0)
+        self.heartbeat(key, 0.0)
 
-    def take(self, key: str) -> Report:
-        """The report of this trial, which the box then has no longer."""
+    def take_report(self, key: str) -> Report:
+        """Return the report of a trial and remove it."""
         return self._reports.pop(key)
 
-    def live(self, key: str, rung: float) -> None:
-        """A sign of life of a worker whose rung has taken that many seconds."""
-        self._heard[key] = time.monotonic(), rung
+    def heartbeat(self, key: str, rung_seconds: float) -> None:
+        """Record that a worker is alive, and how long its running rung has taken (0: no rung is running)."""
+        self._heartbeats[key] = time.monotonic(), rung_seconds
 
     def forget(self, key: str) -> None:
-        """Let go of a trial that is over."""
-        for held in (self._heard, self._reports, self._keeping):
-            held.pop(key, None)
+        """Remove everything about a trial."""
+        for entries in (self._heartbeats, self._reports, self._checkpoints):
+            entries.pop(key, None)
 
-    def lives(self) -> dict[str, tuple[float, float]]:
-        """By trial: seconds since its worker was heard, and seconds that its rung has taken."""
+    def heartbeats(self) -> dict[str, tuple[float, float]]:
+        """Return, by trial, the seconds since its last heartbeat, and the seconds that its rung has taken."""
         now = time.monotonic()
-        return {key: (now - when, rung + (now - when if rung else 0.0)) for key, (when, rung) in self._heard.items()}
+        return {
+            key: (now - when, rung + (now - when if rung else 0.0)) for key, (when, rung) in self._heartbeats.items()
+        }

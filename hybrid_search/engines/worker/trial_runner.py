@@ -1,0 +1,187 @@
+"""TrialRunner: runs the evaluation of one trial, one rung at a time. It turns every error into a report.
+
+If the trial has a checkpoint, and its evaluation takes the keyword arguments `resume` and `keep`, the trial continues
+from the newest valid checkpoint. The rungs up to that checkpoint are reported again, from the checkpoint itself: the
+ledger and the pruner then have them even if the first report was lost.
+"""
+
+import os
+import platform
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from hybrid_search._internal.redaction import redacted
+from hybrid_search.engines.worker.evaluation import Evaluate, takes_checkpoints
+from hybrid_search.errors import CheckpointError, OtherData
+from hybrid_search.networks.architecture import Architecture
+from hybrid_search.records import NAME, RETRIES, Failure, Report, Settings
+from hybrid_search.training.checkpoints import Checkpoint, Keeping
+
+
+class TrialRunner:
+    """One attempt at one trial. Each call of `advance` runs one rung.
+
+    Reports have up to two more facts: `resumed`, the rung of the checkpoint that the trial continues from, and
+    `checkpoint`, the problem with a checkpoint.
+
+    Args:
+        evaluate: The evaluation; see `hybrid_search.engines.worker.evaluation`.
+        architecture: The network to evaluate.
+        settings: How to train it.
+        checkpoints: Where this trial reads and writes checkpoints; None: nowhere.
+
+    Example:
+        >>> runner = TrialRunner(evaluate, architecture, settings)
+        >>> report = runner.advance()
+    """
+
+    def __init__(
+        self, evaluate: Evaluate, architecture: Architecture, settings: Settings, checkpoints: Keeping | None = None
+    ) -> None:
+        self._trial = (evaluate, architecture, settings)
+        self._checkpoints = checkpoints if checkpoints is not None and takes_checkpoints(evaluate) else None
+        self._reports: Iterator[Report | Mapping[str, float]] | None = None
+        self._queue: deque[Report] = deque()  # reports that `advance` has not returned yet
+        self._newest = Report(0, {})
+        self._curve: dict[int, Mapping[str, float]] = {}
+        self._facts = {"worker": f"{platform.node()}:{os.getpid()}"}
+        self._rung: int | None = None  # the rung that `keep` was called with since the last report
+        self._state: Mapping[str, Any] | None = None  # the state to write with the next report
+        self._write_time = time.monotonic()
+        self._valid_rung = 0  # the rung of the newest valid checkpoint
+        self._read_only = False  # the existing checkpoints are of other data: do not replace them
+
+    def advance(self) -> Report:
+        """Run the next rung.
+
+        Returns:
+            The report of the rung. After the last rung, and after an error, `report.last` is True.
+        """
+        try:
+            if self._reports is None:
+                self._start()
+            if not self._queue:
+                self._run_rung()
+        except Exception as error:  # any error of a network or of data ends this trial, not the search
+            from hybrid_search.training.failures import classify_failure
+
+            failure = Failure(classify_failure(error), failure_text(error))
+            return Report(self._newest.rung, {}, last=True, failure=failure)
+        return self._queue.popleft()
+
+    def _start(self) -> None:
+        """Start the evaluation, from the newest checkpoint that it accepts."""
+        evaluate, architecture, settings = self._trial
+        if self._checkpoints is None:
+            self._reports = iter(evaluate(architecture, settings))
+            return
+        latest = self._checkpoints.latest()
+        self._note_problem(latest.said)
+        if latest.checkpoint is not None:
+            try:
+                self._resume(latest.checkpoint)
+                return
+            except Exception as error:  # the evaluation without the checkpoint shows which of them is at fault
+                if not isinstance(error, CheckpointError) and not _is_bug(error):
+                    raise
+                self._read_only = isinstance(error, OtherData)
+                lines = str(error).strip().splitlines() or [type(error).__name__]
+                self._note_problem(lines[0])
+                del self._facts["resumed"]
+                self._newest, self._valid_rung = Report(0, {}), 0
+                self._curve.clear()
+                self._queue.clear()
+        self._reports = iter(evaluate(architecture, settings, resume=None, keep=self._keep))
+
+    def _resume(self, checkpoint: Checkpoint) -> None:
+        """Queue the reports up to this checkpoint and one more, which shows that the evaluation accepts the state."""
+        evaluate, architecture, settings = self._trial
+        self._facts["resumed"] = f"rung {checkpoint.rung}"
+        self._curve.update(checkpoint.curve)
+        facts = {**self._facts, **checkpoint.facts}
+        self._queue.extend(Report(rung, row, facts) for rung, row in sorted(checkpoint.curve.items()))
+        self._newest = self._queue[-1]
+        self._valid_rung = checkpoint.rung
+        self._reports = iter(evaluate(architecture, settings, resume=checkpoint.state, keep=self._keep))
+        self._run_rung()
+
+    def _run_rung(self) -> None:
+        """Run one rung, queue its report, and write a checkpoint if one is due."""
+        assert self._reports is not None
+        yielded = next(self._reports, None)
+        if yielded is None:
+            self._queue.append(replace(self._newest, last=True, weights=None))
+            return
+        report = self._report_of(yielded)
+        if self._rung not in (None, report.rung):
+            raise ValueError(
+                f"keep(rung, state) must come before the report of its rung; got {self._rung} before {report.rung}."
+            )
+        self._curve[report.rung] = report.measurements
+        if self._state is not None and not report.last:
+            self._write(report, self._state)
+        self._rung = self._state = None
+        self._newest = replace(report, facts={**self._facts, **report.facts})
+        self._queue.append(self._newest)
+
+    def _report_of(self, yielded: Report | Mapping[str, float]) -> Report:
+        """Return what an evaluation yielded as a report; raise an error if it is malformed."""
+        if isinstance(yielded, Report):
+            _check_names(yielded.measurements)
+            if yielded.failure is not None and yielded.failure.kind not in RETRIES:
+                raise ValueError(f"a failure must be one of {', '.join(RETRIES)}; got {yielded.failure.kind!r:.200}.")
+            last = yielded.last or yielded.failure is not None
+            measurements, facts = dict(yielded.measurements), dict(yielded.facts)
+            return replace(yielded, measurements=measurements, facts=facts, last=last)
+        if not isinstance(yielded, Mapping):
+            raise TypeError(f"an evaluation must yield a mapping of numbers per rung; got {yielded!r}.")
+        _check_names(yielded)
+        return Report(self._newest.rung + 1, {name: float(value) for name, value in yielded.items()})
+
+    def _keep(self, rung: int, state: Callable[[], Mapping[str, Any]]) -> None:
+        """Take the state after a rung, if a checkpoint is due. It is written with the report that follows."""
+        assert self._checkpoints is not None
+        if not callable(state):
+            raise TypeError(f"keep(rung, state) needs a function that returns the state; got a {type(state).__name__}.")
+        self._rung = rung
+        if time.monotonic() - self._write_time >= self._checkpoints.every and not self._read_only:
+            self._state = state()
+
+    def _write(self, report: Report, state: Mapping[str, Any]) -> None:
+        """Write a checkpoint. If that fails, the trial continues, and its facts contain the reason."""
+        assert self._checkpoints is not None
+        try:
+            self._checkpoints.write(Checkpoint(report.rung, state, self._curve, report.facts), self._valid_rung)
+            self._valid_rung = report.rung
+        except CheckpointError as error:
+            self._note_problem(str(error))
+        self._write_time = time.monotonic()
+
+    def _note_problem(self, problem: str) -> None:
+        if problem:
+            self._facts["checkpoint"] = redacted(problem)
+
+
+def _check_names(measurements: Mapping[str, float]) -> None:
+    for name in measurements:
+        if not isinstance(name, str) or not 0 < len(name) <= NAME:
+            raise ValueError(f"a measurement needs a name of 1 to {NAME} characters; got {name!r:.200}.")
+
+
+def _is_bug(error: Exception) -> bool:
+    """Return whether a state that does not fit may have caused this error, for example after a code change."""
+    from hybrid_search.training.failures import classify_failure
+
+    return classify_failure(error) == "bug"
+
+
+def failure_text(error: BaseException) -> str:
+    """Return an exception with its last four frames, for the ledger.
+
+    The secrets of this machine are removed here, because the driver may run on another machine.
+    """
+    return redacted("".join(traceback.format_exception(error, limit=-4)).strip())

@@ -1,0 +1,39 @@
+"""README.md of an exported folder: the network, its measurements, its origin, and how to use it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hybrid_search.export.formats import ExportFormat, TrainedNetwork
+from hybrid_search.objectives import OBJECTIVES
+
+
+def write_card(folder: Path, network: TrainedNetwork, formats: Sequence[ExportFormat]) -> None:
+    """Write README.md.
+
+    Args:
+        folder: an existing folder.
+        network: what is exported.
+        formats: the formats in the folder; each adds its Python lines.
+    """
+    channels, rows, cols = network.input_size
+    lines = [f"# Network {network.architecture.digest}", "", f"`{network.architecture}`", ""]
+    lines += [f"Input: images of {channels} x {rows} x {cols}. Output: logits of {len(network.classes)} classes."]
+    if network.origin:
+        lines += _origin_lines(network.origin)
+    for entry in formats:
+        lines += ["", f"## Use ({entry.name})", "", "```python", entry.usage(), "```"]
+    (folder / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _origin_lines(origin: Mapping[str, Any]) -> list[str]:
+    """Return the lines about trial, measurements, machine and licence."""
+    measurements = origin.get("measurements", {})
+    values = [f"{OBJECTIVES[n].label} {OBJECTIVES[n].text(v)}" for n, v in measurements.items() if n in OBJECTIVES]
+    facts = ", ".join(f"{key} {value}" for key, value in origin.get("facts", {}).items())
+    lines = ["", f"Trial {origin['trial']} of search {origin['search']!r}, seed {origin['seed']}: {'; '.join(values)}."]
+    if confirmed := origin.get("confirmed"):
+        means = {n: v for n, v in confirmed["means"].items() if n in ("accuracy", "test_accuracy")}
+        texts = ", ".join(f"{n.replace('_', ' ')} {OBJECTIVES['accuracy'].text(v)}" for n, v in means.items())
+        lines += [f"Means over {confirmed['seeds']} fresh seeds of this design: {texts}."]
+    return [*lines, f"Measured with: {facts}.", f"Licence of the data: {origin.get('data_licence', 'not stated')}."]

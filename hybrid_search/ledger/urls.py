@@ -1,0 +1,98 @@
+"""Database URLs: which database is meant, and how a message or a command line names it without secrets."""
+
+import os
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from hybrid_search.errors import LedgerError
+
+DEFAULT_URL = "sqlite:///results/hybrid-search.db"
+POSTGRES_NAMES = ("postgres", "postgresql", "postgresql+psycopg")  # all mean PostgreSQL by psycopg
+SECRET_PARAMETERS = ("password", "sslpassword", "passfile")  # query parameters of libpq
+HIDDEN = "***"
+
+
+def database_url(url: str | None = None) -> URL:
+    """Parse the URL of a ledger.
+
+    Args:
+        url: The URL; None for the environment variable HYBRID_SEARCH_DB, otherwise the default SQLite file.
+
+    Returns:
+        The parsed URL. A password from the query or from PGPASSWORD is moved to `URL.password`.
+
+    Raises:
+        LedgerError: The text is not a SQLite or PostgreSQL URL.
+    """
+    text = url or os.environ.get("HYBRID_SEARCH_DB") or DEFAULT_URL
+    try:
+        parsed = make_url(text)
+    except (ArgumentError, ValueError):
+        raise LedgerError(
+            f"--db must be a database URL such as {DEFAULT_URL}; got text that does not parse (hidden, because it may "
+            "contain a password). A file is sqlite:///PATH."
+        ) from None
+    if parsed.get_backend_name() == "sqlite":
+        return parsed
+    if parsed.get_backend_name() not in POSTGRES_NAMES:
+        raise LedgerError(f"--db must be a sqlite or postgresql URL; got {display_url(parsed)}.")
+    return _postgres_url(parsed)
+
+
+def _postgres_url(url: URL) -> URL:
+    if url.drivername not in POSTGRES_NAMES:
+        raise LedgerError(f"--db must use psycopg for PostgreSQL; got {url.drivername}. Write postgresql://...")
+    if url.host and "@" in url.host:
+        raise LedgerError("--db must write @ in a user name or password as %40; got a URL with a second @.")
+    if not url.database:
+        raise LedgerError(f"--db must name a database, as in postgresql://USER@HOST/DATABASE; got {display_url(url)}.")
+    in_query = url.query.get("password")
+    password = url.password or (in_query[-1] if isinstance(in_query, tuple) else in_query)
+    password = password or os.environ.get("PGPASSWORD")
+    return url.difference_update_query(["password"]).set(drivername="postgresql+psycopg", password=password)
+
+
+def display_url(url: URL) -> str:
+    """Return the URL for a message: secrets are replaced by ***."""
+    query = {name: HIDDEN if name in SECRET_PARAMETERS else value for name, value in url.query.items()}
+    return url.set(drivername=url.get_backend_name(), query=query).render_as_string(hide_password=True)
+
+
+def url_without_password(url: URL) -> URL:
+    """Return the URL of the same database without the password."""
+    return URL.create(url.drivername, url.username, None, url.host, url.port, url.database, url.query)
+
+
+def redact_url_secrets(text: str, url: URL) -> str:
+    """Replace the secrets of a URL in a message, plain or percent-encoded, by ***."""
+    secrets = [url.password, *(url.query.get(name) for name in SECRET_PARAMETERS)]
+    for secret in {str(secret) for secret in secrets if secret}:
+        for written in (secret, quote(secret, safe=""), quote_plus(secret)):
+            text = text.replace(written, HIDDEN)
+    return text
+
+
+def path_beside(url: URL, ending: str) -> Path:
+    """Return the path of a file or folder that belongs to a database.
+
+    Args:
+        url: URL of the database.
+        ending: Ending of the name, such as `.weights`.
+
+    Returns:
+        `<file><ending>` for SQLite, `results/<host>-<port>-<database><ending>` for a server.
+    """
+    if url.get_backend_name() == "sqlite" and url.database:
+        return Path(f"{url.database}{ending}")
+    query = url.query  # the folder of a Unix socket is in the query
+    socket = [
+        each if isinstance(each, str) else "-".join(each) for each in (query.get("host", ""), query.get("port", ""))
+    ]
+    host, port = url.host or socket[0] or "local", url.port or socket[1]
+    name = "-".join(str(part).strip("/") for part in (host, port, url.database) if part)
+    path = Path("results") / f"{name.replace('/', '_')}{ending}"
+    old_path = Path("results") / f"local-{url.database}{ending}"  # of versions that did not distinguish sockets
+    return old_path if url.host is None and not path.exists() and old_path.exists() else path

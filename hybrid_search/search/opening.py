@@ -1,0 +1,88 @@
+"""Searches opened in a ledger: stored if they are new, resumed otherwise."""
+
+from dataclasses import replace
+
+from hybrid_search.errors import LedgerError
+from hybrid_search.ledger import Ledger, reads, writes
+from hybrid_search.records import NOT_IN_DIGEST, TRAINED, SearchRecord
+from hybrid_search.search.data_check import check_local_data
+from hybrid_search.search.search import Search
+from hybrid_search.search.spec import SearchSpec
+from hybrid_search.search.stop_rules import StopRule
+
+
+def open_search(spec: SearchSpec, ledger: Ledger, stop_rule: StopRule | None = None) -> Search:
+    """Return the search of this configuration, new or resumed, to use `ask` and `tell` directly.
+
+    It does not acquire the lease of the search. If several processes may drive the search, use
+    `hybrid_search.runs.run.lead_search`.
+
+    Args:
+        spec: The configuration.
+        ledger: The ledger.
+        stop_rule: When the search stops before its number of trials.
+
+    Raises:
+        LedgerError: The name belongs to a search with another configuration.
+
+    Example:
+        >>> search = open_search(SearchSpec.create("digits", trials=3), Ledger())
+        >>> trial = search.ask()
+    """
+    store_search(spec, ledger)
+    return resume_search(spec, ledger, stop_rule)
+
+
+def store_search(spec: SearchSpec, ledger: Ledger) -> SearchRecord:
+    """Return the search of this configuration in the ledger, stored if it is new.
+
+    Raises:
+        LedgerError: The name belongs to a search with another configuration, or the data set has changed.
+    """
+    found = ledger.find_search(spec.name)
+    if found is None:
+        try:
+            return ledger.create_search(spec.record)
+        except LedgerError:  # another process may have stored it since
+            found = ledger.find_search(spec.name)
+            if found is None:
+                raise
+    stored = SearchSpec.from_record(found)
+    if differences := stored.differences(spec):
+        raise LedgerError(
+            f"a search must be continued with its own configuration; in search {found.name!r}, "
+            f"{'; '.join(differences)}. Use the same options, or choose another --name for a new search."
+        )
+    if found.evaluation == TRAINED:
+        check_local_data(replace(found, settings=spec.settings), ledger)
+    return found
+
+
+def resume_search(
+    spec: SearchSpec, ledger: Ledger, stop_rule: StopRule | None = None, *, clean_shutdown: bool | None = None
+) -> Search:
+    """Return a stored search, ready to continue.
+
+    An interrupted search continues to its number of trials. A search that has reached it continues to `spec.trials`
+    trials, or by that many more if it already has as many. After a crash it is not extended: the crash may have come
+    just after the last trial, and nothing more was requested since.
+
+    Args:
+        spec: The configuration; the sampler and pruner factories are taken from it.
+        ledger: The ledger.
+        stop_rule: When the search stops before its number of trials.
+        clean_shutdown: Whether the previous driver exited on request; None: unknown.
+    """
+    found = ledger.search(spec.name)
+    done = sum(count for state, count in ledger.read(reads.counts, found.id).items() if state != "running")
+    if clean_shutdown is False or done < found.target:
+        target = max(found.target, spec.trials)
+    else:
+        target = spec.trials if spec.trials > done else done + spec.trials
+    if target != found.target:
+        ledger.write(writes.set_target, found.id, target)
+    here = {name: getattr(spec.settings, name) for name in NOT_IN_DIGEST}
+    record = replace(found, target=target, settings=found.settings.with_(**here))
+    # The space comes from the ledger: two spaces with one digest may list their choices in another order.
+    stored = SearchSpec.from_record(record, sampler=spec.sampler, pruner=spec.pruner)
+    return Search(stored, record, ledger, stop_rule, clean_shutdown=clean_shutdown is True)

@@ -1,0 +1,274 @@
+"""The configuration of a search: what is searched, under which settings, by which sampler and pruner."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from hybrid_search.data import input_size_and_classes
+from hybrid_search.errors import SettingsError, whole
+from hybrid_search.networks.architecture import Architecture
+from hybrid_search.networks.costs import fitted, total_cost
+from hybrid_search.objectives import Direction, Objective
+from hybrid_search.objectives import objectives as check_objectives
+from hybrid_search.records import NOT_IN_DIGEST, TRAINED, SearchRecord, Settings, search_name
+from hybrid_search.search.stored_names import stored_name
+from hybrid_search.spaces.budget import budget_excess, check_budget, reference_costs
+from hybrid_search.spaces.choosers import Chooser
+from hybrid_search.spaces.known_designs import KnownDesign, known_designs
+from hybrid_search.spaces.recipe_tuning import choose_settings, tunable
+from hybrid_search.spaces.space import SearchSpace, load_space
+
+Factory = Callable[..., Any]  # of a sampler: (seed, facts) -> optuna sampler; of a pruner: (aims, seed) -> Pruner
+FACTORY_NAME = 100  # characters of the ledger's columns for sampler and pruner
+
+
+@dataclass(frozen=True)
+class SearchSpec:
+    """The configuration of one search, checked in full; the space is parsed once.
+
+    Make one with `SearchSpec.create`, or with `SearchSpec.from_record` for a search of the ledger.
+
+    Args:
+        space: The search space.
+        trials: Total number of trials.
+        name: Name of the search in the ledger.
+        objectives: The objectives, in order.
+        settings: How every network is trained.
+        input_size: (channels, rows, columns) of one image.
+        classes: Number of classes of the data set.
+        sampler: Name of the sampler, or a factory `(seed, facts) -> optuna sampler`.
+        pruner: Name of the pruner, or a factory `(aims, seed) -> Pruner`.
+        seed: Seed of the proposals.
+        max_flops: Budget in FLOPs (2 x MACs) of one image; None: no bound.
+        max_params: Budget in parameters; None: no bound.
+        evaluation: Name of the evaluation; "trained" for the package's own training.
+        tuned: Names of the settings that are sampled with the architecture.
+        use_known_designs: Whether the known designs of the space come first; None: as the stored search began, and
+            True for a new one.
+    """
+
+    space: SearchSpace
+    trials: int
+    name: str
+    objectives: tuple[Objective, ...]
+    settings: Settings
+    input_size: tuple[int, int, int]
+    classes: int
+    sampler: str | Factory = "known-cost"
+    pruner: str | Factory = "none"
+    seed: int = 0
+    max_flops: float | None = None
+    max_params: float | None = None
+    evaluation: str = TRAINED
+    tuned: tuple[str, ...] = ()
+    use_known_designs: bool | None = None
+
+    @classmethod
+    def create(
+        cls,
+        space: SearchSpace | str | Path,
+        *,
+        trials: int,
+        objectives: Sequence[str | Objective] = ("accuracy", "flops"),
+        settings: Settings | None = None,
+        sampler: str | Factory = "known-cost",
+        pruner: str | Factory = "none",
+        seed: int = 0,
+        name: str | None = None,
+        max_flops: float | None = None,
+        max_params: float | None = None,
+        evaluation: str = TRAINED,
+        known_designs: bool | None = None,
+        tune_recipe: bool = False,
+    ) -> Self:
+        """Return a checked configuration. Nothing is written.
+
+        Args:
+            space: A search space, the name of a shipped one, or the path of a YAML file.
+            trials: Total number of trials.
+            objectives: Names of the table of objectives, or `Objective` values.
+            settings: How every network is trained; default: the settings of the space.
+            sampler: Name of a sampler, or a factory `(seed, facts) -> optuna sampler`.
+            pruner: Name of a pruner, or a factory `(aims, seed) -> Pruner`.
+            seed: Seed of the proposals.
+            name: Name of the search; default: the name of the space.
+            max_flops: Budget in FLOPs (2 x MACs) of one image.
+            max_params: Budget in parameters.
+            evaluation: Name of the evaluation, if it is not the package's own training.
+            known_designs: Whether the known designs of the space come first; None: as the stored search began, and
+                True for a new one.
+            tune_recipe: Whether learning rate and weight decay are sampled with the architecture.
+
+        Raises:
+            UserError: Any argument is wrong.
+
+        Example:
+            >>> spec = SearchSpec.create("digits", trials=50, objectives=("accuracy", "params"))
+        """
+        from hybrid_search.pruners import PRUNERS, current_name
+        from hybrid_search.samplers import SAMPLERS
+
+        whole("trials", trials, 1, SettingsError)
+        chosen = check_objectives(objectives)
+        _check_entry("sampler", sampler, SAMPLERS)
+        pruner = current_name(pruner) if isinstance(pruner, str) else pruner
+        _check_entry("pruner", pruner, PRUNERS)
+        for what, bound in (("max-flops", max_flops), ("max-params", max_params)):
+            if bound is not None and not bound > 0:
+                raise SettingsError(f"{what} must be more than 0; got {bound!r}.")
+        space = space if isinstance(space, SearchSpace) else load_space(space)
+        settings = settings or space.settings
+        input_size, classes = input_size_and_classes(settings)
+        if whole("seed", seed, 0, SettingsError) >= 2**32:
+            raise SettingsError(f"seed must be below 2^32; got {seed}.")
+        spec = cls(
+            space=space,
+            trials=trials,
+            name=search_name(name or space.name),
+            objectives=chosen,
+            settings=settings,
+            input_size=input_size,
+            classes=classes,
+            sampler=sampler,
+            pruner=pruner,
+            seed=seed,
+            max_flops=max_flops,
+            max_params=max_params,
+            evaluation=evaluation,
+            tuned=tunable(settings) if tune_recipe else (),
+            use_known_designs=known_designs,
+        )
+        check_budget(space, spec.record)
+        return spec
+
+    @classmethod
+    def from_record(
+        cls, record: SearchRecord, *, sampler: str | Factory | None = None, pruner: str | Factory | None = None
+    ) -> Self:
+        """Return the configuration of a search of the ledger.
+
+        Args:
+            record: The search.
+            sampler: The factory, if the search uses a sampler of your own.
+            pruner: The factory, if the search uses a pruner of your own.
+
+        Raises:
+            UserError: The space or an objective needs a plugin that is not installed.
+        """
+        from hybrid_search.pruners import current_name
+
+        return cls(
+            space=SearchSpace.from_dict(record.space, f"search {record.name}"),
+            trials=record.target,
+            name=record.name,
+            objectives=record.objective_list,
+            settings=record.settings,
+            input_size=record.input_size,
+            classes=record.classes,
+            sampler=sampler or record.sampler,
+            pruner=pruner or current_name(record.pruner),
+            seed=record.seed,
+            max_flops=record.max_flops,
+            max_params=record.max_params,
+            evaluation=record.evaluation,
+            tuned=record.tuned,
+            use_known_designs=record.known_designs,
+        )
+
+    @cached_property
+    def record(self) -> SearchRecord:
+        """The row of the ledger that this configuration would be stored as; its id is 0."""
+        return SearchRecord(
+            id=0,
+            name=self.name,
+            space=self.space.to_dict(),
+            objectives=tuple(objective.name for objective in self.objectives),
+            settings=self.settings,
+            sampler=stored_name("sampler", self.sampler)[:FACTORY_NAME],
+            seed=self.seed,
+            target=self.trials,
+            max_flops=self.max_flops,
+            max_params=self.max_params,
+            input_size=self.input_size,
+            classes=self.classes,
+            evaluation=self.evaluation,
+            pruner=stored_name("pruner", self.pruner)[:FACTORY_NAME],
+            tuned=self.tuned,
+            known_designs=self.use_known_designs is not False,
+            own_objectives=tuple(objective for objective in self.objectives if not objective.is_built_in),
+        )
+
+    @property
+    def directions(self) -> list[Direction]:
+        """The direction of each objective."""
+        return [objective.direction for objective in self.objectives]
+
+    def differences(self, other: "SearchSpec") -> list[str]:
+        """Return every difference that keeps another configuration from continuing this search, in words."""
+        found = []
+        if self.space.digest != other.space.digest:
+            mine, others = self.space.to_dict(), other.space.to_dict()
+            keys = [key for key in ("stem", "groups", "stages", "expansion") if mine.get(key) != others.get(key)]
+            found.append(f"space is {self.space.name}, which differs in {', '.join(keys)}")
+        names = ["sampler", "seed", "max_flops", "max_params", "input_size", "classes", "evaluation", "pruner", "tuned"]
+        if other.use_known_designs is not None:
+            names.append("known_designs")
+        pairs = [("objectives", _objective_words(self, other), _objective_words(other, self))]
+        pairs += [(name, getattr(self.record, name), getattr(other.record, name)) for name in names]
+        mine, others = self.settings.to_dict(), other.settings.to_dict()
+        pairs += [(name, mine[name], others[name]) for name in mine if name not in (*NOT_IN_DIGEST, "seed")]
+        return [*found, *(f"{name} is {was} (got {now})" for name, was, now in pairs if was != now)]
+
+    # -- architectures --
+
+    def architecture(self, chooser: Chooser) -> Architecture:
+        """Return the chosen architecture without options that have no effect on the images of this search.
+
+        Two ways of writing one network become one architecture, the one of lowest cost.
+        """
+        return fitted(self.space.choose(chooser), self.input_size)
+
+    def trial_settings(self, chooser: Chooser) -> Settings:
+        """Return the settings of one trial: those of the search with the tuned ones as chosen."""
+        return choose_settings(chooser, self.settings, self.tuned)
+
+    def cost(self, architecture: Architecture) -> dict[str, float]:
+        """Return what is known before training: FLOPs (2 x MACs) and parameters."""
+        flops, params = total_cost(architecture, self.input_size, self.classes)
+        return {"flops": float(flops), "params": float(params)}
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether FLOPs or parameters are bounded."""
+        return self.max_flops is not None or self.max_params is not None
+
+    def budget_excess(self, architecture: Architecture) -> float:
+        """Return how far an architecture is over the budget, as a share of it; 0 or less is within."""
+        return budget_excess(self.record, architecture)
+
+    def reference_costs(self) -> dict[str, float]:
+        """Return the reference values of the hypervolume for the objectives that are known before training."""
+        return reference_costs(self.record)
+
+    def known_designs(self) -> list[KnownDesign]:
+        """Return the known designs that come first; none if the search leaves them out."""
+        return known_designs(self.record, self.space) if self.use_known_designs is not False else []
+
+
+def _check_entry(what: str, given: str | Factory, table: Any) -> None:
+    """Raise UserError unless `given` is a name of the table or a function with a name."""
+    if isinstance(given, str):
+        table[given]
+    else:
+        stored_name(what, given)
+
+
+def _objective_words(spec: SearchSpec, other: SearchSpec) -> str:
+    """Return the names of the objectives, and all fields of those that another configuration defines differently."""
+    others = {objective.name: objective for objective in other.objectives}
+    return ", ".join(
+        repr(objective) if others.get(objective.name, objective) != objective else objective.name
+        for objective in spec.objectives
+    )

@@ -1,0 +1,134 @@
+"""The start of trials: known designs, then proposals of the sampler, then designs it has not proposed."""
+
+import random
+
+from hybrid_search._internal.event_log import LOG, about
+from hybrid_search.ledger import Ledger, Proposal, writes
+from hybrid_search.networks.architecture import Architecture
+from hybrid_search.networks.costs import fitted
+from hybrid_search.records import NOT_IN_DIGEST, SearchRecord, Settings, TrialRecord
+from hybrid_search.search.history import State
+from hybrid_search.search.index import DEFERRED, DUPLICATE, OVER_BUDGET
+from hybrid_search.search.proposer import Asked
+from hybrid_search.search.spec import SearchSpec
+from hybrid_search.search.trial import Trial
+from hybrid_search.search.unseen import unseen_design
+from hybrid_search.spaces.recipe_tuning import own_recipe
+
+MAX_REJECTED = 10  # proposals in a row that could not be trained, before the search looks for an unseen design itself
+
+
+class TrialStarter:
+    """The part of a search that turns proposals into trials and writes them to the ledger.
+
+    Proposals over the budget, and proposals of a known architecture, are answered at once and consume no trial.
+
+    Args:
+        spec: The configuration of the search.
+        record: The search in the ledger.
+        ledger: The ledger.
+        state: The state of the search.
+    """
+
+    def __init__(self, spec: SearchSpec, record: SearchRecord, ledger: Ledger, state: State) -> None:
+        self.spec = spec
+        self.record = record
+        self.ledger = ledger
+        self.index, self.proposer, self.pruner, self.retries = state.index, state.proposer, state.pruner, state.retries
+        self.known_designs = [
+            design for design in spec.known_designs() if not self.index.is_known(design.architecture.digest)
+        ]
+        rejected = self.index.over_budget + self.index.duplicates
+        self._rng = random.Random(f"{spec.seed}/{self.index.next_number}/{rejected}")
+
+    def new_trial(self) -> Trial | None:
+        """Start a trial, written to the ledger as running; return None if no design is left."""
+        while self.known_designs:
+            own = own_recipe(self.spec.settings, self.spec.tuned)
+            asked = self.proposer.ask_for({**self.known_designs.pop(0).choices, **own})
+            if (trial := self._start(asked, may_defer=False)) is not None:
+                return trial
+        for turn in range(1, MAX_REJECTED + 1):
+            if (trial := self._start(self.proposer.ask(), required=turn == MAX_REJECTED)) is not None:
+                return trial
+        return self._unseen()
+
+    def _unseen(self) -> Trial | None:
+        """Start a trial of a design that the sampler did not propose; return None if no design is left."""
+        choices = unseen_design(self.spec, self._is_open, self._rng)
+        return None if choices is None else self._start(self.proposer.ask_for(choices), required=True)
+
+    def _is_open(self, architecture: Architecture) -> bool:
+        architecture = fitted(architecture, self.spec.input_size)
+        return not self.index.is_known(architecture.digest) and self.spec.budget_excess(architecture) <= 0
+
+    def restored(self, record: TrialRecord) -> Trial:
+        """Return a trial that an earlier driver left running, as it was; its next attempt has the same settings."""
+        asked = self.proposer.ask_for(record.choices)
+        architecture = self.spec.architecture(asked)
+        self.spec.trial_settings(asked)
+        self.proposer.set_budget_excess(asked, self.spec.budget_excess(architecture))
+        self.proposer.start(record.number, asked)
+        here = {name: getattr(self.spec.settings, name) for name in NOT_IN_DIGEST}
+        settings = Settings.from_dict(record.settings).with_(**here)
+        self.retries.reached(record.number, record.rung)
+        return Trial(record.id, record.number, architecture, record.choices, settings, record.attempt)
+
+    def _start(self, asked: Asked, *, may_defer: bool = True, required: bool = False) -> Trial | None:
+        """Start the trial of a proposal, or of a deferred design in its place; return None if none starts.
+
+        Args:
+            asked: The proposal.
+            may_defer: Whether the pruner may defer it.
+            required: Start the most probable deferred design, even if its probability is low.
+        """
+        architecture, settings = self.spec.architecture(asked), self.spec.trial_settings(asked)
+        digest, excess = architecture.digest, self.spec.budget_excess(architecture)
+        self.proposer.set_budget_excess(asked, excess)
+        if self.index.is_known(digest):
+            self.index.duplicates += 1
+            self.ledger.write(writes.add_proposal, self.record.id, Proposal(DUPLICATE, digest, asked.params, 0.0))
+            self.proposer.answer_duplicate(asked, self.index.values_of_duplicate(digest, asked.params))
+            return None
+        if excess > 0:
+            self.index.add_over_budget(digest)
+            self.ledger.write(writes.add_proposal, self.record.id, Proposal(OVER_BUDGET, digest, asked.params, excess))
+            self.proposer.reject(asked)
+            return None
+        if may_defer and self.spec.pruner != "none":
+            chosen = self._choose(asked, architecture, required=required)
+            if chosen is None:
+                return None
+            if chosen is not asked:
+                asked = chosen
+                architecture, settings = self.spec.architecture(asked), self.spec.trial_settings(asked)
+                digest = architecture.digest
+                self.proposer.set_budget_excess(asked, self.spec.budget_excess(architecture))
+        self.pruner.deferred.designs.pop(digest, None)
+        number = self.index.next_number
+        trial_id = self.ledger.write(
+            writes.start_trial,
+            self.record.id,
+            number,
+            digest=digest,
+            architecture=architecture.to_dict(),
+            choices=asked.params,
+            settings=settings,
+        )
+        self.index.start(digest)
+        self.proposer.start(number, asked)
+        trial = Trial(trial_id, number, architecture, dict(asked.params), settings)
+        details = about(search=self.record.name, trial=number, attempt=1, digest=digest, architecture=str(architecture))
+        LOG.info("trial started", extra=details)
+        return trial
+
+    def _choose(self, asked: Asked, architecture: Architecture, *, required: bool) -> Asked | None:
+        """Return this proposal, a deferred design that is more probable, or None if every one stays deferred."""
+        digest = architecture.digest
+        self.pruner.add_design(digest, self.spec.cost(architecture), asked.params)
+        design = self.pruner.next_design(required=required)
+        if design is not None and design.digest == digest:
+            return asked
+        self.ledger.write(writes.add_proposal, self.record.id, Proposal(DEFERRED, digest, asked.params, 0.0))
+        self.proposer.reject(asked)
+        return None if design is None else self.proposer.ask_for(design.choices)
