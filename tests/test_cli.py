@@ -263,7 +263,7 @@ def test_confirming_trains_the_front_again_and_says_what_changed(capsys):
         (["--trials", "0"], "trials must be a whole number from 1 up; got 0"),
         (["--hours", "0"], "hours must be more than 0; got 0"),
         (["mime"], "search must be one of mine; got 'mime'. Did you mean 'mine'?"),
-        ([], "only trained networks can be retrained from here; search 'mine' was scored by fakes.scored"),
+        ([], "only trained networks can be retrained from here; search 'mine' was scored by support.fakes.scored"),
     ],
 )
 def test_a_confirmation_that_cannot_be_is_one_line_and_opens_nothing(capsys, searched, words, says):
@@ -350,11 +350,11 @@ def test_the_end_of_a_search_says_what_became_of_its_trials_and_why_it_stopped(c
     assert "all convolution: conv3x3" in said.out
     search = run_search(tiny_space(), trials=8, max_flops=600_000, name="tight", tune_recipe=True, **more)
     standing = search.progress()
-    assert standing.gated > 0
+    assert standing.over_budget > 0
     print_result(search, Format.table, None, stopped=False, notice=say)
     said = capsys.readouterr()
     complete, duplicates = standing.counts["complete"], standing.duplicates
-    assert f"{complete} complete, {duplicates} duplicates skipped, {standing.gated} over budget" in said.err
+    assert f"{complete} complete, {duplicates} duplicates skipped, {standing.over_budget} over budget" in said.err
     assert "learning" in said.out  # the recipe of each trial is a column
 
 
@@ -366,7 +366,7 @@ def test_another_question_under_the_same_name_is_refused(capsys):
 
 
 def test_exporting_an_unpickable_trial_is_refused(capsys, searched):
-    assert "--pick must be best, knee or a trial's number" in refused(
+    assert "--pick must be best, knee or the number of a trial" in refused(
         capsys, "export", "o", "--pick", "x", "--db", searched
     )
     assert "trial must be a number from 0 to 4; got 77" in refused(

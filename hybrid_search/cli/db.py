@@ -85,8 +85,8 @@ def copy(
             copied = copy_search(source, target, name, as_name, weights)
             shown = as_name or source.search(name).name
             say(
-                f"copied {shown!r} from {source.display_url} to {target.display_url}: {copied.written:,} trials written, "
-                f"{copied.unchanged:,} unchanged, {copied.weights:,} files of weights"
+                f"copied {shown!r} from {source.display_url} to {target.display_url}: {copied.written:,} trials "
+                f"written, {copied.unchanged:,} unchanged, {copied.weights:,} files of weights"
             )
 
 
