@@ -1,8 +1,8 @@
-"""What the driver and the ledger cost: `python benchmarks/engine.py`.
+"""Measure the overhead of driver and ledger: `python benchmarks/engine.py`.
 
-Two figures, each on Ray with a ledger of its own in a temporary folder:
-* the wall clock of a trial whose evaluation does nothing, with two workers (ask, call, report, tell, commit);
-* one-second trials on two workers against one.
+Both measurements use Ray and a new ledger in a temporary folder:
+* wall-clock time of a trial whose evaluation does nothing, with two workers (propose, call, report, commit);
+* trials of one second on two workers, compared with one worker.
 """
 
 import tempfile
@@ -31,7 +31,7 @@ def one_second(architecture, settings):
 
 
 def timed(folder: Path, name: str, trials: int, workers: int, evaluate) -> list[float]:
-    """When each trial ended, in seconds after the first trial of each worker ended (imports are over by then)."""
+    """Return the end of each trial in seconds after every worker has ended its first trial, which includes imports."""
     ends: list[float] = []
 
     def watch(search: Search, context: RunContext) -> None:
@@ -59,15 +59,14 @@ def main() -> None:
         print(
             f"no-op trials, 2 workers: {each:.1f} ms a trial (median step {median(steps):.1f} ms, {len(steps)} steps)"
         )
-        print(
-            f"  first quarter {ends[len(ends) // 4] * 1000 / (len(ends) // 4):.1f} ms, and with the sampler's growth "
-            f"in the last quarter {(ends[-1] - ends[3 * len(ends) // 4]) * 1000 / (len(ends) // 4):.1f} ms"
-        )
+        quarter = len(ends) // 4
+        first, last = (1000 * seconds / quarter for seconds in (ends[quarter], ends[-1] - ends[3 * len(ends) // 4]))
+        print(f"  first quarter {first:.1f} ms; last quarter, with more trials for the sampler, {last:.1f} ms")
         one = timed(folder, "one", SECONDS, 1, one_second)
         two = timed(folder, "two", 2 * SECONDS, 2, one_second)
         rates = [(len(ends) - 1) / ends[-1] for ends in (one, two)]
-        gain = rates[1] / rates[0]
-        print(f"one-second trials: {rates[0]:.2f} a second on one worker, {rates[1]:.2f} on two: x {gain:.2f}")
+        speed_up = rates[1] / rates[0]
+        print(f"one-second trials: {rates[0]:.2f} a second on one worker, {rates[1]:.2f} on two: x {speed_up:.2f}")
     ray.shutdown()
 
 

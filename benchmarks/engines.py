@@ -1,8 +1,8 @@
-"""What the engines cost on trials as long as real ones: `python benchmarks/engines.py [ray|tune ...]`.
+"""Measure the overhead of the engines on trials of realistic length: `python benchmarks/engines.py [ray|tune ...]`.
 
-Twelve trials that sleep ten seconds in five rungs, on two workers, with a ledger in a temporary folder; the ideal is
-sixty seconds. Two figures for each engine: from the first trial's begin to the last one's end (asking, reports, ledger,
-handing over), and the whole call with Ray's start, the workers' imports and the end. The bar is on the first.
+Twelve trials sleep ten seconds in five rungs, on two workers, with a ledger in a temporary folder. The ideal is sixty
+seconds. There are two times for each engine: from the start of the first trial to the end of the last one, and the
+complete call with the start of Ray, the imports of the workers and the shutdown. The limit applies to the first time.
 """
 
 import sys
@@ -16,26 +16,26 @@ from hybrid_search.ledger import reads
 from hybrid_search.records import Resources
 
 TRIALS, WORKERS, SECONDS, RUNGS = 12, 2, 10.0, 5
-BARS = {"ray": 0.03, "tune": 0.05}
+LIMITS = {"ray": 0.03, "tune": 0.05}
 
 
 def sleeping(architecture, settings):
     import time
 
-    began = time.time()
+    start = time.time()
     for rung in range(1, RUNGS + 1):
-        time.sleep(max(0.0, began + SECONDS * rung / RUNGS - time.time()))
-        yield {"accuracy": int(architecture.digest[:4], 16) / 65536, "train_seconds": began}
+        time.sleep(max(0.0, start + SECONDS * rung / RUNGS - time.time()))
+        yield {"accuracy": int(architecture.digest[:4], 16) / 65536, "train_seconds": start}
 
 
 def timed(engine: str, folder: Path) -> tuple[float, float]:
-    """Seconds from the first begin on a worker to the last end, and of the whole call."""
+    """Return the seconds from the first start on a worker to the last end, and of the complete call."""
     ends: list[float] = []
 
     def watch(search: Search, context: RunContext) -> None:
         context.on_event = lambda kind, number: ends.append(time.time()) if kind == "complete" else None
 
-    began = time.time()
+    start = time.time()
     with Ledger(f"sqlite:///{folder}/{engine}.db") as ledger:
         more = {
             "trials": TRIALS,
@@ -47,17 +47,18 @@ def timed(engine: str, folder: Path) -> tuple[float, float]:
         search = run(load_space("digits"), **more)
         rows = ledger.read(reads.trials, search.record.id)
     assert [row.state for row in rows] == ["complete"] * TRIALS
-    return max(ends) - min(row.measurements["train_seconds"] for row in rows), time.time() - began
+    return max(ends) - min(row.measurements["train_seconds"] for row in rows), time.time() - start
 
 
 def main() -> None:
     ideal = TRIALS * SECONDS / WORKERS
-    print("| engine | trials' span | overhead (bar) | whole call |\n|---|---|---|---|")
+    print("| engine | trials | overhead (limit) | complete call |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as scratch:
-        for engine in sys.argv[1:] or list(BARS):
-            span, whole = timed(engine, Path(scratch))
+        for engine in sys.argv[1:] or list(LIMITS):
+            span, total = timed(engine, Path(scratch))
             print(
-                f"| {engine} | {span:.2f} s | {span / ideal - 1:.1%} ({BARS[engine]:.0%}) | {whole:.1f} s |", flush=True
+                f"| {engine} | {span:.2f} s | {span / ideal - 1:.1%} ({LIMITS[engine]:.0%}) | {total:.1f} s |",
+                flush=True,
             )
 
 

@@ -23,14 +23,14 @@ DESIGNS = {
 
 
 def main(names: list[str]) -> None:
-    print(f"{'data':14} {'design':12} {'augment':11} {'s an epoch':>10} {'data share':>10} {'accuracy':>9}")
+    print(f"{'data':14} {'design':12} {'augment':11} {'s/epoch':>10} {'data share':>10} {'accuracy':>9}")
     for name in names:
         space = load_space(name)
         for augment in ("none", "shift+flip"):
             settings = space.settings.with_(epochs=EPOCHS, augment=augment)
             dataset = load(settings)
-            for design, answers in DESIGNS.items():
-                architecture = space.choose(FixedChoices(answers))
+            for design, choices in DESIGNS.items():
+                architecture = space.choose(FixedChoices(choices))
                 with reproducible("cpu", 1, seed_for("weights", 0)):
                     model = build_model(architecture, dataset.input_size[0], len(dataset.classes))
                 epochs = list(Trainer(model, dataset, settings).run())

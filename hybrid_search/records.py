@@ -52,6 +52,9 @@ def search_name(name: str) -> str:
 class Settings:
     """How every network of a search is trained: data, recipe, seed. SettingsError where a value is out of range.
 
+    `data` is a name in `hybrid_search.data.DATASETS`. Another package adds a name with an entry point, as
+    `hybrid_search.data.Source` shows.
+
     `image_size`, `train_images` and `validation_images` reduce a data set (None keeps it as it is). `ema` is the decay
     of the averaged weights that are scored (0: none). `precision` auto is fp32 on a CPU and bf16 on a GPU.
     `split_seed` fixes train, validation and test; `seed` fixes weights and the order of images.

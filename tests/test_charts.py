@@ -12,7 +12,7 @@ pytest.importorskip("plotly", reason="charts need plotly: pip install -e '.[page
 from support.ledgers import CLASSES, INPUT, a_search, fill, url_of, write_trial
 from support.plugins import installed
 
-from hybrid_search.analysis.confidence import Standing
+from hybrid_search.analysis.confidence import TrialConfidence
 from hybrid_search.charts import (
     CHARTS,
     DARK,
@@ -378,7 +378,7 @@ def test_a_trial_written_by_the_ledger_itself_is_drawn(tmp_path):
 
 def test_only_confirmed_trials_have_error_bars():
     points = [point(i, accuracy=0.5 + i / 10, flops=10.0 + i) for i in range(3)]
-    known = {1: Standing(1, 3, {"accuracy": (0.58, 0.63)}, 0.9), 2: Standing(2, 0, {}, 0.3)}
+    known = {1: TrialConfidence(1, 3, {"accuracy": (0.58, 0.63)}, 0.9), 2: TrialConfidence(2, 0, {}, 0.3)}
     numbers = front_numbers(points, ("accuracy", "flops"), "flops", "accuracy", standings=known)
     assert [bar.number for bar in numbers.bars] == [1]
     bars = front_figure(numbers, LIGHT).data[4]

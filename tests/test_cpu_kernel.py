@@ -5,6 +5,7 @@ Out-of-bounds accesses: tests/asan.sh runs this file under AddressSanitizer.
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 
@@ -258,7 +259,7 @@ def test_the_kernel_is_what_runs_here_and_other_types_run_as_portable():
 @pytest.fixture
 def _fresh(monkeypatch):
     """No compiler, library or notice is remembered, neither from before nor afterwards."""
-    remembered = (build.compiler, build._library, build._version, cpu._why_not, cpu._say_once)
+    remembered = (build.compiler, build._library, build._version, cpu._why_not, cpu._notice_once)
     for function in remembered:
         function.cache_clear()
     yield
@@ -289,6 +290,22 @@ def test_a_compiler_that_fails_is_told_and_leaves_nothing_behind(monkeypatch, tm
         local_attention(q, q, q, extent=3, backend="cpu")
     assert which_backend(q, extent=3) == "portable"
     assert not [path for path in tmp_path.rglob("local-attention-*") if path.suffix != ".lock"]
+
+
+def test_a_change_of_any_file_of_the_kernel_gives_another_library(monkeypatch, tmp_path):
+    names = {path.name for path in build.SOURCE.parent.iterdir()}
+    assert {"kernel.cpp", "vectors.h", "pairs.h", "columns.h"} <= names
+    shutil.copytree(build.SOURCE.parent, tmp_path / "kernel")
+    monkeypatch.setattr(build, "SOURCE", tmp_path / "kernel" / "kernel.cpp")
+    before = build._sources()
+    assert len(before) == 2 * len(names)
+    for name in sorted(names):
+        path = tmp_path / "kernel" / name
+        text = path.read_text()
+        path.write_text(text + "// changed\n")
+        assert build._sources() != before
+        path.write_text(text)
+    assert build._sources() == before
 
 
 def test_processes_that_start_together_compile_once(tmp_path):

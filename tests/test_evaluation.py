@@ -76,7 +76,7 @@ def test_only_the_same_seed_gives_the_same_numbers_and_weights():
 
 def test_a_resumed_evaluation_equals_an_uninterrupted_one():
     states = {}
-    whole = list(
+    uninterrupted = list(
         evaluate(
             ARCHITECTURE, SETTINGS, keep=lambda rung, state: states.update({rung: safetensors.torch.save(state())})
         )
@@ -84,8 +84,8 @@ def test_a_resumed_evaluation_equals_an_uninterrupted_one():
     assert sorted(states) == [1, 2]
     (rest,) = evaluate(ARCHITECTURE, SETTINGS, resume=safetensors.torch.load(states[1]))
     assert rest.rung == 2
-    assert numbers(rest) == numbers(whole[1])
-    assert rest.weights == whole[1].weights
+    assert numbers(rest) == numbers(uninterrupted[1])
+    assert rest.weights == uninterrupted[1].weights
 
 
 def test_an_abandoned_evaluation_leaves_the_global_state_unchanged():

@@ -1,4 +1,4 @@
-"""An exported folder loads in a new process and gives equal logits, for every trial of a search."""
+"""An exported folder loads in a new process and computes equal logits, for every trial of a search."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The committed table of trained networks is whole, is of its space, and costs what this version says it costs."""
+"""The committed table of trained networks is complete and agrees with its space and with the cost model."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def table():
     return read_table(TABLE, parse_objectives("accuracy,flops"), None)
 
 
-def test_it_has_six_hundred_networks_two_seeds_and_every_rung(table):
+def test_the_table_has_six_hundred_networks_two_seeds_and_every_rung(table):
     accuracy, flops = table.objectives
     assert len(table.designs) >= 600
     assert len(set(table.digests)) == len(table.designs)
@@ -28,11 +28,11 @@ def test_it_has_six_hundred_networks_two_seeds_and_every_rung(table):
     assert ((accuracy.values > 0.1) & (accuracy.values < 1.0)).all()
 
 
-def test_every_row_is_the_design_of_its_answers_at_its_price(table):
+def test_every_row_has_the_digest_and_the_flops_of_its_choices(table):
     space = load_space("fashion-table")
     input_size, classes = input_size_and_classes(space.settings)
-    for i, answers in enumerate(table.designs):
-        architecture = fitted(space.choose(FixedChoices(answers)), input_size)
+    for i, choices in enumerate(table.designs):
+        architecture = fitted(space.choose(FixedChoices(choices)), input_size)
         assert architecture.digest == table.digests[i]
         assert total_cost(architecture, input_size, classes)[0] == table.objectives[1].means[i]
 

@@ -28,14 +28,14 @@ def dominated(a, b):
 
 
 @pytest.mark.parametrize("columns", [1, 2, 3, 4])
-def test_the_front_is_what_the_definition_says(columns):
+def test_the_front_agrees_with_its_definition(columns):
     points = np.random.default_rng(columns).integers(0, 6, (80, columns)).astype(float)
     expected = [i for i, a in enumerate(points) if not any(dominated(a, b) for b in points)]
     assert pareto_front(points, [DOWN] * columns) == expected
 
 
 @pytest.mark.parametrize("columns", [1, 2, 3, 4])
-def test_a_front_that_grows_point_by_point_is_always_that_of_all_points(columns):
+def test_a_running_front_equals_the_front_of_all_points(columns):
     points = np.random.default_rng(columns).integers(0, 6, (60, columns)).astype(float)
     points[7, 0] = math.nan
     front = RunningFront([UP] * columns)
@@ -46,7 +46,7 @@ def test_a_front_that_grows_point_by_point_is_always_that_of_all_points(columns)
         assert stands == (number in expected)
 
 
-def test_a_front_of_a_hundred_thousand_points_takes_a_moment():
+def test_a_front_of_a_hundred_thousand_points_takes_less_than_a_second():
     points = np.random.default_rng(0).random((100_000, 2))
     points[0] = [0.5, math.inf]
     began = time.process_time()
@@ -55,12 +55,12 @@ def test_a_front_of_a_hundred_thousand_points_takes_a_moment():
     assert 2 < len(front) < 60
 
 
-def test_directions_turn_a_column():
+def test_directions_change_the_sign_of_a_column():
     points = [[0.9, 10.0], [0.8, 20.0], [0.95, 30.0], [0.9, 10.0]]
     assert pareto_front(points, [UP, DOWN]) == [0, 2, 3]
 
 
-def test_points_that_are_not_numbers_are_on_no_front():
+def test_points_with_nan_are_on_no_front():
     assert pareto_front([[float("nan"), 1.0], [0.5, 2.0]], [UP, DOWN]) == [1]
     assert pareto_front(np.empty((0, 2)), [UP, DOWN]) == []
 
@@ -124,7 +124,7 @@ def test_the_reference_is_the_known_bound_or_fixed_by_the_first_eight_points():
     assert reference_point([*rows, [50.0, 500.0]], kinds) == reference_point(rows, kinds)
 
 
-def test_the_box_of_a_front_ends_a_tenth_of_its_range_beyond_its_worst():
+def test_the_front_reference_is_a_tenth_of_the_range_beyond_the_worst():
     rows = [[0.9, 20.0], [0.5, 10.0], [0.1, 90.0], [math.nan, 1.0]]
     assert front_reference(rows, [UP, DOWN]) == pytest.approx([0.46, 21.0])
     assert front_reference([[0.9, 20.0], [0.8, 40.0]], [UP, DOWN]) == pytest.approx(
@@ -141,12 +141,12 @@ def test_the_knee_is_the_point_that_bends_most():
         knee(np.empty((0, 2)), [UP, DOWN])
 
 
-def test_front_rows_are_best_first_and_leave_out_what_lacks_an_objective():
+def test_front_rows_are_sorted_and_ignore_trials_without_an_objective():
     trials = [(4, {"accuracy": 0.8, "flops": 1.0}), (7, {"accuracy": 0.9, "flops": 3.0}), (9, {"accuracy": 0.99})]
     assert front_rows(trials, ("accuracy", "flops")) == [7, 4]
 
 
-def test_unknown_objectives_are_refused_by_name():
+def test_unknown_objectives_are_refused_with_a_suggestion():
     with pytest.raises(UnknownName, match=r"objective must be one of accuracy, .*; got 'flop'. Did you mean 'flops'"):
         objectives(("accuracy", "flop"))
     with pytest.raises(SettingsError, match="objectives must be one or more different names; got none"):

@@ -37,17 +37,17 @@ from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Outcome
 
 BOTH = parse_objectives("accuracy,flops")
-QUESTIONS = ["operator", "conv.kernel_size", "attention.extent", "width"]
+PARAMETERS = ["operator", "conv.kernel_size", "attention.extent", "width"]
 
 
 def ten(**extra):
-    """Ten designs: convolutions of two sizes and attention of three extents, each in two widths."""
+    """Return ten designs: convolutions of two sizes and attention of three extents, each in two widths."""
     rows = []
     for operator, size, width in [(o, s, w) for o, s in KINDS for w in (8, 16)]:
         cost = width * width * size * (2 if operator == "conv" else 1)
         accuracy = 0.5 + 0.1 * (width == 16) + 0.03 * size + 0.02 * (operator == "conv")
         kernel, extent = (size, "") if operator == "conv" else ("", size)
-        row = dict(zip(QUESTIONS, (operator, kernel, extent, width), strict=True))
+        row = dict(zip(PARAMETERS, (operator, kernel, extent, width), strict=True))
         rows.append(
             row | {"flops": 1000 * cost, "params": cost, "accuracy@0": accuracy - 0.01, "accuracy@1": accuracy + 0.01}
         )
@@ -69,23 +69,23 @@ def table_of(rows, **more):
     return read_table(written(rows), more.get("objectives", BOTH), more.get("known"))
 
 
-class Script:
-    """Answers as told, and remembers what was asked."""
+class GivenChoices:
+    """A chooser with given choices that records the parameters."""
 
-    def __init__(self, **answers):
-        self.answers, self.asked = answers, {}
+    def __init__(self, **given):
+        self.given, self.offered = given, {}
 
     def suggest_categorical(self, name, choices):
-        self.asked[name] = tuple(choices)
-        return self.answers[name]
+        self.offered[name] = tuple(choices)
+        return self.given[name]
 
 
 # -- tables --
 
 
-def test_columns_are_questions_numbers_and_features():
+def test_columns_are_parameters_numbers_and_features():
     table = table_of(ten(digest="abc", _note="x", latency_ms=3.0))
-    assert table.parameters == tuple(QUESTIONS)
+    assert table.parameters == tuple(PARAMETERS)
     assert table.designs[0] == {"operator": "conv", "conv.kernel_size": 3, "width": 8}
     assert [(r.name, r.direction, r.known, r.seeds) for r in table.objectives] == [
         ("accuracy", "maximize", False, ("0", "1")),
@@ -148,18 +148,18 @@ FAULTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("rows", "says"), FAULTS.values(), ids=FAULTS)
-def test_a_table_with_a_fault_is_refused_with_its_row(capsys, rows, says):
+@pytest.mark.parametrize(("rows", "message"), FAULTS.values(), ids=FAULTS)
+def test_a_table_with_a_fault_is_refused_with_its_row(capsys, rows, message):
     path = written(rows, header=list((rows or ten())[0]))
     assert cli.run(["replay", str(path), "--evaluations", "1", "--out", "figure.html"]) == 2
     error = capsys.readouterr().err
-    assert says in error
+    assert message in error
     assert error.count("\n") == 1
     assert not Path("figure.html").exists()
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("a,flops,accuracy\n1,2,3\n1,2\n", "row 3 has 2"),
         ("a,a,flops,accuracy\n1,2,3,4\n", "two named 'a'"),
@@ -167,9 +167,9 @@ def test_a_table_with_a_fault_is_refused_with_its_row(capsys, rows, says):
         ("a,flops,accuracy\n\xff", "can be read"),
     ],
 )
-def test_a_file_that_is_no_table_is_refused(text, says):
+def test_a_file_that_is_not_a_table_is_refused(text, message):
     Path("odd.csv").write_text(text, encoding="latin-1")
-    with pytest.raises(DataError, match=says):
+    with pytest.raises(DataError, match=message):
         read_table(Path("odd.csv"), BOTH)
 
 
@@ -179,14 +179,14 @@ def test_objectives_of_different_seeds_are_refused():
         table_of(rows, objectives=parse_objectives("accuracy,loss"))
 
 
-# -- questions --
+# -- the question tree --
 
 
-def test_a_conditional_question_is_asked_after_the_answer_that_opens_it():
+def test_a_conditional_parameter_comes_after_the_choice_that_activates_it():
     tree = QuestionTree(table_of(ten()))
-    script = Script(operator="attention", width=16, **{"attention.extent": 7})
+    script = GivenChoices(operator="attention", width=16, **{"attention.extent": 7})
     assert tree.choose(script) == 9
-    assert script.asked == {"operator": ("attention", "conv"), "attention.extent": (3, 5, 7), "width": (8, 16)}
+    assert script.offered == {"operator": ("attention", "conv"), "attention.extent": (3, 5, 7), "width": (8, 16)}
 
 
 def test_the_paths_lead_to_every_design():
@@ -198,7 +198,7 @@ def test_the_paths_lead_to_every_design():
     ("given", "there", "counts_as"),
     [(4, (1, 2), 2), (1, (2, 4), 2), ("c", "ab", "a"), ("a", "bc", "b")],
 )
-def test_an_answer_into_a_hole_counts_as_the_nearest_that_leads_on(given, there, counts_as):
+def test_a_choice_without_a_design_counts_as_the_nearest_one_with_a_design(given, there, counts_as):
     rows = [{"side": "left", "size": size} for size in there] + [{"side": "right", "size": s} for s in (given, *there)]
     table = table_of([{**row, "flops": 1, "accuracy": 1} for row in rows])
     assert table.designs[QuestionTree(table).find({"side": "left", "size": given})] == {
@@ -207,9 +207,9 @@ def test_an_answer_into_a_hole_counts_as_the_nearest_that_leads_on(given, there,
     }
 
 
-def test_what_one_design_is_left_of_is_not_asked():
+def test_parameters_are_not_chosen_once_one_design_remains():
     table = table_of([row for row in ten() if row["attention.extent"] != 5 or row["width"] == 8])
-    script = Script(operator="attention", **{"attention.extent": 5})
+    script = GivenChoices(operator="attention", **{"attention.extent": 5})
     assert table.designs[QuestionTree(table).choose(script)] == {
         "operator": "attention",
         "attention.extent": 5,
@@ -217,9 +217,9 @@ def test_what_one_design_is_left_of_is_not_asked():
     }
 
 
-def test_a_sampler_that_runs_into_holes_is_told_of_designs_that_are_there():
+def test_a_table_with_gaps_can_be_searched():
     rows = [row for i, row in enumerate(ten()) if i not in (1, 4, 6)]
-    curve = run_once(landscape := objective_table(table_of(rows)), target_of(landscape), "tpe", 0, Rules(7, n_random=3))
+    curve = run_once(table := objective_table(table_of(rows)), target_of(table), "tpe", 0, Rules(7, n_random=3))
     assert curve.shares[-1] == pytest.approx(1.0)
     assert curve.front_found == curve.front_size
 
@@ -227,42 +227,42 @@ def test_a_sampler_that_runs_into_holes_is_told_of_designs_that_are_there():
 # -- runs --
 
 
-def recorded(landscape):
-    """The landscape, and the true rows it was asked for in order."""
+def recorded(table):
+    """Return the table, and a list to which every row of true values is appended."""
     rows = []
 
     def truth(params):
-        rows.append(landscape.true_values(params))
+        rows.append(table.true_values(params))
         return rows[-1]
 
-    return replace(landscape, true_values=truth), rows
+    return replace(table, true_values=truth), rows
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_random_designs_give_the_exact_hypervolumes(seed):
-    table = table_of(ten())
-    goal = target_of_rows(table.means, table.directions)
-    landscape, rows = recorded(objective_table(table))
-    curve = run_once(landscape, goal, "random", seed, Rules(10))
-    volumes = [hypervolume(rows[: i + 1], goal.reference, table.directions) for i in range(10)]
-    assert curve.shares == pytest.approx([volume / goal.hypervolume for volume in volumes])
-    assert sorted(map(tuple, rows)) == sorted(map(tuple, table.means.tolist()))
-    assert curve.front_found == len(goal.front)
+    results = table_of(ten())
+    target = target_of_rows(results.means, results.directions)
+    table, rows = recorded(objective_table(results))
+    curve = run_once(table, target, "random", seed, Rules(10))
+    volumes = [hypervolume(rows[: i + 1], target.reference, table.directions) for i in range(10)]
+    assert curve.shares == pytest.approx([volume / target.hypervolume for volume in volumes])
+    assert sorted(map(tuple, rows)) == sorted(map(tuple, results.means.tolist()))
+    assert curve.front_found == len(target.front)
 
 
 def test_the_reference_is_a_tenth_of_the_front_beyond_its_worst():
     rows = np.array([[0.9, 30.0], [0.7, 10.0], [0.1, 50.0]])
-    goal = target_of_rows(rows, ("maximize", "minimize"))
-    assert goal.reference == pytest.approx((0.68, 32.0))
-    assert goal.front == {(0.9, 30.0), (0.7, 10.0)}
-    assert goal.hypervolume == pytest.approx(0.22 * 2 + 0.02 * 20)
+    target = target_of_rows(rows, ("maximize", "minimize"))
+    assert target.reference == pytest.approx((0.68, 32.0))
+    assert target.front == {(0.9, 30.0), (0.7, 10.0)}
+    assert target.hypervolume == pytest.approx(0.22 * 2 + 0.02 * 20)
 
 
 def test_a_front_of_one_point_has_a_hypervolume():
     assert target_of_rows(np.array([[0.9, 10.0], [0.1, 50.0]]), ("maximize", "minimize")).hypervolume > 0
 
 
-def test_runs_of_a_seed_begin_alike_and_depend_on_the_seed_alone():
+def test_runs_of_a_seed_start_alike_and_depend_only_on_the_seed():
     source = partial(objective_table, table_of(ten()))
     rules = Rules(10, n_random=4)
     curves = simulate(source, ["random", "tpe", "known-cost"], range(3), rules)
@@ -273,7 +273,7 @@ def test_runs_of_a_seed_begin_alike_and_depend_on_the_seed_alone():
     assert len({curve.shares for curve in curves[:3]}) > 1
 
 
-def test_processes_give_the_same_curves():
+def test_several_processes_give_the_same_runs():
     source = partial(objective_table, table_of(ten()))
     done = []
     there = simulate(source, ["random"], range(2), Rules(6), jobs=2, progress=lambda *at: done.append(at))
@@ -281,67 +281,67 @@ def test_processes_give_the_same_curves():
     assert done == [(1, 2), (2, 2)]
 
 
-def test_a_repeat_counts_as_no_evaluation_unless_asked():
-    landscape = objective_table(table_of(ten()))
-    goal = target_of(landscape)
-    free, counted = (run_once(landscape, goal, "random", 0, Rules(10, count_repeats=again)) for again in (False, True))
+def test_a_repeated_proposal_counts_only_with_count_repeats():
+    table = objective_table(table_of(ten()))
+    target = target_of(table)
+    free, counted = (run_once(table, target, "random", 0, Rules(10, count_repeats=again)) for again in (False, True))
     assert free.repeats > 0 < counted.repeats
     assert free.shares[-1] == 1.0
     assert free.front_found > counted.front_found
 
 
 @pytest.mark.parametrize("workers", [2, 7, 40])
-def test_parallel_workers_evaluate_what_is_proposed_before_the_others_are_told(workers):
-    landscape = objective_table(table_of(ten()))
-    goal = target_of(landscape)
-    alone, beside = (run_once(landscape, goal, "random", 1, Rules(10, workers=n)) for n in (1, workers))
-    assert beside.shares == alone.shares  # random designs do not depend on what was told
-    curve = run_once(landscape, goal, "known-cost", 1, Rules(10, n_random=0, workers=workers))
+def test_parallel_workers_evaluate_designs_proposed_before_others_finish(workers):
+    table = objective_table(table_of(ten()))
+    target = target_of(table)
+    alone, beside = (run_once(table, target, "random", 1, Rules(10, workers=n)) for n in (1, workers))
+    assert beside.shares == alone.shares  # random designs do not depend on results
+    curve = run_once(table, target, "known-cost", 1, Rules(10, n_random=0, workers=workers))
     assert (len(curve.shares), curve.shares[-1], curve.repeats) == (10, 1.0, 0)
 
 
-def test_the_first_of_two_workers_is_told_after_the_second_has_begun():
-    told = []
-    landscape = objective_table(table_of(ten()))
-    asked = []
+def test_the_result_of_the_first_worker_comes_after_the_second_has_started():
+    results_so_far = []
+    table = objective_table(table_of(ten()))
+    proposals = []
 
     def ask(trial):
-        asked.append(len(told))
-        return landscape.space(trial)
+        proposals.append(len(results_so_far))
+        return table.space(trial)
 
-    def teller(seed):
-        tell = landscape.measure(seed)
-        return lambda params: told.append(params) or tell(params)
+    def measure(seed):
+        tell = table.measure(seed)
+        return lambda params: results_so_far.append(params) or tell(params)
 
-    watched = replace(landscape, space=ask, measure=teller)
-    run_once(watched, target_of(landscape), "tpe", 0, Rules(5, n_random=0, workers=2))
-    assert asked[:2] == [0, 0]
-    assert len(told) >= 5  # a repeat is told again
+    watched = replace(table, space=ask, measure=measure)
+    run_once(watched, target_of(table), "tpe", 0, Rules(5, n_random=0, workers=2))
+    assert proposals[:2] == [0, 0]
+    assert len(results_so_far) >= 5  # a repeated proposal gets its value again
 
 
-def test_one_seed_is_told_and_the_mean_is_scored():
-    table = table_of(ten())
-    landscape = objective_table(table)
-    params = landscape.designs()[0]
-    told = sorted({landscape.measure(seed)(params)[0] for seed in range(20)})
-    assert told == pytest.approx([0.60, 0.62])
-    assert landscape.true_values(params) == pytest.approx([0.61, 384_000])
-    assert objective_table(table, noisy=False).measure(0)(params) == landscape.true_values(params)
-    assert landscape.known[1](params) == 384_000
-    assert landscape.features(params) == pytest.approx([np.log(384)])
+def test_a_run_receives_one_seed_and_is_scored_by_the_mean():
+    results = table_of(ten())
+    table = objective_table(results)
+    params = table.designs()[0]
+    measured = sorted({table.measure(seed)(params)[0] for seed in range(20)})
+    assert measured == pytest.approx([0.60, 0.62])
+    assert table.true_values(params) == pytest.approx([0.61, 384_000])
+    assert objective_table(results, noisy=False).measure(0)(params) == table.true_values(params)
+    assert table.known[1](params) == 384_000
+    assert table.features(params) == pytest.approx([np.log(384)])
 
 
 @pytest.mark.parametrize("name", BASELINES)
-def test_every_entrant_finds_its_way_through_a_table(name):
-    landscape = objective_table(table_of(ten()))
+def test_every_baseline_can_search_a_table(name):
+    table = objective_table(table_of(ten()))
     count = 5 if name.startswith("gp") else 10  # their ninth proposal takes many seconds
-    curve = run_once(landscape, target_of(landscape), name, 0, Rules(count, n_random=3))
+    curve = run_once(table, target_of(table), name, 0, Rules(count, n_random=3))
     assert len(curve.shares) == count
     assert curve.shares == tuple(sorted(curve.shares))
     assert count == 5 or curve.shares[-1] == pytest.approx(1.0)
 
 
-def test_standings_are_medians_and_worsts():
+def test_a_summary_has_medians_and_worst_values():
     curves = [
         SimulatedRun("a", seed, shares, 1, 2, 0, 0.01)
         for seed, shares in enumerate([(0.5, 0.96), (0.95, 0.99), (0.1, 0.2)])
@@ -351,7 +351,7 @@ def test_standings_are_medians_and_worsts():
 
 
 @pytest.mark.parametrize(
-    ("samplers", "seeds", "rules", "says"),
+    ("samplers", "seeds", "rules", "message"),
     [
         (["tpe", "tpe"], [0], {}, "different samplers"),
         ([], [0], {}, "got no sampler"),
@@ -362,12 +362,12 @@ def test_standings_are_medians_and_worsts():
         (["tpe"], [0], {"n_random": -1}, "n_random must be a whole number from 0 up; got -1"),
     ],
 )
-def test_a_question_that_makes_no_sense_is_refused(samplers, seeds, rules, says):
-    with pytest.raises(SettingsError, match=says):
+def test_invalid_settings_are_refused(samplers, seeds, rules, message):
+    with pytest.raises(SettingsError, match=message):
         simulate(partial(objective_table, table_of(ten())), samplers, seeds, Rules(**{"evaluations": 5, **rules}))
 
 
-def test_an_unknown_sampler_is_answered_with_all_names():
+def test_an_unknown_sampler_is_refused_with_the_known_names():
     with pytest.raises(UnknownName, match=r"sampler must be one of known-cost, .*; got 'tpa'. Did you mean 'tpe'"):
         simulate(partial(objective_table, table_of(ten())), ["tpa"], [0], Rules(5))
 
@@ -376,11 +376,11 @@ def test_an_unknown_sampler_is_answered_with_all_names():
 
 
 def curved(count=40):
-    """Designs whose accuracy after each of three rungs foretells the end; every second is hopeless from the start."""
+    """Return designs whose accuracy at three rungs predicts the end; every second one is poor."""
     rows = []
-    for size, hopeless in itertools.product(range(1, count // 2 + 1), (0, 1)):
-        row = {"size": size, "kind": "bad" if hopeless else "good", "flops": 100 * size + hopeless}
-        end = 0.5 + 0.4 * size / count - 0.3 * hopeless
+    for size, poor in itertools.product(range(1, count // 2 + 1), (0, 1)):
+        row = {"size": size, "kind": "bad" if poor else "good", "flops": 100 * size + poor}
+        end = 0.5 + 0.4 * size / count - 0.3 * poor
         rows.append(
             row | {"accuracy#1": end - 0.2, "accuracy#2": end - 0.1, "accuracy#3": end, "train_loss#3": 1 - end}
         )
@@ -388,7 +388,7 @@ def curved(count=40):
     return rows
 
 
-def test_a_sign_is_neither_question_nor_feature():
+def test_an_indicator_is_neither_a_parameter_nor_a_feature():
     table = table_of(curved())
     assert table.parameters == ("size", "kind")
     assert [(sign.name, sign.rungs) for sign in table.indicators] == [("train_loss", (1, 2, 3))]
@@ -396,7 +396,7 @@ def test_a_sign_is_neither_question_nor_feature():
     assert np.allclose(read_table(Path("again.csv"), BOTH).indicators[0].values, table.indicators[0].values)
 
 
-def test_a_pruner_spares_epochs_and_no_front_member_where_curves_foretell_the_end():
+def test_a_pruner_saves_epochs_and_keeps_the_front_if_curves_predict_the_end():
     table = table_of(curved())
     curves = simulate(
         partial(objective_table, table), ["random"], [0, 1], Rules(40), pruners=["none", "front-probability"]
@@ -417,7 +417,7 @@ def test_a_pruner_spares_epochs_and_no_front_member_where_curves_foretell_the_en
     assert pruned["epochs_to_98"] <= without["epochs_to_98"]
 
 
-def test_a_design_that_waited_begins_itself_and_not_the_next_in_the_queue(monkeypatch):
+def test_a_deferred_design_is_trained_itself_and_not_the_next_in_the_queue(monkeypatch):
     picked, begun = [], []
 
     class Slow:
@@ -434,8 +434,8 @@ def test_a_design_that_waited_begins_itself_and_not_the_next_in_the_queue(monkey
             return "keep"
 
     monkeypatch.setitem(PRUNERS._loaded, "front-probability", lambda aims, seed: Slow())
-    landscape = objective_table(table_of(curved()))
-    curve = run_once(landscape, target_of(landscape), "random", 0, Rules(12, n_random=8), "front-probability")
+    table = objective_table(table_of(curved()))
+    curve = run_once(table, target_of(table), "random", 0, Rules(12, n_random=8), "front-probability")
     assert begun == picked
     assert len(begun) == len(set(begun)) == len(curve.shares) == 12
 
@@ -453,7 +453,7 @@ def test_pruners_are_compared_on_the_command_line(capsys):
 # -- noise --
 
 
-def test_noise_is_what_differs_between_seeds():
+def test_noise_is_the_variation_between_seeds():
     rows = [{"a": a, "flops": a, "accuracy@0": a + d, "accuracy@1": a - d} for a, d in ((1, 0.1), (2, -0.1), (4, 0.1))]
     noise = noise_of(table_of(rows).objectives[0])
     assert noise.deviation == pytest.approx(0.1 * 2**0.5)
@@ -464,7 +464,7 @@ def test_noise_is_what_differs_between_seeds():
         noise_of(table_of(rows).objectives[1])
 
 
-def test_a_front_point_is_sure_where_noise_does_not_reach():
+def test_a_front_point_without_close_rivals_is_certain():
     rows = [{"a": a, "flops": a, "accuracy": x} for a, x in ((1, 0.1), (2, 0.9), (3, 0.9001))]
     shares = front_shares(table_of(rows), (0.01, 0.0))
     assert shares[:2].tolist() == [1.0, 1.0]
@@ -491,7 +491,7 @@ def url(tmp_path):
     return f"sqlite:///{tmp_path / 'ledger.db'}"
 
 
-def test_searches_of_other_seeds_make_one_table(tmp_path):
+def test_searches_with_different_seeds_give_one_table(tmp_path):
     with Ledger(url(tmp_path)) as ledger:
         search_of(ledger, "one", 3)
         search_of(ledger, "two", 5, trials=9)
@@ -506,18 +506,18 @@ def test_searches_of_other_seeds_make_one_table(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("seed", "settings", "says"),
+    ("seed", "settings", "message"),
     [(0, {}, "must have different seeds"), (1, {"batch_size": 64}, "'one' and 'two' differ in settings")],
 )
-def test_searches_that_do_not_belong_together_are_refused(tmp_path, seed, settings, says):
+def test_searches_with_different_settings_are_refused(tmp_path, seed, settings, message):
     with Ledger(url(tmp_path)) as ledger:
         search_of(ledger, "one", trials=2)
         search_of(ledger, "two", seed, trials=2, **settings)
-        with pytest.raises(LedgerError, match=says):
+        with pytest.raises(LedgerError, match=message):
             table_of_searches(ledger, ["one", "two"])
 
 
-def test_a_search_without_two_designs_is_no_table(tmp_path):
+def test_a_search_with_fewer_than_two_designs_is_refused(tmp_path):
     with Ledger(url(tmp_path)) as ledger:
         search_of(ledger, "one", trials=1)
         with pytest.raises(DataError, match="at least two designs with all their numbers; one has 1"):
@@ -556,7 +556,7 @@ def test_a_search_is_replayed_on_the_command_line(capsys, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (("--samplers", "tpa"), "sampler must be one of"),
         (("--seeds", "0"), "--seeds must be a whole number from 1 up; got 0"),
@@ -571,19 +571,19 @@ def test_a_search_is_replayed_on_the_command_line(capsys, tmp_path):
         (("--out", "figure.png"), "--out must be an HTML file"),
     ],
 )
-def test_a_mistake_is_one_line(capsys, words, says):
+def test_a_user_error_is_one_line(capsys, words, message):
     assert call("replay", written(ten()), *words) == 2
     error = capsys.readouterr().err
-    assert says in error
+    assert message in error
     assert error.count("\n") == 1
 
 
-def test_a_file_that_is_not_there_is_one_line(capsys):
+def test_a_missing_file_is_one_line(capsys):
     assert call("replay", "gone.csv") == 2
     assert "got gone.csv: No such file or directory." in capsys.readouterr().err
 
 
-def test_a_figure_has_a_line_and_a_band_a_sampler():
+def test_a_figure_has_a_line_and_a_band_for_each_sampler():
     pytest.importorskip("plotly", reason="charts need plotly: pip install -e '.[page]'")
     from hybrid_search.charts import LIGHT, band_numbers, bands_figure
 

@@ -8,6 +8,7 @@ import yaml
 from hybrid_search.errors import SpaceError
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import cost
+from hybrid_search.spaces import schema
 from hybrid_search.spaces.choosers import FixedChoices, RandomChooser
 from hybrid_search.spaces.space import SearchSpace, load_space, shipped_spaces
 
@@ -183,7 +184,7 @@ def test_dice_with_the_same_seed_choose_the_same():
         ({"stages": []}, r"stages: .*at least 1 item"),
         ({"stages": [stage(depth=0)]}, r"stages.0.depth.0: .*greater than or equal to 1; got 0"),
         ({"stages": [stage(width=[16, 16])]}, r"choices must differ from each other; got 16, 16"),
-        ({"stages": [stage(width=[])]}, r"a list of choices must hold at least one; got none"),
+        ({"stages": [stage(width=[])]}, r"a list of choices must have at least one entry; got none"),
         ({"stages": [stage(stride=3)]}, r"stages.0.stride: .*less than or equal to 2; got 3"),
         ({"stages": [stage(group="late")]}, r"a stage needs either operator or group"),
         (
@@ -214,7 +215,7 @@ def test_a_space_that_is_not_there_names_those_that_are():
     ("text", "message"),
     [
         ("a: [1", "is not, at line"),
-        ("- 1\n- 2\n", "holds a list"),
+        ("- 1\n- 2\n", "is a list"),
         ("", "is empty"),
         ("a: b: c\n", "is not, at line 1"),
     ],
@@ -238,7 +239,7 @@ def test_a_space_file_is_named_after_its_file_unless_it_says_otherwise(tmp_path)
         ({"stages": [{"deph": 1, "width": 8, "operator": "conv"}]}, r"got 'deph'. Did you mean 'depth'\?"),
         ({"groups": {"late": {"oprator": "conv"}}}, r"keys of groups.late are operator; got 'oprator'"),
         ({"groups": {"stage1": {"operator": "conv"}}}, "groups must not be named like a stem or stage; got 'stage1'"),
-        ({"settings": {"data": "digits"}}, "data of a space stands at its top"),
+        ({"settings": {"data": "digits"}}, "data is a key of the space, not of its settings"),
     ],
 )
 def test_a_misspelt_or_misplaced_key_is_named_before_the_one_it_left_out(change, message):
@@ -256,3 +257,14 @@ def test_the_smallest_of_a_space_with_variants_is_below_any_design_drawn():
     drawn = [price(found.random_choices(dice)[0]) for _ in range(300)]
     assert price(found.extreme(price)[0]) <= min(drawn)
     assert price(found.extreme(price, largest=True)[0]) >= max(drawn)
+
+
+def test_the_example_of_the_schema_is_a_space_with_the_parameters_it_names():
+    text = schema.__doc__.split("A complete example:\n\n")[1].split("\n\nKeys of a stage")[0]
+    found = SearchSpace.from_dict(yaml.safe_load(text))
+    named = {}
+    for _, choices in found.enumerate_choices():
+        named.update(choices)
+    expected = "stem.conv3x3.width stage1.depth stage1.operator stage1.conv.kernel_size stage2.block1.operator"
+    assert set(named) >= {*expected.split(), "late.operator", "late.local_attention.extent", "stage3.width"}
+    assert found.size() == 2 * 3 * (2 * 3) * 4 * 2

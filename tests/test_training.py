@@ -77,7 +77,7 @@ def test_the_same_seed_gives_bitwise_equal_weights(settings):
 @pytest.mark.parametrize("settings", [FULL, SMALL.with_(optimizer="nesterov"), FULL.with_(precision="fp16")])
 @pytest.mark.parametrize("stop", [1, 2])
 def test_a_resumed_run_is_bitwise_equal_to_an_uninterrupted_one(settings, stop):
-    whole, numbers = trained(settings)
+    uninterrupted, numbers = trained(settings)
     first = Trainer(net(), load(settings), settings)
     for _ in range(stop):
         first.advance()
@@ -89,7 +89,7 @@ def test_a_resumed_run_is_bitwise_equal_to_an_uninterrupted_one(settings, stop):
     assert [(e.accuracy, e.loss, e.train_loss) for e in rest] == [
         (e.accuracy, e.loss, e.train_loss) for e in numbers[stop:]
     ]
-    assert same(whole.state_dict(), second.state_dict())
+    assert same(uninterrupted.state_dict(), second.state_dict())
 
 
 def test_safetensors_can_write_the_state():

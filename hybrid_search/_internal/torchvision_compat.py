@@ -1,10 +1,9 @@
-"""torchvision, imported whichever build of torch stands beside it.
+"""Import torchvision beside every build of torch.
 
-Its compiled library does not load beside every build of torch (PyPI's 0.28.0 needs CUDA's libraries, which the CPU
-build of torch 2.13.0 does not bring). `import torchvision` then ends in "operator torchvision::nms does not exist", for
-its `_meta_registrations` describe operators that were never loaded. Nothing here or in timm's networks uses those
-operators, so in that one case the descriptions are left out. Where torchvision imports, or is missing, nothing is
-touched.
+The compiled library of torchvision does not load beside every build of torch. An example is torchvision 0.28.0 of PyPI,
+which needs CUDA libraries, beside the CPU build of torch 2.13.0. `import torchvision` then fails with "operator
+torchvision::nms does not exist", because its module `_meta_registrations` describes operators that were not loaded.
+Neither this package nor timm uses these operators, so in this case the module is replaced by an empty one.
 """
 
 import sys
@@ -15,14 +14,20 @@ DESCRIPTIONS = "torchvision._meta_registrations"
 
 
 def import_torchvision() -> bool:
-    """Import torchvision, without the descriptions of its compiled operators if they do not exist.
+    """Import torchvision, without the descriptions of its compiled operators if these are not loaded.
 
-    Returns whether they had to be left out. Any other failure of torchvision is its own and is passed on.
+    Nothing changes if torchvision imports normally or is not installed.
+
+    Returns:
+        Whether the descriptions were left out.
+
+    Raises:
+        RuntimeError: torchvision fails for another reason.
     """
     try:
         import_module("torchvision")
     except ModuleNotFoundError:
-        return False  # who needs it says so
+        return False  # the code that uses torchvision raises the error
     except RuntimeError as error:
         if "operator torchvision::" not in str(error):
             raise

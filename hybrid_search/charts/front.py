@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hybrid_search.analysis.confidence import Standing, read_standings
+from hybrid_search.analysis.confidence import TrialConfidence, read_confidence
 from hybrid_search.charts.axes import AXES, TRIAL, axes_of, axis_named, default_axes
 from hybrid_search.charts.mixes import operators_of
 from hybrid_search.ledger import Ledger, Point, reads
@@ -84,7 +84,7 @@ def front_numbers(
     *,
     operators: Mapping[int, tuple[str, ...]] | None = None,
     front: Collection[int] | None = None,
-    standings: Mapping[int, Standing] | None = None,
+    standings: Mapping[int, TrialConfidence] | None = None,
     axes: Mapping[str, Objective] = AXES,
 ) -> FrontNumbers:
     """Return what the chart of the front draws.
@@ -126,11 +126,11 @@ def read_front(ledger: Ledger, search: SearchRecord, _trials: tuple[int, ...] = 
     x, y = default_axes(search.objectives)
     operators = {number: operators_of(plain) for number, plain in ledger.read(reads.architectures, search.id).items()}
     values = {point.number: point.values for point in points if point.state == "complete"}
-    standings = read_standings(ledger, search, values)
+    standings = read_confidence(ledger, search, values)
     return front_numbers(points, search.objectives, x, y, operators=operators, standings=standings, axes=axes)
 
 
-def error_bars(spots: Sequence[Spot], standings: Mapping[int, Standing], x: str, y: str) -> list[ErrorBar]:
+def error_bars(spots: Sequence[Spot], standings: Mapping[int, TrialConfidence], x: str, y: str) -> list[ErrorBar]:
     """Return the error bars of the trials that have an interval on one of these axes."""
     bars = []
     for spot in spots:

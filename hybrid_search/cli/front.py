@@ -10,7 +10,7 @@ from hybrid_search.cli.options import Database, FormatOption, SearchName
 from hybrid_search.cli.output import Format, print_rows, say
 
 if TYPE_CHECKING:
-    from hybrid_search.analysis.confidence import Standing
+    from hybrid_search.analysis.confidence import TrialConfidence
     from hybrid_search.ledger import Ledger
     from hybrid_search.objectives import Objective
     from hybrid_search.records import SearchRecord
@@ -38,7 +38,7 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format, notice: 
         form: Table, JSON (objects with trial, objectives, digest and architecture) or CSV.
         notice: Called with a line for each known design that is not on the front.
     """
-    from hybrid_search.analysis.confidence import read_standings
+    from hybrid_search.analysis.confidence import read_confidence
     from hybrid_search.ledger import reads
     from hybrid_search.networks.architecture import Architecture
     from hybrid_search.pareto import front_rows
@@ -50,14 +50,14 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format, notice: 
     numbers = front_rows(list(values.items()), record.objectives)
     trials = {trial.number: trial for trial in ledger.read(reads.trials, record.id, numbers)}
     known = known_names(record)
-    standings = read_standings(ledger, record)
+    confidences = read_confidence(ledger, record)
     rows: list[dict[str, Any]] = [
         {
             "trial": number,
             **{name: values[number].get(name) for name in names},
             **(
-                _confidence_columns(standings.get(number), [objectives[name] for name in names], form)
-                if standings
+                _confidence_columns(confidences.get(number), [objectives[name] for name in names], form)
+                if confidences
                 else {}
             ),
             "digest": trials[number].digest,
@@ -83,12 +83,12 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format, notice: 
     complete = ledger.read(reads.counts, record.id).get("complete", 0)
     title = f"Front of {record.name}: {len(rows)} of {complete} trained networks"
     present = [name for name in names if any(row[name] is not None for row in rows)]
-    if standings:
+    if confidences:
         shown = [
             objectives[name] for name in present if name != "params" or name in record.objectives
         ]  # a line has limited width
-        lines = [_row_with_intervals(row, standings.get(row["trial"]), shown, record.tuned) for row in rows]
-        intervals = any(standing.intervals for standing in standings.values())
+        lines = [_row_with_intervals(row, confidences.get(row["trial"]), shown, record.tuned) for row in rows]
+        intervals = any(confidence.intervals for confidence in confidences.values())
         note = "± is half the 95 % interval" if intervals else "intervals need two fresh seeds"
         print_rows(_right_aligned(lines), form, title=f"{title}; {note}")
     else:
@@ -115,7 +115,9 @@ def _list_known_designs(
             notice(f"not on the front: trial {trial.number}, {known[trial.digest]}: {values}")
 
 
-def _confidence_columns(standing: "Standing | None", objectives: "Sequence[Objective]", form: Format) -> dict[str, Any]:
+def _confidence_columns(
+    confidence: "TrialConfidence | None", objectives: "Sequence[Objective]", form: Format
+) -> dict[str, Any]:
     """Return the confidence columns of one trial for JSON and CSV.
 
     An interval is `[low, high]` in JSON and two columns in CSV; null if it is unknown. `seeds` counts fresh seeds.
@@ -125,27 +127,30 @@ def _confidence_columns(standing: "Standing | None", objectives: "Sequence[Objec
         if objective.known:
             continue
         name = objective.name
-        interval = standing.intervals.get(name) if standing else None
+        interval = confidence.intervals.get(name) if confidence else None
         if form is Format.csv:
             low, high = interval or (None, None)
             columns |= {f"{name}_low": low, f"{name}_high": high}
         else:
             columns[f"{name}_interval"] = list(interval) if interval else None
     return columns | {
-        "seeds": standing.seeds if standing else 0,
-        "front_probability": standing.probability if standing else 0.0,
-        "test_accuracy": standing.test if standing else None,
+        "seeds": confidence.seeds if confidence else 0,
+        "front_probability": confidence.probability if confidence else 0.0,
+        "test_accuracy": confidence.test if confidence else None,
     }
 
 
 def _row_with_intervals(
-    row: Mapping[str, Any], standing: "Standing | None", objectives: "Sequence[Objective]", tuned: Sequence[str] = ()
+    row: Mapping[str, Any],
+    confidence: "TrialConfidence | None",
+    objectives: "Sequence[Objective]",
+    tuned: Sequence[str] = (),
 ) -> dict[str, str]:
     """Return one line of the table with intervals; `tuned` names the settings that differ from trial to trial."""
     line = {"trial": str(row["trial"])}
     for objective in objectives:
         name = objective.name
-        interval = standing.intervals.get(name) if standing else None
+        interval = confidence.intervals.get(name) if confidence else None
         line[name] = _value_with_interval(objective, row[name], interval)
         if name == "accuracy":
             test = row["test_accuracy"]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from dash import html
 
-from hybrid_search.analysis.confidence import TEST, Standing
+from hybrid_search.analysis.confidence import TEST_ACCURACY, TrialConfidence
 from hybrid_search.charts.axes import objectives_of
 from hybrid_search.dashboard.summary import SYMBOLS, state_word
 from hybrid_search.objectives import OBJECTIVES, Objective
@@ -14,7 +14,9 @@ from hybrid_search.spaces.known_designs import known_names
 Cells = tuple[str, Sequence[str], int | None]  # heading, one text a trial, the index of the better trial
 
 
-def facts_table(search: SearchRecord, trials: Sequence[TrialRecord], standings: Mapping[int, Standing]) -> html.Table:
+def facts_table(
+    search: SearchRecord, trials: Sequence[TrialRecord], standings: Mapping[int, TrialConfidence]
+) -> html.Table:
     """Return the table of numbers.
 
     Args:
@@ -34,7 +36,9 @@ def facts_table(search: SearchRecord, trials: Sequence[TrialRecord], standings: 
     return html.Table([html.Thead(head), body], className="facts")
 
 
-def _measured(search: SearchRecord, trials: Sequence[TrialRecord], standings: Sequence[Standing | None]) -> list[Cells]:
+def _measured(
+    search: SearchRecord, trials: Sequence[TrialRecord], standings: Sequence[TrialConfidence | None]
+) -> list[Cells]:
     kinds = objectives_of(search)
     rows: list[Cells] = []
     for name, kind in kinds.items():
@@ -47,14 +51,14 @@ def _measured(search: SearchRecord, trials: Sequence[TrialRecord], standings: Se
     return rows
 
 
-def _confirmed(standings: Sequence[Standing | None]) -> list[Cells]:
+def _confirmed(standings: Sequence[TrialConfidence | None]) -> list[Cells]:
     """Return what a confirmation adds; nothing if none of these trials was retrained."""
     if not any(standing and standing.seeds for standing in standings):
         return []
     tests, seeds, probabilities = [], [], []
     for standing in standings:
         retrained = standing if standing and standing.seeds else None
-        test = retrained.intervals.get(TEST) if retrained else None
+        test = retrained.intervals.get(TEST_ACCURACY) if retrained else None
         interval = "" if test is None else f" ({100 * test[0]:.2f} to {100 * test[1]:.2f} %)"
         tests.append(OBJECTIVES["accuracy"].text(retrained.test if retrained else None) + interval)
         seeds.append(f"mean over {retrained.seeds} fresh" if retrained else "only that of the search")
@@ -85,7 +89,7 @@ def _training(search: SearchRecord, trials: Sequence[TrialRecord]) -> list[Cells
     return rows
 
 
-def _interval(kind: Objective, standing: Standing | None) -> str:
+def _interval(kind: Objective, standing: TrialConfidence | None) -> str:
     """Return the 95 % interval of a number in brackets, empty if there is none."""
     interval = standing.intervals.get(kind.name) if standing else None
     if interval is None:

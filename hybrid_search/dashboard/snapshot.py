@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import NamedTuple, TypeVar
 
-from hybrid_search.analysis.confidence import Standing, read_standings
+from hybrid_search.analysis.confidence import TrialConfidence, read_confidence
 from hybrid_search.charts.axes import axes_of, objectives_of
 from hybrid_search.charts.front import has_all
 from hybrid_search.charts.hypervolume import HypervolumeNumbers, hypervolume_numbers
@@ -46,7 +46,7 @@ class SearchView(NamedTuple):
     first_in: dict[int, int]
     designs: dict[int, str]
     last_change: datetime | None
-    standings: dict[int, Standing]
+    standings: dict[int, TrialConfidence]
     lease: Lease
 
     @property
@@ -84,7 +84,7 @@ class _SearchState:
     first_in: dict[int, int] = field(default_factory=dict)
     designs: dict[int, str] = field(default_factory=dict)
     hypervolume: tuple[int, HypervolumeNumbers] | None = None
-    standings: dict[int, Standing] = field(default_factory=dict)
+    standings: dict[int, TrialConfidence] = field(default_factory=dict)
 
 
 class Snapshot:
@@ -193,7 +193,7 @@ class Snapshot:
     def _read_standings(self, state: _SearchState) -> None:
         """Read what retraining has shown; a trial whose standing differs counts as changed."""
         values = {number: point.values for number, point in state.points.items() if point.state == "complete"}
-        standings = read_standings(self.ledger, state.search, values)
+        standings = read_confidence(self.ledger, state.search, values)
         if standings and not state.standings:  # the table gets more columns
             state.generation = secrets.token_hex(4)
         before = state.standings

@@ -156,9 +156,9 @@ def _proof_images(dataset: Dataset) -> "torch.Tensor":
 
 def _confirmation(ledger: "Ledger", record: SearchRecord, number: int) -> dict[str, Any]:
     """Return the results over fresh seeds as plain JSON; an empty dictionary if the trial was not confirmed."""
-    from hybrid_search.analysis.confidence import read_standings
+    from hybrid_search.analysis.confidence import read_confidence
 
-    standing = read_standings(ledger, record).get(number)
+    standing = read_confidence(ledger, record).get(number)
     if standing is None or not standing.seeds:
         return {}
     intervals = {name: list(interval) for name, interval in standing.intervals.items()}

@@ -20,14 +20,14 @@ import numpy as np
 
 from hybrid_search._internal.event_log import LOG, about
 from hybrid_search.analysis.confidence import (
-    Belief,
-    Standing,
-    believed,
+    ObjectivePosterior,
+    TrialConfidence,
     front_probability,
-    in_doubt,
-    next_seed,
-    samples_of,
-    standings,
+    next_trial,
+    objective_posterior,
+    seed_values,
+    trial_confidence,
+    undecided,
 )
 from hybrid_search.errors import SettingsError, whole
 from hybrid_search.ledger import Ledger, Repeats, reads, writes
@@ -109,7 +109,7 @@ class Confirmation:
         found: dict[int, Mapping[str, float]] = {}
         for number, repeats in self._repeats.items():
             if repeats.fresh:
-                rows = {name: samples_of(repeats, name) for name in self.record.objectives}
+                rows = {name: seed_values(repeats, name) for name in self.record.objectives}
                 found[number] = {name: sum(row) / len(row) for name, row in rows.items()}
             else:
                 found[number] = repeats.own
@@ -122,10 +122,10 @@ class Confirmation:
     def _front(self, values: Mapping[int, Mapping[str, float]]) -> list[int]:
         return front_rows([(number, dict(row)) for number, row in values.items()], self.record.objectives)
 
-    def standings(self) -> dict[int, Standing]:
+    def standings(self) -> dict[int, TrialConfidence]:
         """What is known of every trial that was retrained or may be on the front."""
         retrained = {number: found for number, found in self._repeats.items() if found.fresh}
-        return standings(retrained, self.values(), self.record.objectives)
+        return trial_confidence(retrained, self.values(), self.record.objectives)
 
     @property
     def done(self) -> int:
@@ -138,11 +138,11 @@ class Confirmation:
         if belief is None:
             return None
         numbers = list(self._repeats)
-        return [numbers[i] for i in np.flatnonzero(in_doubt(front_probability(belief)))]
+        return [numbers[i] for i in np.flatnonzero(undecided(front_probability(belief)))]
 
-    def _belief(self) -> Belief | None:
+    def _belief(self) -> ObjectivePosterior | None:
         retrained = {number: found for number, found in self._repeats.items() if found.fresh}
-        return believed(retrained, self.values(), self.record.objectives)
+        return objective_posterior(retrained, self.values(), self.record.objectives)
 
     def spent(self) -> str | None:
         """Which budget is spent, in words; None while there is some left."""
@@ -188,7 +188,7 @@ class Confirmation:
             return fewest  # one seed each says nothing of the noise
         numbers = list(self._repeats)
         waiting = [math.inf if self._given_up(n) else float(len(self._pending[n])) for n in numbers]
-        chosen = next_seed(belief, np.array(waiting))
+        chosen = next_trial(belief, np.array(waiting))
         return None if chosen is None or math.isinf(waiting[chosen]) else numbers[chosen]
 
     def _seeds(self, number: int) -> int:

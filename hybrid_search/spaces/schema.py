@@ -1,24 +1,48 @@
-"""The form of a space file: YAML validated by pydantic, every error worded as one line.
+"""The form of a space file: YAML, validated with pydantic. Every error is one line.
 
-    name: tiny                        # default: the file's name
-    about: one line for people
-    data: digits                      # the data set it is made for
-    settings: {epochs: 8}             # its recipe, where it differs from the defaults
-    expansion: 2
-    stem: {conv3x3: {width: 16}}      # one stem or several, each with its options
-    groups:                           # operators that several stages share: asked once
-      late: {operator: {...}}
-    stages:
-      - {depth: [1, 2], width: 16, operator: {conv: {kernel_size: [3, 5]}, local_attention: {extent: [3, 7], heads: 4}}}
-      - {depth: 2, width: 32, stride: 2, per: block, operator: [conv, local_attention]}   # a choice for each block
-      - {depth: 1, width: 64, stride: 2, group: late}
+A complete example:
 
-Wherever a value may be searched, a list offers several and a scalar fixes one. Where the options of an operator or stem
-depend on each other, a list of variants keeps the legal combinations apart:
+    name: tiny                        # default: the name of the file
+    about: Two operators on digits.   # one line for people
+    data: digits                      # the data set; default: digits
+    settings: {epochs: 8}             # settings of training that differ from the defaults
+    expansion: 2                      # a block has width x expansion output channels; default: 4
+    stem:                             # one stem or several, each with its options
+      conv3x3: {width: [8, 16]}
+    groups:                           # operators that are chosen once for several stages
+      late:
+        operator: {conv: {kernel_size: 3}, local_attention: {extent: [3, 7], heads: 4}}
+    stages:                           # one line for each stage, from the image to the classifier
+      - {depth: [1, 2], width: 16, operator: {conv: {kernel_size: [3, 5]}, depthwise_conv: {kernel_size: 5}}}
+      - {depth: 2, width: 32, stride: 2, per: block, operator: [conv, global_attention]}
+      - {depth: 1, width: [32, 64], stride: 2, group: late}
+
+Keys of a stage:
+
+    depth       number of blocks
+    width       number of channels inside a block
+    stride      1 (default) or 2: the first block divides rows and columns by it
+    operator    the possible operators with their options; [conv, local_attention] takes the default options
+    group       instead of operator: the name of an entry under `groups`. All stages of a group have the same operator
+    per         "stage" (default): one choice for all blocks. "block": a choice for each block
+
+A list is a choice, a single value is fixed: `width: [16, 32]` adds the parameter `stage1.width`, `width: 16` adds none.
+Lists are possible for depth, width, and the options of stems and operators. The first entry of a list is the default
+of `FixedChoices`.
+
+Parameters are named by their place: `stem`, `stem.conv3x3.width`, `stage1.depth`, `stage1.operator`,
+`stage1.conv.kernel_size`, `stage2.block1.operator`, `late.operator`, `late.local_attention.extent`. Options of an
+operator are parameters only if this operator is chosen.
+
+Some options are illegal together. A list of variants keeps the legal combinations apart and adds the parameter
+`stage1.local_attention.variant`:
 
     local_attention:
       - {extent: [3, 7], position: relative, logits: [qk+qr, qr]}
       - {extent: [3, 7], position: [absolute, none]}
+
+When a file is read, every combination of options is checked at every width. So each choice leads to a legal
+architecture.
 """
 
 import re
@@ -50,19 +74,21 @@ from hybrid_search.records import Settings
 
 
 def _several(value: object) -> object:
+    """Return a single value as a list of one choice."""
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
-def _offers(values: tuple[Any, ...]) -> tuple[Any, ...]:
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Check that a list of choices is not empty and has no entry twice."""
     if not values:
-        raise ValueError("a list of choices must hold at least one; got none")
+        raise ValueError("a list of choices must have at least one entry; got none")
     if len({(type(value), value) for value in values}) != len(values):
         raise ValueError(f"choices must differ from each other; got {', '.join(map(str, values))}")
     return values
 
 
 def _named(value: object) -> object:
-    """`conv` and `[conv, local_attention]` are short for operators or stems without options."""
+    """Expand the short forms `conv` and `[conv, local_attention]`: operators or stems with their default options."""
     if isinstance(value, str):
         return {value: [{}]}
     if isinstance(value, list) and all(isinstance(name, str) for name in value):
@@ -75,9 +101,9 @@ def _named(value: object) -> object:
 
 
 Count = Annotated[StrictInt, Field(ge=1)]
-Counts = Annotated[tuple[Count, ...], BeforeValidator(_several), AfterValidator(_offers)]
+Counts = Annotated[tuple[Count, ...], BeforeValidator(_several), AfterValidator(_distinct)]
 Values = Annotated[
-    tuple[StrictBool | StrictInt | StrictFloat | StrictStr, ...], BeforeValidator(_several), AfterValidator(_offers)
+    tuple[StrictBool | StrictInt | StrictFloat | StrictStr, ...], BeforeValidator(_several), AfterValidator(_distinct)
 ]
 Variants = Annotated[tuple[dict[str, Values], ...], Field(min_length=1)]
 Kinds = Annotated[dict[str, Variants], BeforeValidator(_named), Field(min_length=1)]
@@ -88,13 +114,13 @@ class _Form(BaseModel):
 
 
 class GroupForm(_Form):
-    """Operators that several stages share; which one is asked once for the group."""
+    """Operators that are chosen once for several stages."""
 
     operator: Kinds
 
 
 class StageForm(_Form):
-    """One stage: its depth, width, stride, and its operators or the group they come from."""
+    """One stage: depth, width, stride, and its operators or the name of its group."""
 
     depth: Counts
     width: Counts
@@ -113,7 +139,7 @@ class StageForm(_Form):
 
 
 class SpaceForm(_Form):
-    """A whole space file. Every design it can offer has been checked when this exists."""
+    """A whole space file. Every architecture of the space has been checked."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     about: str = ""
@@ -125,7 +151,7 @@ class SpaceForm(_Form):
     stages: Annotated[tuple[StageForm, ...], Field(min_length=1)]
 
     def operators(self, stage: StageForm) -> Kinds:
-        """The operators that this stage chooses from."""
+        """Return the possible operators of a stage."""
         if stage.operator is not None:
             return stage.operator
         assert stage.group is not None
@@ -134,7 +160,7 @@ class SpaceForm(_Form):
     @model_validator(mode="after")
     def _legal(self) -> "SpaceForm":
         if "data" in self.settings:
-            raise ValueError("data of a space stands at its top, not under settings; got both")
+            raise ValueError("data is a key of the space, not of its settings; got both")
         clashing = [name for name in self.groups if re.fullmatch(r"stem|stage\d+", name)]
         if clashing:
             raise ValueError(f"groups must not be named like a stem or stage; got {clashing[0]!r}")
@@ -169,7 +195,7 @@ def _combinations(options: Mapping[str, tuple[Any, ...]]) -> list[dict[str, Any]
 
 @contextmanager
 def _place(where: str) -> Iterator[None]:
-    """Put the place in the file before what a check inside says."""
+    """Put the place in the file before the message of an error inside."""
     try:
         yield
     except HybridSearchError as error:
@@ -177,7 +203,11 @@ def _place(where: str) -> Iterator[None]:
 
 
 def read_space_file(path: Path) -> SpaceForm:
-    """The space file at `path`; SpaceError in one line where it cannot be read or breaks a law."""
+    """Read and check a space file.
+
+    Raises:
+        SpaceError: the file cannot be read or breaks a law; the message is one line.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -192,28 +222,36 @@ def read_space_file(path: Path) -> SpaceForm:
             f"a space must be YAML; {path} is not, at {where}: {getattr(error, 'problem', error)}."
         ) from None
     if not isinstance(content, dict):
-        holds = "is empty" if content is None else f"holds a {type(content).__name__}"
-        raise SpaceError(f"a space file must hold keys such as stem and stages; {path} {holds}.")
+        found = "is empty" if content is None else f"is a {type(content).__name__}"
+        raise SpaceError(f"a space file must have keys such as stem and stages; {path} {found}.")
     return parse_space({"name": path.stem, **content}, str(path))
 
 
 def parse_space(content: Mapping[str, Any], source: str) -> SpaceForm:
-    """The space of a dictionary; SpaceError names the first fault and where it stands."""
+    """Check the content of a space file.
+
+    Args:
+        content: the keys of the file.
+        source: name of the file, for messages.
+
+    Raises:
+        SpaceError: the first fault and its place.
+    """
     try:
         return SpaceForm.model_validate(content)
     except ValidationError as error:
         faults = error.errors(include_url=False)
-        # A misspelt key is also a missing one: what came says more than what did not.
+        # A misspelt key causes two faults, an unknown key and a missing one. The unknown key explains more.
         fault = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
         raise SpaceError(f"{source}: {_worded(dict(fault))}") from None
 
 
-# Which form a place in the file has, by its first key.
+# First key of a place in the file -> the form of that place.
 FORMS: dict[str, type[_Form]] = {"": SpaceForm, "stages": StageForm, "groups": GroupForm}
 
 
 def _worded(fault: Mapping[str, Any]) -> str:
-    """One pydantic fault as law, what came, what is possible."""
+    """Return a fault that pydantic found as one line: the law, the value, what is possible."""
     loc = [str(part) for part in fault["loc"]]
     if fault["type"] == "extra_forbidden":
         form = FORMS[loc[0]] if len(loc) > 2 else SpaceForm
@@ -223,5 +261,5 @@ def _worded(fault: Mapping[str, Any]) -> str:
     message = str(fault["msg"]).removeprefix("Value error, ")
     if fault["type"] == "value_error":
         return f"{'.'.join(loc)}: {message}" if loc else message
-    came = "nothing" if fault["type"] == "missing" else repr(fault["input"])
-    return f"{'.'.join(loc)}: {message[:1].lower()}{message[1:]}; got {came}."
+    got = "nothing" if fault["type"] == "missing" else repr(fault["input"])
+    return f"{'.'.join(loc)}: {message[:1].lower()}{message[1:]}; got {got}."

@@ -195,11 +195,15 @@ class Trainer:
         expected = {
             f"{part}.{name}": value.shape for part, net in networks.items() for name, value in net.state_dict().items()
         }
-        given = {name: value.shape for name, value in state.items() if name.split(".")[0] in ("model", "average")}
-        if given != expected or "epoch" not in state or "seconds" not in state:
-            odd = sorted(name for name in given.keys() | expected.keys() if given.get(name) != expected.get(name))
-            names = ", ".join(odd[:3]) or "epoch"
-            raise CheckpointError(f"a checkpoint must belong to the network that it resumes; it differs at {names}.")
+        actual = {name: value.shape for name, value in state.items() if name.split(".")[0] in ("model", "average")}
+        if actual != expected or "epoch" not in state or "seconds" not in state:
+            different = sorted(
+                name for name in actual.keys() | expected.keys() if actual.get(name) != expected.get(name)
+            )
+            raise CheckpointError(
+                "a checkpoint must belong to the network that it resumes; it differs at "
+                f"{', '.join(different[:3]) or 'epoch'}."
+            )
         for part, net in networks.items():
             net.load_state_dict({name: state[f"{part}.{name}"] for name in net.state_dict()})
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]

@@ -1,7 +1,8 @@
-"""The probability of being on the front, from a seeded draw of what the true means may be; exact costs are facts.
+"""The probability of being on the Pareto front, by Monte Carlo simulation.
 
-Every measured mean is drawn from its posterior, mean + error * t(degrees), 2,000 times; the share of draws in which no
-other trial dominates a trial is its probability. Objectives are drawn one by one, as if their noise were unrelated.
+Every measured mean has the posterior `mean + standard_error * t(degrees of freedom)`. 2,000 draws are made with a fixed
+seed. The probability of a trial is the share of draws in which no other trial dominates it. Objectives are drawn
+independently. Exact values, such as FLOPs, are not drawn.
 """
 
 from collections.abc import Sequence
@@ -15,19 +16,26 @@ from hybrid_search.pareto import pareto_front, to_minimize
 
 Array = NDArray[np.float64]
 DRAWS = 2000
-BINS = 20  # of 100 draws each, in `next_seed`
-MOST = 500  # trials that are drawn, the most hopeful ones
-DOUBT = 0.05  # a trial within this of 0 or 1 is settled
-HOPELESS = 0.005  # trials less likely to be on the front than this count as never on it
-CONSIDERED = 64  # trials, those in most doubt, that `next_seed` weighs against each other
+BINS = 20  # of 100 draws each, in `next_trial`
+MAX_DRAWN = 500  # the most likely trials; the others have probability 0
+UNDECIDED_MARGIN = 0.05  # a probability within this of 0 or 1 is decided
+NEGLIGIBLE = 0.005  # a smaller probability counts as 0
+MAX_COMPARED = 64  # the least decided trials, which `next_trial` compares
 
 
 @dataclass(frozen=True, eq=False)
-class Belief:
-    """What is known of n trials in d objectives: `values`, their standard `errors` (0: exact), `degrees` of freedom of
-    those, and the `noise` of one more seed, all (n, d); `directions` of the d columns."""
+class ObjectivePosterior:
+    """Posterior of the true values of n trials in d objectives.
 
-    values: Array
+    Attributes:
+        means: (n, d) posterior means.
+        errors: (n, d) standard errors of the means; 0 for an exact value.
+        degrees: (n, d) degrees of freedom of the errors.
+        noise: (n, d) standard deviation of one more seed.
+        directions: Direction of each objective.
+    """
+
+    means: Array
     errors: Array
     degrees: Array
     noise: Array
@@ -35,128 +43,160 @@ class Belief:
 
 
 @dataclass(frozen=True, eq=False)
-class _Drawn:
-    """The trials worth drawing: `indices` (m,), their `costs` (d, m, draws), less being better, and whether each is
-    `on` the front of its draw (m, draws)."""
+class _Draws:
+    """Posterior draws of the m most likely trials: `indices` (m,), `costs` (d, m, draws; less is better), and whether
+    each trial is `on_front` in each draw (m, draws)."""
 
     indices: NDArray[np.intp]
     costs: Array
-    on: NDArray[np.bool_]
+    on_front: NDArray[np.bool_]
 
 
-def front_probability(belief: Belief, seed: int = 0) -> Array:
-    """(n,) probabilities of being on the front. Cost: n times the front, and m^2 draws of the m trials near it."""
-    drawn = _drawn(belief, seed)
-    probability = np.zeros(len(belief.values))
-    probability[drawn.indices] = drawn.on.mean(axis=1)
+def front_probability(posterior: ObjectivePosterior, seed: int = 0) -> Array:
+    """Return the probability of each trial to be on the front.
+
+    Args:
+        posterior: The posterior of n trials.
+        seed: Seed of the draws.
+
+    Returns:
+        (n,) probabilities.
+    """
+    draws = _draw(posterior, seed)
+    probability = np.zeros(len(posterior.means))
+    probability[draws.indices] = draws.on_front.mean(axis=1)
     return probability
 
 
-def in_doubt(probabilities: Array) -> NDArray[np.bool_]:
-    """Of which trials it is not certain to 95 % whether they are on the front."""
-    doubtful: NDArray[np.bool_] = (probabilities > DOUBT) & (probabilities < 1 - DOUBT)
-    return doubtful
+def undecided(probabilities: Array) -> NDArray[np.bool_]:
+    """Return which trials are neither on nor off the front with 95 % probability.
 
+    Args:
+        probabilities: (n,) front probabilities.
 
-def settled(probabilities: Array) -> float:
-    """The share of these trials (0..1) that are not in doubt; 1 for no trials."""
-    return 1.0 - float(in_doubt(probabilities).mean()) if len(probabilities) else 1.0
-
-
-def next_seed(belief: Belief, pending: Array, seed: int = 0) -> int | None:
-    """The trial whose next seed takes away most doubt; None where none is left.
-
-    Doubt is the sum over trials of p (1 - p), p the probability of being on the front. What a seed of trial i would
-    show is drawn along with the means; doubt that is left once it is known, bin by bin, is left in expectation.
-    `pending` (n,) counts the seeds that already run: they halve, third, ... what another one is worth.
+    Returns:
+        (n,) booleans.
     """
-    drawn = _drawn(belief, seed)
-    p = drawn.on.mean(axis=1)
-    if settled(p) == 1.0:
+    result: NDArray[np.bool_] = (probabilities > UNDECIDED_MARGIN) & (probabilities < 1 - UNDECIDED_MARGIN)
+    return result
+
+
+def decided_share(probabilities: Array) -> float:
+    """Return the share of decided trials, 0..1; 1 without trials.
+
+    Args:
+        probabilities: (n,) front probabilities.
+    """
+    return 1.0 - float(undecided(probabilities).mean()) if len(probabilities) else 1.0
+
+
+def next_trial(posterior: ObjectivePosterior, pending: Array, seed: int = 0) -> int | None:
+    """Return the trial whose next seed reduces the uncertainty of the front most (one-step look-ahead).
+
+    The uncertainty is the sum of `p (1 - p)` over the trials, the variance of their front membership. The result of one
+    more seed is drawn together with the true means. The draws are sorted by that result and divided into bins. The
+    variance of `p` between the bins is the expected reduction.
+
+    Args:
+        posterior: The posterior of n trials.
+        pending: (n,) number of seeds that already run; k running seeds divide the reduction by 1 + k.
+        seed: Seed of the draws.
+
+    Returns:
+        Index of the trial; None if all trials are decided.
+    """
+    draws = _draw(posterior, seed)
+    p = draws.on_front.mean(axis=1)
+    if decided_share(p) == 1.0:
         return None
-    places = np.sort(np.argsort(-p * (1 - p), kind="stable")[:CONSIDERED])
-    doubtful = drawn.on[(p > HOPELESS) & (p < 1 - HOPELESS)].astype(np.float32)
-    generator = np.random.default_rng(seed + 1)
+    places = np.sort(np.argsort(-p * (1 - p), kind="stable")[:MAX_COMPARED])
+    uncertain = draws.on_front[(p > NEGLIGIBLE) & (p < 1 - NEGLIGIBLE)].astype(np.float32)
+    rng = np.random.default_rng(seed + 1)
     best, chosen = -np.inf, None
     for place in places:
-        index = int(drawn.indices[place])
-        for column in np.flatnonzero(belief.errors[index] > 0):
-            shown = drawn.costs[column, place] + belief.noise[index, column] * generator.standard_normal(DRAWS)
-            bins = doubtful[:, np.argsort(shown, kind="stable")].reshape(len(doubtful), BINS, -1).mean(axis=2)
-            gain = float(bins.var(axis=1).sum()) / (1 + pending[index])
-            if gain > best:
-                best, chosen = gain, index
+        index = int(draws.indices[place])
+        for column in np.flatnonzero(posterior.errors[index] > 0):
+            result = draws.costs[column, place] + posterior.noise[index, column] * rng.standard_normal(DRAWS)
+            order = np.argsort(result, kind="stable")
+            bins = uncertain[:, order].reshape(len(uncertain), BINS, -1).mean(axis=2)
+            reduction = float(bins.var(axis=1).sum()) / (1 + pending[index])
+            if reduction > best:
+                best, chosen = reduction, index
     return chosen
 
 
-def _drawn(belief: Belief, seed: int) -> _Drawn:
-    costs = to_minimize(belief.values, belief.directions)
-    indices = _hopeful(costs, belief)
-    costs, errors, degrees = costs[indices], belief.errors[indices], belief.degrees[indices]
+def _draw(posterior: ObjectivePosterior, seed: int) -> _Draws:
+    costs = to_minimize(posterior.means, posterior.directions)
+    indices = _likely_trials(costs, posterior)
+    costs, errors, degrees = costs[indices], posterior.errors[indices], posterior.degrees[indices]
     sampled = np.repeat(costs.T[:, :, None], DRAWS, axis=2)
-    generator = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     for place, column in np.argwhere(errors > 0):
-        sampled[column, place] += errors[place, column] * generator.standard_t(degrees[place, column], DRAWS)
-    exact: NDArray[np.bool_] = (errors == 0).all(axis=0)  # columns in which every order is known
+        sampled[column, place] += errors[place, column] * rng.standard_t(degrees[place, column], DRAWS)
+    exact: NDArray[np.bool_] = (errors == 0).all(axis=0)  # objectives without noise
     if exact.sum() <= 1 and (~exact).sum() == 1:
-        on = _on_by_price(costs[:, exact].sum(axis=1), sampled[int(np.argmin(exact))])
+        on_front = _sweep(costs[:, exact].sum(axis=1), sampled[int(np.argmin(exact))])
     else:
-        on = _on_by_pairs(costs[:, exact], sampled[~exact])
-    return _Drawn(indices, sampled, on)
+        on_front = _compare_pairs(costs[:, exact], sampled[~exact])
+    return _Draws(indices, sampled, on_front)
 
 
-def _on_by_price(price: Array, measured: Array) -> NDArray[np.bool_]:
-    """Who is on the front (m, draws) of one exact cost (m,) and one measured one (m, draws): from the cheapest up, who
-    is better than all that cost less and than none that costs the same."""
-    on = np.empty(measured.shape, dtype=np.bool_)
-    bar = np.full(measured.shape[1], np.inf)
-    for level in np.unique(price):
-        same = price == level
-        best = measured[same].min(axis=0)
-        on[same] = (measured[same] < bar) & (measured[same] <= best)
-        bar = np.minimum(bar, best)
-    return on
+def _sweep(exact: Array, measured: Array) -> NDArray[np.bool_]:
+    """Return front membership (m, draws) for one exact cost (m,) and one measured cost (m, draws).
+
+    Trials are visited by increasing exact cost. A trial is on the front if its measured cost is smaller than that of
+    all trials with a smaller exact cost, and not larger than that of trials with the same exact cost.
+    """
+    on_front = np.empty(measured.shape, dtype=np.bool_)
+    smallest = np.full(measured.shape[1], np.inf)
+    for level in np.unique(exact):
+        same = exact == level
+        smallest_here = measured[same].min(axis=0)
+        on_front[same] = (measured[same] < smallest) & (measured[same] <= smallest_here)
+        smallest = np.minimum(smallest, smallest_here)
+    return on_front
 
 
-def _on_by_pairs(exact: Array, measured: Array) -> NDArray[np.bool_]:
-    """Who is on the front (m, draws) of any costs: `exact` (m, some) and `measured` (some, m, draws)."""
-    on = np.ones((len(exact), DRAWS), dtype=np.bool_)
+def _compare_pairs(exact: Array, measured: Array) -> NDArray[np.bool_]:
+    """Return front membership (m, draws) for exact costs (m, any) and measured costs (any, m, draws)."""
+    on_front = np.ones((len(exact), DRAWS), dtype=np.bool_)
     for place in range(len(exact)):
         rivals = np.flatnonzero((exact <= exact[place]).all(axis=1))
-        ahead: NDArray[np.bool_] = (exact[rivals] < exact[place]).any(axis=1)
-        beaten = np.ones((len(rivals), DRAWS), dtype=np.bool_)
-        better = np.repeat(ahead[:, None], DRAWS, axis=1)
+        exactly_better: NDArray[np.bool_] = (exact[rivals] < exact[place]).any(axis=1)
+        no_worse = np.ones((len(rivals), DRAWS), dtype=np.bool_)
+        better = np.repeat(exactly_better[:, None], DRAWS, axis=1)
         for column in measured:
-            beaten &= column[rivals] <= column[place]
+            no_worse &= column[rivals] <= column[place]
             better |= column[rivals] < column[place]
-        on[place] = ~(beaten & better).any(axis=0)
-    return on
+        on_front[place] = ~(no_worse & better).any(axis=0)
+    return on_front
 
 
-def _hopeful(costs: Array, belief: Belief) -> NDArray[np.intp]:
-    """Indices of the trials that may be on the front.
+def _likely_trials(costs: Array, posterior: ObjectivePosterior) -> NDArray[np.intp]:
+    """Return the indices of the trials that may be on the front.
 
-    A rival that costs no more keeps a trial off it unless the trial is better in some measured column: the chances of
-    that, added up, bound its probability. Rivals are the front as it is seen.
+    Take a rival on the front of the means whose exact costs are not larger. A trial is on the front only if it is
+    better than this rival in a measured objective. The sum of these probabilities (union bound) bounds the front
+    probability of the trial.
     """
     from scipy.special import stdtr
 
     finite = np.asarray(np.isfinite(costs).all(axis=1))
-    kept = pareto_front(np.where(finite[:, None], costs, np.nan), ["minimize"] * costs.shape[1])
-    noisy = np.asarray((belief.errors > 0).any(axis=0))
-    hope = np.where(finite, 1.0, 0.0)
-    for rival in kept:
+    front = pareto_front(np.where(finite[:, None], costs, np.nan), ["minimize"] * costs.shape[1])
+    noisy = np.asarray((posterior.errors > 0).any(axis=0))
+    bound = np.where(finite, 1.0, 0.0)
+    for rival in front:
         no_worse = (costs[rival, ~noisy] <= costs[:, ~noisy]).all(axis=1)
-        chance = np.zeros(len(costs))
+        probability = np.zeros(len(costs))
         for column in np.flatnonzero(noisy):
-            error = np.hypot(belief.errors[:, column], belief.errors[rival, column])
-            degrees = np.minimum(belief.degrees[:, column], belief.degrees[rival, column])
+            error = np.hypot(posterior.errors[:, column], posterior.errors[rival, column])
+            degrees = np.minimum(posterior.degrees[:, column], posterior.degrees[rival, column])
             with np.errstate(divide="ignore", invalid="ignore"):
-                ahead = (costs[rival, column] - costs[:, column]) / error
-            chance += np.where(
-                error > 0, stdtr(np.maximum(degrees, 1.0), ahead), costs[:, column] < costs[rival, column]
+                difference = (costs[rival, column] - costs[:, column]) / error
+            probability += np.where(
+                error > 0, stdtr(np.maximum(degrees, 1.0), difference), costs[:, column] < costs[rival, column]
             )
-        hope = np.where(no_worse, np.minimum(hope, chance), hope)
-    hope[kept] = 1.0  # no rival, or itself
-    likely = np.argsort(-hope, kind="stable")[:MOST]
-    return np.sort(likely[hope[likely] > HOPELESS])
+        bound = np.where(no_worse, np.minimum(bound, probability), bound)
+    bound[front] = 1.0  # a front member is its own rival
+    likely = np.argsort(-bound, kind="stable")[:MAX_DRAWN]
+    return np.sort(likely[bound[likely] > NEGLIGIBLE])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import spearmanr
 
-from hybrid_search.analysis.confidence import Belief, front_probability
+from hybrid_search.analysis.confidence import ObjectivePosterior, front_probability
 from hybrid_search.analysis.replay.results_table import Array, Result, ResultsTable
 from hybrid_search.errors import DataError
 
@@ -75,4 +75,6 @@ def front_shares(table: ResultsTable, deviations: Sequence[float]) -> Array:
     """
     noise = np.tile(np.asarray(deviations, dtype=np.float64), (len(table.designs), 1))
     errors = noise / np.sqrt([len(result.seeds) or 1 for result in table.objectives])
-    return front_probability(Belief(table.means, errors, np.full(noise.shape, MANY_DEGREES), noise, table.directions))
+    return front_probability(
+        ObjectivePosterior(table.means, errors, np.full(noise.shape, MANY_DEGREES), noise, table.directions)
+    )

@@ -1,8 +1,8 @@
-"""Compiles kernel.cpp for one extent on its first use and keeps the library in the user's cache.
+"""The build of the CPU kernel: each extent is compiled on first use, and the library is stored in the user's cache.
 
-A library is named by the extent, the type, the instruction set and a hash of all that it is made of, so that a new
-version of the source or the compiler never meets an old library. Processes that want the same one at the same time
-wait at a lock file, and it appears under its name in one step.
+The name of a library contains the extent, the type, the instruction set, and a hash of every file of the kernel, the
+compiler and its flags. A new version of any of them is therefore compiled again. Processes that need the same library
+at the same time wait for a file lock. The library appears under its name in one step.
 """
 
 import ctypes
@@ -16,21 +16,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 from platformdirs import user_cache_path
 
-try:
-    import fcntl
-except ImportError:  # Windows: no lock, the library still appears in one step
-    fcntl = None  # type: ignore[assignment]
-
-SOURCE = Path(__file__).with_name("kernel.cpp")
+SOURCE = Path(__file__).parent / "kernel" / "kernel.cpp"  # its folder has the headers
 COMPILERS = ("g++", "c++", "clang++")
 FLAGS = (
     *("-std=c++17", "-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-w"),
@@ -40,14 +34,14 @@ FLAGS = (
 
 @dataclass(frozen=True)
 class Instructions:
-    """An instruction set: its name, the bytes of a vector, the compiler's flags."""
+    """An instruction set: its name, the bytes of a vector, the flags of the compiler."""
 
     name: str
     vector_bytes: int
     flags: tuple[str, ...]
 
 
-# What torch says of this processor -> the instruction set to compile for; anything else is generic.
+# torch's name of the capability of a processor -> the instruction set to compile for; otherwise GENERIC.
 INSTRUCTIONS = {
     "AVX512": Instructions("avx512", 64, ("-march=x86-64-v4", "-mprefer-vector-width=512")),
     "AVX2": Instructions("avx2", 32, ("-march=x86-64-v3",)),
@@ -59,23 +53,27 @@ log = logging.getLogger("hybrid_search.ops")
 
 
 class BuildError(Exception):
-    """There is no library: the reason in one line."""
+    """The kernel cannot be compiled or loaded; the message is the reason in one line."""
 
 
 def instructions() -> Instructions:
-    """The instruction set of this processor."""
+    """Return the instruction set of this processor."""
     return INSTRUCTIONS.get(torch.backends.cpu.get_cpu_capability(), GENERIC)
 
 
 @cache
 def compiler() -> tuple[str, ...]:
-    """The command of the C++ compiler: that of the variable CXX, or the first found; BuildError for none."""
-    asked = shlex.split(os.environ.get("CXX", ""))
-    for command in [asked] if asked else [[name] for name in COMPILERS]:
-        found = shutil.which(command[0])
-        if found:
-            return (found, *command[1:])
-    names = " ".join(asked) if asked else ", ".join(COMPILERS)
+    """Return the command of the C++ compiler: the environment variable CXX, otherwise the first that is installed.
+
+    Raises:
+        BuildError: there is none.
+    """
+    given = shlex.split(os.environ.get("CXX", ""))
+    for command in [given] if given else [[name] for name in COMPILERS]:
+        path = shutil.which(command[0])
+        if path:
+            return (path, *command[1:])
+    names = " ".join(given) if given else ", ".join(COMPILERS)
     raise BuildError(f"there is no C++ compiler here, looked for {names}; install one (apt-get install g++)")
 
 
@@ -85,15 +83,21 @@ def _version(command: tuple[str, ...]) -> bytes:
 
 
 def notice(line: str) -> None:
-    """One line to the log `hybrid_search.ops` and to stderr."""
+    """Write one line to the log `hybrid_search.ops` and to stderr."""
     log.info(line)
     print(f"hybrid-search: {line}", file=sys.stderr, flush=True)
 
 
 def library(extent: int, real: str, columns: bool) -> ctypes.CDLL:
-    """The kernel for this extent, C++ type and processor, compiled if the cache does not hold it.
+    """Return the kernel for this processor. It is compiled if the cache does not contain it.
 
-    `columns` says which of its two ways to fill a vector. BuildError where there can be no kernel.
+    Args:
+        extent: side of the window in pixels.
+        real: C++ type of the numbers, "float" or "double".
+        columns: whether the lanes of a vector are columns of one map, or heads and images.
+
+    Raises:
+        BuildError: the kernel cannot be compiled or loaded.
     """
     return _library(extent, real, columns, instructions())
 
@@ -102,14 +106,14 @@ def library(extent: int, real: str, columns: bool) -> ctypes.CDLL:
 def _library(extent: int, real: str, columns: bool, target: Instructions) -> ctypes.CDLL:
     command = [*compiler(), *FLAGS, *target.flags, f"-DVECTOR_BYTES={target.vector_bytes}"]
     command += [f"-DEXTENT={extent}", f"-DREAL={real}", f"-DLANES_ARE_COLUMNS={int(columns)}"]
-    made_of = [SOURCE.read_bytes(), _version(compiler()), platform.machine().encode(), *map(str.encode, command)]
+    made_of = [*_sources(), _version(compiler()), platform.machine().encode(), *map(str.encode, command)]
     digest = hashlib.sha256(b"\0".join(made_of)).hexdigest()[:16]
     folder = _folder()
     what = f"{extent}-{real}-{'columns' if columns else 'pairs'}-{target.name}"
     path = folder / f"local-attention-{what}-{digest}.so"
     if not path.exists():
-        with _locked(path.with_suffix(".lock")):
-            if not path.exists():  # another process may have been faster
+        with FileLock(path.with_suffix(".lock")):  # the operating system releases it if the process dies
+            if not path.exists():  # another process may have compiled it in the meantime
                 _compile(command, path, f"the local attention kernel {what}")
     try:
         return ctypes.CDLL(str(path))
@@ -117,12 +121,18 @@ def _library(extent: int, real: str, columns: bool, target: Instructions) -> cty
         raise BuildError(f"the kernel does not load: {error}") from error
 
 
+def _sources() -> list[bytes]:
+    """Return the names and contents of all files of the kernel."""
+    files = sorted(path for path in SOURCE.parent.iterdir() if path.suffix in (".cpp", ".h"))
+    return [part for path in files for part in (path.name.encode(), path.read_bytes())]
+
+
 def _folder() -> Path:
-    return kept() or _own_folder()
+    return cache_folder() or Path(_temporary_folder().name)
 
 
-def kept() -> Path | None:
-    """Where libraries are kept, in the user's cache; None where it cannot be written."""
+def cache_folder() -> Path | None:
+    """Return the folder of the libraries in the user's cache, None if it cannot be written."""
     folder = user_cache_path("hybrid-search") / "kernels"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -132,26 +142,13 @@ def kept() -> Path | None:
 
 
 @cache
-def _own_folder() -> Path:
-    """Where the cache cannot be written: a temporary folder of this process, which leaves with it."""
-    own = tempfile.TemporaryDirectory(prefix="hybrid-search-")
-    _kept.append(own)
-    return Path(own.name)
-
-
-_kept: list[tempfile.TemporaryDirectory[str]] = []
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX)  # released when the process ends, however it ends
-        yield
+def _temporary_folder() -> "tempfile.TemporaryDirectory[str]":
+    """Return a folder that is deleted at the end of the process, used if the cache cannot be written."""
+    return tempfile.TemporaryDirectory(prefix="hybrid-search-")
 
 
 def _compile(command: list[str], path: Path, what: str) -> None:
-    notice(f"compiling {what} (once; kept in {path.parent})")
+    notice(f"compiling {what} (once; stored in {path.parent})")
     begin = time.perf_counter()
     new = path.with_suffix(f".{os.getpid()}.tmp")
     try:

@@ -1,4 +1,4 @@
-"""The fused kernel for CPUs (kernel.cpp): when it serves, and its call."""
+"""The backend "cpu": the fused C++ kernel (kernel/kernel.cpp), when it can run, and its call."""
 
 import ctypes
 from array import array
@@ -14,7 +14,7 @@ USUAL = (3, 5, 7, 9, 11)  # the extents of the spaces that come with the package
 
 
 def refuses(q: Tensor, extent: int, border: str) -> str | None:
-    """The CPU, float32 or float64, and a C++ compiler are needed."""
+    """Return the reason why the kernel cannot run; it needs the CPU, float32 or float64, and a C++ compiler."""
     if q.device.type != "cpu":
         return f"q must be on the CPU; got {q.device}."
     if q.dtype not in build.TYPES:
@@ -39,19 +39,26 @@ def _why_not(extent: int, real: str, columns: bool) -> str | None:
     try:
         build.library(extent, real, columns)
     except build.BuildError as error:
-        _say_once(f"{error}: local attention runs as portable, which is slower")
+        _notice_once(f"{error}: local attention runs as portable, which is slower")
         return f"{error}."
     return None
 
 
 def build_all(extents: tuple[int, ...] = USUAL) -> list[str]:
-    """Compile the kernels for float32 maps under these extents where they are missing; what there is now, a line each.
+    """Compile the missing float32 kernels.
 
-    BuildError where there is no compiler, or it cannot, or nothing can be kept.
+    Args:
+        extents: sides of the windows.
+
+    Returns:
+        One line for each extent: what the cache contains now.
+
+    Raises:
+        BuildError: there is no compiler, it failed, or the cache cannot be written.
     """
     build.compiler()
-    if (folder := build.kept()) is None:
-        raise build.BuildError("the user's cache cannot be written, so that nothing would be kept")
+    if (folder := build.cache_folder()) is None:
+        raise build.BuildError("the user's cache cannot be written, so the kernels would be lost")
     real, target = build.TYPES[torch.float32], build.instructions().name
     for extent in extents:
         for lanes_are_columns in (True, False):
@@ -60,13 +67,13 @@ def build_all(extents: tuple[int, ...] = USUAL) -> list[str]:
 
 
 def columns(cols: int, bytes_a_number: int, border: str) -> bool:
-    """Whether neighbouring columns fill a vector; in narrow maps, and under shifted windows, a lane is a head."""
+    """Return whether the lanes are columns; in narrow maps and shifted windows they are heads and images."""
     lanes = build.instructions().vector_bytes // bytes_a_number
     return border != "shifted" and cols > lanes / 2 + lanes / 8
 
 
 @cache
-def _say_once(line: str) -> None:
+def _notice_once(line: str) -> None:
     build.notice(line)
 
 
@@ -85,10 +92,13 @@ def call(
     extent: int,
     border: str,
 ) -> None:
-    """Runs one of the two C functions, forward or backward.
+    """Call one of the two C functions. The order of the arguments is that of `struct Call` in kernel/request.h.
 
-    `maps` are q, k, v, y, lse, and for backward dy, dq, dk, dv; `tables` rel_row, rel_col, and for backward their
-    gradients: the order of `struct Call`.
+    Args:
+        name: "forward" or "backward".
+        maps: q, k, v, y, lse; for backward also dy, dq, dk, dv.
+        tables: rel_row, rel_col; for backward also their gradients.
+        extent, border: as in `local_attention`.
     """
     q = maps[0]
     assert q is not None

@@ -1,0 +1,41 @@
+"""The contracts of all tables on the plugins of this package. `tests/test_plugin_example.py` runs this file."""
+
+from hybrid_search_example.chart import SECONDS
+from hybrid_search_example.operator import Shift
+from hybrid_search_example.stem import Patches
+
+from hybrid_search.records import Settings
+from hybrid_search.testing import (
+    ChartContract,
+    DatasetContract,
+    ExportFormatContract,
+    OperatorContract,
+    StemContract,
+)
+
+
+class TestShift(OperatorContract):
+    name, operator, width = "shift", Shift, 10
+    cases = ({}, {"reach": 2})
+    illegal = (({"reach": 0}, 10, "reach must be a whole number"), ({"reach": 1}, 3, "width of at least 4"))
+
+
+class TestPatches(StemContract):
+    stem = Patches
+    cases = ({"width": 8}, {"width": 8, "stride": 4})
+    illegal = (({"width": 0}, "width must be a whole number"), ({"stride": 3}, "stride of stem patches"))
+
+
+class TestStripes(DatasetContract):
+    name, classes = "stripes", ("rows", "columns")
+
+    def write(self, folder):
+        return Settings(data="stripes")
+
+
+class TestArrays(ExportFormatContract):
+    name, files = "arrays", ("weights.npz",)
+
+
+class TestSeconds(ChartContract):
+    chart = SECONDS

@@ -1,0 +1,1 @@
+"""One plugin for every table of hybrid-search."""

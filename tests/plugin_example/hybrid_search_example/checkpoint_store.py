@@ -1,0 +1,1 @@
+"""Checkpoint store `shelf`: files in a folder that the URL names, shelf:///folder."""
