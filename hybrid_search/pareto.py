@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hybrid_search.errors import SettingsError, one_of
-from hybrid_search.objectives import OBJECTIVES, Direction, Objective
+from hybrid_search.objectives import Direction, Objective, objectives
 
 Array = NDArray[np.float64]
 REFERENCE_TRIALS = 8  # points that fix the reference value of an objective without a known or natural worst value
@@ -234,16 +234,16 @@ def knee(points: ArrayLike, directions: Sequence[Direction]) -> int:
     return front[int(np.argmin(distance))]
 
 
-def front_rows(trials: Sequence[tuple[int, dict[str, float]]], names: Sequence[str]) -> list[int]:
+def front_rows(trials: Sequence[tuple[int, dict[str, float]]], names: Sequence[str | Objective]) -> list[int]:
     """Return the numbers of the trials on the front, sorted from the best to the worst first objective.
 
     Args:
         trials: (number, measurement name -> value) of completed trials. Trials without one of the objectives are
             ignored.
-        names: the objectives.
+        names: the objectives, or their names in the table.
     """
-    kinds = [OBJECTIVES[name] for name in names]
-    rows = [[values.get(name, math.nan) for name in names] for _, values in trials]
+    kinds = objectives(names)
+    rows = [[values.get(kind.name, math.nan) for kind in kinds] for _, values in trials]
     indices = pareto_front(rows, [kind.direction for kind in kinds]) if rows else []
     first = -1.0 if kinds[0].direction == "maximize" else 1.0
     return [trials[i][0] for i in sorted(indices, key=lambda i: (first * rows[i][0], rows[i]))]

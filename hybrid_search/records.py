@@ -131,7 +131,7 @@ class Resources:
     """Where trials run and what each of them takes. `run` and `confirm` share it.
 
     Args:
-        engine: Name of the engine: ray, tune or local.
+        engine: Name of an engine (ray, tune, local), or an object with `ready(context)` and `drive(search, context)`.
         workers: Trials at a time; None: as many as the cluster holds, which may change during the run.
         cpus_per_trial: CPUs that one trial takes.
         gpus_per_trial: GPUs that one trial takes; None: 1 if the cluster has GPUs.
@@ -147,7 +147,7 @@ class Resources:
         >>> Resources(engine="ray", workers=8, gpus_per_trial=0.5)
     """
 
-    engine: str = ENGINE
+    engine: Any = ENGINE
     workers: int | None = None
     cpus_per_trial: float = 1.0
     gpus_per_trial: float | None = None

@@ -1,4 +1,4 @@
-"""Checkpoints on a disk and in a store: only a whole one of the same trial is ever given out."""
+"""SearchCheckpoints on a disk and in a store: only a whole one of the same trial is ever given out."""
 
 import errno
 import os
@@ -18,7 +18,7 @@ from hybrid_search.errors import CheckpointError, SettingsError
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.records import Settings
 from hybrid_search.training import checkpoints
-from hybrid_search.training.checkpoints import Checkpoint, Checkpoints, check_writable, packing
+from hybrid_search.training.checkpoints import Checkpoint, SearchCheckpoints, check_writable, packing
 from hybrid_search.training.checkpoints.packing import pack
 
 SETTINGS = Settings()
@@ -57,27 +57,27 @@ def root(request, tmp_path):
 
 @pytest.fixture
 def keeping(root):
-    return Checkpoints(root, KEY).of(3, architecture(), SETTINGS)
+    return SearchCheckpoints(root, KEY).of(3, architecture(), SETTINGS)
 
 
 @pytest.fixture
 def folder(tmp_path):
     """A trial that keeps two rungs in a folder of this machine, and that folder."""
     (tmp_path / "kept").mkdir()
-    keeping = Checkpoints(str(tmp_path / "kept"), KEY).of(3, architecture(), SETTINGS)
+    keeping = SearchCheckpoints(str(tmp_path / "kept"), KEY).of(3, architecture(), SETTINGS)
     for rung in (1, 2):
         keeping.write(at(rung))
     return keeping, tmp_path / "kept" / keeping.folder
 
 
 def test_the_newest_comes_back_as_it_was_and_two_are_kept(keeping):
-    assert keeping.latest() == checkpoints.Latest(None)
+    assert keeping.latest() == checkpoints.LoadedCheckpoint(None)
     for rung in (1, 2, 5):
         keeping.write(at(rung))
         same(keeping.latest().checkpoint, rung)
     names = [Path(name).name for name in checkpoints.store_at(keeping.root).names(keeping.folder)]
     assert names == [f"00000{rung}.safetensors{beside}" for rung in (2, 5) for beside in ("", ".sha256")]
-    assert keeping.latest().said == ""
+    assert keeping.latest().problems == ""
 
 
 def test_a_checkpoint_and_its_name_are_on_the_disk_before_it_counts(folder, monkeypatch):
@@ -104,19 +104,19 @@ def test_a_rung_that_is_reached_again_replaces_those_that_were_ahead(keeping):
 
 
 def test_what_is_dropped_is_gone_and_other_trials_stay(root):
-    kept = Checkpoints(root, KEY)
+    kept = SearchCheckpoints(root, KEY)
     for number, seed in ((3, 0), (3, 7), (4, 0)):
         kept.of(number, architecture(), SETTINGS.with_(seed=seed)).write(at(1))
-    assert kept.held() == {(3, 0), (3, 7), (4, 0)}
-    assert Checkpoints(root, "another").held() == set()
+    assert kept.trials() == {(3, 0), (3, 7), (4, 0)}
+    assert SearchCheckpoints(root, "another").trials() == set()
     kept.drop(3, 0)
     kept.drop(9, 0)
-    assert kept.held() == {(3, 7), (4, 0)}
+    assert kept.trials() == {(3, 7), (4, 0)}
     same(kept.of(3, architecture(), SETTINGS.with_(seed=7)).latest().checkpoint, 1)
-    for number, seed in kept.held():
+    for number, seed in kept.trials():
         kept.drop(number, seed)
-    kept.end()
-    assert kept.held() == set()
+    kept.remove_empty_folder()
+    assert kept.trials() == set()
 
 
 def test_a_state_that_is_no_mapping_of_tensors_is_named(keeping):
@@ -154,7 +154,7 @@ def test_every_damage_is_found_and_the_one_before_is_taken(folder):
         (where / "000002.safetensors").write_bytes(damage(whole))
         latest = keeping.latest()
         same(latest.checkpoint, 1)
-        assert "000002.safetensors differs from the checksum beside it." in latest.said, name
+        assert "000002.safetensors does not." in latest.problems, name
         found.append(name)
     assert len(found) == 42
     (where / "000002.safetensors").write_bytes(whole)
@@ -169,12 +169,12 @@ def test_a_checkpoint_without_a_checksum_or_with_a_spoilt_one_is_none(folder):
         beside.write_bytes(spoilt)
         same(keeping.latest().checkpoint, 1)
     beside.unlink()
-    assert "000002.safetensors has no checksum beside it" in keeping.latest().said
+    assert "000002.safetensors has none" in keeping.latest().problems
     (where / "000001.safetensors").write_bytes(b"")
     latest = keeping.latest()
     assert latest.checkpoint is None
-    assert "000002" in latest.said
-    assert "000001" in latest.said
+    assert "000002" in latest.problems
+    assert "000001" in latest.problems
 
 
 @pytest.mark.parametrize(
@@ -195,12 +195,12 @@ def test_one_that_belongs_elsewhere_is_refused_by_name(folder, other, said):
     Path(f"{path}.sha256").write_bytes(packing.checksum(path.read_bytes()))
     latest = keeping.latest()
     same(latest.checkpoint, 1)
-    assert f"{path} {said}" in latest.said
-    assert "must be of the trial it resumes" in latest.said
+    assert f"{path} {said}" in latest.problems
+    assert "must be of the trial it resumes" in latest.problems
 
 
 def test_two_trials_whose_folders_were_swapped_both_start_from_scratch(tmp_path):
-    kept = Checkpoints(str(tmp_path), KEY)
+    kept = SearchCheckpoints(str(tmp_path), KEY)
     both = [kept.of(number, architecture(8 * number), SETTINGS) for number in (1, 2)]
     for keeping in both:
         keeping.write(at(1))
@@ -210,7 +210,7 @@ def test_two_trials_whose_folders_were_swapped_both_start_from_scratch(tmp_path)
     (tmp_path / "aside").rename(two)
     for keeping in both:
         assert keeping.latest().checkpoint is None
-        assert "must be of the trial it resumes" in keeping.latest().said
+        assert "must be of the trial it resumes" in keeping.latest().problems
 
 
 def test_a_newer_format_and_what_is_no_checkpoint_are_refused(folder, monkeypatch):
@@ -218,12 +218,12 @@ def test_a_newer_format_and_what_is_no_checkpoint_are_refused(folder, monkeypatc
     monkeypatch.setattr(packing, "FORMAT", 2)
     keeping.write(at(2))
     monkeypatch.undo()
-    assert "a version that is known here, 1 at most; " in keeping.latest().said
-    assert "000002.safetensors is of 2" in keeping.latest().said
+    assert "must have format 1 or lower; " in keeping.latest().problems
+    assert "000002.safetensors has format 2" in keeping.latest().problems
     for nonsense in (b"", b"\0" * 100, b"[]", pack(keeping.owner, at(2))[:40]):
         (where / "000002.safetensors").write_bytes(nonsense)
         (where / "000002.safetensors.sha256").write_bytes(packing.checksum(nonsense))
-        assert "must be one that this package wrote" in keeping.latest().said
+        assert "must be one that this package wrote" in keeping.latest().problems
         same(keeping.latest().checkpoint, 1)
 
 
@@ -267,7 +267,7 @@ def test_the_halves_of_a_killed_writer_go_with_the_next_checkpoint(folder):
 
 
 def test_a_folder_that_this_machine_does_not_see_is_said_and_not_made(tmp_path):
-    keeping = Checkpoints(str(tmp_path / "elsewhere"), KEY).of(3, architecture(), SETTINGS)
+    keeping = SearchCheckpoints(str(tmp_path / "elsewhere"), KEY).of(3, architecture(), SETTINGS)
     assert keeping.latest().checkpoint is None
     with pytest.raises(CheckpointError, match="cannot be written: this machine does not see that folder"):
         keeping.write(at(1))
@@ -292,11 +292,11 @@ def test_a_root_is_checked_without_leaving_anything(tmp_path, monkeypatch):
     ("root", "said"),
     [
         (" ", "must be a folder or a URL; got an empty one"),
-        ("/proc/kept", r"need a place that can be written; /proc/kept cannot: .*\. --checkpoints none goes on without"),
+        ("/proc/kept", r"need a place that can be written; /proc/kept cannot: .*\. --checkpoints none runs without"),
         ("file.txt/kept", r"/file.txt/kept cannot: Not a directory"),
         ("nosuch://bucket/kept", "nosuch://bucket/kept cannot: Protocol not known: nosuch"),
-        ("ftp://me:secret@host/kept", "must hold no password"),
-        ("simplecache::s3://me:secret@bucket", "must hold no password"),
+        ("ftp://me:secret@host/kept", "must contain no password"),
+        ("simplecache::s3://me:secret@bucket", "must contain no password"),
         ("local:///no/such/folder", "local:///no/such/folder cannot: No such file or directory"),
     ],
 )
@@ -311,18 +311,18 @@ def test_a_root_that_cannot_be_written_is_refused_in_one_line(tmp_path, monkeypa
 
 def test_a_root_that_can_no_longer_be_made_is_one_line():
     with pytest.raises(
-        CheckpointError, match=r"checkpoints need a folder; /proc/kept/here cannot be made: No such file"
+        CheckpointError, match=r"checkpoints need a folder; /proc/kept/here cannot be created: No such file"
     ):
-        Checkpoints("/proc/kept/here", KEY).begin()
+        SearchCheckpoints("/proc/kept/here", KEY).create_root()
 
 
 def test_a_store_that_goes_away_costs_the_checkpoint_alone(tmp_path):
     (tmp_path / "kept").mkdir()
-    keeping = Checkpoints(str(tmp_path / "kept"), KEY).of(3, architecture(), SETTINGS)
+    keeping = SearchCheckpoints(str(tmp_path / "kept"), KEY).of(3, architecture(), SETTINGS)
     keeping.write(at(1))
     shutil.rmtree(tmp_path / "kept")
     (tmp_path / "kept").write_text("not a folder")
     assert keeping.latest().checkpoint is None
     with pytest.raises(CheckpointError, match="cannot be written"):
         keeping.write(at(2))
-    Checkpoints(str(tmp_path / "kept"), KEY).drop(3, 0)
+    SearchCheckpoints(str(tmp_path / "kept"), KEY).drop(3, 0)

@@ -19,7 +19,7 @@ from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.ledger.process_identity import ProcessIdentity
 from hybrid_search.networks.references import references
 from hybrid_search.records import Resources
-from hybrid_search.runs.checkpoint_root import UNKEPT
+from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS
 from hybrid_search.runs.run import run as run_search
 
 BAD_SPACE = {"name": "bad", "stem": "conv3x3", "stages": [{"depth": 1, "width": 16, "operator": "conv"}]}
@@ -160,7 +160,7 @@ def test_what_a_library_prints_while_a_search_runs_is_not_among_the_json(capsys,
         yield {"accuracy": 0.5}
 
     monkeypatch.setattr("hybrid_search.training.evaluation.evaluate", noisy)
-    monkeypatch.setattr("hybrid_search.runs.run.UNKEPT", "this is to be read")
+    monkeypatch.setattr("hybrid_search.runs.run.NO_CHECKPOINTS", "this is to be read")
     words = ["run", "digits", "--trials", "2", "--engine", "local", "--format", "json", "--db", "sqlite:///l.db"]
     assert call(*words, *(["--quiet"] if quiet else [])) == 0
     said = capsys.readouterr()
@@ -172,9 +172,9 @@ def test_what_a_library_prints_while_a_search_runs_is_not_among_the_json(capsys,
 
 def test_a_quiet_run_still_says_what_is_to_be_read(capsys, monkeypatch):
     monkeypatch.setattr("hybrid_search.training.evaluation.evaluate", scored())
-    monkeypatch.setattr("hybrid_search.runs.run.root_of", lambda *_: None)
+    monkeypatch.setattr("hybrid_search.runs.run.checkpoint_root", lambda *_: None)
     assert call("run", "digits", "--trials", "1", "--engine", "local", "--quiet", "--db", "sqlite:///l.db") == 0
-    assert capsys.readouterr().err.splitlines() == [UNKEPT]
+    assert capsys.readouterr().err.splitlines() == [NO_CHECKPOINTS]
 
 
 def test_a_search_that_has_its_trials_says_so(capsys, monkeypatch):

@@ -281,7 +281,7 @@ def test_without_a_compiler_portable_runs_after_one_line_of_notice(monkeypatch, 
 
 
 @pytest.mark.usefixtures("_fresh")
-def test_a_compiler_that_fails_is_told_and_leaves_nothing_behind(monkeypatch, tmp_path):
+def test_a_compiler_that_fails_is_reported_and_leaves_nothing_behind(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(build, "SOURCE", tmp_path / "kernel.cpp")
     (tmp_path / "kernel.cpp").write_text("this is not C++\n")

@@ -25,7 +25,7 @@ from hybrid_search.dashboard.snapshot import Snapshot
 from hybrid_search.dashboard.trial_end import export_command
 from hybrid_search.errors import LedgerError, SettingsError, UserError
 from hybrid_search.ledger import Ledger, reads, writes
-from hybrid_search.objectives import objectives
+from hybrid_search.objectives import Objective, objectives
 from hybrid_search.pareto import front_rows
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -450,6 +450,32 @@ def test_without_other_charts_nothing_is_added_below_the_selection(written, clie
 def test_an_unusable_chart_is_refused_before_the_page_is_served(written, tmp_path, charts, message):
     with pytest.raises(SettingsError, match=message):
         create_app(url_of(tmp_path), charts=charts)
+
+
+def test_an_objective_of_ones_own_is_on_every_part_of_the_page_with_its_label_unit_and_direction(written, client):
+    energy = Objective("energy", "minimize", "energy of one image", "J")
+    search = a_search(written, objectives=("accuracy", "energy"), own_objectives=(energy,))
+    for number, joules in enumerate((3e3, 2e3, 4e3)):
+        write_trial(written, search, number, accuracy=0.5 + number / 10, energy=joules)
+    page = client()
+    chosen = call(page, "search.value", ["query.data"], query="")
+    assert {"label": "energy of one image", "value": "energy"} in chosen["x"]["options"]
+    assert (chosen["x"]["value"], chosen["y"]["value"]) == ("energy", "accuracy")
+    answer = draw(page, x="energy")
+    assert answer["front"]["figure"]["layout"]["xaxis"]["title"]["text"] == "energy of one image [J], lower is better"
+    column = next(column for column in answer["table"]["columnDefs"] if column["field"] == "energy")
+    assert (column["headerName"], column["headerTooltip"]) == ("energy [J]", "energy of one image")
+    assert column["sortingOrder"][0] == "asc"
+    rows = {row["trial"]: row for row in answer["table"]["rowData"]}
+    assert [rows[number]["front"] for number in range(3)] == ["", "front", "front"]
+    assert "kJ" in answer["reference"]["children"]
+    received = answer["received"]["data"]
+    panel = call(page, "detail.children", ["pinned.data"], pinned=[0, 1], look=LOOK, received=received, search="digits")
+    assert "energy of one image" in json.dumps(panel)
+    assert "3 kJ" in json.dumps(panel)
+    wanted = {"format": "csv", "trials": [1]}
+    answer = call(page, "file.data", ["download-request.data"], **{"download-request": wanted}, search="digits")
+    assert next(csv.DictReader(io.StringIO(answer["file"]["data"]["content"])))["energy"] == "2000.0"
 
 
 def test_a_failed_retraining_is_shown_with_its_trial_and_its_markup_is_text(written, client):

@@ -18,7 +18,7 @@ from hybrid_search.ledger.check import check
 from hybrid_search.ledger.process_identity import ProcessIdentity, start_time
 from hybrid_search.ledger.retry import run_transaction
 from hybrid_search.records import Report, Resources, Settings
-from hybrid_search.runs.checkpoint_root import UNKEPT
+from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS
 from hybrid_search.runs.leadership import leading
 from hybrid_search.runs.run import run
 from hybrid_search.search.opening import open_search
@@ -188,7 +188,7 @@ def test_a_second_driver_waits_says_so_and_does_not_train_more(url):
         lead = second.lease(second.search().id)
     thread.join()
     assert [(trial.number, trial.state, trial.attempt) for trial in trials] == [(n, "complete", 1) for n in range(4)]
-    waits = [line for line in said if line != UNKEPT]
+    waits = [line for line in said if line != NO_CHECKPOINTS]
     assert len(waits) == 1
     assert f"'tiny' is being run by {ProcessIdentity().host}:{os.getpid()}; this command waits" in waits[0]
     assert (lead.holder, lead.active) == (None, False)

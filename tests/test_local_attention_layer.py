@@ -1,7 +1,7 @@
 """The layer of local attention, and its declaration: laws, canonical form, imports.
 
 Faults of public re-implementations and the test that excludes each:
-grouped projections by default .... test_projections_are_dense_unless_asked_otherwise
+grouped projections by default .... test_projections_are_dense_by_default
 pool in the wrong place ........... test_a_strided_layer_pools_the_attention_of_the_full_map
 """
 
@@ -67,7 +67,7 @@ def test_a_grouped_head_sees_its_own_channels_only_and_a_dense_head_sees_all():
         assert (grad.abs().amax((0, 2, 3)) > 0).sum() == seen
 
 
-def test_projections_are_dense_unless_asked_otherwise():
+def test_projections_are_dense_by_default():
     layer = LocalAttention2d(64)
     assert sum(p.numel() for p in layer.parameters()) == 3 * 64**2 + 7 * 64
     assert all(p.dim() > 1 for p in layer.parameters())  # no bias
@@ -108,7 +108,7 @@ def test_the_attribute_is_the_function_and_the_modules_are_reached_by_import():
     assert hybrid_search.ops.LocalAttention2d is LocalAttention2d
 
 
-def test_declaring_and_pricing_an_operator_does_not_import_torch():
+def test_declaring_an_operator_and_its_cost_does_not_import_torch():
     code = (
         "import sys, hybrid_search.ops, hybrid_search.networks.references, hybrid_search.networks.costs as c\n"
         "from hybrid_search.ops.local_attention import LocalAttention\n"

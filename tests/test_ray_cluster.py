@@ -6,7 +6,7 @@ from support.fakes import scored, tiny_space
 from hybrid_search.errors import SettingsError
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.records import Report, Resources
-from hybrid_search.runs.checkpoint_root import UNKEPT
+from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS
 from hybrid_search.runs.run import run
 
 SPACE = tiny_space()
@@ -74,7 +74,7 @@ def test_a_search_follows_nodes_that_join_and_leave(ledger, cluster, tmp_path):
     assert {trial.facts["node"] for trial in trials} == {home}
     assert [rung for trial in trials for rung, _ in ledger.read(reads.curve, trial.id)] == [1, 2, 3] * 6
     assert [failed.kind for failed in ledger.read(reads.failures, search.record.id)] == ["pre-empted"]
-    assert [line for line in said if line != UNKEPT][:2] == [
+    assert [line for line in said if line != NO_CHECKPOINTS][:2] == [
         "the cluster has room for 1 of --workers 2 (1 CPU each); more start as nodes join",
         "the cluster has room for all 2 workers",
     ]

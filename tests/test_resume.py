@@ -16,10 +16,10 @@ from hybrid_search.errors import SettingsError
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.records import Report, Resources, Settings
-from hybrid_search.runs.checkpoint_root import UNKEPT, root_of
+from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root
 from hybrid_search.runs.confirm import confirm
 from hybrid_search.runs.run import run
-from hybrid_search.training.checkpoints import Checkpoints
+from hybrid_search.training.checkpoints import SearchCheckpoints
 from hybrid_search.training.evaluation import evaluate
 from hybrid_search.training.retraining import retrain
 
@@ -39,8 +39,8 @@ def keep(tmp_path):
     """Where a trial of these settings keeps a checkpoint every rung."""
     (tmp_path / "kept").mkdir()
 
-    def keeping(design, settings=SETTINGS, number=0, every=0.0):
-        return Checkpoints(str(tmp_path / "kept"), KEY, every).of(number, design, settings)
+    def keeping(design, settings=SETTINGS, number=0, interval=0.0):
+        return SearchCheckpoints(str(tmp_path / "kept"), KEY, interval).of(number, design, settings)
 
     return keeping
 
@@ -109,7 +109,7 @@ def counting(log, rungs=6):
 
 def test_short_rungs_keep_nothing(keep):
     design, log = architecture(), []
-    reports_of(TrialRunner(counting(log), design, SETTINGS, keep(design, every=60.0)), most=4)
+    reports_of(TrialRunner(counting(log), design, SETTINGS, keep(design, interval=60.0)), most=4)
     assert keep(design).latest().checkpoint is None
     reports_of(TrialRunner(counting(log), design, SETTINGS, keep(design)), most=4)
     assert keep(design).latest().checkpoint.rung == 4
@@ -208,7 +208,7 @@ def test_a_spoilt_checkpoint_is_said_and_the_one_before_taken(keep, tmp_path):
     again = reports_of(TrialRunner(counting(log), design, SETTINGS, keep(design)))
     assert [numbers(report) for report in again[:3]] == [numbers(report) for report in cut]
     assert again[0].facts["resumed"] == "rung 2"
-    assert "000003.safetensors differs from the checksum beside it" in again[0].facts["checkpoint"]
+    assert "000003.safetensors does not" in again[0].facts["checkpoint"]
     assert sorted(path.name for path in newest.parent.glob("*.safetensors")) == [
         f"00000{n}.safetensors" for n in (5, 6)
     ]
@@ -220,9 +220,9 @@ def test_the_checkpoint_that_was_gone_on_from_outlives_a_spoilt_one(keep, tmp_pa
     reports_of(TrialRunner(counting([]), design, SETTINGS, keep(design)), most=3)
     where = tmp_path / "kept" / keep(design).folder
     (where / "000003.safetensors").write_bytes(b"")
-    pausing = TrialRunner(counting([]), design, SETTINGS, keep(design, every=60.0))
+    pausing = TrialRunner(counting([]), design, SETTINGS, keep(design, interval=60.0))
     assert [pausing.advance().rung for _ in range(3)] == [1, 2, 3]
-    pausing._wrote -= 60.0
+    pausing._write_time -= 60.0
     assert pausing.advance().rung == 4
     assert sorted(path.name for path in where.glob("*.safetensors")) == ["000002.safetensors", "000004.safetensors"]
 
@@ -256,8 +256,8 @@ def test_a_state_that_is_not_given_as_a_function_is_named_at_the_first_rung(keep
         yield {"accuracy": 0.1}
 
     design = architecture()
-    (report,) = reports_of(TrialRunner(eager, design, SETTINGS, keep(design, every=60.0)))
-    assert "keep(rung, state) wants a function that gives the state; got a dict." in report.failure.text
+    (report,) = reports_of(TrialRunner(eager, design, SETTINGS, keep(design, interval=60.0)))
+    assert "keep(rung, state) needs a function that returns the state; got a dict." in report.failure.text
 
 
 def test_the_state_is_not_even_taken_where_none_is_due(keep):
@@ -266,7 +266,7 @@ def test_the_state_is_not_even_taken_where_none_is_due(keep):
         yield {"accuracy": 0.1}
 
     design = architecture()
-    assert TrialRunner(asked, design, SETTINGS, keep(design, every=60.0)).advance().failure is None
+    assert TrialRunner(asked, design, SETTINGS, keep(design, interval=60.0)).advance().failure is None
 
 
 def test_numbers_of_any_kind_come_back_as_they_were(keep):
@@ -299,7 +299,7 @@ def stopping_at(number, rung):
     seen = []
 
     def watch(search, context):
-        context.checkpoints = replace(context.checkpoints, every=0.0)
+        context.checkpoints = replace(context.checkpoints, interval=0.0)
 
         def event(kind, which):
             seen.append((kind, which))
@@ -334,12 +334,12 @@ def test_a_search_cut_off_in_a_trial_trains_the_epochs_that_are_left_and_ends_th
     with stopping_at(cut, rung=2) as watch:
         run(space, ledger=ledger, evaluate=counting(log), watch=watch, **asked)
     assert ledger.read(reads.trials, ledger.search().id)[-1].state == "running"
-    kept = Checkpoints(f"{tmp_path}/l.db.checkpoints", ledger.search().uid)
-    assert kept.held() == {(cut, 0)}
+    kept = SearchCheckpoints(f"{tmp_path}/l.db.checkpoints", ledger.search().uid)
+    assert kept.trials() == {(cut, 0)}
     run(space, ledger=ledger, evaluate=counting(log), **asked)
     assert table(ledger) == wanted
     assert log == whole
-    assert kept.held() == set()
+    assert kept.trials() == set()
     assert list((tmp_path / "l.db.checkpoints").iterdir()) == []
     assert ledger.read(reads.trial, ledger.search().id, cut).facts["resumed"] == "rung 2"
 
@@ -374,18 +374,18 @@ def test_what_ended_trials_left_goes_when_a_driver_begins(ledger, tmp_path):
     }
     with stopping_at(2, rung=1) as watch:
         run(tiny_space(), trials=3, watch=watch, **asked)
-    kept = Checkpoints(f"{tmp_path}/kept", ledger.search().uid, every=0.0)
+    kept = SearchCheckpoints(f"{tmp_path}/kept", ledger.search().uid, interval=0.0)
     settings = ledger.search().settings
     for number, seed in ((0, settings.seed), (1, 77), (40, 0)):
         leftover = kept.of(number, architecture(), settings.with_(seed=seed))
         reports_of(TrialRunner(counting([]), architecture(), settings, leftover), most=1)
-    assert kept.held() == {(0, 0), (1, 77), (2, 0), (40, 0)}
+    assert kept.trials() == {(0, 0), (1, 77), (2, 0), (40, 0)}
 
     def watch(search, context):
-        assert context.checkpoints.held() == {(1, 77), (2, 0)}  # a retraining may be gone on with
+        assert context.checkpoints.trials() == {(1, 77), (2, 0)}  # a retraining may be gone on with
 
     run(tiny_space(), trials=3, watch=watch, **asked)
-    assert kept.held() == {(1, 77)}
+    assert kept.trials() == {(1, 77)}
     assert ledger.read(reads.trial, ledger.search().id, 2).facts["resumed"] == "rung 1"
 
 
@@ -396,25 +396,25 @@ def test_a_confirmation_goes_on_with_the_seed_it_was_cut_off_at(ledger, tmp_path
     log.clear()
     with stopping_at(member, rung=4) as watch:
         confirm(seeds=1, trials=1, watch=watch, **asked)
-    kept = Checkpoints(f"{tmp_path}/l.db.checkpoints", ledger.search().uid)
-    assert kept.held() == {(member, 1)}
+    kept = SearchCheckpoints(f"{tmp_path}/l.db.checkpoints", ledger.search().uid)
+    assert kept.trials() == {(member, 1)}
     confirm(seeds=1, trials=1, **asked)
     assert [(seed, rung) for _, seed, rung in log] == [(1, rung) for rung in range(1, 7)]
-    assert kept.held() == set()
+    assert kept.trials() == set()
 
 
 def test_where_checkpoints_lie_by_default(ledger, tmp_path, monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     beside = f"{tmp_path}/l.db.checkpoints"
-    assert root_of(None, ledger, "local", None) == beside
-    assert root_of(None, f"sqlite:///{tmp_path}/l.db", "ray", None) == beside
-    assert root_of(None, "postgresql://host/db", "ray", None) is None
-    assert root_of(None, ledger, "ray", "host:6379") is None
-    assert root_of("none", ledger, "local", None) is None
-    assert root_of("memory://x", ledger, "ray", "host:6379") == "memory://x"
+    assert checkpoint_root(None, ledger, "local", None) == beside
+    assert checkpoint_root(None, f"sqlite:///{tmp_path}/l.db", "ray", None) == beside
+    assert checkpoint_root(None, "postgresql://host/db", "ray", None) is None
+    assert checkpoint_root(None, ledger, "ray", "host:6379") is None
+    assert checkpoint_root("none", ledger, "local", None) is None
+    assert checkpoint_root("memory://x", ledger, "ray", "host:6379") == "memory://x"
     monkeypatch.setenv("RAY_ADDRESS", "auto")
-    assert root_of(None, ledger, "ray", None) is None
-    assert root_of(None, ledger, "local", None) == beside
+    assert checkpoint_root(None, ledger, "ray", None) is None
+    assert checkpoint_root(None, ledger, "local", None) == beside
 
 
 def test_a_root_that_cannot_be_written_is_found_before_anything_is(tmp_path, capsys):
@@ -444,10 +444,10 @@ def test_a_search_without_a_place_for_checkpoints_says_so_in_one_line(tmp_path, 
     monkeypatch.setitem(ENGINES._entries, "idle", Idle)
     command = ["run", "digits", "--engine", "idle", "--db", f"sqlite:///{tmp_path}/x.db", "--address", "host:6379"]
     assert cli.run(command) == 1
-    assert capsys.readouterr().err.splitlines().count(UNKEPT) == 1
+    assert capsys.readouterr().err.splitlines().count(NO_CHECKPOINTS) == 1
     assert cli.run([*command, "--checkpoints", f"{tmp_path}/kept"]) == 1
     assert cli.run([*command, "--checkpoints", "none"]) == 1
-    assert UNKEPT not in capsys.readouterr().err
+    assert NO_CHECKPOINTS not in capsys.readouterr().err
 
 
 def test_a_search_that_is_killed_ends_with_the_table_of_one_that_is_not(tmp_path):

@@ -1,4 +1,4 @@
-"""Spaces: what a file may say, what is asked, and that size, enumerate and choose agree."""
+"""Spaces: the file, the parameters, and that size, enumerate and choose agree."""
 
 import random
 
@@ -60,8 +60,8 @@ def test_answers_taken_from_the_walk_lead_back_to_the_same_design(name):
 def test_random_choices_are_among_those_enumerated(name):
     found = SHAPES[name]
     digests = {architecture.digest for architecture in found.enumerate()}
-    dice = random.Random(0)
-    drawn = {found.random_choices(dice)[0].digest for _ in range(200)}
+    rng = random.Random(0)
+    drawn = {found.random_choices(rng)[0].digest for _ in range(200)}
     assert drawn <= digests
     assert len(drawn) > min(len(digests), 50) / 2
 
@@ -103,9 +103,9 @@ def test_every_shipped_space_loads_and_survives_json(name):
     found = load_space(name)
     again = SearchSpace.from_dict(found.to_dict())
     assert again.digest == found.digest
-    dice = random.Random(1)
+    rng = random.Random(1)
     for _ in range(20):
-        architecture, choices = found.random_choices(dice)
+        architecture, choices = found.random_choices(rng)
         assert Architecture.from_dict(architecture.to_dict()) == architecture
         assert again.choose(FixedChoices(choices)) == architecture
 
@@ -134,13 +134,13 @@ def test_the_papers_networks_are_in_the_papers_spaces(name):
 def test_the_extremes_found_by_descent_are_those_of_the_whole_space(monkeypatch):
     found = space(stage(depth=[1, 2], width=[16, 8]), stage(width=[16, 32], stride=2), stage(width=[64, 32], stride=2))
 
-    def price(architecture):
+    def flops_of(architecture):
         return cost(architecture, (1, 16, 12), 10).flops
 
-    prices = sorted(price(architecture) for architecture in found.enumerate())
+    costs = sorted(flops_of(architecture) for architecture in found.enumerate())
     monkeypatch.setattr("hybrid_search.spaces.space.ENUMERABLE", 1)
-    assert price(found.extreme(price)[0]) == prices[0]
-    assert price(found.extreme(price, largest=True)[0]) == prices[-1]
+    assert flops_of(found.extreme(flops_of)[0]) == costs[0]
+    assert flops_of(found.extreme(flops_of, largest=True)[0]) == costs[-1]
 
 
 def test_a_neighbour_differs_in_one_answer():
@@ -250,13 +250,13 @@ def test_a_misspelt_or_misplaced_key_is_named_before_the_one_it_left_out(change,
 def test_the_smallest_of_a_space_with_variants_is_below_any_design_drawn():
     found = load_space("sasa-resnet26")
 
-    def price(architecture):
+    def flops_of(architecture):
         return cost(architecture, (3, 224, 224), 10).flops
 
-    dice = random.Random(0)
-    drawn = [price(found.random_choices(dice)[0]) for _ in range(300)]
-    assert price(found.extreme(price)[0]) <= min(drawn)
-    assert price(found.extreme(price, largest=True)[0]) >= max(drawn)
+    rng = random.Random(0)
+    drawn = [flops_of(found.random_choices(rng)[0]) for _ in range(300)]
+    assert flops_of(found.extreme(flops_of)[0]) <= min(drawn)
+    assert flops_of(found.extreme(flops_of, largest=True)[0]) >= max(drawn)
 
 
 def test_the_example_of_the_schema_is_a_space_with_the_parameters_it_names():

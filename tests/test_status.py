@@ -1,4 +1,4 @@
-"""Where a search stands, read from the ledger alone while others drive it."""
+"""The status of a search, read from the ledger while the search runs."""
 
 import json
 from dataclasses import replace
@@ -32,8 +32,8 @@ def ledger(url):
 
 
 @pytest.fixture
-def driven(ledger):
-    """A search whose driver has ended one trial, begun one twice and another once."""
+def running_search(ledger):
+    """A running search: one trial complete, one at its second attempt, one at its first."""
     search = open_search(SearchSpec.create(SPACE, trials=5), ledger)
     ledger.acquire_lease(search.record.id, "gpu-box:42/m/0/x", 30)
     search.tell(search.ask(), Outcome("complete", {"accuracy": 0.75}))
@@ -43,9 +43,9 @@ def driven(ledger):
     return search
 
 
-def test_a_search_that_is_driven_says_by_whom_and_what_runs_where(ledger, driven):
-    found = status_of(ledger, driven.record)
-    assert (found.course, found.driver, found.ended) == ("running", "gpu-box:42", 1)
+def test_a_running_search_shows_its_driver_and_where_each_trial_runs(ledger, running_search):
+    found = status_of(ledger, running_search.record)
+    assert (found.state, found.driver, found.ended) == ("running", "gpu-box:42", 1)
     assert (found.counts["complete"], found.counts["running"]) == (1, 2)
     assert found.failures == {"oom": 1}
     assert [(trial.number, trial.attempt, trial.rung, trial.worker) for trial in found.running] == [
@@ -53,34 +53,34 @@ def test_a_search_that_is_driven_says_by_whom_and_what_runs_where(ledger, driven
         (2, 1, 0, ""),
     ]
     assert not any(trial.silent for trial in found.running)
-    progress = driven.progress()
+    progress = running_search.progress()
     assert (found.front, found.best) == (progress.front, progress.best) == (1, 0.75)
     assert found.hypervolume == pytest.approx(progress.hypervolume)
 
 
-def test_a_worker_whose_lease_ran_out_is_silent_and_a_search_without_driver_was_interrupted(ledger, driven):
-    ledger.renew_lease(driven.record.id, 0.0)
-    found = status_of(ledger, driven.record)
-    assert (found.course, found.driver, found.left) == ("interrupted", None, None)
+def test_a_trial_with_an_expired_lease_is_silent_and_a_search_without_a_driver_is_interrupted(ledger, running_search):
+    ledger.renew_lease(running_search.record.id, 0.0)
+    found = status_of(ledger, running_search.record)
+    assert (found.state, found.driver, found.time_left) == ("interrupted", None, None)
     assert all(trial.silent for trial in found.running)
     for _ in range(2):
-        ledger.release_lease(driven.record.id)
-    for trial in ledger.read(reads.trials, driven.record.id):
+        ledger.release_lease(running_search.record.id)
+    for trial in ledger.read(reads.trials, running_search.record.id):
         if trial.state == "running":
             ledger.write(writes.finish_trial, trial.id, "failed", failure_kind="bug", failure_text="x")
-    assert status_of(ledger, driven.record).course == "idle"
+    assert status_of(ledger, running_search.record).state == "idle"
 
 
-def test_the_pace_of_late_gives_the_time_left(ledger):
+def test_the_recent_rate_gives_the_time_left(ledger):
     search = a_search(ledger, target=80)
     fill(ledger, search, 40, states="complete")
     ledger.acquire_lease(search.id, "a:1/m/0/x", 30)
     found = status_of(ledger, search)
-    assert found.an_hour > 0
-    assert found.left.total_seconds() == pytest.approx(40 / found.an_hour * 3600)
+    assert found.trials_per_hour > 0
+    assert found.time_left.total_seconds() == pytest.approx(40 / found.trials_per_hour * 3600)
 
 
-def test_the_command_prints_it_for_people_and_programs(driven, url, capsys):
+def test_the_command_prints_a_table_json_and_csv(running_search, url, capsys):
     assert cli.run(["status", "--db", url]) == 0
     text = capsys.readouterr().out
     assert "search 'tiny' is run by gpu-box:42: 1 of 5 trials have ended" in text
@@ -101,7 +101,7 @@ def test_the_command_prints_it_for_people_and_programs(driven, url, capsys):
         (["--watch", "--format", "csv"], "--watch prints a table, or one JSON object a line"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(driven, url, capsys, arguments, message):
+def test_a_wrong_argument_is_one_line_and_exit_code_2(running_search, url, capsys, arguments, message):
     assert cli.run(["status", *arguments, "--db", url]) == 2
     error = capsys.readouterr().err
     assert message in error
@@ -117,20 +117,28 @@ def test_watching_ends_with_the_search(ledger, url, capsys):
     assert json.loads(capsys.readouterr().out)["ended"] == 3
 
 
-def test_watching_ends_with_a_driver_that_ended_in_order_and_waits_out_an_outage(ledger, driven, monkeypatch):
+def test_watching_ends_after_a_clean_shutdown_and_continues_after_an_outage(ledger, running_search, monkeypatch):
     looks = iter(
-        ["idle", "running", LedgerAway("the database must answer"), "running", "interrupted", "running", "idle"]
+        [
+            "idle",
+            "running",
+            LedgerAway("database d did not answer for 300 s"),
+            "running",
+            "interrupted",
+            "running",
+            "idle",
+        ]
     )
 
     def look(ledger, search):
         seen = next(looks)
         if isinstance(seen, Exception):
             raise seen
-        return replace(status_of(ledger, search), course=seen)
+        return replace(status_of(ledger, search), state=seen)
 
     monkeypatch.setattr("hybrid_search.analysis.status.status_of", look)
     said = []
     found = list(updates(ledger, ledger.search().name, 0.0, said.append))
-    assert [one.course for one in found] == ["idle", "running", "running", "interrupted", "running", "idle"]
-    assert said == ["the database must answer"]
+    assert [one.state for one in found] == ["idle", "running", "running", "interrupted", "running", "idle"]
+    assert said == ["database d did not answer for 300 s"]
     assert next(looks, None) is None

@@ -78,7 +78,7 @@ def test_blocks_are_aligned_and_put_back_where_they_were():
 
 
 @pytest.mark.parametrize("size", [(10, 8), (8, 7)])
-def test_an_image_that_is_not_made_of_whole_blocks_is_refused_by_price_and_module(size):
+def test_an_image_that_is_not_made_of_whole_blocks_is_refused_by_cost_and_module(size):
     law = rf"rows and columns divisible by 4; got {size[0]}x{size[1]}\."
     with pytest.raises(ArchitectureError, match=law):
         make_stem("attention", {}).cost(3, *size)

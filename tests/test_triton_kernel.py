@@ -213,7 +213,7 @@ def test_on_the_cpu_it_serves_only_under_the_interpreter(monkeypatch):
         local_attention(q, q, q, extent=3, backend="triton")
 
 
-def test_other_gpus_and_machines_without_a_compiler_or_triton_are_told(monkeypatch):
+def test_other_gpus_and_machines_without_a_compiler_or_triton_get_the_reason(monkeypatch):
     monkeypatch.setattr(gpu, "_missing", gpu._missing.__wrapped__)  # remembers nothing
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: (7, 5))
     assert gpu._no_device("cuda", 0) == "the GPU must have compute capability 8.0 or more; got 7.5."

@@ -1,4 +1,4 @@
-"""Where a search stands, read from its ledger alone: on any machine that sees the database, while others drive it."""
+"""The status of a search, read from its ledger: on any machine that reaches the database, while the search runs."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -15,54 +15,81 @@ from hybrid_search.pareto import hypervolume, pareto_front, reference_point
 from hybrid_search.records import STATES, TRAINED, SearchRecord, Settings, TrialRecord
 from hybrid_search.spaces.budget import reference_costs
 
-RECENT = 20  # trials that the pace is taken from
+RECENT = 20  # the last trials that ended, from which the rate is computed
 
-Course = Literal["running", "interrupted", "finished", "idle"]
+SearchState = Literal["running", "interrupted", "finished", "idle"]
 
 
 @dataclass(frozen=True)
 class RunningTrial:
-    """One trial that runs, or that a driver left: where, since when, how far; `silent` where its lease has run out."""
+    """A trial that runs, or that an ended driver process left unfinished.
+
+    Attributes:
+        number: Number of the trial.
+        attempt: Number of the attempt.
+        architecture: The architecture in one line.
+        worker: Name of the worker.
+        rung: Completed epochs.
+        rungs: Planned epochs; None for a user's own evaluation, which reports them at its end.
+        seconds: Time since the start of the attempt.
+        silent: Whether the lease of the trial has expired.
+    """
 
     number: int
     attempt: int
     architecture: str
     worker: str
     rung: int
-    rungs: int | None  # None: an evaluation of the user's own says it with its last one
+    rungs: int | None
     seconds: float
     silent: bool
 
 
 @dataclass(frozen=True)
 class SearchStatus:
-    """Where a search stands. `course` running: a driver leads it; interrupted: trials were left running and nobody
-    does; finished: it reached its target; idle: neither. `left` is the time that the present pace leaves."""
+    """The status of a search.
+
+    Attributes:
+        search: The search.
+        state: `running` if a process holds the lease; `interrupted` if no process does and trials are unfinished;
+            `finished` if the target is reached; otherwise `idle`.
+        driver: `host:pid` of the process that runs the search; None if it does not run.
+        counts: Number of trials by trial state.
+        failures: Number of failed attempts by kind, retrainings included.
+        last_failure: The newest failure in one line.
+        running: The trials that run or are unfinished.
+        front: Number of trials on the Pareto front.
+        best: Best value of the first objective.
+        hypervolume: Hypervolume of the front.
+        trials_per_hour: Rate of the last 20 trials; None if the search does not run.
+        time_left: Time to the target at that rate.
+        last_finished: When a trial ended last.
+    """
 
     search: SearchRecord
-    course: Course
+    state: SearchState
     driver: str | None
     counts: Mapping[str, int]
-    failures: Mapping[str, int]  # failed attempts by kind: followed by another or not, retrainings too
-    last_failure: str | None  # what the newest of them said, in a line
+    failures: Mapping[str, int]
+    last_failure: str | None
     running: tuple[RunningTrial, ...]
     front: int
     best: float | None
     hypervolume: float
-    an_hour: float | None  # trials that ended an hour, of late; None while nobody drives it
-    left: timedelta | None
-    newest: datetime | None  # when a trial ended last
+    trials_per_hour: float | None
+    time_left: timedelta | None
+    last_finished: datetime | None
 
     @property
     def ended(self) -> int:
-        """Trials that ended, however."""
+        """Number of trials that ended: complete, stopped or failed."""
         return sum(count for state, count in self.counts.items() if state != "running")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON; times in seconds, accuracy 0..1."""
+        """Return plain JSON; times in seconds, accuracy 0..1."""
         return {
             "search": self.search.name,
-            "course": self.course,
+            "course": self.state,
             "driver": self.driver,
             "ended": self.ended,
             "target": self.search.target,
@@ -72,15 +99,23 @@ class SearchStatus:
             "front": self.front,
             f"best_{self.search.objectives[0]}": self.best,
             "hypervolume": self.hypervolume,
-            "trials_an_hour": self.an_hour,
-            "seconds_left": None if self.left is None else self.left.total_seconds(),
-            "newest": None if self.newest is None else self.newest.isoformat(),
+            "trials_an_hour": self.trials_per_hour,
+            "seconds_left": None if self.time_left is None else self.time_left.total_seconds(),
+            "newest": None if self.last_finished is None else self.last_finished.isoformat(),
             "running": [vars(trial) for trial in self.running],
         }
 
 
 def status_of(ledger: Ledger, search: SearchRecord) -> SearchStatus:
-    """Where this search stands now."""
+    """Return the present status of a search.
+
+    Args:
+        ledger: The open ledger; read-only is enough.
+        search: The search.
+
+    Returns:
+        The status.
+    """
     lease = ledger.lease(search.id)
     points, _ = ledger.read(reads.points, search.id, search.objectives)
     counts: dict[str, int] = {state: sum(point.state == state for point in points) for state in STATES}
@@ -89,40 +124,40 @@ def status_of(ledger: Ledger, search: SearchRecord) -> SearchStatus:
     complete.sort(key=lambda point: (point.finished is None, point.finished, point.number))
     rows = [[point.values[o.name] for o in kinds] for point in complete]
     directions = [o.direction for o in kinds]
-    pick = max if directions[0] == "maximize" else min
+    best = max if directions[0] == "maximize" else min
     volume = hypervolume(rows, reference_point(rows, kinds, reference_costs(search)), directions) if rows else 0.0
-    pace = _pace(points, lease) if lease.active else None
-    to_go = max(0, search.target - sum(count for state, count in counts.items() if state != "running"))
-    left = timedelta(hours=to_go / pace) if pace and lease.active else None
+    rate = _trials_per_hour(points, lease) if lease.active else None
+    missing = max(0, search.target - sum(count for state, count in counts.items() if state != "running"))
+    time_left = timedelta(hours=missing / rate) if rate else None
     failures = ledger.read(reads.failures, search.id)
     numbers = [point.number for point in points if point.state == "running"]
     running = ledger.read(reads.trials, search.id, numbers) if numbers else []
     return SearchStatus(
         search,
-        _course(search, counts, lease),
+        _search_state(search, counts, lease),
         host_and_pid(lease.holder) if lease.active else None,
         counts,
         dict(Counter(failed.kind for failed in failures).most_common()),
-        _last(failures),
-        tuple(_running(trial, search, lease) for trial in running),
+        _last_failure(failures),
+        tuple(_running_trial(trial, search, lease) for trial in running),
         len(pareto_front(rows, directions)) if rows else 0,
-        pick((row[0] for row in rows), default=None),
+        best((row[0] for row in rows), default=None),
         volume,
-        pace,
-        left,
+        rate,
+        time_left,
         max((point.finished for point in points if point.finished), default=None),
     )
 
 
-def _last(failures: list[FailedAttempt]) -> str | None:
+def _last_failure(failures: list[FailedAttempt]) -> str | None:
     if not failures:
         return None
     newest = max(failures, key=lambda failed: failed.failed)
-    lines = newest.text.strip().splitlines() or ["nothing said"]
+    lines = newest.text.strip().splitlines() or ["no message"]
     return f"trial {newest.number}, {newest.kind}: {lines[-1]}"
 
 
-def _course(search: SearchRecord, counts: Mapping[str, int], lease: Lease) -> Course:
+def _search_state(search: SearchRecord, counts: Mapping[str, int], lease: Lease) -> SearchState:
     if lease.active:
         return "running"
     if counts["running"]:
@@ -130,23 +165,23 @@ def _course(search: SearchRecord, counts: Mapping[str, int], lease: Lease) -> Co
     return "finished" if sum(counts.values()) >= search.target else "idle"
 
 
-def _pace(points: list[Point], lease: Lease) -> float | None:
-    """Trials an hour over the last that ended, up to now while the search is driven; None where too few ended."""
+def _trials_per_hour(points: list[Point], lease: Lease) -> float | None:
+    """Return the rate of the last trials that ended, up to now if the search runs; None if fewer than two ended."""
     ends = sorted(point.finished for point in points if point.finished is not None)[-RECENT:]
     if len(ends) < 2:
         return None
-    until = max(ends[-1], lease.now) if lease.active else ends[-1]
-    hours = (until - ends[0]).total_seconds() / 3600
+    end = max(ends[-1], lease.now) if lease.active else ends[-1]
+    hours = (end - ends[0]).total_seconds() / 3600
     return (len(ends) - 1) / hours if hours > 0 else None
 
 
-def _running(trial: TrialRecord, search: SearchRecord, lease: Lease) -> RunningTrial:
+def _running_trial(trial: TrialRecord, search: SearchRecord, lease: Lease) -> RunningTrial:
     try:
-        design = str(Architecture.from_dict(trial.architecture))
-    except UserError as error:  # of a plugin that is not installed here
-        design = f"not readable here: {error}"
-    began = trial.started or lease.now
+        architecture = str(Architecture.from_dict(trial.architecture))
+    except UserError as error:  # the architecture uses a plugin that is not installed here
+        architecture = f"not readable here: {error}"
+    started = trial.started or lease.now
     silent = not lease.active or trial.expires is None or trial.expires < lease.now
     epochs = Settings.from_dict(trial.settings).epochs if search.evaluation == TRAINED else None
-    seconds = max(0.0, (lease.now - began).total_seconds())
-    return RunningTrial(trial.number, trial.attempt, design, trial.worker, trial.rung, epochs, seconds, silent)
+    seconds = max(0.0, (lease.now - started).total_seconds())
+    return RunningTrial(trial.number, trial.attempt, architecture, trial.worker, trial.rung, epochs, seconds, silent)

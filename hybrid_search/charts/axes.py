@@ -16,8 +16,7 @@ LOGARITHMIC = ("flops", "params", "train_seconds", "latency_ms")
 
 def objectives_of(search: SearchRecord) -> dict[str, Objective]:
     """Return every objective that a trial of this search may have measured, by name; those of the search come first."""
-    every = search.all_objectives()
-    return {name: every[name] for name in dict.fromkeys([*search.objectives, *every])}
+    return {objective.name: objective for objective in (*search.objective_list, *search.all_objectives().values())}
 
 
 def axes_of(search: SearchRecord) -> dict[str, Objective]:

@@ -99,9 +99,9 @@ def updates(ledger: "Ledger", name: str, every: float, notice: Callable[[str], N
             notice(str(error))
         else:
             yield now
-            if now.course == "finished" or (had_driver and now.course == "idle"):
+            if now.state == "finished" or (had_driver and now.state == "idle"):
                 return
-            had_driver = now.course == "running"
+            had_driver = now.state == "running"
         time.sleep(every)
 
 
@@ -134,9 +134,9 @@ def _lines(now: "SearchStatus") -> list[str]:
     if now.failures:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in now.failures.items())
         lines.append(f"failed attempts: {kinds}; the last: {now.last_failure}")
-    if now.an_hour is not None:
-        rate = f"{now.an_hour:,.1f} trials per hour recently"
-        lines.append(rate if now.left is None else f"{rate}, {_time_text(now.left)} left at this rate")
+    if now.trials_per_hour is not None:
+        rate = f"{now.trials_per_hour:,.1f} trials per hour recently"
+        lines.append(rate if now.time_left is None else f"{rate}, {_time_text(now.time_left)} left at this rate")
     return lines
 
 
@@ -146,12 +146,12 @@ def _headline(now: "SearchStatus") -> str:
         "interrupted": "was interrupted (run the same command to continue)",
         "finished": "has reached its number of trials",
         "idle": "is not running",
-    }[now.course]
+    }[now.state]
     return f"search {now.search.name!r} {what}: {now.ended:,} of {now.search.target:,} trials have ended"
 
 
 def _counts(now: "SearchStatus") -> str:
-    words = {"running": "to resume"} if now.course == "interrupted" else {}
+    words = {"running": "to resume"} if now.state == "interrupted" else {}
     return ", ".join(f"{count:,} {words.get(state, state)}" for state, count in now.counts.items())
 
 
@@ -163,7 +163,7 @@ def _running_table(now: "SearchStatus") -> "Table":
         table.add_column(column, justify="right" if column != "worker" else "left", no_wrap=column != "worker")
     table.add_column("architecture", overflow="fold")
     for trial in now.running:
-        table.add_row(*_running_cells(trial, now.course == "running"))
+        table.add_row(*_running_cells(trial, now.state == "running"))
     return table
 
 

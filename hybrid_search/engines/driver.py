@@ -10,7 +10,7 @@ from hybrid_search.engines.worker import Evaluate
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.records import Report, Resources
 from hybrid_search.search.trial import Outcome, Trial
-from hybrid_search.training.checkpoints import Checkpoints, Keeping
+from hybrid_search.training.checkpoints import SearchCheckpoints, TrialCheckpoints
 
 FIRST_FAILURES = 4  # if this many trials fail before one completes, the search stops
 
@@ -70,13 +70,13 @@ class RunContext:
     on_event: Callable[[str, int], None] = lambda kind, number: None
     stop: threading.Event = field(default_factory=threading.Event)
     notice: Callable[[str], None] = print_notice
-    checkpoints: Checkpoints | None = None
+    checkpoints: SearchCheckpoints | None = None
     completed: int = 0
     failed: int = 0
     silent: set[int] = field(default_factory=set)
     problems: set[tuple[int, str]] = field(default_factory=set)
 
-    def checkpoints_of(self, trial: Trial) -> Keeping | None:
+    def checkpoints_of(self, trial: Trial) -> TrialCheckpoints | None:
         """Return where the worker of this trial reads and writes checkpoints; None if it writes none."""
         if self.checkpoints is None:
             return None

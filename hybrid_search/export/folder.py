@@ -89,15 +89,19 @@ def write_manifest(folder: Path, proofs: Iterable[Proof]) -> None:
 
 
 def check_files(folder: Path, names: Iterable[str]) -> None:
-    """Compare files with their checksums in manifest.json. Without a manifest, nothing is checked.
+    """Check that files exist and have the checksums of manifest.json. Without a manifest, only that they exist.
 
     Args:
         folder: an exported folder.
         names: the files that a format loads. Others, such as README.md, may be edited.
 
     Raises:
-        UserError: a file differs.
+        UserError: a file is missing or differs.
     """
+    names = tuple(names)
+    for name in names:
+        if not (folder / name).is_file():
+            raise UserError(f"an exported folder must contain {' and '.join(names)}; {folder} lacks {name}.")
     manifest = folder / MANIFEST
     if not manifest.is_file():
         return

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid_search.export.formats import ExportFormat, TrainedNetwork
-from hybrid_search.objectives import OBJECTIVES
+from hybrid_search.objectives import OBJECTIVES, Objective
 
 
 def write_card(folder: Path, network: TrainedNetwork, formats: Sequence[ExportFormat]) -> None:
@@ -29,7 +29,9 @@ def write_card(folder: Path, network: TrainedNetwork, formats: Sequence[ExportFo
 def _origin_lines(origin: Mapping[str, Any]) -> list[str]:
     """Return the lines about trial, measurements, machine and licence."""
     measurements = origin.get("measurements", {})
-    values = [f"{OBJECTIVES[n].label} {OBJECTIVES[n].text(v)}" for n, v in measurements.items() if n in OBJECTIVES]
+    own = [Objective.from_dict(each) for each in origin.get("own_objectives", [])]
+    kinds = {**OBJECTIVES.usable(), **{each.name: each for each in own}}
+    values = [f"{kinds[n].label} {kinds[n].text(v)}" for n, v in measurements.items() if n in kinds]
     facts = ", ".join(f"{key} {value}" for key, value in origin.get("facts", {}).items())
     lines = ["", f"Trial {origin['trial']} of search {origin['search']!r}, seed {origin['seed']}: {'; '.join(values)}."]
     if confirmed := origin.get("confirmed"):

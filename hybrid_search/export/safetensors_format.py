@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hybrid_search.errors import UserError
 from hybrid_search.export.folder import DESCRIPTION, check_files, read_description
 from hybrid_search.export.formats import TrainedNetwork
 from hybrid_search.networks.architecture import Architecture
@@ -45,11 +44,7 @@ class SafetensorsFormat:
 
         from hybrid_search.networks.model import build_model
 
-        names = (DESCRIPTION, WEIGHTS)
-        for name in names:
-            if not (folder / name).is_file():
-                raise UserError(f"an exported folder must contain {' and '.join(names)}; {folder} lacks {name}.")
-        check_files(folder, names)
+        check_files(folder, (DESCRIPTION, WEIGHTS))
         description = read_description(folder)
         architecture = Architecture.from_dict(description["architecture"])
         model = build_model(architecture, description["input_size"][0], len(description["classes"]))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from hybrid_search.errors import SettingsError, UnknownName, nearest
 from hybrid_search.ledger import reads
-from hybrid_search.objectives import OBJECTIVES
+from hybrid_search.objectives import Objective
 from hybrid_search.pareto import front_rows, knee
 from hybrid_search.records import SearchRecord, TrialRecord
 
@@ -33,13 +33,14 @@ def choose_trial(ledger: "Ledger", record: SearchRecord, pick: str) -> TrialReco
         return _by_number(ledger, record, pick)
     points, _ = ledger.read(reads.points, record.id, record.objectives)
     rows = {p.number: dict(p.values) for p in points if p.state == "complete"}
-    numbers = front_rows(list(rows.items()), record.objectives)
+    numbers = front_rows(list(rows.items()), record.objective_list)
     if not numbers:
         raise SettingsError(f"--pick {pick} needs a completed trial; search {record.name!r} has none yet.")
     if pick == "best":
         return ledger.read(reads.trial, record.id, numbers[0])
-    directions = [OBJECTIVES[name].direction for name in record.objectives]
-    index = knee([[_axis(name, rows[n][name]) for name in record.objectives] for n in numbers], directions)
+    directions = [objective.direction for objective in record.objective_list]
+    points_on_axes = [[_axis(each, rows[n][each.name]) for each in record.objective_list] for n in numbers]
+    index = knee(points_on_axes, directions)
     return ledger.read(reads.trial, record.id, numbers[index])
 
 
@@ -54,6 +55,6 @@ def _by_number(ledger: "Ledger", record: SearchRecord, pick: str) -> TrialRecord
     return trial
 
 
-def _axis(name: str, value: float) -> float:
+def _axis(objective: Objective, value: float) -> float:
     """Return the value on its axis; costs span decades, so the knee is found on their logarithm."""
-    return math.log(value) if OBJECTIVES[name].known and value > 0 else value
+    return math.log(value) if objective.known and value > 0 else value

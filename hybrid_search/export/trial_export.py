@@ -124,6 +124,7 @@ def _rebuild(
             "trial": trial.number,
             "seed": trial.seed,
             "measurements": measurements,
+            **({"own_objectives": [own.to_dict() for own in record.own_objectives]} if record.own_objectives else {}),
             **_confirmation(ledger, record, trial.number),
             "settings": dict(trial.settings),
             "facts": dict(trial.facts),

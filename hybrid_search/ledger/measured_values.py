@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, Connection, Select, case, func, or_, selec
 
 from hybrid_search.ledger.entries import Point, Repeats
 from hybrid_search.ledger.tables import MeasurementRow, TrialRow
-from hybrid_search.objectives import OBJECTIVES
+from hybrid_search.objectives import Objective
+from hybrid_search.objectives import objectives as find_objectives
 
 MAX_IDS = 10_000  # trials that one query selects by id
 
@@ -73,7 +74,7 @@ def values(connection: Connection, search_id: int, names: Sequence[str]) -> dict
 
 
 def front_candidates(
-    connection: Connection, search_id: int, names: Sequence[str], objectives: Sequence[str]
+    connection: Connection, search_id: int, names: Sequence[str], objectives: Sequence[str | Objective]
 ) -> dict[int, dict[str, float]]:
     """Return the measurements of the completed trials that may be on the Pareto front.
 
@@ -83,15 +84,16 @@ def front_candidates(
         connection: The open connection.
         search_id: Row id of the search.
         names: Names of the measurements to return.
-        objectives: Names of the objectives of the front.
+        objectives: The objectives of the front, or their names in the table.
 
     Returns:
         Trial number -> measurement by name, as `values` returns them: every trial of the front and some others.
     """
     if len(objectives) != 2:
         return values(connection, search_id, names)
-    pivot = _pivot(search_id, objectives).subquery()
-    signs = [-1 if OBJECTIVES[name].direction == "maximize" else 1 for name in objectives]
+    kinds = find_objectives(objectives)
+    pivot = _pivot(search_id, [kind.name for kind in kinds]).subquery()
+    signs = [-1 if kind.direction == "maximize" else 1 for kind in kinds]
     costs = [pivot.c[f"value{i}"] * sign for i, sign in enumerate(signs)]
     # The pivot value of a trial with several seeds is not its mean, so it dominates no other trial here.
     second_cost = case((pivot.c.several_seeds, None), else_=costs[1])

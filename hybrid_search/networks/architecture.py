@@ -1,8 +1,8 @@
 """Architectures: frozen, canonical, hashable descriptions of one network.
 
-A stem, then stages; a stage is a run of `depth` equal bottleneck blocks of one operator, the first of which strides.
-A choice per block is therefore several stages of depth 1, and construction merges them again: two ways of writing one
-network are one architecture with one digest.
+An architecture is a stem and its stages. A stage is a run of `depth` equal bottleneck blocks with one operator; its
+first block has the stride. Equal neighbouring stages are merged and options without effect are dropped, so two
+descriptions of the same network are one architecture with one digest.
 """
 
 import hashlib
@@ -27,10 +27,20 @@ def _pairs(options: Mapping[str, Any] | Options) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Stage:
-    """A run of `depth` equal blocks: `operator` at `width` channels, the first block with `stride`.
+    """A run of equal bottleneck blocks.
 
-    `options` may be given as a mapping; it is kept as a tuple of pairs with every default written out. Raises
-    ArchitectureError where the operator's laws are broken.
+    Args:
+        operator: name of the spatial operator, one of `hybrid_search.ops.OPERATORS`.
+        depth: number of blocks.
+        width: number of channels of the operator.
+        stride: 1 or 2, the stride of the first block.
+        options: options of the operator, a mapping or pairs. They are stored as pairs, with every default.
+
+    Raises:
+        ArchitectureError: a law of the stage or of its operator is broken.
+
+    Example:
+        >>> Stage("local_attention", depth=2, width=64, options={"extent": 5, "heads": 4})
     """
 
     operator: str
@@ -51,27 +61,27 @@ class Stage:
 
     @property
     def made(self) -> Operator:
-        """The operator itself, which prices and builds."""
+        """The operator as an object, for its cost and its module."""
         return make_operator(self.operator, dict(self.options))
 
     def on_map(self, rows: int, cols: int) -> "Stage":
-        """The same stage where its largest map has rows x cols: options without effect there are dropped."""
+        """Return the stage without options that have no effect on a map of rows x cols."""
         made = self.made.canonical(self.width, (rows, cols))
         return Stage(self.operator, self.depth, self.width, self.stride, options_of(made))
 
     def continues(self, before: "Stage") -> bool:
-        """Whether this stage is only more blocks of the one before it."""
+        """Return whether this stage only adds blocks to the stage before it."""
         same = (self.operator, self.width, self.options) == (before.operator, before.width, before.options)
         return same and self.stride == 1
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON: operator, depth, width, stride, then the options."""
+        """Return plain JSON values: operator, depth, width, stride, then the options."""
         head = {"operator": self.operator, "depth": self.depth, "width": self.width, "stride": self.stride}
         return {**head, **dict(self.options)}
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> Self:
-        """The stage that `to_dict` wrote; ArchitectureError names a missing or wrong key."""
+        """Return the stage of a `to_dict` result. Raise ArchitectureError for a missing or wrong key."""
         for key in ("operator", "depth", "width"):
             if key not in d:
                 raise ArchitectureError(f"a stage needs operator, depth and width; got {', '.join(d) or 'nothing'}.")
@@ -85,10 +95,22 @@ class Stage:
 
 @dataclass(frozen=True)
 class Architecture:
-    """One network: a stem and its stages. Built by `build_model`, priced by `cost`.
+    """One network: a stem and its stages. `build_model` builds it, `cost` counts its FLOPs and parameters.
 
-    `stem` is a stem of hybrid_search.networks.stems; `stages` at least one `Stage`; block outputs have
-    width x `expansion` channels. Equal architectures have equal digests, and equal digests build the same network.
+    Equal architectures have equal digests, and equal digests build the same network.
+
+    Args:
+        stem: the first layers, see `hybrid_search.networks.stems.make_stem`.
+        stages: at least one `Stage`.
+        expansion: a block has width x expansion output channels.
+
+    Raises:
+        ArchitectureError: a law of the stem or of a stage is broken.
+
+    Example:
+        >>> stages = (Stage("conv", 1, 16), Stage("local_attention", 2, 32, stride=2, options={"heads": 4}))
+        >>> print(Architecture(make_stem("conv3x3", {}), stages, expansion=2))
+        conv3x3 width=16 | 1x16 conv kernel_size=3 | 2x32/2 local_attention extent=7 heads=4
     """
 
     stem: Stem
@@ -114,11 +136,11 @@ class Architecture:
 
     @property
     def digest(self) -> str:
-        """Sixteen hexadecimal digits that name this network."""
+        """Sixteen hexadecimal digits that identify the network."""
         return self._digest
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON, versioned; every option that has an effect is written out."""
+        """Return plain JSON values with a version and every option."""
         return {
             "version": VERSION,
             "stem": {"kind": self.stem.kind, **dict(options_of(self.stem))},
@@ -128,7 +150,11 @@ class Architecture:
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> Self:
-        """The architecture that `to_dict` wrote; ArchitectureError names what is missing, unknown or illegal."""
+        """Return the architecture of a `to_dict` result.
+
+        Raises:
+            ArchitectureError: something is missing, unknown or illegal.
+        """
         if not isinstance(d, Mapping) or not isinstance(d.get("stem"), Mapping):
             raise ArchitectureError('an architecture is {"stem": {...}, "stages": [...]}; got no stem.')
         if d.get("version", VERSION) != VERSION:

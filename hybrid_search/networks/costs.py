@@ -1,7 +1,7 @@
-"""What an architecture costs: parameters and FLOPs of every layer, exact, before anything is built or trained.
+"""The cost of an architecture: exact parameters and FLOPs of every layer, without building or training a model.
 
-FLOPs are 2 x MACs of one image, as in the paper (ResNet-50 at 224 x 224 is 8.2 billion). Batch norm, activations, pools
-and additions have no MACs; their parameters count.
+FLOPs are 2 x MACs of one image, as in the paper (ResNet-50 at 224 x 224 has 8.2 billion). Batch norm, activations,
+pools and additions count no MACs. The parameters of batch norm are counted.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,13 @@ from hybrid_search.ops.operator import Layer
 
 @dataclass(frozen=True)
 class Cost:
-    """`flops` of one image (2 x MACs), `params`, and the `layers` they are the sums of."""
+    """The cost of a network.
+
+    Args:
+        flops: FLOPs of one image (2 x MACs), the sum over the layers.
+        params: number of parameters, the sum over the layers.
+        layers: every layer in order.
+    """
 
     flops: int
     params: int
@@ -24,7 +30,14 @@ class Cost:
 
 @dataclass(frozen=True)
 class Block:
-    """One bottleneck block in its network: its name, stage, input map, and stride."""
+    """One bottleneck block of a network.
+
+    Args:
+        name: name of its module.
+        stage: the stage it belongs to.
+        channels, rows, cols: size of its input.
+        stride: 1 or 2.
+    """
 
     name: str
     stage: Stage
@@ -35,23 +48,27 @@ class Block:
 
 
 def blocks(architecture: Architecture, rows: int, cols: int) -> list[Block]:
-    """Every block of the network in order, for an image of rows x cols."""
+    """Return every block of the network in order, for an image of rows x cols."""
     stem = architecture.stem
     channels, rows, cols = stem.width, -(-rows // stem.stride), -(-cols // stem.stride)
-    found = []
+    result = []
     for number, stage in enumerate(architecture.stages):
         for index in range(stage.depth):
             stride = stage.stride if index == 0 else 1
-            found.append(Block(f"stages.{number}.{index}", stage, channels, rows, cols, stride))
+            result.append(Block(f"stages.{number}.{index}", stage, channels, rows, cols, stride))
             channels, rows, cols = stage.width * architecture.expansion, -(-rows // stride), -(-cols // stride)
-    return found
+    return result
 
 
 def fitted(architecture: Architecture, input_size: tuple[int, int, int]) -> Architecture:
-    """The architecture without what has no effect on images of (channels, rows, cols), such as too wide an extent.
+    """Return the architecture without options that have no effect on such images, such as an extent beyond the map.
 
-    It computes the same from the same weights, at a lower price. A stage stays whole: what has an effect in its first
-    block, on its largest map, is kept for all its blocks.
+    It computes the same function with the same weights, at a lower cost. All blocks of a stage have the same options:
+    those that have an effect on the input map of its first block.
+
+    Args:
+        architecture: an architecture.
+        input_size: (channels, rows, cols) of the images.
     """
     _, rows, cols = input_size
     maps: dict[str, Block] = {}
@@ -99,9 +116,19 @@ def _size(input_size: tuple[int, int, int]) -> tuple[int, int, int]:
 
 
 def cost(architecture: Architecture, input_size: tuple[int, int, int] = (3, 224, 224), num_classes: int = 1000) -> Cost:
-    """Parameters and FLOPs of the network that `build_model` builds, layer by layer under the names of its modules.
+    """Return the parameters and FLOPs of the network that `build_model` builds, layer by layer.
 
-    `input_size` is (channels, rows, cols). ArchitectureError where the stem cannot take such an image.
+    Args:
+        architecture: an architecture.
+        input_size: (channels, rows, cols) of an image.
+        num_classes: number of classes; 0 for a network without a classifier.
+
+    Raises:
+        ArchitectureError: the stem cannot take such an image.
+
+    Example:
+        >>> cost(reference("resnet50")).flops / 1e9
+        8.178368512
     """
     channels, rows, cols = _size(input_size)
     whole("num_classes", num_classes, 0)
@@ -125,13 +152,13 @@ def _block_cost(block: Block, expansion: int) -> tuple[int, int]:
 def total_cost(
     architecture: Architecture, input_size: tuple[int, int, int] = (3, 224, 224), num_classes: int = 1000
 ) -> tuple[int, int]:
-    """FLOPs and parameters as `cost` finds them, without the layers: a tenth of the time where thousands are priced."""
+    """Return (FLOPs, parameters) of `cost`, without the layers. It takes a tenth of the time for many architectures."""
     channels, rows, cols = input_size
     layers = architecture.stem.cost(channels, rows, cols)
     flops, params = sum(layer.flops for layer in layers), sum(layer.params for layer in layers)
     for block in blocks(architecture, rows, cols):
-        unnamed = Block("", block.stage, block.channels, block.rows, block.cols, block.stride)
-        more_flops, more_params = _block_cost(unnamed, architecture.expansion)
+        block_alone = Block("", block.stage, block.channels, block.rows, block.cols, block.stride)
+        more_flops, more_params = _block_cost(block_alone, architecture.expansion)
         flops, params = flops + more_flops, params + more_params
     if num_classes:
         weights = architecture.stages[-1].width * architecture.expansion * num_classes
@@ -141,10 +168,18 @@ def total_cost(
 
 @dataclass(frozen=True)
 class Comparison:
-    """One attention layer against the 3x3 convolution it replaces, in MACs of one image.
+    """The MACs of a local attention layer and of the 3x3 convolution that it replaces, for one image.
 
-    The attention works at rows x cols, the convolution at out_rows x out_cols, which are fewer where the block
-    strides. `content_macs` are q.k and weights.v, `position_macs` q.r with the table expanded.
+    Args:
+        name: name of the layer's module.
+        width: number of channels d.
+        extent: side k of the window in pixels.
+        rows, cols: the map of the attention.
+        out_rows, out_cols: the map of the convolution; smaller if the block has stride 2.
+        convolution_macs: MACs of the convolution.
+        projection_macs: MACs of q, k and v.
+        content_macs: MACs of q.k and weights.v.
+        position_macs: MACs of q.r with an expanded table.
     """
 
     name: str
@@ -161,27 +196,27 @@ class Comparison:
 
     @property
     def attention_macs(self) -> int:
-        """All of the attention's MACs."""
+        """All MACs of the attention."""
         return self.projection_macs + self.content_macs + self.position_macs
 
     @property
     def ratio(self) -> float:
-        """Attention over convolution; below 1 the attention is the cheaper."""
+        """MACs of the attention / MACs of the convolution."""
         return self.attention_macs / self.convolution_macs
 
     @property
     def ratio_without_position(self) -> float:
-        """The same without q.r, which a kernel that keeps the tables apart pays only 1 / extent of."""
+        """The ratio without q.r. A kernel with separate row and column tables needs only 1 / extent of q.r."""
         return (self.attention_macs - self.position_macs) / self.convolution_macs
 
     @property
     def break_even(self) -> float:
-        """The extent at which both cost the same; 0 where the projections alone cost as much."""
+        """The extent at which both have the same MACs; 0 if the projections alone have more."""
         return self._break_even(self.content_macs + self.position_macs)
 
     @property
     def break_even_without_position(self) -> float:
-        """The same without q.r: sqrt(3 d) at stride 1, which is what the paper's k = 19 at d = 128 is about."""
+        """The break-even extent without q.r: sqrt(3 d) at stride 1. The paper gives k = 19 at d = 128."""
         return self._break_even(self.content_macs)
 
     def _break_even(self, window_macs: int) -> float:
@@ -203,13 +238,18 @@ class Comparison:
 
 
 def _extent(value: float) -> str:
-    return f"{value:.1f}" if value >= 1 else "none"  # projections alone cost more than the convolution
+    return f"{value:.1f}" if value >= 1 else "none"  # the projections alone have more MACs than the convolution
 
 
 def explain(architecture: Architecture, input_size: tuple[int, int, int] = (3, 224, 224)) -> list[Comparison]:
-    """The arithmetic of each attention layer of the stages against the 3x3 convolution it replaces."""
+    """Compare each local attention layer of the stages with the 3x3 convolution that it replaces.
+
+    Args:
+        architecture: an architecture.
+        input_size: (channels, rows, cols) of an image.
+    """
     _, rows, cols = _size(input_size)
-    found = []
+    result = []
     for block in blocks(architecture, rows, cols):
         operator, width = block.stage.made, block.stage.width
         if not isinstance(operator, LocalAttention):
@@ -218,7 +258,7 @@ def explain(architecture: Architecture, input_size: tuple[int, int, int] = (3, 2
         term = operator.extent**2 * width * block.rows * block.cols
         position = term if "q.r" in operator.terms() else 0
         out_rows, out_cols = -(-block.rows // block.stride), -(-block.cols // block.stride)
-        found.append(
+        result.append(
             Comparison(
                 name=f"{block.name}.operator",
                 width=width,
@@ -233,4 +273,4 @@ def explain(architecture: Architecture, input_size: tuple[int, int, int] = (3, 2
                 position_macs=position,
             )
         )
-    return found
+    return result

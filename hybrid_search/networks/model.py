@@ -1,6 +1,6 @@
 """An architecture as a torch module: stem, stages of bottleneck blocks, head.
 
-ResNet v1.5 (the stride lies in the operator, not in the first 1x1), for ImageNet and for small images alike.
+The blocks are those of ResNet v1.5: the operator has the stride, not the first 1x1 convolution.
 """
 
 from typing import cast
@@ -56,7 +56,10 @@ class Bottleneck(nn.Module):
 class HybridNet(nn.Module):
     """The network of an architecture: (batch, in_channels, rows, cols) -> (batch, num_classes) logits.
 
-    `num_classes` 0 leaves out the classifier: the output is then (batch, num_features).
+    Args:
+        architecture: an architecture.
+        in_channels: number of channels of the images.
+        num_classes: number of classes; 0 for a network without a classifier, whose output is (batch, num_features).
     """
 
     def __init__(self, architecture: Architecture, in_channels: int = 3, num_classes: int = 1000) -> None:
@@ -80,12 +83,12 @@ class HybridNet(nn.Module):
         self.reset_classifier(num_classes)
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """(batch, in_channels, rows, cols) -> (batch, num_features, rows', cols'): the last stage's map."""
+        """(batch, in_channels, rows, cols) -> (batch, num_features, rows', cols'): the map of the last stage."""
         y: Tensor = self.stages(self.stem(x))
         return y
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """The mean over the map, then the classifier unless `pre_logits`."""
+        """Return the mean over the map, followed by the classifier unless `pre_logits`."""
         y = x.mean((2, 3))
         return y if pre_logits else cast("Tensor", self.head(y))
 
@@ -94,11 +97,11 @@ class HybridNet(nn.Module):
         return self.forward_head(self.forward_features(x))
 
     def get_classifier(self) -> nn.Module:
-        """The linear layer at the end."""
+        """Return the linear layer at the end."""
         return self.head
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """A fresh classifier of `num_classes`; `global_pool` may only be "avg" (or None), timm's name for the mean."""
+        """Replace the classifier by a new one of `num_classes`; `global_pool` must be "avg" (as in timm) or None."""
         one_of("global_pool", global_pool, (None, "avg"))
         self.num_classes = num_classes
         head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
@@ -109,17 +112,34 @@ class HybridNet(nn.Module):
 
 
 def build_model(architecture: Architecture, in_channels: int = 3, num_classes: int = 1000) -> HybridNet:
-    """The network of `architecture`, freshly initialised from torch's global generator."""
+    """Return the network of an architecture, initialised from the global random generator of torch.
+
+    Args:
+        architecture: an architecture.
+        in_channels: number of channels of the images.
+        num_classes: number of classes; 0 for a network without a classifier.
+
+    Example:
+        >>> model = build_model(reference("sasa-26-stem"), num_classes=10)
+        >>> model(torch.randn(1, 3, 224, 224)).shape
+        torch.Size([1, 10])
+    """
     return HybridNet(architecture, in_channels, num_classes)
 
 
 def use_backend(model: nn.Module, backend: str | None) -> nn.Module:
-    """The same model with every attention on the named backend (None: the best at hand); returns the model.
+    """Set the backend of every attention module, and return the model.
 
-    "definition" runs and counts the operations as the paper writes them. UnknownName for a backend that is not there.
+    Args:
+        model: a model.
+        backend: a name of `hybrid_search.ops.local_attention.BACKENDS`; None for the best that can run. "definition"
+            runs the operations as the paper writes and counts them.
+
+    Raises:
+        UnknownName: there is no backend of this name.
     """
     one_of("backend", backend, (None, *BACKENDS))
     for module in model.modules():
         if "backend" in vars(module):
-            setattr(module, "backend", backend)  # noqa: B010  (mypy knows no such attribute of every module)
+            setattr(module, "backend", backend)  # noqa: B010  (nn.Module declares no such attribute)
     return model

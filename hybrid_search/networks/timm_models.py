@@ -1,4 +1,4 @@
-"""The networks under timm: `timm.create_model("hybrid_net", architecture="sasa-26-stem")` after this import."""
+"""The networks as timm models: `timm.create_model("hybrid_net", architecture="sasa-26-stem")` after this import."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,7 +26,7 @@ default_cfgs = {
         "interpolation": "bicubic",
         "mean": (0.485, 0.456, 0.406),
         "std": (0.229, 0.224, 0.225),
-        "first_conv": None,  # weights are loaded as they are, never adapted to another number of channels
+        "first_conv": None,  # weights are not adapted to another number of channels
         "classifier": "head",
     }
 }
@@ -55,9 +55,16 @@ def _make(
 def hybrid_net(
     pretrained: bool = False, architecture: str | Mapping[str, Any] | Architecture = "sasa-26-stem", **kwargs: Any
 ) -> HybridNet:
-    """A HybridNet by timm's rules: `architecture` is a reference name or what `Architecture.to_dict` wrote.
+    """Return a HybridNet for `timm.create_model`.
 
-    Further options are `in_chans` and `num_classes`. UnknownName or ArchitectureError for a design that cannot be.
+    Args:
+        pretrained: must be False; there are no published weights.
+        architecture: the name of a reference, an `Architecture`, or the result of `Architecture.to_dict`.
+        **kwargs: `in_chans` and `num_classes`, as in timm.
+
+    Raises:
+        UnknownName: there is no reference of this name.
+        ArchitectureError: the architecture or an option is illegal.
     """
     if kwargs.pop("features_only", False):
         raise ArchitectureError("hybrid_net has no features_only; forward_features gives the last stage's map.")

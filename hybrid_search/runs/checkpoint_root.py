@@ -1,4 +1,4 @@
-"""Where a search keeps its checkpoints, and when they go: the driver's side of them."""
+"""Where a search writes its checkpoints, and when they are removed. This is the driver's part."""
 
 import os
 from collections.abc import Iterator
@@ -9,61 +9,85 @@ from hybrid_search.errors import CheckpointError
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.ledger.urls import database_url
 from hybrid_search.records import SearchRecord
-from hybrid_search.training.checkpoints import Checkpoints, check_writable
+from hybrid_search.training.checkpoints import CheckpointStore, SearchCheckpoints, check_writable
 
 NONE = "none"
-# What is said where nothing was asked for, and there is no folder that all workers are known to see.
-UNKEPT = "no checkpoints: trials that are cut off start again; --checkpoints names a folder or URL that all workers see"
+# Printed if no place is given, and no folder is known that all workers can reach.
+NO_CHECKPOINTS = (
+    "no checkpoints: an interrupted trial starts again; --checkpoints names a folder or URL that all workers can reach"
+)
 
 
-def root_of(given: str | None, ledger: Ledger | str | None, engine: str, address: str | None) -> str | None:
-    """The root of checkpoints as workers are given it; None where there are to be none.
+def checkpoint_root(
+    given: str | CheckpointStore | None, ledger: Ledger | str | None, engine: object, address: str | None
+) -> str | CheckpointStore | None:
+    """Return the place of the checkpoints as workers get it; None if there are to be none.
 
-    None given: `<database file>.checkpoints` beside a database of SQLite; nothing for one on a server, and nothing on
-    a cluster that was there before, whose machines may not see that folder. "none": nothing. Raises SettingsError where
-    it cannot be written; nothing is left behind.
+    Args:
+        given: A folder, a URL, a checkpoint store, or "none". None: `<database file>.checkpoints` beside an SQLite
+            database. With another database, or on an existing cluster, there are no checkpoints then: its machines may
+            not reach that folder.
+        ledger: The ledger, or its URL.
+        engine: The engine of the run.
+        address: The address of the cluster.
+
+    Returns:
+        The place; None for no checkpoints.
+
+    Raises:
+        SettingsError: The place cannot be written. No file is left there.
     """
     if given is None:
         url = ledger.url if isinstance(ledger, Ledger) else database_url(ledger)
-        joined = engine != "local" and (address or os.environ.get("RAY_ADDRESS"))
-        if url.get_backend_name() != "sqlite" or not url.database or joined:
+        cluster = engine != "local" and (address or os.environ.get("RAY_ADDRESS"))
+        if url.get_backend_name() != "sqlite" or not url.database or cluster:
             return None
         given = f"{url.database}.checkpoints"
         if not Path(url.database).exists():
-            return str(Path(given).resolve())  # the database that is made beside it is the better witness
+            return str(Path(given).resolve())  # creating the database shows whether the folder can be written
     return None if given == NONE else check_writable(given)
 
 
 @contextmanager
-def checkpoints_of(root: str | None, record: SearchRecord, ledger: Ledger) -> Iterator[Checkpoints | None]:
-    """The checkpoints of a search for as long as it is driven. Those of trials that have ended are removed first."""
+def search_checkpoints(
+    root: str | CheckpointStore | None, record: SearchRecord, ledger: Ledger
+) -> Iterator[SearchCheckpoints | None]:
+    """Provide the checkpoints of a search inside the `with` block. Those of ended trials are removed first.
+
+    Args:
+        root: The place, as `checkpoint_root` returns it.
+        record: The search.
+        ledger: Its ledger.
+
+    Yields:
+        The checkpoints; None if `root` is None.
+    """
     if root is None:
         yield None
         return
-    kept = Checkpoints(root, record.uid)
-    kept.begin()
-    with suppress(CheckpointError):  # a leftover does no harm
-        for number, seed in _over(kept.held(), record, ledger):
-            kept.drop(number, seed)
+    checkpoints = SearchCheckpoints(root, record.uid)
+    checkpoints.create_root()
+    with suppress(CheckpointError):  # remaining files do no harm
+        for number, seed in _finished(checkpoints.trials(), record, ledger):
+            checkpoints.drop(number, seed)
     try:
-        yield kept
+        yield checkpoints
     finally:
-        kept.end()
+        checkpoints.remove_empty_folder()
 
 
-def _over(held: set[tuple[int, int]], record: SearchRecord, ledger: Ledger) -> Iterator[tuple[int, int]]:
-    """Those of these (trial number, seed) whose numbers the ledger holds, or that have ended in another way.
+def _finished(stored: set[tuple[int, int]], record: SearchRecord, ledger: Ledger) -> Iterator[tuple[int, int]]:
+    """Yield those (trial number, seed) of checkpoints that no trial needs any more.
 
-    A retraining leaves a trace in the ledger only when it is done: until then it may be gone on with.
+    A retraining is in the ledger only when it is complete. Until then it may be resumed.
     """
-    trials = (
-        {trial.number: trial for trial in ledger.read(reads.trials, record.id, {number for number, _ in held})}
-        if held
-        else {}
-    )
-    retrained = {(number, seed) for number, seed in held if number in trials and seed != trials[number].seed}
+    if not stored:
+        return
+    rows = ledger.read(reads.trials, record.id, {number for number, _ in stored})
+    trials = {trial.number: trial for trial in rows}
+    retrained = {(number, seed) for number, seed in stored if number in trials and seed != trials[number].seed}
     repeats = ledger.read(reads.repeats, record.id, confirmed=True) if retrained else {}
-    for number, seed in held - retrained:
+    for number, seed in stored - retrained:
         if number not in trials or trials[number].state != "running":
             yield number, seed
     for number, seed in retrained:

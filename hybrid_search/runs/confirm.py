@@ -13,11 +13,12 @@ from hybrid_search.errors import LedgerError, SettingsError
 from hybrid_search.ledger import Ledger, Opening, writes
 from hybrid_search.ledger.urls import path_beside
 from hybrid_search.records import TRAINED, Resources, SearchRecord, Settings
-from hybrid_search.runs.checkpoint_root import UNKEPT, checkpoints_of, root_of
+from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, search_checkpoints
 from hybrid_search.runs.leadership import leading
 from hybrid_search.search.confirmation import Confirmation
 from hybrid_search.search.data_check import check_local_data
 from hybrid_search.search.stored_names import evaluation_name
+from hybrid_search.training.checkpoints import CheckpointStore
 
 
 def confirm(
@@ -30,7 +31,7 @@ def confirm(
     ledger: Ledger | str | None = None,
     evaluate: Evaluate | None = None,
     data_dir: str | Path | None = None,
-    checkpoints: str | None = None,
+    checkpoints: str | CheckpointStore | None = None,
     watch: Callable[[Confirmation, RunContext], None] | None = None,
     notice: Callable[[str], None] | None = None,
     log_level: str = "info",
@@ -74,7 +75,7 @@ def confirm(
         context = RunContext(retrain, resources)
     else:
         context = RunContext(evaluate, resources)
-    root = root_of(checkpoints, held, resources.engine, resources.address)
+    root = checkpoint_root(checkpoints, held, resources.engine, resources.address)
     if notice is not None:
         context.notice = notice
     with (
@@ -85,11 +86,11 @@ def confirm(
         confirmation = opened(held)
         if evaluate is None:
             confirmation.begin = partial(_open_test, record, held)
-        with checkpoints_of(root, record, held) as context.checkpoints:
+        with search_checkpoints(root, record, held) as context.checkpoints:
             if watch:
                 watch(confirmation, context)
             if root is None and checkpoints is None:
-                context.notice(UNKEPT)
+                context.notice(NO_CHECKPOINTS)
             engine.drive(confirmation, context)
     return confirmation
 

@@ -1,7 +1,8 @@
-"""One driver a search. A second one waits: it would take the first one's running trials for interrupted ones.
+"""One driver per search: it holds the write lease of the search. A second driver waits.
 
-The driver's lease stands in the ledger and goes by the database's clock; a thread renews it. A driver that died frees
-its search at once for this machine, which can see that its process is gone, and for others when the lease runs out.
+Two drivers at once would take each other's running trials for interrupted ones. The lease is in the ledger, its times
+are those of the database's clock, and a thread renews it. If a driver dies, its search is free at once for processes of
+the same machine, which see that its process is gone, and for others when the lease expires.
 """
 
 import threading
@@ -18,50 +19,49 @@ from hybrid_search.ledger.leases import host_and_pid
 from hybrid_search.ledger.process_identity import ProcessIdentity
 from hybrid_search.records import SearchRecord
 
-WAIT_SECONDS = 1.0  # between two looks whether the search is free
+WAIT_SECONDS = 1.0  # between two attempts to acquire the lease
 
 
 @contextmanager
 def leading(
     ledger: Ledger, search: SearchRecord, context: RunContext, seconds: float = LEASE_SECONDS
 ) -> Iterator[bool]:
-    """Lead a search for as long as this lasts, after waiting for the driver that does.
+    """Hold the write lease of a search inside the `with` block. Wait first if another driver holds it.
 
-    Yields whether this one takes over where another had not ended in order: it waited for it, or found it gone. The
-    lease is renewed by a thread. Where another driver took the search all the same (this machine slept), `context` is
-    stopped, every write raises LostLease, and so does the end of this.
+    A thread renews the lease. If another driver acquires it nevertheless (this machine was asleep), `context.stop` is
+    set, every write raises LostLease, and so does the end of the block.
+
+    Args:
+        ledger: The ledger with the search.
+        search: The search.
+        context: The context of the run.
+        seconds: How long the lease is valid after each renewal.
+
+    Yields:
+        Whether the previous driver crashed or was waited for. False: it made a clean shutdown, or there was none.
+
+    Raises:
+        LostLease: Another driver acquired the lease.
     """
     driver = ProcessIdentity()
-    waited = False
     lost: list[LostLease] = []
-    patience = ledger.retry_policy
-    # An outage of the database is told where the rest is told, and a search that is to stop does not wait for its end.
-    ledger.retry_policy = replace(
-        ledger.retry_policy, notice=lambda line: context.notice(line), cancelled=context.stop.is_set
-    )
-    left = ledger.lease(search.id).holder is not None  # one that ended in order is named no longer
-    holding = _Holding(driver, seconds)
-    while (lease := ledger.acquire_lease(search.id, str(driver), seconds, driver.has_ended, holding)) is not None:
-        if not waited:
-            LOG.info("waiting", extra=about(search=search.name, driver=host_and_pid(lease.holder)))
-            context.notice(
-                f"search {search.name!r} is being run by {host_and_pid(lease.holder)}; this command waits, and "
-                "goes on where that one ends"
-            )
-        waited = True
-        time.sleep(WAIT_SECONDS)
+    retry_policy = ledger.retry_policy
+    # An outage of the database is reported by `context.notice`, and a run that must stop does not wait for its end.
+    ledger.retry_policy = replace(retry_policy, notice=lambda line: context.notice(line), cancelled=context.stop.is_set)
+    crashed = ledger.lease(search.id).holder is not None  # a clean shutdown removes the holder
+    waited = _acquire(ledger, search, context, driver, seconds)
     LOG.info("leading", extra=about(search=search.name, driver=host_and_pid(str(driver)), waited=waited))
     ended = threading.Event()
-    asked = (ledger, search.id, context, seconds, ended, lost)
-    thread = threading.Thread(target=_renew, args=asked, daemon=True)
+    arguments = (ledger, search.id, context, seconds, ended, lost)
+    thread = threading.Thread(target=_renew, args=arguments, daemon=True)
     thread.start()
     clean_shutdown = True
     try:
-        yield waited or left
+        yield waited or crashed
         if lost:
             raise lost[0]
     except BaseException as error:
-        # What nobody raised on purpose may have come of a trial: the next driver is told, as it is of a killed one.
+        # A trial may have caused an unexpected error, so the next driver must see it as a crash.
         clean_shutdown = isinstance(error, HybridSearchError | KeyboardInterrupt)
         raise
     finally:
@@ -69,41 +69,62 @@ def leading(
         thread.join()
         try:
             ledger.release_lease(search.id, clean_shutdown=clean_shutdown)
-        except (LedgerAway, LedgerError) as error:  # the lease runs out by itself; what ended the search is to be heard
-            if str(error) != str(error.__context__):  # which is said anyway
-                context.notice(f"the search could not be given back: {error}")
+        except (LedgerAway, LedgerError) as error:  # the lease expires by itself, and the first error must be visible
+            if str(error) != str(error.__context__):
+                context.notice(f"the lease of the search could not be released: {error}")
         finally:
-            ledger.retry_policy = patience
+            ledger.retry_policy = retry_policy
 
 
-class _Holding:
-    """Whether a driver whose lease ran out holds it all the same: its process lives on this machine, and has not been
-    seen to let a renewal pass. Where this machine's clock was set forward, its next renewal mends that."""
+def _acquire(
+    ledger: Ledger, search: SearchRecord, context: RunContext, driver: ProcessIdentity, seconds: float
+) -> bool:
+    """Acquire the lease; return whether another driver was waited for."""
+    waited, still_holds = False, _StillHolds(driver, seconds)
+    while (lease := ledger.acquire_lease(search.id, str(driver), seconds, driver.has_ended, still_holds)) is not None:
+        if not waited:
+            LOG.info("waiting", extra=about(search=search.name, driver=host_and_pid(lease.holder)))
+            context.notice(
+                f"search {search.name!r} is being run by {host_and_pid(lease.holder)}; this command waits and then "
+                "continues it"
+            )
+        waited = True
+        time.sleep(WAIT_SECONDS)
+    return waited
+
+
+class _StillHolds:
+    """Whether the holder of an expired lease still holds it.
+
+    It does if its process is alive on this machine and has had no time to renew the lease since this process first saw
+    it expired: the clock may have been set forward.
+    """
 
     def __init__(self, driver: ProcessIdentity, seconds: float) -> None:
         self._driver, self._seconds = driver, seconds
-        self._seen: tuple[Lease, float] | None = None
+        self._first_seen: tuple[Lease, float] | None = None
 
     def __call__(self, lease: Lease) -> bool:
-        """Ask of a lease that ran out."""
-        if lease.expires is None:  # given back, though not in order
+        """Return whether the holder of this expired lease still holds it."""
+        if lease.expires is None:  # released after a crash
             return False
         now = time.monotonic()
-        if self._seen is None or self._seen[0][:2] != lease[:2]:
-            self._seen = lease, now
-        return self._driver.is_alive(lease.holder or "") and now - self._seen[1] <= self._seconds / 2
+        if self._first_seen is None or self._first_seen[0][:2] != lease[:2]:
+            self._first_seen = lease, now
+        return self._driver.is_alive(lease.holder or "") and now - self._first_seen[1] <= self._seconds / 2
 
 
 def _renew(
     ledger: Ledger, search_id: int, context: RunContext, seconds: float, ended: threading.Event, lost: list[LostLease]
 ) -> None:
+    """Renew the lease until `ended` is set. If it is lost, set `context.stop`."""
     while not ended.wait(seconds / 3):
         try:
             ledger.renew_lease(search_id, seconds, context.silent)
         except LostLease as error:
-            LOG.error("lead lost", extra=about(search_id=search_id))
+            LOG.error("lease lost", extra=about(search_id=search_id))
             lost.append(error)
             context.stop.set()
             return
-        except Exception as error:  # the database is away: what needs it says so; this goes on trying
+        except Exception as error:  # the database does not answer: try again, and let other calls report it
             context.notice(f"the lease of the search could not be renewed: {error}")

@@ -14,7 +14,7 @@ from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.urls import path_beside
 from hybrid_search.objectives import Objective
 from hybrid_search.records import TRAINED, Resources, Settings
-from hybrid_search.runs.checkpoint_root import UNKEPT, checkpoints_of, root_of
+from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, search_checkpoints
 from hybrid_search.runs.leadership import leading
 from hybrid_search.search.opening import resume_search, store_search
 from hybrid_search.search.search import Search
@@ -22,6 +22,7 @@ from hybrid_search.search.spec import Factory, SearchSpec
 from hybrid_search.search.stop_rules import StopRule
 from hybrid_search.search.stored_names import evaluation_name
 from hybrid_search.spaces.space import SearchSpace
+from hybrid_search.training.checkpoints import CheckpointStore
 
 
 def run(
@@ -43,7 +44,7 @@ def run(
     resources: Resources | None = None,
     ledger: Ledger | str | None = None,
     evaluate: Evaluate | None = None,
-    checkpoints: str | None = None,
+    checkpoints: str | CheckpointStore | None = None,
     watch: Callable[[Search, RunContext], None] | None = None,
     notice: Callable[[str], None] | None = None,
     log_level: str = "info",
@@ -74,7 +75,7 @@ def run(
         evaluate: Your own evaluation, a generator of reports that takes the place of training. It may be a function, a
             `functools.partial` or a callable object. The ledger stores its name, so that numbers of two evaluations
             never mix. See `hybrid_search.engines.worker` for checkpoints.
-        checkpoints: Folder or fsspec URL where running trials keep checkpoints, visible to every worker; "none": no
+        checkpoints: Folder, fsspec URL or checkpoint store that every worker can reach; "none": no
             checkpoints; None: beside a database file.
         watch: Called with the search and its `RunContext` before the first trial.
         notice: Called with lines that the user should read; default: print them on stderr.
@@ -125,7 +126,7 @@ def run_spec(
     resources: Resources | None = None,
     ledger: Ledger | str | None = None,
     evaluate: Evaluate | None = None,
-    checkpoints: str | None = None,
+    checkpoints: str | CheckpointStore | None = None,
     watch: Callable[[Search, RunContext], None] | None = None,
     notice: Callable[[str], None] | None = None,
     log_level: str = "info",
@@ -142,18 +143,18 @@ def run_spec(
     context = RunContext(evaluate, resources)
     if notice is not None:
         context.notice = notice
-    root = root_of(checkpoints, ledger, resources.engine, resources.address)
+    root = checkpoint_root(checkpoints, ledger, resources.engine, resources.address)
     with engine.ready(context):
         opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger, notice=context.notice)
         with (
             log_file(path_beside(opened.url, ".log"), context.notice, log_level),
             lead_search(spec, opened, context, stop_rule) as search,
-            checkpoints_of(root, search.record, opened) as context.checkpoints,
+            search_checkpoints(root, search.record, opened) as context.checkpoints,
         ):
             if watch:
                 watch(search, context)
             if root is None and checkpoints is None:
-                context.notice(UNKEPT)
+                context.notice(NO_CHECKPOINTS)
             _drive(engine, search, context)
     return search
 

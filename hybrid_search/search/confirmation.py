@@ -120,12 +120,12 @@ class Confirmation:
         return self._front(self.values())
 
     def _front(self, values: Mapping[int, Mapping[str, float]]) -> list[int]:
-        return front_rows([(number, dict(row)) for number, row in values.items()], self.record.objectives)
+        return front_rows([(number, dict(row)) for number, row in values.items()], self.objectives)
 
     def standings(self) -> dict[int, TrialConfidence]:
         """What is known of every trial that was retrained or may be on the front."""
         retrained = {number: found for number, found in self._repeats.items() if found.fresh}
-        return trial_confidence(retrained, self.values(), self.record.objectives)
+        return trial_confidence(retrained, self.values(), self.objectives)
 
     @property
     def done(self) -> int:
@@ -142,7 +142,7 @@ class Confirmation:
 
     def _belief(self) -> ObjectivePosterior | None:
         retrained = {number: found for number, found in self._repeats.items() if found.fresh}
-        return objective_posterior(retrained, self.values(), self.record.objectives)
+        return objective_posterior(retrained, self.values(), self.objectives)
 
     def spent(self) -> str | None:
         """Which budget is spent, in words; None while there is some left."""

@@ -1,4 +1,4 @@
-"""How many designs of a space are one network: what equivalence saves a search."""
+"""The number of combinations of choices that build the same network."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,31 +7,36 @@ from hybrid_search.networks.costs import fitted
 from hybrid_search.spaces.choosers import FixedChoices
 from hybrid_search.spaces.space import SearchSpace
 
-MOST = 1000  # ways that are counted of one network
+LARGEST_COUNT = 1000
 
 
 def ways_to_write(space: SearchSpace, choices: Mapping[str, Any], input_size: tuple[int, int, int]) -> int:
-    """How many sets of answers build the network of `choices` on such images, itself among them; at most MOST.
+    """Return how many combinations of choices build the same network on such images, at most LARGEST_COUNT.
 
-    Found by changing one answer at a time, so ways that differ in two answers which only together have no effect are
-    not met: at times too few, never too many.
+    The search changes one choice at a time. It can miss combinations that differ in two choices which have no effect
+    only together, so the result may be too small, never too large.
+
+    Args:
+        space: a search space.
+        choices: parameter name -> choice; this combination is counted too.
+        input_size: (channels, rows, cols) of the images.
     """
     start = FixedChoices(choices)
     digest = fitted(space.choose(start), input_size).digest
-    met = {_name(start.params)}
+    met = {_key(start.params)}
     queue = [start]
-    while queue and len(met) < MOST:
+    while queue and len(met) < LARGEST_COUNT:
         here = queue.pop()
-        for question, offered in here.offered.items():
-            for answer in offered:
-                near = FixedChoices({**here.params, question: answer})
-                if answer == here.params[question] or fitted(space.choose(near), input_size).digest != digest:
+        for name, offered in here.offered.items():
+            for choice in offered:
+                near = FixedChoices({**here.params, name: choice})
+                if choice == here.params[name] or fitted(space.choose(near), input_size).digest != digest:
                     continue
-                if _name(near.params) not in met:
-                    met.add(_name(near.params))
+                if _key(near.params) not in met:
+                    met.add(_key(near.params))
                     queue.append(near)
     return len(met)
 
 
-def _name(params: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    return tuple((question, repr(answer)) for question, answer in params.items())
+def _key(params: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, repr(choice)) for name, choice in params.items())

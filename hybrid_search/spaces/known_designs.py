@@ -1,13 +1,13 @@
-"""The known designs of a space: the points of it that are nearest to the paper's networks, tried before any other.
+"""The known designs of a space: the architectures nearest to the networks of the paper. They are the first trials.
 
     all convolution                      ResNet
     all attention                        convolution stem, local attention in every stage
     attention throughout                 the attention stem too, where the space offers it
     convolution then attention (CCA)     convolution in the first stages, attention in those after them
 
-So every front shows them under its own recipe. They differ in operators alone: depths, widths and the stem's options
-are the middle ones of what is offered (the upper of two), the same in each, so that their costs compare; an operator
-has the options that its paper gives it (a 3x3 kernel, extent 7, 8 heads) or those offered that are nearest.
+Every front therefore shows them, trained with its own recipe. They differ in their operators only, so their costs can
+be compared: depths, widths and the options of the stem are the middle choices (the upper of two). The options of an
+operator are those of its paper (a 3x3 kernel, extent 7, 8 heads), or the nearest choices.
 """
 
 import math
@@ -25,12 +25,12 @@ from hybrid_search.spaces.budget import budget_excess
 from hybrid_search.spaces.choosers import FixedChoices
 from hybrid_search.spaces.space import SearchSpace
 
-SPLITS = 3  # convolution early, attention late: at most this many depths at which one turns into the other
+SPLITS = 3  # the largest number of designs with convolution early and attention late
 ATTENTION_STEM = "attention"
 
 
 class KnownDesign(NamedTuple):
-    """One design: what it is called, the answers that lead to it, and the network as this search would train it."""
+    """One design: its name, its choices, and its architecture on the images of the search."""
 
     name: str
     choices: Mapping[str, Any]
@@ -39,18 +39,18 @@ class KnownDesign(NamedTuple):
 
 @dataclass
 class _Nearest:
-    """A chooser that gives the pattern's operator and stem, the paper's options, and the middle of everything else."""
+    """Choose the operators and the stem of a pattern, the options of the paper, and the middle of all other choices."""
 
-    kinds: Mapping[str, str]  # the operator or stem of each question that asks for one
+    kinds: Mapping[str, str]  # place ("stem", "stage1", name of a group) -> stem or operator
     params: dict[str, Any] = field(default_factory=dict)
     offered: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         self.offered[name] = tuple(choices)
-        self.params[name] = self._answer(name, choices)
+        self.params[name] = self._choice(name, choices)
         return self.params[name]
 
-    def _answer(self, name: str, choices: Sequence[Any]) -> Any:
+    def _choice(self, name: str, choices: Sequence[Any]) -> Any:
         *place, option = name.split(".")
         if option == "operator" or name == "stem":
             return self.kinds[name if name == "stem" else place[0]]
@@ -75,10 +75,15 @@ def _numbers(choices: Sequence[Any]) -> bool:
 
 
 def known_designs(record: SearchRecord, space: SearchSpace | None = None) -> list[KnownDesign]:
-    """The known designs of a search, distinct as networks and within its budget; a function of its question alone.
+    """Return the known designs of a search. They are distinct networks within its budget.
 
-    A design over the budget is taken down one answer at a time, always by the step that saves most, and left out where
-    no step saves any more. Left out too is a pattern whose operators the space does not offer in their stages.
+    The result depends only on the configuration of the search. A design over the budget is reduced: the number whose
+    next smaller choice saves most is lowered, until the design fits. It is left out if no step helps. A pattern is left
+    out if a stage of the space does not have its operator.
+
+    Args:
+        record: the search.
+        space: its space, if it has been parsed already.
     """
     space = space or SearchSpace.from_dict(record.space, f"search {record.name}")
     found: dict[str, KnownDesign] = {}
@@ -93,9 +98,9 @@ def known_designs(record: SearchRecord, space: SearchSpace | None = None) -> lis
 
 
 def known_names(record: SearchRecord) -> dict[str, str]:
-    """What trials of a search are known as, by digest; empty where it began without its known designs.
+    """Return the names of the known designs of a search: digest -> name.
 
-    Empty too where the space cannot be read here, because it needs a plugin that is not installed.
+    Empty if the search began without them, or if the space needs a plugin that is not installed.
     """
     try:
         return {each.architecture.digest: each.name for each in known_designs(record)} if record.known_designs else {}
@@ -104,7 +109,7 @@ def known_names(record: SearchRecord) -> dict[str, str]:
 
 
 def _patterns(space: SearchSpace) -> dict[str, dict[str, str]]:
-    """Name -> the kind of operator or stem that each question is answered with, of the patterns the space offers."""
+    """Return the patterns that the space contains: name -> place -> operator or stem."""
     stages = len(space.form.stages)
     stems = [kind for kind in space.form.stem if kind != ATTENTION_STEM] or [ATTENTION_STEM]
     letters = {"all convolution": "C" * stages, "all attention": "A" * stages}
@@ -132,25 +137,25 @@ def _patterns(space: SearchSpace) -> dict[str, dict[str, str]]:
 def _within(
     record: SearchRecord, space: SearchSpace, choices: Mapping[str, Any]
 ) -> tuple[Architecture, dict[str, Any]] | None:
-    """The design of these answers, or the nearest of its pattern that the budget allows."""
+    """Return the architecture of these choices, or the nearest one of its pattern within the budget."""
 
     def made(given: Mapping[str, Any]) -> tuple[float, Architecture, FixedChoices]:
-        answers = FixedChoices(given)
-        architecture = fitted(space.choose(answers), record.input_size)
-        return budget_excess(record, architecture), architecture, answers
+        chooser = FixedChoices(given)
+        architecture = fitted(space.choose(chooser), record.input_size)
+        return budget_excess(record, architecture), architecture, chooser
 
-    over, architecture, here = made(choices)
-    while over > 0:
+    excess, architecture, here = made(choices)
+    while excess > 0:
         steps = [made({**here.params, name: choice}) for name, choice in _smaller(here)]
         best = min(steps, key=lambda step: step[0], default=None)
-        if best is None or best[0] >= over:
+        if best is None or best[0] >= excess:
             return None
-        over, architecture, here = best
+        excess, architecture, here = best
     return architecture, here.params
 
 
 def _smaller(here: FixedChoices) -> list[tuple[str, Any]]:
-    """Every question whose answer is a number, with the next smaller one."""
+    """Return every parameter that is a number, with its next smaller choice."""
     found = []
     for name, choices in here.offered.items():
         if _numbers(choices) and not name.endswith("variant"):

@@ -14,7 +14,9 @@ from typing import Any
 # name -> module. A contract imports torch and pytest, so it is loaded on first use.
 _CONTRACTS = {
     "ChartContract": "charts",
+    "CheckpointStoreContract": "checkpoint_stores",
     "DatasetContract": "datasets",
+    "EngineContract": "engines",
     "ExportFormatContract": "export_formats",
     "OperatorContract": "operators",
     "PrunerContract": "pruners",

@@ -14,6 +14,7 @@ import pytest
 from hybrid_search.charts import THEMES, Chart, Theme
 from hybrid_search.charts.catalogue import checked_chart
 from hybrid_search.ledger import Ledger, reads, writes
+from hybrid_search.objectives import Objective
 from hybrid_search.records import SearchRecord, Settings
 
 MARKUP = "<img src=x onerror=alert(1)>"
@@ -94,7 +95,7 @@ class ChartContract:
         assert theme.surface in text
 
     def test_every_text_is_escaped(self, ledger: Ledger, theme: Theme) -> None:
-        """Names, operators, options and failure texts may contain markup; it is shown as text."""
+        """Names, labels, operators, options and failure texts may contain markup; it is shown as text."""
         search = search_with_markup(ledger)
         text = self.draw(self.numbers(ledger, search), theme)
         if self.chart.svg:
@@ -113,9 +114,10 @@ def made_up_search(ledger: Ledger, kind: str, name: str = "search") -> SearchRec
 
 
 def search_with_markup(ledger: Ledger) -> SearchRecord:
-    """Write a search whose name, operators, options and failure texts contain markup, and return its record."""
-    search = _new_search(ledger, MARKUP)
-    numbers = {"accuracy": 0.5, "flops": 1e6, "params": 1e4, MARKUP: 1.0}
+    """Write a search whose name, objective, operators, options and failure texts contain markup; return its record."""
+    own = Objective("own", "minimize", label=MARKUP, unit=MARKUP)
+    search = _new_search(ledger, MARKUP, own)
+    numbers = {"own": 0.5, "flops": 1e6, "params": 1e4, MARKUP: 1.0}
     _write_trial(ledger, search, 0, {**STAGE, "operator": MARKUP, MARKUP: MARKUP}, numbers)
     _write_trial(ledger, search, 1, {**STAGE, "operator": MARKUP}, {**numbers, "flops": 5e5})
     _write_trial(ledger, search, 2, STAGE, None, failure_text=MARKUP)
@@ -143,13 +145,14 @@ def texts_in(value: Any) -> list[str]:
     return [text for item in items for text in texts_in(item)]
 
 
-def _new_search(ledger: Ledger, name: str) -> SearchRecord:
+def _new_search(ledger: Ledger, name: str, *own: Objective) -> SearchRecord:
     return ledger.create_search(
         SearchRecord(
             id=0,
             name=name,
             space={},
-            objectives=("accuracy", "flops"),
+            objectives=(own[0].name if own else "accuracy", "flops"),
+            own_objectives=own,
             settings=Settings(epochs=2),
             sampler="random",
             seed=0,

@@ -1,4 +1,4 @@
-"""Checkpoints whose writer is killed, and a disk that is really full. Long forms; the short ones are in
+"""SearchCheckpoints whose writer is killed, and a disk that is really full. Long forms; the short ones are in
 tests/test_checkpoints.py."""
 
 import os
@@ -9,7 +9,7 @@ import torch
 from support.killing import said_by
 
 from hybrid_search.errors import CheckpointError
-from hybrid_search.training.checkpoints import Checkpoint, Keeping
+from hybrid_search.training.checkpoints import Checkpoint, TrialCheckpoints
 from hybrid_search.training.checkpoints.packing import Owner
 
 pytestmark = pytest.mark.faults
@@ -25,7 +25,7 @@ def test_a_disk_that_is_full_is_named_and_once_it_has_room_checkpoints_are_kept_
     if mounted.returncode:
         pytest.skip("mounting a small file system is for root alone")
     try:
-        keeping = Keeping(str(tmp_path), Owner("ab" * 16, 0, "a", "s"), 0)
+        keeping = TrialCheckpoints(str(tmp_path), Owner("ab" * 16, 0, "a", "s"), 0)
 
         def write(rung):
             keeping.write(Checkpoint(rung, {"weight": torch.full((60_000,), float(rung))}, {rung: {}}, {}))

@@ -15,7 +15,7 @@ from support.fakes import wide_space
 
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.records import Resources
-from hybrid_search.runs.checkpoint_root import UNKEPT
+from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS
 from hybrid_search.runs.run import run
 
 pytestmark = [pytest.mark.faults, pytest.mark.server]
@@ -117,6 +117,6 @@ def test_an_outage_of_thirty_seconds_is_waited_out_while_workers_go_on(cluster, 
         check(search, 10, told)
     took = time.monotonic() - began
     print(f"took {took:.0f} s with an outage of 30 s: {told.notices}")
-    said = [line for line in told.notices if line != UNKEPT]
+    said = [line for line in told.notices if line != NO_CHECKPOINTS]
     assert [line.split(" does ")[0].split(" answers ")[0] for line in said] == [ledger.display_url] * 2
     assert took < 90

@@ -57,7 +57,7 @@ def resumable(rungs=4, before=lambda rung, resumed: None):
 
 def kept_every_rung(search, context):
     """A `watch` of `run`: a checkpoint after every rung, however short."""
-    context.checkpoints = replace(context.checkpoints, every=0.0)
+    context.checkpoints = replace(context.checkpoints, interval=0.0)
 
 
 def broken(kind):

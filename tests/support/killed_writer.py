@@ -15,7 +15,7 @@ import time
 
 import torch
 
-from hybrid_search.training.checkpoints import Checkpoint, Keeping
+from hybrid_search.training.checkpoints import Checkpoint, TrialCheckpoints
 from hybrid_search.training.checkpoints.packing import Owner
 
 
@@ -33,7 +33,7 @@ def write_on(keeping, rung, done):
 
 def main(folder, kills, seed):
     torch.set_num_threads(1)  # threads do not live through a fork
-    keeping, dice = Keeping(folder, Owner("ab" * 16, 0, "architecture", "settings"), 0), random.Random(seed)
+    keeping, dice = TrialCheckpoints(folder, Owner("ab" * 16, 0, "architecture", "settings"), 0), random.Random(seed)
     rung = survived = 0
     for _ in range(kills):
         told, tell = os.pipe()

@@ -14,10 +14,12 @@ from hybrid_search.analysis.confidence.seed_means import (
     seed_means,
 )
 from hybrid_search.ledger import Ledger, Repeats, reads
-from hybrid_search.objectives import OBJECTIVES
+from hybrid_search.objectives import OBJECTIVES, Objective
+from hybrid_search.objectives import objectives as find_objectives
 from hybrid_search.records import SearchRecord
 
 TEST_ACCURACY = "test_accuracy"  # a measurement of retrainings only; never an objective
+TEST_OBJECTIVE = Objective(TEST_ACCURACY, "maximize", unit="share")  # it has the noise of an accuracy
 Measurements = Mapping[str, float]
 
 
@@ -56,40 +58,41 @@ def seed_values(repeats: Repeats, name: str) -> list[float]:
 
 
 def objective_posterior(
-    repeats: Mapping[int, Repeats], values: Mapping[int, Measurements], objectives: Sequence[str]
+    repeats: Mapping[int, Repeats], values: Mapping[int, Measurements], objectives: Sequence[str | Objective]
 ) -> ObjectivePosterior | None:
     """Return the posterior of the true objective values.
 
     Args:
         repeats: Measurements by seed of the retrained trials; others may be missing.
         values: Present value of every objective, by trial number.
-        objectives: Names of the objectives.
+        objectives: The objectives, or their names in the table.
 
     Returns:
         The posterior, with trials in the order of `values`; None if no measurement has two fresh seeds.
     """
     size = (len(values), len(objectives))
     errors, degrees, noise = np.zeros(size), np.zeros(size), np.zeros(size)
-    for column, name in enumerate(objectives):
-        if OBJECTIVES[name].known:
+    kinds = find_objectives(objectives)
+    for column, kind in enumerate(kinds):
+        if kind.known:
             continue
-        found = _objective_means(repeats, values, name)
+        found = _objective_means(repeats, values, kind)
         if not found.degrees.all():
             return None
         errors[:, column], degrees[:, column], noise[:, column] = found.standard_error, found.degrees, found.noise
-    means = np.array([[row[name] for name in objectives] for row in values.values()]).reshape(size)
-    return ObjectivePosterior(means, errors, degrees, noise, [OBJECTIVES[name].direction for name in objectives])
+    means = np.array([[row[kind.name] for kind in kinds] for row in values.values()]).reshape(size)
+    return ObjectivePosterior(means, errors, degrees, noise, [kind.direction for kind in kinds])
 
 
 def trial_confidence(
-    repeats: Mapping[int, Repeats], values: Mapping[int, Measurements], objectives: Sequence[str]
+    repeats: Mapping[int, Repeats], values: Mapping[int, Measurements], objectives: Sequence[str | Objective]
 ) -> dict[int, TrialConfidence]:
     """Return the confidence of every trial that was retrained or may be on the front.
 
     Args:
         repeats: Measurements by seed of the retrained trials.
         values: Present values of the completed trials, with at least every objective.
-        objectives: Names of the objectives.
+        objectives: The objectives, or their names in the table.
 
     Returns:
         Trial number -> confidence.
@@ -98,15 +101,18 @@ def trial_confidence(
     probabilities = [None] * len(values) if posterior is None else front_probability(posterior).tolist()
     retrained = {number: found for number, found in repeats.items() if found.fresh and number in values}
     intervals: dict[int, dict[str, tuple[float, float]]] = {number: {} for number in retrained}
-    for name in [*(name for name, kind in OBJECTIVES.usable().items() if not kind.known), TEST_ACCURACY]:
+    kinds = {**OBJECTIVES.usable(), **{kind.name: kind for kind in find_objectives(objectives)}}
+    for kind in [*(kind for kind in kinds.values() if not kind.known), TEST_OBJECTIVE]:
+        name = kind.name
         samples = {number: seed_values(found, name) for number, found in retrained.items()}
         samples = {number: row for number, row in samples.items() if row}
-        means = seed_means(list(samples.values()), *_noise_model(name))
-        largest = 1.0 if _is_share(name) else np.inf
+        means = seed_means(list(samples.values()), *_noise_model(kind))
+        smallest = 0.0 if kind.is_built_in or kind.unit == "share" else -np.inf
+        largest = 1.0 if kind.unit == "share" else np.inf
         for index, number in enumerate(samples):
             if (interval := means.interval(index)) is not None:
                 low, high = interval
-                intervals[number][name] = (max(low, 0.0), min(high, largest))  # no measurement is negative
+                intervals[number][name] = (max(low, smallest), min(high, largest))
     result = {}
     for number, probability in zip(values, probabilities, strict=True):
         if number in retrained:
@@ -142,19 +148,16 @@ def read_confidence(
         for number, row in values.items()
         if all(np.isfinite(row.get(name, np.nan)) for name in search.objectives)
     }
-    return trial_confidence(repeats, finite, search.objectives)
+    return trial_confidence(repeats, finite, search.objective_list)
 
 
-def _objective_means(repeats: Mapping[int, Repeats], values: Mapping[int, Measurements], name: str) -> SeedMeans:
+def _objective_means(repeats: Mapping[int, Repeats], values: Mapping[int, Measurements], kind: Objective) -> SeedMeans:
+    name = kind.name
     samples = [seed_values(repeats[n], name) if n in repeats else [row[name]] for n, row in values.items()]
-    return seed_means(samples, *_noise_model(name))
+    return seed_means(samples, *_noise_model(kind))
 
 
-def _noise_model(name: str) -> tuple[partial[np.ndarray], float]:
+def _noise_model(kind: Objective) -> tuple[partial[np.ndarray], float]:
     """Return the variance function of a measurement and its smallest relative variance."""
-    is_share = _is_share(name)
+    is_share = kind.unit == "share"
     return partial(reference_variance, share=is_share), MIN_RELATIVE_VARIANCE if is_share else 0.0
-
-
-def _is_share(name: str) -> bool:
-    return name == TEST_ACCURACY or OBJECTIVES[name].unit == "share"

@@ -42,7 +42,7 @@ def table_of_searches(
     """
     searches = [ledger.search(name) for name in names]
     _check_comparable(searches)
-    directions = objectives or {name: OBJECTIVES[name].direction for name in searches[0].objectives}
+    directions = objectives or {each.name: each.direction for each in searches[0].objective_list}
     exact = known_objectives(directions, known)
     done = [{_design(t): t for t in _search_trials(ledger, s) if t.state == "complete"} for s in searches]
     shared = [design for design in done[0] if all(design in trials for trials in done)]

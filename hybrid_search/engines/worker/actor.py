@@ -7,7 +7,7 @@ from typing import Any
 
 from hybrid_search.engines.worker import Evaluate, TrialRunner
 from hybrid_search.records import Report
-from hybrid_search.training.checkpoints import Keeping
+from hybrid_search.training.checkpoints import TrialCheckpoints
 
 FETCH_SECONDS = 60.0
 HEARTBEAT = "heartbeat"  # the concurrency group that answers while a rung is trained
@@ -26,7 +26,7 @@ class TrialActor:
         self._runner: TrialRunner | None = None
 
     def start(
-        self, architecture: dict[str, Any], settings: dict[str, Any], checkpoints: Keeping | None = None
+        self, architecture: dict[str, Any], settings: dict[str, Any], checkpoints: TrialCheckpoints | None = None
     ) -> Report:
         """Start a trial, from its newest checkpoint if it has one, and run its first rung."""
         import ray

@@ -19,7 +19,7 @@ from hybrid_search.engines.worker.evaluation import Evaluate, takes_checkpoints
 from hybrid_search.errors import CheckpointError, OtherData
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.records import NAME, RETRIES, Failure, Report, Settings
-from hybrid_search.training.checkpoints import Checkpoint, Keeping
+from hybrid_search.training.checkpoints import Checkpoint, TrialCheckpoints
 
 
 class TrialRunner:
@@ -40,7 +40,11 @@ class TrialRunner:
     """
 
     def __init__(
-        self, evaluate: Evaluate, architecture: Architecture, settings: Settings, checkpoints: Keeping | None = None
+        self,
+        evaluate: Evaluate,
+        architecture: Architecture,
+        settings: Settings,
+        checkpoints: TrialCheckpoints | None = None,
     ) -> None:
         self._trial = (evaluate, architecture, settings)
         self._checkpoints = checkpoints if checkpoints is not None and takes_checkpoints(evaluate) else None
@@ -80,7 +84,7 @@ class TrialRunner:
             self._reports = iter(evaluate(architecture, settings))
             return
         latest = self._checkpoints.latest()
-        self._note_problem(latest.said)
+        self._note_problem(latest.problems)
         if latest.checkpoint is not None:
             try:
                 self._resume(latest.checkpoint)
@@ -148,7 +152,7 @@ class TrialRunner:
         if not callable(state):
             raise TypeError(f"keep(rung, state) needs a function that returns the state; got a {type(state).__name__}.")
         self._rung = rung
-        if time.monotonic() - self._write_time >= self._checkpoints.every and not self._read_only:
+        if time.monotonic() - self._write_time >= self._checkpoints.interval and not self._read_only:
             self._state = state()
 
     def _write(self, report: Report, state: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import time
 
 from hybrid_search.records import Report
-from hybrid_search.training.checkpoints import Keeping
+from hybrid_search.training.checkpoints import TrialCheckpoints
 
 
 class TuneMailbox:
@@ -15,13 +15,13 @@ class TuneMailbox:
     def __init__(self) -> None:
         self._reports: dict[str, Report] = {}
         self._heartbeats: dict[str, tuple[float, float]] = {}  # time, and seconds of the running rung at that time
-        self._checkpoints: dict[str, Keeping] = {}
+        self._checkpoints: dict[str, TrialCheckpoints] = {}
 
-    def put_checkpoints(self, key: str, checkpoints: Keeping) -> None:
+    def put_checkpoints(self, key: str, checkpoints: TrialCheckpoints) -> None:
         """Store where a trial writes checkpoints. Tune's callbacks write down its config, so it is not there."""
         self._checkpoints[key] = checkpoints
 
-    def take_checkpoints(self, key: str) -> Keeping | None:
+    def take_checkpoints(self, key: str) -> TrialCheckpoints | None:
         """Return where a trial writes checkpoints and remove it. The call counts as the first heartbeat."""
         self.heartbeat(key, 0.0)
         return self._checkpoints.pop(key, None)

@@ -1,4 +1,4 @@
-"""How the portable form cuts a map into blocks of queries, each with the keys that its windows can reach."""
+"""The blocks of queries of the portable backend, each with the keys that its windows can reach."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -7,15 +7,20 @@ from itertools import product
 import torch
 from torch import Tensor
 
-BLOCKS = (4, 8, 16)  # queries along one side of a block; a map of at most 16 may be one block
-COPY = 128  # copying and extending a key costs about as much as its products with so many queries
+BLOCKS = (4, 8, 16)  # possible sides of a block; a map of at most 16 may also be one block
+COPY = 128  # a copy of an extended key takes as long as its products with this number of queries
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of the map in `count` blocks of `block` queries each.
+    """One axis of the map, divided into blocks.
 
-    Block n has the `keys` pixels from n x block - `before` on; the last block may reach beyond the map.
+    Args:
+        size: number of pixels.
+        block: number of queries of a block. The last block may reach beyond the map.
+        count: number of blocks.
+        keys: number of keys of a block.
+        before: block n has its keys from pixel n x block - before.
     """
 
     size: int
@@ -26,16 +31,16 @@ class Axis:
 
     @property
     def pieces(self) -> int:
-        """How many blocks' lengths the keys of one block span."""
+        """Number of block lengths that the keys of one block span."""
         return -(-self.keys // self.block)
 
     @property
     def after(self) -> int:
-        """Padding behind the map that lets it be cut into whole pieces."""
+        """Padding after the map that makes it a whole number of blocks."""
         return (self.count + self.pieces - 1) * self.block - self.before - self.size
 
     def place(self, extent: int, border: str, device: torch.device) -> tuple[Tensor, Tensor]:
-        """For each query (count, block, keys): which table entry each key of its block has, and whether it is seen."""
+        """Return the table entry (count, block, keys) for each query and key, and whether the key is in the window."""
         first = torch.arange(self.count * self.block, device=device) - extent // 2
         if border == "shifted":
             first = first.clamp(0, max(0, self.size - extent))
@@ -60,9 +65,9 @@ def along(size: int, extent: int, border: str, block: int) -> Axis:
 
 @cache
 def cut(size: tuple[int, int], extent: int, border: str, head_width: int) -> tuple[Axis, Axis]:
-    """Rows and columns in the blocks that promise the least work.
+    """Return the blocks of rows and columns with the least estimated work.
 
-    Small blocks have many keys for each query, large ones many queries that do not see a key.
+    Small blocks have many keys for each query. In large blocks, many keys are outside the window of a query.
     """
 
     def work(pair: tuple[Axis, Axis]) -> int:

@@ -1,8 +1,8 @@
-"""A fused kernel as an autograd function and as two operators of torch.
+"""A fused kernel as an autograd function, and as two custom operators of torch.
 
-The operators are what a compiler or an exporter sees; calling them costs some 0.2 ms, so that everything else goes
-through the function. Training keeps the output and one number a query and head, the logarithm of the softmax's
-denominator, in float32 or better.
+Compilers and exporters use the custom operators. A call of one takes about 0.2 ms, so everything else uses the autograd
+function. Training stores the output and the logarithm of the denominator of the softmax (lse), one number for each
+query and head, in float32 or float64.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,10 +18,14 @@ Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # of q, k, v, rel_row
 
 
 def operator(name: str, forward: Callable[..., Any], fill: Callable[..., None], devices: Sequence[str]) -> Attend:
-    """The two functions as one that can be differentiated, traced and exported.
+    """Return the `attend` function of a backend, which can be differentiated, traced and exported.
 
-    `forward` takes the arguments of a backend's `attend` and gives `empty_results` filled; `fill` takes
-    `empty_gradients`, dy, the tensors among those arguments, what `forward` gave and the rest, and fills the first.
+    Args:
+        name: name of the custom operator.
+        forward: takes the arguments of `attend` and returns (y, lse), see `empty_results`.
+        fill: takes (gradients, dy, q, k, v, rel_row, rel_col, y, lse, extent, border) and writes the gradients, see
+            `empty_gradients`.
+        devices: types of the devices that the kernel runs on.
     """
 
     def backward(
@@ -81,8 +85,8 @@ def operator(name: str, forward: Callable[..., Any], fill: Callable[..., None], 
         extent: int,
         border: str,
     ) -> Tensor:
-        """`local_attention` on checked arguments."""
-        if torch.compiler.is_compiling() or type(q) not in (Tensor, Parameter):  # traced, or without memory
+        """Compute `local_attention`; the arguments have been checked."""
+        if torch.compiler.is_compiling() or type(q) not in (Tensor, Parameter):  # traced, or a tensor without memory
             traced = getattr(torch.ops.hybrid_search, name)  # forward_op, which torch.compile cannot find in a closure
             y: Tensor = traced(q, k, v, rel_row, rel_col, extent, border)[0]
             return y
@@ -103,12 +107,12 @@ def _wanted(ctx: Any, grads: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
 
 
 def contiguous(*tables: Tensor | None) -> list[Tensor | None]:
-    """The position tables as the kernels read them."""
+    """Return the position tables in contiguous memory, as the kernels read them."""
     return [None if table is None else table.contiguous() for table in tables]
 
 
 def empty_like(x: Tensor, *more: int) -> Tensor:
-    """Uninitialised, its channels together in memory where those of x are; `more` are dimensions in front."""
+    """Return uninitialised memory with the shape and the memory format of x; `more` are leading dimensions."""
     batch, heads, width, rows, cols = x.shape
     if x.stride(2) == 1 and x.stride(4) != 1:
         return x.new_empty(*more, batch, rows, cols, heads, width).movedim((-2, -1), (-4, -3))
@@ -116,7 +120,7 @@ def empty_like(x: Tensor, *more: int) -> Tensor:
 
 
 def empty_results(q: Tensor) -> tuple[Tensor, Tensor]:
-    """Uninitialised output and log-sum-exp (batch, heads, 1, rows, cols)."""
+    """Return an uninitialised output and log-sum-exp (batch, heads, 1, rows, cols)."""
     shape = (q.shape[0], q.shape[1], 1, *q.shape[3:])
     return empty_like(q), q.new_empty(shape, dtype=torch.promote_types(q.dtype, torch.float32))
 
@@ -129,10 +133,12 @@ def empty_gradients(
     rel_col: Tensor | None,
     together: bool = False,
 ) -> Gradients:
-    """Uninitialised gradients; of what is None an empty tensor, for an operator returns tensors alone.
+    """Return uninitialised gradients; an empty tensor for an argument that is None.
 
-    `together` puts those of q, k and v into one piece of memory, whose pages malloc keeps from one step to the next;
-    an operator may not, for its results must not share memory.
+    Args:
+        q, k, v, rel_row, rel_col: the arguments of `attend`.
+        together: whether those of q, k and v share one piece of memory, which malloc reuses in the next step. A custom
+            operator must not do this.
     """
     if together and k is not None:
         dq, dk, dv = empty_like(q, 3).unbind()

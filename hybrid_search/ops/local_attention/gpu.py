@@ -1,8 +1,8 @@
-"""The fused kernels for GPUs (gpu_kernels.py): when they serve, how a map is cut for them, and their launch.
+"""The backend "triton": the fused kernels for GPUs (gpu_kernels.py), when they can run, their tiles, and their launch.
 
-Nothing is tuned at run time: another cut adds the same numbers in another order, and the results of two runs would
-differ by what the clock said. `cut` estimates instead. An extent, a head's width and a border are compiled once for
-each cut; batch, heads and the size of the map are not compiled in.
+Nothing is tuned at run time. Other tiles add the same numbers in another order, so the result would depend on measured
+times; `cut` estimates the work instead. A kernel is compiled once for each extent, head width, border and tile. Batch,
+heads and the size of the map are arguments.
 """
 
 import os
@@ -19,11 +19,11 @@ from torch import Tensor
 from hybrid_search.ops.local_attention import fused
 
 TYPES = (torch.float16, torch.bfloat16, torch.float32)
-WIDEST = 256  # bytes of a pixel in one head: beyond, the sums do not fit the registers
+WIDEST = 256  # bytes of a pixel in one head; the sums of wider heads do not fit the registers
 
 
 def refuses(q: Tensor, extent: int, border: str) -> str | None:
-    """An NVIDIA GPU from Ampere on, Triton and a C compiler are needed; on the CPU, Triton's interpreter."""
+    """Return the reason why the kernels cannot run; they need an NVIDIA GPU from Ampere on, Triton, a C compiler."""
     why: str | None = _no_device(q.device.type, q.device.index)
     if why is not None:
         return why
@@ -62,7 +62,7 @@ def _missing(device: str, index: int | None) -> str | None:
 
 @dataclass(frozen=True)
 class Cut:
-    """The tile of a program and the chunks in which it meets the rest of the map, in pixels; its warps."""
+    """The tile of a program and the chunks of the map that it reads one after the other, in pixels; its warps."""
 
     tile_rows: int
     tile_cols: int
@@ -72,20 +72,26 @@ class Cut:
 
 
 def power(n: int) -> int:
-    """The least power of two that is not below n, and not below 16: sides of the products on tensor cores."""
+    """Return the smallest power of two that is at least n and 16, as tensor cores need."""
     return max(16, 1 << (n - 1).bit_length())
 
 
 @cache
 def cut(rows: int, cols: int, extent: int, border: str, width: int, size: int) -> Cut:
-    """The least work for a map of rows x cols and heads of `width` channels of `size` bytes.
+    """Return the tile with the least estimated work.
 
-    Small tiles load many keys for each query, large ones compute many logits that no window holds. Counted in the
-    compiled code, a query costs as much as 100 logits and a column of chunks as much as 16; a logit with its two
-    products of 32 channels costs as much as two bytes from the second-level cache.
+    Small tiles load many keys for each query. Large tiles compute many logits outside the windows. The weights are
+    counted in the compiled code: a query costs as much as 100 logits, a column of chunks as much as 16. A logit with
+    its two products of 32 channels costs as much as two bytes from the second-level cache.
+
+    Args:
+        rows, cols: size of the map.
+        extent, border: as in `local_attention`.
+        width: number of channels of a head.
+        size: bytes of a number.
     """
     bytes_a_pixel = power(width) * size
-    chunk = 64 if bytes_a_pixel <= 64 else 32  # with these the compiled code keeps its sums in registers
+    chunk = 64 if bytes_a_pixel <= 64 else 32  # the sums of these chunks fit the registers
     most = 64 if size == 2 and bytes_a_pixel <= 128 else 32
 
     def work(sides: tuple[int, int, int, int]) -> float:
@@ -99,7 +105,7 @@ def cut(rows: int, cols: int, extent: int, border: str, width: int, size: int) -
         logits = queries * (100 + 16 * right + keys * (32 + power(width)) / 64)
         return tiles * (logits + (queries + keys) * bytes_a_pixel / 2)
 
-    # No side is below 4: along a side of 1 Triton's compiler breaks over a gather.
+    # No side is below 4: the compiler of Triton fails with a side of 1.
     sides = [
         (tile // tile_cols, tile_cols, chunk // chunk_cols, chunk_cols)
         for tile, tile_cols, chunk_cols in product((64, 32, 16), (8, 4, 16), (16, 8, 4))
@@ -114,7 +120,7 @@ def _map(x: Tensor | None) -> tuple[Any, ...] | None:
 
 
 def _launch(name: str, maps: list[Tensor | None], others: list[Tensor | None], extent: int, border: str) -> None:
-    """Runs a kernel on the tensors in its own order; `others` are contiguous, the tables last."""
+    """Run a kernel on the tensors, in its order of arguments; `others` are contiguous, with the tables last."""
     from triton import language
 
     from hybrid_search.ops.local_attention import gpu_kernels
@@ -170,7 +176,7 @@ def _fill(
     _launch("backward_queries", [q, k, v, y, dy, dq], [lse, delta, parts, *tables], extent, border)
     _launch("backward_keys", [q, k, v, dy, None if k is None else dk, dv], [lse, delta, *tables], extent, border)
     if parts is not None:
-        both = parts.sum((0, 1)) if drow.shape[0] > 1 else parts.sum((0, 1, 2))[None]  # always in the same order
+        both = parts.sum((0, 1)) if drow.shape[0] > 1 else parts.sum((0, 1, 2))[None]  # in a fixed order
         for table, half in zip((drow, dcol), both.chunk(2, 1), strict=True):
             table.copy_(half)
 

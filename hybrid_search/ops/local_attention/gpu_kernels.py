@@ -2,19 +2,19 @@
 
     forward, a tile of queries:
         A = q_row . r_row, B = q_col . r_col        (queries, extent): every position logit is a sum of two of them
-        for every chunk of the keys that the tile's windows reach:
+        for every chunk of the keys in the windows of the tile:
             s = q . k + A[a - first row of the window] + B[b - first column], -infinity where the window ends
-            online softmax: largest logit, sum and output so far, rescaled where a larger logit comes
-        keep y and the logarithm of the softmax's denominator, lse
+            online softmax: largest logit, sum and output so far, rescaled for a larger logit
+        store y and the logarithm of the denominator of the softmax, lse
     backward, p = exp(s - lse) computed anew, ds = p (dy . v - dy . y):
         a tile of queries:  dq += ds k;  dA, dB: ds summed along columns and rows;  dq += dA r_row + dB r_col
                             dr_row = q_row . dA and dr_col = q_col . dB, one partial sum a program
-        a tile of keys, over the queries whose windows reach it:  dv += p dy, dk += ds q
+        a tile of keys, over the queries that have it in their windows:  dv += p dy, dk += ds q
 
-Nothing is added to memory that another program writes, so the same numbers come out every time. Exponents are in base
-2, sums in float32 (float64 for float64). What is not finite may spoil every query of the tiles that load it, but no
-other head or image. A map is a tuple: its pointer, and its strides in the order of its sizes; what is no map is
-contiguous. The functions run compiled on a GPU, or as Python where TRITON_INTERPRET=1 when this file is imported.
+No two programs add to the same memory, so results are deterministic. Exponents are in base 2, sums in float32 (float64
+for float64). A value that is not finite may change every query of the tiles that load it, but no other head or image.
+A map is a tuple of its pointer and its strides, in the order of its sizes. All other tensors are contiguous. The
+functions are compiled on a GPU, or run as Python if TRITON_INTERPRET=1 when this file is imported.
 """
 
 import triton

@@ -1,17 +1,17 @@
-"""Local attention on any device through ordinary attention: the window, the borders and the positions become keys.
+"""Local attention on any device with `scaled_dot_product_attention`. Window, border and positions become channels.
 
-Queries are taken in blocks with the keys that their windows can reach. A key in row u and column v of its block's keys
-is extended to [k; onehot(u); onehot(v)], a query at (i, j) to [q; A_ij; B_ij], where
+The queries are cut into blocks, each with the keys that its windows can reach. A key in row u and column v of these
+keys is extended to [k; onehot(u); onehot(v)], a query at (i, j) to [q; A_ij; B_ij], where
 
     A_ij[u] = q_row . r_row[u - i]      inside the window of i, -1e4 outside it and outside the map
 
-and B likewise for columns. Their dot product is q.k + q.r with the window and the border included, so that
-`scaled_dot_product_attention` without a mask is exact and runs its flash kernel forward and backward, which a mask
-with a gradient would not.
+and B likewise for columns. Their dot product is q.k + q.r, with the window and the border. So
+`scaled_dot_product_attention` without a mask is exact, and its flash kernel runs forward and backward; it would not
+with a mask that has a gradient.
 
-The keys of neighbouring blocks overlap, so extended they take several times the room of the map. Images and heads are
-therefore taken a few at a time, and training keeps only q, k, v and the tables and extends the keys once more on the
-way back.
+The keys of neighbouring blocks overlap, so the extended keys need several times the memory of the map. Therefore a few
+images and heads are computed at a time. Training stores only q, k, v and the tables, and extends the keys again in the
+backward pass.
 """
 
 from collections.abc import Iterator
@@ -26,18 +26,18 @@ from torch.autograd.function import once_differentiable
 
 from hybrid_search.ops.local_attention.axis import Axis, cut
 
-OUT = -1e4  # a logit that no softmax sees, in any precision: row and column add up to -2e4, within float16
-CHUNK = 2**21  # numbers in the extended keys of the images and heads taken at a time, so that they stay in cache
+OUT = -1e4  # its exponential is 0 in any precision; the sum of row and column, -2e4, is within float16
+CHUNK = 2**21  # numbers in the extended keys of one chunk, so that they fit the cache
 
 
 def refuses(q: Tensor, extent: int, border: str) -> str | None:
-    """None: the portable form takes every call."""
+    """Return None: this backend can run every call."""
     return None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a map is cut: the options and the blocks along both axes."""
+    """The options, and the blocks along both axes of the map."""
 
     extent: int
     border: str
@@ -45,7 +45,7 @@ class Plan:
     cols: Axis
 
     def keys(self, head_width: int) -> int:
-        """Numbers in the extended keys of one head of one image."""
+        """Return the count of numbers in the extended keys of one head of one image."""
         keys = self.rows.count * self.rows.keys * self.cols.count * self.cols.keys
         return keys * (head_width + self.rows.keys + self.cols.keys)
 
@@ -59,27 +59,27 @@ def attend(
     extent: int,
     border: str,
 ) -> Tensor:
-    """`local_attention` on checked arguments."""
+    """Compute `local_attention`; the arguments have been checked."""
     rows, cols = cut((q.shape[-2], q.shape[-1]), extent, border, q.shape[2])
     plan = Plan(extent, border, rows, cols)
-    if torch.compiler.is_compiling():  # a compiler or exporter sees one graph for any batch
+    if torch.compiler.is_compiling():  # one graph for any batch
         return attend_blocks(plan, q, k, v, rel_row, rel_col)
     y: Tensor = InChunks.apply(plan, q, k, v, rel_row, rel_col)  # type: ignore[no-untyped-call]
     return y
 
 
 class InChunks(torch.autograd.Function):
-    """`attend_blocks` for a few images and heads at a time; the backward pass computes each chunk again."""
+    """`attend_blocks` for one chunk of images and heads after the other; backward computes each chunk again."""
 
     @staticmethod
     def forward(ctx: Any, plan: Plan, *tensors: Tensor | None) -> Tensor:
-        """The attention; `tensors` are q, k, v, rel_row, rel_col."""
+        """Compute the attention; `tensors` are q, k, v, rel_row, rel_col."""
         ctx.plan = plan
         ctx.save_for_backward(*tensors)
         q = tensors[0]
         assert q is not None
         y = torch.empty(q.shape, dtype=q.dtype, device=q.device)
-        with given_precision(q.device.type):
+        with without_autocast(q.device.type):
             for chunk in chunks(q, plan):
                 y[chunk] = attend_blocks(plan, *narrow(tensors, chunk))
         return y
@@ -87,13 +87,13 @@ class InChunks(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients of q, k, v and the tables, those that are asked for."""
+        """Return the gradients of q, k, v and the tables that need one."""
         tensors: tuple[Tensor | None, ...] = ctx.saved_tensors
         wanted = [n for n, need in enumerate(ctx.needs_input_grad[1:]) if need]
         grads = [torch.zeros_like(x) if n in wanted and x is not None else None for n, x in enumerate(tensors)]
         q = tensors[0]
         assert q is not None
-        with given_precision(q.device.type):
+        with without_autocast(q.device.type):
             for chunk in chunks(q, ctx.plan):
                 leaves: list[Any] = [None if x is None else x.detach() for x in narrow(tensors, chunk)]
                 for n in wanted:
@@ -107,8 +107,8 @@ class InChunks(torch.autograd.Function):
         return (None, *grads)
 
 
-def given_precision(device_type: str) -> AbstractContextManager[Any]:
-    """The types that came in decide: autocast must not lower those of the position logits on the way."""
+def without_autocast(device_type: str) -> AbstractContextManager[Any]:
+    """Return a context without autocast, which would lower the precision of the position logits."""
     off = torch.amp.is_autocast_available(device_type)
     return torch.autocast(device_type, enabled=False) if off else nullcontext()
 
@@ -117,7 +117,7 @@ Chunk = tuple[slice, slice]
 
 
 def chunks(q: Tensor, plan: Plan) -> Iterator[Chunk]:
-    """Slices of (batch, heads) whose extended keys are at most CHUNK numbers, or one head of one image."""
+    """Yield slices of (batch, heads) whose extended keys have at most CHUNK numbers, or one head of one image."""
     batch, heads, head_width = q.shape[:3]
     fit = max(1, CHUNK // plan.keys(head_width))
     by_heads = min(heads, fit)
@@ -128,7 +128,7 @@ def chunks(q: Tensor, plan: Plan) -> Iterator[Chunk]:
 
 
 def narrow(tensors: Any, chunk: Chunk) -> list[Any]:
-    """q, k, v and the tables of one chunk; a table that the heads share stays whole."""
+    """Return q, k, v and the tables of one chunk; a table that all heads share is returned whole."""
     q, k, v, *tables = tensors
     maps = [None if x is None else x[chunk] for x in (q, k, v)]
     return maps + [x if x is None or x.shape[0] == 1 else x[chunk[1]] for x in tables]
@@ -137,7 +137,7 @@ def narrow(tensors: Any, chunk: Chunk) -> list[Any]:
 def attend_blocks(
     plan: Plan, q: Tensor, k: Tensor | None, v: Tensor, rel_row: Tensor | None, rel_col: Tensor | None
 ) -> Tensor:
-    """The attention of all blocks of (batch, heads, d, rows, cols) at once; n m count blocks, i j their queries."""
+    """Compute all blocks of (batch, heads, d, rows, cols); in the einsums n, m are blocks and i, j their queries."""
     rows, cols = plan.rows, plan.cols
     batch, heads, d = q.shape[:3]
     q = F.pad(q, (0, cols.count * cols.block - cols.size, 0, rows.count * rows.block - rows.size))
@@ -160,7 +160,7 @@ def attend_blocks(
     hot = torch.cat([row, col], -1).expand(batch, heads, rows.count, cols.count, -1, -1, -1)
     value = reach(v, plan)
     key = [reach(k, plan) if k is not None else torch.zeros_like(value), hot]
-    wide = F.pad(value, (0, rows.keys + cols.keys))  # as wide as the keys, or the flash kernel is not taken
+    wide = F.pad(value, (0, rows.keys + cols.keys))  # the flash kernel needs values as wide as the keys
     extended = (torch.cat(query, -1), torch.cat(key, -1), wide)
     queries, keys, values = (x.flatten(4, 5).flatten(2, 3).flatten(0, 1) for x in extended)
     y = F.scaled_dot_product_attention(queries, keys, values, scale=1.0)[..., :d]
@@ -169,14 +169,14 @@ def attend_blocks(
 
 
 def reach(x: Tensor, plan: Plan) -> Tensor:
-    """(batch, heads, d, rows, cols) -> (batch, heads, n, m, keys, keys, d): what each block can reach, zero outside."""
+    """(batch, heads, d, rows, cols) -> (batch, heads, n, m, keys, keys, d): the keys of each block, zero outside."""
     rows, cols = plan.rows, plan.cols
     x = F.pad(x, (cols.before, cols.after, rows.before, rows.after)).permute(0, 1, 3, 4, 2)
     return overlap(overlap(x, 2, rows), 4, cols).permute(0, 1, 2, 4, 3, 5, 6)
 
 
 def overlap(x: Tensor, dim: int, axis: Axis) -> Tensor:
-    """(..., padded pixels, ...) -> (..., count, keys, ...) in a few large copies; its gradient is a few large sums."""
+    """(..., padded pixels, ...) -> (..., count, keys, ...) in a few large copies; the gradient is a few large sums."""
     x = x.reshape(*x.shape[:dim], axis.count + axis.pieces - 1, axis.block, *x.shape[dim + 1 :])
     parts = [
         x.narrow(dim, n, axis.count).narrow(dim + 1, 0, min(axis.block, axis.keys - n * axis.block))

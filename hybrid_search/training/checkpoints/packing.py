@@ -1,4 +1,4 @@
-"""A checkpoint as bytes: safetensors, with what it belongs to and the curve so far in the header. No pickle."""
+"""A checkpoint as bytes: safetensors, with its owner and the learning curve in the header. No pickle."""
 
 import hashlib
 import json
@@ -8,12 +8,19 @@ from typing import Any
 
 from hybrid_search.errors import CheckpointError
 
-FORMAT = 1  # of what is written; grows when an older version could not go on from it
+FORMAT = 1  # increased when an older version of this package cannot resume from a new checkpoint
 
 
 @dataclass(frozen=True)
 class Owner:
-    """What a checkpoint belongs to: search by its key, trial by its number, architecture and settings by digest."""
+    """The training that a checkpoint belongs to.
+
+    Attributes:
+        search: The key of the search.
+        trial: The number of the trial.
+        architecture: The digest of the architecture.
+        settings: The digest of the settings.
+    """
 
     search: str
     trial: int
@@ -23,10 +30,13 @@ class Owner:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trial after `rung` rungs: the state to go on from, and what it has reported so far.
+    """The state of a training after `rung` rungs, and its reports so far.
 
-    `state` is a flat mapping of name to torch tensor; `curve` holds the measurements after every rung that was
-    reported, this one among them; `facts` are those of its last report.
+    Attributes:
+        rung: The number of complete rungs.
+        state: A flat mapping of name to torch tensor.
+        curve: The measurements after every reported rung, including this one.
+        facts: The facts of the last report.
     """
 
     rung: int
@@ -36,7 +46,11 @@ class Checkpoint:
 
 
 def pack(owner: Owner, checkpoint: Checkpoint) -> bytes:
-    """The checkpoint of this owner as safetensors bytes; TypeError where its state is not a flat mapping of tensors."""
+    """Return a checkpoint as safetensors bytes.
+
+    Raises:
+        TypeError: The state is not a flat mapping of name to tensor.
+    """
     import torch
     from safetensors.torch import save
 
@@ -44,7 +58,7 @@ def pack(owner: Owner, checkpoint: Checkpoint) -> bytes:
         if not isinstance(value, torch.Tensor):
             raise TypeError(f"a state to keep must be a flat mapping of name to tensor; got {name!r} = {value!r:.80}.")
 
-    about = {
+    header = {
         "format": FORMAT,
         **asdict(owner),
         "rung": checkpoint.rung,
@@ -52,34 +66,44 @@ def pack(owner: Owner, checkpoint: Checkpoint) -> bytes:
         "facts": checkpoint.facts,
     }
     state = {name: value.detach().contiguous() for name, value in checkpoint.state.items()}
-    return save(state, {name: value if isinstance(value, str) else json.dumps(value) for name, value in about.items()})
+    return save(state, {name: value if isinstance(value, str) else json.dumps(value) for name, value in header.items()})
 
 
 def unpack(owner: Owner, data: bytes, where: str) -> Checkpoint:
-    """The checkpoint in these bytes; CheckpointError that names `where` and how it differs unless it is the owner's."""
+    """Return the checkpoint in these bytes.
+
+    Args:
+        owner: The training that resumes.
+        data: The bytes that `pack` returned.
+        where: The place of the bytes, for error messages.
+
+    Returns:
+        The checkpoint.
+
+    Raises:
+        CheckpointError: The bytes are no checkpoint, are of a newer format, or belong to another training.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     try:
         size = int.from_bytes(data[:8], "little")
-        about = json.loads(data[8 : 8 + size])["__metadata__"]
-        version = int(about["format"])
+        header = json.loads(data[8 : 8 + size])["__metadata__"]
+        version = int(header["format"])
         if version > FORMAT:
-            raise CheckpointError(
-                f"a checkpoint must be of a version that is known here, {FORMAT} at most; {where} is of {version}."
-            )
-        mine = {field.name: str(getattr(owner, field.name)) for field in fields(owner)}
-        others = [f"{name} {about[name]}, not {value}" for name, value in mine.items() if about[name] != value]
+            raise CheckpointError(f"a checkpoint must have format {FORMAT} or lower; {where} has format {version}.")
+        own = {field.name: str(getattr(owner, field.name)) for field in fields(owner)}
+        others = [f"{name} {header[name]}, not {value}" for name, value in own.items() if header[name] != value]
         if others:
             raise CheckpointError(
                 f"a checkpoint must be of the trial it resumes; {where} is of {', of '.join(others)}."
             )
-        curve = {int(rung): row for rung, row in json.loads(about["curve"]).items()}
-        return Checkpoint(int(about["rung"]), load(data), curve, json.loads(about["facts"]))
+        curve = {int(rung): row for rung, row in json.loads(header["curve"]).items()}
+        return Checkpoint(int(header["rung"]), load(data), curve, json.loads(header["facts"]))
     except (ValueError, KeyError, TypeError, SafetensorError) as error:
         raise CheckpointError(f"a checkpoint must be one that this package wrote; {where} is not ({error}).") from error
 
 
 def checksum(data: bytes) -> bytes:
-    """What stands beside a checkpoint: the sha256 of its bytes as 64 hexadecimal digits and a newline."""
+    """Return the content of a checksum file: the sha256 of the data as 64 hexadecimal digits, and a newline."""
     return hashlib.sha256(data).hexdigest().encode() + b"\n"

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hybrid_search.errors import DataError
 from hybrid_search.export.folder import check_files, read_description
 from hybrid_search.export.formats import TrainedNetwork
 
@@ -33,8 +32,6 @@ class Arrays:
 
         from hybrid_search import Architecture, build_model
 
-        if not (folder / FILE).is_file():
-            raise DataError(f"an export in the format arrays must contain {FILE}; {folder} lacks {FILE}.")
         check_files(folder, (FILE,))
         described = read_description(folder)
         with np.load(folder / FILE) as archive:
