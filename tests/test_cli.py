@@ -251,7 +251,7 @@ def test_confirming_trains_the_front_again_and_says_what_changed(capsys):
     assert "confirming search 'digits'" in said.err
     assert "2 retrainings; " in said.err
     assert "was opened to score retrained networks. For this search it was opened once" in said.err
-    assert "its budget of 2 retrainings is spent" in refused(capsys, "confirm", "--seeds", 1, "--trials", 2)
+    assert "its budget of 2 retrainings is used up" in refused(capsys, "confirm", "--seeds", 1, "--trials", 2)
     with Ledger(read_only=True) as ledger:
         assert len(ledger.read(reads.openings, ledger.search().id)) == 1
 
