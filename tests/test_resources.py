@@ -1,4 +1,4 @@
-"""What a trial may take, and how long it may: every wrong amount is refused in one line, before anything is written."""
+"""Resources of a trial: every wrong amount is an error of one line, before anything is written."""
 
 import pytest
 from support.fakes import scored, tiny_space
