@@ -132,7 +132,7 @@ def test_it_settles_a_noisy_front_and_stops_by_itself(searched):
     found = confirmation.values()
     for number in confirmation.front():
         assert found[number]["accuracy"] == pytest.approx(best[number], abs=4 * NOISE / math.sqrt(2))
-    with pytest.raises(SettingsError, match="needs something to do; for search 'tiny', its front is settled"):
+    with pytest.raises(SettingsError, match="needs work to do; for search 'tiny', its front is settled"):
         again(searched, seeds=2, trials=2000)
 
 
@@ -153,7 +153,7 @@ def test_a_value_is_the_mean_over_fresh_seeds_everywhere(searched):
 def test_the_budget_counts_what_earlier_confirmations_trained(searched):
     assert again(searched, seeds=2, trials=3).done == 3
     with pytest.raises(
-        SettingsError, match=r"its budget of 3 retrainings is spent; --trials N or --hours H gives more"
+        SettingsError, match=r"its budget of 3 retrainings is used up; increase it with --trials N or --hours H"
     ):
         again(searched, seeds=2, trials=3)
     assert again(searched, seeds=2, trials=5).done == 5
@@ -172,7 +172,7 @@ def test_hours_end_it_and_bound_nothing_else(searched):
     assert confirmation.ask() is not None
     now[0] = 1801.0
     assert confirmation.ask() is None
-    assert "the hours is spent" in confirmation.nothing_left()
+    assert "the hours is used up" in confirmation.nothing_left()
 
 
 def test_what_was_interrupted_is_trained_again_under_the_same_seed(searched):
@@ -236,7 +236,9 @@ def test_a_retraining_that_begins_again_keeps_why_and_the_search_goes_on_as_if_n
     (kept,) = searched.read(reads.failures, record.id, trial.number)
     assert (kept.kind, kept.text, kept.seed) == ("lost", "its worker died", trial.settings.seed)
     assert kept.attempt == searched.read(reads.trial, record.id, trial.number).attempt + 1
-    assert Search(replace(record, target=record.target + 1), searched)._failures[trial.number] == {}
+    spec = SearchSpec.from_record(record)
+    reopened = Search(spec, replace(record, target=record.target + 1), searched)
+    assert reopened.retries._failures[trial.number] == {}
 
 
 def test_numbers_that_are_not_finite_or_lack_an_objective_are_failures(searched):
@@ -310,7 +312,7 @@ def test_a_wrong_request_trains_nothing(searched, wrong, error, message):
 
 def test_a_search_without_a_finished_trial_has_nothing_to_confirm(ledger):
     open_search(SearchSpec.create(SPACE, trials=3), ledger).ask()
-    with pytest.raises(SettingsError, match="a confirmation needs a finished trial; search 'tiny' has none yet"):
+    with pytest.raises(SettingsError, match="a confirmation needs a completed trial; search 'tiny' has none yet"):
         confirm(resources=Resources("local"), ledger=ledger)
 
 
@@ -362,6 +364,6 @@ def test_data_that_changed_since_the_search_is_refused(ledger):
     trial = search.ask()
     search.report(trial, Report(1, {"accuracy": 0.5}, {"fingerprint": "0123456789abcdef"}))
     search.tell(trial, Outcome("complete", {"accuracy": 0.5}))
-    with pytest.raises(LedgerError, match="on the data that it saw; digits had fingerprint 0123456789abcdef, here"):
+    with pytest.raises(LedgerError, match="must see the same data; digits had fingerprint 0123456789abcdef, here"):
         confirm(resources=Resources("local"), ledger=ledger, seeds=1)
     assert ledger.read(reads.openings, ledger.search().id) == []

@@ -11,9 +11,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState, create_trial
 
-from hybrid_search.errors import SettingsError
+from hybrid_search.errors import SettingsError, UnknownName
 from hybrid_search.pareto import hypervolume
-from hybrid_search.samplers import PRUNED_VALUES, KnownCostSampler
+from hybrid_search.samplers import PRUNED_VALUES, Facts, KnownCostSampler, make_sampler
 from hybrid_search.samplers.define_by_run import RandomSuggester, list_designs, params_key, run_space
 from hybrid_search.samplers.known_cost.acquisition import MAX_OBSERVATIONS, select_observations
 from hybrid_search.samplers.known_cost.ehvi import (
@@ -467,6 +467,29 @@ def test_enqueued_and_fixed_parameters_are_kept():
     with pytest.warns(ExperimentalWarning, match="PartialFixedSampler is experimental"):
         study.sampler = optuna.samplers.PartialFixedSampler({"width": 8}, study.sampler)
     assert play(study, 1)[-1]["width"] == 8
+
+
+# -- the table of samplers --
+
+
+def test_a_sampler_can_be_given_as_a_factory():
+    sampler = make_sampler(lambda seed, facts: optuna.samplers.RandomSampler(seed=seed), 0, Facts())
+    assert isinstance(sampler, optuna.samplers.RandomSampler)
+    with pytest.raises(UnknownName, match=r"sampler must be one of known-cost, .*; got 'tpa'. Did you mean 'tpe'"):
+        make_sampler("tpa", 0)
+
+
+def test_the_example_of_the_documentation_runs():
+    def cost(params):
+        return float(params["width"] ** 2)
+
+    def objective(trial):
+        width = trial.suggest_int("width", 1, 64)
+        return 1 - 1 / width, cost(trial.params)
+
+    study = optuna.create_study(directions=BOTH, sampler=KnownCostSampler(known={1: cost}, seed=0))
+    study.optimize(objective, n_trials=20)
+    assert len({trial.params["width"] for trial in study.trials}) == 20
 
 
 # -- user errors --

@@ -557,3 +557,13 @@ def test_the_package_does_not_import_optuna(tmp_path):
     check = "import hybrid_search.pruners, sys; print('optuna' in sys.modules, 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False False"
+
+
+def test_the_former_name_of_a_pruner_is_accepted():
+    pruner = make_pruner("moasha", objectives(("accuracy", "flops")), seed=3)
+    assert pruner == pruner_of(seed=3)
+
+
+def test_a_pruner_can_be_given_as_a_factory():
+    pruner = make_pruner(lambda aims, seed: pruner_of(aims, seed=seed, audit_share=0.5), objectives(("accuracy",)), 7)
+    assert (pruner.seed, pruner.audit_share, pruner.aims.directions) == (7, 0.5, ("maximize",))

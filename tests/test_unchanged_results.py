@@ -46,7 +46,7 @@ from hybrid_search.export import export_trial
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.networks.costs import cost
 from hybrid_search.networks.references import reference, references
-from hybrid_search.pruners import PRUNERS
+from hybrid_search.pruners import PRUNERS, current_name
 from hybrid_search.records import Report, Resources, SearchRecord, Settings
 from hybrid_search.runs.confirm import confirm
 from hybrid_search.runs.run import run
@@ -282,7 +282,7 @@ def record_proposals() -> None:
 
 def test_every_sampler_and_pruner_has_recorded_proposals():
     assert {case.split("/")[1] for case in CASES} == set(SAMPLERS)
-    assert {case.split("/")[2] for case in CASES} == set(PRUNERS)
+    assert {current_name(case.split("/")[2]) for case in CASES} == set(PRUNERS)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -1,4 +1,4 @@
-"""`confirm`: the front of a finished search trained again over fresh seeds, in one call."""
+"""`confirm`: the front of a search trained again under fresh seeds, in one call."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -36,17 +36,33 @@ def confirm(
     notice: Callable[[str], None] | None = None,
     log_level: str = "info",
 ) -> Confirmation:
-    """Train the front of a search again over fresh seeds until it is settled; the same call goes on where it stopped.
+    """Train the front of a search again under fresh seeds until it is settled. The same call continues.
 
-    name: a search; default: the newest. seeds, trials, hours: see Confirmation. evaluate: the generator that scored
-    the search, where that was the user's own; there is no test split then. data_dir: where the data set lies now.
-    resources: see `run`. checkpoints: where a retraining goes on from when its worker or
-    this process dies, as in `run`. watch: called with the confirmation and its context before the first retraining.
-    notice: called with lines that the user should read, such as that another process drives the search and is waited
-    for. log_level: as in `run`.
-    The test split is opened, and the opening written in the ledger, with the first retraining that is asked for: not
-    where the engine refuses the context. Raises UserError for a mistake, and where nothing is left to do, before
-    anything is written.
+    The test split is opened, and the opening is written to the ledger, just before the first retraining.
+
+    Args:
+        name: Name of the search; default: the newest.
+        seeds: Fresh seeds of every trial on the front, at least.
+        trials: Total number of retrainings; default: twice what the front needs, or no limit if `hours` is given.
+        hours: No retraining starts after so many hours.
+        resources: The engine, the number of workers, and what each trial takes.
+        ledger: A ledger or the URL of its database.
+        evaluate: The evaluation of the search, if it was your own; the test split stays closed.
+        data_dir: Folder of the data set, if it has moved.
+        checkpoints: As in `run`.
+        watch: Called with the confirmation and its `RunContext` before the first retraining.
+        notice: Called with lines that the user should read; default: print them on stderr.
+        log_level: As in `run`.
+
+    Returns:
+        The confirmation, with its results in the ledger.
+
+    Raises:
+        UserError: An argument is wrong, or nothing is left to do. Nothing was written.
+
+    Example:
+        >>> confirmation = confirm("digits", seeds=3)
+        >>> confirmation.front()
     """
     resources = resources or Resources()
     level_of(log_level)
@@ -59,7 +75,7 @@ def confirm(
         confirmation = Confirmation(record, held, seeds=seeds, trials=trials, hours=hours)
         _same_evaluation(record, evaluate)
         if why := confirmation.nothing_left():
-            raise SettingsError(f"a confirmation needs something to do; for search {record.name!r}, {why}.")
+            raise SettingsError(f"a confirmation needs work to do; for search {record.name!r}, {why}.")
         return confirmation
 
     if isinstance(ledger, Ledger):
@@ -96,7 +112,7 @@ def confirm(
 
 
 def _same_evaluation(record: SearchRecord, evaluate: Evaluate | None) -> None:
-    """LedgerError unless the search was scored by this evaluation: numbers of two would not be comparable."""
+    """Raise LedgerError unless the search used this evaluation: numbers of two are not comparable."""
     own = TRAINED if evaluate is None else evaluation_name(evaluate)
     if record.evaluation == own:
         return
@@ -111,7 +127,7 @@ def _same_evaluation(record: SearchRecord, evaluate: Evaluate | None) -> None:
 
 
 def _open_test(record: SearchRecord, ledger: Ledger) -> None:
-    """Open the test split in this process and write that in the ledger, before any network is scored on it."""
+    """Open the test split and write that to the ledger, before any network is scored on it."""
     from hybrid_search.data import fingerprint_of
     from hybrid_search.training.retraining import REASON, load_test_split
 

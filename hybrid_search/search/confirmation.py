@@ -1,11 +1,11 @@
-"""The confirmation of a front: passive as the search is, and driven by the same engines. It is asked for trials to
-train again under fresh seeds, and told how that went.
+"""The confirmation of a front: its trials are trained again under fresh seeds. Engines drive it like a search.
 
-    trial = confirmation.ask()             # None when the front is settled, or the budget is spent
-    confirmation.tell(trial, outcome)      # its numbers are in the ledger when this returns
+    trial = confirmation.ask()             # None if the front is settled, or the budget is used up
+    confirmation.tell(trial, outcome)      # the measurements are in the ledger when this returns
 
-Front members get `seeds` fresh seeds each; then the next seed goes where it takes away most doubt, also to trials near
-the front. The ledger is the one truth: opened again it goes on, and what was interrupted is trained again.
+First every trial on the front gets its fresh seeds. Then each further seed goes to the trial, on or near the front,
+where it reduces the uncertainty about the front most. A confirmation that is opened again continues from the ledger;
+interrupted retrainings start again.
 """
 
 import math
@@ -38,13 +38,20 @@ from hybrid_search.records import NOT_IN_DIGEST, RETRIES, Report, SearchRecord, 
 from hybrid_search.search.data_check import check_same_data
 from hybrid_search.search.trial import Outcome, Trial
 
-USUAL = 2  # the budget where none is given: that many times the seeds that the front is owed
-TRIES = 2  # failures of one trial after which it is trained no more
+DEFAULT_FACTOR = 2  # default budget: this many times the fresh seeds that the front needs
+MAX_FAILURES = 2  # failures of one trial after which it is not trained again
 
 
 @dataclass(frozen=True)
 class FailedRetraining:
-    """A retraining that went wrong: of which trial, under which seed, and why."""
+    """A failed retraining.
+
+    Args:
+        number: Number of the trial.
+        seed: The fresh seed.
+        kind: Kind of failure, one of `RETRIES`.
+        text: Text of the failure for people.
+    """
 
     number: int
     seed: int
@@ -53,12 +60,19 @@ class FailedRetraining:
 
 
 class Confirmation:
-    """One confirmation of a search, opened by its record. Not thread-safe: one driver asks and tells.
+    """One confirmation of a search. Not thread-safe: one driver uses it.
 
-    seeds: fresh ones for every member of the front, at least. trials: how many retrainings in all, those of earlier
-        confirmations of the search among them; default: twice what the front is owed, and no bound where `hours` is
-        given. hours: after that long no retraining is begun. Raises SettingsError for a wrong one of them, and where
-        the search has no finished trial.
+    Args:
+        record: The search in the ledger.
+        ledger: The ledger.
+        seeds: Fresh seeds of every trial on the front, at least.
+        trials: Total number of retrainings, including those of earlier confirmations of the search; default: twice
+            what the front needs, or no limit if `hours` is given.
+        hours: No retraining starts after so many hours.
+        clock: Function that returns the time in seconds.
+
+    Raises:
+        SettingsError: An argument is wrong, or the search has no completed trial.
     """
 
     def __init__(
@@ -87,25 +101,25 @@ class Confirmation:
             if names <= found.own.keys()
         }
         if not self._repeats:
-            raise SettingsError(f"a confirmation needs a finished trial; search {record.name!r} has none yet.")
+            raise SettingsError(f"a confirmation needs a completed trial; search {record.name!r} has none yet.")
         self.before = self._front({number: found.own for number, found in self._repeats.items()})
         self.failures: list[FailedRetraining] = []
         self._retried: dict[tuple[int, int], Counter[str]] = defaultdict(Counter)  # (trial, seed) -> kinds of failure
         done = sum(len(found.fresh) for found in self._repeats.values())
-        owed = sum(max(0, seeds - len(self._repeats[number].fresh)) for number in self.front())
-        usual = None if hours is not None else max(USUAL * seeds * len(self.before), done + owed)
-        self.budget = usual if trials is None else trials
-        self.begin: Callable[[], None] | None = None  # called once, before the first retraining is given out
+        needed = sum(max(0, seeds - len(self._repeats[number].fresh)) for number in self.front())
+        default = None if hours is not None else max(DEFAULT_FACTOR * seeds * len(self.before), done + needed)
+        self.budget = default if trials is None else trials
+        self.begin: Callable[[], None] | None = None  # called once, before the first retraining
         self._used = ledger.read(reads.seeds, record.id)
         self._data = ledger.read(reads.fact, record.id, "fingerprint")
         self._pending: dict[int, set[int]] = {number: set() for number in self._repeats}
         self._clock = clock
         self._ends = math.inf if hours is None else clock() + 3600 * hours
 
-    # -- where it stands --
+    # -- reading --
 
     def values(self) -> dict[int, Mapping[str, float]]:
-        """The present value of every objective by completed trial: the mean over its fresh seeds, where it has any."""
+        """Return the present values of every completed trial: the means over its fresh seeds, if it has any."""
         found: dict[int, Mapping[str, float]] = {}
         for number, repeats in self._repeats.items():
             if repeats.fresh:
@@ -116,51 +130,51 @@ class Confirmation:
         return found
 
     def front(self) -> list[int]:
-        """The numbers of the trials on the front of the present values, best first objective first."""
+        """Return the trials on the front of the present values, sorted by the first objective, the best first."""
         return self._front(self.values())
 
     def _front(self, values: Mapping[int, Mapping[str, float]]) -> list[int]:
         return front_rows([(number, dict(row)) for number, row in values.items()], self.objectives)
 
     def standings(self) -> dict[int, TrialConfidence]:
-        """What is known of every trial that was retrained or may be on the front."""
+        """Return the confidence of every trial that was retrained or may be on the front."""
         retrained = {number: found for number, found in self._repeats.items() if found.fresh}
         return trial_confidence(retrained, self.values(), self.objectives)
 
     @property
     def done(self) -> int:
-        """Retrainings in the ledger."""
+        """Number of retrainings in the ledger."""
         return sum(len(found.fresh) for found in self._repeats.values())
 
     def doubtful(self) -> list[int] | None:
-        """The trials of which it is open whether they are on the front; None while no noise is known."""
-        belief = self._belief()
-        if belief is None:
+        """Return the trials that may or may not be on the front; None while the noise is unknown."""
+        posterior = self._posterior()
+        if posterior is None:
             return None
         numbers = list(self._repeats)
-        return [numbers[i] for i in np.flatnonzero(undecided(front_probability(belief)))]
+        return [numbers[i] for i in np.flatnonzero(undecided(front_probability(posterior)))]
 
-    def _belief(self) -> ObjectivePosterior | None:
+    def _posterior(self) -> ObjectivePosterior | None:
         retrained = {number: found for number, found in self._repeats.items() if found.fresh}
         return objective_posterior(retrained, self.values(), self.objectives)
 
     def spent(self) -> str | None:
-        """Which budget is spent, in words; None while there is some left."""
+        """Return which budget is used up, in words; None while some is left."""
         tried = self.done + sum(map(len, self._pending.values())) + len(self.failures)
         if self.budget is not None and tried >= self.budget:
             return f"{self.budget} retrainings"
         return "the hours" if self._clock() >= self._ends else None
 
     def nothing_left(self) -> str | None:
-        """Why no retraining is left to ask for, in words; None where there is one."""
+        """Return why no retraining is left, in words; None if there is one."""
         if spent := self.spent():
-            return f"its budget of {spent} is spent; --trials N or --hours H gives more"
+            return f"its budget of {spent} is used up; increase it with --trials N or --hours H"
         return None if self._next() is not None else "its front is settled"
 
     # -- ask, report, tell --
 
     def ask(self) -> Trial | None:
-        """The next trial to train again, under a fresh seed; None when the front is settled or the budget is spent."""
+        """Return the next trial to train again, with a fresh seed; None if none is left, or the budget is used up."""
         number = None if self.spent() else self._next()
         if number is None:
             return None
@@ -178,28 +192,31 @@ class Confirmation:
         return Trial(record.id, number, Architecture.from_dict(record.architecture), record.choices, settings)
 
     def _next(self) -> int | None:
-        """Whose turn it is: the front's, until each member has its seeds; then where a seed takes away most doubt."""
+        """Return the trial of the next seed: on the front until each has its seeds, then where it helps most."""
         members = [number for number in self.front() if not self._given_up(number)]
         fewest = min(members, key=lambda number: (self._seeds(number), members.index(number)), default=None)
         if fewest is not None and self._seeds(fewest) < self.seeds:
             return fewest
-        belief = self._belief()
-        if belief is None:
-            return fewest  # one seed each says nothing of the noise
+        posterior = self._posterior()
+        if posterior is None:
+            return fewest  # with one seed each, the noise is unknown
         numbers = list(self._repeats)
-        waiting = [math.inf if self._given_up(n) else float(len(self._pending[n])) for n in numbers]
-        chosen = next_trial(belief, np.array(waiting))
-        return None if chosen is None or math.isinf(waiting[chosen]) else numbers[chosen]
+        running = [math.inf if self._given_up(n) else float(len(self._pending[n])) for n in numbers]
+        chosen = next_trial(posterior, np.array(running))
+        return None if chosen is None or math.isinf(running[chosen]) else numbers[chosen]
 
     def _seeds(self, number: int) -> int:
         return len(self._repeats[number].fresh) + len(self._pending[number])
 
     def _given_up(self, number: int) -> bool:
-        return sum(failure.number == number for failure in self.failures) >= TRIES
+        return sum(failure.number == number for failure in self.failures) >= MAX_FAILURES
 
     def report(self, trial: Trial, report: Report) -> Literal["keep", "stop"]:
-        """Look at one rung, of which nothing is kept. A number that is not finite ends the retraining: stop.
-        LedgerError where its worker has other data than the search saw."""
+        """Check one rung, which is not stored. Return "stop" if a number is not finite: the retraining has failed.
+
+        Raises:
+            LedgerError: The worker has other data than the search.
+        """
         self._data = check_same_data(self._data, report.facts, trial)
         wrong = [name for name, value in report.measurements.items() if not math.isfinite(value)]
         if wrong:
@@ -208,40 +225,40 @@ class Confirmation:
         return "keep"
 
     def state(self, trial: Trial) -> str:
-        """Failed, or else complete: a retraining is never stopped."""
+        """Return "failed" or "complete". A retraining is never stopped."""
         failed = {(failure.number, failure.seed) for failure in self.failures}
         return "failed" if (trial.number, trial.settings.seed) in failed else "complete"
 
     def tell(self, trial: Trial, outcome: Outcome) -> bool:
-        """Write the numbers of a retraining, or its failure. Always False: its weights are not kept."""
+        """Write the measurements of a retraining, or its failure. Return False, because its weights are not kept."""
         seed = trial.settings.seed
         self._pending[trial.number].discard(seed)
         flops, params = total_cost(trial.architecture, self.record.input_size, self.record.classes)
-        numbers = {"flops": float(flops), "params": float(params), **outcome.measurements}
-        lacking = [o.name for o in self.objectives if not math.isfinite(numbers.get(o.name, math.nan))]
+        measured = {"flops": float(flops), "params": float(params), **outcome.measurements}
+        missing = [o.name for o in self.objectives if not math.isfinite(measured.get(o.name, math.nan))]
         why = None
         if outcome.state != "complete":
             why = (outcome.failure_kind or "bug", outcome.failure_text or f"it was {outcome.state}")
-        elif lacking:
-            text = f"the evaluation must measure {lacking[0]}; it gave {', '.join(outcome.measurements) or 'nothing'}"
+        elif missing:
+            text = f"the evaluation must measure {missing[0]}; it gave {', '.join(outcome.measurements) or 'nothing'}"
             why = ("bug", text)
-        said = {"search": self.record.name, "trial": trial.number, "seed": seed}
+        details = {"search": self.record.name, "trial": trial.number, "seed": seed}
         if why is not None:
             self.ledger.write(writes.add_failed_retraining, trial.id, seed, *why)
             self.failures.append(FailedRetraining(trial.number, seed, *why))
-            LOG.warning("retraining failed", extra=about(**said, kind=why[0], text=why[1]))
+            LOG.warning("retraining failed", extra=about(**details, kind=why[0], text=why[1]))
             return False
-        self.ledger.write(writes.add_measurements, trial.id, seed, numbers)
+        self.ledger.write(writes.add_measurements, trial.id, seed, measured)
         fresh = self._repeats[trial.number].fresh
-        self._repeats[trial.number] = Repeats(self._repeats[trial.number].own, {**fresh, seed: numbers})
-        LOG.info("retraining complete", extra=about(**said, measurements=numbers))
+        self._repeats[trial.number] = Repeats(self._repeats[trial.number].own, {**fresh, seed: measured})
+        LOG.info("retraining complete", extra=about(**details, measurements=measured))
         return False
 
     def keep_weights(self, trial: Trial, weights: bytes) -> None:
-        """Never called: `tell` asks for no weights, because those of the search's own seed are the trial's."""
+        """Do nothing: the weights of a trial are those of the seed of the search."""
 
     def fail(self, trial: Trial, kind: str, text: str) -> Trial | None:
-        """An attempt at a retraining failed: the next attempt, or None where `RETRIES` gives no more."""
+        """Record a failed attempt. Return the next attempt, or None if `RETRIES` allows no more."""
         failures = self._retried[trial.number, trial.settings.seed]
         if failures[kind] < RETRIES[kind]:
             failures[kind] += 1
