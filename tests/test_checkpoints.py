@@ -1,4 +1,4 @@
-"""SearchCheckpoints on a disk and in a store: only a whole one of the same trial is ever given out."""
+"""Checkpoints in a folder and in a store: only a complete one of the same trial is loaded."""
 
 import errno
 import os
@@ -56,7 +56,7 @@ def root(request, tmp_path):
 
 
 @pytest.fixture
-def keeping(root):
+def trial_checkpoints(root):
     return SearchCheckpoints(root, KEY).of(3, architecture(), SETTINGS)
 
 
@@ -64,20 +64,20 @@ def keeping(root):
 def folder(tmp_path):
     """A trial that keeps two rungs in a folder of this machine, and that folder."""
     (tmp_path / "kept").mkdir()
-    keeping = SearchCheckpoints(str(tmp_path / "kept"), KEY).of(3, architecture(), SETTINGS)
+    trial_checkpoints = SearchCheckpoints(str(tmp_path / "kept"), KEY).of(3, architecture(), SETTINGS)
     for rung in (1, 2):
-        keeping.write(at(rung))
-    return keeping, tmp_path / "kept" / keeping.folder
+        trial_checkpoints.write(at(rung))
+    return trial_checkpoints, tmp_path / "kept" / trial_checkpoints.folder
 
 
-def test_the_newest_comes_back_as_it_was_and_two_are_kept(keeping):
-    assert keeping.latest() == checkpoints.LoadedCheckpoint(None)
+def test_the_newest_checkpoint_is_unchanged_and_two_are_stored(trial_checkpoints):
+    assert trial_checkpoints.latest() == checkpoints.LoadedCheckpoint(None)
     for rung in (1, 2, 5):
-        keeping.write(at(rung))
-        same(keeping.latest().checkpoint, rung)
-    names = [Path(name).name for name in checkpoints.store_at(keeping.root).names(keeping.folder)]
+        trial_checkpoints.write(at(rung))
+        same(trial_checkpoints.latest().checkpoint, rung)
+    names = [Path(name).name for name in checkpoints.store_at(trial_checkpoints.root).names(trial_checkpoints.folder)]
     assert names == [f"00000{rung}.safetensors{beside}" for rung in (2, 5) for beside in ("", ".sha256")]
-    assert keeping.latest().problems == ""
+    assert trial_checkpoints.latest().problems == ""
 
 
 def test_a_checkpoint_and_its_name_are_on_the_disk_before_it_counts(folder, monkeypatch):
@@ -88,22 +88,22 @@ def test_a_checkpoint_and_its_name_are_on_the_disk_before_it_counts(folder, monk
         fsync(handle)
 
     monkeypatch.setattr(os, "fsync", noted)
-    keeping, place = folder
-    keeping.write(at(3))
+    trial_checkpoints, place = folder
+    trial_checkpoints.write(at(3))
     assert [path.parent for path in synced[:2]] == [place, place]  # the checkpoint and its sum
     assert synced[2:] == [place]  # which names them
 
 
-def test_a_rung_that_is_reached_again_replaces_those_that_were_ahead(keeping):
+def test_a_rung_that_is_reached_again_replaces_later_ones(trial_checkpoints):
     for rung in (4, 5, 2):
-        keeping.write(at(rung))
-    same(keeping.latest().checkpoint, 2)
-    keeping.write(at(2))
-    keeping.write(at(3))
-    same(keeping.latest().checkpoint, 3)
+        trial_checkpoints.write(at(rung))
+    same(trial_checkpoints.latest().checkpoint, 2)
+    trial_checkpoints.write(at(2))
+    trial_checkpoints.write(at(3))
+    same(trial_checkpoints.latest().checkpoint, 3)
 
 
-def test_what_is_dropped_is_gone_and_other_trials_stay(root):
+def test_dropped_checkpoints_are_gone_and_other_trials_stay(root):
     kept = SearchCheckpoints(root, KEY)
     for number, seed in ((3, 0), (3, 7), (4, 0)):
         kept.of(number, architecture(), SETTINGS.with_(seed=seed)).write(at(1))
@@ -119,13 +119,13 @@ def test_what_is_dropped_is_gone_and_other_trials_stay(root):
     assert kept.trials() == set()
 
 
-def test_a_state_that_is_no_mapping_of_tensors_is_named(keeping):
+def test_a_state_that_is_no_mapping_of_tensors_is_named(trial_checkpoints):
     with pytest.raises(TypeError, match=r"must be a flat mapping of name to tensor; got 'epoch' = 3\."):
-        keeping.write(Checkpoint(1, {"weight": torch.zeros(2), "epoch": 3}, {}, {}))
+        trial_checkpoints.write(Checkpoint(1, {"weight": torch.zeros(2), "epoch": 3}, {}, {}))
 
 
-def test_a_keeping_travels_to_a_worker(keeping):
-    assert pickle.loads(pickle.dumps(keeping)) == keeping  # noqa: S301
+def test_trial_checkpoints_can_be_sent_to_a_worker(trial_checkpoints):
+    assert pickle.loads(pickle.dumps(trial_checkpoints)) == trial_checkpoints  # noqa: S301
 
 
 def damages():
@@ -146,32 +146,32 @@ def damages():
     yield "longer", lambda data: data + b"\0"
 
 
-def test_every_damage_is_found_and_the_one_before_is_taken(folder):
-    keeping, where = folder
+def test_every_damage_is_detected_and_the_previous_checkpoint_is_used(folder):
+    trial_checkpoints, where = folder
     whole = (where / "000002.safetensors").read_bytes()
     found = []
     for name, damage in damages():
         (where / "000002.safetensors").write_bytes(damage(whole))
-        latest = keeping.latest()
+        latest = trial_checkpoints.latest()
         same(latest.checkpoint, 1)
         assert "000002.safetensors does not." in latest.problems, name
         found.append(name)
     assert len(found) == 42
     (where / "000002.safetensors").write_bytes(whole)
-    same(keeping.latest().checkpoint, 2)
+    same(trial_checkpoints.latest().checkpoint, 2)
 
 
-def test_a_checkpoint_without_a_checksum_or_with_a_spoilt_one_is_none(folder):
-    keeping, where = folder
+def test_a_checkpoint_without_a_valid_checksum_is_not_loaded(folder):
+    trial_checkpoints, where = folder
     beside = where / "000002.safetensors.sha256"
     was = beside.read_bytes()
     for spoilt in (b"", was[:-2], was.upper(), (where / "000001.safetensors.sha256").read_bytes()):
         beside.write_bytes(spoilt)
-        same(keeping.latest().checkpoint, 1)
+        same(trial_checkpoints.latest().checkpoint, 1)
     beside.unlink()
-    assert "000002.safetensors has none" in keeping.latest().problems
+    assert "000002.safetensors has none" in trial_checkpoints.latest().problems
     (where / "000001.safetensors").write_bytes(b"")
-    latest = keeping.latest()
+    latest = trial_checkpoints.latest()
     assert latest.checkpoint is None
     assert "000002" in latest.problems
     assert "000001" in latest.problems
@@ -187,48 +187,48 @@ def test_a_checkpoint_without_a_checksum_or_with_a_spoilt_one_is_none(folder):
         ({"trial": 4, "settings": "beef"}, "is of trial 4, not 3, of settings beef, not "),
     ],
 )
-def test_one_that_belongs_elsewhere_is_refused_by_name(folder, other, said):
-    keeping, where = folder
-    theirs = replace(keeping, owner=replace(keeping.owner, **other))
+def test_a_checkpoint_of_another_owner_is_refused_with_its_name(folder, other, said):
+    trial_checkpoints, where = folder
+    theirs = replace(trial_checkpoints, owner=replace(trial_checkpoints.owner, **other))
     path = where / "000002.safetensors"
     path.write_bytes(pack(theirs.owner, at(2)))
     Path(f"{path}.sha256").write_bytes(packing.checksum(path.read_bytes()))
-    latest = keeping.latest()
+    latest = trial_checkpoints.latest()
     same(latest.checkpoint, 1)
     assert f"{path} {said}" in latest.problems
     assert "must be of the trial it resumes" in latest.problems
 
 
-def test_two_trials_whose_folders_were_swapped_both_start_from_scratch(tmp_path):
+def test_two_trials_whose_folders_were_swapped_both_start_again(tmp_path):
     kept = SearchCheckpoints(str(tmp_path), KEY)
     both = [kept.of(number, architecture(8 * number), SETTINGS) for number in (1, 2)]
-    for keeping in both:
-        keeping.write(at(1))
-    one, two = (tmp_path / keeping.folder for keeping in both)
+    for trial_checkpoints in both:
+        trial_checkpoints.write(at(1))
+    one, two = (tmp_path / trial_checkpoints.folder for trial_checkpoints in both)
     one.rename(tmp_path / "aside")
     two.rename(one)
     (tmp_path / "aside").rename(two)
-    for keeping in both:
-        assert keeping.latest().checkpoint is None
-        assert "must be of the trial it resumes" in keeping.latest().problems
+    for trial_checkpoints in both:
+        assert trial_checkpoints.latest().checkpoint is None
+        assert "must be of the trial it resumes" in trial_checkpoints.latest().problems
 
 
-def test_a_newer_format_and_what_is_no_checkpoint_are_refused(folder, monkeypatch):
-    keeping, where = folder
+def test_a_newer_format_and_a_file_that_is_no_checkpoint_are_refused(folder, monkeypatch):
+    trial_checkpoints, where = folder
     monkeypatch.setattr(packing, "FORMAT", 2)
-    keeping.write(at(2))
+    trial_checkpoints.write(at(2))
     monkeypatch.undo()
-    assert "must have format 1 or lower; " in keeping.latest().problems
-    assert "000002.safetensors has format 2" in keeping.latest().problems
-    for nonsense in (b"", b"\0" * 100, b"[]", pack(keeping.owner, at(2))[:40]):
+    assert "must have format 1 or lower; " in trial_checkpoints.latest().problems
+    assert "000002.safetensors has format 2" in trial_checkpoints.latest().problems
+    for nonsense in (b"", b"\0" * 100, b"[]", pack(trial_checkpoints.owner, at(2))[:40]):
         (where / "000002.safetensors").write_bytes(nonsense)
         (where / "000002.safetensors.sha256").write_bytes(packing.checksum(nonsense))
-        assert "must be one that this package wrote" in keeping.latest().problems
-        same(keeping.latest().checkpoint, 1)
+        assert "must be one that this package wrote" in trial_checkpoints.latest().problems
+        same(trial_checkpoints.latest().checkpoint, 1)
 
 
-def test_a_full_disk_is_named_and_costs_neither_the_old_ones_nor_room(folder, monkeypatch):
-    keeping, where = folder
+def test_a_full_disk_is_an_error_that_leaves_old_checkpoints_and_no_partial_file(folder, monkeypatch):
+    trial_checkpoints, where = folder
     before = sorted(os.listdir(where))
 
     def full(handle):
@@ -236,41 +236,41 @@ def test_a_full_disk_is_named_and_costs_neither_the_old_ones_nor_room(folder, mo
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(CheckpointError, match=rf"{where}/000003.safetensors cannot be written: No space left on dev"):
-        keeping.write(at(3))
+        trial_checkpoints.write(at(3))
     assert sorted(os.listdir(where)) == before
     monkeypatch.undo()
-    keeping.write(at(3))
-    same(keeping.latest().checkpoint, 3)
+    trial_checkpoints.write(at(3))
+    same(trial_checkpoints.latest().checkpoint, 3)
 
 
-def test_a_file_that_may_not_grow_leaves_no_half_behind(folder):
+def test_a_file_size_limit_leaves_no_partial_file(folder):
     """The kernel's own limit: the write fails half way, as on a disk that fills up."""
-    keeping, where = folder
+    trial_checkpoints, where = folder
     before, limits = sorted(os.listdir(where)), resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (256, limits[1]))
     try:
         with pytest.raises(CheckpointError, match=r"000003.safetensors cannot be written: File too large"):
-            keeping.write(at(3))
+            trial_checkpoints.write(at(3))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert sorted(os.listdir(where)) == before
-    same(keeping.latest().checkpoint, 2)
+    same(trial_checkpoints.latest().checkpoint, 2)
 
 
-def test_the_halves_of_a_killed_writer_go_with_the_next_checkpoint(folder):
-    keeping, where = folder
+def test_partial_files_of_a_killed_writer_are_deleted_with_the_next_checkpoint(folder):
+    trial_checkpoints, where = folder
     (where / ".000003.safetensors.0123456789abcdef.part").write_bytes(b"half")
-    same(keeping.latest().checkpoint, 2)
-    keeping.write(at(3))
+    same(trial_checkpoints.latest().checkpoint, 2)
+    trial_checkpoints.write(at(3))
     assert not list(where.glob("*.part"))
     assert not list(where.glob(".*"))
 
 
-def test_a_folder_that_this_machine_does_not_see_is_said_and_not_made(tmp_path):
-    keeping = SearchCheckpoints(str(tmp_path / "elsewhere"), KEY).of(3, architecture(), SETTINGS)
-    assert keeping.latest().checkpoint is None
+def test_a_folder_that_this_machine_cannot_reach_is_an_error_and_is_not_created(tmp_path):
+    trial_checkpoints = SearchCheckpoints(str(tmp_path / "elsewhere"), KEY).of(3, architecture(), SETTINGS)
+    assert trial_checkpoints.latest().checkpoint is None
     with pytest.raises(CheckpointError, match="cannot be written: this machine does not see that folder"):
-        keeping.write(at(1))
+        trial_checkpoints.write(at(1))
     assert not (tmp_path / "elsewhere").exists()
 
 
@@ -309,20 +309,20 @@ def test_a_root_that_cannot_be_written_is_refused_in_one_line(tmp_path, monkeypa
     assert "secret" not in str(caught.value)
 
 
-def test_a_root_that_can_no_longer_be_made_is_one_line():
+def test_a_root_that_cannot_be_created_is_an_error_of_one_line():
     with pytest.raises(
         CheckpointError, match=r"checkpoints need a folder; /proc/kept/here cannot be created: No such file"
     ):
         SearchCheckpoints("/proc/kept/here", KEY).create_root()
 
 
-def test_a_store_that_goes_away_costs_the_checkpoint_alone(tmp_path):
+def test_an_unreachable_store_costs_only_the_checkpoint(tmp_path):
     (tmp_path / "kept").mkdir()
-    keeping = SearchCheckpoints(str(tmp_path / "kept"), KEY).of(3, architecture(), SETTINGS)
-    keeping.write(at(1))
+    trial_checkpoints = SearchCheckpoints(str(tmp_path / "kept"), KEY).of(3, architecture(), SETTINGS)
+    trial_checkpoints.write(at(1))
     shutil.rmtree(tmp_path / "kept")
     (tmp_path / "kept").write_text("not a folder")
-    assert keeping.latest().checkpoint is None
+    assert trial_checkpoints.latest().checkpoint is None
     with pytest.raises(CheckpointError, match="cannot be written"):
-        keeping.write(at(2))
+        trial_checkpoints.write(at(2))
     SearchCheckpoints(str(tmp_path / "kept"), KEY).drop(3, 0)

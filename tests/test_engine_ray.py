@@ -1,4 +1,4 @@
-"""What only engine `ray` does: survives dying and silent workers, places by resources, leaves no process behind."""
+"""Engine `ray` alone: dead and silent workers, resources of a trial, no worker left after the driver."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.fakes import kept_every_rung, resumable, scored, tiny_space
+from support.fakes import checkpoint_every_rung, resumable, scored, tiny_space
 from support.killing import marked
 
 from hybrid_search.errors import SettingsError
@@ -39,7 +39,7 @@ def ledger(tmp_path):
 
 
 @pytest.mark.faults
-def test_a_trial_whose_worker_dies_is_run_again_elsewhere(ledger, tmp_path):
+def test_a_trial_whose_worker_dies_is_retried_on_another_worker(ledger, tmp_path):
     mark = tmp_path / "died"
 
     def evaluate(architecture, settings):
@@ -57,7 +57,7 @@ def test_a_trial_whose_worker_dies_is_run_again_elsewhere(ledger, tmp_path):
     assert [rung for rung, _ in ledger.read(reads.curve, trials[0].id)] == [1, 2]
 
 
-def test_a_trial_whose_worker_dies_goes_on_from_its_checkpoint(ledger, tmp_path):
+def test_a_trial_whose_worker_dies_resumes_from_its_checkpoint(ledger, tmp_path):
     mark = tmp_path / "died"
 
     def before(rung, resumed):
@@ -68,7 +68,11 @@ def test_a_trial_whose_worker_dies_goes_on_from_its_checkpoint(ledger, tmp_path)
             mark.touch()
             os._exit(9)
 
-    asked = {"resources": Resources("ray", workers=1, gpus_per_trial=0), "ledger": ledger, "watch": kept_every_rung}
+    asked = {
+        "resources": Resources("ray", workers=1, gpus_per_trial=0),
+        "ledger": ledger,
+        "watch": checkpoint_every_rung,
+    }
     run(SPACE, trials=2, evaluate=resumable(before=before), **asked)
     first, second = ledger.read(reads.trials, ledger.search().id)
     assert [(t.state, t.attempt, t.facts.get("resumed")) for t in (first, second)] == [
@@ -78,7 +82,7 @@ def test_a_trial_whose_worker_dies_goes_on_from_its_checkpoint(ledger, tmp_path)
     assert [rung for rung, _ in ledger.read(reads.curve, first.id)] == [1, 2, 3, 4]
 
 
-def test_a_confirmation_runs_here_too_and_survives_a_dying_worker(ledger, tmp_path):
+def test_a_confirmation_survives_a_worker_that_dies(ledger, tmp_path):
     mark = tmp_path / "died"
 
     def evaluate(architecture, settings):
@@ -106,7 +110,7 @@ def test_a_confirmation_runs_here_too_and_survives_a_dying_worker(ledger, tmp_pa
 
 
 @pytest.mark.faults
-def test_a_trial_that_kills_every_worker_is_given_up_as_lost(ledger):
+def test_a_trial_that_kills_every_worker_fails_as_lost(ledger):
     def evaluate(architecture, settings):
         import os
 
@@ -128,7 +132,7 @@ def test_a_trial_that_kills_every_worker_is_given_up_as_lost(ledger):
     assert all(t.state == "complete" for t in trials if t not in lost)
 
 
-def test_a_worker_that_hangs_is_killed_and_its_late_result_is_never_taken(ledger):
+def test_a_worker_that_hangs_is_killed_and_its_late_result_is_not_accepted(ledger):
     def evaluate(architecture, settings):
         import os
         import time
@@ -158,7 +162,7 @@ def test_a_worker_that_hangs_is_killed_and_its_late_result_is_never_taken(ledger
     ]
 
 
-def test_a_driver_that_is_held_up_does_not_count_its_own_time_against_its_workers(ledger):
+def test_a_slow_driver_does_not_count_its_own_time_as_silence_of_its_workers(ledger):
     def evaluate(architecture, settings):
         for _ in range(2):
             time.sleep(0.1)
@@ -172,7 +176,7 @@ def test_a_driver_that_is_held_up_does_not_count_its_own_time_against_its_worker
     assert [(t.state, t.attempt) for t in ledger.read(reads.trials, ledger.search().id)] == [("complete", 1)] * 4
 
 
-def test_workers_that_need_nothing_are_as_many_as_are_wished_for(ledger):
+def test_workers_that_need_no_resources_are_as_many_as_requested(ledger):
     def watch(search, context):
         context.notice = said.append
 
@@ -254,7 +258,7 @@ def test_workers_are_gone_within_ten_seconds_after_the_driver_is_killed(tmp_path
     assert left == []
 
 
-def test_two_workers_train_beside_each_other(ledger):
+def test_two_workers_train_at_the_same_time(ledger):
     def evaluate(architecture, settings):
         time.sleep(0.6)
         yield {"accuracy": 0.5, "train_seconds": time.time()}
@@ -264,7 +268,7 @@ def test_two_workers_train_beside_each_other(ledger):
     assert ended[3] - ended[0] < 3 * 0.6  # one after the other would be 1.8 s apart at least
 
 
-def test_gpus_of_a_trial_bound_the_workers_and_are_seen_by_them(ledger):
+def test_gpus_per_trial_limit_the_workers_and_are_visible_to_them(ledger):
     def evaluate(architecture, settings):
         import ray
 
@@ -280,7 +284,7 @@ def test_gpus_of_a_trial_bound_the_workers_and_are_seen_by_them(ledger):
     assert [t.measurements["train_seconds"] for t in ledger.read(reads.trials, ledger.search().id)] == [2.0, 2.0]
 
 
-def test_a_trial_that_fits_no_machine_says_what_there_is(ledger):
+def test_a_trial_that_fits_no_machine_is_an_error_that_lists_the_nodes(ledger):
     with pytest.raises(SettingsError, match="which has nodes of 2 CPU, 2 GPU; got 1 CPU, 3 GPU a trial"):
         run(SPACE, trials=2, resources=Resources("ray", gpus_per_trial=3), ledger=ledger, evaluate=scored())
 

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 from ray import tune
-from support.fakes import kept_every_rung, resumable, scored, tiny_space
+from support.fakes import checkpoint_every_rung, resumable, scored, tiny_space
 
 from hybrid_search.engines.driver import RunContext
 from hybrid_search.engines.tune import TuneScheduler, TuneSearcher, trainable
@@ -76,7 +76,7 @@ def test_a_search_runs_in_a_tuner_of_the_users_own(ledger, tmp_path):
     assert not [path for path in written if b"secret-name" in path.read_bytes()]
 
 
-def test_a_worker_that_hangs_under_tune_is_killed_and_its_trial_begins_again(ledger):
+def test_a_worker_that_hangs_under_tune_is_killed_and_its_trial_is_retried(ledger):
     def evaluate(architecture, settings):
         import os
         import time
@@ -112,7 +112,7 @@ def test_a_worker_that_hangs_under_tune_is_killed_and_its_trial_begins_again(led
     ]
 
 
-def test_a_trial_whose_worker_dies_under_tune_goes_on_from_its_checkpoint(ledger, tmp_path):
+def test_a_trial_whose_worker_dies_under_tune_resumes_from_its_checkpoint(ledger, tmp_path):
     mark = tmp_path / "died"
 
     def before(rung, resumed):
@@ -123,7 +123,7 @@ def test_a_trial_whose_worker_dies_under_tune_goes_on_from_its_checkpoint(ledger
             mark.touch()
             os._exit(9)
 
-    asked = {"resources": Resources("tune", workers=1), "ledger": ledger, "watch": kept_every_rung}
+    asked = {"resources": Resources("tune", workers=1), "ledger": ledger, "watch": checkpoint_every_rung}
     run(SPACE, trials=2, evaluate=resumable(before=before), **asked)
     first, second = ledger.read(reads.trials, ledger.search().id)
     assert [(t.state, t.attempt, t.facts.get("resumed")) for t in (first, second)] == [
@@ -155,7 +155,7 @@ def test_a_search_is_not_restored_from_tunes_files(ledger):
     assert searcher.__getstate__() == TuneScheduler(searcher).__getstate__() == {}
 
 
-def test_tune_hears_of_every_death_of_a_worker_as_one(monkeypatch):
+def test_tune_gets_every_death_of_a_worker_as_an_actor_error(monkeypatch):
     from ray.air.execution._internal.actor_manager import RayActorManager
     from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError, RayTaskError
 

@@ -1,4 +1,4 @@
-"""The log beside the database: one line of JSON an event, no secret in it, and no trial without its events."""
+"""The log beside the database: one line of JSON per event, no secrets, and the events of every trial."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def ledger(tmp_path):
         yield opened
 
 
-def test_every_trial_has_its_beginning_and_its_end_in_the_log(ledger, tmp_path):
+def test_the_log_has_the_start_and_the_end_of_every_trial(ledger, tmp_path):
     run(
         tiny_space(),
         trials=8,
@@ -57,7 +57,7 @@ def test_debug_adds_every_rung_and_error_leaves_the_rest_out(ledger, tmp_path):
     assert (tmp_path / "l.db.log").read_text() == before
 
 
-def test_no_secret_and_no_odd_value_breaks_a_line(tmp_path, monkeypatch):
+def test_secrets_and_unusual_values_do_not_break_a_line(tmp_path, monkeypatch):
     monkeypatch.setenv("MY_SECRET", "open-sesame")
     with log_file(tmp_path / "x.log", print):
         LOG.info("open-sesame was said", extra=about(url="postgresql://me:hunter22@h/d", numbers={"a": float("nan")}))
@@ -71,7 +71,7 @@ def test_no_secret_and_no_odd_value_breaks_a_line(tmp_path, monkeypatch):
     assert [json.loads(line)["event"] for line in text.splitlines()] == ["*** was said", "it broke"]
 
 
-def test_nothing_is_left_on_the_logger_and_an_unknown_level_is_named(tmp_path):
+def test_no_handler_is_left_on_the_logger_and_an_unknown_level_is_an_error(tmp_path):
     before = list(LOG.handlers), LOG.level
     with log_file(tmp_path / "x.log", print, "warning"):
         LOG.info("not wanted")
@@ -88,7 +88,7 @@ def test_nothing_is_left_on_the_logger_and_an_unknown_level_is_named(tmp_path):
     assert not (tmp_path / "none.db").exists()
 
 
-def test_a_log_that_cannot_be_written_is_told_and_loses_nothing_else(tmp_path):
+def test_a_log_that_cannot_be_written_is_reported_and_the_search_continues(tmp_path):
     (tmp_path / "file").write_text("in the way")
     said = []
     with log_file(tmp_path / "file" / "x.log", said.append):
@@ -97,7 +97,7 @@ def test_a_log_that_cannot_be_written_is_told_and_loses_nothing_else(tmp_path):
     assert "the log of this search is not written" in said[0]
 
 
-def test_a_full_disk_costs_the_log_and_nothing_else(tmp_path, capsys):
+def test_a_full_disk_affects_only_the_log(tmp_path, capsys):
     said = []
     with log_file(Path("/dev/full"), said.append):
         for _ in range(3):
@@ -116,6 +116,6 @@ def test_a_number_that_is_not_finite_leaves_a_line_of_json(tmp_path):
     assert (found["nan"], found["inside"]) == ("nan", {"inf": "inf"})
 
 
-def test_a_person_reads_what_happened_then_what_it_is_about():
+def test_text_for_people_has_the_event_and_then_its_fields():
     record = LOG.makeRecord("hybrid_search", 20, "", 0, "trial started", (), None, extra=about(trial=3, kind=None))
     assert AsText().format(record) == "trial started trial=3"

@@ -1,4 +1,4 @@
-"""`--address`: a search joins a Ray cluster that runs, with its token, and says in one line when it cannot."""
+"""`--address`: a search joins an existing Ray cluster, with its token. If it cannot, the error is one line."""
 
 import os
 import signal
@@ -92,7 +92,7 @@ def search(folder, address, home, program=PROGRAM, **more):
     return ended.returncode, ended.stderr.strip().splitlines(), trials
 
 
-def test_a_search_joins_a_cluster_that_asks_for_a_token(tmp_path, address, home):
+def test_a_search_joins_a_cluster_that_needs_a_token(tmp_path, address, home):
     code, words, trials = search(tmp_path, address, home)
     assert code == 0, words
     assert [trial.state for trial in trials] == ["complete"]
@@ -104,7 +104,7 @@ def test_a_search_without_an_address_leaves_a_cluster_of_this_machine_alone(tmp_
     assert [trial.state for trial in trials] == ["complete"]
 
 
-def test_a_cluster_that_refuses_the_token_says_where_it_is_looked_for(tmp_path, address, home):
+def test_a_refused_token_is_an_error_that_says_where_tokens_are_read(tmp_path, address, home):
     code, words, trials = search(tmp_path, address, home, IMPATIENT, RAY_AUTH_TOKEN="0bad" * 16)
     assert (code, trials) == (2, [])
     assert not (tmp_path / "l.db").exists()

@@ -1,4 +1,4 @@
-"""Engine `ray` on a cluster of several nodes, all on this machine: it follows them, and places by what they declare."""
+"""Engine `ray` on a cluster of several nodes on this machine: nodes join and leave, and declare resources."""
 
 import pytest
 from support.fakes import scored, tiny_space
@@ -109,7 +109,7 @@ def test_gpus_fractions_and_resources_choose_the_node(ledger, cluster, tmp_path)
         cluster.remove_node(node)
 
 
-def test_a_trial_that_no_node_holds_is_refused_before_anything_is_written(cluster, tmp_path):
+def test_a_trial_that_fits_no_node_is_refused_before_anything_is_written(cluster, tmp_path):
     resources = Resources("ray", custom={"fast": 1}, address=cluster.address)
     more = {"resources": resources, "ledger": f"sqlite:///{tmp_path}/none.db"}
     with pytest.raises(SettingsError, match="which has nodes of 1 CPU, 0 GPU; got 1 CPU, 1 fast a trial"):

@@ -1,9 +1,9 @@
-"""What a trial may take, and how long it may: every wrong amount is refused in one line, before anything is written."""
+"""Resources of a trial: every wrong amount is an error of one line, before anything is written."""
 
 import pytest
 from support.fakes import scored, tiny_space
 
-from hybrid_search.cli.run import amounts
+from hybrid_search.cli.options import amounts
 from hybrid_search.errors import SettingsError
 from hybrid_search.records import Resources
 from hybrid_search.runs.run import run

@@ -1,4 +1,4 @@
-"""A trial that was cut off goes on from its checkpoint: the same numbers, the epochs that are left and no other."""
+"""An interrupted trial resumes from its checkpoint: it trains the remaining epochs and has the same numbers."""
 
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -60,7 +60,7 @@ def numbers(report):
 @pytest.mark.parametrize("optimizer", ["adamw", "nesterov"])
 @pytest.mark.parametrize("ema", [0.0, 0.9])
 @pytest.mark.parametrize("operator", ["conv", "local_attention"])
-def test_a_trial_that_goes_on_ends_with_the_weights_and_numbers_of_an_uninterrupted_one(keep, operator, ema, optimizer):
+def test_a_resumed_trial_has_the_weights_and_numbers_of_an_uninterrupted_one(keep, operator, ema, optimizer):
     design, settings = architecture(operator), SETTINGS.with_(ema=ema, optimizer=optimizer)
     whole = reports_of(TrialRunner(evaluate, design, settings))
     reports_of(TrialRunner(evaluate, design, settings, keep(design, settings)), most=1 + (ema > 0))
@@ -72,7 +72,7 @@ def test_a_trial_that_goes_on_ends_with_the_weights_and_numbers_of_an_uninterrup
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_mixed_precision_goes_on_as_well(keep, precision):
+def test_mixed_precision_resumes_too(keep, precision):
     design, settings = architecture(), SETTINGS.with_(precision=precision)
     whole = reports_of(TrialRunner(evaluate, design, settings))
     reports_of(TrialRunner(evaluate, design, settings, keep(design, settings)), most=2)
@@ -81,7 +81,7 @@ def test_mixed_precision_goes_on_as_well(keep, precision):
     assert again[-1].weights == whole[-1].weights
 
 
-def test_a_retraining_that_goes_on_has_the_test_accuracy_of_an_uninterrupted_one(keep):
+def test_a_resumed_retraining_has_the_test_accuracy_of_an_uninterrupted_one(keep):
     design = architecture("local_attention")
     whole = reports_of(TrialRunner(retrain, design, SETTINGS))
     reports_of(TrialRunner(retrain, design, SETTINGS, keep(design)), most=2)
@@ -107,7 +107,7 @@ def counting(log, rungs=6):
     return evaluate
 
 
-def test_short_rungs_keep_nothing(keep):
+def test_short_rungs_write_no_checkpoint(keep):
     design, log = architecture(), []
     reports_of(TrialRunner(counting(log), design, SETTINGS, keep(design, interval=60.0)), most=4)
     assert keep(design).latest().checkpoint is None
@@ -115,7 +115,7 @@ def test_short_rungs_keep_nothing(keep):
     assert keep(design).latest().checkpoint.rung == 4
 
 
-def test_the_last_rung_keeps_nothing_more(keep):
+def test_the_last_rung_writes_no_checkpoint(keep):
     design = architecture()
     reports_of(TrialRunner(evaluate, design, SETTINGS, keep(design)))
     assert keep(design).latest().checkpoint.rung == SETTINGS.epochs - 1
@@ -131,7 +131,7 @@ def test_a_trial_cut_off_after_its_last_rung_ends_at_once(keep):
     assert numbers(again[-1]) == numbers(cut[-1])
 
 
-def test_an_evaluation_without_the_keywords_starts_again(keep):
+def test_an_evaluation_without_the_keyword_arguments_starts_again(keep):
     def plain(architecture, settings, resume=None):
         yield {"accuracy": 0.1}
         yield {"accuracy": 0.2}
@@ -145,7 +145,7 @@ def test_an_evaluation_without_the_keywords_starts_again(keep):
     assert [takes_checkpoints(one) for one in found] == [False, True, True, True, True, False, False]
 
 
-def test_a_state_that_no_longer_fits_the_network_is_left_and_the_trial_starts_from_scratch(keep):
+def test_a_state_that_does_not_fit_the_network_is_ignored_and_the_trial_starts_again(keep):
     def of_width(width):
         def evaluate(architecture, settings, *, resume=None, keep=None):
             model = torch.nn.Linear(2, width)
@@ -166,7 +166,7 @@ def test_a_state_that_no_longer_fits_the_network_is_left_and_the_trial_starts_fr
     assert "resumed" not in again[0].facts
 
 
-def test_other_data_is_refused_by_its_fingerprint_and_spoils_nothing_that_was_kept(keep, tmp_path):
+def test_a_checkpoint_of_other_data_is_refused_and_not_replaced(keep, tmp_path):
     import numpy as np
 
     def write(seed):
@@ -200,7 +200,7 @@ def test_other_data_is_refused_by_its_fingerprint_and_spoils_nothing_that_was_ke
     )
 
 
-def test_a_spoilt_checkpoint_is_said_and_the_one_before_taken(keep, tmp_path):
+def test_a_damaged_checkpoint_is_reported_and_the_previous_one_is_used(keep, tmp_path):
     design, log = architecture(), []
     cut = reports_of(TrialRunner(counting(log), design, SETTINGS, keep(design)), most=3)
     newest = tmp_path / "kept" / keep(design).folder / "000003.safetensors"
@@ -215,7 +215,7 @@ def test_a_spoilt_checkpoint_is_said_and_the_one_before_taken(keep, tmp_path):
     assert [rung for _, _, rung in log] == [1, 2, 3, 3, 4, 5, 6]
 
 
-def test_the_checkpoint_that_was_gone_on_from_outlives_a_spoilt_one(keep, tmp_path):
+def test_the_checkpoint_of_the_resumed_trial_outlives_a_damaged_one(keep, tmp_path):
     design = architecture()
     reports_of(TrialRunner(counting([]), design, SETTINGS, keep(design)), most=3)
     where = tmp_path / "kept" / keep(design).folder
@@ -227,7 +227,7 @@ def test_the_checkpoint_that_was_gone_on_from_outlives_a_spoilt_one(keep, tmp_pa
     assert sorted(path.name for path in where.glob("*.safetensors")) == ["000002.safetensors", "000004.safetensors"]
 
 
-def test_a_trial_is_not_lost_for_want_of_a_checkpoint(keep, tmp_path):
+def test_a_trial_continues_if_a_checkpoint_cannot_be_written(keep, tmp_path):
     design, log = architecture(), []
     advancing = TrialRunner(counting(log), design, SETTINGS, keep(design))
     assert "checkpoint" not in advancing.advance().facts
@@ -238,7 +238,7 @@ def test_a_trial_is_not_lost_for_want_of_a_checkpoint(keep, tmp_path):
     assert rest[-1].measurements["accuracy"] > 0.4
 
 
-def test_a_state_kept_for_another_rung_is_the_evaluations_mistake(keep):
+def test_a_state_of_another_rung_is_an_error_of_the_evaluation(keep):
     def late(architecture, settings, *, resume=None, keep=None):
         yield {"accuracy": 0.1}
         keep(1, lambda: {"rung": torch.tensor(1)})
@@ -250,7 +250,7 @@ def test_a_state_kept_for_another_rung_is_the_evaluations_mistake(keep):
     assert "must come before the report of its rung; got 1 before 2" in last.failure.text
 
 
-def test_a_state_that_is_not_given_as_a_function_is_named_at_the_first_rung(keep):
+def test_a_state_that_is_not_a_function_is_an_error_at_the_first_rung(keep):
     def eager(architecture, settings, *, resume=None, keep=None):
         keep(1, {"rung": torch.tensor(1)})
         yield {"accuracy": 0.1}
@@ -260,7 +260,7 @@ def test_a_state_that_is_not_given_as_a_function_is_named_at_the_first_rung(keep
     assert "keep(rung, state) needs a function that returns the state; got a dict." in report.failure.text
 
 
-def test_the_state_is_not_even_taken_where_none_is_due(keep):
+def test_the_state_function_is_not_called_if_no_checkpoint_is_due(keep):
     def asked(architecture, settings, *, resume=None, keep=None):
         keep(1, lambda: 1 / 0)
         yield {"accuracy": 0.1}
@@ -269,7 +269,7 @@ def test_the_state_is_not_even_taken_where_none_is_due(keep):
     assert TrialRunner(asked, design, SETTINGS, keep(design, interval=60.0)).advance().failure is None
 
 
-def test_numbers_of_any_kind_come_back_as_they_were(keep):
+def test_numbers_of_any_kind_survive_a_checkpoint_unchanged(keep):
     def odd(architecture, settings, *, resume=None, keep=None):
         if resume is None:
             keep(1, lambda: {"x": torch.zeros(1, dtype=torch.bfloat16), "none": torch.zeros(0, 3)})
@@ -323,7 +323,7 @@ def table(ledger):
     ("space", "trials", "cut", "more"),
     [(tiny_space(), 5, 2, {}), (wide_space(), 20, 14, {"pruner": "front-probability"})],
 )
-def test_a_search_cut_off_in_a_trial_trains_the_epochs_that_are_left_and_ends_the_same(
+def test_an_interrupted_search_trains_the_remaining_epochs_and_has_the_same_results(
     ledger, tmp_path, space, trials, cut, more
 ):
     whole, log = [], []
@@ -344,7 +344,7 @@ def test_a_search_cut_off_in_a_trial_trains_the_epochs_that_are_left_and_ends_th
     assert ledger.read(reads.trial, ledger.search().id, cut).facts["resumed"] == "rung 2"
 
 
-def test_no_checkpoints_where_none_are_wanted(ledger, tmp_path):
+def test_no_checkpoints_are_written_with_the_setting_none(ledger, tmp_path):
     log = []
 
     def watch(search, context):
@@ -365,7 +365,7 @@ def test_no_checkpoints_where_none_are_wanted(ledger, tmp_path):
     assert not (tmp_path / "l.db.checkpoints").exists()
 
 
-def test_what_ended_trials_left_goes_when_a_driver_begins(ledger, tmp_path):
+def test_checkpoints_of_ended_trials_are_removed_when_a_driver_starts(ledger, tmp_path):
     asked = {
         "resources": Resources("local"),
         "ledger": ledger,
@@ -389,7 +389,7 @@ def test_what_ended_trials_left_goes_when_a_driver_begins(ledger, tmp_path):
     assert ledger.read(reads.trial, ledger.search().id, 2).facts["resumed"] == "rung 1"
 
 
-def test_a_confirmation_goes_on_with_the_seed_it_was_cut_off_at(ledger, tmp_path):
+def test_a_confirmation_resumes_with_the_interrupted_seed(ledger, tmp_path):
     asked = {"resources": Resources("local"), "ledger": ledger, "evaluate": counting(log := [])}
     run(tiny_space(), trials=3, **asked)
     member = max(ledger.read(reads.trials, ledger.search().id), key=lambda trial: trial.measurements["accuracy"]).number
@@ -403,7 +403,7 @@ def test_a_confirmation_goes_on_with_the_seed_it_was_cut_off_at(ledger, tmp_path
     assert kept.trials() == set()
 
 
-def test_where_checkpoints_lie_by_default(ledger, tmp_path, monkeypatch):
+def test_the_default_place_of_checkpoints(ledger, tmp_path, monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     beside = f"{tmp_path}/l.db.checkpoints"
     assert checkpoint_root(None, ledger, "local", None) == beside
@@ -417,7 +417,7 @@ def test_where_checkpoints_lie_by_default(ledger, tmp_path, monkeypatch):
     assert checkpoint_root(None, ledger, "local", None) == beside
 
 
-def test_a_root_that_cannot_be_written_is_found_before_anything_is(tmp_path, capsys):
+def test_a_root_that_cannot_be_written_is_an_error_before_anything_is_written(tmp_path, capsys):
     assert cli.run(["run", "digits", "--db", "sqlite:///x.db", "--checkpoints", "/proc/kept"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("hybrid-search: checkpoints need a place that can be written; /proc/kept cannot: ")
@@ -434,7 +434,7 @@ def test_a_confirmation_checks_its_root_before_anything_is_written(ledger):
     assert log == []
 
 
-def test_a_search_without_a_place_for_checkpoints_says_so_in_one_line(tmp_path, monkeypatch, capsys):
+def test_a_search_without_a_place_for_checkpoints_prints_one_line(tmp_path, monkeypatch, capsys):
     """On a cluster that was there before nothing says which folder all machines see."""
 
     class Idle:
@@ -450,7 +450,7 @@ def test_a_search_without_a_place_for_checkpoints_says_so_in_one_line(tmp_path, 
     assert NO_CHECKPOINTS not in capsys.readouterr().err
 
 
-def test_a_search_that_is_killed_ends_with_the_table_of_one_that_is_not(tmp_path):
+def test_a_killed_search_ends_with_the_results_of_an_uninterrupted_one(tmp_path):
     """Short form of tests/faults/test_same_table.py."""
     found = said_by("killed_search.py", tmp_path, 2, 3, 3, 4, 100)
     assert found.pop("resumed") >= 0

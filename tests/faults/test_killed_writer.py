@@ -1,4 +1,4 @@
-"""SearchCheckpoints whose writer is killed, and a disk that is really full. Long forms; the short ones are in
+"""Checkpoints whose writer is killed, and a disk that is really full. Long forms; the short ones are in
 tests/test_checkpoints.py."""
 
 import os

@@ -43,7 +43,7 @@ def greedy(most):
 
 
 @pytest.mark.parametrize("engine", ["ray", "tune"])
-def test_a_worker_that_takes_the_machines_memory_fails_its_trial_as_oom_and_no_other(tmp_path, engine):
+def test_a_worker_that_uses_all_memory_fails_only_its_own_trial_as_oom(tmp_path, engine):
     import ray
 
     whole, free = memory()

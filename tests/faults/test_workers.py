@@ -147,7 +147,7 @@ def test_five_removed_nodes_lose_nothing(tmp_path):
     assert len(removed) == NODES
 
 
-def test_trials_go_on_while_the_head_is_away(tmp_path):
+def test_trials_continue_while_the_head_node_is_away(tmp_path):
     """Ray's head process killed under a running search: it ends its trials, for as long as Ray waits for the head."""
     from ray.cluster_utils import Cluster
 

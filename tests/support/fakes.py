@@ -55,7 +55,7 @@ def resumable(rungs=4, before=lambda rung, resumed: None):
     return evaluate
 
 
-def kept_every_rung(search, context):
+def checkpoint_every_rung(search, context):
     """A `watch` of `run`: a checkpoint after every rung, however short."""
     context.checkpoints = replace(context.checkpoints, interval=0.0)
 

@@ -24,7 +24,7 @@ from hybrid_search.records import Resources, Settings
 from hybrid_search.runs.run import run
 from hybrid_search.spaces.space import load_space
 from hybrid_search.training.evaluation import evaluate
-from support.fakes import kept_every_rung
+from support.fakes import checkpoint_every_rung
 
 CLOCKS = ("train_seconds", "latency_ms")
 
@@ -40,7 +40,7 @@ def forked(url, trials, settings):
                 resources=Resources("local"),
                 ledger=url,
                 settings=settings,
-                watch=kept_every_rung,
+                watch=checkpoint_every_rung,
             )
         except BaseException:
             traceback.print_exc()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hybrid_search.records import Resources
 from hybrid_search.runs.run import run
-from support.fakes import kept_every_rung
+from support.fakes import checkpoint_every_rung
 from support.noted import RUNGS, large_space
 
 
@@ -38,7 +38,7 @@ def main(folder, trials, seconds):
     acknowledged = os.open(f"{folder}/acknowledged", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def watch(search, context):
-        kept_every_rung(search, context)
+        checkpoint_every_rung(search, context)
 
         def event(kind, number):
             if kind == "complete":
