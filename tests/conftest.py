@@ -6,7 +6,7 @@ from importlib import import_module
 
 import pytest
 
-pytest_plugins = ["support.postgres"]
+pytest_plugins = ["support.page_client", "support.postgres"]
 
 # Read when torch is imported, here and in what the tests start. Several test processes with as many threads each as
 # there are cores wait for one another: small networks and Gaussian processes then take four times the CPU time.

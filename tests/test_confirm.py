@@ -236,7 +236,9 @@ def test_a_retraining_that_begins_again_keeps_why_and_the_search_goes_on_as_if_n
     (kept,) = searched.read(reads.failures, record.id, trial.number)
     assert (kept.kind, kept.text, kept.seed) == ("lost", "its worker died", trial.settings.seed)
     assert kept.attempt == searched.read(reads.trial, record.id, trial.number).attempt + 1
-    assert Search(replace(record, target=record.target + 1), searched)._failures[trial.number] == {}
+    spec = SearchSpec.from_record(record)
+    reopened = Search(spec, replace(record, target=record.target + 1), searched)
+    assert reopened.retries._failures[trial.number] == {}
 
 
 def test_numbers_that_are_not_finite_or_lack_an_objective_are_failures(searched):
@@ -362,6 +364,6 @@ def test_data_that_changed_since_the_search_is_refused(ledger):
     trial = search.ask()
     search.report(trial, Report(1, {"accuracy": 0.5}, {"fingerprint": "0123456789abcdef"}))
     search.tell(trial, Outcome("complete", {"accuracy": 0.5}))
-    with pytest.raises(LedgerError, match="on the data that it saw; digits had fingerprint 0123456789abcdef, here"):
+    with pytest.raises(LedgerError, match="must see the same data; digits had fingerprint 0123456789abcdef, here"):
         confirm(resources=Resources("local"), ledger=ledger, seeds=1)
     assert ledger.read(reads.openings, ledger.search().id) == []

@@ -12,10 +12,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from support.fakes import scored, tiny_space
 from support.ledgers import a_search, write_trial
+from support.postgres import typed
 
 from hybrid_search import cli
 from hybrid_search._internal.redaction import redacted
-from hybrid_search.cli.run import stoppable
+from hybrid_search.cli.signals import stop_on_signals
 from hybrid_search.dashboard.snapshot import MAX_AGE, Snapshot
 from hybrid_search.errors import LedgerAway, LedgerError, LostLease
 from hybrid_search.ledger import Ledger, leases, postgres, reads, writes
@@ -39,7 +40,8 @@ def test_a_search_that_is_resumed_ends_alike_on_both_databases(tmp_path, server,
     for url in (f"sqlite:///{tmp_path}/l.db", server.database()):
         searched(url, 4)
         searched(url, 9)
-        assert cli.run(["front", "mine", "--format", "json", "--db", url]) == 0
+        with typed("front", "mine", "--format", "json", "--db", url) as words:
+            assert cli.run(words) == 0
         front = json.loads(capsys.readouterr().out)
         with Ledger(url, read_only=True) as ledger:
             points, _ = ledger.read(reads.points, 1, ["accuracy"])
@@ -186,7 +188,7 @@ def test_patience_can_be_set(tmp_path, monkeypatch):
 
 
 def lose_the_database(number):
-    with stoppable() as stopped:
+    with stop_on_signals() as stopped:
         stopped.signal = number
         raise LedgerAway("the database must answer; it has not.")
 

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from support.fakes import scored, tiny_space
 from support.ledgers import a_search, fill, write_trial
+from support.postgres import typed
 
 from hybrid_search import cli
 from hybrid_search.ledger import Ledger, Opening, Proposal, reads, writes
@@ -23,8 +24,9 @@ from hybrid_search.runs.run import run
 
 
 def call(capsys, *words):
-    """The exit code, what went to stdout, and the lines for the person."""
-    code = cli.run([str(word) for word in words])
+    """Return the exit code, the text on stdout, and the lines on stderr."""
+    with typed(*words) as shown:
+        code = cli.run(shown)
     said = capsys.readouterr()
     return code, said.out, said.err.splitlines()
 
