@@ -58,12 +58,12 @@ def study() -> optuna.Study:
     return optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
 
 
-def propose(found: optuna.Study) -> float:
+def propose(trials_study: optuna.Study) -> float:
     began = time.process_time()
-    trial = found.ask()
+    trial = trials_study.ask()
     SPACE.choose(trial)
     spent = time.process_time() - began
-    found.tell(trial, [accuracy(trial.params), float(digest_and_flops(trial.params)[1])])
+    trials_study.tell(trial, [accuracy(trial.params), float(digest_and_flops(trial.params)[1])])
     return spent
 
 
@@ -73,21 +73,21 @@ def main() -> None:
     args = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if args.walk:
-        found = study()
-        spent = [propose(found) for _ in range(args.walk)]
-        digests = {digest_and_flops(trial.params)[0] for trial in found.trials}
+        trials_study = study()
+        spent = [propose(trials_study) for _ in range(args.walk)]
+        digests = {digest_and_flops(trial.params)[0] for trial in trials_study.trials}
         print(f"{args.walk} proposals, {len(digests)} networks; slowest {max(spent[1:]):.2f} s, first {spent[0]:.2f} s")
         return
     for held in (300, 2000):
-        found, dice = study(), random.Random(0)
+        trials_study, rng = study(), random.Random(0)
         for _ in range(held):
-            _, choices = SPACE.random_choices(dice)
+            _, choices = SPACE.random_choices(rng)
             answers = FixedChoices(choices)
             SPACE.choose(answers)
             offered = {name: CategoricalDistribution(each) for name, each in answers.offered.items()}
             values = [accuracy(choices), float(digest_and_flops(choices)[1])]
-            found.add_trial(create_trial(values=values, params=answers.params, distributions=offered))
-        spent = [propose(found) for _ in range(11)]
+            trials_study.add_trial(create_trial(values=values, params=answers.params, distributions=offered))
+        spent = [propose(trials_study) for _ in range(11)]
         print(
             f"{held} trials: median {statistics.median(spent[1:]):.2f} s, "
             f"slowest {max(spent[1:]):.2f} s, first {spent[0]:.2f} s"

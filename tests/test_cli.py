@@ -1,7 +1,8 @@
-"""The command line as a user types it: answers on stdout, words on stderr, mistakes in one line with exit code 2."""
+"""The command line: tables on stdout, all other lines on stderr, mistakes in one line with exit code 2."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,8 @@ from support.fakes import scored, tiny_space
 from support.ledgers import a_search, fill
 
 from hybrid_search import cli
-from hybrid_search.cli.printing import Format, say
-from hybrid_search.cli.run import _closing as closing
+from hybrid_search.cli.output import Format, say
+from hybrid_search.cli.run import print_result
 from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.ledger.process_identity import ProcessIdentity
 from hybrid_search.networks.references import references
@@ -165,8 +166,8 @@ def test_what_a_library_prints_while_a_search_runs_is_not_among_the_json(capsys,
     said = capsys.readouterr()
     assert len(json.loads(said.out)) >= 1
     assert "(raylet) a line of Ray's own" in said.err
-    assert ("search 'digits' begins" in said.err) == (not quiet)
-    assert "off the front" not in said.err or not quiet
+    assert ("search 'digits' starts" in said.err) == (not quiet)
+    assert "not on the front" not in said.err or not quiet
 
 
 def test_a_quiet_run_still_says_what_is_to_be_read(capsys, monkeypatch):
@@ -186,7 +187,7 @@ def test_a_search_that_has_its_trials_says_so(capsys, monkeypatch):
         )  # killed after its last commit
     capsys.readouterr()
     assert call(*words) == 0
-    assert "search 'digits' has its 2 trials" in capsys.readouterr().err
+    assert "search 'digits' already has its 2 trials" in capsys.readouterr().err
 
 
 def test_the_front_in_csv_has_a_header_and_a_row_a_network(capsys, searched):
@@ -200,7 +201,7 @@ def test_the_front_as_a_table_has_units(capsys, searched):
     assert call("front", "--db", searched) == 0
     printed = capsys.readouterr()
     said = printed.out
-    assert "front of mine" in said
+    assert "Front of mine" in said
     assert "FLOPs" in said
     assert "%" in said
     for known in ("all convolution", "all attention"):  # on the front or not, the known designs are told of
@@ -234,7 +235,7 @@ def test_the_front_of_a_confirmed_search_has_intervals_and_probabilities(capsys,
     )
     assert call("front", "--db", confirmed) == 0
     said = capsys.readouterr().out
-    assert "with 95 % intervals" in said
+    assert "± is half the 95 % interval" in said
     assert " ± " in said
     assert "50.00 %" in said
 
@@ -249,7 +250,7 @@ def test_confirming_trains_the_front_again_and_says_what_changed(capsys):
     assert max(row["seeds"] for row in rows) >= 1
     assert "confirming search 'digits'" in said.err
     assert "2 retrainings; " in said.err
-    assert "was opened to score retrained networks; it has been opened once for this search" in said.err
+    assert "was opened to score retrained networks. For this search it was opened once" in said.err
     assert "its budget of 2 retrainings is used up" in refused(capsys, "confirm", "--seeds", 1, "--trials", 2)
     with Ledger(read_only=True) as ledger:
         assert len(ledger.read(reads.openings, ledger.search().id)) == 1
@@ -262,7 +263,7 @@ def test_confirming_trains_the_front_again_and_says_what_changed(capsys):
         (["--trials", "0"], "trials must be a whole number from 1 up; got 0"),
         (["--hours", "0"], "hours must be more than 0; got 0"),
         (["mime"], "search must be one of mine; got 'mime'. Did you mean 'mine'?"),
-        ([], "only trained networks can be retrained from here; search 'mine' was scored by fakes.scored"),
+        ([], "only trained networks can be retrained from here; search 'mine' was scored by support.fakes.scored"),
     ],
 )
 def test_a_confirmation_that_cannot_be_is_one_line_and_opens_nothing(capsys, searched, words, says):
@@ -313,7 +314,7 @@ def test_spaces_and_one_space_are_shown(capsys):
     (facts,) = json.loads(capsys.readouterr().out)
     assert 0 < facts["share_within_budget"] < 1
     assert facts["smallest_flops"] < facts["largest_flops"]
-    assert facts["questions"]["stage1.operator"] == ["conv", "local_attention"]
+    assert facts["parameters"]["stage1.operator"] == ["conv", "local_attention"]
 
 
 def test_a_search_runs_goes_on_and_prints_its_front(capsys):
@@ -321,12 +322,12 @@ def test_a_search_runs_goes_on_and_prints_its_front(capsys):
     assert call(*words) == 0
     first = capsys.readouterr()
     assert 1 <= len(json.loads(first.out)) <= 2
-    assert "search 'digits' begins: 2 trials" in first.err
+    assert "search 'digits' starts: 2 trials" in first.err
     assert "hybrid-search export digits" in first.err
-    assert "trials: 2 useful, 0 duplicates avoided, 0 over budget avoided, 0 pruned, 0 failed; hyperv" in first.err
+    assert "trials: 2 complete, 0 duplicates skipped, 0 over budget skipped, 0 pruned, 0 failed; hyperv" in first.err
     assert {"all convolution", "all attention"} & {row["known_as"] for row in json.loads(first.out)}
     assert call(*words) == 0
-    assert "search 'digits' goes on from 2 to 4 trials" in capsys.readouterr().err
+    assert "search 'digits' resumes: 2 of 4 trials have ended" in capsys.readouterr().err
     with Ledger(read_only=True) as ledger:
         trials = ledger.read(reads.trials, ledger.search().id)
     assert [trial.state for trial in trials] == ["complete"] * 4
@@ -343,19 +344,17 @@ def test_the_end_of_a_search_says_what_became_of_its_trials_and_why_it_stopped(c
         "sampler": "tpe",
     }
     search = run_search(tiny_space(), trials=6, hours=1e-9, **more)
-    closing(search, Format.table, None, stopped=False, tell=say)
+    print_result(search, Format.table, None, stopped=False, notice=say)
     said = capsys.readouterr()
-    assert "the search stops: its 1e-09 hours are over. The same command goes on to 6 trials" in said.err
+    assert "the search stopped before 6 trials: its 1e-09 hours are over. Run the same command to continue" in said.err
     assert "all convolution: conv3x3" in said.out
     search = run_search(tiny_space(), trials=8, max_flops=600_000, name="tight", tune_recipe=True, **more)
     standing = search.progress()
-    assert standing.gated > 0
-    closing(search, Format.table, None, stopped=False, tell=say)
+    assert standing.over_budget > 0
+    print_result(search, Format.table, None, stopped=False, notice=say)
     said = capsys.readouterr()
-    spent = (
-        f"{standing.counts['complete']} useful, {standing.duplicates} duplicates avoided, {standing.gated} over budget"
-    )
-    assert spent in said.err
+    complete, duplicates = standing.counts["complete"], standing.duplicates
+    assert f"{complete} complete, {duplicates} duplicates skipped, {standing.over_budget} over budget" in said.err
     assert "learning" in said.out  # the recipe of each trial is a column
 
 
@@ -367,7 +366,7 @@ def test_another_question_under_the_same_name_is_refused(capsys):
 
 
 def test_exporting_an_unpickable_trial_is_refused(capsys, searched):
-    assert "--pick must be best, knee or a trial's number" in refused(
+    assert "--pick must be best, knee or the number of a trial" in refused(
         capsys, "export", "o", "--pick", "x", "--db", searched
     )
     assert "trial must be a number from 0 to 4; got 77" in refused(
@@ -390,7 +389,7 @@ def test_the_version_is_printed(capsys):
 
 def test_doctor_says_what_this_machine_has(capsys):
     assert call("doctor", "--format", "json") == 0
-    found = {row["what"]: row["found"] for row in json.loads(capsys.readouterr().out)}
+    found = {row["item"]: row["value"] for row in json.loads(capsys.readouterr().out)}
     assert "backend" in found["local attention"]
     assert found["torch"][:1].isdigit()
 
@@ -398,7 +397,7 @@ def test_doctor_says_what_this_machine_has(capsys):
 def test_doctor_counts_the_searches(capsys, tmp_path):
     def said():
         assert call("doctor", "--format", "json", "--db", url) == 0
-        found = {row["what"]: row["found"] for row in json.loads(capsys.readouterr().out)}
+        found = {row["item"]: row["value"] for row in json.loads(capsys.readouterr().out)}
         return found["database"].partition(": ")[2]
 
     url = f"sqlite:///{tmp_path}/l.db"
@@ -410,13 +409,52 @@ def test_doctor_counts_the_searches(capsys, tmp_path):
     assert said() == "9 searches: s8, s7, s6, s5, s4, s3, s2, s1, ..."
 
 
+def test_doctor_imports_every_table_of_the_package():
+    package = Path(cli.__file__).parent.parent
+    groups = set()
+    for path in package.rglob("*.py"):
+        groups |= set(re.findall(r'= Table\(\s*"[^"]+",\s*"(hybrid_search\.\w+)"', path.read_text(encoding="utf-8")))
+    code = (
+        "from hybrid_search.cli.doctor import plugins\nfrom hybrid_search.plugins import TABLES\n"
+        "plugins()\nprint(*TABLES)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"hybrid_search.operators", "hybrid_search.charts"} <= groups <= set(done.stdout.split())
+
+
+def test_doctor_lists_plugins_with_package_and_version_and_broken_ones_with_their_reason(tmp_path):
+    (tmp_path / "extra-1.5.dist-info").mkdir()
+    (tmp_path / "extra-1.5.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: extra\nVersion: 1.5\n")
+    (tmp_path / "extra-1.5.dist-info" / "entry_points.txt").write_text(
+        "[hybrid_search.stems]\nsound = extra:Sound\n[hybrid_search.operators]\nbroken = no_such_module:Operator\n"
+    )
+    (tmp_path / "extra.py").write_text(
+        "from hybrid_search.networks.stems.conv import Conv3x3\n\n\nclass Sound(Conv3x3):\n    kind = 'sound'\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    code = "import sys; from hybrid_search.cli import run; sys.exit(run(sys.argv[1:]))"
+
+    def printed(form):
+        command = [sys.executable, "-c", code, "doctor", "--format", form]
+        return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+
+    rows = {row["name"]: row for row in json.loads(printed("json")) if row["name"]}
+    assert rows["sound"]["item"] == "plugin, stems"
+    assert (rows["sound"]["package"], rows["sound"]["version"]) == ("extra", "1.5")
+    assert rows["sound"]["value"].endswith(" works")
+    assert rows["broken"]["value"].startswith("BROKEN: operator 'broken' comes from the package extra 1.5")
+    assert "no_such_module" in rows["broken"]["value"]
+    assert "extra,1.5" in printed("csv")
+    assert "no_such_module" in " ".join(printed("table").split())
+
+
 def test_doctor_builds_the_kernels_that_are_missing_and_names_them(capsys, monkeypatch):
     from hybrid_search.ops.local_attention import build, cpu
 
     asked = []
     monkeypatch.setattr(build, "library", lambda *what: asked.append(what))
     assert call("doctor", "--build", "--format", "json") == 0
-    kernels = [row["found"] for row in json.loads(capsys.readouterr().out) if row["what"] == "kernel"]
+    kernels = [row["value"] for row in json.loads(capsys.readouterr().out) if row["item"] == "kernel"]
     assert [extent for extent, _, columns in asked if columns] == list(cpu.USUAL)
     assert [extent for extent, _, columns in asked if not columns] == list(cpu.USUAL)
     assert all(f"extent {extent}:" in line for extent, line in zip(cpu.USUAL, kernels, strict=True))
@@ -481,6 +519,6 @@ def test_a_signal_stops_the_search_and_the_same_command_finishes_it(tmp_path):
     assert states[0] == "complete"
     assert len(states) < 3 or states[2] == "running"
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "goes on from" in done.stderr
+    assert "resumes: " in done.stderr
     with Ledger(read_only=True) as ledger:
         assert [t.state for t in ledger.read(reads.trials, ledger.search().id)] == ["complete"] * 3

@@ -13,7 +13,7 @@ from hybrid_search.analysis.replay.searches import table_of_searches
 from hybrid_search.analysis.status import status_of
 from hybrid_search.errors import HybridSearchError, LedgerError, SettingsError, UnknownName
 from hybrid_search.ledger import Ledger, reads
-from hybrid_search.ledger.check import check
+from hybrid_search.ledger.check import check_ledger
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import cost
 from hybrid_search.records import Report, Resources, Settings
@@ -225,7 +225,7 @@ def test_failures_are_told_and_do_not_stop_it(searched):
     assert [one.seed for one in kept] == [failure.seed for failure in confirmation.failures]
     assert all("the disk is away" in one.text for one in kept)
     assert status_of(searched, searched.search()).failures == {"bug": 2}
-    assert {finding.broken for finding in check(searched)} == {0}
+    assert {finding.violations for finding in check_ledger(searched)} == {0}
 
 
 def test_a_retraining_that_begins_again_keeps_why_and_the_search_goes_on_as_if_nothing_were(searched):
@@ -236,7 +236,9 @@ def test_a_retraining_that_begins_again_keeps_why_and_the_search_goes_on_as_if_n
     (kept,) = searched.read(reads.failures, record.id, trial.number)
     assert (kept.kind, kept.text, kept.seed) == ("lost", "its worker died", trial.settings.seed)
     assert kept.attempt == searched.read(reads.trial, record.id, trial.number).attempt + 1
-    assert Search(replace(record, target=record.target + 1), searched)._failures[trial.number] == {}
+    spec = SearchSpec.from_record(record)
+    reopened = Search(spec, replace(record, target=record.target + 1), searched)
+    assert reopened.retries._failures[trial.number] == {}
 
 
 def test_numbers_that_are_not_finite_or_lack_an_objective_are_failures(searched):
@@ -362,6 +364,6 @@ def test_data_that_changed_since_the_search_is_refused(ledger):
     trial = search.ask()
     search.report(trial, Report(1, {"accuracy": 0.5}, {"fingerprint": "0123456789abcdef"}))
     search.tell(trial, Outcome("complete", {"accuracy": 0.5}))
-    with pytest.raises(LedgerError, match="on the data that it saw; digits had fingerprint 0123456789abcdef, here"):
+    with pytest.raises(LedgerError, match="must see the same data; digits had fingerprint 0123456789abcdef, here"):
         confirm(resources=Resources("local"), ledger=ledger, seeds=1)
     assert ledger.read(reads.openings, ledger.search().id) == []

@@ -1,4 +1,4 @@
-"""A database's password is in no message, no row, no worker, no command line, and none of Ray's files."""
+"""The password of a database is in no message, row, worker, command line or file of Ray."""
 
 import os
 import shutil
@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.engine import make_url
 from support.fakes import scored, tiny_space
-from support.postgres import PASSWORD
+from support.postgres import PASSWORD, typed
 
 from hybrid_search import cli
-from hybrid_search.cli.unseen import KEPT, without_passwords, words_of_command
+from hybrid_search.cli.options import without_password
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.ledger.tables import Base
 from hybrid_search.records import Resources
@@ -23,32 +23,45 @@ from hybrid_search.runs.run import run
 URL = "postgresql://u:a%40b@h/d"
 
 
-def test_a_password_is_taken_out_of_the_command_line_wherever_it_stands():
-    for words in (["run", "--db", URL], ["run", f"--db={URL}"], ["db", "copy", "--to", URL, "x"]):
-        assert [word.replace(":a%40b", "") for word in words] == without_passwords(words)
-    for words in (["run", "--db", "postgresql://u@h/d"], ["run", "--name", URL], ["front", "--db", "sqlite:///a:b@c"]):
-        assert without_passwords(words) == words
-    two = ["db", "copy", "--db", URL, "--to", "postgresql://v:other@g/d"]
-    assert without_passwords(two) == ["db", "copy", "--db", "postgresql://u@h/d", "--to", "postgresql://v@g/d"]
-
-
-@pytest.mark.parametrize("odd", ["pa/ss", "pa?ss", "pa#ss", "p@ss", "p:a/s?s#w@rd"])
-def test_a_password_that_should_have_been_quoted_is_taken_out_as_well(odd):
-    assert without_passwords(["run", "--db", f"postgresql://u:{odd}@h/d"]) == ["run", "--db", "postgresql://u@h/d"]
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "--db", URL],
+        ["run", f"--db={URL}"],
+        ["front", "--db", URL],
+        ["db", "copy", "--to", URL, "x"],
+        ["db", "copy", "--db", "postgresql://u@h/d", "--to", URL],
+        *(["run", "--db", f"postgresql://u:{odd}@h/d"] for odd in ("pa/ss", "pa?ss", "pa#ss", "p@ss", "p:a/s?s#w@rd")),
+        *(
+            ["status", "--db", f"postgresql://u@h/d{query}"]
+            for query in ("?password=a%40b", "?sslmode=require&password=a%40b", "?sslpassword=a%40b&connect_timeout=3")
+        ),
+    ],
+)
+def test_a_password_in_a_database_option_is_refused_and_not_shown(words, capsys):
+    assert cli.run(words) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    (line,) = shown.err.splitlines()
+    for place in ("HYBRID_SEARCH_DB", "PGPASSWORD", "~/.pgpass"):
+        assert place in line
+    for secret in ("a%40b", "a@b", "pa/ss", "pa?ss", "pa#ss", "p@ss", "w@rd"):
+        assert secret not in line
+    assert list(Path().iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("query", "left"),
+    "url",
     [
-        ("?password=x%26y", ""),
-        ("?sslmode=require&password=x", "?sslmode=require"),
-        ("?password=x&sslmode=require", "?sslmode=require"),
-        ("?sslpassword=x&password=y&connect_timeout=3", "?connect_timeout=3"),
-        ("?passfile=here", "?passfile=here"),
+        "sqlite:///a:b@c.db",
+        "postgresql://u@h/d",
+        "postgresql://u@h:5432/d",
+        "postgresql://h:5432/d?options=a@b",
+        "postgresql://u@h/d?passfile=here",
     ],
 )
-def test_a_password_in_the_query_is_taken_out_as_well(query, left):
-    assert without_passwords(["run", f"--db=postgresql://u@h/d{query}"]) == ["run", f"--db=postgresql://u@h/d{left}"]
+def test_a_url_without_a_password_is_accepted(url):
+    assert without_password(url) == url
 
 
 @pytest.mark.parametrize("words", [["db", "copy", "one", URL], ["space", URL], ["cost", URL], ["run", "--engine", URL]])
@@ -59,42 +72,38 @@ def test_an_address_where_none_is_expected_is_refused_without_its_password(words
     assert "a%40b" not in said
 
 
-def test_a_command_with_a_password_begins_again_without_it(monkeypatch):
-    begun = []
-    given = ["db", "copy", "--db", URL, "--to", "postgresql://v:other@g/d"]
-    monkeypatch.setattr(sys, "orig_argv", ["python", "hybrid-search", *given])
-    monkeypatch.setattr(sys, "argv", ["hybrid-search", *given])
-    monkeypatch.setattr(os, "execv", lambda path, words: begun.append((path, words)))
-    monkeypatch.setenv(KEPT, "")
-    monkeypatch.delenv(KEPT)
-    words_of_command()
-    shown = ["db", "copy", "--db", "postgresql://u@h/d", "--to", "postgresql://v@g/d"]
-    assert begun == [(sys.executable, [sys.executable, "hybrid-search", *shown])]
-    monkeypatch.setattr(sys, "orig_argv", begun[0][1])
-    monkeypatch.setattr(sys, "argv", ["hybrid-search", *shown])
-    assert words_of_command() == given
-    assert KEPT not in os.environ
-    assert words_of_command() == shown
-    assert len(begun) == 1
-
-
 @pytest.mark.server
-def test_the_console_script_opens_the_database_by_the_password_it_was_given(server):
+@pytest.mark.parametrize("place", ["HYBRID_SEARCH_DB", "PGPASSWORD", ".pgpass"])
+def test_the_console_script_reads_the_password_from_each_place_that_it_names(server, tmp_path, place):
     url = server.database()
     with Ledger(url) as ledger:
         run(tiny_space(), trials=1, resources=Resources("local"), ledger=ledger, evaluate=scored(), name="mine")
     code = "from hybrid_search.cli import main; main()"
-    words = [sys.executable, "-c", code, "front", "--format", "csv", "--db", url]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    words = [sys.executable, "-c", code, "front", "--format", "csv"]
+    environment = dict(os.environ)
+    with typed("--db", url) as option:
+        if place == "HYBRID_SEARCH_DB":
+            environment[place] = url
+        else:
+            words += option
+        if place == "PGPASSWORD":
+            environment[place] = PASSWORD
+    if place == ".pgpass":
+        escaped = PASSWORD.replace("\\", "\\\\").replace(":", "\\:")
+        (tmp_path / place).write_text(f"*:*:*:*:{escaped}\n")
+        (tmp_path / place).chmod(0o600)
+        environment["PGPASSFILE"] = str(tmp_path / place)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, env=environment)
     assert (done.returncode, done.stdout.count("\n")) == (0, 2), done.stderr
 
 
 @pytest.mark.server
-def test_commands_to_type_next_name_the_database_without_its_password(server, monkeypatch, capsys):
+def test_the_next_commands_name_the_database_without_its_password(server, monkeypatch, capsys):
     url = server.database()
     monkeypatch.setattr("hybrid_search.training.evaluation.evaluate", scored())
-    words = ["run", "digits", "--trials", "1", "--engine", "local", "--no-warm-start", "--db", url]
-    assert cli.run(words) == 0
+    words = ["run", "digits", "--trials", "1", "--engine", "local", "--no-known-designs", "--db", url]
+    with typed(*words) as shown:
+        assert cli.run(shown) == 0
     said = capsys.readouterr()
     assert f"--db {url[: url.index(':', 12)]}{url[url.index('@') :]}" in said.err
     for text in (PASSWORD, make_url(url).password, url):

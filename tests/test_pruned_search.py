@@ -6,8 +6,8 @@ import pytest
 from support.fakes import graded, scored, wide_space
 
 from hybrid_search import cli
-from hybrid_search.cli.printing import Format, say
-from hybrid_search.cli.run import _closing, _state
+from hybrid_search.cli.output import Format, say
+from hybrid_search.cli.run import print_result, progress_text
 from hybrid_search.errors import LedgerError, UnknownName
 from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.networks.architecture import Architecture
@@ -286,9 +286,9 @@ def test_an_unknown_pruner_writes_nothing(tmp_path, capsys):
 def test_the_command_line_says_what_was_stopped_and_what_it_may_have_cost(ledger, capsys, generous):
     search = run(SPACE, trials=28, ledger=ledger, **PRUNED)
     count, saved = search.progress().counts["stopped"], search.progress().saved_epochs
-    assert f"{count} pruned" in _state(search)
-    assert f"{saved} epochs saved" in _state(search)
-    _closing(search, Format.json, None, stopped=False, tell=say)
+    assert f"{count} pruned" in progress_text(search)
+    assert f"{saved} epochs saved" in progress_text(search)
+    print_result(search, Format.json, None, stopped=False, notice=say)
     said = capsys.readouterr().err
     assert f"{count} pruned" in said
     assert f"pruning stopped {count} of 28 trials and saved {saved} of 168 epochs" in said

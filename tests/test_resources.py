@@ -3,7 +3,7 @@
 import pytest
 from support.fakes import scored, tiny_space
 
-from hybrid_search.cli.run import amounts
+from hybrid_search.cli.options import amounts
 from hybrid_search.errors import SettingsError
 from hybrid_search.records import Resources
 from hybrid_search.runs.run import run

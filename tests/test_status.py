@@ -9,7 +9,7 @@ from support.ledgers import a_search, fill
 
 from hybrid_search import cli
 from hybrid_search.analysis.status import status_of
-from hybrid_search.cli import status as status_command
+from hybrid_search.cli.status import updates
 from hybrid_search.errors import LedgerAway
 from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.records import Report
@@ -83,7 +83,7 @@ def test_the_recent_rate_gives_the_time_left(ledger):
 def test_the_command_prints_a_table_json_and_csv(running_search, url, capsys):
     assert cli.run(["status", "--db", url]) == 0
     text = capsys.readouterr().out
-    assert "search 'tiny' is being run by gpu-box:42: 1 of 5 trials have ended" in text
+    assert "search 'tiny' is run by gpu-box:42: 1 of 5 trials have ended" in text
     assert "failed attempts: 1 oom" in text
     assert "node-7:99" in text
     assert cli.run(["status", "tiny", "--db", url, "--format", "json"]) == 0
@@ -98,7 +98,7 @@ def test_the_command_prints_a_table_json_and_csv(running_search, url, capsys):
     [
         (["nobody"], "search must be one of tiny; got 'nobody'"),
         (["--every", "0"], "--every must be more than 0 seconds; got 0"),
-        (["--watch", "--format", "csv"], "--watch prints a table, or JSON a line a look"),
+        (["--watch", "--format", "csv"], "--watch prints a table, or one JSON object a line"),
     ],
 )
 def test_a_wrong_argument_is_one_line_and_exit_code_2(running_search, url, capsys, arguments, message):
@@ -112,7 +112,7 @@ def test_watching_ends_with_the_search(ledger, url, capsys):
     search = a_search(ledger, target=3)
     fill(ledger, search, 3, states="complete")
     assert cli.run(["status", "--watch", "--db", url]) == 0
-    assert "has reached its target: 3 of 3 trials have ended" in capsys.readouterr().out
+    assert "has reached its number of trials: 3 of 3 trials have ended" in capsys.readouterr().out
     assert cli.run(["status", "--watch", "--format", "json", "--db", url]) == 0
     assert json.loads(capsys.readouterr().out)["ended"] == 3
 
@@ -138,7 +138,7 @@ def test_watching_ends_after_a_clean_shutdown_and_continues_after_an_outage(ledg
 
     monkeypatch.setattr("hybrid_search.analysis.status.status_of", look)
     said = []
-    found = list(status_command._looks(ledger, ledger.search().name, 0.0, said.append))
+    found = list(updates(ledger, ledger.search().name, 0.0, said.append))
     assert [one.state for one in found] == ["idle", "running", "running", "interrupted", "running", "idle"]
     assert said == ["database d did not answer for 300 s"]
     assert next(looks, None) is None

@@ -1,161 +1,174 @@
-"""`hybrid-search run`: a search with its progress bar, signals, and the front at the end."""
+"""`hybrid-search run`: run a search, show its progress, print its front."""
 
-import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
-from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hybrid_search.cli.printing import (
+from hybrid_search.cli.help_page import HelpCommand
+from hybrid_search.cli.options import (
+    SEARCH,
+    STOP,
+    TRAINING,
+    Checkpoints,
     Database,
-    Format,
+    DataDir,
     FormatOption,
+    Hours,
     LogLevel,
     Quiet,
-    called,
-    nothing,
-    progress_bar,
-    say,
-    shown_log,
+    changed_settings,
+    with_resources,
 )
-from hybrid_search.errors import LedgerAway, SettingsError
+from hybrid_search.cli.output import Format, command_name, ignore, last_line, print_rows, say
+from hybrid_search.cli.progress import Standing, Terminal, terminal
+from hybrid_search.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
     from hybrid_search.engines.driver import RunContext
-    from hybrid_search.records import Settings
+    from hybrid_search.records import Resources
     from hybrid_search.search.search import Search
-    from hybrid_search.search.trial import Progress as Standing
-
-KINDS = {"retry": "is retried"}  # how an event is told, where its name does not say it
-SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+    from hybrid_search.search.trial import Progress
 
 
 def add_to(app: typer.Typer) -> None:
-    """Put this room's commands on the command line."""
-    app.command()(run)
+    """Add the command to the application."""
+    app.command(cls=HelpCommand)(with_resources(run))
 
 
 def run(
     space: Annotated[
-        str, typer.Argument(help="A shipped space (see: hybrid-search spaces) or a YAML file.")
+        str,
+        typer.Argument(metavar="SPACE", help="Name of a shipped space (see: hybrid-search spaces), or a YAML file."),
     ] = "digits",
     trials: Annotated[
-        int, typer.Option(help="Go on to this many trials; a finished search goes on by this many.")
+        int,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=SEARCH,
+            help="Total number of trials. If the search already has N, it runs N more.",
+        ),
     ] = 32,
-    objectives: Annotated[str, typer.Option(help="What to trade, separated by commas.")] = "accuracy,flops",
-    data: Annotated[str | None, typer.Option(help="Data set; default: the one the space names.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data set, or the .npz file.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs a trial; default: the space's.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Any other setting, NAME=VALUE; may be given several times.")
-    ] = None,
-    engine: Annotated[str, typer.Option(help="Who runs trials: ray, tune or local.")] = "ray",
-    workers: Annotated[int | None, typer.Option(help="Trials at a time; default: as many as fit.")] = None,
-    cpus_per_trial: Annotated[float, typer.Option(help="CPUs of a trial.")] = 1.0,
-    gpus_per_trial: Annotated[
-        float | None, typer.Option(help="GPUs of a trial; default 1 where there are any.")
-    ] = None,
-    address: Annotated[
-        str | None, typer.Option(help="An existing Ray cluster: auto, or HOST:PORT; default: RAY_ADDRESS, if set.")
-    ] = None,
-    resources: Annotated[
-        list[str] | None,
-        typer.Option(help="Of a trial, NAME=AMOUNT by the cluster's own names; may be given several times."),
-    ] = None,
-    lease: Annotated[float, typer.Option(help="Seconds of silence after which a worker is lost.")] = 60.0,
-    timeout: Annotated[float | None, typer.Option(help="Seconds that an epoch may take; default: any.")] = None,
-    sampler: Annotated[str | None, typer.Option(help="Who proposes: known-cost, tpe, nsga2, random, gp, grid.")] = None,
+    objectives: Annotated[
+        str, typer.Option(metavar="NAMES", rich_help_panel=SEARCH, help="Objectives, separated by commas.")
+    ] = "accuracy,flops",
+    sampler: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=SEARCH,
+            help="What proposes architectures: known-cost, tpe, nsga2, random, gp or grid.",
+        ),
+    ] = "known-cost",
     pruner: Annotated[
         str,
-        typer.Option(help="Stop trials that will probably not reach the front: none or front-probability."),
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=SEARCH,
+            help="none, or front-probability: it defers proposals and stops trials that are unlikely to reach the "
+            "front.",
+        ),
     ] = "none",
     max_flops: Annotated[
-        float | None, typer.Option(help="Budget: no design of more FLOPs (2 x MACs) is trained.")
-    ] = None,
-    max_params: Annotated[float | None, typer.Option(help="Budget: no design of more parameters is trained.")] = None,
-    hours: Annotated[
-        float | None, typer.Option(help="Stop after so many hours of this run; trials that run then finish.")
-    ] = None,
-    until_settled: Annotated[
-        bool, typer.Option("--until-settled", help="Stop once the front has settled: see --settled-share.")
-    ] = False,
-    settled_share: Annotated[
         float | None,
-        typer.Option(
-            help="Share of the hypervolume that neither the last 8 trials added nor the next 8 are expected to add; "
-            "implies --until-settled, whose own share is 0.01."
-        ),
+        typer.Option(metavar="FLOPS", rich_help_panel=SEARCH, help="Train no design with more FLOPs (2 x MACs)."),
     ] = None,
-    warm_start: Annotated[
+    max_params: Annotated[
+        float | None, typer.Option(metavar="N", rich_help_panel=SEARCH, help="Train no design with more parameters.")
+    ] = None,
+    known_designs: Annotated[
         bool | None,
         typer.Option(
-            "--warm-start/--no-warm-start",
-            help="Try the known designs first (all convolution, all attention, one then the other); default: yes.",
+            "--known-designs/--no-known-designs",
+            rich_help_panel=SEARCH,
+            help="Train known designs first: all convolution, all attention, and first one, then the other. "
+            "Default: yes.",
             show_default=False,
         ),
     ] = None,
     tune_recipe: Annotated[
-        bool, typer.Option("--tune-recipe", help="Sample learning rate and weight decay with each architecture.")
-    ] = False,
-    seed: Annotated[int, typer.Option(help="Seed of the proposals, weights and order of images.")] = 0,
-    name: Annotated[str | None, typer.Option(help="Name of the search; default: the space's.")] = None,
-    quiet: Quiet = False,
-    log_level: LogLevel = None,
-    checkpoints: Annotated[
-        str | None,
+        bool,
         typer.Option(
-            help="Where running trials are kept every few epochs, to go on from: a folder or URL (s3://...) that all "
-            "workers see, or none; default: beside a database file."
+            "--tune-recipe", rich_help_panel=SEARCH, help="Sample learning rate and weight decay for each architecture."
+        ),
+    ] = False,
+    seed: Annotated[
+        int,
+        typer.Option(metavar="N", rich_help_panel=SEARCH, help="Seed of proposals, weights and order of images."),
+    ] = 0,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", rich_help_panel=SEARCH, help="Name of the search. Default: that of the space."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", rich_help_panel=TRAINING, help="Data set. Default: that of the space."),
+    ] = None,
+    data_dir: DataDir = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(metavar="N", rich_help_panel=TRAINING, help="Epochs of each trial. Default: those of the space."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            rich_help_panel=TRAINING,
+            help="Any other training setting, such as learning_rate=0.01. Repeat it for several.",
         ),
     ] = None,
+    checkpoints: Checkpoints = None,
+    hours: Hours = None,
+    until_settled: Annotated[
+        bool,
+        typer.Option("--until-settled", rich_help_panel=STOP, help="Stop when the front hardly improves any more."),
+    ] = False,
+    settled_share: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            rich_help_panel=STOP,
+            help="Threshold of --until-settled: share of the hypervolume that the last 8 trials added, and that the "
+            "next 8 are expected to add. Default: 0.01.",
+        ),
+    ] = None,
+    quiet: Quiet = False,
+    log_level: LogLevel = None,
     db: Database = None,
     form: FormatOption = Format.table,
+    *,
+    resources: "Resources",
 ) -> None:
-    """Search a space for the accuracy / cost front. The same command goes on where it stopped."""
-    from hybrid_search.records import Resources
-    from hybrid_search.runs.run import run as search_space
-    from hybrid_search.samplers import DEFAULT
+    """Search a space for the Pareto front of accuracy and cost. Run the same command to continue."""
+    from hybrid_search.runs.run import run as run_search
     from hybrid_search.search.stop_rules import DEFAULT_SHARE
     from hybrid_search.spaces.space import load_space
 
     loaded = load_space(space)
-    recipe = _settings(
-        loaded.settings,
-        {"data": data, "data_dir": str(data_dir) if data_dir else None, "epochs": epochs, "seed": seed},
-        settings,
-    )
-    # What Ray prints of its own accord goes to stderr: stdout is for the table.
-    with redirect_stdout(sys.stderr), stoppable() as stopped, _bar(quiet, log_level) as (watch, notice):
+    named = {"data": data, "data_dir": str(data_dir) if data_dir else None, "epochs": epochs, "seed": seed}
+    recipe = changed_settings(loaded.settings, named, settings)
+    # Libraries print on stdout; it is for the table.
+    with redirect_stdout(sys.stderr), stop_on_signals() as stop, terminal(quiet, log_level) as shown:
 
-        def begin(search: "Search", context: "RunContext") -> None:
-            watch(search, context)
-            stopped.context = context
+        def watch(search: "Search", context: "RunContext") -> None:
+            _follow(search, context, shown)
+            stop.context = context
 
-        search = search_space(
+        search = run_search(
             loaded,
             trials=trials,
             objectives=tuple(part.strip() for part in objectives.split(",")),
             settings=recipe,
             ledger=db,
-            resources=Resources(
-                engine=engine,
-                workers=workers,
-                cpus_per_trial=cpus_per_trial,
-                gpus_per_trial=gpus_per_trial,
-                address=address,
-                custom=amounts(resources),
-                lease_seconds=lease,
-                timeout_seconds=timeout,
-            ),
-            watch=begin,
-            notice=notice,
+            resources=resources,
+            watch=watch,
+            notice=shown.notice,
             log_level=log_level or "info",
-            sampler=sampler or DEFAULT,
+            sampler=sampler,
             pruner=pruner,
             seed=seed,
             name=name,
@@ -163,232 +176,132 @@ def run(
             max_params=max_params,
             hours=hours,
             until_settled=settled_share if settled_share is not None else DEFAULT_SHARE if until_settled else None,
-            known_designs=warm_start,
+            known_designs=known_designs,
             tune_recipe=tune_recipe,
             checkpoints=checkpoints,
         )
-    _closing(search, form, db, stopped=stopped.signal is not None, tell=nothing if quiet else say)
+    print_result(search, form, db, stopped=stop.came, notice=ignore if quiet else say)
     search.ledger.close()
-    if stopped.signal is not None:
-        raise typer.Exit(SIGNALS[stopped.signal])
+    stop.exit_if_stopped()
     if not search.progress().counts["complete"] and search.stop_rule.why is None:
         raise typer.Exit(1)
 
 
-def _settings(base: "Settings", named: dict[str, Any], pairs: list[str] | None) -> "Settings":
-    """The space's recipe with what the command line changes; SettingsError for a pair that does not parse."""
-    import yaml
+def _follow(search: "Search", context: "RunContext", shown: Terminal) -> None:
+    """Print the first lines of a run, and show its progress."""
+    from hybrid_search.ledger import reads
 
-    from hybrid_search.records import Settings
+    shown.say(_opening(search))
+    if not _ended(search):
+        shown.say("the first trials take longest: each machine loads torch and compiles the attention kernel once")
 
-    changes = {key: value for key, value in named.items() if value is not None}
-    for pair in pairs or []:
-        key, equals, value = pair.partition("=")
-        if not equals or not key.strip():
-            raise SettingsError(f"--set must be NAME=VALUE, such as --set learning_rate=0.01; got {pair!r}.")
-        # YAML reads 4e-3 as text: numbers are tried first.
-        try:
-            changes[key.strip()] = _number(value) if _number(value) is not None else yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise SettingsError(f"--set must be NAME=VALUE, with a number or a word; got {pair!r}.") from None
-    return Settings.from_dict({**base.to_dict(), **changes})
+    def standing() -> Standing:
+        return Standing(_ended(search), search.record.target, progress_text(search))
 
+    def reason(kind: str, number: int) -> str:
+        if kind not in ("failed", "retry"):
+            return ""
+        failure = search.ledger.read(reads.failures, search.record.id, number)[-1]
+        return f"{failure.kind}: {last_line(failure.text)}"
 
-def amounts(pairs: list[str] | None) -> dict[str, float]:
-    """NAME=AMOUNT pairs as a dictionary; SettingsError for one that does not parse."""
-    found = {}
-    for pair in pairs or []:
-        key, _, value = pair.partition("=")
-        amount = _number(value)
-        if not key.strip() or amount is None:
-            raise SettingsError(f"--resources must be NAME=AMOUNT, such as --resources fast_disk=1; got {pair!r}.")
-        found[key.strip()] = float(amount)
-    return found
+    shown.follow(context, search.record.name, standing, reason)
 
 
-def _number(text: str) -> int | float | None:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return None
-
-
-class _Stopped:
-    """Which signal stopped the search, if any. The first lets go gracefully, a second ends the process at once."""
-
-    def __init__(self) -> None:
-        self.context: RunContext | None = None
-        self.signal: signal.Signals | None = None
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None or self.context is None:
-            os._exit(SIGNALS[signal.Signals(number)])
-        self.signal = signal.Signals(number)
-        self.context.stop.set()
-        say("\nstopping: finished trials are kept, running ones go on with the same command (once more: at once)")
-
-
-@contextmanager
-def stoppable() -> Iterator[_Stopped]:
-    """Signals taken for as long as this lasts: they stop the context that `context` is set to."""
-    stopped = _Stopped()
-    before = {number: signal.signal(number, stopped) for number in SIGNALS}
-    try:
-        yield stopped
-    except LedgerAway as error:
-        if stopped.signal is None:
-            raise
-        say(f"hybrid-search: {error}")  # the database was away when the search was to stop
-        raise typer.Exit(SIGNALS[stopped.signal]) from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def held_signals() -> Callable[[], None]:
-    """A call that puts the present handlers back: Ray takes SIGTERM for itself when it starts."""
-    handlers = {number: signal.getsignal(number) for number in SIGNALS}
-
-    def put_back() -> None:
-        for number, handler in handlers.items():
-            if signal.getsignal(number) is not handler:
-                signal.signal(number, handler)
-
-    return put_back
-
-
-@contextmanager
-def _bar(
-    quiet: bool, log_level: str | None
-) -> Iterator[tuple[Callable[["Search", "RunContext"], None], Callable[[str], None]]]:
-    """A progress bar on stderr: trials, front, hypervolume, time left; plain lines where stderr is no terminal.
-
-    What watches the search, and what tells the user a line beside the bar; `quiet` leaves out how it goes, and not
-    what is to be read.
-    """
-    with progress_bar(quiet=quiet) as bar, shown_log(log_level, bar.console):
-
-        def notice(text: str) -> None:
-            bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-        tell = nothing if quiet else notice
-
-        def watch(search: "Search", context: "RunContext") -> None:
-            done = _done(search)
-            tell(_opening(search, done))
-            if not done:
-                tell(
-                    "the first trials take longest: workers load torch and compile the attention kernel once a machine"
-                )
-            task = bar.add_task(search.record.name, total=search.record.target, completed=done, state="")
-            put_back = held_signals()
-
-            def event(kind: str, number: int) -> None:
-                put_back()
-                if kind in ("complete", "stopped", "failed", "retry"):
-                    state = _state(search)
-                    bar.update(task, completed=_done(search), state=state)
-                    why = _why(search, number) if kind in ("failed", "retry") else ""
-                    if why or not bar.console.is_terminal:
-                        done = f"{_done(search)}/{search.record.target}"
-                        tell(f"trial {number} {KINDS.get(kind, kind)}: {done}, {state}{why}")
-
-            context.on_event = event
-
-        yield watch, notice
-
-
-def _done(search: "Search") -> int:
+def _ended(search: "Search") -> int:
+    """Return the number of trials that ended, in whatever way."""
     counts = search.progress().counts
     return sum(counts.values()) - counts["running"]
 
 
-def _why(search: "Search", number: int) -> str:
-    """The last line of what the last failed attempt at a trial said."""
-    from hybrid_search.ledger import reads
-
-    failed = search.ledger.read(reads.failures, search.record.id, number)[-1]
-    lines = failed.text.strip().splitlines()
-    return f" ({failed.kind}: {lines[-1] if lines else 'nothing said'})"
-
-
-def _opening(search: "Search", done: int) -> str:
-    record = search.record
-    what = f"{record.settings.data}, {record.settings.epochs} epochs, sampler {record.sampler}"
+def _opening(search: "Search") -> str:
+    """Return the first line of a run: new or resumed, its configuration, its database."""
+    record, ended = search.record, _ended(search)
+    parts = [record.settings.data, f"{record.settings.epochs} epochs", f"sampler {record.sampler}"]
     if record.tuned:
-        what += f", {' and '.join(name.replace('_', ' ') for name in record.tuned)} tuned"
+        parts.append(f"{' and '.join(name.replace('_', ' ') for name in record.tuned)} tuned")
     if record.pruner != "none":
-        what += f", pruner {record.pruner}"
+        parts.append(f"pruner {record.pruner}")
     if search.stop_rule.hours is not None:
-        what += f", at most {search.stop_rule.hours:g} hours"
+        parts.append(f"at most {search.stop_rule.hours:g} hours")
     if search.stop_rule.until_settled is not None:
-        what += f", until settled within {search.stop_rule.until_settled:.2%}"
-    where = f"{search.spec.space.size():,} designs, {search.ledger.display_url}"
-    if not done and not search.progress().counts["running"]:
-        return f"search {record.name!r} begins: {record.target} trials ({what}; {where})"
+        parts.append(f"until settled within {search.stop_rule.until_settled:.2%}")
+    facts = f"{', '.join(parts)}; {search.spec.space.size():,} designs; {search.ledger.display_url}"
+    if not ended and not search.progress().counts["running"]:
+        return f"search {record.name!r} starts: {record.target} trials ({facts})"
     if search.is_finished():
-        return f"search {record.name!r} has its {record.target} trials ({what}; {where})"
-    return f"search {record.name!r} goes on from {done} to {record.target} trials ({what}; {where})"
+        return f"search {record.name!r} already has its {record.target} trials ({facts})"
+    return f"search {record.name!r} resumes: {ended} of {record.target} trials have ended ({facts})"
 
 
-def _state(search: "Search") -> str:
+def progress_text(search: "Search") -> str:
+    """Return the state of a search in one line: front, best value, hypervolume, and what happened to proposals."""
     progress = search.progress()
     first = search.spec.objectives[0]
     parts = [
-        f"front {progress.front}",
+        f"{progress.front} on the front",
         f"best {first.name} {first.text(progress.best)}",
-        f"hv {progress.hypervolume:.4g}",
+        f"hypervolume {progress.hypervolume:.4g}",
     ]
-    spent = _spent(progress)
-    parts += [f"{count:,} {what}" for what, count in list(spent.items())[1:] if count]
+    parts += [f"{count:,} {what}" for what, count in list(_outcomes(progress).items())[1:] if count]
     if progress.retried:
-        parts.append(f"{progress.retried:,} begun again")
+        parts.append(f"{progress.retried:,} retried")
     if progress.saved_epochs:
         parts.append(f"{progress.saved_epochs:,} epochs saved")
     return ", ".join(parts)
 
 
-def _spent(progress: "Standing") -> dict[str, int]:
-    """What became of proposals and trials; the first of these are the useful ones."""
+def _outcomes(progress: "Progress") -> dict[str, int]:
+    """Return the numbers of proposals and trials by what happened to them, complete ones first."""
     return {
-        "useful": progress.counts["complete"],
-        "duplicates avoided": progress.duplicates,
-        "over budget avoided": progress.over_budget,
-        **({"passed over": progress.deferred} if progress.deferred else {}),
+        "complete": progress.counts["complete"],
+        "duplicates skipped": progress.duplicates,
+        "over budget skipped": progress.over_budget,
+        **({"deferred": progress.deferred} if progress.deferred else {}),
         "pruned": progress.counts["stopped"],
         "failed": progress.counts["failed"],
     }
 
 
-def _closing(search: "Search", form: Format, db: str | None, *, stopped: bool, tell: Callable[[str], None]) -> None:
-    """The front, what it cost to find, and the next commands to type."""
-    from hybrid_search.cli.looking import print_front
+def print_result(
+    search: "Search", form: Format, db: str | None, *, stopped: bool, notice: Callable[[str], None]
+) -> None:
+    """Print the front on stdout, then what happened to proposals, and the next commands.
 
-    progress, name = search.progress(), search.record.name
+    Args:
+        search: The search.
+        form: Format of the front.
+        db: `--db` as typed; the next commands repeat it.
+        stopped: Whether a signal stopped the run.
+        notice: Called with each line besides the front.
+    """
+    from hybrid_search.cli.front import print_front
+
+    progress = search.progress()
     if progress.counts["complete"]:
-        print_front(search.ledger, search.record, form, tell)
-    spent = ", ".join(f"{count:,} {what}" for what, count in _spent(progress).items())
+        print_front(search.ledger, search.record, form, notice)
+    elif form is not Format.table:
+        print_rows([], form)
+    outcomes = ", ".join(f"{count:,} {what}" for what, count in _outcomes(progress).items())
     reference = ", ".join(o.text(value) for o, value in zip(search.spec.objectives, progress.reference, strict=True))
-    tell(f"\ntrials: {spent}; hypervolume {progress.hypervolume:.4g} against ({reference})")
+    notice(f"\ntrials: {outcomes}; hypervolume {progress.hypervolume:.4g} (reference point {reference})")
     if saved := search.avoided_by_equivalence():
-        tell(f"{saved:,} more designs of the space are networks among these, written otherwise: none was trained again")
+        notice(f"{saved:,} other designs of the space describe the same networks; they need no training")
     if search.record.pruner != "none":
         for line in search.audit().lines():
-            tell(line)
+            notice(line)
     if search.stop_rule.why is not None:
-        tell(f"the search stops: {search.stop_rule.why}. The same command goes on to {search.record.target} trials")
-    elif not stopped and _done(search) < search.record.target and progress.counts["running"] == 0:
-        tell("every design of the space within the budget has been tried: there is nothing left to ask")
-    from shlex import quote
-
+        notice(
+            f"the search stopped before {search.record.target} trials: {search.stop_rule.why}. Run the same command to "
+            "continue"
+        )
+    elif not stopped and _ended(search) < search.record.target and progress.counts["running"] == 0:
+        notice("every design of the space within the budget was tried")
     if not progress.counts["complete"]:
         return
+    name, command = quote(search.record.name), command_name()
     tail = f" --db {quote(search.ledger.command_url)}" if db else ""
-    command = called()
-    tell("next: the same command, which goes on with it; or" if stopped else "next:")
-    tell(f"  {command} dashboard {quote(name)}{tail}      # look at it")
-    tell(f"  {command} confirm {quote(name)}{tail}      # how sure is it? opens the test split")
-    tell(f"  {command} export {quote(name)} my-network --pick knee{tail}      # take a model home")
+    notice("next: run the same command to continue, or" if stopped else "next:")
+    notice(f"  {command} dashboard {name}{tail}      # explore the results in the browser")
+    notice(f"  {command} confirm {name}{tail}      # retrain the front: intervals and test accuracy")
+    notice(f"  {command} export {name} my-network --pick knee{tail}      # write a network as a model")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""`hybrid-search status`: where a search stands, from any machine that sees its database."""
+"""`hybrid-search status`: progress, running trials and failures of a search, read from its database alone."""
 
 import json
 import time
@@ -8,151 +8,179 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hybrid_search.cli.printing import Database, Format, FormatOption, print_rows, say
+from hybrid_search.cli.help_page import HelpCommand
+from hybrid_search.cli.options import Database, FormatOption, SearchName
+from hybrid_search.cli.output import Format, print_rows, say
 from hybrid_search.errors import LedgerAway, SettingsError
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
+    from rich.table import Table
 
-    from hybrid_search.analysis.status import SearchStatus
+    from hybrid_search.analysis.status import RunningTrial, SearchStatus
     from hybrid_search.ledger import Ledger
 
 
-PIPED = 200  # columns, where nobody's screen is asked for
+PIPE_WIDTH = 200  # columns, if stdout is not a terminal
 
 
 def add_to(app: typer.Typer) -> None:
-    """Put this room's commands on the command line."""
-    app.command()(status)
+    """Add the command to the application."""
+    app.command(cls=HelpCommand)(status)
 
 
 def status(
-    name: Annotated[str | None, typer.Argument(help="A search; default: the newest.")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Draw it again until the search ends, or Ctrl-C.")] = False,
-    every: Annotated[float, typer.Option(help="Seconds between two looks of --watch.")] = 2.0,
+    name: SearchName = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Update the status until the search ends, or until Ctrl-C.")
+    ] = False,
+    every: Annotated[float, typer.Option(metavar="SECONDS", help="Time between two updates of --watch.")] = 2.0,
     db: Database = None,
     form: FormatOption = Format.table,
 ) -> None:
-    """Where a search stands: running trials and where, failures by kind, hypervolume, time left. Reads alone."""
+    """Show the progress of a search: running trials, failures, hypervolume and time left. Reads only."""
     from hybrid_search.analysis.status import status_of
     from hybrid_search.ledger import Ledger
 
     if not every > 0:
         raise SettingsError(f"--every must be more than 0 seconds; got {every:g}.")
     if watch and form is Format.csv:
-        raise SettingsError("--watch prints a table, or JSON a line a look; got --format csv.")
+        raise SettingsError("--watch prints a table, or one JSON object a line; got --format csv.")
     with Ledger(db, read_only=True) as ledger:
         search = ledger.search(name)
         if watch:
             _watch(ledger, search.name, every, form)
             return
-        found = status_of(ledger, search)
+        now = status_of(ledger, search)
         if form is Format.json:
-            typer.echo(json.dumps(found.to_dict(), indent=2))
+            typer.echo(json.dumps(now.to_dict(), indent=2))
         elif form is Format.csv:
-            facts = found.to_dict()
+            facts = now.to_dict()
             flat = {key: value for key, value in facts.items() if not isinstance(value, dict | list)}
-            print_rows([flat | {f"{state}": count for state, count in facts["counts"].items()}], form)
+            print_rows([flat | facts["counts"]], form)
         else:
-            _console().print(_drawn(found))
+            _console().print(_drawn(now))
 
 
 def _watch(ledger: "Ledger", name: str, every: float, form: Format) -> None:
-    """Look again and again; ends with the search's own end, be it short of its target."""
+    """Print the status again and again, until the search ends."""
     from rich.live import Live
 
     if form is Format.json:
-        for found in _looks(ledger, name, every, say):
-            print(json.dumps(found.to_dict()), flush=True)
+        for now in updates(ledger, name, every, say):
+            print(json.dumps(now.to_dict()), flush=True)
         return
     console = _console()
     if not console.is_terminal:
-        for found in _looks(ledger, name, every, say):
-            console.print(_drawn(found), "")
+        for now in updates(ledger, name, every, say):
+            console.print(_drawn(now), "")
         return
     with Live(console=console, auto_refresh=False) as live:
-        for found in _looks(ledger, name, every, live.console.print):
-            live.update(_drawn(found), refresh=True)
+        for now in updates(ledger, name, every, live.console.print):
+            live.update(_drawn(now), refresh=True)
 
 
-def _console() -> "Console":
-    """Where the status is printed: as wide as a terminal, and without line breaks of its own elsewhere."""
-    from rich.console import Console
+def updates(ledger: "Ledger", name: str, every: float, notice: Callable[[str], None]) -> "Iterator[SearchStatus]":
+    """Yield the status of a search until it is finished or its driver exits.
 
-    console = Console()
-    return console if console.is_terminal else Console(width=PIPED)
-
-
-def _looks(ledger: "Ledger", name: str, every: float, tell: Callable[[str], None]) -> Iterator["SearchStatus"]:
-    """How the search stands, until it is finished or its driver has ended in order; an outage is waited out."""
+    Args:
+        ledger: The ledger.
+        name: Name of the search.
+        every: Seconds between two updates.
+        notice: Called with the error during an outage of the database; the next update tries again.
+    """
     from hybrid_search.analysis.status import status_of
 
-    driven = False
+    had_driver = False
     while True:
         try:
-            found = status_of(ledger, ledger.search(name))
+            now = status_of(ledger, ledger.search(name))
         except LedgerAway as error:
-            tell(str(error))
+            notice(str(error))
         else:
-            yield found
-            if found.state == "finished" or (driven and found.state == "idle"):
+            yield now
+            if now.state == "finished" or (had_driver and now.state == "idle"):
                 return
-            driven = found.state == "running"
+            had_driver = now.state == "running"
         time.sleep(every)
 
 
-def _drawn(found: "SearchStatus") -> "Group":
-    """The status as a person reads it: some lines, then the running trials."""
+def _console() -> "Console":
+    """Return the console of the status: as wide as the terminal, and wide enough for whole lines elsewhere."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=PIPE_WIDTH)
+
+
+def _drawn(now: "SearchStatus") -> "Group":
+    """Return the status for people: some lines, then a table of running trials."""
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
-    from hybrid_search.objectives import OBJECTIVES
-
-    lines = [_headline(found), _counts(found)]
-    first = OBJECTIVES[found.search.objectives[0]]
-    lines.append(f"front {found.front}, best {first.name} {first.text(found.best)}, hv {found.hypervolume:.4g}")
-    if found.failures:
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in found.failures.items())
-        lines.append(f"failed attempts: {kinds}; the last one, {found.last_failure}")
-    if found.trials_per_hour is not None:
-        pace = f"{found.trials_per_hour:,.1f} trials an hour of late"
-        lines.append(pace if found.time_left is None else f"{pace}, {_span(found.time_left)} left at that pace")
-    parts: list[Any] = [Text(line) for line in lines]
-    if found.running:
-        table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold", title_justify="left")
-        for column in ("trial", "attempt", "rung", "for", "worker"):
-            table.add_column(column, justify="right" if column != "worker" else "left", no_wrap=column != "worker")
-        table.add_column("architecture", overflow="fold")
-        for trial in found.running:
-            where = trial.worker or "-"
-            table.add_row(
-                str(trial.number),
-                str(trial.attempt),
-                f"{trial.rung}/{trial.rungs}" if trial.rungs else str(trial.rung),
-                _span(timedelta(seconds=trial.seconds)),
-                Text(f"{where} (silent)" if trial.silent and found.state == "running" else where),
-                Text(trial.architecture),
-            )
-        parts += [Text(""), table]
+    parts: list[Any] = [Text(line) for line in _lines(now)]
+    if now.running:
+        parts += [Text(""), _running_table(now)]
     return Group(*parts)
 
 
-def _headline(found: "SearchStatus") -> str:
-    said = {
-        "running": f"is being run by {found.driver}",
-        "interrupted": "was interrupted (the command that began it goes on with it)",
-        "finished": "has reached its target",
-        "idle": "is not being run",
-    }[found.state]
-    return f"search {found.search.name!r} {said}: {found.ended:,} of {found.search.target:,} trials have ended"
+def _lines(now: "SearchStatus") -> list[str]:
+    first = now.search.objective_list[0]
+    lines = [
+        _headline(now),
+        _counts(now),
+        f"{now.front} on the front, best {first.name} {first.text(now.best)}, hypervolume {now.hypervolume:.4g}",
+    ]
+    if now.failures:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in now.failures.items())
+        lines.append(f"failed attempts: {kinds}; the last: {now.last_failure}")
+    if now.trials_per_hour is not None:
+        rate = f"{now.trials_per_hour:,.1f} trials per hour recently"
+        lines.append(rate if now.time_left is None else f"{rate}, {_time_text(now.time_left)} left at this rate")
+    return lines
 
 
-def _counts(found: "SearchStatus") -> str:
-    words = {"running": "left to go on with"} if found.state == "interrupted" else {}
-    return ", ".join(f"{count:,} {words.get(state, state)}" for state, count in found.counts.items())
+def _headline(now: "SearchStatus") -> str:
+    what = {
+        "running": f"is run by {now.driver}",
+        "interrupted": "was interrupted (run the same command to continue)",
+        "finished": "has reached its number of trials",
+        "idle": "is not running",
+    }[now.state]
+    return f"search {now.search.name!r} {what}: {now.ended:,} of {now.search.target:,} trials have ended"
 
 
-def _span(span: timedelta) -> str:
-    """A time as h:mm:ss, without the fractions."""
+def _counts(now: "SearchStatus") -> str:
+    words = {"running": "to resume"} if now.state == "interrupted" else {}
+    return ", ".join(f"{count:,} {words.get(state, state)}" for state, count in now.counts.items())
+
+
+def _running_table(now: "SearchStatus") -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold", title_justify="left")
+    for column in ("trial", "attempt", "rung", "time", "worker"):
+        table.add_column(column, justify="right" if column != "worker" else "left", no_wrap=column != "worker")
+    table.add_column("architecture", overflow="fold")
+    for trial in now.running:
+        table.add_row(*_running_cells(trial, now.state == "running"))
+    return table
+
+
+def _running_cells(trial: "RunningTrial", has_driver: bool) -> list[Any]:
+    from rich.text import Text
+
+    worker = trial.worker or "-"
+    return [
+        str(trial.number),
+        str(trial.attempt),
+        f"{trial.rung}/{trial.rungs}" if trial.rungs else str(trial.rung),
+        _time_text(timedelta(seconds=trial.seconds)),
+        Text(f"{worker} (no heartbeat)" if trial.silent and has_driver else worker),
+        Text(trial.architecture),
+    ]
+
+
+def _time_text(span: timedelta) -> str:
+    """Return a time as h:mm:ss, without fractions."""
     return str(timedelta(seconds=round(span.total_seconds())))

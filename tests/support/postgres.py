@@ -4,6 +4,7 @@ It can be killed and started again under the feet of a ledger, which is what tes
 """
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -11,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from pwd import getpwnam
@@ -110,6 +111,18 @@ class Server:
         """Stop, and leave nothing behind."""
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def typed(*words: object) -> Iterator[list[str]]:
+    """Yield the words of a command line without the passwords of URLs. PGPASSWORD has the password meanwhile."""
+    with pytest.MonkeyPatch.context() as patch:
+        shown = []
+        for word in map(str, words):
+            shown.append(re.sub(r"^(postgresql://[^:/@]*):[^@]*@", r"\1@", word))
+            if shown[-1] != word:
+                patch.setenv("PGPASSWORD", PASSWORD)
+        yield shown
 
 
 def _memory() -> str | None:

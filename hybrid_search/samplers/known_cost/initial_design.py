@@ -22,7 +22,7 @@ def initial_point(
 ) -> Point | None:
     """Return the next point of the initial design; None if the initial design is complete.
 
-    The costs from the cheapest to the most expensive are divided into `n_startup_trials` levels. The point is near the
+    The costs from the lowest to the highest are divided into `n_startup_trials` levels. The point is near the
     first level without a trial, and as different as possible from the trials so far. Trials that did not come from the
     sampler occupy levels too; up to `n_startup_trials` more trials are spread over the others.
 

@@ -1,0 +1,137 @@
+"""`hybrid-search cost`: parameters and FLOPs of every layer of a design."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hybrid_search.cli.help_page import HelpCommand
+from hybrid_search.cli.options import Database, FormatOption
+from hybrid_search.cli.output import Format, print_rows
+from hybrid_search.errors import ArchitectureError, UnknownName, nearest
+
+if TYPE_CHECKING:
+    from hybrid_search.networks.architecture import Architecture
+
+REFERENCE_SIZE, REFERENCE_CLASSES = (3, 224, 224), 1000
+REFERENCE_NAMES = "resnet26, resnet38, resnet50, sasa-26-stem ... sasa-50-full, hybrid-50-CCCA ... hybrid-50-AAAC"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command(cls=HelpCommand)(cost)
+
+
+def cost(
+    design: Annotated[
+        str,
+        typer.Argument(
+            metavar="DESIGN", help="A reference network (resnet50), a trial (SEARCH/NUMBER), or a JSON file."
+        ),
+    ],
+    input_size: Annotated[
+        int | None,
+        typer.Option("--input", metavar="N", help="Rows and columns of the image. Default: of the trial, or 224."),
+    ] = None,
+    channels: Annotated[
+        int | None, typer.Option(metavar="N", help="Channels of the image. Default: of the trial, or 3.")
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(metavar="N", help="Number of classes. Default: of the trial, or 1000.")
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show the formula of each layer, and attention against convolution.")
+    ] = False,
+    db: Database = None,
+    form: FormatOption = Format.table,
+) -> None:
+    """Print the exact parameters and FLOPs (2 x MACs) of every layer of a design, without building it."""
+    from hybrid_search.errors import whole
+    from hybrid_search.networks import costs
+    from hybrid_search.objectives import scaled
+
+    architecture, size, trained_classes = find_design(design, db)
+    rows_cols = (input_size, input_size) if input_size is not None else size[1:]
+    size = (channels if channels is not None else size[0], *rows_cols)
+    count = classes if classes is not None else trained_classes
+    whole("--input", size[1])
+    total = costs.cost(architecture, size, count)
+    rows = [
+        {
+            "layer": layer.name,
+            "kind": layer.kind,
+            "map": f"{layer.rows}x{layer.cols}",
+            "params": layer.params,
+            "flops": layer.flops,
+            "per_pixel": layer.formula,
+        }
+        for layer in total.layers
+    ]
+    if form is not Format.table:
+        last = {"layer": "total", "kind": "", "map": "", "params": total.params, "flops": total.flops, "per_pixel": ""}
+        print_rows([*rows, last], form)
+        return
+    columns = {"layer": str, "kind": str, "map": str, "params": "{:,}".format, "flops": "{:,}".format}
+    if explain:
+        columns["per_pixel"] = str
+    print_rows(rows, form, title=f"{design}: {architecture}", columns=columns)
+    if explain:
+        typer.echo("\nEach attention layer and the 3x3 convolution that it replaces (MACs of one image):")
+        for comparison in costs.explain(architecture, size):
+            typer.echo(f"  {comparison}")
+    image = "x".join(map(str, size))
+    amounts = f"{scaled(total.flops)}FLOPs (2 x MACs), {scaled(total.params).strip()} parameters"
+    typer.echo(f"\ntotal: {amounts} at {image}, {count} classes")
+
+
+def find_design(design: str, db: str | None) -> tuple["Architecture", tuple[int, int, int], int]:
+    """Return an architecture, its input size and its number of classes.
+
+    Args:
+        design: Name of a reference network, `SEARCH/NUMBER` for a trial, or the path of a JSON file.
+        db: Database URL, for a trial.
+
+    Raises:
+        UnknownName: The design is none of these.
+        ArchitectureError: The file cannot be read.
+    """
+    from hybrid_search.networks.architecture import Architecture
+    from hybrid_search.networks.references import reference, references
+
+    if design in references():
+        return reference(design), REFERENCE_SIZE, REFERENCE_CLASSES
+    path = Path(design)
+    if path.suffix == ".json" or _is_file(path):
+        return _read_design(path), REFERENCE_SIZE, REFERENCE_CLASSES
+    name, slash, number = design.rpartition("/")
+    if slash and number.isascii() and number.isdecimal() and len(number) < 10:
+        from hybrid_search.ledger import Ledger, reads
+
+        with Ledger(db, read_only=True) as ledger:
+            record = ledger.search(name)
+            trial = ledger.read(reads.trial, record.id, int(number))
+        return Architecture.from_dict(trial.architecture), record.input_size, record.classes
+    raise UnknownName(
+        f"a design must be a reference ({REFERENCE_NAMES}), a trial (SEARCH/NUMBER) or a .json file; got {design!r}."
+        f"{nearest(design, references())}"
+    )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # the name is too long, or has a NUL
+        return False
+
+
+def _read_design(path: Path) -> "Architecture":
+    from hybrid_search.networks.architecture import Architecture
+
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ArchitectureError(f"a design must be a readable JSON file; {path} is not: {error.strerror}.") from None
+    except ValueError as error:
+        raise ArchitectureError(f"a design must be a JSON file; {path} is not: {error}.") from None
+    return Architecture.from_dict(content)

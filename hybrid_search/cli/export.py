@@ -1,0 +1,47 @@
+"""`hybrid-search export`: a trained network as an ordinary model in a folder."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hybrid_search.cli.help_page import HelpCommand
+from hybrid_search.cli.options import Database
+from hybrid_search.cli.output import say
+from hybrid_search.errors import SettingsError
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command(cls=HelpCommand)(export)
+
+
+def export(
+    targets: Annotated[
+        list[str],
+        typer.Argument(metavar="[NAME] OUT", help="Name of a search (default: the newest) and the folder to write."),
+    ],
+    pick: Annotated[
+        str,
+        typer.Option(metavar="TRIAL", help="Network: best (first objective), knee of the front, or a trial number."),
+    ] = "knee",
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", metavar="NAME", help="File format. Repeat it for several. Default: safetensors."),
+    ] = None,
+    db: Database = None,
+) -> None:
+    """Write a trained network as a model: weights (safetensors), architecture (JSON), model card, and a proof.
+
+    The proof compares the outputs of the loaded files with those of the trained network.
+    """
+    from hybrid_search.export import export_trial
+    from hybrid_search.ledger import Ledger
+
+    if len(targets) > 2:
+        raise SettingsError(f"export takes [NAME] OUT; got {' '.join(targets)}.")
+    name, out = (targets[0], targets[1]) if len(targets) == 2 else (None, targets[0])
+    with Ledger(db, read_only=True) as ledger:
+        proofs = export_trial(ledger, name, Path(out), pick, formats=formats or ["safetensors"], notice=say)
+    for proof in proofs:
+        typer.echo(str(proof))

@@ -1,0 +1,183 @@
+"""`hybrid-search front`: the Pareto front of a search, with intervals once trials were retrained."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from hybrid_search.cli.help_page import HelpCommand
+from hybrid_search.cli.options import Database, FormatOption, SearchName
+from hybrid_search.cli.output import Format, print_rows, say
+
+if TYPE_CHECKING:
+    from hybrid_search.analysis.confidence import TrialConfidence
+    from hybrid_search.ledger import Ledger
+    from hybrid_search.objectives import Objective
+    from hybrid_search.records import SearchRecord
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command(cls=HelpCommand)(front)
+
+
+def front(name: SearchName = None, db: Database = None, form: FormatOption = Format.table) -> None:
+    """Print the Pareto front of a search, best accuracy first."""
+    from hybrid_search.ledger import Ledger
+
+    with Ledger(db, read_only=True) as ledger:
+        print_front(ledger, ledger.search(name), form)
+
+
+def print_front(ledger: "Ledger", record: "SearchRecord", form: Format, notice: Callable[[str], None] = say) -> None:
+    """Print the front of one search.
+
+    Args:
+        ledger: The ledger.
+        record: The search.
+        form: Table, JSON (objects with trial, objectives, digest and architecture) or CSV.
+        notice: Called with a line for each known design that is not on the front.
+    """
+    from hybrid_search.analysis.confidence import read_confidence
+    from hybrid_search.ledger import reads
+    from hybrid_search.networks.architecture import Architecture
+    from hybrid_search.pareto import front_rows
+    from hybrid_search.spaces.known_designs import known_names
+
+    objectives = record.all_objectives()
+    names = list(dict.fromkeys([*record.objectives, "accuracy", "flops", "params"]))
+    values = ledger.read(reads.front_candidates, record.id, sorted(names), record.objectives)
+    numbers = front_rows(list(values.items()), record.objectives)
+    trials = {trial.number: trial for trial in ledger.read(reads.trials, record.id, numbers)}
+    known = known_names(record)
+    confidences = read_confidence(ledger, record)
+    rows: list[dict[str, Any]] = [
+        {
+            "trial": number,
+            **{name: values[number].get(name) for name in names},
+            **(
+                _confidence_columns(confidences.get(number), [objectives[name] for name in names], form)
+                if confidences
+                else {}
+            ),
+            "digest": trials[number].digest,
+            "design": str(Architecture.from_dict(trials[number].architecture)),
+            "architecture": dict(trials[number].architecture),
+            **({"known_as": known.get(trials[number].digest)} if record.known_designs else {}),
+            **{name: trials[number].settings[name] for name in record.tuned},
+        }
+        for number in numbers
+    ]
+    if form is Format.json:
+        print_rows([{name: value for name, value in row.items() if name != "design"} for row in rows], form)
+        return
+    if form is Format.csv:
+        print_rows(rows, form)
+        return
+    if not rows:
+        say(f"search {record.name!r} has no complete trial yet, so its front is empty")
+        return
+    for row in rows:
+        if row.get("known_as"):
+            row["design"] = f"{row['known_as']}: {row['design']}"
+    complete = ledger.read(reads.counts, record.id).get("complete", 0)
+    title = f"Front of {record.name}: {len(rows)} of {complete} trained networks"
+    present = [name for name in names if any(row[name] is not None for row in rows)]
+    if confidences:
+        shown = [
+            objectives[name] for name in present if name != "params" or name in record.objectives
+        ]  # a line has limited width
+        lines = [_row_with_intervals(row, confidences.get(row["trial"]), shown, record.tuned) for row in rows]
+        intervals = any(confidence.intervals for confidence in confidences.values())
+        note = "± is half the 95 % interval" if intervals else "intervals need two fresh seeds"
+        print_rows(_right_aligned(lines), form, title=f"{title}; {note}")
+    else:
+        columns = {"trial": str, **{name: objectives[name].text for name in present}}
+        columns |= {**dict.fromkeys(record.tuned, "{:.3g}".format), "design": str}
+        print_rows(rows, form, title=title, columns=columns)
+    _list_known_designs(ledger, record, known, numbers, notice)
+
+
+def _list_known_designs(
+    ledger: "Ledger",
+    record: "SearchRecord",
+    known: Mapping[str, str],
+    front: Sequence[int],
+    notice: Callable[[str], None],
+) -> None:
+    """Print the results of the known designs that are not on the front."""
+    from hybrid_search.ledger import reads
+
+    off = [number for number in range(4 * len(known)) if number not in front]  # known designs are the first trials
+    for trial in ledger.read(reads.trials, record.id, off) if known else []:
+        if trial.state == "complete" and trial.digest in known:
+            values = ", ".join(kind.text(trial.measurements.get(kind.name)) for kind in record.objective_list)
+            notice(f"not on the front: trial {trial.number}, {known[trial.digest]}: {values}")
+
+
+def _confidence_columns(
+    confidence: "TrialConfidence | None", objectives: "Sequence[Objective]", form: Format
+) -> dict[str, Any]:
+    """Return the confidence columns of one trial for JSON and CSV.
+
+    An interval is `[low, high]` in JSON and two columns in CSV; null if it is unknown. `seeds` counts fresh seeds.
+    """
+    columns: dict[str, Any] = {}
+    for objective in objectives:
+        if objective.known:
+            continue
+        name = objective.name
+        interval = confidence.intervals.get(name) if confidence else None
+        if form is Format.csv:
+            low, high = interval or (None, None)
+            columns |= {f"{name}_low": low, f"{name}_high": high}
+        else:
+            columns[f"{name}_interval"] = list(interval) if interval else None
+    return columns | {
+        "seeds": confidence.seeds if confidence else 0,
+        "front_probability": confidence.probability if confidence else 0.0,
+        "test_accuracy": confidence.test if confidence else None,
+    }
+
+
+def _row_with_intervals(
+    row: Mapping[str, Any],
+    confidence: "TrialConfidence | None",
+    objectives: "Sequence[Objective]",
+    tuned: Sequence[str] = (),
+) -> dict[str, str]:
+    """Return one line of the table with intervals; `tuned` names the settings that differ from trial to trial."""
+    line = {"trial": str(row["trial"])}
+    for objective in objectives:
+        name = objective.name
+        interval = confidence.intervals.get(name) if confidence else None
+        line[name] = _value_with_interval(objective, row[name], interval)
+        if name == "accuracy":
+            test = row["test_accuracy"]
+            line |= {"test": objective.text(test), "seeds": str(row["seeds"] or "-")}
+            line["on front"] = _probability_text(row["front_probability"])
+    return line | {name: f"{row[name]:.3g}" for name in tuned} | {"design": row["design"]}
+
+
+def _right_aligned(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Return the same lines with every column but the design padded on the left."""
+    width = {name: max(len(row[name]) for row in rows) for name in rows[0]}
+    return [{name: text if name == "design" else text.rjust(width[name]) for name, text in row.items()} for row in rows]
+
+
+def _value_with_interval(objective: "Objective", value: float | None, interval: tuple[float, float] | None) -> str:
+    """Return a value and the reach of its 95 % interval: `97.20 ± 0.31 %`."""
+    text = objective.text(value)
+    if value is None or interval is None:
+        return text
+    reach = max(interval[1] - value, value - interval[0])
+    if objective.unit == "share":
+        return f"{text.removesuffix(' %')} ± {100 * reach:.2f} %"
+    return f"{text} ± {reach:.2g}"
+
+
+def _probability_text(probability: float | None) -> str:
+    """Return a probability in whole per cent, `> 99 %` or `< 1 %` at the ends, and `-` if it is unknown."""
+    if probability is None:
+        return "-"
+    return "> 99 %" if probability > 0.99 else "< 1 %" if probability < 0.01 else f"{100 * probability:.0f} %"

@@ -1,0 +1,213 @@
+"""Options that several commands share. Each is defined once, as an annotated type."""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hybrid_search.cli.output import Format
+from hybrid_search.errors import SettingsError
+
+if TYPE_CHECKING:
+    from hybrid_search.records import Resources, Settings
+
+# Headings of `--help`, in this order.
+SEARCH, TRAINING, RESOURCES, STOP, OUTPUT = "Search", "Training", "Resources", "Stop rules", "Database and output"
+PANELS = ("Commands", "Arguments", SEARCH, TRAINING, RESOURCES, STOP, "Options", OUTPUT)
+
+# A password in a URL: after the user (not a port before a path), or in the query.
+USER_PASSWORD = re.compile(r"://[^:/?#@]*:(?!\d{1,5}(?:[/?#]|$)).+@")
+QUERY_PASSWORD = re.compile(r"[?&](?:ssl)?password=[^&#]")
+
+
+def without_password(url: str | None) -> str | None:
+    """Return the URL of a database from the command line.
+
+    Every user of a machine can list command lines, and Ray stores the one of its driver.
+
+    Raises:
+        SettingsError: The URL has a password. The message does not show it.
+    """
+    if url and (USER_PASSWORD.search(url) or QUERY_PASSWORD.search(url)):
+        raise SettingsError(
+            "a database URL on the command line must not have a password, because other users can list command lines. "
+            "Put the whole URL into HYBRID_SEARCH_DB, or the password into PGPASSWORD or ~/.pgpass."
+        )
+    return url
+
+
+def _output(*names: str, **settings: Any) -> Any:
+    return typer.Option(*names, rich_help_panel=OUTPUT, **settings)
+
+
+SearchName = Annotated[str | None, typer.Argument(metavar="NAME", help="Name of a search. Default: the newest.")]
+Database = Annotated[
+    str | None,
+    _output(
+        "--db",
+        metavar="URL",
+        callback=without_password,
+        help="Database URL without a password. Default: HYBRID_SEARCH_DB, or sqlite:///results/hybrid-search.db.",
+    ),
+]
+FormatOption = Annotated[
+    Format, _output("--format", help="Format of the table on stdout. Everything else is printed on stderr.")
+]
+Quiet = Annotated[bool, _output("--quiet", "-q", help="Print the table, warnings and errors only.")]
+LogLevel = Annotated[
+    str | None,
+    _output(
+        metavar="LEVEL",
+        help="Show events of the log on stderr: debug (every epoch), info, warning or error, and all above. The log "
+        "file beside the database then has this level too. Default: nothing on stderr, info in the file.",
+    ),
+]
+Checkpoints = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FOLDER",
+        rich_help_panel=RESOURCES,
+        help="Folder or URL (s3://...) for checkpoints of running trials; every worker must see it. none: no "
+        "checkpoints. Default: beside a database file.",
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(metavar="PATH", rich_help_panel=TRAINING, help="Folder of the data set, or the .npz file."),
+]
+Hours = Annotated[
+    float | None,
+    typer.Option(
+        metavar="HOURS", rich_help_panel=STOP, help="Start no trial after so many hours; running trials finish."
+    ),
+]
+
+
+def _resource(**settings: Any) -> Any:
+    return typer.Option(rich_help_panel=RESOURCES, **settings)
+
+
+def resources_of(
+    engine: Annotated[str, _resource(metavar="NAME", help="What runs the trials: ray, tune or local.")] = "ray",
+    workers: Annotated[
+        int | None, _resource(metavar="N", help="Number of trials at a time. Default: as many as fit.")
+    ] = None,
+    cpus_per_trial: Annotated[float, _resource(metavar="N", help="CPUs for each trial.")] = 1.0,
+    gpus_per_trial: Annotated[
+        float | None,
+        _resource(
+            metavar="N", help="GPUs for each trial; 0.25 puts four trials on a GPU. Default: 1 if there are GPUs."
+        ),
+    ] = None,
+    address: Annotated[
+        str | None,
+        _resource(metavar="ADDRESS", help="Existing Ray cluster: auto or HOST:PORT. Default: RAY_ADDRESS, if set."),
+    ] = None,
+    resources: Annotated[
+        list[str] | None,
+        _resource(metavar="NAME=AMOUNT", help="Custom Ray resource for each trial. Repeat it for several."),
+    ] = None,
+    lease: Annotated[
+        float,
+        _resource(metavar="SECONDS", help="A worker without a heartbeat for so long is lost; its trial is retried."),
+    ] = 60.0,
+    timeout: Annotated[
+        float | None, _resource(metavar="SECONDS", help="Longest time of one epoch. Default: no limit.")
+    ] = None,
+) -> "Resources":
+    """Return the resources that the command line asks for. The parameters are the options of `run` and `confirm`."""
+    from hybrid_search.records import Resources
+
+    return Resources(
+        engine=engine,
+        workers=workers,
+        cpus_per_trial=cpus_per_trial,
+        gpus_per_trial=gpus_per_trial,
+        address=address,
+        custom=amounts(resources),
+        lease_seconds=lease,
+        timeout_seconds=timeout,
+    )
+
+
+def with_resources(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace the keyword-only parameter `resources` of a command by the options of `resources_of`.
+
+    Typer reads options from a signature, so the returned command has the joined signature.
+    """
+    signature = inspect.signature(command)
+    shared = inspect.signature(resources_of).parameters
+    own = [parameter for name, parameter in signature.parameters.items() if name != "resources"]
+    joined = [*own, *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in shared.values())]
+
+    @wraps(command)
+    def wrapped(**values: Any) -> None:
+        given = {name: values.pop(name) for name in shared}
+        command(**values, resources=resources_of(**given))
+
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in joined}
+    wrapped.__signature__ = signature.replace(parameters=joined)  # type: ignore[attr-defined]
+    return wrapped
+
+
+def amounts(pairs: list[str] | None) -> dict[str, float]:
+    """Return NAME=AMOUNT pairs as a dictionary.
+
+    Raises:
+        SettingsError: A pair is not a name and a number.
+    """
+    parsed = {}
+    for pair in pairs or []:
+        name, _, value = pair.partition("=")
+        amount = _number(value)
+        if not name.strip() or amount is None:
+            raise SettingsError(f"--resources must be NAME=AMOUNT, such as --resources fast_disk=1; got {pair!r}.")
+        parsed[name.strip()] = float(amount)
+    return parsed
+
+
+def changed_settings(base: "Settings", named: Mapping[str, Any], pairs: list[str] | None) -> "Settings":
+    """Return the settings of a space with the changes of the command line.
+
+    Args:
+        base: The settings of the space.
+        named: Values of options by name of the setting; None: no change.
+        pairs: NAME=VALUE pairs of `--set`.
+
+    Raises:
+        SettingsError: A pair cannot be parsed, a setting is unknown, or a value is out of range.
+    """
+    import yaml
+
+    from hybrid_search.records import Settings
+
+    changes = {name: value for name, value in named.items() if value is not None}
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise SettingsError(f"--set must be NAME=VALUE, such as --set learning_rate=0.01; got {pair!r}.")
+        number = _number(value)  # YAML reads 4e-3 as text
+        try:
+            changes[name.strip()] = yaml.safe_load(value) if number is None else number
+        except yaml.YAMLError:
+            raise SettingsError(f"--set must be NAME=VALUE, with a number or a word; got {pair!r}.") from None
+    return Settings.from_dict({**base.to_dict(), **changes})
+
+
+def check_positive(option: str, value: float | None) -> None:
+    """Raise SettingsError if an optional number is not above 0."""
+    if value is not None and not value > 0:
+        raise SettingsError(f"{option} must be more than 0; got {value:g}.")
+
+
+def _number(text: str) -> int | float | None:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return None

@@ -1,0 +1,81 @@
+"""Signals of a running command: the first Ctrl-C or SIGTERM stops it cleanly, the second ends it at once."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import typer
+
+from hybrid_search.cli.output import say
+from hybrid_search.errors import LedgerAway
+
+if TYPE_CHECKING:
+    from hybrid_search.engines.driver import RunContext
+
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+class StopRequest:
+    """The handler of the signals, and the signal that came.
+
+    Attributes:
+        context: The run to stop; None before it has started, when a signal ends the process at once.
+        signal: The first signal; None if none came.
+    """
+
+    def __init__(self) -> None:
+        self.context: RunContext | None = None
+        self.signal: signal.Signals | None = None
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal."""
+        if self.signal is not None or self.context is None:
+            os._exit(EXIT_CODES[signal.Signals(number)])
+        self.signal = signal.Signals(number)
+        self.context.stop.set()
+        say("\nstopping. Completed trials are stored; the same command resumes the running ones (again: exit at once)")
+
+    @property
+    def came(self) -> bool:
+        """Whether a signal came."""
+        return self.signal is not None
+
+    def exit_if_stopped(self) -> None:
+        """Raise typer.Exit with 130 or 143 if a signal came."""
+        if self.signal is not None:
+            raise typer.Exit(EXIT_CODES[self.signal])
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[StopRequest]:
+    """Handle SIGINT and SIGTERM while the block runs, and restore the previous handlers afterwards.
+
+    An outage of the database after a signal is reported, and the command exits as stopped.
+    """
+    request = StopRequest()
+    before = {number: signal.signal(number, request) for number in EXIT_CODES}
+    try:
+        yield request
+    except LedgerAway as error:
+        if not request.came:
+            raise
+        say(f"hybrid-search: {error}")
+        request.exit_if_stopped()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def restorer() -> Callable[[], None]:
+    """Return a function that restores the present handlers. Ray replaces the one of SIGTERM when it starts."""
+    handlers = {number: signal.getsignal(number) for number in EXIT_CODES}
+
+    def restore() -> None:
+        for number, handler in handlers.items():
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
+
+    return restore

@@ -1,0 +1,136 @@
+"""`hybrid-search space`: one search space, its parameters, its range of costs and the share within a budget."""
+
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hybrid_search.cli.help_page import HelpCommand
+from hybrid_search.cli.options import FormatOption, check_positive
+from hybrid_search.cli.output import Format, count_text, print_rows, say
+
+if TYPE_CHECKING:
+    from hybrid_search.networks.architecture import Architecture
+    from hybrid_search.records import Settings
+    from hybrid_search.spaces.space import SearchSpace
+
+SAMPLES = 400  # random designs from which the share within a budget is estimated
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command(cls=HelpCommand)(space)
+
+
+def space(
+    name: Annotated[str, typer.Argument(metavar="SPACE", help="Name of a shipped space, or a YAML file.")],
+    max_flops: Annotated[
+        float | None, typer.Option(metavar="FLOPS", help="Estimate the share of designs within this many FLOPs.")
+    ] = None,
+    max_params: Annotated[
+        float | None, typer.Option(metavar="N", help="Estimate the share of designs within this many parameters.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Folder of the data set, which fixes the image size.")
+    ] = None,
+    form: FormatOption = Format.table,
+) -> None:
+    """Show one search space: its size, its parameters, its smallest and largest design, the share within a budget."""
+    from hybrid_search.spaces.space import load_space
+
+    check_positive("--max-flops", max_flops)
+    check_positive("--max-params", max_params)
+    loaded = load_space(name)
+    settings = loaded.settings.with_(data_dir=str(data_dir)) if data_dir else loaded.settings
+    facts = _facts(loaded, settings, max_flops, max_params)
+    if form is Format.table:
+        _print_tables(loaded, facts)
+    else:
+        print_rows([facts], form)
+
+
+def _facts(
+    space: "SearchSpace", settings: "Settings", max_flops: float | None, max_params: float | None
+) -> dict[str, Any]:
+    """Return what the command shows, by name."""
+    from hybrid_search.networks.costs import cost
+
+    size, classes = _input_of(settings)
+
+    def flops(architecture: "Architecture") -> float:
+        return cost(architecture, size, classes).flops
+
+    def params(architecture: "Architecture") -> float:
+        return cost(architecture, size, classes).params
+
+    facts: dict[str, Any] = {
+        "name": space.name,
+        "designs": space.size(),
+        "data": settings.data,
+        "epochs": settings.epochs,
+    }
+    for word, largest in (("smallest", False), ("largest", True)):
+        by_flops = space.extreme(flops, largest=largest)[0]
+        by_params = space.extreme(params, largest=largest)[0]
+        facts |= {f"{word}_flops": flops(by_flops), f"{word}_params": params(by_params)}
+        facts[f"{word}_design"] = str(by_flops)
+    if max_flops or max_params:
+        rng = random.Random(0)
+        costs = [cost(space.random_choices(rng)[0], size, classes) for _ in range(SAMPLES)]
+        within = [c for c in costs if c.flops <= (max_flops or c.flops) and c.params <= (max_params or c.params)]
+        facts["share_within_budget"] = len(within) / SAMPLES
+    return facts | {"parameters": {name: list(choices) for name, choices in _parameters(space).items()}}
+
+
+def _input_of(settings: "Settings") -> tuple[tuple[int, int, int], int]:
+    """Return the input size and number of classes of the data set. Without the data: 3 channels, 1000 classes."""
+    from hybrid_search.data import input_size_and_classes
+    from hybrid_search.errors import DataError
+
+    try:
+        return input_size_and_classes(settings)
+    except DataError as error:
+        side = settings.image_size or 224
+        say(f"the data set cannot be read, so costs are for 3x{side}x{side} images and 1000 classes: {error}")
+        return (3, side, side), 1000
+
+
+def _parameters(space: "SearchSpace") -> dict[str, tuple[Any, ...]]:
+    """Return the choices of every parameter of the space, conditional parameters included.
+
+    A breadth-first walk fixes one choice after the other and collects the parameters that appear.
+    """
+    from hybrid_search.spaces.choosers import FixedChoices
+
+    seen: dict[str, tuple[Any, ...]] = {}
+    queue: list[dict[str, Any]] = [{}]
+    while queue:
+        chooser = FixedChoices(queue.pop())
+        space.choose(chooser)
+        for name, choices in chooser.offered.items():
+            if name not in seen:
+                seen[name] = choices
+                queue += [{**chooser.params, name: choice} for choice in choices]
+    return dict(sorted(seen.items()))
+
+
+def _print_tables(space: "SearchSpace", facts: dict[str, Any]) -> None:
+    """Print the facts, then the parameters with their choices."""
+    from hybrid_search.objectives import OBJECTIVES
+
+    texts = {name: count_text(value) if isinstance(value, int) else str(value) for name, value in facts.items()}
+    for what in ("flops", "params"):
+        for word in ("smallest", "largest"):
+            texts[f"{word}_{what}"] = OBJECTIVES[what].text(facts[f"{word}_{what}"])
+    if "share_within_budget" in facts:
+        share = facts["share_within_budget"]
+        texts["share_within_budget"] = f"about {share:.1%}, estimated from {SAMPLES} random designs"
+    del texts["parameters"]
+    rows = [{"property": name.replace("_", " "), "value": text} for name, text in texts.items()]
+    print_rows(rows, Format.table, title=space.about)
+    rows = [
+        {"parameter": name, "choices": ", ".join(map(str, choices))} for name, choices in facts["parameters"].items()
+    ]
+    title = "\nParameters (options of an operator are parameters only if that operator is chosen)"
+    print_rows(rows, Format.table, title=title)
