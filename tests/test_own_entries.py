@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 from support.fakes import tiny_space
 
+from hybrid_search.analysis.status import status_of
 from hybrid_search.charts.axes import objectives_of
 from hybrid_search.errors import LedgerError, SettingsError, UnknownName
 from hybrid_search.ledger import Ledger, reads
@@ -83,6 +84,7 @@ def test_an_own_objective_is_stored_with_the_search(ledger):
     assert front_rows(list(rows.items()), record.objective_list)[0] in found.front()
     assert sorted(front_rows(list(rows.items()), record.objective_list)) == sorted(found.front())
     assert objectives_of(record)["spread"].text(-1500.0) == "-1.5 kV"
+    assert status_of(ledger, record).best == found.progress().best
 
 
 def test_the_front_of_an_own_objective_is_found_in_the_database(ledger):

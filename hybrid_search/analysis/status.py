@@ -10,7 +10,6 @@ from hybrid_search.errors import UserError
 from hybrid_search.ledger import FailedAttempt, Lease, Ledger, Point, reads
 from hybrid_search.ledger.leases import host_and_pid
 from hybrid_search.networks.architecture import Architecture
-from hybrid_search.objectives import objectives
 from hybrid_search.pareto import hypervolume, pareto_front, reference_point
 from hybrid_search.records import STATES, TRAINED, SearchRecord, Settings, TrialRecord
 from hybrid_search.spaces.budget import reference_costs
@@ -119,7 +118,7 @@ def status_of(ledger: Ledger, search: SearchRecord) -> SearchStatus:
     lease = ledger.lease(search.id)
     points, _ = ledger.read(reads.points, search.id, search.objectives)
     counts: dict[str, int] = {state: sum(point.state == state for point in points) for state in STATES}
-    kinds = objectives(search.objectives)
+    kinds = search.objective_list
     complete = [p for p in points if p.state == "complete" and all(o.name in p.values for o in kinds)]
     complete.sort(key=lambda point: (point.finished is None, point.finished, point.number))
     rows = [[point.values[o.name] for o in kinds] for point in complete]

@@ -25,26 +25,26 @@ def test_a_disk_that_is_full_is_named_and_once_it_has_room_checkpoints_are_kept_
     if mounted.returncode:
         pytest.skip("mounting a small file system is for root alone")
     try:
-        keeping = TrialCheckpoints(str(tmp_path), Owner("ab" * 16, 0, "a", "s"), 0)
+        checkpoints = TrialCheckpoints(str(tmp_path), Owner("ab" * 16, 0, "a", "s"), 0)
 
         def write(rung):
-            keeping.write(Checkpoint(rung, {"weight": torch.full((60_000,), float(rung))}, {rung: {}}, {}))
+            checkpoints.write(Checkpoint(rung, {"weight": torch.full((60_000,), float(rung))}, {rung: {}}, {}))
 
         for rung in (1, 2, 3):
             write(rung)
         filler = tmp_path / "filler"
         with pytest.raises(OSError, match="No space left"):
             filler.write_bytes(bytes(2**20))
-        before = sorted(os.listdir(tmp_path / keeping.folder))
+        before = sorted(os.listdir(tmp_path / checkpoints.folder))
         for rung in (4, 5):
             with pytest.raises(
                 CheckpointError, match=rf"{tmp_path}/.*00000{rung}.safetensors cannot be .*: No space left"
             ):
                 write(rung)
-            assert sorted(os.listdir(tmp_path / keeping.folder)) == before
-            assert keeping.latest().checkpoint.rung == 3
+            assert sorted(os.listdir(tmp_path / checkpoints.folder)) == before
+            assert checkpoints.latest().checkpoint.rung == 3
         filler.unlink()
         write(6)
-        assert keeping.latest().checkpoint.rung == 6
+        assert checkpoints.latest().checkpoint.rung == 6
     finally:
         subprocess.run(["umount", tmp_path], check=True)

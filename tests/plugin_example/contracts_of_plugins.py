@@ -1,15 +1,22 @@
 """The contracts of all tables on the plugins of this package. `tests/test_plugin_example.py` runs this file."""
 
 from hybrid_search_example.chart import SECONDS
+from hybrid_search_example.checkpoint_store import Shelf
 from hybrid_search_example.operator import Shift
+from hybrid_search_example.pruner import low_accuracy
+from hybrid_search_example.sampler import sobol
 from hybrid_search_example.stem import Patches
 
 from hybrid_search.records import Settings
 from hybrid_search.testing import (
     ChartContract,
+    CheckpointStoreContract,
     DatasetContract,
+    EngineContract,
     ExportFormatContract,
     OperatorContract,
+    PrunerContract,
+    SamplerContract,
     StemContract,
 )
 
@@ -31,6 +38,24 @@ class TestStripes(DatasetContract):
 
     def write(self, folder):
         return Settings(data="stripes")
+
+
+class TestSobol(SamplerContract):
+    factory = staticmethod(sobol)
+
+
+class TestLowAccuracy(PrunerContract):
+    factory = staticmethod(low_accuracy)
+
+
+class TestSerial(EngineContract):
+    engine = "serial"
+    has_worker_processes = False
+
+
+class TestShelf(CheckpointStoreContract):
+    def new_store(self, tmp_path):
+        return Shelf(f"shelf://{tmp_path}")
 
 
 class TestArrays(ExportFormatContract):

@@ -80,7 +80,7 @@ def main(folder, kills, seed, trials, epochs, images):
     torch.set_num_threads(1)  # threads do not live through a fork
     settings = Settings(epochs=epochs, train_images=images, validation_images=100, device="cpu")
     list(evaluate(load_space("digits").extreme(lambda design: 0.0)[0], settings.with_(epochs=1)))  # what torch puts off
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     whole, cut = f"sqlite:///{folder}/whole.db", f"sqlite:///{folder}/cut.db"
     begun = time.monotonic()
     assert ended(forked(whole, trials, settings)) == 0
@@ -88,7 +88,7 @@ def main(folder, kills, seed, trials, epochs, images):
     done = 0
     for _ in range(kills):
         child = forked(cut, trials, settings)
-        time.sleep(dice.uniform(0, longest))
+        time.sleep(rng.uniform(0, longest))
         os.kill(child, signal.SIGKILL)
         done += ended(child) == -signal.SIGKILL
     assert ended(forked(cut, trials, settings)) == 0

@@ -24,30 +24,30 @@ def written(rung):
     return Checkpoint(rung, {"weight": torch.full((50_000,), float(rung))}, {rung: {"accuracy": rung / 1e6}}, {})
 
 
-def write_on(keeping, rung, done):
+def write_on(checkpoints, rung, done):
     while True:
         rung += 1
-        keeping.write(written(rung))
+        checkpoints.write(written(rung))
         os.write(done, rung.to_bytes(8))
 
 
 def main(folder, kills, seed):
     torch.set_num_threads(1)  # threads do not live through a fork
-    keeping, dice = TrialCheckpoints(folder, Owner("ab" * 16, 0, "architecture", "settings"), 0), random.Random(seed)
+    checkpoints, rng = TrialCheckpoints(folder, Owner("ab" * 16, 0, "architecture", "settings"), 0), random.Random(seed)
     rung = survived = 0
     for _ in range(kills):
         told, tell = os.pipe()
         child = os.fork()
         if child == 0:
-            write_on(keeping, rung, tell)
+            write_on(checkpoints, rung, tell)
         os.close(tell)
         first = os.read(told, 8)
-        time.sleep(dice.uniform(0, 0.1))
+        time.sleep(rng.uniform(0, 0.1))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         with os.fdopen(told, "rb") as left:
             promised = int.from_bytes((first + left.read())[-8:])
-        found = keeping.latest().checkpoint
+        found = checkpoints.latest().checkpoint
         assert found is not None, "nothing is left"
         assert found.rung >= promised, f"rung {promised} was written and is lost"
         assert torch.equal(found.state["weight"], written(found.rung).state["weight"]), "not whole"

@@ -147,7 +147,7 @@ def entries(x, first, pixel, COUNT: tl.constexpr, EXTENT: tl.constexpr, ENTRIES:
     return tl.where(there, tl.gather(x, tl.minimum(tl.maximum(at, 0), COUNT - 1), 1), 0.0)
 
 
-SIZES = ["heads", "rows", "cols"]  # whether 16 divides them, which Triton asks, is no reason to compile again
+SIZES = ["heads", "rows", "cols"]  # Triton must not compile again if 16 divides them
 
 
 @triton.jit(do_not_specialize=SIZES)
@@ -162,7 +162,7 @@ def forward(
     QUERIES: tl.constexpr = TILE_ROWS * TILE_COLS
     KEYS: tl.constexpr = CHUNK_ROWS * CHUNK_COLS
     query = tl.arange(0, QUERIES)
-    # Queries beyond the map have the windows of its edge, so that no softmax is empty; nobody stores them.
+    # Queries beyond the map get the windows of its edge, so no softmax is empty. Their results are not stored.
     top = first_of(tl.minimum(i + query // TILE_COLS, rows - 1), rows, EXTENT, BORDER)
     left = first_of(tl.minimum(j + query % TILE_COLS, cols - 1), cols, EXTENT, BORDER)
     q_tile = load(q, n, h, i, j, rows, cols, TILE_ROWS, TILE_COLS, WIDTH, PADDED)
