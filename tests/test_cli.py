@@ -344,7 +344,9 @@ def test_the_end_of_a_search_reports_its_trials_and_why_it_stopped(capsys, tmp_p
     search = run_search(tiny_space(), trials=6, hours=1e-9, **more)
     print_result(search, Format.table, None, stopped=False, notice=say)
     printed = capsys.readouterr()
-    assert "the search stopped before 6 trials: its 1e-09 hours are over. Run the same command to continue" in printed.err
+    assert (
+        "the search stopped before 6 trials: its 1e-09 hours are over. Run the same command to continue" in printed.err
+    )
     assert "all convolution: conv3x3" in printed.out
     search = run_search(tiny_space(), trials=8, max_flops=600_000, name="tight", tune_recipe=True, **more)
     standing = search.progress()
