@@ -13,7 +13,7 @@ from hybrid_search.analysis.replay.searches import table_of_searches
 from hybrid_search.analysis.status import status_of
 from hybrid_search.errors import HybridSearchError, LedgerError, SettingsError, UnknownName
 from hybrid_search.ledger import Ledger, reads
-from hybrid_search.ledger.check import check
+from hybrid_search.ledger.check import check_ledger
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import cost
 from hybrid_search.records import Report, Resources, Settings
@@ -225,7 +225,7 @@ def test_failures_are_told_and_do_not_stop_it(searched):
     assert [one.seed for one in kept] == [failure.seed for failure in confirmation.failures]
     assert all("the disk is away" in one.text for one in kept)
     assert status_of(searched, searched.search()).failures == {"bug": 2}
-    assert {finding.broken for finding in check(searched)} == {0}
+    assert {finding.violations for finding in check_ledger(searched)} == {0}
 
 
 def test_a_retraining_that_begins_again_keeps_why_and_the_search_goes_on_as_if_nothing_were(searched):

@@ -1,4 +1,4 @@
-"""One ledger on two databases: the same search, resumed and read, ends alike; a URL that leads nowhere is refused."""
+"""SQLite and PostgreSQL: the same search has the same result on both, and a wrong URL is refused."""
 
 import json
 import signal
@@ -15,12 +15,12 @@ from support.ledgers import a_search, write_trial
 from support.postgres import typed
 
 from hybrid_search import cli
-from hybrid_search._internal.redaction import redacted
+from hybrid_search._internal.redaction import redact
 from hybrid_search.cli.signals import stop_on_signals
 from hybrid_search.dashboard.snapshot import MAX_AGE, Snapshot
 from hybrid_search.errors import LedgerAway, LedgerError, LostLease
 from hybrid_search.ledger import Ledger, leases, postgres, reads, writes
-from hybrid_search.ledger.check import check
+from hybrid_search.ledger.check import check_ledger
 from hybrid_search.ledger.retry import is_outage
 from hybrid_search.ledger.urls import database_url, display_url, path_beside, redact_url_secrets
 from hybrid_search.records import Resources
@@ -35,7 +35,7 @@ def searched(url, trials):
 
 
 @pytest.mark.server
-def test_a_search_that_is_resumed_ends_alike_on_both_databases(tmp_path, server, capsys):
+def test_a_resumed_search_has_the_same_result_on_both_databases(tmp_path, server, capsys):
     fronts = []
     for url in (f"sqlite:///{tmp_path}/l.db", server.database()):
         searched(url, 4)
@@ -64,7 +64,7 @@ def test_a_search_that_is_resumed_ends_alike_on_both_databases(tmp_path, server,
         ("mysql://u@h/d?password=geheim", r"must be a sqlite or postgresql URL; got mysql://u@h/d\?password=%2A%2A%2A"),
     ],
 )
-def test_a_url_that_cannot_be_reached_is_refused_without_its_password(url, message):
+def test_a_wrong_url_is_refused_without_its_password(url, message):
     with pytest.raises(LedgerError, match=message) as raised:
         database_url(url)
     assert "geheim" not in str(raised.value)
@@ -76,10 +76,10 @@ def test_a_password_is_hidden_from_every_text_once_its_ledger_is_open(server):
     from support.postgres import PASSWORD
 
     with Ledger(server.database()):
-        assert redacted(f"the server said {PASSWORD} twice", environ={}) == "the server said *** twice"
+        assert redact(f"the server said {PASSWORD} twice", environ={}) == "the server said *** twice"
 
 
-def test_what_lies_beside_a_database_is_told_apart_by_its_server():
+def test_files_next_to_a_database_are_named_after_its_server():
     urls = ("postgresql://me@/lab?host=/run/one", "postgresql://me@/lab?host=/run/two&port=5433", "postgresql://h/lab")
     beside_them = [str(path_beside(database_url(url), ".log")) for url in urls]
     assert beside_them == ["results/run_one-lab.log", "results/run_two-5433-lab.log", "results/h-lab.log"]
@@ -90,7 +90,7 @@ def test_what_lies_beside_a_database_is_told_apart_by_its_server():
     [("25006", True), ("40001", True), ("40P01", True), ("57P01", True), ("08006", True), ("53100", True),
      ("42P01", False), ("28P01", False), ("22001", False)],
 )  # fmt: skip
-def test_what_passes_is_waited_for_and_nothing_else(state, passes):
+def test_only_transient_errors_are_retried(state, passes):
     """A standby that is not promoted yet, transactions in each other's way, a server that stops, a full disk; and a
     missing table, a wrong password, a text that is too long."""
     said = type("Said", (Exception,), {"sqlstate": state})()
@@ -98,20 +98,20 @@ def test_what_passes_is_waited_for_and_nothing_else(state, passes):
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
-def test_the_names_people_write_mean_one_driver(scheme):
+def test_all_names_of_postgresql_mean_psycopg(scheme):
     url = database_url(f"{scheme}://u@h/d?password=geheim&connect_timeout=3")
     assert (url.drivername, url.password, dict(url.query)) == ("postgresql+psycopg", "geheim", {"connect_timeout": "3"})
     assert display_url(url) == "postgresql://u:***@h/d?connect_timeout=3"
 
 
-def test_a_drivers_message_is_shown_without_the_secrets_of_the_url():
+def test_a_driver_message_is_shown_without_the_secrets_of_the_url():
     url = database_url("postgresql://u:a%40b@h/d?sslpassword=other")
     assert redact_url_secrets("no a@b, no a%40b, no other", url) == "no ***, no ***, no ***"
 
 
 @pytest.mark.server
 @pytest.mark.parametrize("wrong", ["password", "database", "port"])
-def test_a_server_that_cannot_be_entered_is_an_error_of_one_line(server, wrong):
+def test_a_failed_connection_to_a_server_is_an_error_of_one_line(server, wrong):
     url = database_url(server.url("postgres"))
     change = {"password": {"password": "falsch"}, "database": {"database": "nowhere"}, "port": {"port": 1}}[wrong]
     reason = {"password": "authentication failed", "database": '"nowhere" does not exist', "port": "refused"}[wrong]
@@ -122,14 +122,14 @@ def test_a_server_that_cannot_be_entered_is_an_error_of_one_line(server, wrong):
 
 
 @pytest.mark.server
-def test_a_server_says_who_is_connected_and_what_the_url_sets_holds(server):
+def test_the_application_name_is_set_unless_the_url_sets_it(server):
     for query, name in (("", "hybrid-search"), ("?application_name=mine", "mine")):
         with Ledger(server.database() + query) as ledger, ledger._engine.connect() as connection:
             assert connection.exec_driver_sql("SHOW application_name").scalar_one() == name
             assert connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar_one() == "30s"
 
 
-def test_a_driver_that_is_not_installed_is_named_with_how_to_install_it(monkeypatch):
+def test_a_missing_database_driver_is_named_with_the_install_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(
         LedgerError, match=r"needs a database driver that is not installed.*pip install 'psycopg\[binary\]'"
@@ -152,7 +152,7 @@ def test_the_page_follows_a_search_on_a_server(server):
     assert seen == [1, 2]
 
 
-def test_a_full_disk_is_waited_out_and_the_file_stays_whole(tmp_path):
+def test_a_full_disk_is_retried_and_the_file_is_not_damaged(tmp_path):
     with Ledger(f"sqlite:///{tmp_path}/l.db") as ledger:
         search, said = a_search(ledger), []
 
@@ -169,19 +169,19 @@ def test_a_full_disk_is_waited_out_and_the_file_stays_whole(tmp_path):
         for number in range(20):
             write_trial(ledger, search, number)
         assert ledger.read(reads.counts, search.id) == {"complete": 20}
-        assert [row for row in check(ledger) if row.broken] == []
+        assert [row for row in check_ledger(ledger) if row.violations] == []
     assert f"sqlite:///{tmp_path}/l.db does not answer (database or disk is full)" in said[0]
     assert "answers again" in said[1]
 
 
 @pytest.mark.parametrize("given", ["soon", "-1", "inf"])
-def test_a_patience_that_is_no_number_of_seconds_is_refused(tmp_path, monkeypatch, given):
+def test_a_retry_limit_that_is_not_a_number_is_refused(tmp_path, monkeypatch, given):
     monkeypatch.setenv("HYBRID_SEARCH_DB_RETRY_SECONDS", given)
     with pytest.raises(LedgerError, match=f"must be a number of seconds from 0 up; got '{given}'"):
         Ledger(f"sqlite:///{tmp_path}/l.db")
 
 
-def test_patience_can_be_set(tmp_path, monkeypatch):
+def test_the_retry_limit_can_be_set(tmp_path, monkeypatch):
     monkeypatch.setenv("HYBRID_SEARCH_DB_RETRY_SECONDS", "7.5")
     with Ledger(f"sqlite:///{tmp_path}/l.db") as ledger:
         assert ledger.retry_policy.seconds == 7.5
@@ -190,20 +190,20 @@ def test_patience_can_be_set(tmp_path, monkeypatch):
 def lose_the_database(number):
     with stop_on_signals() as stopped:
         stopped.signal = number
-        raise LedgerAway("the database must answer; it has not.")
+        raise LedgerAway("database d did not answer for 300 s.")
 
 
-def test_a_search_that_is_stopped_while_its_database_is_away_ends_as_stopped(capsys):
+def test_a_search_stopped_during_an_outage_exits_as_stopped(capsys):
     with pytest.raises(typer.Exit) as ended:
         lose_the_database(signal.SIGTERM)
     assert ended.value.exit_code == 143
-    assert capsys.readouterr().err == "hybrid-search: the database must answer; it has not.\n"
-    with pytest.raises(LedgerAway, match="must answer"):
+    assert capsys.readouterr().err == "hybrid-search: database d did not answer for 300 s.\n"
+    with pytest.raises(LedgerAway, match="did not answer"):
         lose_the_database(None)
 
 
 @pytest.mark.server
-def test_a_driver_that_freezes_in_a_transaction_does_not_hold_up_the_next_one(server, monkeypatch):
+def test_a_process_frozen_in_a_transaction_does_not_block_the_next_one(server, monkeypatch):
     monkeypatch.setitem(postgres.SESSION, "idle_in_transaction_session_timeout", "1s")
     url = server.database()
     with Ledger(url) as frozen, Ledger(url) as other:
@@ -222,11 +222,11 @@ def test_a_driver_that_freezes_in_a_transaction_does_not_hold_up_the_next_one(se
             frozen.write(writes.set_target, search.id, 9)
 
 
-def test_a_database_that_went_away_is_nobodys_mistake(monkeypatch, capsys, tmp_path):
+def test_an_outage_exits_with_code_1(monkeypatch, capsys, tmp_path):
     def away(self, function, *args):
-        raise LedgerAway("the database must answer; it has not.")
+        raise LedgerAway("database d did not answer for 300 s.")
 
     Ledger(f"sqlite:///{tmp_path}/l.db").close()
     monkeypatch.setattr(Ledger, "read", away)
     assert cli.run(["front", "--db", f"sqlite:///{tmp_path}/l.db"]) == 1
-    assert capsys.readouterr().err == "hybrid-search: the database must answer; it has not.\n"
+    assert capsys.readouterr().err == "hybrid-search: database d did not answer for 300 s.\n"

@@ -1,4 +1,4 @@
-"""One driver a search, one attempt a trial: who is late is refused, who is dead is followed, nothing counts twice."""
+"""Leases: one process writes a search, one attempt writes a trial, and late writes are refused."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from support.ledgers import a_search
 from hybrid_search.engines.driver import RunContext
 from hybrid_search.errors import LedgerError, LostLease
 from hybrid_search.ledger import Ledger, leases, reads, writes
-from hybrid_search.ledger.check import check
+from hybrid_search.ledger.check import check_ledger
 from hybrid_search.ledger.process_identity import ProcessIdentity, start_time
 from hybrid_search.ledger.retry import run_transaction
 from hybrid_search.records import Report, Resources, Settings
@@ -46,7 +46,7 @@ def start(ledger, search, number=0):
     )
 
 
-def test_a_driver_that_lost_its_search_writes_nothing_however_late_it_wakes_up(ledger, url):
+def test_a_process_that_lost_its_lease_writes_nothing(ledger, url):
     search = a_search(ledger, "taken over")
     with Ledger(url) as other:
         assert ledger.acquire_lease(search.id, "a:1/m/0/x", 30) is None
@@ -71,7 +71,7 @@ def test_a_driver_that_lost_its_search_writes_nothing_however_late_it_wakes_up(l
         assert other.lease(search.id).holder == "b:2/m/0/y"
 
 
-def test_a_report_that_comes_after_the_end_changes_nothing(ledger):
+def test_a_report_after_the_end_of_a_trial_changes_nothing(ledger):
     search = a_search(ledger)
     trial = start(ledger, search)
     ledger.write(writes.add_rung, trial, 1, {"accuracy": 0.5}, attempt=1)
@@ -79,10 +79,10 @@ def test_a_report_that_comes_after_the_end_changes_nothing(ledger):
     with pytest.raises(LedgerError, match="only a running trial can report a rung; trial row 1 is complete"):
         ledger.write(writes.add_rung, trial, 1, {"accuracy": 0.9}, attempt=1)
     assert ledger.read(reads.curve, trial) == [(1, {"accuracy": 0.5})]
-    assert all(finding.broken == 0 for finding in check(ledger) if "leased" in finding.law)
+    assert all(finding.violations == 0 for finding in check_ledger(ledger) if "leased" in finding.rule)
 
 
-def test_the_result_of_an_attempt_that_is_over_is_refused(ledger):
+def test_the_result_of_an_earlier_attempt_is_refused(ledger):
     search = a_search(ledger, "silent")
     trial = start(ledger, search)
     assert ledger.write(writes.fail_attempt, trial, 1, "lost", "no pulse") == 2
@@ -95,7 +95,7 @@ def test_the_result_of_an_attempt_that_is_over_is_refused(ledger):
     assert ledger.read(reads.trial, search.id, 0).measurements["accuracy"] == 0.8
 
 
-def test_a_write_whose_answer_was_lost_may_be_repeated(ledger, monkeypatch):
+def test_a_write_with_a_lost_acknowledgement_can_be_retried(ledger, monkeypatch):
     search = a_search(ledger, "repeated")
     trial = start(ledger, search)
     assert ledger.write(writes.fail_attempt, trial, 1, "oom", "too large") == 2
@@ -114,7 +114,7 @@ def test_a_write_whose_answer_was_lost_may_be_repeated(ledger, monkeypatch):
     assert ledger.read(reads.trial, search.id, 0).attempt == 2
 
 
-def test_a_running_trial_is_leased_until_its_worker_falls_silent(ledger):
+def test_a_running_trial_is_leased_until_its_worker_sends_no_heartbeat(ledger):
     search = a_search(ledger, "leased")
     ledger.acquire_lease(search.id, "a:1/m/0/x", 30)
     first, second = start(ledger, search, 0), start(ledger, search, 1)
@@ -128,7 +128,7 @@ def test_a_running_trial_is_leased_until_its_worker_falls_silent(ledger):
     assert ledger.read(reads.trials, search.id)[1].expires is None
 
 
-def test_what_a_worker_says_of_itself_is_kept_without_secrets(ledger, monkeypatch):
+def test_the_facts_of_a_worker_are_stored_without_secrets(ledger, monkeypatch):
     monkeypatch.setenv("CLOUD_ACCESS_KEY", "AKIA-very-secret")
     search = open_search(SearchSpec.create(SPACE, trials=1), ledger)
     facts = {"worker": "w", "checkpoint": "s3://me:hunter22@bucket/x with AKIA-very-secret is away"}
@@ -137,7 +137,7 @@ def test_what_a_worker_says_of_itself_is_kept_without_secrets(ledger, monkeypatc
     assert kept == {"worker": "w", "checkpoint": "s3://me:***@bucket/x with *** is away"}
 
 
-def test_every_failed_attempt_is_kept_with_what_was_said_and_without_secrets(ledger, monkeypatch):
+def test_every_failed_attempt_is_stored_with_its_message_without_secrets(ledger, monkeypatch):
     monkeypatch.setenv("CLOUD_ACCESS_KEY", "AKIA-very-secret")
     search = open_search(SearchSpec.create(SPACE, trials=1), ledger)
     trial = search.ask()
@@ -167,7 +167,7 @@ def test_each_kind_of_failure_has_its_number_of_attempts(ledger, kind, attempts)
     assert ledger.read(reads.trial, search.record.id, 0).failure_kind == kind
 
 
-def test_a_second_driver_waits_says_so_and_does_not_train_more(url):
+def test_a_second_driver_waits_with_a_notice_and_trains_no_more_trials(url):
     begun, said = threading.Event(), []
 
     def slow(architecture, settings):
@@ -194,7 +194,7 @@ def test_a_second_driver_waits_says_so_and_does_not_train_more(url):
     assert (lead.holder, lead.active) == (None, False)
 
 
-def test_a_driver_that_was_killed_is_followed_at_once_on_its_machine(ledger, url):
+def test_the_lease_of_a_killed_driver_is_free_at_once_on_its_machine(ledger, url):
     search = a_search(ledger, "killed")
     code = (
         "import sys, os, signal; from hybrid_search.ledger import Ledger\n"
@@ -215,7 +215,7 @@ def test_a_driver_that_was_killed_is_followed_at_once_on_its_machine(ledger, url
         assert not taken_over
 
 
-def test_a_driver_killed_after_its_last_commit_has_nothing_done_again(ledger):
+def test_a_driver_killed_after_its_last_commit_causes_no_repeated_trial(ledger):
     run(SPACE, trials=3, resources=Resources("local"), ledger=ledger, evaluate=scored())
     killed = str(ProcessIdentity(pid=2**22 + 1))
     assert ledger.acquire_lease(1, killed, 3600) is None
@@ -228,7 +228,7 @@ def test_a_driver_killed_after_its_last_commit_has_nothing_done_again(ledger):
     assert ledger.read(reads.counts, 1) == {"complete": 6}
 
 
-def test_a_driver_that_finds_its_lead_lost_ends_with_it_even_where_it_writes_no_more(ledger, url):
+def test_a_driver_that_lost_its_lease_ends_even_without_a_further_write(ledger, url):
     search, context = a_search(ledger, "lost"), RunContext(scored())
 
     def lose():
@@ -244,31 +244,31 @@ def test_a_driver_that_finds_its_lead_lost_ends_with_it_even_where_it_writes_no_
 @pytest.mark.parametrize(
     ("rungs", "count"), [([], 0), ([0], 1), ([2], 0), ([0, 0, 0], 3), ([0, 2, 2, 1], 2), ([1, 2, 3], 0), ([3, 1, 4], 0)]
 )
-def test_pre_emptions_are_fruitless_that_find_a_trial_no_further_than_before(rungs, count):
+def test_pre_emptions_without_a_further_rung_are_counted(rungs, count):
     assert preemptions_without_progress(rungs) == count
 
 
-def test_a_trial_that_was_running_whenever_its_drivers_died_comes_last_and_ends_as_lost(ledger):
+def test_a_trial_that_ran_at_every_crash_is_retried_last_and_fails_as_lost(ledger):
     first = open_search(SearchSpec.create(SPACE, trials=3), ledger)
-    feared = first.ask()
+    suspect = first.ask()
     for _ in range(3):
         search = open_search(SearchSpec.create(SPACE, trials=3), ledger)
-        assert search.ask().number == feared.number
+        assert search.ask().number == suspect.number
     begun = []
     for attempt in range(5, 11):
         search = open_search(SearchSpec.create(SPACE, trials=3), ledger)
-        while (trial := search.ask()) is not None and trial.number != feared.number:
+        while (trial := search.ask()) is not None and trial.number != suspect.number:
             begun.append(trial.number)
             search.tell(trial, Outcome("complete", {"accuracy": 0.5}))
         assert trial.attempt == attempt
     assert begun == [1, 2]
     assert open_search(SearchSpec.create(SPACE, trials=3), ledger).ask() is None
-    found = ledger.read(reads.trial, 1, feared.number)
+    found = ledger.read(reads.trial, 1, suspect.number)
     assert (found.state, found.failure_kind) == ("failed", "lost")
     assert found.failure_text.startswith("pre-empted 10 times without a further rung")
 
 
-def test_a_search_that_is_stopped_in_order_again_and_again_holds_no_trial_guilty(ledger):
+def test_clean_shutdowns_never_make_a_trial_fail(ledger):
     def stop(search, context):
         context.on_event = lambda kind, number: context.stop.set()
 
@@ -280,7 +280,7 @@ def test_a_search_that_is_stopped_in_order_again_and_again_holds_no_trial_guilty
     assert {failed.text for failed in ledger.read(reads.failures, 1)} == {"its search was stopped"}
 
 
-def test_a_trial_whose_evaluation_ends_its_driver_is_suspected_as_if_that_had_been_killed(ledger):
+def test_a_trial_that_exits_its_driver_counts_as_a_cause_of_the_crash(ledger):
     def evaluate(architecture, settings):
         if architecture.digest == ledger.read(reads.trial, 1, 0).digest:
             raise SystemExit(3)
@@ -298,7 +298,7 @@ def test_a_trial_whose_evaluation_ends_its_driver_is_suspected_as_if_that_had_be
     ]  # fmt: skip
 
 
-def test_a_trial_that_gets_further_may_be_pre_empted_for_ever(ledger):
+def test_a_trial_that_reaches_further_rungs_is_retried_without_limit(ledger):
     search = open_search(SearchSpec.create(SPACE, trials=1), ledger)
     trial = search.ask()
     for rung in range(1, 30):
@@ -307,21 +307,21 @@ def test_a_trial_that_gets_further_may_be_pre_empted_for_ever(ledger):
         assert trial.attempt == rung + 1
 
 
-def test_a_driver_knows_who_has_ended_and_whom_it_cannot_see():
+def test_a_process_recognises_ended_processes_of_its_machine_only():
     here = ProcessIdentity()
     assert not here.has_ended(str(here))
     assert not here.has_ended(str(ProcessIdentity(token="another call of this process")))
     assert here.has_ended(str(ProcessIdentity(pid=2**22 + 1)))
     assert here.has_ended(str(ProcessIdentity(start="1")))  # another process has its number by now
     assert not here.has_ended(str(ProcessIdentity(machine="elsewhere", pid=2**22 + 1)))
-    assert not here.has_ended("what no driver of ours wrote")
+    assert not here.has_ended("another text")
     assert here.is_alive(str(here))
     assert not here.is_alive(str(ProcessIdentity(pid=2**22 + 1)))
     assert not here.is_alive(str(ProcessIdentity(machine="elsewhere")))
-    assert not here.is_alive("what no driver of ours wrote")
+    assert not here.is_alive("another text")
 
 
-def test_a_driver_that_is_dead_and_not_yet_waited_for_has_ended():
+def test_a_zombie_process_has_ended():
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         other = str(ProcessIdentity(pid=process.pid, start=start_time(process.pid)))
         assert not ProcessIdentity().has_ended(other)
@@ -330,7 +330,7 @@ def test_a_driver_that_is_dead_and_not_yet_waited_for_has_ended():
         assert ProcessIdentity().has_ended(other)
 
 
-def test_another_users_driver_is_not_gone_where_the_machine_hides_it(monkeypatch):
+def test_a_hidden_process_of_another_user_has_not_ended(monkeypatch):
     def refused(pid, number):
         raise PermissionError
 
@@ -338,7 +338,7 @@ def test_another_users_driver_is_not_gone_where_the_machine_hides_it(monkeypatch
     assert not ProcessIdentity().has_ended(str(ProcessIdentity(pid=2**22 + 1)))  # of which /proc shows nothing
 
 
-def test_a_clock_that_is_set_forward_takes_no_search_from_a_driver_that_lives(ledger, url, monkeypatch):
+def test_a_clock_set_forward_does_not_take_the_lease_of_a_running_process(ledger, url, monkeypatch):
     search, context = a_search(ledger), RunContext(scored())
     here = ProcessIdentity(token="the first")
     with Ledger(url) as first:
@@ -354,7 +354,7 @@ def test_a_clock_that_is_set_forward_takes_no_search_from_a_driver_that_lives(le
         gives_back.join()
 
 
-def test_a_search_that_is_to_stop_waits_for_no_database(ledger):
+def test_a_stopping_search_does_not_wait_for_its_database(ledger):
     search, context = a_search(ledger), RunContext(scored())
     before = ledger.retry_policy
     with leading(ledger, search, context):
@@ -364,7 +364,7 @@ def test_a_search_that_is_to_stop_waits_for_no_database(ledger):
     assert ledger.retry_policy is before
 
 
-def test_a_driver_that_lives_and_renews_no_more_loses_its_search(ledger, url):
+def test_a_frozen_process_loses_its_lease(ledger, url):
     search = a_search(ledger)
     with Ledger(url) as frozen:
         assert frozen.acquire_lease(search.id, str(ProcessIdentity(token="frozen")), 0.5) is None
@@ -374,7 +374,7 @@ def test_a_driver_that_lives_and_renews_no_more_loses_its_search(ledger, url):
             frozen.renew_lease(search.id, 30)
 
 
-def test_a_search_that_was_taken_away_stops_its_driver_with_a_message(ledger, url):
+def test_a_driver_that_lost_its_lease_stops_with_a_message(ledger, url):
     def evaluate(architecture, settings):
         with Ledger(url) as thief:
             assert thief.acquire_lease(1, "thief:1/m/0/x", 30, has_ended=lambda holder: True) is None
@@ -386,7 +386,7 @@ def test_a_search_that_was_taken_away_stops_its_driver_with_a_message(ledger, ur
     assert ledger.lease(1).holder == "thief:1/m/0/x"
 
 
-def test_a_lease_is_renewed_for_as_long_as_its_driver_lives(ledger, url):
+def test_a_lease_is_renewed_while_its_process_runs(ledger, url):
     search = a_search(ledger, "long")
     with leading(ledger, search, RunContext(scored()), seconds=1.5), Ledger(url) as other:
         for _ in range(8):
@@ -395,7 +395,7 @@ def test_a_lease_is_renewed_for_as_long_as_its_driver_lives(ledger, url):
     assert other.acquire_lease(search.id, "b:2/m/0/y", 30) is None
 
 
-def test_a_trial_that_its_driver_left_is_told_apart_from_one_that_failed(ledger):
+def test_an_unfinished_trial_of_an_ended_driver_is_not_a_failed_trial(ledger):
     first = open_search(SearchSpec.create(SPACE, trials=2), ledger)
     trial = first.ask()
     second = open_search(SearchSpec.create(SPACE, trials=2), ledger)

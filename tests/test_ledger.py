@@ -1,4 +1,4 @@
-"""The ledger: what is written is read back, once ended stays ended, and what cannot be opened says so in one line."""
+"""The ledger: writes are read back, ended trials do not change, and errors of opening are one line."""
 
 import errno
 import os
@@ -19,14 +19,14 @@ from hybrid_search import cli
 from hybrid_search.errors import LedgerError, SettingsError, UnknownName
 from hybrid_search.ledger import Ledger, Opening, Proposal, reads, writes
 from hybrid_search.ledger.schema import MIGRATIONS
-from hybrid_search.ledger.sqlite import _keep_a_log, network_file_system
+from hybrid_search.ledger.sqlite import _enable_write_ahead_log, network_file_system
 from hybrid_search.ledger.tables import HEAD, Base
 from hybrid_search.ledger.urls import database_url
 from hybrid_search.pareto import front_rows
 from hybrid_search.records import Report, Resources, SearchRecord, Settings
 from hybrid_search.runs.run import run
 
-ASKED = SearchRecord(0, "first", {"stem": {}}, ("accuracy", "flops"), Settings(epochs=3), "tpe", 5, 24, 1e6, None)
+RECORD = SearchRecord(0, "first", {"stem": {}}, ("accuracy", "flops"), Settings(epochs=3), "tpe", 5, 24, 1e6, None)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def start(ledger, search, number=0):
 
 
 def test_a_search_is_read_back_as_it_was_written(ledger):
-    made = ledger.create_search(ASKED)
+    made = ledger.create_search(RECORD)
     found = ledger.search("first")
     assert found == made
     assert (found.objectives, found.settings, found.max_flops) == (("accuracy", "flops"), Settings(epochs=3), 1e6)
@@ -66,7 +66,7 @@ def test_a_search_is_read_back_as_it_was_written(ledger):
 
 
 def test_a_trial_is_read_back_with_its_curve_and_numbers(ledger):
-    search = ledger.create_search(ASKED)
+    search = ledger.create_search(RECORD)
     trial = start(ledger, search)
     ledger.write(writes.add_rung, trial, 1, {"accuracy": 0.5, "loss": 2.0}, {"device": "cpu", "worker": "w1"})
     ledger.write(writes.add_rung, trial, 2, {"accuracy": 0.6, "loss": 1.0})
@@ -79,7 +79,7 @@ def test_a_trial_is_read_back_with_its_curve_and_numbers(ledger):
 
 
 def test_a_trial_that_has_ended_stays_as_it_is(ledger):
-    search = ledger.create_search(ASKED)
+    search = ledger.create_search(RECORD)
     trial = start(ledger, search)
     ledger.write(writes.finish_trial, trial, "failed", failure_kind="nan", failure_text="loss")
     with pytest.raises(LedgerError, match="only a running trial can end"):
@@ -87,8 +87,8 @@ def test_a_trial_that_has_ended_stays_as_it_is(ledger):
     assert ledger.read(reads.trial, search.id, 0).measurements == {}
 
 
-def test_a_trial_begun_again_keeps_its_number_and_writes_its_curve_again(ledger):
-    search = ledger.create_search(ASKED)
+def test_a_retried_trial_keeps_its_number_and_rewrites_its_curve(ledger):
+    search = ledger.create_search(RECORD)
     trial = start(ledger, search)
     for rung in (1, 2, 3):
         ledger.write(writes.add_rung, trial, rung, {"accuracy": rung / 10})
@@ -104,15 +104,15 @@ def test_a_trial_begun_again_keeps_its_number_and_writes_its_curve_again(ledger)
 
 
 def test_two_trials_cannot_have_one_number(ledger):
-    search = ledger.create_search(ASKED)
+    search = ledger.create_search(RECORD)
     trial = start(ledger, search)
     assert start(ledger, search) == trial  # the same one, written again
     with pytest.raises(LedgerError, match="a trial needs a new number; got 0, which belongs to architecture d0"):
         ledger.write(writes.start_trial, search.id, 0, digest="d1", architecture={}, choices={}, settings=Settings())
 
 
-def test_a_seed_of_thirty_two_bits_and_a_text_with_a_nul_are_kept(ledger):
-    search = ledger.create_search(replace(ASKED, seed=2**32 - 1))
+def test_a_32_bit_seed_and_a_text_with_nul_are_stored(ledger):
+    search = ledger.create_search(replace(RECORD, seed=2**32 - 1))
     trial = ledger.write(
         writes.start_trial, search.id, 0, digest="d", architecture={}, choices={}, settings=Settings(seed=2**32 - 1)
     )
@@ -124,8 +124,8 @@ def test_a_seed_of_thirty_two_bits_and_a_text_with_a_nul_are_kept(ledger):
     assert ledger.read(reads.trial, search.id, 1).failure_text in ("a\0b", "a\N{REPLACEMENT CHARACTER}b")
 
 
-def test_readers_ask_only_for_what_is_new(ledger):
-    search = ledger.create_search(ASKED)
+def test_a_reader_gets_only_the_trials_that_changed(ledger):
+    search = ledger.create_search(RECORD)
     first = start(ledger, search, 0)
     ledger.write(writes.finish_trial, first, "complete", {"accuracy": 0.5, "flops": 1.0})
     points, seen = ledger.read(reads.points, search.id, ["accuracy"])
@@ -147,7 +147,7 @@ def test_the_values_of_completed_trials_are_those_of_their_points(ledger):
 
 
 @pytest.mark.parametrize("objectives", [("accuracy", "flops"), ("flops", "accuracy"), ("accuracy", "flops", "params")])
-def test_the_contenders_for_a_front_hold_all_of_it(ledger, objectives):
+def test_the_front_candidates_contain_the_whole_front(ledger, objectives):
     search, other = a_search(ledger, "asked", objectives), a_search(ledger, "other")
     fill(ledger, search, 300, states="complete")
     fill(ledger, other, 5, seed=1)
@@ -164,16 +164,16 @@ def test_the_contenders_for_a_front_hold_all_of_it(ledger, objectives):
     assert len(found) <= (len(front) + 5 if len(objectives) == 2 else 300)
 
 
-def test_proposals_that_were_not_trained_are_kept(ledger):
-    search = ledger.create_search(ASKED)
+def test_proposals_that_were_not_trained_are_stored(ledger):
+    search = ledger.create_search(RECORD)
     ledger.write(writes.add_proposal, search.id, Proposal("gated", "d", {"q": 1}, 0.25))
     assert ledger.read(reads.proposals, search.id) == [Proposal("gated", "d", {"q": 1}, 0.25)]
 
 
-def test_an_unknown_search_names_those_there_are(ledger):
+def test_an_unknown_search_lists_the_existing_names(ledger):
     with pytest.raises(UnknownName, match="holds no search yet"):
         ledger.search()
-    ledger.create_search(ASKED)
+    ledger.create_search(RECORD)
     with pytest.raises(UnknownName, match=r"search must be one of first; got 'frist'. Did you mean 'first'\?"):
         ledger.search("frist")
     with pytest.raises(UnknownName, match="trial must be a number of this search, which has no trial yet; got 9"):
@@ -185,7 +185,7 @@ def test_a_reader_writes_nothing_and_needs_a_ledger_that_exists(tmp_path, url):
         Ledger(url, read_only=True)
     assert list(tmp_path.iterdir()) == []
     with Ledger(url) as writer:
-        writer.create_search(ASKED)
+        writer.create_search(RECORD)
     with Ledger(url, read_only=True) as reader:
         assert reader.search().name == "first"
         with pytest.raises(Exception, match=r"readonly|read-only transaction"):
@@ -193,7 +193,7 @@ def test_a_reader_writes_nothing_and_needs_a_ledger_that_exists(tmp_path, url):
 
 
 def test_a_reader_sees_what_is_written_while_it_is_open(ledger, url):
-    search = ledger.create_search(ASKED)
+    search = ledger.create_search(RECORD)
     with Ledger(url, read_only=True) as reader:
         assert reader.read(reads.counts, search.id) == {}
         start(ledger, search)
@@ -216,7 +216,7 @@ def test_a_database_that_cannot_be_opened_says_why_in_one_line(url, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
+def test_a_file_that_is_not_a_database_is_refused_and_unchanged(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("my notes, which are longer than a database's header of a hundred bytes " * 4)
     before = path.read_bytes()
@@ -225,14 +225,14 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
     assert path.read_bytes() == before
 
 
-def spoil(path):
+def damage(path):
     """Overwrite a page of every table of a ledger's file, and leave its header."""
     data = bytearray(path.read_bytes())
     data[4096 * 2 :] = b"\xff" * (len(data) - 4096 * 2)
     path.write_bytes(data)
 
 
-def test_a_damaged_file_is_an_error_of_one_line_and_check_goes_on(tmp_path, capsys):
+def test_a_damaged_file_is_an_error_of_one_line_and_check_continues(tmp_path, capsys):
     url = f"sqlite:///{tmp_path / 'l.db'}"
     with Ledger(url) as ledger:
         a_search(ledger)
@@ -240,7 +240,7 @@ def test_a_damaged_file_is_an_error_of_one_line_and_check_goes_on(tmp_path, caps
             db.exec_driver_sql("SELECT 1")
     with sqlite3.connect(tmp_path / "l.db") as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    spoil(tmp_path / "l.db")
+    damage(tmp_path / "l.db")
     for command in (["front"], ["status"], ["db", "check"]):
         assert cli.run([*command, "--db", url]) in (1, 2)
         said = capsys.readouterr()
@@ -250,7 +250,7 @@ def test_a_damaged_file_is_an_error_of_one_line_and_check_goes_on(tmp_path, caps
 
 
 @pytest.mark.parametrize("how", ["removed", "moved", "replaced"])
-def test_a_file_that_goes_away_under_its_driver_stops_it_before_anything_is_lost(tmp_path, how):
+def test_a_search_stops_if_its_file_is_removed_moved_or_replaced(tmp_path, how):
     path = tmp_path / "l.db"
     begun = []
 
@@ -282,7 +282,7 @@ def test_a_file_that_goes_away_under_its_driver_stops_it_before_anything_is_lost
         run(tiny_space(), trials=8, evaluate=evaluate, resources=Resources("local"), ledger=f"sqlite:///{path}")
 
 
-def test_a_ledger_in_a_folder_that_nobody_can_write_is_read(tmp_path, monkeypatch):
+def test_a_ledger_in_a_read_only_folder_is_readable(tmp_path, monkeypatch):
     with Ledger(f"sqlite:///{tmp_path / 'l.db'}") as ledger:
         a_search(ledger)
     assert [path.name for path in tmp_path.iterdir()] == ["l.db"]
@@ -292,7 +292,7 @@ def test_a_ledger_in_a_folder_that_nobody_can_write_is_read(tmp_path, monkeypatc
         assert [path.name for path in tmp_path.iterdir()] == ["l.db"]  # not even beside the log
 
 
-def test_a_ledger_stays_the_same_file_wherever_its_process_goes(tmp_path, monkeypatch):
+def test_a_ledger_stays_the_same_file_if_the_working_directory_changes(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
     with Ledger("sqlite:///l.db") as ledger:
@@ -303,7 +303,7 @@ def test_a_ledger_stays_the_same_file_wherever_its_process_goes(tmp_path, monkey
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-def test_a_fact_with_a_nul_does_not_keep_a_search_from_going_on(ledger):
+def test_a_search_with_a_nul_in_a_fact_can_be_resumed(ledger):
     def evaluate(architecture, settings):
         yield Report(1, {"accuracy": 0.5}, {"file": "a\x00b", "fingerprint": "aaaa"}, last=True)
 
@@ -313,7 +313,7 @@ def test_a_fact_with_a_nul_does_not_keep_a_search_from_going_on(ledger):
     assert ledger.read(reads.fact, 1, "none") is None
 
 
-def test_a_file_that_cannot_be_asked_for_a_moment_is_not_gone(tmp_path, monkeypatch):
+def test_a_temporary_error_of_the_file_system_is_not_a_removed_file(tmp_path, monkeypatch):
     with Ledger(f"sqlite:///{tmp_path / 'l.db'}") as ledger:
         search = a_search(ledger)
 
@@ -326,7 +326,7 @@ def test_a_file_that_cannot_be_asked_for_a_moment_is_not_gone(tmp_path, monkeypa
         assert ledger.search().target == 9
 
 
-def test_a_new_connection_makes_no_file_in_the_place_of_one_that_went_away(tmp_path):
+def test_a_new_connection_does_not_recreate_a_removed_file(tmp_path):
     with Ledger(f"sqlite:///{tmp_path / 'l.db'}") as ledger:
         a_search(ledger)
         ledger.close()  # every connection of its pool
@@ -336,7 +336,7 @@ def test_a_new_connection_makes_no_file_in_the_place_of_one_that_went_away(tmp_p
     assert not (tmp_path / "l.db").exists()
 
 
-def test_a_new_file_that_others_are_preparing_is_waited_for():
+def test_opening_waits_while_another_process_creates_the_file():
     class Preparing:
         tries = 0
 
@@ -348,17 +348,17 @@ def test_a_new_file_that_others_are_preparing_is_waited_for():
                 raise error
 
     connection = Preparing()
-    _keep_a_log(connection)
+    _enable_write_ahead_log(connection)
     assert connection.tries == 3
 
 
-def test_a_commit_is_on_the_disk_before_it_is_acknowledged(tmp_path):
+def test_a_commit_is_flushed_to_disk_before_it_returns(tmp_path):
     with Ledger(f"sqlite:///{tmp_path / 'l.db'}") as ledger, ledger.transaction() as db:
         assert db.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
         assert db.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
 
 
-def test_a_text_with_halves_of_characters_is_kept_on_both_databases(ledger):
+def test_a_text_with_lone_surrogates_is_stored_on_both_databases(ledger):
     search = a_search(ledger)
     trial = ledger.write(writes.start_trial, search.id, 0, digest="d", architecture={}, choices={}, settings=Settings())
     ledger.write(writes.finish_trial, trial, "failed", failure_kind="bug", failure_text="cannot read images/\udcff.png")
@@ -383,14 +383,14 @@ def test_names_that_are_too_long_are_refused_on_both_databases(ledger):
     assert "a measurement needs a name of 1 to 100 characters" in ledger.read(reads.trial, 2, 0).failure_text
 
 
-def test_the_ledger_of_another_program_is_not_called_newer(url):
+def test_a_database_of_another_program_is_not_called_newer(url):
     with Ledger(url) as ledger, ledger._engine.begin() as db:
         db.execute(text("UPDATE alembic_version SET version_num = 'a1b2c3d4e5f6'"))
-    with pytest.raises(LedgerError, match=r"is of another program \(a1b2c3d4e5f6\)"):
+    with pytest.raises(LedgerError, match=r"belongs to another program \(a1b2c3d4e5f6\)"):
         Ledger(url)
 
 
-def test_a_file_on_a_network_file_system_is_told(tmp_path, monkeypatch):
+def test_a_file_on_a_network_file_system_gets_a_notice(tmp_path, monkeypatch):
     mounts = tmp_path / "mounts"
     mounts.write_text(f"disk / ext4 rw 0 0\nserver:/home {tmp_path} nfs4 rw 0 0\n")
     assert network_file_system(tmp_path / "l.db", mounts) == "nfs4"
@@ -426,7 +426,7 @@ def test_the_revisions_build_exactly_the_models(url, ledger):
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
 
 
-def test_a_ledger_of_the_first_schema_is_brought_up_to_date_and_keeps_its_searches(url, tmp_path):
+def test_a_ledger_of_the_first_schema_is_upgraded_and_keeps_its_searches(url, tmp_path):
     from alembic import command
     from alembic.config import Config
     from sqlalchemy import create_engine
@@ -450,7 +450,7 @@ def test_a_ledger_of_the_first_schema_is_brought_up_to_date_and_keeps_its_search
     assert (found.target, found.pruner, found.tuned, found.known_designs) == (4, "none", (), False)
 
 
-def test_processes_that_make_a_ledger_together_both_get_it(url):
+def test_two_processes_can_create_a_ledger_at_the_same_time(url):
     code = "import sys; from hybrid_search import Ledger; input(); Ledger(sys.argv[1]).close()"
     command = [sys.executable, "-c", code, url]
     together = [subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
@@ -469,7 +469,7 @@ def test_the_url_comes_from_the_flag_then_the_environment_then_the_default(monke
     assert str(database_url("sqlite:///f.db")) == "sqlite:///f.db"
 
 
-def test_a_database_of_something_else_is_left_alone(tmp_path):
+def test_a_database_with_other_tables_is_refused(tmp_path):
     with sqlite3.connect(tmp_path / "other.db") as db:
         db.execute("CREATE TABLE foo (id INTEGER)")
     db.close()
@@ -477,17 +477,17 @@ def test_a_database_of_something_else_is_left_alone(tmp_path):
         Ledger(f"sqlite:///{tmp_path}/other.db")
 
 
-def test_a_folder_with_odd_letters_is_read_as_well_as_written(tmp_path):
+def test_a_folder_with_special_characters_works(tmp_path):
     folder = tmp_path / "a#b %41?c"
     folder.mkdir()
     url = URL.create("sqlite", database=str(folder / "l.db")).render_as_string()
     with Ledger(url) as writer:
-        writer.create_search(ASKED)
+        writer.create_search(RECORD)
     with Ledger(url, read_only=True) as reader:
         assert reader.search().name == "first"
 
 
-def test_an_opening_of_the_test_split_is_kept_with_its_reason_and_time(ledger):
+def test_a_use_of_the_test_split_is_stored_with_reason_and_time(ledger):
     search = a_search(ledger, "opened")
     ledger.write(writes.add_opening, search.id, Opening("0123456789abcdef", 359, "this test"))
     (opening,) = ledger.read(reads.openings, search.id)
@@ -495,7 +495,7 @@ def test_an_opening_of_the_test_split_is_kept_with_its_reason_and_time(ledger):
     assert opening.opened.tzinfo is not None
 
 
-def test_fresh_seeds_take_the_place_of_the_one_that_a_trial_was_chosen_for(ledger):
+def test_fresh_seeds_replace_the_seed_of_the_search(ledger):
     search = a_search(ledger, "repeated")
     trial = write_trial(ledger, search, 5, accuracy=0.9)
     before = ledger.read(reads.points, search.id, ["accuracy"])[1]

@@ -1,4 +1,4 @@
-"""A database's password is in no message, no row, no worker, no command line, and none of Ray's files."""
+"""The password of a database is in no message, row, worker, command line or file of Ray."""
 
 import os
 import shutil

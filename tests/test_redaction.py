@@ -1,10 +1,10 @@
-"""Secrets are taken out of what is kept and shown; the rest of the text stays as it is."""
+"""Secrets are removed from texts; the rest of a text is unchanged."""
 
 import time
 
 import pytest
 
-from hybrid_search._internal.redaction import hide, redacted
+from hybrid_search._internal.redaction import redact, register_secret
 from hybrid_search.engines.worker import TrialRunner
 
 
@@ -37,27 +37,27 @@ from hybrid_search.engines.worker import TrialRunner
     ],
 )
 def test_passwords_and_tokens_are_hidden_and_nothing_else(text, shown):
-    assert redacted(text, environ={"RAY_AUTH_TOKEN": "0123456789abcdef", "HOME": "heads must"}) == shown
+    assert redact(text, environ={"RAY_AUTH_TOKEN": "0123456789abcdef", "HOME": "heads must"}) == shown
 
 
-def test_what_a_process_was_told_to_hide_is_hidden_as_a_word(monkeypatch):
-    monkeypatch.setattr("hybrid_search._internal.redaction._known", set())
-    hide("postgres")
-    hide("pa/ss word")
-    hide("db")
+def test_a_registered_secret_is_removed_as_a_separate_word(monkeypatch):
+    monkeypatch.setattr("hybrid_search._internal.redaction._registered", set())
+    register_secret("postgres")
+    register_secret("pa/ss word")
+    register_secret("db")
     said = "postgresql://me@h/db: role postgres: pa/ss word, pa%2Fss%20word or pa%2Fss+word"
-    assert redacted(said) == "postgresql://me@h/db: role ***: ***, *** or ***"
+    assert redact(said) == "postgresql://me@h/db: role ***: ***, *** or ***"
 
 
 @pytest.mark.parametrize("text", ["resnet-50-", "secret-", "0f8fad5b-d9cb-469f-a165-70867728950e,", "a" * 64, "://a:"])
-def test_a_long_text_costs_no_time(text):
+def test_a_long_text_is_redacted_quickly(text):
     began = time.process_time()
-    redacted(text * (65536 // len(text)), environ={})
+    redact(text * (65536 // len(text)), environ={})
     assert time.process_time() - began < 2.0
 
 
-def test_a_short_secret_does_not_eat_ordinary_words():
-    assert redacted("accuracy is 0.5", environ={"A_TOKEN": "is"}) == "accuracy is 0.5"
+def test_a_short_secret_does_not_change_ordinary_words():
+    assert redact("accuracy is 0.5", environ={"A_TOKEN": "is"}) == "accuracy is 0.5"
 
 
 def test_a_worker_takes_the_secrets_of_its_own_machine_out_of_a_traceback(monkeypatch):

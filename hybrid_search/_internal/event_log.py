@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hybrid_search._internal.redaction import redacted
+from hybrid_search._internal.redaction import redact
 from hybrid_search.errors import SettingsError, one_of
 
 LOG = logging.getLogger("hybrid_search")
@@ -78,17 +78,17 @@ class AsText(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         pairs = [f"{name}={_plain(value)}" for name, value in fields_of(record).items() if value not in (None, "")]
-        return " ".join([redacted(record.getMessage()), *pairs])
+        return " ".join([redact(record.getMessage()), *pairs])
 
 
 def _plain(value: Any) -> Any:
     """Return a value that JSON can represent, without secrets."""
     if isinstance(value, str):
-        return redacted(value)
+        return redact(value)
     if isinstance(value, Mapping):
         return {str(name): _plain(one) for name, one in value.items()}
     plain = isinstance(value, int | bool | None) or (isinstance(value, float) and math.isfinite(value))
-    return value if plain else redacted(str(value))  # JSON has no nan
+    return value if plain else redact(str(value))  # JSON has no nan
 
 
 class _LogFile(logging.FileHandler):

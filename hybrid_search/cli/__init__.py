@@ -17,7 +17,7 @@ from typing import Any
 
 import typer
 
-from hybrid_search._internal.redaction import redacted
+from hybrid_search._internal.redaction import redact
 from hybrid_search.cli import confirm, cost, dashboard, db, doctor, export, front, replay, space, spaces, status
 from hybrid_search.cli import run as run_command
 from hybrid_search.cli.help_page import HelpGroup
@@ -113,4 +113,4 @@ def _number_error(error: Any, arguments: list[str]) -> str | None:
 
 def _print_error(error: object) -> None:
     """Print an error in one line on stderr, without passwords."""
-    typer.echo(f"hybrid-search: {redacted(str(error))}", err=True)
+    typer.echo(f"hybrid-search: {redact(str(error))}", err=True)

@@ -37,12 +37,12 @@ def upgrade(db: Database = None) -> None:
 def check(db: Database = None, form: FormatOption = Format.table) -> None:
     """Check that a ledger is intact: the database's own check, then the rules of its searches. Exit code 1 if not."""
     from hybrid_search.ledger import Ledger
-    from hybrid_search.ledger.check import check as findings
+    from hybrid_search.ledger.check import check_ledger
 
     with Ledger(db, read_only=True) as ledger:
-        results = findings(ledger)
-    broken = [result for result in results if result.broken]
-    print_rows([result._asdict() for result in results], form, columns={"law": str, "found": str})
+        results = check_ledger(ledger)
+    broken = [result for result in results if result.violations]
+    print_rows([result._asdict() for result in results], form, columns={"rule": str, "detail": str})
     if broken:
         say(f"the ledger is not intact: {len(broken)} of {len(results)} checks failed")
         raise typer.Exit(1)

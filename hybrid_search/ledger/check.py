@@ -1,4 +1,4 @@
-"""Whether a ledger is whole: what its database says of itself, and the laws that every search in it keeps."""
+"""Check a ledger: the integrity checks of its database, and the rules that every search in it must satisfy."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -18,27 +18,40 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SHOWN = 5  # that many offenders are named
+MAX_NAMED = 5  # violations that are named; the others are counted
 
 
 class Finding(NamedTuple):
-    """One law, how often it is broken, and by what; with 0, that it holds."""
+    """The result of one check.
 
-    law: str
-    broken: int
-    found: str
+    `rule` is the rule, `violations` how often it is violated, and `detail` names violations or says that it holds.
+    """
+
+    rule: str
+    violations: int
+    detail: str
 
 
-def check(ledger: "Ledger") -> list[Finding]:
-    """Every law of the ledger, and at the end how much it holds. Nothing is written."""
-    laws: dict[str, Callable[[Connection], Sequence[str]]] = {}
+def check_ledger(ledger: "Ledger") -> list[Finding]:
+    """Check every rule of a ledger. Nothing is written.
+
+    Args:
+        ledger: The open ledger; read-only is enough.
+
+    Returns:
+        One finding per rule, and one with the number of rows.
+    """
+    rules: dict[str, Callable[[Connection], Sequence[str]]] = {}
     if ledger.url.get_backend_name() == "sqlite":
-        laws |= {"the file is whole": _integrity, "every row has the row it belongs to (foreign keys)": _foreign_keys}
-    return [*(_finding(ledger, law, broken) for law, broken in {**laws, **LAWS}.items()), _counts(ledger)]
+        rules |= {
+            "the file is not damaged": _integrity,
+            "every row refers to an existing row (foreign keys)": _foreign_keys,
+        }
+    return [*(_finding(ledger, rule, query) for rule, query in {**rules, **RULES}.items()), _counts(ledger)]
 
 
 def _read(ledger: "Ledger", work: Callable[[Connection], T]) -> T | str:
-    """What was read, or why it cannot be."""
+    """Return what was read, or the reason why it cannot be read."""
     try:
         return ledger.read(work)
     except (DBAPIError, LedgerError) as error:
@@ -47,12 +60,12 @@ def _read(ledger: "Ledger", work: Callable[[Connection], T]) -> T | str:
         return ledger.retry_policy.redact(first_line(error.__cause__ or error))
 
 
-def _finding(ledger: "Ledger", law: str, broken: Callable[[Connection], Sequence[str]]) -> Finding:
-    found = _read(ledger, broken)
+def _finding(ledger: "Ledger", rule: str, query: Callable[[Connection], Sequence[str]]) -> Finding:
+    found = _read(ledger, query)
     if isinstance(found, str):
-        return Finding(law, 1, found)
-    more = f" and {len(found) - SHOWN:,} more" if len(found) > SHOWN else ""
-    return Finding(law, len(found), f"{', '.join(found[:SHOWN])}{more}" if found else "holds")
+        return Finding(rule, 1, found)
+    more = f" and {len(found) - MAX_NAMED:,} more" if len(found) > MAX_NAMED else ""
+    return Finding(rule, len(found), f"{', '.join(found[:MAX_NAMED])}{more}" if found else "holds")
 
 
 def _integrity(db: Connection) -> list[str]:
@@ -68,20 +81,20 @@ def _orphans(db: Connection) -> list[str]:
     for table in Base.metadata.sorted_tables:
         for key in table.foreign_keys:
             owner = key.column.table
-            lost = select(func.count()).select_from(table.outerjoin(owner)).where(key.column.is_(None))
-            if count := db.execute(lost).scalar_one():
-                found.append(f"{count:,} rows of {table.name} without their {owner.name}")
+            orphans = select(func.count()).select_from(table.outerjoin(owner)).where(key.column.is_(None))
+            if count := db.execute(orphans).scalar_one():
+                found.append(f"{count:,} rows of {table.name} without a row of {owner.name}")
     return found
 
 
 def _trials(*which: Any) -> Callable[[Connection], list[str]]:
-    """The trials, as SEARCH/NUMBER, for which all this is so."""
+    """Return a query for the trials, as SEARCH/NUMBER, that satisfy all conditions."""
 
-    def broken(db: Connection) -> list[str]:
+    def violations(db: Connection) -> list[str]:
         query = select(SearchRow.name, TrialRow.number).join(TrialRow, TrialRow.search_id == SearchRow.id)
         return _named(db, query.where(*which))
 
-    return broken
+    return violations
 
 
 def _named(db: Connection, query: Any) -> list[str]:
@@ -90,11 +103,11 @@ def _named(db: Connection, query: Any) -> list[str]:
 
 def _numbers(db: Connection) -> list[str]:
     number = TrialRow.number
-    right = and_(
+    correct = and_(
         func.min(number) == 0, func.max(number) == func.count() - 1, func.count(distinct(number)) == func.count()
     )
     query = select(SearchRow.name).join(TrialRow, TrialRow.search_id == SearchRow.id).group_by(SearchRow.id)
-    return list(db.execute(query.having(not_(right)).order_by(SearchRow.id)).scalars())
+    return list(db.execute(query.having(not_(correct)).order_by(SearchRow.id)).scalars())
 
 
 def _objectives(db: Connection) -> list[str]:
@@ -113,7 +126,7 @@ def _finite(db: Connection) -> list[str]:
     value = MeasurementRow.value
     query = select(SearchRow.name, TrialRow.number).join(TrialRow, TrialRow.search_id == SearchRow.id)
     query = query.join(MeasurementRow, MeasurementRow.trial_id == TrialRow.id)
-    # PostgreSQL holds NaN to be greater than infinity; SQLite cannot store it.
+    # PostgreSQL orders NaN above infinity; SQLite cannot store NaN.
     return _named(db, query.where(not_(and_(value > -math.inf, value < math.inf))))
 
 
@@ -134,18 +147,18 @@ _LAST_FAILURE = select(FailureRow.trial_id).where(
     FailureRow.trial_id == TrialRow.id, FailureRow.attempt == TrialRow.attempt
 )
 
-LAWS: dict[str, Callable[[Connection], Sequence[str]]] = {
-    "no row is left without its search or trial": _orphans,
+RULES: dict[str, Callable[[Connection], Sequence[str]]] = {
+    "every row belongs to a search or trial": _orphans,
     f"a trial is {', '.join(STATES[:-1])} or {STATES[-1]}": _trials(TrialRow.state.not_in(STATES)),
     "the trials of a search are numbered from 0, each once": _numbers,
     "a complete trial has every objective under its own seed": _objectives,
-    "no number is NaN or infinite": _finite,
-    "a trial has the time of its end when it has ended, and not before": _trials(
+    "every measurement is finite": _finite,
+    "a trial has an end time if and only if it has ended": _trials(
         or_(and_(_ENDED, TrialRow.finished.is_(None)), and_(not_(_ENDED), TrialRow.finished.is_not(None)))
     ),
-    "a failed trial says how, as do its failed attempts": _trials(
+    "a failed trial has a failure kind and a failed attempt": _trials(
         TrialRow.state == "failed", or_(TrialRow.failure_kind.is_(None), not_(_LAST_FAILURE.exists()))
     ),
-    "only a running trial is leased": _trials(_ENDED, TrialRow.expires.is_not(None)),
+    "only a running trial has a lease": _trials(_ENDED, TrialRow.expires.is_not(None)),
     "only a complete trial has weights": _trials(TrialRow.state != "complete", TrialRow.weights.is_not(None)),
 }

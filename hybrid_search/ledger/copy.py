@@ -1,6 +1,6 @@
-"""A search copied from one database into another, with all its rows, in one transaction.
+"""Copy a search with all its rows into another database, in one transaction.
 
-Copied again, only what is new or changed is written. A copy that has gone on by itself is left alone.
+A second copy writes only new and changed rows. A copy that was continued in the other database is not overwritten.
 """
 
 import json
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from hybrid_search.ledger import Ledger
 
 Rows = list[dict[str, Any]]
-AT_ONCE = 500  # trials
+BATCH = 500  # trials that are compared at a time
 TABLES: Mapping[str, Table] = Base.metadata.tables
 SEARCH, TRIAL, MEASUREMENT, FAILURE = (
     TABLES[row.__tablename__] for row in (SearchRow, TrialRow, MeasurementRow, FailureRow)
 )
-LEASES = ("driver", "driver_until", "expires")  # a copy is held by nobody
-OF_A_TRIAL = [table for table in TABLES.values() if "trial_id" in table.c]
-OF_A_SEARCH = [table for table in TABLES.values() if "search_id" in table.c and table is not TRIAL]
+LEASES = ("driver", "driver_until", "expires")  # not copied: no process holds a copy
+TRIAL_TABLES = [table for table in TABLES.values() if "trial_id" in table.c]
+SEARCH_TABLES = [table for table in TABLES.values() if "search_id" in table.c and table is not TRIAL]
 
 
-class Copied(NamedTuple):
-    """What a copy wrote: trials that were new or had changed, those that had not, weights; and the copy's own id."""
+class CopyResult(NamedTuple):
+    """Row id of the copy, numbers of written and unchanged trials, and number of written weights files."""
 
     search_id: int
     written: int
@@ -46,20 +46,30 @@ def copy_search(
     target: "Ledger",
     name: str | None,
     as_name: str | None,
-    copy_weights: Callable[[int, int, Mapping[int, str]], int],
-) -> Copied:
-    """Copy the search of this name (None: the newest), under another name if one is given.
+    write_weights: Callable[[int, int, Mapping[int, str]], int],
+) -> CopyResult:
+    """Copy a search.
 
-    copy_weights: called with both ids and the weights kept by trial number, before the rows are there; it returns how
-    many it wrote. Raises LedgerError where the target has another search of the name, a copy that has gone on by
-    itself, or one that is being run.
+    Args:
+        source: The ledger to read.
+        target: The ledger to write.
+        name: Name of the search; None for the newest.
+        as_name: Name of the copy; None for the same name.
+        write_weights: Called before the commit with the row ids in source and target, and the stored weights by trial
+            number. It returns the number of files that it wrote.
+
+    Returns:
+        What was written.
+
+    Raises:
+        LedgerError: The target has another search of this name, a copy that was continued, or a copy that runs.
     """
     found = source.search(name)
     wanted = search_name(as_name or found.name)
     uid = found.uid if wanted == found.name else uuid5(NAMESPACE_OID, f"{found.uid}/{wanted}").hex
 
-    def work(here: Connection, there: Connection) -> Copied:
-        if there.dialect.name == "postgresql":  # it waits while the other side is read and weights are written
+    def work(here: Connection, there: Connection) -> CopyResult:
+        if there.dialect.name == "postgresql":  # the transaction idles while the source is read and weights are written
             there.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         copy = _Copy(here, there, found.id, wanted, uid, target.display_url)
         search_id = copy.search()
@@ -68,23 +78,23 @@ def copy_search(
         kept = select(TRIAL.c.number, TRIAL.c.weights).where(
             TRIAL.c.search_id == found.id, TRIAL.c.weights.is_not(None)
         )
-        weights = copy_weights(found.id, search_id, {row.number: row.weights for row in here.execute(kept)})
-        return Copied(search_id, written, unchanged, weights)
+        weights = write_weights(found.id, search_id, {row.number: row.weights for row in here.execute(kept)})
+        return CopyResult(search_id, written, unchanged, weights)
 
-    def once() -> Copied:
+    def once() -> CopyResult:
         with source.transaction() as here, target.transaction() as there:
             return work(here, there)
 
     def hide(text: str) -> str:
         return source.retry_policy.redact(target.retry_policy.redact(text))
 
-    # Both from the start where either went away: which of them did, an error does not say.
+    # The error does not say which database failed, so the whole copy is retried.
     policy = replace(target.retry_policy, redact=hide)
     return policy.call(once, is_outage, f"{source.display_url} or {target.display_url}")
 
 
 class _Copy:
-    """One copy in progress: `here` is read, `there` written."""
+    """One copy in progress: rows are read from the connection `here` and written to `there`."""
 
     def __init__(self, here: Connection, there: Connection, source_id: int, name: str, uid: str, shown: str) -> None:
         self._here, self._there = here, there
@@ -92,7 +102,7 @@ class _Copy:
         self._id = 0
 
     def search(self) -> int:
-        """The search's own row, made or brought up to date; its id there."""
+        """Write or update the row of the search; return its row id in the target."""
         (row,) = _plain(self._here, SEARCH, SEARCH.c.id == self._source_id)
         row |= {"name": self._name, "uid": self._uid}
         found = _plain(self._there, SEARCH, SEARCH.c.name == self._name)
@@ -100,23 +110,23 @@ class _Copy:
             self._there.execute(insert(SEARCH), row)
         elif found[0]["uid"] != self._uid:
             raise LedgerError(
-                f"a copy needs a name of its own; {self._name!r} in {self._shown} is another search. Copy under "
+                f"a copy needs a new name; got {self._name!r}, which is another search in {self._shown}. Copy under "
                 "another name: --as NAME."
             )
         self._id = self._there.execute(select(SEARCH.c.id).where(SEARCH.c.name == self._name)).scalar_one()
         lease = leases.lock_search(self._there, self._id)
         if lease.active:
             raise LedgerError(
-                f"a copy is written while nobody runs it; {self._name!r} in {self._shown} is run by "
-                f"{leases.host_and_pid(lease.holder)}."
+                f"a copy must not run while it is written; {self._name!r} in {self._shown} is run by "
+                f"{leases.host_and_pid(lease.holder)}. Stop that process and copy again."
             )
         if found and found[0] != row:
             self._there.execute(update(SEARCH).where(SEARCH.c.id == self._id), row)
         return self._id
 
     def of_the_search(self) -> None:
-        """What belongs to the search and to no trial, in order: what is not there yet is added."""
-        for table in OF_A_SEARCH:
+        """Add the missing rows that belong to the search and to no trial."""
+        for table in SEARCH_TABLES:
             rows = _plain(self._here, table, table.c.search_id == self._source_id)
             there = Counter(map(_key, _plain(self._there, table, table.c.search_id == self._id)))
             new = []
@@ -126,12 +136,12 @@ class _Copy:
                 else:
                     new.append(row | {"search_id": self._id})
             if there.total():
-                raise self._forked(f"a row of {table.name}")
+                raise self._ahead(f"a row of {table.name}")
             if new:
                 self._there.execute(insert(table), new)
 
     def trials(self) -> tuple[int, int]:
-        """Every trial with what belongs to it: how many were written, how many stayed as they were."""
+        """Write new and changed trials with their rows; return the numbers of written and unchanged trials."""
         highest = [
             db.execute(
                 select(func.coalesce(func.max(TRIAL.c.number), -1)).where(TRIAL.c.search_id == search)
@@ -139,12 +149,12 @@ class _Copy:
             for db, search in ((self._here, self._source_id), (self._there, self._id))
         ]
         if highest[1] > highest[0]:
-            raise self._forked(f"trial {highest[1]}")
+            raise self._ahead(f"trial {highest[1]}")
         changed = self._there.execute(select(func.coalesce(func.max(TRIAL.c.changed), 0))).scalar_one()
         written = unchanged = 0
         numbers = select(TRIAL.c.number).where(TRIAL.c.search_id == self._source_id).order_by(TRIAL.c.number)
         every = self._here.execute(numbers).scalars().all()
-        for some in (every[i : i + AT_ONCE] for i in range(0, len(every), AT_ONCE)):
+        for some in (every[i : i + BATCH] for i in range(0, len(every), BATCH)):
             here = self._whole(self._here, self._source_id, some)
             there = self._whole(self._there, self._id, some) if some[0] <= highest[1] else {}
             new = [number for number in some if here[number] != there.get(number)]
@@ -158,11 +168,11 @@ class _Copy:
         return written, unchanged
 
     def _whole(self, db: Connection, search_id: int, numbers: Sequence[int]) -> dict[int, dict[str, Any]]:
-        """Trials by number: their own row under "trial", and under every other table's name its rows of them."""
+        """Return trials by number, each with its row under "trial" and its rows of every other table."""
         which = (TRIAL.c.search_id == search_id, TRIAL.c.number.in_(numbers))
         ids = {row.id: row.number for row in db.execute(select(TRIAL.c.id, TRIAL.c.number).where(*which))}
         trials: dict[int, dict[str, Any]] = {row["number"]: {"trial": row} for row in _plain(db, TRIAL, *which)}
-        for table in OF_A_TRIAL:
+        for table in TRIAL_TABLES:
             rows: dict[int, Rows] = defaultdict(list)
             for row in _plain(db, table, table.c.trial_id.in_(ids)):
                 rows[ids[row.pop("trial_id")]].append(row)
@@ -171,18 +181,18 @@ class _Copy:
         return trials
 
     def _check(self, number: int, here: Mapping[str, Any], there: Mapping[str, Any] | None) -> None:
-        """LedgerError where the copy of a trial holds what its original does not."""
+        """Raise LedgerError if the copy of a trial has rows that the original does not have."""
         if there is None:
             return
         a, b = here["trial"], there["trial"]
         same = all(a[name] == b[name] for name in ("digest", "seed")) and b["attempt"] <= a["attempt"]
         if b["state"] != "running":
             same = same and (a["state"], a["finished"]) == (b["state"], b["finished"])
-        for table in (MEASUREMENT, FAILURE):  # a retraining of the copy's own, or the failure of one
+        for table in (MEASUREMENT, FAILURE):  # a retraining of the copy, or a failed one
             known = set(map(_key, here[table.name]))
             same = same and all(_key(row) in known for row in there[table.name])
         if not same:
-            raise self._forked(f"trial {number}")
+            raise self._ahead(f"trial {number}")
 
     def _write(
         self, numbers: Sequence[int], here: Mapping[int, Any], there: Mapping[int, Any], changes: Iterator[int]
@@ -195,27 +205,27 @@ class _Copy:
         ids = {row.number: row.id for row in self._there.execute(select(TRIAL.c.number, TRIAL.c.id).where(*which))}
         for number in set(numbers) - set(new):
             self._there.execute(update(TRIAL).where(TRIAL.c.id == ids[number]), rows[number])
-        for table in OF_A_TRIAL:
+        for table in TRIAL_TABLES:
             other = [n for n in numbers if here[n][table.name] != (there[n][table.name] if n in there else [])]
             self._there.execute(delete(table).where(table.c.trial_id.in_([ids[n] for n in other])))
             of_them = [row | {"trial_id": ids[n]} for n in other for row in here[n][table.name]]
             if of_them:
                 self._there.execute(insert(table), of_them)
 
-    def _forked(self, what: str) -> LedgerError:
+    def _ahead(self, what: str) -> LedgerError:
         return LedgerError(
-            f"a copy must be no further than its original; {what} of {self._name!r} in {self._shown} is not as in the "
-            "original, for the copy has gone on by itself. Copy under another name: --as NAME."
+            f"a copy must not be ahead of its original; {what} of {self._name!r} in {self._shown} differs, because the "
+            "copy was continued there. Copy under another name: --as NAME."
         )
 
 
 def _plain(db: Connection, table: Table, *which: Any) -> Rows:
-    """Rows without what is a database's own: ids, who holds them, the count of changes."""
+    """Return rows without the columns that differ between databases: ids, leases, change counters."""
     own = {"id", "search_id", "changed", *LEASES}
     columns = [column for column in table.c if column.name not in own]
     query = select(*columns).where(*which)
     if "id" in table.c and table is not TRIAL:
-        query = query.order_by(table.c.id)  # of trials it would make a server walk through all of them
+        query = query.order_by(table.c.id)  # for trials this order would make the server scan the table
     return [dict(row._mapping) for row in db.execute(query)]
 
 

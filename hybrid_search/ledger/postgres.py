@@ -1,4 +1,4 @@
-"""PostgreSQL by psycopg: a small pool of connections that notice when the server has gone away."""
+"""PostgreSQL by psycopg: a small pool of connections that detect a lost server."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-# What libpq is told unless the URL says otherwise. A peer that is silent for half a minute is taken for gone.
+# Parameters of libpq; the URL may override them. A server that is silent for 30 s counts as lost.
 CONNECT = {
     "application_name": "hybrid-search",
     "connect_timeout": 10,
@@ -15,8 +15,8 @@ CONNECT = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,  # milliseconds
 }
-# What the server is told of each connection. A driver that froze in a transaction, or whose machine lost its power,
-# holds the row of its search locked: the server ends its session then, and the next driver waits no longer.
+# Session settings. A process that freezes in a transaction, or whose machine loses power, keeps the row of its search
+# locked. The server then ends the session, so that the next process can continue.
 SESSION = {
     "idle_in_transaction_session_timeout": "30s",
     "tcp_keepalives_idle": "15s",
@@ -27,14 +27,21 @@ STARTING = ("starting up", "shutting down", "not yet accepting connections", "re
 
 
 def postgres_engine(url: URL, read_only: bool) -> Engine:
-    """An engine over the server; a read-only one reads each transaction's rows as of one moment, and cannot write.
+    """Return an engine for a PostgreSQL server.
 
-    Writers of one search wait for each other at its row, so that READ COMMITTED, the server's usual level, is enough.
+    Writers of a search lock its row, so the default isolation level READ COMMITTED is enough for them.
+
+    Args:
+        url: URL of the database.
+        read_only: Forbid writes, and read each transaction from one snapshot (REPEATABLE READ).
+
+    Returns:
+        The engine.
     """
     engine = create_engine(
         url,
         connect_args={name: value for name, value in CONNECT.items() if name not in url.query},
-        pool_pre_ping=True,  # a connection that died while it was idle is replaced without a word
+        pool_pre_ping=True,  # replaces a connection that was lost while idle
         pool_size=4,
         max_overflow=4,
         pool_timeout=30,
@@ -53,12 +60,12 @@ def postgres_engine(url: URL, read_only: bool) -> Engine:
 
 
 def is_starting(error: Exception) -> bool:
-    """Whether a server that was asked for a connection is there, and will soon give one."""
+    """Return whether the server refuses a connection because it is starting or stopping."""
     return isinstance(error, DBAPIError) and any(words in str(error.orig) for words in STARTING)
 
 
 def _dumper() -> type:
-    """Text as PostgreSQL takes it: a traceback may hold what its text cannot, NUL and halves of a character."""
+    """Return a psycopg dumper that replaces NUL and lone surrogates, which PostgreSQL does not store."""
     from psycopg.types.string import StrDumper
 
     class Text(StrDumper):

@@ -1,4 +1,4 @@
-"""The schema's revisions: which one a database holds, and bringing it to this version's."""
+"""Schema revisions: read the revision of a database, and upgrade it with Alembic."""
 
 import zlib
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from hybrid_search.ledger.tables import HEAD
 __all__ = ["HEAD", "MIGRATIONS", "read_revision", "upgrade"]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-LOCK = zlib.crc32(b"hybrid-search schema")  # PostgreSQL's advisory locks go by number
+LOCK = zlib.crc32(b"hybrid-search schema")  # PostgreSQL identifies an advisory lock by a number
 
 
 def read_revision(engine: Engine) -> str | None:
-    """The revision a database holds; None where it holds no ledger."""
+    """Return the schema revision of a database; None if it holds no ledger."""
     with engine.connect() as connection:
         return _revision(connection)
 
@@ -30,11 +30,25 @@ def _revision(connection: Connection) -> str | None:
     return None if found is None else str(found)
 
 
-def upgrade(engine: Engine, url: URL, revision: str | None, shown: str, notice: Callable[[str], None]) -> Path | None:
-    """Bring the schema to HEAD with Alembic; an unknown revision was written by a newer version and is refused.
+def upgrade(
+    engine: Engine, url: URL, revision: str | None, display_url: str, notice: Callable[[str], None]
+) -> Path | None:
+    """Upgrade the schema to HEAD. A SQLite file with an older ledger is backed up first.
 
-    A file that holds an older ledger is copied first; the copy is returned, and `notice` told of both. Processes
-    that come together take turns.
+    Several processes may call this at the same time; a lock lets one of them upgrade.
+
+    Args:
+        engine: The engine of the database.
+        url: URL of the database.
+        revision: The present revision; None for an empty database.
+        display_url: The URL without secrets.
+        notice: Called with one line about an upgrade and its backup.
+
+    Returns:
+        Path of the backup; None if none was made.
+
+    Raises:
+        LedgerError: The revision is unknown, or the database belongs to another program.
     """
     from alembic import command
     from alembic.config import Config
@@ -44,25 +58,27 @@ def upgrade(engine: Engine, url: URL, revision: str | None, shown: str, notice: 
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if revision is not None and not (revision.isdecimal() and len(revision) == len(HEAD)):
-        raise LedgerError(f"--db must name a ledger or an empty database; {shown} is of another program ({revision}).")
+        raise LedgerError(
+            f"--db must name a ledger or an empty database; {display_url} belongs to another program ({revision})."
+        )
     if revision is not None and revision not in known:
         raise LedgerError(
-            f"--db must name a ledger of this version or an older one; {shown} holds revision {revision}, newer than "
-            f"{HEAD}. Upgrade hybrid-search."
+            f"--db must name a ledger of this version or an older one; {display_url} holds revision {revision}, "
+            f"newer than {HEAD}. Upgrade hybrid-search."
         )
-    copied = None
+    backup_path = None
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-        # Looked at again under the write lock: another process may have made or upgraded the same ledger.
+        # Read again under the lock: another process may have created or upgraded the ledger.
         revision = _revision(connection)
         if revision is None and inspect(connection).get_table_names():
-            raise LedgerError(f"--db must name a ledger or an empty database; {shown} holds other tables.")
+            raise LedgerError(f"--db must name a ledger or an empty database; {display_url} holds other tables.")
         if revision not in (None, HEAD) and engine.dialect.name == "sqlite":
-            copied = backup(Path(str(url.database)), str(revision))
+            backup_path = backup(Path(str(url.database)), str(revision))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
     if revision not in (None, HEAD):
-        kept = f"; as it was: {copied}" if copied else ""
-        notice(f"the ledger {shown} was brought from revision {revision} to {HEAD}{kept}")
-    return copied
+        saved = f"; the backup is {backup_path}" if backup_path else ""
+        notice(f"ledger {display_url} was upgraded from revision {revision} to {HEAD}{saved}")
+    return backup_path

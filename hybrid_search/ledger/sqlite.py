@@ -1,4 +1,4 @@
-"""SQLite: a file beside the results, one writer at a time, readers that take no lock."""
+"""SQLite: one file, one writer at a time, readers without locks (write-ahead log)."""
 
 import os
 import random
@@ -19,68 +19,81 @@ BUSY_SECONDS = 30.0  # how long a connection waits for another writer
 
 
 def sqlite_engine(url: URL, read_only: bool) -> Engine:
-    """An engine over the file; one folder for it is made, and nothing where it is read-only."""
+    """Return an engine for a SQLite file.
+
+    Args:
+        url: URL with the path of the file.
+        read_only: Create nothing. Otherwise the file and its folder (one level) are created.
+
+    Returns:
+        The engine.
+
+    Raises:
+        LedgerError: The URL has no path, or `read_only` and the file does not exist.
+    """
     path = url.database
     if not path or path == ":memory:":
-        raise LedgerError("--db must name a file: a ledger in memory would be lost; got sqlite without a path.")
-    path = os.path.abspath(path)  # wherever this process goes meanwhile
+        raise LedgerError("--db must name a file, because a ledger in memory is lost; got a sqlite URL without a path.")
+    path = os.path.abspath(path)  # the working directory may change
     if read_only:
         if not Path(path).exists():
             raise LedgerError(
-                f"--db must name a ledger that exists; got {url.database}, which does not. Start a search first."
+                f"--db must name a ledger that exists; got {url.database}, which does not exist. Start a search first."
             )
         uri = f"file:{quote(Path(path).resolve().as_posix())}?mode=ro"
-        # Readers write where they read, into a file beside the log; not where nobody can write, and nobody does.
+        # A reader writes an index of the log next to the file. In a folder without write access there is no log either.
         if not os.access(Path(path).parent, os.W_OK) and not Path(f"{path}-wal").exists():
             uri += "&immutable=1"
         engine = create_engine(
             "sqlite://",
             creator=lambda: sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False),
-            poolclass=QueuePool,  # a URL without a path would get a pool that closes other threads' connections
+            poolclass=QueuePool,  # without a path SQLAlchemy selects a pool that is not safe for threads
         )
     else:
-        Path(path).parent.mkdir(exist_ok=True)  # one folder, such as results/; a longer missing path is a typing error
+        Path(path).parent.mkdir(
+            exist_ok=True
+        )  # one level, such as results/; a longer missing path is probably a typing error
         engine = create_engine(url.set(database=path), connect_args={"timeout": BUSY_SECONDS})
 
-    opened: list[tuple[int, int]] = []  # which file it is, once it was opened
+    opened: list[tuple[int, int]] = []  # device and inode of the file, once it is open
 
-    def same_file() -> None:
-        """LedgerError where the file went away under those who write it: what they wrote would go with it."""
+    def check_same_file() -> None:
+        """Raise LedgerError if the file was moved, removed or replaced, because further writes would be lost."""
         try:
-            gone = bool(opened) and _identity(path) != opened[0]
-        except OSError:  # what cannot be asked now SQLite will say, and it may pass
-            gone = False
-        if gone:
+            replaced = bool(opened) and _device_and_inode(path) != opened[0]
+        except OSError:  # perhaps temporary; SQLite reports an error that lasts
+            replaced = False
+        if replaced:
             raise LedgerError(
-                f"a ledger's file must stay where it is while a search writes it; {path} was moved, removed or "
-                "replaced. Nothing more was written. Bring it back, and the same command goes on."
+                f"a ledger's file must stay in place while a search runs; {path} was moved, removed or replaced. "
+                "Nothing more was written. Move it back and run the same command to continue."
             )
 
     if not read_only:
-        event.listen(engine, "do_connect", lambda *_: same_file())  # which would make an empty file
+        event.listen(engine, "do_connect", lambda *_: check_same_file())  # SQLite would create an empty file
 
     @event.listens_for(engine, "connect")
     def pragmas(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # transactions are begun below, not by the driver's guess
+        connection.isolation_level = None  # transactions begin below, not implicitly
         if not read_only:
             if not opened:
-                opened.append(_identity(path))
-            _keep_a_log(connection)
-            connection.execute("PRAGMA synchronous=FULL")  # a committed trial survives a power cut
+                opened.append(_device_and_inode(path))
+            _enable_write_ahead_log(connection)
+            connection.execute("PRAGMA synchronous=FULL")  # a committed trial survives a power failure
             connection.execute("PRAGMA foreign_keys=ON")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
-        # A writer takes its lock at once: upgrading a reader's lock later fails instead of waiting.
+        # A writer locks at once: upgrading a read lock later fails instead of waiting.
         if not read_only:
-            same_file()
+            check_same_file()
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
 
 
-def _identity(path: str) -> tuple[int, int]:
-    """Which file lies there, whatever its name; (0, 0) where there is none."""
+def _device_and_inode(path: str) -> tuple[int, int]:
+    """Return device and inode of a file; (0, 0) if it does not exist."""
     try:
         found = os.stat(path)
     except FileNotFoundError:
@@ -88,9 +101,11 @@ def _identity(path: str) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _keep_a_log(connection: sqlite3.Connection) -> None:
-    """Have the file written by a log, so that readers take no lock. While others do the same to a new file SQLite does
-    not wait for them by itself."""
+def _enable_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Switch the file to write-ahead logging, so that readers take no lock.
+
+    SQLite does not wait for other processes that do the same with a new file, so this function retries.
+    """
     until = time.monotonic() + BUSY_SECONDS
     while True:
         try:
@@ -106,7 +121,7 @@ NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "lustre", "gpfs", "beeg
 
 
 def network_file_system(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str | None:
-    """The kind of network file system that a path lies on; None where it lies on none, or that cannot be told."""
+    """Return the kind of network file system of a path; None if it is local or unknown."""
     found: tuple[int, str] = (0, "")
     with suppress(OSError):
         where = path.resolve()
@@ -119,27 +134,35 @@ def network_file_system(path: Path, mounts: Path = Path("/proc/self/mounts")) ->
 
 
 def backup(path: Path, revision: str) -> Path:
-    """A whole copy of the ledger's file beside it, named with its revision and the time; written, then renamed.
+    """Back up a ledger's file next to it; the backup appears complete or not at all.
 
-    A folder that cannot hold it raises LedgerError, and nothing of the copy is left.
+    Args:
+        path: Path of the file.
+        revision: Schema revision, which becomes part of the name.
+
+    Returns:
+        Path of the backup.
+
+    Raises:
+        LedgerError: The backup cannot be written.
     """
-    made = path.with_name(f"{path.name}.{revision}.{datetime.now(UTC):%Y%m%dT%H%M%S}.backup")
-    half = made.with_name(f"{made.name}.part")
+    target_path = path.with_name(f"{path.name}.{revision}.{datetime.now(UTC):%Y%m%dT%H%M%S}.backup")
+    part = target_path.with_name(f"{target_path.name}.part")
     try:
         source = sqlite3.connect(f"file:{quote(path.resolve().as_posix())}?mode=ro", uri=True, timeout=BUSY_SECONDS)
-        target = sqlite3.connect(half)
+        target = sqlite3.connect(part)
         try:
             source.backup(target)
             target.execute("PRAGMA journal_mode=DELETE")  # one file, not three
         finally:
             source.close()
             target.close()
-        with half.open("rb") as file:
+        with part.open("rb") as file:
             os.fsync(file.fileno())
-        half.replace(made)
+        part.replace(target_path)
     except (sqlite3.Error, OSError) as error:
-        half.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise LedgerError(
-            f"an older ledger is copied before it is changed; {made} cannot be written: {error}."
+            f"an older ledger is backed up before an upgrade; {target_path} cannot be written: {error}."
         ) from None
-    return made
+    return target_path

@@ -1,13 +1,13 @@
 """The tables of the ledger as SQLAlchemy models.
 
-search --< trial --< measurement      one row a number: a new objective needs no migration
-             |   --< rung             the learning curve, one row a number and epoch
-             |   --< failure          an attempt at it that failed, of which kind, and what was said
-             `-- weights              where the trained weights of a front member are kept
-search --< proposal                   what was proposed and not trained: over budget, or known already
-search --< opening                    when and why the test split was opened
+search --< trial --< measurement      one row per measurement: a new objective needs no migration
+             |   --< rung             the learning curve, one row per measurement and epoch
+             |   --< failure          a failed attempt: its kind and error message
+             `-- weights              the weights file of a trial on the front
+search --< proposal                   a proposal that was not trained, and why
+search --< opening                    a use of the test split: when and why
 
-A search names the one driver that may write it, until when; a running trial is leased to a driver and an attempt.
+A search stores its lease (`driver`, `driver_until`). A running trial stores its lease holder and attempt.
 """
 
 from datetime import UTC, datetime
@@ -32,21 +32,21 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from hybrid_search.records import NAME, SEARCH_NAME
 
-HEAD = "0004"  # the newest Alembic revision; a test holds it equal to the scripts
+HEAD = "0004"  # the newest Alembic revision; a test compares it with the scripts
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """A time in UTC: SQLite forgets the zone, so it is put back when read."""
+    """A time in UTC. SQLite does not store the zone, so it is added when a time is read."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Into the database: always UTC."""
+        """Convert a time to UTC for the database."""
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Out of the database: the zone put back where it was lost."""
+        """Add the zone to a time that was stored without one."""
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 
@@ -56,11 +56,11 @@ SEED = BigInteger().with_variant(
 
 
 class Base(DeclarativeBase):
-    """The root of the models."""
+    """Base class of the models."""
 
 
 class SearchRow(Base):
-    """One search: its question and its settings, all as plain JSON."""
+    """One search with its space and settings as plain JSON."""
 
     __tablename__ = "search"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -80,13 +80,13 @@ class SearchRow(Base):
     pruner: Mapped[str] = mapped_column(String(100), server_default="none")
     tuned: Mapped[list[str]] = mapped_column(JSON, server_default="[]")
     warm_start: Mapped[bool] = mapped_column(server_default=false())
-    uid: Mapped[str] = mapped_column(String(32), server_default="")  # the search's own in any database
-    driver: Mapped[str | None] = mapped_column(String(200))  # who may write, until `driver_until` unless renewed
+    uid: Mapped[str] = mapped_column(String(32), server_default="")  # identifies the search in every database
+    driver: Mapped[str | None] = mapped_column(String(200))  # lease holder; the lease expires at `driver_until`
     driver_until: Mapped[datetime | None] = mapped_column(UtcTime)
 
 
 class TrialRow(Base):
-    """One trial. `facts` carries what makes its numbers a result: device, versions, commit, data fingerprint."""
+    """One trial. `facts` are device, versions, commit and data fingerprint of its measurements."""
 
     __tablename__ = "trial"
     __table_args__ = (
@@ -107,21 +107,21 @@ class TrialRow(Base):
     rung: Mapped[int] = mapped_column(default=0)
     started: Mapped[datetime] = mapped_column(UtcTime)
     finished: Mapped[datetime | None] = mapped_column(UtcTime)
-    changed: Mapped[int] = mapped_column(default=0, index=True)  # grows with every write: readers ask what is new
+    changed: Mapped[int] = mapped_column(
+        default=0, index=True
+    )  # change counter: readers select rows with a larger value
     worker: Mapped[str] = mapped_column(String(200), default="")
     failure_kind: Mapped[str | None] = mapped_column(String(20))
     failure_text: Mapped[str | None] = mapped_column(Text)
     facts: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
     weights: Mapped[str | None] = mapped_column(String(500))
-    driver: Mapped[str | None] = mapped_column(String(200))  # who holds this attempt, while it runs
-    expires: Mapped[datetime | None] = mapped_column(UtcTime)  # unless its worker shows a sign of life before
-    audit_rung: Mapped[int | None] = mapped_column(
-        "spared"
-    )  # the pruner would have stopped it here; the audit does not
+    driver: Mapped[str | None] = mapped_column(String(200))  # lease holder of a running trial
+    expires: Mapped[datetime | None] = mapped_column(UtcTime)  # end of the lease, unless the worker sends a heartbeat
+    audit_rung: Mapped[int | None] = mapped_column("spared")  # the pruner would have stopped it after this rung
 
 
 class MeasurementRow(Base):
-    """One final number of one trial under one seed."""
+    """One final measurement of a trial under one seed."""
 
     __tablename__ = "measurement"
     trial_id: Mapped[int] = mapped_column(ForeignKey("trial.id", ondelete="CASCADE"), primary_key=True)
@@ -131,7 +131,7 @@ class MeasurementRow(Base):
 
 
 class RungRow(Base):
-    """One number of a learning curve: after `rung` epochs."""
+    """One measurement of a learning curve after `rung` epochs."""
 
     __tablename__ = "rung"
     trial_id: Mapped[int] = mapped_column(ForeignKey("trial.id", ondelete="CASCADE"), primary_key=True)
@@ -141,9 +141,9 @@ class RungRow(Base):
 
 
 class FailureRow(Base):
-    """One attempt at a trial that failed: its kind, what was said, after which rung, on which worker.
+    """One failed attempt at a trial.
 
-    Failed retrainings of a complete trial are counted on from its last attempt, and have the seed they were under.
+    Failed retrainings of a complete trial continue the numbers of its attempts; their `seed` is set.
     """
 
     __tablename__ = "failure"
@@ -158,8 +158,10 @@ class FailureRow(Base):
 
 
 class ProposalRow(Base):
-    """A proposal that was not trained: `gated` (over the budget), `duplicate` (known, running or failed before) or
-    `passed over` (by the pruner, for now)."""
+    """A proposal that was not trained.
+
+    `reason` is `gated` (over budget), `duplicate` (trained, running or failed before) or `passed over` (deferred).
+    """
 
     __tablename__ = "proposal"
     __table_args__ = (Index("proposal_by_search", "search_id"),)
@@ -173,7 +175,7 @@ class ProposalRow(Base):
 
 
 class OpeningRow(Base):
-    """One opening of the test split: `fingerprint` of its images, how many, why, and when."""
+    """One use of the test split: fingerprint and number of its images, reason, and time."""
 
     __tablename__ = "opening"
     __table_args__ = (Index("opening_by_search", "search_id"),)

@@ -1,4 +1,4 @@
-"""The folder of trained weights: beside the database, one file a trial on the front."""
+"""The folder of trained weights next to the database: one file per trial on the front."""
 
 import hashlib
 import os
@@ -15,64 +15,91 @@ if TYPE_CHECKING:
 
 
 class WeightsFolder:
-    """Where the weights of one search are kept: `<database>.weights/<search id>/<trial number>.safetensors`.
+    """The weights of one search: `<database>.weights/<search id>/<trial number>.safetensors`.
 
-    A database that is not a file keeps them under results/, in a folder named after its host and itself.
+    For a database server the folder is in `results/`, named after host and database.
     """
 
     def __init__(self, url: "URL", search_id: int) -> None:
         self.path = path_beside(url, ".weights") / str(search_id)
 
     def file(self, number: int) -> Path:
-        """The file of one trial, there or not."""
+        """Return the path of a trial's file, which may not exist."""
         return self.path / f"{number}.safetensors"
 
     def write(self, number: int, weights: bytes) -> str:
-        """Write a trial's weights so that a reader sees the whole file or none; `name:sha256` is returned.
+        """Write the weights of a trial. The file appears complete or not at all.
 
-        OSError where it cannot be written; nothing is left of it then.
+        Args:
+            number: Number of the trial.
+            weights: The bytes of a safetensors file.
+
+        Returns:
+            `name:sha256`, which the ledger stores.
+
+        Raises:
+            OSError: The file cannot be written. No part of it is left.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        half = self.path / f".{number}.{os.getpid()}.part"
+        part = self.path / f".{number}.{os.getpid()}.part"
         try:
-            with half.open("wb") as file:
+            with part.open("wb") as file:
                 file.write(weights)
                 file.flush()
                 os.fsync(file.fileno())
-            half.replace(self.file(number))
+            part.replace(self.file(number))
         finally:
-            half.unlink(missing_ok=True)  # a full disk wants its room back
+            part.unlink(missing_ok=True)  # frees the space on a full disk
         return f"{number}.safetensors:{hashlib.sha256(weights).hexdigest()}"
 
-    def sweep(self) -> None:
-        """Remove the halves that a writer left when it was killed. Only for the one that drives the search."""
-        for half in self.path.glob(".*.part"):
+    def remove_partial_files(self) -> None:
+        """Remove incomplete files of a killed writer. Only the lease holder of the search may call this."""
+        for part in self.path.glob(".*.part"):
             with suppress(OSError):
-                half.unlink()
+                part.unlink()
 
-    def read(self, number: int, kept: str | None) -> bytes | None:
-        """The weights that the ledger says were kept; None where they are gone or not what was written."""
-        if kept is None or not self.file(number).is_file():
+    def read(self, number: int, stored: str | None) -> bytes | None:
+        """Read the weights of a trial.
+
+        Args:
+            number: Number of the trial.
+            stored: `name:sha256` from the ledger; None if it stores none.
+
+        Returns:
+            The bytes; None if the file is missing or differs from its checksum.
+        """
+        if stored is None or not self.file(number).is_file():
             return None
         weights = self.file(number).read_bytes()
-        return weights if hashlib.sha256(weights).hexdigest() == kept.rpartition(":")[2] else None
+        return weights if hashlib.sha256(weights).hexdigest() == stored.rpartition(":")[2] else None
 
-    def drop(self, number: int) -> None:
-        """Remove a trial's weights, if there."""
+    def remove(self, number: int) -> None:
+        """Remove the weights of a trial, if they exist."""
         self.file(number).unlink(missing_ok=True)
 
 
-def copy_weights(source: WeightsFolder, target: WeightsFolder, kept: Mapping[int, str]) -> int:
-    """Copy the weights kept by trial number into another folder; how many were not there yet.
+def copy_weights(source: WeightsFolder, target: WeightsFolder, stored: Mapping[int, str]) -> int:
+    """Copy weights into another folder. Missing source files are skipped: export trains such a trial again.
 
-    What is gone from the source is left out: whoever wants it trains it again. LedgerError where it cannot be written.
+    Args:
+        source: The folder to read.
+        target: The folder to write.
+        stored: Trial number -> `name:sha256` from the ledger.
+
+    Returns:
+        Number of written files.
+
+    Raises:
+        LedgerError: A file cannot be written.
     """
     written = 0
-    for number, name in kept.items():
+    for number, name in stored.items():
         if target.read(number, name) is None and (weights := source.read(number, name)) is not None:
             try:
                 target.write(number, weights)
             except OSError as error:
-                raise LedgerError(f"weights are copied with their search; {target.file(number)}: {error}.") from None
+                raise LedgerError(
+                    f"the folder of the weights must be writable; {target.file(number)} is not: {error}."
+                ) from None
             written += 1
     return written

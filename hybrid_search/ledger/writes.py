@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, case, delete, func, insert, select, update
 
-from hybrid_search._internal.redaction import redacted
+from hybrid_search._internal.redaction import redact
 from hybrid_search.errors import LedgerError
 from hybrid_search.ledger.entries import Opening, Proposal
 from hybrid_search.ledger.leases import database_time, require_search_lease, require_trial_lease
@@ -391,4 +391,4 @@ def _measurement_rows(trial_id: int, seed: int, measurements: Mapping[str, float
 
 def _without_secrets(text: str) -> str:
     """Remove secrets, and replace NUL and lone surrogates, which no database stores."""
-    return redacted(text.replace("\0", "\N{REPLACEMENT CHARACTER}")).encode("utf-8", "replace").decode()
+    return redact(text.replace("\0", "\N{REPLACEMENT CHARACTER}")).encode("utf-8", "replace").decode()

@@ -174,7 +174,7 @@ def lead_search(
     record = store_search(spec, ledger)
     with leading(ledger, record, context) as after_crash:
         search = resume_search(spec, ledger, stop_rule, clean_shutdown=not after_crash)
-        search.weights.sweep()
+        search.weights.remove_partial_files()
         yield search
 
 

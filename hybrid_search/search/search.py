@@ -229,7 +229,7 @@ class Search:
         for record in self.ledger.read(reads.trials_with_weights, self.record.id):
             if record.number not in front:
                 self.ledger.write(writes.set_weights, record.id, None)
-                self.weights.drop(record.number)
+                self.weights.remove(record.number)
 
     # -- where it stands --
 

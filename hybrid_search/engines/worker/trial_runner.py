@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from hybrid_search._internal.redaction import redacted
+from hybrid_search._internal.redaction import redact
 from hybrid_search.engines.worker.evaluation import Evaluate, takes_checkpoints
 from hybrid_search.errors import CheckpointError, OtherData
 from hybrid_search.networks.architecture import Architecture
@@ -167,7 +167,7 @@ class TrialRunner:
 
     def _note_problem(self, problem: str) -> None:
         if problem:
-            self._facts["checkpoint"] = redacted(problem)
+            self._facts["checkpoint"] = redact(problem)
 
 
 def _check_names(measurements: Mapping[str, float]) -> None:
@@ -188,4 +188,4 @@ def failure_text(error: BaseException) -> str:
 
     The secrets of this machine are removed here, because the driver may run on another machine.
     """
-    return redacted("".join(traceback.format_exception(error, limit=-4)).strip())
+    return redact("".join(traceback.format_exception(error, limit=-4)).strip())

@@ -1,4 +1,4 @@
-"""Outages: a ledger whose database goes away waits, says so twice, and writes nothing twice."""
+"""Outages: a ledger retries, prints two notices, and stores nothing twice."""
 
 import re
 import signal
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.server
 
 @pytest.fixture
 def url(server):
-    """A database whose server runs again when the test is over."""
+    """A database whose server is started again after the test."""
     yield server.database()
     server.start()
 
@@ -35,8 +35,8 @@ def ledger(url):
         yield opened
 
 
-def hearing(ledger, **more):
-    """What the ledger says of outages from now on."""
+def notices_of(ledger, **more):
+    """Collect the notices of the ledger from now on."""
     said = []
     ledger.retry_policy = replace(ledger.retry_policy, notice=said.append, **more)
     return said
@@ -49,8 +49,8 @@ def start(ledger, search, number):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL])
-def test_a_server_that_is_stopped_and_started_again_between_writes_goes_unnoticed(ledger, server, how):
-    search, said = a_search(ledger), hearing(ledger)
+def test_a_restart_of_the_server_between_writes_has_no_effect(ledger, server, how):
+    search, said = a_search(ledger), notices_of(ledger)
     trial = start(ledger, search, 0)
     server.stop(how)
     server.start()
@@ -59,8 +59,8 @@ def test_a_server_that_is_stopped_and_started_again_between_writes_goes_unnotice
     assert said == []
 
 
-def test_writes_wait_out_a_server_that_is_gone_and_say_so_twice(ledger, server):
-    search, said = a_search(ledger), hearing(ledger)
+def test_writes_continue_after_an_outage_with_two_notices(ledger, server):
+    search, said = a_search(ledger), notices_of(ledger)
     server.stop(signal.SIGQUIT)
     back = threading.Timer(1.2, server.start)
     back.start()
@@ -77,8 +77,8 @@ def test_writes_wait_out_a_server_that_is_gone_and_say_so_twice(ledger, server):
     assert re.fullmatch(r"database postgresql://hybrid:\*\*\*@\S+ answers again after \d+\.\d s", ended)
 
 
-def test_threads_that_wait_for_the_same_server_tell_of_it_once(ledger, server):
-    search, said = a_search(ledger), hearing(ledger)
+def test_threads_report_the_same_outage_once(ledger, server):
+    search, said = a_search(ledger), notices_of(ledger)
     server.stop(signal.SIGQUIT)
     readers = [threading.Thread(target=ledger.read, args=(reads.counts, search.id)) for _ in range(3)]
     for reader in readers:
@@ -90,10 +90,10 @@ def test_threads_that_wait_for_the_same_server_tell_of_it_once(ledger, server):
     assert len(said) == 2
 
 
-def test_patience_ends_in_one_line_without_the_password_and_later_writes_wait_no_more(ledger, server):
+def test_the_retry_limit_is_one_error_line_without_the_password_and_later_calls_fail_at_once(ledger, server):
     from support.postgres import PASSWORD
 
-    search, said = a_search(ledger), hearing(ledger, seconds=0.5)
+    search, said = a_search(ledger), notices_of(ledger, seconds=0.5)
     server.stop()
     with pytest.raises(LedgerAway, match=r"database postgresql://hybrid:\*\*\*@.* did not answer for") as raised:
         ledger.write(writes.set_target, search.id, 9)
@@ -108,9 +108,9 @@ def test_patience_ends_in_one_line_without_the_password_and_later_writes_wait_no
     assert ledger.search().target == 9
 
 
-def test_who_stops_a_search_does_not_wait_for_its_database(ledger, server):
+def test_a_stopped_search_does_not_wait_for_its_database(ledger, server):
     search, stop = a_search(ledger), threading.Event()
-    hearing(ledger, cancelled=stop.is_set)
+    notices_of(ledger, cancelled=stop.is_set)
     server.stop()
     threading.Timer(0.4, stop.set).start()
     began = time.monotonic()
@@ -119,15 +119,15 @@ def test_who_stops_a_search_does_not_wait_for_its_database(ledger, server):
     assert time.monotonic() - began < 3
 
 
-def test_what_others_write_meanwhile_does_not_make_a_wait_endless():
-    said, patience = [], RetryPolicy(0.5)
-    patience = replace(patience, notice=said.append)
+def test_writes_of_other_threads_do_not_extend_the_retry_limit():
+    said, policy = [], RetryPolicy(0.5)
+    policy = replace(policy, notice=said.append)
     full = OperationalError("insert", {}, sqlite3.OperationalError("database or disk is full"))
     over = threading.Event()
 
     def renew():
         while not over.wait(0.05):
-            patience.call(lambda: None, lambda error: True, "a ledger")
+            policy.call(lambda: None, lambda error: True, "a ledger")
 
     def write():
         raise full
@@ -136,7 +136,7 @@ def test_what_others_write_meanwhile_does_not_make_a_wait_endless():
     thread.start()
     began = time.monotonic()
     with pytest.raises(LedgerAway, match="did not answer for"):
-        patience.call(write, lambda error: True, "a ledger")
+        policy.call(write, lambda error: True, "a ledger")
     over.set()
     thread.join()
     assert time.monotonic() - began < 5
@@ -168,7 +168,7 @@ WRITES = {
 
 
 def contents(ledger, search):
-    """Everything of a search that a write may change, but the times and the count of changes."""
+    """Everything of a search that a write may change, without times and change counters."""
     trials = [
         (t.number, t.state, t.attempt, t.rung, t.measurements, t.weights, t.audit_rung)
         for t in ledger.read(reads.trials, search.id)
@@ -198,11 +198,11 @@ def lossy(server):
 
 
 @pytest.mark.parametrize("write", sorted(WRITES))
-def test_a_commit_whose_answer_was_lost_is_not_made_twice(lossy, write):
+def test_a_commit_with_a_lost_acknowledgement_is_not_repeated(lossy, write):
     ledger, switch = lossy
     seen = []
     for lost in (False, True):
-        search, said = a_search(ledger, f"{write} {lost}"), hearing(ledger)
+        search, said = a_search(ledger, f"{write} {lost}"), notices_of(ledger)
         trial = start(ledger, search, 0)
         if lost:
             switch.set()
@@ -212,7 +212,7 @@ def test_a_commit_whose_answer_was_lost_is_not_made_twice(lossy, write):
     assert seen[0] == seen[1]
 
 
-def test_a_search_whose_server_is_killed_again_and_again_ends_as_an_undisturbed_one(url, server):
+def test_a_search_with_a_server_that_is_killed_repeatedly_has_the_same_result(url, server):
     space, numbers = tiny_space(), {}
     with Ledger(server.database()) as quiet:
         run(space, trials=10, resources=Resources("local"), ledger=quiet, evaluate=scored())
