@@ -126,25 +126,7 @@ _PUBLIC = {
         "export_model",
         "load_exported",
     ),
-    "errors": (
-
-    ),
-        "HybridSearchError",
-        "UserError",
-        "ArchitectureError",
-        "SpaceError",
-        "SettingsError",
-        "DataError",
-        "LedgerError",
-        "UnknownName",
-        "PluginError",
-        "LedgerAway",
-        "LostLease",
-        "TrialError",
-        "NotFinite",
-        "CheckpointError",
-        "OtherData",
-    ),
+    "errors": (),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
 
