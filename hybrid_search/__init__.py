@@ -1,39 +1,141 @@
-"""hybrid-search: where should a vision network attend, and where should it convolve?"""
+"""hybrid-search: where should a vision network attend, and where should it convolve?
+
+The public names are imported on first use, so `hybrid-search front` and `--help` start without torch, ray and optuna.
+Editors and type checkers see the imports below `TYPE_CHECKING`.
+"""
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hybrid_search.errors import (
+        ArchitectureError,
+        CheckpointError,
+        DataError,
+        HybridSearchError,
+        LedgerAway,
+        LedgerError,
+        LostLease,
+        NotFinite,
+        OtherData,
+        PluginError,
+        SettingsError,
+        SpaceError,
+        TrialError,
+        UnknownName,
+        UserError,
+    )
+    from hybrid_search.export import export_model, load_exported
+    from hybrid_search.ledger import Ledger
+    from hybrid_search.networks.architecture import Architecture, Stage
+    from hybrid_search.networks.costs import Cost, cost
+    from hybrid_search.networks.model import build_model
+    from hybrid_search.networks.references import reference
+    from hybrid_search.objectives import Objective
+    from hybrid_search.pareto import hypervolume, pareto_front
+    from hybrid_search.records import Report, Resources, Settings
+    from hybrid_search.runs.confirm import confirm
+    from hybrid_search.runs.run import run
+    from hybrid_search.search.opening import open_search
+    from hybrid_search.search.search import Search
+    from hybrid_search.search.spec import SearchSpec
+    from hybrid_search.search.trial import Outcome, Trial
+    from hybrid_search.spaces.space import SearchSpace, load_space
 
 __version__ = "0.1.0"
 
-# name -> room. Names are loaded when they are first used, so that reading a front needs no torch.
-_ROOMS = {
-    "Architecture": "networks.architecture",
-    "Stage": "networks.architecture",
-    "SearchSpace": "spaces.space",
-    "load_space": "spaces.space",
-    "reference": "networks.references",
-    "build_model": "networks.model",
-    "cost": "networks.costs",
-    "Cost": "networks.costs",
-    "Settings": "records",
-    "Resources": "records",
-    "Objective": "objectives",
-    "Trial": "search.trial",
-    "Outcome": "search.trial",
-    "Search": "search.search",
-    "SearchSpec": "search.spec",
-    "run": "runs.run",
-    "confirm": "runs.confirm",
-    "Ledger": "ledger",
-    "pareto_front": "pareto",
-    "hypervolume": "pareto",
-    "export_model": "export",
-    "load_exported": "export",
+__all__ = [
+    "Architecture",
+    "ArchitectureError",
+    "CheckpointError",
+    "Cost",
+    "DataError",
+    "HybridSearchError",
+    "Ledger",
+    "LedgerAway",
+    "LedgerError",
+    "LostLease",
+    "NotFinite",
+    "Objective",
+    "OtherData",
+    "Outcome",
+    "PluginError",
+    "Report",
+    "Resources",
+    "Search",
+    "SearchSpace",
+    "SearchSpec",
+    "Settings",
+    "SettingsError",
+    "SpaceError",
+    "Stage",
+    "Trial",
+    "TrialError",
+    "UnknownName",
+    "UserError",
+    "build_model",
+    "confirm",
+    "cost",
+    "export_model",
+    "hypervolume",
+    "load_exported",
+    "load_space",
+    "open_search",
+    "pareto_front",
+    "reference",
+    "run",
+]
+
+# module -> its public names
+_PUBLIC = {
+    "networks.architecture": (
+        "Architecture",
+        "Stage",
+    ),
+    "spaces.space": (
+        "SearchSpace",
+        "load_space",
+    ),
+    "networks.references": ("reference",),
+    "networks.model": ("build_model",),
+    "networks.costs": (
+        "cost",
+        "Cost",
+    ),
+    "records": (
+        "Settings",
+        "Resources",
+        "Report",
+    ),
+    "objectives": ("Objective",),
+    "search.spec": ("SearchSpec",),
+    "search.search": ("Search",),
+    "search.trial": (
+        "Trial",
+        "Outcome",
+    ),
+    "runs.run": ("run",),
+    "runs.confirm": ("confirm",),
+    "search.opening": ("open_search",),
+    "ledger": ("Ledger",),
+    "pareto": (
+        "pareto_front",
+        "hypervolume",
+    ),
+    "export": (
+        "export_model",
+        "load_exported",
+    ),
+    "errors": (),
 }
-__all__ = sorted(_ROOMS)
+_MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
-        return getattr(import_module(f"hybrid_search.{_ROOMS[name]}"), name)
+    if name in _MODULE_OF:
+        return getattr(import_module(f"hybrid_search.{_MODULE_OF[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

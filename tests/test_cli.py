@@ -31,7 +31,7 @@ def call(*words):
 
 @pytest.fixture
 def searched(tmp_path):
-    """A database with a finished search of five trials, by a fake evaluation."""
+    """Return the URL of a database with a complete search of five trials by a fake evaluation."""
     url = f"sqlite:///{tmp_path}/done.db"
     with Ledger(url) as ledger:
         run_search(tiny_space(), trials=5, resources=Resources("local"), ledger=ledger, evaluate=scored(), name="mine")
@@ -49,20 +49,20 @@ def bad_space(tmp_path):
 
 
 def written():
-    """Every file here but the two that SQLite lays beside a database while somebody reads it."""
+    """Return every file here but the two that SQLite writes beside a database while it is read."""
     return sorted(path for path in Path().rglob("*") if not path.name.endswith(("-wal", "-shm")))
 
 
 def refused(capsys, *words):
-    """The one line that a mistaken command line prints; nothing on stdout, nothing written."""
+    """Return the one line that a wrong command line prints; nothing is on stdout, and no file is written."""
     before = written()
     assert call(*words) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.count("\n") == 1
-    assert "Traceback" not in said.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert "Traceback" not in printed.err
     assert written() == before
-    return said.err
+    return printed.err
 
 
 def stage(**options):
@@ -70,7 +70,7 @@ def stage(**options):
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (["run", "--trials", "0"], "trials must be a whole number from 1 up; got 0"),
         (["run", "--trials", "many"], "--trials must be a whole number; got 'many'"),
@@ -112,12 +112,12 @@ def stage(**options):
         (["dashboard", "--host", "0.0.0.0"], "token"),
     ],
 )
-def test_a_mistake_is_one_line_and_writes_nothing(capsys, words, says):
-    assert says in refused(capsys, *words)
+def test_a_mistake_is_one_line_and_writes_nothing(capsys, words, message):
+    assert message in refused(capsys, *words)
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"stagess": []}, "Did you mean 'stages'?"),
         ({"stages": [{"depth": 1, "width": 16, "operator": "convv"}]}, "Did you mean 'conv'?"),
@@ -126,8 +126,8 @@ def test_a_mistake_is_one_line_and_writes_nothing(capsys, words, says):
         ({"data": "digit"}, "data must be one of digits"),
     ],
 )
-def test_a_wrong_space_file_is_one_line(capsys, bad_space, change, says):
-    assert says in refused(capsys, "run", bad_space(**change))
+def test_a_wrong_space_file_is_one_line(capsys, bad_space, change, message):
+    assert message in refused(capsys, "run", bad_space(**change))
 
 
 def test_an_empty_class_folder_is_named(capsys, tmp_path):
@@ -136,7 +136,7 @@ def test_an_empty_class_folder_is_named(capsys, tmp_path):
     assert "cat" in refused(capsys, "run", "--data", "imagefolder", "--data-dir", tmp_path / "pets")
 
 
-def test_an_unknown_search_names_those_there_are(capsys, searched):
+def test_the_error_of_an_unknown_search_names_the_known_ones(capsys, searched):
     for command in (["front"], ["export", "--pick", "best"], ["dashboard"]):
         words = [command[0], "mime", *(["out"] if command[0] == "export" else []), *command[1:], "--db", searched]
         assert "search must be one of mine; got 'mime'. Did you mean 'mine'?" in refused(capsys, *words)
@@ -144,9 +144,9 @@ def test_an_unknown_search_names_those_there_are(capsys, searched):
 
 def test_the_front_is_a_list_of_objects_in_json(capsys, searched):
     assert call("front", "--db", searched, "--format", "json") == 0
-    said = capsys.readouterr()
-    rows = json.loads(said.out)
-    assert said.err == ""
+    printed = capsys.readouterr()
+    rows = json.loads(printed.out)
+    assert printed.err == ""
     assert set(rows[0]) == {"trial", "accuracy", "flops", "params", "digest", "architecture", "known_as"}
     accuracies = [row["accuracy"] for row in rows]
     assert accuracies == sorted(accuracies, reverse=True)
@@ -154,7 +154,7 @@ def test_the_front_is_a_list_of_objects_in_json(capsys, searched):
 
 
 @pytest.mark.parametrize("quiet", [False, True])
-def test_what_a_library_prints_while_a_search_runs_is_not_among_the_json(capsys, monkeypatch, quiet):
+def test_output_of_libraries_during_a_search_is_not_in_the_json(capsys, monkeypatch, quiet):
     def noisy(architecture, settings):
         print("(raylet) a line of Ray's own")
         yield {"accuracy": 0.5}
@@ -163,21 +163,21 @@ def test_what_a_library_prints_while_a_search_runs_is_not_among_the_json(capsys,
     monkeypatch.setattr("hybrid_search.runs.run.NO_CHECKPOINTS", "this is to be read")
     words = ["run", "digits", "--trials", "2", "--engine", "local", "--format", "json", "--db", "sqlite:///l.db"]
     assert call(*words, *(["--quiet"] if quiet else [])) == 0
-    said = capsys.readouterr()
-    assert len(json.loads(said.out)) >= 1
-    assert "(raylet) a line of Ray's own" in said.err
-    assert ("search 'digits' starts" in said.err) == (not quiet)
-    assert "not on the front" not in said.err or not quiet
+    printed = capsys.readouterr()
+    assert len(json.loads(printed.out)) >= 1
+    assert "(raylet) a line of Ray's own" in printed.err
+    assert ("search 'digits' starts" in printed.err) == (not quiet)
+    assert "not on the front" not in printed.err or not quiet
 
 
-def test_a_quiet_run_still_says_what_is_to_be_read(capsys, monkeypatch):
+def test_a_quiet_run_prints_notices(capsys, monkeypatch):
     monkeypatch.setattr("hybrid_search.training.evaluation.evaluate", scored())
     monkeypatch.setattr("hybrid_search.runs.run.checkpoint_root", lambda *_: None)
     assert call("run", "digits", "--trials", "1", "--engine", "local", "--quiet", "--db", "sqlite:///l.db") == 0
     assert capsys.readouterr().err.splitlines() == [NO_CHECKPOINTS]
 
 
-def test_a_search_that_has_its_trials_says_so(capsys, monkeypatch):
+def test_a_search_that_has_its_trials_reports_it(capsys, monkeypatch):
     monkeypatch.setattr("hybrid_search.training.evaluation.evaluate", scored())
     with Ledger("sqlite:///l.db") as ledger:
         words = ["run", "digits", "--trials", "2", "--engine", "local", "--db", "sqlite:///l.db"]
@@ -190,7 +190,7 @@ def test_a_search_that_has_its_trials_says_so(capsys, monkeypatch):
     assert "search 'digits' already has its 2 trials" in capsys.readouterr().err
 
 
-def test_the_front_in_csv_has_a_header_and_a_row_a_network(capsys, searched):
+def test_the_front_in_csv_has_a_header_and_a_row_for_each_network(capsys, searched):
     assert call("front", "mine", "--db", searched, "--format", "csv") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "trial,accuracy,flops,params,digest,design,known_as"
@@ -200,17 +200,15 @@ def test_the_front_in_csv_has_a_header_and_a_row_a_network(capsys, searched):
 def test_the_front_as_a_table_has_units(capsys, searched):
     assert call("front", "--db", searched) == 0
     printed = capsys.readouterr()
-    said = printed.out
-    assert "Front of mine" in said
-    assert "FLOPs" in said
-    assert "%" in said
-    for known in ("all convolution", "all attention"):  # on the front or not, the known designs are told of
-        assert f"{known}: " in " ".join(said.split()) + printed.err
+    for text in ("Front of mine", "FLOPs", "%"):
+        assert text in printed.out
+    for known in ("all convolution", "all attention"):  # the known designs are printed, on the front or not
+        assert f"{known}: " in " ".join(printed.out.split()) + printed.err
 
 
 @pytest.fixture
 def confirmed(searched):
-    """The same search after its front was retrained under three seeds."""
+    """Return the URL of the same database after every trial was retrained with three seeds."""
     with Ledger(searched) as ledger:
         record = ledger.search()
         for trial in ledger.read(reads.trials, record.id):
@@ -234,30 +232,30 @@ def test_the_front_of_a_confirmed_search_has_intervals_and_probabilities(capsys,
         "known_as"
     )
     assert call("front", "--db", confirmed) == 0
-    said = capsys.readouterr().out
-    assert "± is half the 95 % interval" in said
-    assert " ± " in said
-    assert "50.00 %" in said
+    printed = capsys.readouterr().out
+    assert "± is half the 95 % interval" in printed
+    assert " ± " in printed
+    assert "50.00 %" in printed
 
 
-def test_confirming_trains_the_front_again_and_says_what_changed(capsys):
+def test_confirm_retrains_the_front_and_reports_what_changed(capsys):
     words = ["--engine", "local", "--format", "json"]
     assert call("run", "digits", "--trials", 2, "--epochs", 1, "--set", "image_size=8", *words) == 0
     capsys.readouterr()
     assert call("confirm", "--seeds", 1, "--trials", 2, *words) == 0
-    said = capsys.readouterr()
-    rows = json.loads(said.out)
+    printed = capsys.readouterr()
+    rows = json.loads(printed.out)
     assert max(row["seeds"] for row in rows) >= 1
-    assert "confirming search 'digits'" in said.err
-    assert "2 retrainings; " in said.err
-    assert "was opened to score retrained networks. For this search it was opened once" in said.err
+    assert "confirming search 'digits'" in printed.err
+    assert "2 retrainings; " in printed.err
+    assert "was opened to score retrained networks. For this search it was opened once" in printed.err
     assert "its budget of 2 retrainings is used up" in refused(capsys, "confirm", "--seeds", 1, "--trials", 2)
     with Ledger(read_only=True) as ledger:
         assert len(ledger.read(reads.openings, ledger.search().id)) == 1
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (["--seeds", "0"], "seeds must be a whole number from 1 up; got 0"),
         (["--trials", "0"], "trials must be a whole number from 1 up; got 0"),
@@ -266,8 +264,8 @@ def test_confirming_trains_the_front_again_and_says_what_changed(capsys):
         ([], "only trained networks can be retrained from here; search 'mine' was scored by support.fakes.scored"),
     ],
 )
-def test_a_confirmation_that_cannot_be_is_one_line_and_opens_nothing(capsys, searched, words, says):
-    assert says in refused(capsys, "confirm", *words, "--db", searched)
+def test_a_wrong_confirmation_prints_one_line_and_does_not_open_the_test_split(capsys, searched, words, message):
+    assert message in refused(capsys, "confirm", *words, "--db", searched)
     with Ledger(searched, read_only=True) as ledger:
         assert ledger.read(reads.openings, ledger.search().id) == []
 
@@ -283,13 +281,13 @@ def test_cost_prints_every_layer_and_the_published_total(capsys):
 
 def test_cost_explains_attention_against_the_convolution_it_replaces(capsys):
     assert call("cost", "sasa-50-full", "--explain") == 0
-    said = capsys.readouterr().out
-    assert "stages.0.0.operator" in said
-    assert "0.59" in said  # extent 7 at 64 channels: 21,696 against 36,864 MACs a pixel
-    assert "115,605,504" in said
+    printed = capsys.readouterr().out
+    assert "stages.0.0.operator" in printed
+    assert "0.59" in printed  # extent 7 at 64 channels: 21,696 against 36,864 MACs a pixel
+    assert "115,605,504" in printed
 
 
-def test_cost_takes_a_trial_and_a_json_file(capsys, searched, tmp_path):
+def test_cost_accepts_a_trial_and_a_json_file(capsys, searched, tmp_path):
     assert call("cost", "mine/0", "--db", searched, "--format", "json") == 0
     of_trial = json.loads(capsys.readouterr().out)
     with Ledger(searched, read_only=True) as ledger:
@@ -317,7 +315,7 @@ def test_spaces_and_one_space_are_shown(capsys):
     assert facts["parameters"]["stage1.operator"] == ["conv", "local_attention"]
 
 
-def test_a_search_runs_goes_on_and_prints_its_front(capsys):
+def test_a_search_runs_resumes_and_prints_its_front(capsys):
     words = ["run", "digits", "--trials", 2, "--epochs", 1, "--engine", "local", "--format", "json"]
     assert call(*words) == 0
     first = capsys.readouterr()
@@ -336,7 +334,7 @@ def test_a_search_runs_goes_on_and_prints_its_front(capsys):
         assert trials[0].facts[name], name
 
 
-def test_the_end_of_a_search_says_what_became_of_its_trials_and_why_it_stopped(capsys, tmp_path):
+def test_the_end_of_a_search_reports_its_trials_and_why_it_stopped(capsys, tmp_path):
     more = {
         "resources": Resources("local"),
         "ledger": f"sqlite:///{tmp_path}/l.db",
@@ -345,27 +343,29 @@ def test_the_end_of_a_search_says_what_became_of_its_trials_and_why_it_stopped(c
     }
     search = run_search(tiny_space(), trials=6, hours=1e-9, **more)
     print_result(search, Format.table, None, stopped=False, notice=say)
-    said = capsys.readouterr()
-    assert "the search stopped before 6 trials: its 1e-09 hours are over. Run the same command to continue" in said.err
-    assert "all convolution: conv3x3" in said.out
+    printed = capsys.readouterr()
+    assert (
+        "the search stopped before 6 trials: its 1e-09 hours are over. Run the same command to continue" in printed.err
+    )
+    assert "all convolution: conv3x3" in printed.out
     search = run_search(tiny_space(), trials=8, max_flops=600_000, name="tight", tune_recipe=True, **more)
     standing = search.progress()
     assert standing.over_budget > 0
     print_result(search, Format.table, None, stopped=False, notice=say)
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     complete, duplicates = standing.counts["complete"], standing.duplicates
-    assert f"{complete} complete, {duplicates} duplicates skipped, {standing.over_budget} over budget" in said.err
-    assert "learning" in said.out  # the recipe of each trial is a column
+    assert f"{complete} complete, {duplicates} duplicates skipped, {standing.over_budget} over budget" in printed.err
+    assert "learning" in printed.out  # the recipe of each trial is a column
 
 
-def test_another_question_under_the_same_name_is_refused(capsys):
+def test_other_settings_under_the_same_name_are_refused(capsys):
     words = ["run", "digits", "--trials", 1, "--engine", "local"]
     assert call(*words, "--epochs", 1) == 0
     capsys.readouterr()
     assert "epochs is 1 (got 2)" in refused(capsys, *words, "--epochs", 2)
 
 
-def test_exporting_an_unpickable_trial_is_refused(capsys, searched):
+def test_export_refuses_a_trial_that_does_not_exist(capsys, searched):
     assert "--pick must be best, knee or the number of a trial" in refused(
         capsys, "export", "o", "--pick", "x", "--db", searched
     )
@@ -376,9 +376,9 @@ def test_exporting_an_unpickable_trial_is_refused(capsys, searched):
 
 def test_help_lists_every_command(capsys):
     assert call("--help") == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for command in ("run", "confirm", "spaces", "space", "cost", "front", "export", "dashboard", "doctor"):
-        assert f" {command} " in said
+        assert f" {command} " in printed
         assert call(command, "--help") == 0
 
 
@@ -387,7 +387,7 @@ def test_the_version_is_printed(capsys):
     assert capsys.readouterr().out.startswith("hybrid-search 0.")
 
 
-def test_doctor_says_what_this_machine_has(capsys):
+def test_doctor_shows_the_facts_of_this_machine(capsys):
     assert call("doctor", "--format", "json") == 0
     found = {row["item"]: row["value"] for row in json.loads(capsys.readouterr().out)}
     assert "backend" in found["local attention"]
@@ -395,7 +395,7 @@ def test_doctor_says_what_this_machine_has(capsys):
 
 
 def test_doctor_counts_the_searches(capsys, tmp_path):
-    def said():
+    def printed():
         assert call("doctor", "--format", "json", "--db", url) == 0
         found = {row["item"]: row["value"] for row in json.loads(capsys.readouterr().out)}
         return found["database"].partition(": ")[2]
@@ -405,8 +405,8 @@ def test_doctor_counts_the_searches(capsys, tmp_path):
         for number in range(9):
             a_search(ledger, f"s{number}")
             if number == 0:
-                assert said() == "1 search: s0"
-    assert said() == "9 searches: s8, s7, s6, s5, s4, s3, s2, s1, ..."
+                assert printed() == "1 search: s0"
+    assert printed() == "9 searches: s8, s7, s6, s5, s4, s3, s2, s1, ..."
 
 
 def test_doctor_imports_every_table_of_the_package():
@@ -448,19 +448,19 @@ def test_doctor_lists_plugins_with_package_and_version_and_broken_ones_with_thei
     assert "no_such_module" in " ".join(printed("table").split())
 
 
-def test_doctor_builds_the_kernels_that_are_missing_and_names_them(capsys, monkeypatch):
+def test_doctor_compiles_the_usual_kernels_and_names_them(capsys, monkeypatch):
     from hybrid_search.ops.local_attention import build, cpu
 
-    asked = []
-    monkeypatch.setattr(build, "library", lambda *what: asked.append(what))
+    compiled = []
+    monkeypatch.setattr(build, "library", lambda *what: compiled.append(what))
     assert call("doctor", "--build", "--format", "json") == 0
     kernels = [row["value"] for row in json.loads(capsys.readouterr().out) if row["item"] == "kernel"]
-    assert [extent for extent, _, columns in asked if columns] == list(cpu.USUAL)
-    assert [extent for extent, _, columns in asked if not columns] == list(cpu.USUAL)
+    assert [extent for extent, _, columns in compiled if columns] == list(cpu.USUAL)
+    assert [extent for extent, _, columns in compiled if not columns] == list(cpu.USUAL)
     assert all(f"extent {extent}:" in line for extent, line in zip(cpu.USUAL, kernels, strict=True))
 
 
-def test_doctor_builds_nothing_without_a_compiler_and_says_so(capsys, monkeypatch):
+def test_doctor_without_a_compiler_prints_how_to_install_one(capsys, monkeypatch):
     from hybrid_search.ops.local_attention import build
 
     monkeypatch.setenv("CXX", "nosuch")
@@ -473,7 +473,7 @@ def test_doctor_builds_nothing_without_a_compiler_and_says_so(capsys, monkeypatc
     )
 
 
-def test_the_usual_extents_are_those_of_the_spaces_that_come_along():
+def test_the_usual_extents_include_those_of_the_shipped_spaces():
     from hybrid_search.ops.local_attention.cpu import USUAL
     from hybrid_search.spaces.space import load_space, shipped_spaces
 

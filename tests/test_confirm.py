@@ -123,7 +123,7 @@ def test_a_confirmation_leaves_the_table_of_the_search_as_it_was(searched):
 
 def test_it_settles_a_noisy_front_and_stops_by_itself(searched):
     confirmation = again(searched, seeds=2, trials=2000)
-    assert confirmation.doubtful() == []
+    assert confirmation.uncertain_trials() == []
     assert confirmation.done < 2000
     assert confirmation.nothing_left() == "its front is settled"
     best = {}

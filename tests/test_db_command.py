@@ -285,7 +285,7 @@ def test_a_search_is_copied_with_all_its_rows_and_weights_and_again_only_what_ch
     words = ("db", "copy", "mine", "--db", original, "--to", target)
     code, _, (line,) = call(capsys, *words)
     assert code == 0
-    assert line.endswith("7 trials written, 0 there already; 1 files of weights")
+    assert line.endswith("7 trials written, 0 unchanged, 1 files of weights")
     assert everything(target, "mine") == everything(original, "mine")
     with Ledger(target, read_only=True) as ledger:
         copied = ledger.search("mine")
@@ -294,7 +294,7 @@ def test_a_search_is_copied_with_all_its_rows_and_weights_and_again_only_what_ch
         assert [row for row in check_ledger(ledger) if row.violations] == []
         seen = ledger.read(reads.points, copied.id, ["accuracy"])[1]
 
-    assert call(capsys, *words)[2][0].endswith("0 trials written, 7 there already; 0 files of weights")
+    assert call(capsys, *words)[2][0].endswith("0 trials written, 7 unchanged, 0 files of weights")
     with Ledger(original) as ledger:
         search = ledger.search("mine")
         ledger.write(
@@ -306,7 +306,7 @@ def test_a_search_is_copied_with_all_its_rows_and_weights_and_again_only_what_ch
         )
         write_trial(ledger, search, 7)
         ledger.write(writes.add_proposal, search.id, Proposal("gated", "e", {"q": 2}, 0.5))
-    assert call(capsys, *words)[2][0].endswith("2 trials written, 6 there already; 0 files of weights")
+    assert call(capsys, *words)[2][0].endswith("2 trials written, 6 unchanged, 0 files of weights")
     assert everything(target, "mine") == everything(original, "mine")
     with Ledger(target, read_only=True) as ledger:
         assert [point.number for point in ledger.read(reads.points, copied.id, ["accuracy"], seen)[0]] == [6, 7]
@@ -322,7 +322,7 @@ def test_another_search_of_that_name_is_refused_and_a_name_can_be_given(original
     assert "got 'mine'" in line
     assert "is another search" in line
     assert call(capsys, *words, "--as", "ours")[0] == 0
-    assert call(capsys, *words, "--as", "ours")[2][0].endswith("0 trials written, 7 there already; 0 files of weights")
+    assert call(capsys, *words, "--as", "ours")[2][0].endswith("0 trials written, 7 unchanged, 0 files of weights")
     assert everything(target, "ours") == everything(original, "mine")
 
 

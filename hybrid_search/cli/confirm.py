@@ -110,7 +110,7 @@ def _follow(confirmation: "Confirmation", context: "RunContext", shown: Terminal
     shown.say(_opening(confirmation))
 
     def standing() -> Standing:
-        uncertain = confirmation.doubtful()
+        uncertain = confirmation.uncertain_trials()
         text = "uncertain trials not known yet" if uncertain is None else f"{len(uncertain)} uncertain"
         return Standing(confirmation.done, confirmation.budget, f"{len(confirmation.front())} on the front, {text}")
 
@@ -140,7 +140,7 @@ def _print_result(confirmation: "Confirmation", *, stopped: bool, notice: Callab
     notice(f"\n{confirmation.done} retrainings; {'; '.join(changes) or 'the front has the same trials as before'}")
     for failure in confirmation.failures:
         notice(f"trial {failure.number} failed with seed {failure.seed} ({failure.kind}: {last_line(failure.text)})")
-    uncertain = confirmation.doubtful()
+    uncertain = confirmation.uncertain_trials()
     if uncertain == []:
         notice("the front is settled: for every trial, it is 95 % certain whether it is on the front")
     elif not stopped:
@@ -163,7 +163,7 @@ def _print_next(
     name, command = quote(confirmation.record.name), command_name()
     tail = f" --db {quote(confirmation.ledger.command_url)}" if db else ""
     notice("next:")
-    if confirmation.doubtful() != []:
+    if confirmation.uncertain_trials() != []:
         more = "" if stopped else f" --trials {2 * max(confirmation.done, confirmation.budget or 0)}"
         cluster = f" --address {quote(address)}" if address else ""
         notice(f"  {command} confirm {name} --seeds {confirmation.seeds}{more}{cluster}{tail}      # continue")

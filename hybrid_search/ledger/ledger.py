@@ -37,14 +37,11 @@ class Ledger:
     work; `read` and `write` call them with a connection.
 
     Example:
-        ```python
-        from hybrid_search.ledger import Ledger, reads
-
-        with Ledger("sqlite:///results/hybrid-search.db", read_only=True) as ledger:
-            search = ledger.search("digits")
-            for trial in ledger.read(reads.trials, search.id):
-                print(trial.number, trial.state, trial.measurements)
-        ```
+        >>> from hybrid_search.ledger import Ledger, reads
+        >>> with Ledger("sqlite:///results/hybrid-search.db", read_only=True) as ledger:
+        ...     search = ledger.search("digits")
+        ...     for trial in ledger.read(reads.trials, search.id):
+        ...         print(trial.number, trial.state, trial.measurements)
     """
 
     def __init__(
@@ -62,9 +59,7 @@ class Ledger:
             LedgerError: The database cannot be opened, or it is not a ledger of this version.
 
         Example:
-            ```python
-            ledger = Ledger("postgresql://me@host/results", read_only=True)
-            ```
+            >>> ledger = Ledger("postgresql://me@host/results", read_only=True)
         """
         self.url = database_url(url)
         if self.url.password:
@@ -91,9 +86,7 @@ class Ledger:
         """Close the connections. A later call opens new ones.
 
         Example:
-            ```python
-            ledger.close()
-            ```
+            >>> ledger.close()
         """
         self._engine.dispose()
 
@@ -122,9 +115,7 @@ class Ledger:
             LedgerError: The database file is damaged, moved or removed.
 
         Example:
-            ```python
-            counts = ledger.read(reads.counts, search.id)
-            ```
+            >>> counts = ledger.read(reads.counts, search.id)
         """
         return run_transaction(
             self._engine,
@@ -151,9 +142,7 @@ class Ledger:
             LedgerError: The write does not fit the stored state.
 
         Example:
-            ```python
-            ledger.write(writes.set_target, search.id, 100)
-            ```
+            >>> ledger.write(writes.set_target, search.id, 100)
         """
         requested = datetime.now(UTC)
 
@@ -171,10 +160,8 @@ class Ledger:
             A context manager that yields the connection.
 
         Example:
-            ```python
-            with ledger.transaction() as connection:
-                connection.exec_driver_sql("SELECT 1")
-            ```
+            >>> with ledger.transaction() as connection:
+            ...     connection.exec_driver_sql("SELECT 1")
         """
         with self._engine.connect() as connection, connection.begin():
             yield connection
@@ -188,9 +175,7 @@ class Ledger:
             One record per search.
 
         Example:
-            ```python
-            names = [search.name for search in ledger.searches()]
-            ```
+            >>> names = [search.name for search in ledger.searches()]
         """
         return self.read(reads.searches)
 
@@ -207,9 +192,7 @@ class Ledger:
             UnknownName: No search has this name. The message lists the names that exist.
 
         Example:
-            ```python
-            newest = ledger.search()
-            ```
+            >>> newest = ledger.search()
         """
         found = self.read(reads.newest_search) if name is None else self.find_search(name)
         if found is not None:
@@ -229,9 +212,7 @@ class Ledger:
             Its record, or None.
 
         Example:
-            ```python
-            exists = ledger.find_search("digits") is not None
-            ```
+            >>> exists = ledger.find_search("digits") is not None
         """
         return self.read(reads.find_search, name)
 
@@ -248,9 +229,8 @@ class Ledger:
             LedgerError: The name is taken.
 
         Example:
-            ```python
-            search = ledger.create_search(SearchRecord(0, "mine", space, ("accuracy", "flops"), settings, "tpe", 0, 50))
-            ```
+            >>> record = SearchRecord(0, "mine", space, ("accuracy", "flops"), settings, "tpe", 0, 50)
+            >>> search = ledger.create_search(record)
         """
         self.write(writes.create_search, search, uuid4().hex)
         return self.search(search.name)
@@ -272,9 +252,7 @@ class Ledger:
             The lease. It is not active if its holder was a process of this machine that has ended.
 
         Example:
-            ```python
-            running = ledger.lease(search.id).active
-            ```
+            >>> running = ledger.lease(search.id).active
         """
         lease = self.read(leases.read_lease, search_id)
         ended = lease.active and ProcessIdentity().has_ended(lease.holder or "")
@@ -301,10 +279,8 @@ class Ledger:
             None on success, otherwise the lease of the current holder.
 
         Example:
-            ```python
-            if ledger.acquire_lease(search.id, str(ProcessIdentity()), seconds=30) is None:
-                ledger.write(writes.set_target, search.id, 100)
-            ```
+            >>> if ledger.acquire_lease(search.id, str(ProcessIdentity()), seconds=30) is None:
+            ...     ledger.write(writes.set_target, search.id, 100)
         """
         other = self.write(leases.acquire, search_id, holder, seconds, has_ended, is_alive)
         if other is None:
@@ -323,9 +299,7 @@ class Ledger:
             LostLease: Another process holds the lease.
 
         Example:
-            ```python
-            ledger.renew_lease(search.id, 30)
-            ```
+            >>> ledger.renew_lease(search.id, 30)
         """
         self.write(leases.renew, search_id, self._held_leases[search_id], seconds, set(silent))
 
@@ -338,9 +312,7 @@ class Ledger:
                 process crashed.
 
         Example:
-            ```python
-            ledger.release_lease(search.id)
-            ```
+            >>> ledger.release_lease(search.id)
         """
         holder = self._held_leases.pop(search_id, None)
         if holder is not None:

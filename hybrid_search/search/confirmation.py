@@ -146,7 +146,7 @@ class Confirmation:
         """Number of retrainings in the ledger."""
         return sum(len(found.fresh) for found in self._repeats.values())
 
-    def doubtful(self) -> list[int] | None:
+    def uncertain_trials(self) -> list[int] | None:
         """Return the trials that may or may not be on the front; None while the noise is unknown."""
         posterior = self._posterior()
         if posterior is None:

@@ -1,0 +1,180 @@
+"""The public names: complete, documented with arguments, returns and raises, typed for projects that install them."""
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+import textwrap
+import venv
+from pathlib import Path
+
+import pytest
+
+import hybrid_search
+from hybrid_search import ops, samplers
+from hybrid_search.ops.local_attention.layer import LocalAttention2d
+
+ROOT = Path(__file__).parent.parent
+PROMISED = {
+    "Architecture", "Stage", "SearchSpace", "load_space", "reference", "build_model", "cost", "Cost", "Settings",
+    "Resources", "SearchSpec", "Search", "Trial", "Outcome", "Report", "run", "confirm", "open_search", "Ledger",
+    "Objective", "pareto_front", "hypervolume", "export_model", "load_exported",
+}  # fmt: skip
+
+
+def errors():
+    found = {name for name, value in vars(__import__("hybrid_search.errors").errors).items() if inspect.isclass(value)}
+    return {name for name in found if issubclass(getattr(hybrid_search.errors, name), Exception)}
+
+
+PUBLIC = {
+    **{name: getattr(hybrid_search, name) for name in hybrid_search.__all__},
+    "ops.local_attention": ops.local_attention,
+    "ops.LocalAttention2d": LocalAttention2d,
+    "samplers.KnownCostSampler": samplers.KnownCostSampler,
+    "samplers.Facts": samplers.Facts,
+}
+
+
+def functions():
+    """Return every public function and method: name -> (function, whether it is a method)."""
+    found = {}
+    for name, value in PUBLIC.items():
+        if inspect.isfunction(value):
+            found[name] = value
+        elif inspect.isclass(value) and not issubclass(value, Exception):
+            for member, method in vars(value).items():
+                plain = method.__func__ if isinstance(method, classmethod | staticmethod) else method
+                inherited = any(member in vars(base) for base in value.__mro__[1:])  # Optuna and torch document those
+                if inspect.isfunction(plain) and not member.startswith("_") and not inherited:
+                    found[f"{name}.{member}"] = plain
+    return found
+
+
+def parameters(function):
+    return [name for name in inspect.signature(function).parameters if name not in ("self", "cls")]
+
+
+def explained(argument, text):
+    """Return whether a line of a docstring begins with this argument, alone or in a list: `q, k, v: ...`."""
+    return re.search(rf"^\s*(?:[\w*]+, )*\*{{0,2}}{argument}(?:, [\w*]+)*:", text, re.MULTILINE) is not None
+
+
+def raised_by(function):
+    """Return the names of the exceptions that the body of a function raises itself."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    calls = (node.exc for node in ast.walk(tree) if isinstance(node, ast.Raise) and node.exc is not None)
+    names = {call.func.id for call in calls if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)}
+    return {name for name in names if name.endswith(("Error", "Name", "Lease"))}
+
+
+def test_the_public_names_are_those_promised():
+    assert set(hybrid_search.__all__) == PROMISED | errors()
+    assert {"local_attention", "LocalAttention2d"} <= set(ops.__all__)
+    assert sorted(hybrid_search._MODULE_OF) == sorted(hybrid_search.__all__) == hybrid_search.__all__
+
+
+def test_a_name_that_does_not_exist_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="evaluate_everything"):
+        hybrid_search.evaluate_everything  # noqa: B018
+
+
+def test_no_public_name_is_hidden_by_a_module_of_that_name():
+    for module in hybrid_search._PUBLIC:
+        __import__(f"hybrid_search.{module}")
+    assert not [name for name in PROMISED if inspect.ismodule(getattr(hybrid_search, name))]
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC))
+def test_a_public_name_says_what_it_is(name):
+    assert inspect.getdoc(PUBLIC[name]), name
+    if inspect.isclass(PUBLIC[name]):
+        assert PUBLIC[name].__doc__ != "", name
+        assert "__doc__" in vars(PUBLIC[name]), f"{name} inherits its docstring"
+
+
+@pytest.mark.parametrize("name", sorted(functions()))
+def test_a_public_function_documents_arguments_results_and_errors(name):
+    function = functions()[name]
+    text = inspect.getdoc(function) or ""
+    assert text, f"{name} has no docstring"
+    missing = [argument for argument in parameters(function) if not explained(argument, text)]
+    first = text.splitlines()[0]
+    if len(parameters(function)) == 1 and missing and f"`{missing[0]}`" in text:
+        missing = []  # one argument may be explained in the first sentence
+    assert not missing, f"{name} does not document {', '.join(missing)}"
+    returns = inspect.signature(function).return_annotation
+    if returns not in (None, "None", inspect.Signature.empty):
+        assert "Returns:" in text or "Yields:" in text or first.startswith("Return"), (
+            f"{name} does not say what it returns"
+        )
+    for error in raised_by(function):
+        assert error in text, f"{name} raises {error} and does not say so"
+
+
+@pytest.mark.parametrize("name", [n for n in sorted(PUBLIC) if inspect.isclass(PUBLIC[n])])
+def test_a_public_class_documents_the_arguments_of_its_constructor(name):
+    value = PUBLIC[name]
+    if issubclass(value, Exception):
+        return_value = inspect.getdoc(value)
+        assert return_value
+        return
+    text = f"{inspect.getdoc(value)}\n{inspect.getdoc(value.__init__) or ''}"
+    names = [n for n in inspect.signature(value).parameters if n not in ("self", "args", "kwargs")]
+    missing = [n for n in names if f"{n}:" not in text and f"`{n}`" not in text and f"{n}," not in text]
+    assert not missing, f"{name} does not document {', '.join(missing)}"
+
+
+@pytest.mark.parametrize("name", ["run", "confirm", "load_space", "cost", "build_model", "reference", "pareto_front",
+                                  "hypervolume", "export_model", "load_exported", "Ledger", "SearchSpec", "Resources",
+                                  "Objective", "open_search"])  # fmt: skip
+def test_the_main_names_have_an_example(name):
+    assert "Example:" in inspect.getdoc(PUBLIC[name]), name
+
+
+CLIENT = """
+from hybrid_search import (
+    Architecture, Cost, Ledger, Objective, Outcome, Resources, Search, SearchSpace, SearchSpec, Settings, Stage, Trial,
+    UserError, build_model, confirm, cost, export_model, hypervolume, load_exported, load_space, open_search,
+    pareto_front, reference, run,
+)
+from hybrid_search.ops import LocalAttention2d, local_attention
+from hybrid_search.samplers import KnownCostSampler
+
+space: SearchSpace = load_space("digits")
+found: Cost = cost(reference("resnet26"), (3, 224, 224), 1000)
+search: Search = run(space, trials=2, objectives=(Objective("x", "maximize", "x", "", known=False), "flops"),
+                     settings=Settings(epochs=1), resources=Resources(engine="local"))
+numbers: list[int] = search.front()
+spec: SearchSpec = SearchSpec.create(space, trials=3)
+opened: Search = open_search(spec, Ledger())
+trial: Trial | None = opened.ask()
+if trial is not None:
+    opened.tell(trial, Outcome("complete", {"accuracy": 0.5}))
+volume: float = hypervolume([[0.5, 1.0]], [0.0, 2.0], ["maximize", "minimize"])
+reveal_type(search)
+wrong: int = search.front()
+"""
+
+
+def test_a_project_that_installed_the_wheel_sees_types(tmp_path):
+    site = tmp_path / "env" / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+    venv.create(tmp_path / "env", with_pip=False)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    done = subprocess.run(
+        [*pip, "--no-build-isolation", "--target", str(site), str(ROOT)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    others = next(path for path in map(Path, sys.path) if (path / "mypy").is_dir())
+    (site / "others.pth").write_text(str(others))
+    (tmp_path / "client.py").write_text(CLIENT)
+    python = tmp_path / "env" / "bin" / "python"
+    command = [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(python), "client.py"]
+    checked = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    said = checked.stdout + checked.stderr
+    assert 'Revealed type is "hybrid_search.search.search.Search"' in said, said
+    errors_found = [line for line in said.splitlines() if ": error:" in line]
+    assert len(errors_found) == 1, said  # the deliberate one: a list is no int
+    assert "client.py" in errors_found[0]
+    assert "[assignment]" in errors_found[0]
