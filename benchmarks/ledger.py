@@ -227,8 +227,8 @@ def main() -> None:
     lines = [
         f"# A ledger of {args.trials:,} trials",
         "",
-        f"`python benchmarks/ledger.py`, sampler {args.sampler}, {EPOCHS} epochs of 3 numbers a trial, {MORE_TRIALS} more "
-        f"trials; {platform.machine()}, {os.cpu_count()} CPUs at a load of {load:.1f}. Wall clock, and in "
+        f"`python benchmarks/ledger.py`, sampler {args.sampler}, {EPOCHS} epochs of 3 numbers a trial, {MORE_TRIALS} "
+        f"more trials; {platform.machine()}, {os.cpu_count()} CPUs at a load of {load:.1f}. Wall clock, and in "
         "brackets the process's own CPU time. `front` is the whole command.",
         "",
         "| " + " | ".join(rows[0]) + " |",

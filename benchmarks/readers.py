@@ -7,7 +7,6 @@ measures waiting for the database and the driver. With --train they are trained;
 processors.
 
 The output has the seconds from the start of the first trial to the end of the last one, and the number of errors.
-
 """
 
 import argparse

@@ -75,7 +75,7 @@ def test_the_closed_form_equals_the_count_of_torch_on_the_built_model_layer_by_l
 
 def test_a_cost_is_the_sum_of_its_layers():
     result = cost(reference("hybrid-50-CCAA"))
-    assert isinstance(priced, Cost)
+    assert isinstance(result, Cost)
     assert result.flops == 2 * sum(layer.macs for layer in result.layers)
     assert result.params == sum(layer.params for layer in result.layers)
 

@@ -166,7 +166,7 @@ def test_an_expanded_upstream_gradient_is_read_correctly():
         assert (ours - theirs).abs().max() <= 1e-12
 
 
-def test_nothing_is_copied_and_results_lie_in_memory_as_the_queries_do(monkeypatch):
+def test_no_map_is_copied_and_results_have_the_memory_layout_of_the_queries(monkeypatch):
     tensors = [strided(x, "channels last").requires_grad_() for x in draw(1, 2, 4, 5, 9, 3)]
     seen = []
     launch = gpu._launch
