@@ -165,7 +165,7 @@ def _texts(row: dict[str, Any], limit: int) -> dict[str, str]:
     texts["front"] = f"{row['front_found']:g} of {row['front']}"
     if "pruner" in row:
         texts["in epochs"] = f"{epochs(row['epochs_to_98'])} ({epochs(row['epochs_to_98_worst'])})"
-        return texts | {"stopped": f"{row['stopped']:.3g}", "stopped of the front": f"{row['front_stopped']:.3g}"}
+        return texts | {"stopped": f"{row['stopped']:.3g}", "of the front": f"{row['front_stopped']:.3g}"}
     return texts | {"repeats": f"{row['repeats']:.1f}", "proposal": f"{row['proposal_ms']:.0f} ms"}
 
 
