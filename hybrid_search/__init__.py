@@ -120,7 +120,7 @@ _PUBLIC: dict[str, tuple[str, ...]] = {
         "TrialError",
         "UnknownName",
         "UserError",
-    ),  # fmt: skip
+    ),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
 
