@@ -36,21 +36,21 @@ def architecture(operator="conv"):
 
 @pytest.fixture
 def keep(tmp_path):
-    """Where a trial of these settings keeps a checkpoint every rung."""
+    """Return a function that gives the checkpoints of a trial, written after every rung."""
     (tmp_path / "kept").mkdir()
 
-    def keeping(design, settings=SETTINGS, number=0, interval=0.0):
+    def checkpoints_of(design, settings=SETTINGS, number=0, interval=0.0):
         return SearchCheckpoints(str(tmp_path / "kept"), KEY, interval).of(number, design, settings)
 
-    return keeping
+    return checkpoints_of
 
 
-def reports_of(advancing, most=99):
-    """The reports of a trial to its end, or so many of them."""
-    found = []
-    while len(found) < most and not (found and found[-1].last):
-        found.append(advancing.advance())
-    return found
+def reports_of(runner, most=99):
+    """Return the reports of a trial to its end, `most` of them at most."""
+    reports = []
+    while len(reports) < most and not (reports and reports[-1].last):
+        reports.append(runner.advance())
+    return reports
 
 
 def numbers(report):
@@ -92,7 +92,7 @@ def test_a_resumed_retraining_has_the_test_accuracy_of_an_uninterrupted_one(keep
 
 
 def counting(log, rungs=6):
-    """An evaluation that can go on, notes every epoch it trains, and whose early numbers foretell the end."""
+    """Return an evaluation that can resume, logs every epoch, and whose early values predict the final one."""
 
     def evaluate(architecture, settings, *, resume=None, keep=None):
         score = 0.5 + 0.45 * int(architecture.digest[:4], 16) / 65536 + settings.seed / 1000
@@ -141,8 +141,8 @@ def test_an_evaluation_without_the_keyword_arguments_starts_again(keep):
         reports = reports_of(TrialRunner(plain, design, SETTINGS, keep(design)), most=2)
         assert [report.rung for report in reports] == [1, 2]
         assert "resumed" not in reports[0].facts
-    found = [plain, counting([]), partial(counting([])), evaluate, retrain, print, 3]
-    assert [takes_checkpoints(one) for one in found] == [False, True, True, True, True, False, False]
+    evaluations = [plain, counting([]), partial(counting([])), evaluate, retrain, print, 3]
+    assert [takes_checkpoints(one) for one in evaluations] == [False, True, True, True, True, False, False]
 
 
 def test_a_state_that_does_not_fit_the_network_is_ignored_and_the_trial_starts_again(keep):
@@ -170,9 +170,9 @@ def test_a_checkpoint_of_other_data_is_refused_and_not_replaced(keep, tmp_path):
     import numpy as np
 
     def write(seed):
-        dice = np.random.default_rng(seed)
+        rng = np.random.default_rng(seed)
         np.savez(
-            tmp_path / "x.npz", x_train=dice.integers(0, 256, (60, 1, 8, 9), dtype=np.uint8), y_train=np.arange(60) % 2
+            tmp_path / "x.npz", x_train=rng.integers(0, 256, (60, 1, 8, 9), dtype=np.uint8), y_train=np.arange(60) % 2
         )
 
     def reports(most=99):
@@ -229,10 +229,10 @@ def test_the_checkpoint_of_the_resumed_trial_outlives_a_damaged_one(keep, tmp_pa
 
 def test_a_trial_continues_if_a_checkpoint_cannot_be_written(keep, tmp_path):
     design, log = architecture(), []
-    advancing = TrialRunner(counting(log), design, SETTINGS, keep(design))
-    assert "checkpoint" not in advancing.advance().facts
+    runner = TrialRunner(counting(log), design, SETTINGS, keep(design))
+    assert "checkpoint" not in runner.advance().facts
     (tmp_path / "kept").rename(tmp_path / "elsewhere")
-    rest = reports_of(advancing)
+    rest = reports_of(runner)
     assert [report.failure for report in rest] == [None] * 6
     assert "000002.safetensors cannot be written: this machine does not see" in rest[0].facts["checkpoint"]
     assert rest[-1].measurements["accuracy"] > 0.4
@@ -261,12 +261,12 @@ def test_a_state_that_is_not_a_function_is_an_error_at_the_first_rung(keep):
 
 
 def test_the_state_function_is_not_called_if_no_checkpoint_is_due(keep):
-    def asked(architecture, settings, *, resume=None, keep=None):
+    def failing_state(architecture, settings, *, resume=None, keep=None):
         keep(1, lambda: 1 / 0)
         yield {"accuracy": 0.1}
 
     design = architecture()
-    assert TrialRunner(asked, design, SETTINGS, keep(design, interval=60.0)).advance().failure is None
+    assert TrialRunner(failing_state, design, SETTINGS, keep(design, interval=60.0)).advance().failure is None
 
 
 def test_numbers_of_any_kind_survive_a_checkpoint_unchanged(keep):
@@ -295,7 +295,7 @@ def ledger(tmp_path):
 
 @contextmanager
 def stopping_at(number, rung):
-    """A `watch` that lets a search keep every rung, and stops it when a trial has reached one."""
+    """Yield a `watch` that writes a checkpoint every rung and stops the search when trial `number` reaches `rung`."""
     seen = []
 
     def watch(search, context):
@@ -312,7 +312,7 @@ def stopping_at(number, rung):
 
 
 def table(ledger):
-    """What a search came to: state, digest, seed, values and curve of every trial."""
+    """Return the results of a search: state, digest, seed, values and curve of every trial."""
     return [
         (t.number, t.state, t.digest, t.seed, t.measurements, t.audit_rung, ledger.read(reads.curve, t.id))
         for t in ledger.read(reads.trials, ledger.search().id)
@@ -327,17 +327,17 @@ def test_an_interrupted_search_trains_the_remaining_epochs_and_has_the_same_resu
     ledger, tmp_path, space, trials, cut, more
 ):
     whole, log = [], []
-    asked = {"trials": trials, "resources": Resources("local"), "name": "mine", **more}
+    options = {"trials": trials, "resources": Resources("local"), "name": "mine", **more}
     with Ledger(f"sqlite:///{tmp_path}/whole.db") as other:
-        run(space, ledger=other, evaluate=counting(whole), **asked)
-        wanted = table(other)
+        run(space, ledger=other, evaluate=counting(whole), **options)
+        expected = table(other)
     with stopping_at(cut, rung=2) as watch:
-        run(space, ledger=ledger, evaluate=counting(log), watch=watch, **asked)
+        run(space, ledger=ledger, evaluate=counting(log), watch=watch, **options)
     assert ledger.read(reads.trials, ledger.search().id)[-1].state == "running"
     kept = SearchCheckpoints(f"{tmp_path}/l.db.checkpoints", ledger.search().uid)
     assert kept.trials() == {(cut, 0)}
-    run(space, ledger=ledger, evaluate=counting(log), **asked)
-    assert table(ledger) == wanted
+    run(space, ledger=ledger, evaluate=counting(log), **options)
+    assert table(ledger) == expected
     assert log == whole
     assert kept.trials() == set()
     assert list((tmp_path / "l.db.checkpoints").iterdir()) == []
@@ -366,14 +366,14 @@ def test_no_checkpoints_are_written_with_the_setting_none(ledger, tmp_path):
 
 
 def test_checkpoints_of_ended_trials_are_removed_when_a_driver_starts(ledger, tmp_path):
-    asked = {
+    options = {
         "resources": Resources("local"),
         "ledger": ledger,
         "evaluate": counting([]),
         "checkpoints": f"{tmp_path}/kept",
     }
     with stopping_at(2, rung=1) as watch:
-        run(tiny_space(), trials=3, watch=watch, **asked)
+        run(tiny_space(), trials=3, watch=watch, **options)
     kept = SearchCheckpoints(f"{tmp_path}/kept", ledger.search().uid, interval=0.0)
     settings = ledger.search().settings
     for number, seed in ((0, settings.seed), (1, 77), (40, 0)):
@@ -382,23 +382,23 @@ def test_checkpoints_of_ended_trials_are_removed_when_a_driver_starts(ledger, tm
     assert kept.trials() == {(0, 0), (1, 77), (2, 0), (40, 0)}
 
     def watch(search, context):
-        assert context.checkpoints.trials() == {(1, 77), (2, 0)}  # a retraining may be gone on with
+        assert context.checkpoints.trials() == {(1, 77), (2, 0)}  # a retraining can be resumed
 
-    run(tiny_space(), trials=3, watch=watch, **asked)
+    run(tiny_space(), trials=3, watch=watch, **options)
     assert kept.trials() == {(1, 77)}
     assert ledger.read(reads.trial, ledger.search().id, 2).facts["resumed"] == "rung 1"
 
 
 def test_a_confirmation_resumes_with_the_interrupted_seed(ledger, tmp_path):
-    asked = {"resources": Resources("local"), "ledger": ledger, "evaluate": counting(log := [])}
-    run(tiny_space(), trials=3, **asked)
+    options = {"resources": Resources("local"), "ledger": ledger, "evaluate": counting(log := [])}
+    run(tiny_space(), trials=3, **options)
     member = max(ledger.read(reads.trials, ledger.search().id), key=lambda trial: trial.measurements["accuracy"]).number
     log.clear()
     with stopping_at(member, rung=4) as watch:
-        confirm(seeds=1, trials=1, watch=watch, **asked)
+        confirm(seeds=1, trials=1, watch=watch, **options)
     kept = SearchCheckpoints(f"{tmp_path}/l.db.checkpoints", ledger.search().uid)
     assert kept.trials() == {(member, 1)}
-    confirm(seeds=1, trials=1, **asked)
+    confirm(seeds=1, trials=1, **options)
     assert [(seed, rung) for _, seed, rung in log] == [(1, rung) for rung in range(1, 7)]
     assert kept.trials() == set()
 
@@ -419,23 +419,23 @@ def test_the_default_place_of_checkpoints(ledger, tmp_path, monkeypatch):
 
 def test_a_root_that_cannot_be_written_is_an_error_before_anything_is_written(tmp_path, capsys):
     assert cli.run(["run", "digits", "--db", "sqlite:///x.db", "--checkpoints", "/proc/kept"]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("hybrid-search: checkpoints need a place that can be written; /proc/kept cannot: ")
-    assert said.count("\n") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("hybrid-search: checkpoints need a place that can be written; /proc/kept cannot: ")
+    assert error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_confirmation_checks_its_root_before_anything_is_written(ledger):
-    asked = {"resources": Resources("local"), "ledger": ledger, "evaluate": counting(log := [])}
-    run(tiny_space(), trials=2, **asked)
+    options = {"resources": Resources("local"), "ledger": ledger, "evaluate": counting(log := [])}
+    run(tiny_space(), trials=2, **options)
     log.clear()
     with pytest.raises(SettingsError, match="need a place that can be written; /proc/kept cannot"):
-        confirm(checkpoints="/proc/kept", **asked)
+        confirm(checkpoints="/proc/kept", **options)
     assert log == []
 
 
 def test_a_search_without_a_place_for_checkpoints_prints_one_line(tmp_path, monkeypatch, capsys):
-    """On a cluster that was there before nothing says which folder all machines see."""
+    """On an existing cluster it is unknown which folder all machines share."""
 
     class Idle:
         ready = staticmethod(lambda context: nullcontext())
@@ -452,6 +452,6 @@ def test_a_search_without_a_place_for_checkpoints_prints_one_line(tmp_path, monk
 
 def test_a_killed_search_ends_with_the_results_of_an_uninterrupted_one(tmp_path):
     """Short form of tests/faults/test_same_table.py."""
-    found = json_output_of("killed_search.py", tmp_path, 2, 3, 3, 4, 100)
-    assert found.pop("resumed") >= 0
-    assert found == {"kills": 2, "same": True, "trials": 3}
+    result = json_output_of("killed_search.py", tmp_path, 2, 3, 3, 4, 100)
+    assert result.pop("resumed") >= 0
+    assert result == {"kills": 2, "same": True, "trials": 3}

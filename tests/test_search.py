@@ -1,4 +1,4 @@
-"""The search: nothing trained twice, nothing over budget, nothing lost when it is opened again."""
+"""The search: no network is trained twice, none is over budget, and none is lost when the search is resumed."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from hybrid_search.search.trial import Outcome
 from hybrid_search.spaces.space import load_space
 
 SPACE = tiny_space()
-MIDDLE = 600_000  # FLOPs that about half of the twelve designs stay under
+MIDDLE = 600_000  # FLOPs; about half of the twelve designs have less
 
 
 @pytest.fixture
@@ -26,19 +26,20 @@ def ledger(tmp_path):
         yield opened
 
 
-def search(ledger, trials=6, **more):
+def new_search(ledger, trials=6, **more):
     return open_search(SearchSpec.create(SPACE, trials=trials, **more), ledger)
 
 
-def complete(found, trial, accuracy=0.5):
-    return found.tell(trial, Outcome("complete", {"accuracy": accuracy}))
+def complete(search, trial, accuracy=0.5):
+    return search.tell(trial, Outcome("complete", {"accuracy": accuracy}))
 
 
-def drain(found):
+def run_to_the_end(search):
+    """Complete trials until the search proposes no more; return their numbers."""
     numbers = []
-    while (trial := found.ask()) is not None:
+    while (trial := search.ask()) is not None:
         numbers.append(trial.number)
-        complete(found, trial, int(trial.architecture.digest[:4], 16) / 65536)
+        complete(search, trial, int(trial.architecture.digest[:4], 16) / 65536)
     return numbers
 
 
@@ -46,150 +47,151 @@ def digests(ledger, name="tiny"):
     return [trial.digest for trial in ledger.read(reads.trials, ledger.search(name).id)]
 
 
-def test_it_asks_exactly_as_many_trials_as_its_target(ledger):
-    assert drain(search(ledger, trials=6)) == [0, 1, 2, 3, 4, 5]
+def test_a_search_runs_exactly_as_many_trials_as_its_target(ledger):
+    assert run_to_the_end(new_search(ledger, trials=6)) == [0, 1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("sampler", ["known-cost", "tpe", "random", "nsga2", "grid"])
-def test_no_architecture_is_asked_twice_and_the_whole_space_is_reached(ledger, sampler):
-    found = search(ledger, trials=100, sampler=sampler)
-    assert len(drain(found)) == SPACE.size()
+def test_no_architecture_is_proposed_twice_and_the_whole_space_is_reached(ledger, sampler):
+    search = new_search(ledger, trials=100, sampler=sampler)
+    assert len(run_to_the_end(search)) == SPACE.size()
     assert len(set(digests(ledger))) == SPACE.size()
-    assert found.ask() is None
+    assert search.ask() is None
 
 
-def test_workers_beside_each_other_get_different_architectures(ledger):
-    found = search(ledger, trials=8)
-    trials = [found.ask() for _ in range(8)]
+def test_parallel_workers_get_different_architectures(ledger):
+    search = new_search(ledger, trials=8)
+    trials = [search.ask() for _ in range(8)]
     assert len({trial.architecture.digest for trial in trials}) == 8
 
 
 @pytest.mark.parametrize("sampler", ["known-cost", "tpe"])
-def test_a_budget_is_a_gate_that_consumes_no_trial(ledger, sampler):
-    found = search(ledger, trials=100, max_flops=MIDDLE, sampler=sampler)
-    drain(found)
-    costs = [trial.measurements["flops"] for trial in ledger.read(reads.trials, found.record.id)]
-    within = [a for a in SPACE.enumerate() if found.spec.cost(a)["flops"] <= MIDDLE]
+def test_a_design_over_budget_uses_no_trial(ledger, sampler):
+    search = new_search(ledger, trials=100, max_flops=MIDDLE, sampler=sampler)
+    run_to_the_end(search)
+    costs = [trial.measurements["flops"] for trial in ledger.read(reads.trials, search.record.id)]
+    within = [a for a in SPACE.enumerate() if search.spec.cost(a)["flops"] <= MIDDLE]
     assert 0 < len(within) < SPACE.size()
     assert len(costs) == len(within)
     assert max(costs) <= MIDDLE
-    assert found.progress().over_budget == len(
-        [p for p in ledger.read(reads.proposals, found.record.id) if p.reason == "gated"]
+    assert search.progress().over_budget == len(
+        [p for p in ledger.read(reads.proposals, search.record.id) if p.reason == "gated"]
     )
-    assert (found.progress().over_budget > 0) == (sampler == "tpe")  # known-cost stays within
+    assert (search.progress().over_budget > 0) == (sampler == "tpe")  # known-cost stays within
 
 
 def test_a_tight_budget_in_a_large_space_still_finds_designs(ledger):
     space = load_space("digits")
     least = SearchSpec.create(space, trials=1)
-    found = open_search(least, ledger)
-    smallest = found.spec.cost(space.extreme(lambda a: found.spec.cost(a)["flops"])[0])["flops"]
+    search = open_search(least, ledger)
+    smallest = search.spec.cost(space.extreme(lambda a: search.spec.cost(a)["flops"])[0])["flops"]
     tight = open_search(SearchSpec.create(space, trials=5, max_flops=smallest * 1.4, name="tight"), ledger)
-    assert len(drain(tight)) == 5
+    assert len(run_to_the_end(tight)) == 5
 
 
-def test_opening_it_again_goes_on_and_asks_new_questions(ledger):
-    first = search(ledger, trials=6)
-    drain(first)
-    again = search(ledger, trials=6)
-    assert drain(again) == [6, 7, 8, 9, 10, 11]
+def test_a_resumed_search_proposes_new_designs(ledger):
+    first = new_search(ledger, trials=6)
+    run_to_the_end(first)
+    again = new_search(ledger, trials=6)
+    assert run_to_the_end(again) == [6, 7, 8, 9, 10, 11]
     assert len(set(digests(ledger))) == 12
     assert again.progress().counts["complete"] == 12
 
 
-def test_opened_again_it_asks_what_it_would_have_asked(ledger):
+def test_a_resumed_search_has_the_proposals_of_an_uninterrupted_one(ledger):
     space = load_space("digits")
 
-    def asked(name, targets):
+    def proposals(name, targets):
         for target in targets:
-            found = open_search(SearchSpec.create(space, trials=target, name=name), ledger)
-            drain(found)
+            search = open_search(SearchSpec.create(space, trials=target, name=name), ledger)
+            run_to_the_end(search)
         return digests(ledger, name)
 
-    whole = asked("whole", [16])
-    assert asked("halves", [5, 12, 16]) == whole
+    whole = proposals("whole", [16])
+    assert proposals("halves", [5, 12, 16]) == whole
     assert len(set(whole)) == 16
 
 
 def test_a_larger_target_is_the_total_and_not_added(ledger):
-    drain(search(ledger, trials=4))
-    assert drain(search(ledger, trials=7)) == [4, 5, 6]
+    run_to_the_end(new_search(ledger, trials=4))
+    assert run_to_the_end(new_search(ledger, trials=7)) == [4, 5, 6]
 
 
-def test_a_trial_left_running_is_asked_again_under_its_number(ledger):
-    first = search(ledger, trials=4)
+def test_an_unfinished_trial_is_retried_under_its_number(ledger):
+    first = new_search(ledger, trials=4)
     complete(first, first.ask())
     lost = first.ask()
     first.report(lost, Report(1, {"accuracy": 0.2}))
-    again = search(ledger, trials=4)
-    retaken = again.ask()
-    assert (retaken.number, retaken.architecture) == (lost.number, lost.architecture)
-    complete(again, retaken)
-    drain(again)
+    again = new_search(ledger, trials=4)
+    retried = again.ask()
+    assert (retried.number, retried.architecture) == (lost.number, lost.architecture)
+    complete(again, retried)
+    run_to_the_end(again)
     trials = ledger.read(reads.trials, again.record.id)
     assert [(t.number, t.state) for t in trials] == [(n, "complete") for n in range(4)]
     assert [t.attempt for t in trials] == [1, 2, 1, 1]
 
 
-def test_what_is_known_before_training_needs_no_measuring(ledger):
-    found = search(ledger, trials=1)
-    trial = found.ask()
-    complete(found, trial)
-    kept = ledger.read(reads.trial, found.record.id, 0).measurements
-    assert kept == {"accuracy": 0.5, **found.spec.cost(trial.architecture)}
+def test_costs_are_recorded_without_measuring_them(ledger):
+    search = new_search(ledger, trials=1)
+    trial = search.ask()
+    complete(search, trial)
+    measurements = ledger.read(reads.trial, search.record.id, 0).measurements
+    assert measurements == {"accuracy": 0.5, **search.spec.cost(trial.architecture)}
 
 
-def test_a_number_that_is_not_finite_ends_the_trial_as_failed(ledger):
-    found = search(ledger, trials=3)
-    trial = found.ask()
-    assert found.report(trial, Report(1, {"accuracy": 0.1, "loss": float("nan")})) == "stop"
-    last = found.ask()
-    found.tell(last, Outcome("complete", {"accuracy": float("inf")}))
-    kinds = [(t.state, t.failure_kind) for t in ledger.read(reads.trials, found.record.id)]
+def test_a_trial_with_a_number_that_is_not_finite_fails(ledger):
+    search = new_search(ledger, trials=3)
+    trial = search.ask()
+    assert search.report(trial, Report(1, {"accuracy": 0.1, "loss": float("nan")})) == "stop"
+    last = search.ask()
+    search.tell(last, Outcome("complete", {"accuracy": float("inf")}))
+    kinds = [(t.state, t.failure_kind) for t in ledger.read(reads.trials, search.record.id)]
     assert kinds == [("failed", "nan")] * 2
-    assert found.progress().front == 0
+    assert search.progress().front == 0
 
 
-def test_an_evaluation_that_measures_something_else_is_named(ledger):
-    found = search(ledger, trials=1)
-    found.tell(found.ask(), Outcome("complete", {"acc": 0.5}))
+def test_an_evaluation_without_an_objective_fails_with_the_names(ledger):
+    search = new_search(ledger, trials=1)
+    search.tell(search.ask(), Outcome("complete", {"acc": 0.5}))
     assert (
-        ledger.read(reads.trial, found.record.id, 0).failure_text == "the evaluation must measure accuracy; it gave acc"
+        ledger.read(reads.trial, search.record.id, 0).failure_text
+        == "the evaluation must measure accuracy; it gave acc"
     )
 
 
-def test_a_failed_architecture_is_not_asked_again(ledger):
-    found = search(ledger, trials=100, sampler="random")
-    while (trial := found.ask()) is not None:
-        found.tell(trial, Outcome("failed", {}, "bug", "it broke"))
+def test_a_failed_architecture_is_not_proposed_again(ledger):
+    search = new_search(ledger, trials=100, sampler="random")
+    while (trial := search.ask()) is not None:
+        search.tell(trial, Outcome("failed", {}, "bug", "it broke"))
     assert len(set(digests(ledger))) == len(digests(ledger)) == SPACE.size()
 
 
-def test_the_ledger_is_written_before_the_sampler_is_told(ledger, monkeypatch):
-    found = search(ledger, trials=1)
-    trial = found.ask()
+def test_a_result_is_committed_before_the_sampler_gets_it(ledger, monkeypatch):
+    search = new_search(ledger, trials=1)
+    trial = search.ask()
 
-    def told(*_, **__):
-        assert ledger.read(reads.trial, found.record.id, 0).state == "complete"
+    def tell(*_, **__):
+        assert ledger.read(reads.trial, search.record.id, 0).state == "complete"
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(found.proposer.study, "tell", told)
+    monkeypatch.setattr(search.proposer.study, "tell", tell)
     with pytest.raises(KeyboardInterrupt):
-        complete(found, trial)
-    assert ledger.read(reads.trial, found.record.id, 0).measurements["accuracy"] == 0.5
+        complete(search, trial)
+    assert ledger.read(reads.trial, search.record.id, 0).measurements["accuracy"] == 0.5
 
 
-def test_weights_are_kept_for_the_front_alone(ledger):
-    found = search(ledger, trials=12, objectives=("accuracy",))
+def test_only_weights_of_the_front_are_saved(ledger):
+    search = new_search(ledger, trials=12, objectives=("accuracy",))
     for accuracy in (0.3, 0.2, 0.6):
-        trial = found.ask()
-        if complete(found, trial, accuracy):
-            found.keep_weights(trial, f"weights of {trial.number}".encode())
-    assert [kept.number for kept in ledger.read(reads.trials_with_weights, found.record.id)] == [2]
-    assert sorted(path.name for path in found.weights.path.iterdir()) == ["2.safetensors"]
-    assert found.weights.read(2, ledger.read(reads.trial, found.record.id, 2).weights) == b"weights of 2"
-    found.weights.file(2).write_bytes(b"changed")
-    assert found.weights.read(2, ledger.read(reads.trial, found.record.id, 2).weights) is None
+        trial = search.ask()
+        if complete(search, trial, accuracy):
+            search.keep_weights(trial, f"weights of {trial.number}".encode())
+    assert [trial.number for trial in ledger.read(reads.trials_with_weights, search.record.id)] == [2]
+    assert sorted(path.name for path in search.weights.path.iterdir()) == ["2.safetensors"]
+    assert search.weights.read(2, ledger.read(reads.trial, search.record.id, 2).weights) == b"weights of 2"
+    search.weights.file(2).write_bytes(b"changed")
+    assert search.weights.read(2, ledger.read(reads.trial, search.record.id, 2).weights) is None
 
 
 @pytest.mark.parametrize(
@@ -204,20 +206,20 @@ def test_weights_are_kept_for_the_front_alone(ledger):
         ),
     ],
 )
-def test_a_search_goes_on_only_with_its_own_question(ledger, change, message):
-    search(ledger)
+def test_a_search_resumes_only_with_its_own_spec(ledger, change, message):
+    new_search(ledger)
     with pytest.raises(LedgerError, match=message):
-        search(ledger, **change)
+        new_search(ledger, **change)
 
 
-def test_a_name_taken_by_another_space_says_how_they_differ(ledger):
-    search(ledger)
+def test_the_error_names_the_difference_if_the_name_belongs_to_another_space(ledger):
+    new_search(ledger)
     other = tiny_space(stem={"conv3x3": {"width": 16}})
     with pytest.raises(LedgerError, match=r"space is tiny, which differs in stem"):
         open_search(SearchSpec.create(other, trials=1), ledger)
 
 
-def test_a_budget_below_the_smallest_design_names_its_cost():
+def test_the_error_names_the_cost_of_the_smallest_design_if_the_budget_is_below_it():
     with pytest.raises(SettingsError, match=r"--max-flops must leave .*smallest has [\d,]+ flops; got 1,000"):
         SearchSpec.create(SPACE, trials=1, max_flops=1000)
     with pytest.raises(SettingsError, match=r"--max-params must leave at least one design"):
@@ -251,31 +253,31 @@ def test_a_wrong_request_writes_nothing(tmp_path, wrong, error, message):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_numbers_of_an_evaluation_of_ones_own_never_join_trained_ones(ledger):
+def test_results_of_a_user_evaluation_are_not_mixed_with_trained_ones(ledger):
     run(SPACE, trials=1, resources=Resources("local"), ledger=ledger, evaluate=scored())
     with pytest.raises(LedgerError, match=r"evaluation is support.fakes.scored.<locals>.evaluate \(got trained\)"):
         open_search(SearchSpec.create(SPACE, trials=1), ledger)
 
 
-def test_a_moved_data_folder_is_followed_when_a_search_goes_on(ledger, tmp_path):
+def test_a_resumed_search_uses_a_moved_data_folder(ledger, tmp_path):
     here, there = tmp_path / "here.npz", tmp_path / "there.npz"
     np.savez(here, x_train=np.zeros((60, 8, 8), np.uint8), y_train=np.arange(60) % 3)
-    first = search(ledger, trials=2, settings=Settings(data="npz", data_dir=str(here)))
+    first = new_search(ledger, trials=2, settings=Settings(data="npz", data_dir=str(here)))
     first.ask()
     here.rename(there)
-    again = search(ledger, trials=2, settings=Settings(data="npz", data_dir=str(there)))
+    again = new_search(ledger, trials=2, settings=Settings(data="npz", data_dir=str(there)))
     assert [again.ask().settings.data_dir for _ in range(2)] == [str(there)] * 2
 
 
-def test_what_failed_in_one_run_may_be_asked_in_the_next(ledger):
-    found = search(ledger, trials=100, sampler="random")
-    while (trial := found.ask()) is not None:
-        found.tell(trial, Outcome("failed", {}, "bug", "the disk was away"))
-    again = search(ledger, trials=100, sampler="random")
+def test_designs_that_failed_in_one_run_can_be_proposed_in_the_next(ledger):
+    search = new_search(ledger, trials=100, sampler="random")
+    while (trial := search.ask()) is not None:
+        search.tell(trial, Outcome("failed", {}, "bug", "the disk was not mounted"))
+    again = new_search(ledger, trials=100, sampler="random")
     assert again.ask() is not None
 
 
-def test_two_budgets_that_only_exclude_together_are_refused():
+def test_two_budgets_that_exclude_all_designs_together_are_refused():
     space = load_space("digits")
     size = SearchSpec.create(space, trials=1).input_size
     least = {
@@ -289,79 +291,81 @@ def test_two_budgets_that_only_exclude_together_are_refused():
 
 
 @pytest.mark.parametrize("sampler", ["known-cost", "random", "grid"])
-def test_a_search_too_long_for_its_sampler_is_still_whole_and_asks_nothing_twice(ledger, monkeypatch, sampler):
+def test_a_search_longer_than_its_sampler_loads_is_complete_and_proposes_no_design_twice(ledger, monkeypatch, sampler):
     whole = open_search(SearchSpec.create(wide_space(), trials=28, sampler=sampler), ledger)
     for _ in range(20):
         trial = whole.ask()
         complete(whole, trial, int(trial.architecture.digest[:4], 16) / 65536)
-    left = whole.ask()  # its driver ends here
+    unfinished = whole.ask()  # its driver ends here
     monkeypatch.setattr("hybrid_search.search.history.MAX_LOADED", 8)
     again = open_search(SearchSpec.create(wide_space(), trials=28, sampler=sampler), ledger)
     assert sorted(again.front()) == sorted(whole.front())
     assert again.progress() == whole.progress()
-    held = [trial for trial in again.proposer.study.trials if trial.state.is_finished()]
-    assert 7 <= len(held) < 16
+    loaded = [trial for trial in again.proposer.study.trials if trial.state.is_finished()]
+    assert 7 <= len(loaded) < 16
     resumed = again.ask()
-    assert resumed.number == left.number
+    assert resumed.number == unfinished.number
     complete(again, resumed)
-    drain(again)
+    run_to_the_end(again)
     assert len(set(digests(ledger, "wide"))) == len(digests(ledger, "wide")) == 28
 
 
-def test_a_search_whose_data_has_changed_is_refused_and_goes_on_when_it_is_back(ledger):
-    seen = ["aaaa"]
+def test_a_search_with_changed_data_is_refused_and_resumes_once_the_data_is_restored(ledger):
+    fingerprint = ["aaaa"]
 
     def evaluate(architecture, settings):
         for rung in (1, 2):
-            yield Report(rung, {"accuracy": 0.5}, {"fingerprint": seen[0]}, last=rung == 2)
+            yield Report(rung, {"accuracy": 0.5}, {"fingerprint": fingerprint[0]}, last=rung == 2)
 
-    asked = {"resources": Resources("local"), "ledger": ledger, "evaluate": evaluate, "sampler": "random"}
-    run(SPACE, trials=2, **asked)
-    seen[0] = "bbbb"
+    options = {"resources": Resources("local"), "ledger": ledger, "evaluate": evaluate, "sampler": "random"}
+    run(SPACE, trials=2, **options)
+    fingerprint[0] = "bbbb"
     law = "must see the same data; digits had fingerprint aaaa, trial 2 saw bbbb on .*. Restore the data"
     with pytest.raises(LedgerError, match=law):
-        run(SPACE, trials=2, **asked)
-    (cut,) = [trial for trial in ledger.read(reads.trials, 1) if trial.state != "complete"]
-    assert (cut.number, cut.state, ledger.read(reads.curve, cut.id)) == (2, "running", [])
-    seen[0] = "aaaa"
-    run(SPACE, trials=2, **asked)
+        run(SPACE, trials=2, **options)
+    (unfinished,) = [trial for trial in ledger.read(reads.trials, 1) if trial.state != "complete"]
+    assert (unfinished.number, unfinished.state, ledger.read(reads.curve, unfinished.id)) == (2, "running", [])
+    fingerprint[0] = "aaaa"
+    run(SPACE, trials=2, **options)
     assert {trial.state for trial in ledger.read(reads.trials, 1)} == {"complete"}
     assert {trial.facts["fingerprint"] for trial in ledger.read(reads.trials, 1)} == {"aaaa"}
 
 
-def test_a_data_set_that_changed_is_found_before_anything_is_written(ledger, tmp_path):
-    dice = np.random.default_rng(0)
+def test_a_changed_data_set_is_refused_before_anything_is_written(ledger, tmp_path):
+    rng = np.random.default_rng(0)
 
     def images(shift):
-        np.savez(tmp_path / "npz.npz", x_train=dice.integers(0, 200, (60, 8, 8, 1), np.uint8) + np.uint8(shift),
+        np.savez(tmp_path / "npz.npz", x_train=rng.integers(0, 200, (60, 8, 8, 1), np.uint8) + np.uint8(shift),
                  y_train=np.arange(60) % 3)  # fmt: skip
-        data.clear_cache()  # as in a process of its own
+        data.clear_cache()  # as in a new process
 
     images(0)
     settings = Settings(data="npz", data_dir=str(tmp_path / "npz.npz"), epochs=1, threads=1)
-    asked = {"resources": Resources("local"), "ledger": ledger, "settings": settings, "sampler": "random"}
-    run(SPACE, trials=1, **asked)
+    options = {"resources": Resources("local"), "ledger": ledger, "settings": settings, "sampler": "random"}
+    run(SPACE, trials=1, **options)
     was = ledger.read(reads.trials, 1)[0].facts["fingerprint"]
     images(1)
     with pytest.raises(LedgerError, match=f"npz had fingerprint {was}, here it has [0-9a-f]{{16}}. Restore the data"):
-        run(SPACE, trials=1, **asked)
+        run(SPACE, trials=1, **options)
     assert (ledger.search().target, ledger.lease(1).holder, len(ledger.read(reads.trials, 1))) == (1, None, 1)
 
 
-def test_an_evaluation_that_measures_something_else_stops_the_search_instead_of_using_it_up(ledger):
+def test_an_evaluation_without_an_objective_stops_the_search_after_the_first_trials(ledger):
     def evaluate(architecture, settings):
         yield {"acuracy": 0.5}
 
-    with pytest.raises(HybridSearchError, match=r"the first 4 trials all failed \(bug\)[\s\S]*it measured acuracy"):
+    with pytest.raises(
+        HybridSearchError, match=r"the first 4 trials all failed \(bug\)[\s\S]*the evaluation measured acuracy"
+    ):
         run(SPACE, trials=12, resources=Resources("local"), ledger=ledger, evaluate=evaluate)
     assert ledger.read(reads.counts, 1) == {"failed": 4}
     assert status_of(ledger, ledger.search()).last_failure.endswith("must measure accuracy; it gave acuracy")
 
 
-def test_two_workers_that_see_other_data_do_not_fill_one_search(ledger):
-    found = search(ledger, trials=4)
-    first, second = found.ask(), found.ask()
-    found.report(first, Report(1, {"accuracy": 0.5}, {"fingerprint": "aaaa"}))
+def test_two_workers_with_different_data_cannot_contribute_to_one_search(ledger):
+    search = new_search(ledger, trials=4)
+    first, second = search.ask(), search.ask()
+    search.report(first, Report(1, {"accuracy": 0.5}, {"fingerprint": "aaaa"}))
     with pytest.raises(LedgerError, match=f"fingerprint aaaa, trial {second.number} saw bbbb on its worker. Rest"):
-        found.report(second, Report(1, {"accuracy": 0.5}, {"fingerprint": "bbbb"}))
-    found.report(first, Report(2, {"accuracy": 0.5}))  # an evaluation of the user's own need not say
+        search.report(second, Report(1, {"accuracy": 0.5}, {"fingerprint": "bbbb"}))
+    search.report(first, Report(2, {"accuracy": 0.5}))  # a user evaluation may leave the fingerprint out

@@ -1,4 +1,4 @@
-"""Stop rules: the hours of a call and a front that has settled; and the hypervolume that a search tells."""
+"""Stop rules: the hours of a call and a settled front; and the hypervolume that a search reports."""
 
 import math
 import time
@@ -33,7 +33,7 @@ def ledger(tmp_path):
 
 
 def saturating(architecture, settings):
-    """Accuracy grows with the logarithm of the widths, and attention late is worth a little."""
+    """Yield an accuracy that saturates with the widths and is a little higher with attention in the last stage."""
     size = sum(stage.depth * stage.width for stage in architecture.stages) + 4 * architecture.stem.width
     late = architecture.stages[-1].operator == "local_attention"
     yield {"accuracy": 0.97 - 0.9 * math.exp(-0.04 * size) + 0.01 * late}
@@ -42,7 +42,7 @@ def saturating(architecture, settings):
 # -- the rule --
 
 
-def test_hours_are_those_of_the_call():
+def test_hours_count_from_the_start_of_the_call():
     rule = StopRule(hours=2)
     assert not rule.out_of_time()
     assert rule.why is None
@@ -53,7 +53,7 @@ def test_hours_are_those_of_the_call():
     assert not StopRule(_began=0.0).out_of_time()
 
 
-def test_a_front_that_still_moves_or_is_expected_to_has_not_settled():
+def test_a_front_that_moves_or_is_expected_to_move_has_not_settled():
     for gains in ((0.5, 0.001), (0.001, 0.5), (0.011, 0.009)):
         assert not StopRule(until_settled=0.01).settled(100, lambda gains=gains: gains)
     rule = StopRule(until_settled=0.01)
@@ -62,28 +62,28 @@ def test_a_front_that_still_moves_or_is_expected_to_has_not_settled():
     assert "the next 8 are expected to add 0.00%, less than 1.00%" in rule.why
 
 
-def test_no_front_settles_before_its_time_or_without_being_asked():
-    asked = []
+def test_no_front_settles_before_the_minimum_of_trials_or_without_the_rule():
+    calls = []
 
     def gains():
-        asked.append(1)
+        calls.append(1)
         return 0.0, 0.0
 
     assert not StopRule().settled(1000, gains)
     assert not StopRule(until_settled=0.5).settled(MIN_TRIALS - 1, gains)
-    assert not asked
+    assert not calls
     assert StopRule(until_settled=0.5).settled(MIN_TRIALS, gains)
 
 
-def test_the_gain_is_asked_for_once_for_each_number_of_completed_trials():
-    asked = []
+def test_the_gains_are_computed_once_for_each_number_of_completed_trials():
+    calls = []
     rule = StopRule(until_settled=0.01)
     for completed in (MIN_TRIALS, MIN_TRIALS, MIN_TRIALS, MIN_TRIALS + 1):
-        assert not rule.settled(completed, lambda: asked.append(1) or (1.0, 1.0))
-    assert len(asked) == 2
+        assert not rule.settled(completed, lambda: calls.append(1) or (1.0, 1.0))
+    assert len(calls) == 2
 
 
-def test_what_has_stopped_stays_stopped():
+def test_a_stopped_rule_stays_stopped():
     rule = StopRule(until_settled=0.01)
     assert rule.settled(50, lambda: (0.0, 0.0))
     assert rule.settled(51, lambda: (1.0, 1.0))
@@ -113,10 +113,10 @@ def test_a_wrong_rule_is_refused_and_nothing_is_written(tmp_path, wrong, message
     assert list(tmp_path.iterdir()) == []
 
 
-# -- a search under it --
+# -- a search with the rule --
 
 
-def test_a_search_stops_where_its_front_has_settled_and_goes_on_without_the_rule(ledger):
+def test_a_search_stops_when_its_front_has_settled_and_resumes_without_the_rule(ledger):
     more = {"trials": 100, "resources": Resources("local"), "ledger": ledger, "evaluate": saturating}
     search = run(MEDIUM, until_settled=0.1, **more)
     done = search.progress().counts["complete"]
@@ -124,31 +124,31 @@ def test_a_search_stops_where_its_front_has_settled_and_goes_on_without_the_rule
     assert "its front has settled" in search.stop_rule.why
     assert max(search.gains()) < 0.1
     again = run(MEDIUM, until_settled=0.1, **more)
-    assert again.progress().counts["complete"] == done  # asked again it finds what it found
-    assert run(MEDIUM, **(more | {"trials": done + 2})).stopping.why is None
+    assert again.progress().counts["complete"] == done  # the resumed search has the same results
+    assert run(MEDIUM, **(more | {"trials": done + 2})).stop_rule.why is None
 
 
-def test_a_search_whose_front_still_moves_goes_on_to_its_target(ledger):
-    told = []
+def test_a_search_whose_front_moves_runs_to_its_target(ledger):
+    calls = []
 
-    def better_and_better(architecture, settings):
-        told.append(1)
-        yield {"accuracy": 1 - 0.9 * 0.93 ** len(told)}
+    def improving(architecture, settings):
+        calls.append(1)
+        yield {"accuracy": 1 - 0.9 * 0.93 ** len(calls)}
 
-    more = {"resources": Resources("local"), "ledger": ledger, "evaluate": better_and_better}
+    more = {"resources": Resources("local"), "ledger": ledger, "evaluate": improving}
     search = run(MEDIUM, trials=MIN_TRIALS + 6, until_settled=0.05, **more)
     assert search.progress().counts["complete"] == MIN_TRIALS + 6
     assert search.stop_rule.why is None
 
 
-def test_whoever_proposes_the_next_gain_is_judged_from_what_was_told(ledger):
+def test_the_expected_gain_of_any_sampler_comes_from_the_completed_trials(ledger):
     search = run(MEDIUM, trials=10, resources=Resources("local"), ledger=ledger, evaluate=saturating, sampler="random")
-    past, coming = search.gains()
+    past, expected = search.gains()
     assert 0 < past < 1
-    assert 0.001 < coming < 10
+    assert 0.001 < expected < 10
 
 
-def test_the_hours_end_a_search_between_trials_and_the_same_call_goes_on(ledger):
+def test_the_hours_end_a_search_between_trials_and_the_same_call_resumes_it(ledger):
     def slow(architecture, settings):
         time.sleep(0.15)
         yield {"accuracy": 0.5}
@@ -157,7 +157,7 @@ def test_the_hours_end_a_search_between_trials_and_the_same_call_goes_on(ledger)
     search = run(tiny_space(), hours=0.2 / 3600, **more)
     states = [trial.state for trial in ledger.read(reads.trials, search.record.id)]
     assert 1 <= len(states) < 6
-    assert set(states) == {"complete"}  # what ran has finished
+    assert set(states) == {"complete"}  # running trials were finished
     assert search.stop_rule.why.endswith("hours are over")
     assert run(tiny_space(), **more).progress().counts["complete"] == 6
 
@@ -168,7 +168,7 @@ def test_the_hours_end_a_search_between_trials_and_the_same_call_goes_on(ledger)
 @pytest.mark.parametrize(
     "objectives", [("accuracy", "flops"), ("accuracy", "params", "flops"), ("loss", "flops"), ("loss", "latency_ms")]
 )
-def test_the_hypervolume_never_falls_and_the_page_and_a_search_opened_again_agree(ledger, objectives):
+def test_the_hypervolume_never_decreases_and_is_equal_on_the_page_and_in_a_resumed_search(ledger, objectives):
     search = open_search(SearchSpec.create(SPACE, trials=20, objectives=objectives, sampler="random", seed=4), ledger)
     seen, references = [], []
     while (trial := search.ask()) is not None:
@@ -178,7 +178,7 @@ def test_the_hypervolume_never_falls_and_the_page_and_a_search_opened_again_agre
         seen.append(progress.hypervolume)
         references.append(tuple(progress.reference))
     assert all(after >= before for before, after in pairwise(seen))
-    assert len(set(references[7:])) == 1  # it stands still from the eighth trial on, from the first where it is known
+    assert len(set(references[7:])) == 1  # constant from the eighth trial on, from the first if costs are known
     assert len(set(references)) == 1 or "loss" in objectives
     again = Search(search.spec, search.record, ledger).progress()
     points, _ = ledger.read(reads.points, search.record.id, objectives)
@@ -188,7 +188,7 @@ def test_the_hypervolume_never_falls_and_the_page_and_a_search_opened_again_agre
     assert page.reference == references[-1]
 
 
-def test_known_costs_are_measured_from_beyond_the_dearest_design_or_the_budget(ledger):
+def test_the_reference_of_a_known_cost_is_beyond_the_largest_design_or_the_budget(ledger):
     search = open_search(SearchSpec.create(SPACE, trials=1), ledger)
     largest = max(search.spec.cost(design)["flops"] for design in SPACE.enumerate())
 

@@ -1,4 +1,4 @@
-"""Recipes tuned with the architecture: sampled, recorded with the trial, trained with, and no part of the digest."""
+"""Recipes tuned with the architecture: sampled, recorded with the trial, used in training, not part of the digest."""
 
 import pytest
 from support.fakes import scored, tiny_space
@@ -26,25 +26,25 @@ def ledger(tmp_path):
         yield opened
 
 
-def worth(trial):
-    """Any design is as good as any; the recipe alone decides, best at four times the rate."""
+def accuracy(trial):
+    """Return an accuracy that depends on the recipe only; it is best at four times the default learning rate."""
     return 0.5 + 0.1 * trial.settings.learning_rate / 0.06
 
 
 def play(ledger, trials=12, **more):
     search = open_search(SearchSpec.create(SPACE, trials=trials, tune_recipe=True, **more), ledger)
     while (trial := search.ask()) is not None:
-        search.tell(trial, Outcome("complete", {"accuracy": worth(trial)}))
+        search.tell(trial, Outcome("complete", {"accuracy": accuracy(trial)}))
     return ledger.read(reads.trials, search.record.id), search
 
 
-def test_steps_are_even_in_the_logarithm_and_begin_with_the_recipes_own():
+def test_steps_are_even_in_the_logarithm_and_begin_with_the_value_of_the_recipe():
     recipe = Settings(learning_rate=0.015, weight_decay=0.05)
     assert offered(recipe, "learning_rate") == (0.015, 0.00375, 0.0075, 0.03, 0.06)
     assert offered(recipe, "weight_decay") == (0.05, 0.0125, 0.2)
 
 
-def test_what_a_recipe_leaves_out_is_not_tuned():
+def test_settings_that_are_zero_in_the_recipe_are_not_tuned():
     assert tunable(Settings()) == BOTH
     assert tunable(Settings(weight_decay=0.0)) == ("learning_rate",)
     with pytest.raises(SettingsError, match="--tune-recipe needs a learning rate or a weight decay above 0 to vary"):
@@ -53,10 +53,10 @@ def test_what_a_recipe_leaves_out_is_not_tuned():
 
 @pytest.mark.parametrize("sampler", SAMPLERS.names())
 def test_every_sampler_tunes_and_trains_no_network_twice(ledger, sampler):
-    trials, search = play(ledger, 9 if sampler == "gp" else 40, sampler=sampler)  # gp takes its time
+    trials, search = play(ledger, 9 if sampler == "gp" else 40, sampler=sampler)  # gp is slow
     assert len({trial.digest for trial in trials}) == len(trials) == (9 if sampler == "gp" else SPACE.size())
     recipes = {tuple(trial.settings[name] for name in BOTH) for trial in trials}
-    assert len(recipes) > 1 or sampler == "grid"  # the grid trains each design once, under the recipe itself
+    assert len(recipes) > 1 or sampler == "grid"  # the grid trains each design once, with the recipe of the search
     assert search.record.tuned == BOTH
 
 
@@ -86,38 +86,38 @@ def test_known_designs_keep_the_recipe(ledger):
     assert all(Settings.from_dict(trial.settings) == search.record.settings for trial in trials[:2])
 
 
-def test_known_cost_learns_which_recipe_is_worth_more(ledger):
+def test_known_cost_learns_which_recipe_is_better(ledger):
     trials, _ = play(ledger, 12)
     assert [trial.settings["learning_rate"] for trial in trials[9:]] == [0.06] * 3
 
 
-def test_opened_again_it_asks_what_it_would_have_asked(ledger):
-    def asked(name, targets):
+def test_a_resumed_search_has_the_proposals_of_an_uninterrupted_one(ledger):
+    def proposals(name, targets):
         for target in targets:
             trials, _ = play(ledger, target, name=name)
         return [(trial.digest, recipe_of(trial.choices)) for trial in trials]
 
-    assert asked("halves", (3, 9, 12)) == asked("whole", (12,))
+    assert proposals("halves", (3, 9, 12)) == proposals("whole", (12,))
 
 
-def test_a_trial_left_running_is_asked_again_under_its_recipe(ledger):
-    wanted = SearchSpec.create(SPACE, trials=6, tune_recipe=True, known_designs=False, seed=3)
-    lost = open_search(wanted, ledger).ask()
-    retaken = open_search(wanted, ledger).ask()
-    assert (retaken.number, retaken.architecture, retaken.settings) == (lost.number, lost.architecture, lost.settings)
+def test_an_unfinished_trial_is_retried_with_its_recipe(ledger):
+    spec = SearchSpec.create(SPACE, trials=6, tune_recipe=True, known_designs=False, seed=3)
+    lost = open_search(spec, ledger).ask()
+    retried = open_search(spec, ledger).ask()
+    assert (retried.number, retried.architecture, retried.settings) == (lost.number, lost.architecture, lost.settings)
 
 
-def test_a_network_proposed_again_under_another_recipe_teaches_nothing_that_was_not_measured(ledger):
+def test_a_repeated_network_with_another_recipe_adds_only_measured_results_to_the_study(ledger):
     trials, search = play(ledger, 10, sampler="random", seed=1)
-    told = {(trial.digest, recipe_of(trial.choices)): trial.measurements["accuracy"] for trial in trials}
+    measured = {(trial.digest, recipe_of(trial.choices)): trial.measurements["accuracy"] for trial in trials}
     assert search.progress().duplicates > 0
     for trial in search.proposer.study.trials:
         if trial.values is not None:
             digest = fitted(SPACE.choose(FixedChoices(trial.params)), search.record.input_size).digest
-            assert trial.values[0] == told[digest, recipe_of(trial.params)]
+            assert trial.values[0] == measured[digest, recipe_of(trial.params)]
 
 
-def test_a_tuned_search_is_another_question(ledger):
+def test_a_tuned_search_has_another_spec(ledger):
     run(SPACE, trials=2, resources=Resources("local"), ledger=ledger, evaluate=scored())
     with pytest.raises(LedgerError, match=r"tuned is \(\) \(got \('learning_rate', 'weight_decay'\)\)"):
         run(SPACE, trials=4, resources=Resources("local"), ledger=ledger, evaluate=scored(), tune_recipe=True)

@@ -1,4 +1,4 @@
-"""The known designs: the paper's networks where the space has them, what is nearest elsewhere, always first."""
+"""Known designs: the paper's networks if the space has them, otherwise the nearest ones; they are the first trials."""
 
 from dataclasses import replace
 
@@ -26,11 +26,11 @@ def record(space, **more):
     return SearchRecord(0, space.name, space.to_dict(), **values | more)
 
 
-def found(space, **more):
+def designs_of(space, **more):
     return {each.name: each.architecture for each in known_designs(record(space, **more))}
 
 
-def a_space(*stages, stem="conv3x3", **more):
+def own_space(*stages, stem="conv3x3", **more):
     stages = [{"depth": 1, "width": [8, 16, 32], **stage} for stage in stages]
     return SearchSpace.from_dict({"name": "own", "stem": {stem: {"width": [8, 16]}}, "stages": stages, **more})
 
@@ -41,7 +41,7 @@ def operators(architecture):
 
 @pytest.mark.parametrize(("space", "depth"), [("sasa-resnet26", 26), ("sasa-resnet50", 50)])
 def test_the_spaces_of_the_paper_begin_with_its_own_networks(space, depth):
-    designs = found(load_space(space), input_size=(3, 224, 224), classes=1000)
+    designs = designs_of(load_space(space), input_size=(3, 224, 224), classes=1000)
     assert designs["all convolution"] == reference(f"resnet{depth}")
     assert designs["all attention"] == reference(f"sasa-{depth}-stem")
     assert designs["attention throughout"] == reference(f"sasa-{depth}-full")
@@ -51,8 +51,8 @@ def test_the_spaces_of_the_paper_begin_with_its_own_networks(space, depth):
     assert len(designs) == 6
 
 
-def test_known_designs_differ_in_their_operators_alone():
-    designs = found(load_space("digits"), input_size=(1, 16, 16))
+def test_known_designs_differ_only_in_their_operators():
+    designs = designs_of(load_space("digits"), input_size=(1, 16, 16))
     assert list(designs) == [
         "all convolution",
         "all attention",
@@ -60,28 +60,30 @@ def test_known_designs_differ_in_their_operators_alone():
         "convolution then attention (CCA)",
     ]
     sizes = {tuple((s.depth, s.width, s.stride) for s in design.stages) for design in designs.values()}
-    assert sizes == {((1, 8, 1), (1, 16, 2), (2, 32, 2))}  # the middle of what is offered
+    assert sizes == {((1, 8, 1), (1, 16, 2), (2, 32, 2))}  # the middle of the choices
     assert {stage.options for stage in designs["all convolution"].stages} == {(("kernel_size", 3), ("groups", 1))}
     assert [dict(s.options)["extent"] for s in designs["all attention"].stages] == [7, 7, 5]
     assert [dict(s.options)["heads"] for s in designs["all attention"].stages] == [2, 2, 4]
 
 
-def test_only_what_the_space_offers_is_known():
-    space = a_space({"operator": "conv"}, {"operator": OPERATORS})
-    assert [operators(a) for a in found(space).values()] == [["conv", "conv"], ["conv", "local_attention"]]
-    assert found(a_space({"operator": {"local_attention": {"heads": 2}}}, stem="conv7x7")).keys() == {"all attention"}
+def test_known_designs_are_in_the_space():
+    space = own_space({"operator": "conv"}, {"operator": OPERATORS})
+    assert [operators(a) for a in designs_of(space).values()] == [["conv", "conv"], ["conv", "local_attention"]]
+    assert designs_of(own_space({"operator": {"local_attention": {"heads": 2}}}, stem="conv7x7")).keys() == {
+        "all attention"
+    }
 
 
-def test_stages_that_share_their_operator_are_of_one_kind():
-    groups = {"early": {"operator": OPERATORS}}  # a group's operator is asked once
-    space = a_space({"group": "early"}, {"group": "early"}, {"operator": OPERATORS}, groups=groups)
+def test_stages_of_one_group_have_the_same_operator():
+    groups = {"early": {"operator": OPERATORS}}  # a group has one operator
+    space = own_space({"group": "early"}, {"group": "early"}, {"operator": OPERATORS}, groups=groups)
     conv, attention = ["conv"], ["local_attention"]
-    assert [operators(a) for a in found(space).values()] == [3 * conv, 3 * attention, 2 * conv + attention]
+    assert [operators(a) for a in designs_of(space).values()] == [3 * conv, 3 * attention, 2 * conv + attention]
 
 
-def test_a_choice_for_each_block_follows_its_stage():
-    space = a_space({"operator": OPERATORS, "per": "block"}, {"operator": OPERATORS, "per": "block", "stride": 2})
-    assert [operators(a) for a in found(space).values()] == [
+def test_blocks_with_their_own_choice_have_the_operator_of_the_stage():
+    space = own_space({"operator": OPERATORS, "per": "block"}, {"operator": OPERATORS, "per": "block", "stride": 2})
+    assert [operators(a) for a in designs_of(space).values()] == [
         ["conv", "conv"],
         ["local_attention", "local_attention"],
         ["conv", "local_attention"],
@@ -89,21 +91,21 @@ def test_a_choice_for_each_block_follows_its_stage():
 
 
 def test_a_space_of_many_stages_is_split_at_three_depths():
-    space = a_space(*[{"operator": OPERATORS, "width": 8 * (1 + number)} for number in range(8)])
-    patterns = ["".join("CA"[name != "conv"] for name in operators(a)) for a in found(space).values()]
+    space = own_space(*[{"operator": OPERATORS, "width": 8 * (1 + number)} for number in range(8)])
+    patterns = ["".join("CA"[name != "conv"] for name in operators(a)) for a in designs_of(space).values()]
     assert patterns == ["C" * 8, "A" * 8, "CCAAAAAA", "CCCCAAAA", "CCCCCCAA"]
 
 
-def test_a_known_design_over_the_budget_is_taken_down_to_it_or_left_out():
+def test_a_known_design_over_budget_is_reduced_or_left_out():
     space, size = load_space("fashion-table"), (1, 14, 14)
 
     def flops(architecture):
         return total_cost(architecture, size, 10)[0]
 
-    free = found(space, input_size=size)
+    free = designs_of(space, input_size=size)
     least = min(flops(a) for a in space.enumerate() if set(operators(a)) == {"local_attention"})
     for budget in (1_500_000, 300_000, least, least - 1):
-        within = found(space, input_size=size, max_flops=budget)
+        within = designs_of(space, input_size=size, max_flops=budget)
         assert all(flops(a) <= budget for a in within.values())
         assert all(within[name] == a for name, a in free.items() if flops(a) <= budget)
         assert ("all attention" in within) == (budget >= least)
@@ -127,7 +129,7 @@ def play(ledger, trials, sampler="known-cost", **more):
 
 
 @pytest.mark.parametrize("sampler", ["known-cost", "tpe", "random"])
-def test_a_search_begins_with_them_and_never_tries_them_again(ledger, sampler):
+def test_a_search_begins_with_known_designs_and_never_repeats_them(ledger, sampler):
     digests, search = play(ledger, 12, sampler)
     known = [each.architecture.digest for each in known_designs(search.record)]
     assert digests[: len(known)] == known
@@ -135,30 +137,30 @@ def test_a_search_begins_with_them_and_never_tries_them_again(ledger, sampler):
     assert list(known_names(search.record)) == known
 
 
-def test_a_search_without_them_knows_none(ledger):
+def test_a_search_without_known_designs_has_none(ledger):
     digests, search = play(ledger, 6, known_designs=False)
     assert known_names(search.record) == {}
     assert digests[0] not in {d.architecture.digest for d in known_designs(replace(search.record, known_designs=True))}
 
 
-def test_opened_again_it_asks_those_still_to_ask_and_goes_on_as_it_would_have(ledger):
+def test_a_resumed_search_tries_the_remaining_known_designs_and_has_the_same_trials(ledger):
     whole, _ = play(ledger, 11, name="whole")
     for trials in (2, 6, 11):
         halves, _ = play(ledger, trials, name="halves")
     assert halves == whole
 
 
-def test_what_they_cost_is_not_spread_over_again(ledger):
+def test_the_first_steps_of_the_cost_skip_the_range_of_the_known_designs(ledger):
     _, search = play(ledger, 6)
     flops = [trial.measurements["flops"] for trial in ledger.read(reads.trials, search.record.id)]
     costs = [search.spec.cost(a)["flops"] for a in search.spec.space.enumerate()]
     known = len(known_designs(search.record))
     first, then = flops[:known], flops[known:]
-    assert max(costs) in then  # the dearest comes all the same, and nothing in between twice
+    assert max(costs) in then  # the largest design is tried, but no other cost within the range
     assert not [cost for cost in then if min(first) <= cost <= max(first)]
 
 
-def test_a_search_begun_without_them_goes_on_without_unless_they_are_asked_for(ledger):
+def test_a_search_begun_without_known_designs_resumes_without_them_unless_requested(ledger):
     more = {"resources": Resources("local"), "ledger": ledger, "evaluate": scored()}
     run(tiny_space(), trials=2, known_designs=False, **more)
     assert not run(tiny_space(), trials=4, **more).record.known_designs
@@ -167,7 +169,7 @@ def test_a_search_begun_without_them_goes_on_without_unless_they_are_asked_for(l
     assert run(tiny_space(), trials=2, name="new", **more).record.known_designs
 
 
-def test_the_page_says_what_a_trial_is_known_as_and_the_recipe_it_was_tuned_to(ledger):
+def test_the_page_shows_the_name_of_a_known_design_and_the_tuned_recipe(ledger):
     pytest.importorskip("dash", reason="the page needs dash: pip install -e '.[page]'")
     from hybrid_search.charts import LIGHT
     from hybrid_search.dashboard.chart_cards import page_charts
