@@ -1,10 +1,10 @@
-"""What a ledger of many trials costs: opening and resuming a search, one tell, its front, the driver's memory.
+"""Time and memory of a ledger with many trials: opening and resuming a search, `tell`, the front, the driver.
 
 python benchmarks/ledger.py sqlite:////tmp/l.db postgresql://me@host/d              # 100,000 trials in each
 python benchmarks/ledger.py sqlite:////tmp/l.db --trials 10000 --sampler random
 
-A database that lacks the search is filled first, by bulk inserts. Each measurement is a process of its own. Figures are
-wall clock and, in brackets, the process's own CPU time, which says more on a busy machine; results/ledger.md has them.
+A database without the search is filled first, by bulk inserts. Each measurement runs in its own process. Results are
+wall-clock time and, in brackets, CPU time, which is more reliable on a busy machine; see results/ledger.md.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from hybrid_search.ledger import Ledger, reads
 from hybrid_search.ledger.tables import MeasurementRow, ProposalRow, RungRow, TrialRow
 from hybrid_search.ledger.urls import database_url, display_url
 from hybrid_search.networks.costs import fitted, total_cost
+from hybrid_search.records import Report
 from hybrid_search.search.opening import open_search
 from hybrid_search.search.search import Search
 from hybrid_search.search.spec import SearchSpec
@@ -36,24 +37,24 @@ from hybrid_search.spaces.space import load_space
 
 SPACE, EPOCHS = "sasa-resnet50", 5
 BATCH = 2_000  # trials inserted at a time
-ASKED = 40  # trials asked for, reported and told in the measured process
+CONTINUED = 40  # trials that the measured process runs
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 OUT = Path(__file__).parent.parent / "results" / "ledger.md"
 
 
-def asked(trials: int, sampler: str) -> Any:
-    """The question of the search: a space of 6.7 * 10^9 architectures, trained on digits."""
+def spec_of(trials: int, sampler: str) -> SearchSpec:
+    """Return the search: a space of 6.7 * 10^9 architectures, trained on digits."""
     space = load_space(SPACE)
     settings = load_space("digits").settings.with_(image_size=32, epochs=EPOCHS)
     return SearchSpec.create(
-        space, trials=trials + ASKED, settings=settings, sampler=sampler, name="many", known_designs=False
+        space, trials=trials + CONTINUED, settings=settings, sampler=sampler, name="many", known_designs=False
     )
 
 
 def fill(url: str, trials: int, sampler: str) -> None:
-    """Write the search with so many finished trials, no two of one network, in the proportions of a real one."""
+    """Write a search with this many ended trials of different architectures."""
     with Ledger(url) as ledger:
-        search = ledger.create_search(asked(trials, sampler))
+        search = ledger.create_search(spec_of(trials, sampler).record)
         made, began = designs(search), time.perf_counter()
         for first in range(0, trials, BATCH):
             numbers = range(first, min(first + BATCH, trials))
@@ -63,9 +64,9 @@ def fill(url: str, trials: int, sampler: str) -> None:
                 which = (TrialRow.search_id == search.id, TrialRow.number >= first)
                 ids = dict(db.execute(select(TrialRow.number, TrialRow.id).where(*which)).all())
                 measured, rungs = [], []
-                for row, prices in rows:
+                for row, costs in rows:
                     own = {"trial_id": ids[row["number"]]}
-                    final = curve(row)[-1] | prices | {"latency_ms": 1.0, "train_seconds": 60.0}
+                    final = curve(row)[-1] | costs | {"latency_ms": 1.0, "train_seconds": 60.0}
                     if row["state"] == "complete":
                         measured += [{**own, "seed": row["seed"], "name": k, "value": v} for k, v in final.items()]
                     for rung, numbers_of in enumerate(curve(row)[: row["rung"]], start=1):
@@ -80,10 +81,10 @@ def fill(url: str, trials: int, sampler: str) -> None:
 
 
 def designs(search: Any) -> Iterator[tuple[dict[str, Any], Any, dict[str, float]]]:
-    """Random designs of the space, each once: choices, architecture, prices."""
-    space, dice, seen = load_space(SPACE), random.Random(0), set()
+    """Yield random architectures of the space without repetition: choices, architecture, costs."""
+    space, rng, seen = load_space(SPACE), random.Random(0), set()
     while True:
-        architecture, choices = space.random_choices(dice)
+        architecture, choices = space.random_choices(rng)
         architecture = fitted(architecture, search.input_size)
         if architecture.digest not in seen:
             seen.add(architecture.digest)
@@ -92,9 +93,9 @@ def designs(search: Any) -> Iterator[tuple[dict[str, Any], Any, dict[str, float]
 
 
 def trial_row(
-    search: Any, number: int, choices: dict[str, Any], architecture: Any, prices: dict[str, float]
+    search: Any, number: int, choices: dict[str, Any], architecture: Any, costs: dict[str, float]
 ) -> tuple[dict[str, Any], dict[str, float]]:
-    """One trial as a driver leaves it: nine of ten complete, the others stopped."""
+    """Return the row of an ended trial and its costs: nine of ten are complete, the others stopped."""
     state = "stopped" if number % 10 == 9 else "complete"
     row = {
         "search_id": search.id,
@@ -112,11 +113,11 @@ def trial_row(
         "worker": "node-7:31337",
         "facts": {"device": "cpu", "torch": "2.13.0", "commit": "0" * 40, "data": "f" * 16, "expected accuracy": "0.8"},
     }
-    return row, prices
+    return row, costs
 
 
 def curve(row: dict[str, Any]) -> list[dict[str, float]]:
-    """A learning curve that a design's digest decides."""
+    """Return a learning curve that depends on the digest of the architecture only."""
     score = 0.5 + 0.5 * int(row["digest"][:6], 16) / 16**6
     return [
         {"accuracy": score * (1 - 0.5**e), "loss": 2.0 - score, "train_loss": 2.0 - score * e / EPOCHS}
@@ -124,11 +125,11 @@ def curve(row: dict[str, Any]) -> list[dict[str, float]]:
     ]
 
 
-# -- what is measured, each in a process of its own --
+# -- the measurements, each in its own process --
 
 
 def resume(url: str, trials: int, sampler: str) -> dict[str, Any]:
-    """Open the ledger, rebuild the search, and drive it further by ASKED trials."""
+    """Open the ledger, rebuild the search, and run CONTINUED more trials."""
     times: dict[str, list[tuple[float, float]]] = {}
 
     def timed(name: str, work: Callable[..., Any], *args: Any, **more: Any) -> Any:
@@ -139,12 +140,12 @@ def resume(url: str, trials: int, sampler: str) -> dict[str, Any]:
 
     with Ledger(url) as ledger:
         done = sum(ledger.read(reads.counts, ledger.search("many").id).values())
-        search: Search = timed("resume", open_search, asked(done, sampler), ledger)
-        for _ in range(ASKED):
+        search: Search = timed("resume", open_search, spec_of(done, sampler), ledger)
+        for _ in range(CONTINUED):
             trial = timed("ask", search.ask)
             for rung in range(1, EPOCHS + 1):
                 values = {"accuracy": 0.1 * rung, "loss": 1.0, "train_loss": 1.0}
-                timed("report", search.report, trial, rung, values, {"worker": "w"}, last=rung == EPOCHS)
+                timed("report", search.report, trial, Report(rung, values, {"worker": "w"}, last=rung == EPOCHS))
             score = int(trial.architecture.digest[:4], 16) / 65536
             timed("tell", search.tell, trial, Outcome("complete", {"accuracy": score}))
             timed("progress", search.progress)
@@ -152,7 +153,7 @@ def resume(url: str, trials: int, sampler: str) -> dict[str, Any]:
 
 
 def front(url: str, trials: int, sampler: str) -> dict[str, Any]:
-    """`hybrid-search front`, from a fresh process to its last line."""
+    """Run `hybrid-search front` in a new process."""
     code = "import sys; from hybrid_search.cli import run; sys.exit(run(sys.argv[1:]))"
     words = [sys.executable, "-c", code, "front", "many", "--format", "json", "--db", url]
     wall, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -217,8 +218,8 @@ def main() -> None:
     lines = [
         f"# A ledger of {args.trials:,} trials",
         "",
-        f"`python benchmarks/ledger.py`, sampler {args.sampler}, {EPOCHS} epochs of 3 numbers a trial, {ASKED} trials "
-        f"driven further; {platform.machine()}, {os.cpu_count()} CPUs at a load of {load:.1f}. Wall clock, and in "
+        f"`python benchmarks/ledger.py`, sampler {args.sampler}, {EPOCHS} epochs of 3 measurements per "
+        f"trial, {CONTINUED} more trials; {platform.machine()}, {os.cpu_count()} CPUs at a load of {load:.1f}. Wall clock, and in "
         "brackets the process's own CPU time. `front` is the whole command.",
         "",
         "| " + " | ".join(rows[0]) + " |",
