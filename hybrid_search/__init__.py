@@ -87,46 +87,40 @@ __all__ = [
 ]
 
 # module -> its public names
-_PUBLIC = {
-    "networks.architecture": (
-        "Architecture",
-        "Stage",
-    ),
-    "spaces.space": (
-        "SearchSpace",
-        "load_space",
-    ),
-    "networks.references": ("reference",),
+_PUBLIC: dict[str, tuple[str, ...]] = {
+    "networks.architecture": ("Architecture", "Stage"),
+    "networks.costs": ("Cost", "cost"),
     "networks.model": ("build_model",),
-    "networks.costs": (
-        "cost",
-        "Cost",
-    ),
-    "records": (
-        "Settings",
-        "Resources",
-        "Report",
-    ),
+    "networks.references": ("reference",),
+    "spaces.space": ("SearchSpace", "load_space"),
+    "records": ("Report", "Resources", "Settings"),
     "objectives": ("Objective",),
     "search.spec": ("SearchSpec",),
     "search.search": ("Search",),
-    "search.trial": (
-        "Trial",
-        "Outcome",
-    ),
+    "search.opening": ("open_search",),
+    "search.trial": ("Outcome", "Trial"),
     "runs.run": ("run",),
     "runs.confirm": ("confirm",),
-    "search.opening": ("open_search",),
     "ledger": ("Ledger",),
-    "pareto": (
-        "pareto_front",
-        "hypervolume",
+    "pareto": ("hypervolume", "pareto_front"),
+    "export": ("export_model", "load_exported"),
+    "errors": (
+        "ArchitectureError",
+        "CheckpointError",
+        "DataError",
+        "HybridSearchError",
+        "LedgerAway",
+        "LedgerError",
+        "LostLease",
+        "NotFinite",
+        "OtherData",
+        "PluginError",
+        "SettingsError",
+        "SpaceError",
+        "TrialError",
+        "UnknownName",
+        "UserError",
     ),
-    "export": (
-        "export_model",
-        "load_exported",
-    ),
-    "errors": (),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
 
