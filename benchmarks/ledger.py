@@ -28,6 +28,7 @@ from hybrid_search.ledger import Ledger, reads
 from hybrid_search.ledger.tables import MeasurementRow, ProposalRow, RungRow, TrialRow
 from hybrid_search.ledger.urls import database_url, display_url
 from hybrid_search.networks.costs import fitted, total_cost
+from hybrid_search.records import Report
 from hybrid_search.search.opening import open_search
 from hybrid_search.search.search import Search
 from hybrid_search.search.spec import SearchSpec
@@ -53,7 +54,7 @@ def search_spec(trials: int, sampler: str) -> SearchSpec:
 def fill(url: str, trials: int, sampler: str) -> None:
     """Write a search of `trials` finished trials, all of different networks, with realistic shares of states."""
     with Ledger(url) as ledger:
-        search = ledger.create_search(search_spec(trials, sampler))
+        search = ledger.create_search(search_spec(trials, sampler).record)
         made, began = designs(search), time.perf_counter()
         for first in range(0, trials, BATCH):
             numbers = range(first, min(first + BATCH, trials))
@@ -144,7 +145,7 @@ def resume(url: str, trials: int, sampler: str) -> dict[str, Any]:
             trial = timed("ask", search.ask)
             for rung in range(1, EPOCHS + 1):
                 values = {"accuracy": 0.1 * rung, "loss": 1.0, "train_loss": 1.0}
-                timed("report", search.report, trial, rung, values, {"worker": "w"}, last=rung == EPOCHS)
+                timed("report", search.report, trial, Report(rung, values, {"worker": "w"}, last=rung == EPOCHS))
             score = int(trial.architecture.digest[:4], 16) / 65536
             timed("tell", search.tell, trial, Outcome("complete", {"accuracy": score}))
             timed("progress", search.progress)
