@@ -119,7 +119,7 @@ def test_dropped_checkpoints_are_gone_and_other_trials_stay(root):
     assert kept.trials() == set()
 
 
-def test_a_state_that_is_no_mapping_of_tensors_is_named(trial_checkpoints):
+def test_a_state_that_is_not_a_mapping_of_tensors_is_an_error(trial_checkpoints):
     with pytest.raises(TypeError, match=r"must be a flat mapping of name to tensor; got 'epoch' = 3\."):
         trial_checkpoints.write(Checkpoint(1, {"weight": torch.zeros(2), "epoch": 3}, {}, {}))
 
@@ -129,10 +129,10 @@ def test_trial_checkpoints_can_be_sent_to_a_worker(trial_checkpoints):
 
 
 def damages():
-    """(name, what it does to the bytes) for each way in which a file can be spoilt."""
-    dice = random.Random(5)
+    """Yield (name, function of the bytes) for each way in which a file can be damaged."""
+    rng = random.Random(5)
     for _ in range(20):
-        place, bit = dice.random(), 1 << dice.randrange(8)
+        place, bit = rng.random(), 1 << rng.randrange(8)
 
         def flip(data, place=place, bit=bit):
             where = int(place * len(data))
@@ -140,7 +140,7 @@ def damages():
 
         yield f"bit {bit} flipped at {place:.3f}", flip
     for _ in range(20):
-        share = dice.random()
+        share = rng.random()
         yield f"cut at {share:.3f}", lambda data, share=share: data[: int(share * len(data))]
     yield "empty", lambda data: b""
     yield "longer", lambda data: data + b"\0"

@@ -1,4 +1,4 @@
-"""Confirming a front: fresh seeds where they are owed and where they help; resumed, bounded, the search unchanged."""
+"""Confirmation of a front: fresh seeds for its members; it resumes, has a budget and does not change the search."""
 
 import json
 import math
@@ -30,13 +30,13 @@ NOISE = 0.02
 
 
 def truth(architecture):
-    """What a design is worth: more the more it costs, and a little of its digest."""
-    price = cost(architecture, (1, 16, 16), 10).flops
-    return 0.5 + 0.1 * math.log(price / 3e5) + 0.05 * int(architecture.digest[:4], 16) / 65536
+    """Return the true accuracy of a design: it grows with the cost, and depends a little on the digest."""
+    flops = cost(architecture, (1, 16, 16), 10).flops
+    return 0.5 + 0.1 * math.log(flops / 3e5) + 0.05 * int(architecture.digest[:4], 16) / 65536
 
 
 def noisy(architecture, settings):
-    """The truth with noise that hangs on design and seed alone."""
+    """Yield the true accuracy plus noise that depends on design and seed only."""
     seed = [int(architecture.digest[:8], 16), settings.seed]
     yield {"accuracy": truth(architecture) + NOISE * np.random.default_rng(seed).standard_normal()}
 
@@ -59,7 +59,9 @@ def again(ledger, **more):
 
 def seeds_of(ledger):
     return {
-        n: sorted(found.fresh) for n, found in ledger.read(reads.repeats, ledger.search().id).items() if found.fresh
+        number: sorted(repeats.fresh)
+        for number, repeats in ledger.read(reads.repeats, ledger.search().id).items()
+        if repeats.fresh
     }
 
 
@@ -70,7 +72,7 @@ def test_every_member_of_the_front_gets_its_seeds_and_no_seed_of_the_search(sear
     assert all(seed != 0 for seeds in retrained.values() for seed in seeds)
 
 
-def test_while_no_noise_is_known_no_member_of_the_front_has_a_probability(searched, capsys):
+def test_no_member_of_the_front_has_a_probability_before_the_noise_is_known(searched, capsys):
     confirmation = again(searched, seeds=1, trials=1)
     standing = confirmation.standings()
     assert len(confirmation.front()) > 1
@@ -85,19 +87,19 @@ def standing_front(ledger):
     return Confirmation(ledger.search(), ledger).front()
 
 
-def test_new_members_of_the_front_get_their_seeds_though_an_earlier_confirmation_was_long(ledger):
+def test_new_members_of_the_front_get_their_seeds_after_a_long_confirmation(ledger):
     run(SPACE, trials=4, resources=Resources("local"), ledger=ledger, evaluate=noisy)
     again(ledger, seeds=20, trials=60)
     run(SPACE, trials=12, resources=Resources("local"), ledger=ledger, evaluate=noisy)
     later = Confirmation(ledger.search(), ledger, seeds=2)
-    assert later.done > 4 * len(later.before)  # more than a confirmation from the start would be given
-    owed = [number for number in later.front() if len(ledger.read(reads.repeats, later.record.id)[number].fresh) < 2]
-    assert owed
+    assert later.done > 4 * len(later.before)  # more than the default budget of a new confirmation
+    missing = [number for number in later.front() if len(ledger.read(reads.repeats, later.record.id)[number].fresh) < 2]
+    assert missing
     assert later.nothing_left() is None
-    assert later.budget >= later.done + len(owed)
+    assert later.budget >= later.done + len(missing)
     again(ledger, seeds=2)
     retrained = ledger.read(reads.repeats, later.record.id)
-    assert all(len(retrained[number].fresh) >= 2 for number in owed)
+    assert all(len(retrained[number].fresh) >= 2 for number in missing)
 
 
 def test_a_confirmation_that_the_engine_refuses_opens_no_test_split(ledger, monkeypatch):
@@ -112,7 +114,7 @@ def test_a_confirmation_that_the_engine_refuses_opens_no_test_split(ledger, monk
     assert ledger.read(reads.openings, ledger.search().id) == []
 
 
-def test_a_confirmation_leaves_the_table_of_the_search_as_it_was(searched):
+def test_a_confirmation_does_not_change_the_table_of_the_search(searched):
     before = table_of_searches(searched, ["tiny"], curves=True)
     again(searched, seeds=2, trials=6)
     after = table_of_searches(searched, ["tiny"], curves=True)
@@ -121,17 +123,17 @@ def test_a_confirmation_leaves_the_table_of_the_search_as_it_was(searched):
         assert np.array_equal(one.values, other.values)
 
 
-def test_it_settles_a_noisy_front_and_stops_by_itself(searched):
+def test_a_confirmation_settles_a_noisy_front_and_stops_by_itself(searched):
     confirmation = again(searched, seeds=2, trials=2000)
     assert confirmation.uncertain_trials() == []
     assert confirmation.done < 2000
     assert confirmation.nothing_left() == "its front is settled"
-    best = {}
+    true_values = {}
     for trial in searched.read(reads.trials, confirmation.record.id):
-        best[trial.number] = truth(Architecture.from_dict(trial.architecture))
-    found = confirmation.values()
+        true_values[trial.number] = truth(Architecture.from_dict(trial.architecture))
+    means = confirmation.values()
     for number in confirmation.front():
-        assert found[number]["accuracy"] == pytest.approx(best[number], abs=4 * NOISE / math.sqrt(2))
+        assert means[number]["accuracy"] == pytest.approx(true_values[number], abs=4 * NOISE / math.sqrt(2))
     with pytest.raises(SettingsError, match="needs work to do; for search 'tiny', its front is settled"):
         again(searched, seeds=2, trials=2000)
 
@@ -159,13 +161,13 @@ def test_the_budget_counts_what_earlier_confirmations_trained(searched):
     assert again(searched, seeds=2, trials=5).done == 5
 
 
-def test_without_a_budget_it_is_twice_what_the_front_is_owed(searched):
+def test_the_default_budget_is_twice_the_missing_seeds_of_the_front(searched):
     confirmation = again(searched, seeds=2)
     assert confirmation.budget == 4 * len(confirmation.before)
     assert confirmation.done <= confirmation.budget
 
 
-def test_hours_end_it_and_bound_nothing_else(searched):
+def test_hours_end_a_confirmation_without_another_budget(searched):
     now = [0.0]
     confirmation = Confirmation(searched.search(), searched, seeds=1, hours=0.5, clock=lambda: now[0])
     assert confirmation.budget is None
@@ -175,21 +177,23 @@ def test_hours_end_it_and_bound_nothing_else(searched):
     assert "the hours is used up" in confirmation.nothing_left()
 
 
-def test_what_was_interrupted_is_trained_again_under_the_same_seed(searched):
+def test_an_interrupted_retraining_is_repeated_with_the_same_seed(searched):
     first = Confirmation(searched.search(), searched, seeds=2, trials=40)
-    asked = [first.ask() for _ in range(3)]
-    own = searched.read(reads.repeats, searched.search().id)[asked[0].number].own
-    first.tell(asked[0], Outcome("complete", own))
+    started = [first.ask() for _ in range(3)]
+    own = searched.read(reads.repeats, searched.search().id)[started[0].number].own
+    first.tell(started[0], Outcome("complete", own))
     second = Confirmation(searched.search(), searched, seeds=2, trials=40)
     assert second.done == 1
-    retaken = [second.ask() for _ in range(2)]
-    assert {(t.number, t.settings.seed) for t in retaken} == {(t.number, t.settings.seed) for t in asked[1:]}
+    retried = [second.ask() for _ in range(2)]
+    assert {(t.number, t.settings.seed) for t in retried} == {(t.number, t.settings.seed) for t in started[1:]}
 
 
-def test_workers_beside_each_other_get_different_retrainings(searched):
+def test_parallel_workers_get_different_retrainings(searched):
     confirmation = Confirmation(searched.search(), searched, seeds=2, trials=40)
-    asked = [confirmation.ask() for _ in range(8)]
-    assert len({(trial.number, trial.settings.seed) for trial in asked if trial}) == len([t for t in asked if t])
+    retrainings = [confirmation.ask() for _ in range(8)]
+    assert len({(trial.number, trial.settings.seed) for trial in retrainings if trial}) == len(
+        [t for t in retrainings if t]
+    )
 
 
 def test_a_retraining_keeps_the_settings_of_its_trial_and_writes_no_rung(searched):
@@ -204,44 +208,44 @@ def test_a_retraining_keeps_the_settings_of_its_trial_and_writes_no_rung(searche
     assert searched.read(reads.trial, searched.search().id, trial.number) == record
 
 
-def test_failures_are_told_and_do_not_stop_it(searched):
+def test_failures_are_recorded_and_do_not_stop_a_confirmation(searched):
     victim = Confirmation(searched.search(), searched, trials=1).front()[0]
     digest = searched.read(reads.trial, searched.search().id, victim).digest
 
     def breaks(architecture, settings):
         if architecture.digest == digest:
-            raise RuntimeError("the disk is away")
+            raise RuntimeError("the disk is not mounted")
         yield from noisy(architecture, settings)
 
     breaks.__qualname__, breaks.__module__ = noisy.__qualname__, noisy.__module__
     confirmation = confirm(resources=Resources("local"), ledger=searched, evaluate=breaks, seeds=2, trials=20)
     assert [failure.number for failure in confirmation.failures] == [victim, victim]
-    assert "the disk is away" in confirmation.failures[0].text
+    assert "the disk is not mounted" in confirmation.failures[0].text
     assert victim not in seeds_of(searched)
     assert len(seeds_of(searched)) > 1
     assert searched.read(reads.trial, confirmation.record.id, victim).state == "complete"
-    kept = searched.read(reads.failures, confirmation.record.id)
-    assert [(one.number, one.kind) for one in kept] == [(victim, failure.kind) for failure in confirmation.failures]
-    assert [one.seed for one in kept] == [failure.seed for failure in confirmation.failures]
-    assert all("the disk is away" in one.text for one in kept)
+    recorded = searched.read(reads.failures, confirmation.record.id)
+    assert [(one.number, one.kind) for one in recorded] == [(victim, failure.kind) for failure in confirmation.failures]
+    assert [one.seed for one in recorded] == [failure.seed for failure in confirmation.failures]
+    assert all("the disk is not mounted" in one.text for one in recorded)
     assert status_of(searched, searched.search()).failures == {"bug": 2}
     assert {finding.violations for finding in check_ledger(searched)} == {0}
 
 
-def test_a_retraining_that_begins_again_keeps_why_and_the_search_goes_on_as_if_nothing_were(searched):
+def test_the_failure_of_a_retried_retraining_is_recorded_and_does_not_affect_the_search(searched):
     record = searched.search()
     confirmation = Confirmation(record, searched, trials=9)
     trial = confirmation.ask()
     confirmation.fail(trial, "lost", "its worker died")
-    (kept,) = searched.read(reads.failures, record.id, trial.number)
-    assert (kept.kind, kept.text, kept.seed) == ("lost", "its worker died", trial.settings.seed)
-    assert kept.attempt == searched.read(reads.trial, record.id, trial.number).attempt + 1
+    (failure,) = searched.read(reads.failures, record.id, trial.number)
+    assert (failure.kind, failure.text, failure.seed) == ("lost", "its worker died", trial.settings.seed)
+    assert failure.attempt == searched.read(reads.trial, record.id, trial.number).attempt + 1
     spec = SearchSpec.from_record(record)
     reopened = Search(spec, replace(record, target=record.target + 1), searched)
     assert reopened.retries._failures[trial.number] == {}
 
 
-def test_numbers_that_are_not_finite_or_lack_an_objective_are_failures(searched):
+def test_a_number_that_is_not_finite_and_a_missing_objective_are_failures(searched):
     confirmation = Confirmation(searched.search(), searched, trials=9)
     assert confirmation.report(confirmation.ask(), Report(1, {"accuracy": math.nan})) == "stop"
     confirmation.tell(confirmation.ask(), Outcome("complete", {"loss": 1.0}))
@@ -251,7 +255,7 @@ def test_numbers_that_are_not_finite_or_lack_an_objective_are_failures(searched)
     assert confirmation.done == 0
 
 
-def test_where_everything_fails_it_stops_and_says_so(searched):
+def test_a_confirmation_stops_with_an_error_if_all_retrainings_fail(searched):
     def breaks(architecture, settings):
         raise RuntimeError("no data")
         yield
@@ -261,7 +265,7 @@ def test_where_everything_fails_it_stops_and_says_so(searched):
         confirm(resources=Resources("local"), ledger=searched, evaluate=breaks, seeds=2, trials=60)
 
 
-def test_a_search_that_goes_on_after_a_confirmation_proposes_what_it_would_have(tmp_path):
+def test_a_confirmation_does_not_change_the_proposals_of_a_resumed_search(tmp_path):
     def proposed(name, confirmed):
         with Ledger(f"sqlite:///{tmp_path}/{name}.db") as ledger:
             run(SPACE, trials=5, resources=Resources("local"), ledger=ledger, evaluate=noisy)
@@ -273,13 +277,13 @@ def test_a_search_that_goes_on_after_a_confirmation_proposes_what_it_would_have(
     assert proposed("confirmed", True) == proposed("plain", False)
 
 
-def test_after_a_confirmation_the_search_counts_its_front_by_the_means(searched):
+def test_the_front_of_the_search_uses_the_means_after_a_confirmation(searched):
     confirmation = again(searched, seeds=3, trials=60)
     opened = open_search(SearchSpec.create(SPACE, trials=12, evaluation=searched.search().evaluation), searched)
     assert sorted(opened.front()) == sorted(confirmation.front())
 
 
-def test_an_evaluation_of_ones_own_opens_no_test_split(searched, caplog):
+def test_a_user_evaluation_opens_no_test_split(searched, caplog):
     again(searched, trials=4)
     assert searched.read(reads.openings, searched.search().id) == []
     assert "opened the test split" not in caplog.text
@@ -317,24 +321,24 @@ def test_a_search_without_a_finished_trial_has_nothing_to_confirm(ledger):
 
 
 def test_trained_networks_are_scored_on_the_test_split_whose_opening_is_written_first(ledger, caplog, monkeypatch):
-    from hybrid_search.training import retraining as room
+    from hybrid_search.training import retraining as module
 
     settings = Settings(image_size=8, train_images=60, validation_images=30, epochs=1)
-    room._open_once.cache_clear()
+    module._open_once.cache_clear()
     run("digits", trials=2, resources=Resources("local"), ledger=ledger, settings=settings)
     record = ledger.search()
     assert ledger.read(reads.openings, record.id) == []
     assert "opened the test split" not in caplog.text
-    held = []
-    evaluate = room.evaluate
+    openings = []
+    evaluate = module.evaluate
 
     def watched(architecture, settings, **hooks):
-        held.append(len(ledger.read(reads.openings, record.id)))
+        openings.append(len(ledger.read(reads.openings, record.id)))
         yield from evaluate(architecture, settings, **hooks)
 
-    monkeypatch.setattr(room, "evaluate", watched)
+    monkeypatch.setattr(module, "evaluate", watched)
     confirmation = confirm(resources=Resources("local"), ledger=ledger, seeds=1, trials=2)
-    assert held == [1, 1]
+    assert openings == [1, 1]
     (opening,) = ledger.read(reads.openings, record.id)
     assert (opening.images, opening.reason) == (359, "confirming a front over fresh seeds")
     assert caplog.text.count(f"opened the test split of digits (359 images, fingerprint {opening.fingerprint})") == 1
@@ -346,7 +350,7 @@ def test_trained_networks_are_scored_on_the_test_split_whose_opening_is_written_
     assert len(ledger.read(reads.openings, record.id)) == 2
 
 
-def test_a_worker_with_other_data_than_the_search_saw_is_refused(ledger):
+def test_a_worker_with_other_data_than_the_search_is_refused(ledger):
     search = open_search(SearchSpec.create("digits", trials=1), ledger)
     trial = search.ask()
     search.report(trial, Report(1, {"accuracy": 0.5}, {"fingerprint": "aaaa"}))

@@ -17,7 +17,7 @@ FILES = [DOCS / "deployment.md", *sorted((DOCS / "deployment").iterdir())]
 
 
 def commands(text):
-    """The hybrid-search commands of a file, as words; lines that a backslash or YAML goes on with are joined."""
+    """Return the hybrid-search commands of a file, as words; continuation lines are joined."""
     if "kind: RayJob" in text:
         text = yaml.safe_load(text)["spec"]["entrypoint"]
     joined = text.replace("\\\n", " ")

@@ -68,12 +68,12 @@ def test_a_trial_whose_worker_dies_resumes_from_its_checkpoint(ledger, tmp_path)
             mark.touch()
             os._exit(9)
 
-    asked = {
+    options = {
         "resources": Resources("ray", workers=1, gpus_per_trial=0),
         "ledger": ledger,
         "watch": checkpoint_every_rung,
     }
-    run(SPACE, trials=2, evaluate=resumable(before=before), **asked)
+    run(SPACE, trials=2, evaluate=resumable(before=before), **options)
     first, second = ledger.read(reads.trials, ledger.search().id)
     assert [(t.state, t.attempt, t.facts.get("resumed")) for t in (first, second)] == [
         ("complete", 2, "rung 2"),

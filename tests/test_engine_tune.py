@@ -123,8 +123,8 @@ def test_a_trial_whose_worker_dies_under_tune_resumes_from_its_checkpoint(ledger
             mark.touch()
             os._exit(9)
 
-    asked = {"resources": Resources("tune", workers=1), "ledger": ledger, "watch": checkpoint_every_rung}
-    run(SPACE, trials=2, evaluate=resumable(before=before), **asked)
+    options = {"resources": Resources("tune", workers=1), "ledger": ledger, "watch": checkpoint_every_rung}
+    run(SPACE, trials=2, evaluate=resumable(before=before), **options)
     first, second = ledger.read(reads.trials, ledger.search().id)
     assert [(t.state, t.attempt, t.facts.get("resumed")) for t in (first, second)] == [
         ("complete", 2, "rung 2"),
@@ -161,17 +161,17 @@ def test_tune_gets_every_death_of_a_worker_as_an_actor_error(monkeypatch):
 
     from hybrid_search.engines.tune.tuner import _all_deaths_as_actor_errors
 
-    heard = []
+    errors = []
 
-    def told(self, tracked_actor_task, exception):
-        heard.append(exception)
+    def record(self, tracked_actor_task, exception):
+        errors.append(exception)
 
-    monkeypatch.setattr(RayActorManager, "_actor_task_failed", told)
+    monkeypatch.setattr(RayActorManager, "_actor_task_failed", record)
     own = [ValueError("a bug"), RayActorError(error_msg="died"), RayTaskError("f", "text", ValueError("in a trial"))]
     with _all_deaths_as_actor_errors():
         for error in (OutOfMemoryError("memory ran low"), NodeDiedError("the node died"), *own):
             RayActorManager._actor_task_failed(None, tracked_actor_task=None, exception=error)
-    assert [type(error) for error in heard[:2]] == [RayActorError, RayActorError]
-    assert [str(error) for error in heard[:2]] == ["memory ran low", "the node died"]
-    assert heard[2:] == own
-    assert RayActorManager._actor_task_failed is told
+    assert [type(error) for error in errors[:2]] == [RayActorError, RayActorError]
+    assert [str(error) for error in errors[:2]] == ["memory ran low", "the node died"]
+    assert errors[2:] == own
+    assert RayActorManager._actor_task_failed is record

@@ -1,4 +1,4 @@
-"""Equivalence: equal digests build the same network at the same price, and different digests different ones."""
+"""Equivalence: equal digests build the same network at the same cost, and different digests different ones."""
 
 from itertools import combinations, product
 
@@ -47,17 +47,17 @@ def shapes(module):
 
 
 def filled(module):
-    """The module with weights that depend on nothing but their names, shapes and values drawn before."""
+    """Return the module with weights drawn from a fixed seed."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in module.parameters():
-            draw = torch.rand if parameter.ndim == 1 else torch.randn  # norms above 0: no ReLU is dead everywhere
+            draw = torch.rand if parameter.ndim == 1 else torch.randn  # norms above 0, so no ReLU is 0 everywhere
             parameter.copy_(draw(parameter.shape, generator=generator))
     return module.eval()
 
 
-def of_heads(module, heads, others):
-    """The module with the channels of its one projection, laid out for `heads`, laid out for `others`."""
+def state_for_heads(module, heads, others):
+    """Return the state of a module whose projection has the layout of `heads` heads in the layout of `others`."""
     state = module.state_dict()
     if "qkv.weight" in state and heads != others:
         for name, value in state.items():
@@ -67,7 +67,7 @@ def of_heads(module, heads, others):
     return state
 
 
-def test_every_way_to_write_an_attention_layer_computes_what_its_canonical_form_computes():
+def test_every_way_to_write_an_attention_layer_computes_the_same_as_its_canonical_form():
     x = torch.randn(2, WIDTH, 3, 5)
     saved = 0
     for option in legal():
@@ -80,18 +80,18 @@ def test_every_way_to_write_an_attention_layer_computes_what_its_canonical_form_
         saved += 1
         module, other = filled(option.build(WIDTH, 2)), canonical.build(WIDTH, 2).eval()
         assert shapes(module) == shapes(other)
-        other.load_state_dict(of_heads(module, option.heads, canonical.heads))
+        other.load_state_dict(state_for_heads(module, option.heads, canonical.heads))
         torch.testing.assert_close(other(x), module(x), rtol=1e-5, atol=1e-5)
     assert saved > 50
 
 
-def test_two_canonical_attention_layers_differ_in_structure_price_or_value():
+def test_two_canonical_attention_layers_differ_in_structure_cost_or_value():
     x = torch.randn(2, WIDTH, 3, 5)
     alike = {}
     for canonical in {option.canonical(WIDTH): None for option in legal()}:
         module = filled(canonical.build(WIDTH, 1))
-        price = tuple((layer.params, layer.macs) for layer in canonical.cost(WIDTH, 3, 5, 1))
-        alike.setdefault((shapes(module), price), []).append((canonical, module(x)))
+        costs = tuple((layer.params, layer.macs) for layer in canonical.cost(WIDTH, 3, 5, 1))
+        alike.setdefault((shapes(module), costs), []).append((canonical, module(x)))
     assert max(map(len, alike.values())) > 1
     for group in alike.values():
         for (one, y), (other, z) in combinations(group, 2):
@@ -99,7 +99,7 @@ def test_two_canonical_attention_layers_differ_in_structure_price_or_value():
 
 
 def written_twice():
-    """Designs that coincide in many ways: per block and per stage, with options that matter only here and there."""
+    """Return a space with many designs of the same network, and options that only some of them use."""
     operators = {
         "conv": {"kernel_size": 3},
         "local_attention": {"extent": [1, 3], "heads": [2, 4], "position": "none", "scale": [True, False]},
@@ -111,34 +111,34 @@ def written_twice():
     return SearchSpace.from_dict({"name": "twice", "expansion": 1, "stem": {"conv3x3": {"width": 4}}, "stages": stages})
 
 
-def test_designs_of_one_digest_are_one_network_and_of_two_digests_two():
+def test_designs_with_equal_digests_are_equal_networks_and_others_differ():
     x = torch.randn(8, 3, 6, 4)
-    found, met = {}, {}
+    networks, outputs = {}, {}
     for architecture in written_twice().enumerate():
         module = build_model(architecture, num_classes=2)
-        price = cost(architecture, (3, 6, 4), 2)
-        what = (shapes(filled(module)), price.flops, price.params)
+        network_cost = cost(architecture, (3, 6, 4), 2)
+        structure = (shapes(filled(module)), network_cost.flops, network_cost.params)
         y = module(x).detach()
-        if architecture.digest in found:
-            assert found[architecture.digest][0] == what
-            torch.testing.assert_close(found[architecture.digest][1], y)
+        if architecture.digest in networks:
+            assert networks[architecture.digest][0] == structure
+            torch.testing.assert_close(networks[architecture.digest][1], y)
             continue
-        found[architecture.digest] = (what, y)
-        for other in met.get(what, ()):
+        networks[architecture.digest] = (structure, y)
+        for other in outputs.get(structure, ()):
             assert not torch.allclose(other, y, rtol=1e-5, atol=1e-6), str(architecture)
-        met.setdefault(what, []).append(y)
-    assert len(found) < written_twice().size()
+        outputs.setdefault(structure, []).append(y)
+    assert len(networks) < written_twice().size()
 
 
 @pytest.mark.parametrize("border", ["masked", "shifted"])
 @pytest.mark.parametrize("position", ["none", "relative"])
 @pytest.mark.parametrize(("rows", "cols"), [(2, 3), (3, 2), (1, 2), (1, 1), (4, 4)])
-def test_an_extent_that_covers_the_map_is_the_least_that_does(border, position, rows, cols):
+def test_an_extent_that_covers_the_map_is_reduced_to_the_smallest_one_that_covers_it(border, position, rows, cols):
     wide = LocalAttention(extent=11, heads=2, border=border, position=position)
     least = wide.canonical(WIDTH, (rows, cols))
     assert least.extent < 11
     module, other = filled(wide.build(WIDTH, 1)), filled(least.build(WIDTH, 1))
-    state = of_heads(module, 2, least.heads)
+    state = state_for_heads(module, 2, least.heads)
     for name in ("attention.rel_row", "attention.rel_col"):
         if name in state:
             first = (11 - least.extent) // 2 if least.border == "masked" and border == "masked" else 0
@@ -151,22 +151,22 @@ def test_an_extent_that_covers_the_map_is_the_least_that_does(border, position, 
         assert narrower.canonical(WIDTH, (rows, cols)).extent == least.extent - 2
 
 
-def test_a_window_with_a_weight_outside_the_map_is_not_cut():
+def test_a_window_with_a_weight_outside_the_map_is_not_reduced():
     assert LocalAttention(extent=11, border="zero").canonical(16, (2, 2)).extent == 11
 
 
-def test_a_stage_is_cut_by_its_largest_map():
+def test_the_largest_map_of_a_stage_limits_its_extent():
     stem = make_stem("conv3x3", {})
     stages = (
         Stage("local_attention", 2, 16, 2, {"extent": 7, "heads": 2}),
         Stage("local_attention", 1, 16, 1, {"extent": 5, "heads": 2}),
         Stage("local_attention", 1, 16, 1, {"extent": 3, "heads": 2}),
     )
-    found = fitted(Architecture(stem, stages), (1, 4, 4))
-    assert [(stage.depth, dict(stage.options)["extent"]) for stage in found.stages] == [(2, 7), (2, 3)]
-    assert fitted(found, (1, 4, 4)) == found
+    design = fitted(Architecture(stem, stages), (1, 4, 4))
+    assert [(stage.depth, dict(stage.options)["extent"]) for stage in design.stages] == [(2, 7), (2, 3)]
+    assert fitted(design, (1, 4, 4)) == design
     assert fitted(Architecture(stem, stages), (1, 32, 32)) == Architecture(stem, stages)
-    assert cost(found, (1, 4, 4)).flops < cost(Architecture(stem, stages), (1, 4, 4)).flops
+    assert cost(design, (1, 4, 4)).flops < cost(Architecture(stem, stages), (1, 4, 4)).flops
 
 
 def test_a_search_trains_extents_that_cover_the_map_once(tmp_path):
@@ -188,7 +188,7 @@ def test_a_search_trains_extents_that_cover_the_map_once(tmp_path):
         assert search.avoided_by_equivalence() == 4  # six designs, two networks
 
 
-def test_the_ways_to_write_a_network_are_all_that_share_its_digest():
+def test_the_ways_to_write_a_network_are_all_designs_with_its_digest():
     attention = {"local_attention": {"extent": [1, 3, 5], "heads": [1, 2], "scale": [True, False]}}
     stages = [{"depth": [1, 2], "width": [4, 8], "operator": attention}, {"depth": 1, "width": 4, "operator": "conv"}]
     space = SearchSpace.from_dict({"name": "often", "stem": {"conv3x3": {"width": 4}}, "stages": stages})

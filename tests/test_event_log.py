@@ -92,7 +92,7 @@ def test_a_log_that_cannot_be_written_is_reported_and_the_search_continues(tmp_p
     (tmp_path / "file").write_text("in the way")
     said = []
     with log_file(tmp_path / "file" / "x.log", said.append):
-        LOG.info("goes on")
+        LOG.info("search resumed")
     assert len(said) == 1
     assert "the log of this search is not written" in said[0]
 
@@ -101,7 +101,7 @@ def test_a_full_disk_affects_only_the_log(tmp_path, capsys):
     said = []
     with log_file(Path("/dev/full"), said.append):
         for _ in range(3):
-            LOG.info("goes on")
+            LOG.info("search resumed")
     assert said == ["the log of this search is not written: /dev/full: No space left on device"]
     assert capsys.readouterr() == ("", "")
 

@@ -224,7 +224,7 @@ def test_a_driver_killed_after_its_last_commit_causes_no_repeated_trial(ledger):
     assert ledger.read(reads.counts, 1) == {"complete": 3}
     run(
         SPACE, trials=3, resources=Resources("local"), ledger=ledger, evaluate=scored()
-    )  # now it is asked for once more
+    )  # the next run adds three trials
     assert ledger.read(reads.counts, 1) == {"complete": 6}
 
 
@@ -286,13 +286,13 @@ def test_a_trial_that_exits_its_driver_counts_as_a_cause_of_the_crash(ledger):
             raise SystemExit(3)
         yield {"accuracy": 0.5}
 
-    asked = {"trials": 3, "resources": Resources("local"), "ledger": ledger, "evaluate": evaluate}
+    options = {"trials": 3, "resources": Resources("local"), "ledger": ledger, "evaluate": evaluate}
     for _ in range(MAX_PREEMPTIONS):
         with pytest.raises(SystemExit):
-            run(SPACE, **asked)
+            run(SPACE, **options)
         lease = ledger.lease(1)
         assert (lease.holder is not None, lease.active) == (True, False)
-    run(SPACE, **asked)
+    run(SPACE, **options)
     assert [(trial.state, trial.failure_kind) for trial in ledger.read(reads.trials, 1)] == [
         ("failed", "lost"), ("complete", None), ("complete", None)
     ]  # fmt: skip

@@ -98,7 +98,7 @@ def test_a_retried_trial_keeps_its_number_and_rewrites_its_curve(ledger):
         2,
         0,
         3,
-    )  # it may go on from a checkpoint
+    )  # it may resume from a checkpoint
     ledger.write(writes.add_rung, trial, 2, {"accuracy": 0.25}, attempt=2)
     assert ledger.read(reads.curve, trial) == [(1, {"accuracy": 0.1}), (2, {"accuracy": 0.25})]
 
@@ -137,7 +137,7 @@ def test_a_reader_gets_only_the_trials_that_changed(ledger):
 
 
 def test_the_values_of_completed_trials_are_those_of_their_points(ledger):
-    search, other = a_search(ledger, "asked"), a_search(ledger, "other")
+    search, other = a_search(ledger, "mine"), a_search(ledger, "other")
     fill(ledger, search, 40)
     fill(ledger, other, 5)
     points, _ = ledger.read(reads.points, search.id, ["accuracy", "flops", "nothing"])
@@ -148,7 +148,7 @@ def test_the_values_of_completed_trials_are_those_of_their_points(ledger):
 
 @pytest.mark.parametrize("objectives", [("accuracy", "flops"), ("flops", "accuracy"), ("accuracy", "flops", "params")])
 def test_the_front_candidates_contain_the_whole_front(ledger, objectives):
-    search, other = a_search(ledger, "asked", objectives), a_search(ledger, "other")
+    search, other = a_search(ledger, "mine", objectives), a_search(ledger, "other")
     fill(ledger, search, 300, states="complete")
     fill(ledger, other, 5, seed=1)
     for number in (3, 30):  # retrained, one for the better and one for the worse
@@ -266,14 +266,14 @@ def test_a_search_stops_if_its_file_is_removed_moved_or_replaced(tmp_path, how):
         yield {"accuracy": 0.5}
 
     said = []
-    asked = {
+    options = {
         "evaluate": evaluate,
         "resources": Resources("local"),
         "ledger": f"sqlite:///{path}",
         "notice": said.append,
     }
     with pytest.raises(LedgerError, match=r"l\.db was moved, removed or replaced. Nothing more was written"):
-        run(tiny_space(), trials=8, **asked)
+        run(tiny_space(), trials=8, **options)
     assert len(begun) == 3
     assert said == []
     assert path.exists() == (how == "replaced")

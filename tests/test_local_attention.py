@@ -25,7 +25,7 @@ from hybrid_search.ops.local_attention import BACKENDS, BORDERS, which_backend
 from hybrid_search.ops.local_attention.axis import along, cut
 from hybrid_search.ops.local_attention.portable import InChunks, Plan
 
-HERE = [name for name in BACKENDS if name != "triton"]  # it needs a GPU, or patience: tests/test_triton_kernel.py
+HERE = [name for name in BACKENDS if name != "triton"]  # it needs a GPU or is slow: tests/test_triton_kernel.py
 every_backend = pytest.mark.parametrize("backend", HERE)
 every_border = pytest.mark.parametrize("border", BORDERS)
 
@@ -161,7 +161,7 @@ def test_gradients_are_those_of_finite_differences(backend):
 
 
 @every_backend
-def test_only_the_gradients_that_are_asked_for_are_computed(backend):
+def test_only_the_requested_gradients_are_computed(backend):
     q, k, v, row, col = (x.detach() for x in draw(1, 2, 2, 3, 4, 3))
     v.requires_grad_()
     local_attention(q, k, v, row, col, extent=3, backend=backend).sum().backward()
@@ -348,7 +348,7 @@ def test_what_does_not_fit_is_refused_with_the_law_and_what_came(change, law):
         local_attention(**{"extent": 3, **arguments})
 
 
-def test_a_backend_that_is_not_there_is_an_error_and_no_other_runs_instead():
+def test_an_unknown_backend_is_an_error_and_no_other_runs_instead():
     q = torch.randn(1, 2, 4, 3, 5)
     with pytest.raises(UnknownName, match=r"backend must be one of .*portable, triton, definition; got 'cuda'"):
         local_attention(q, q, q, extent=3, backend="cuda")
@@ -356,8 +356,8 @@ def test_a_backend_that_is_not_there_is_an_error_and_no_other_runs_instead():
         LocalAttention2d(16, 3, backend="cuda")(torch.randn(1, 16, 3, 5))
 
 
-def test_the_backend_that_would_run_can_be_asked_for():
+def test_which_backend_returns_the_backend_that_runs():
     q = torch.randn(1, 2, 4, 3, 5)
-    assert which_backend(q) in ("cpu", "portable")  # cpu wherever there is a compiler
+    assert which_backend(q) in ("cpu", "portable")  # cpu if there is a compiler
     assert which_backend(q.bfloat16()) == "portable"
     assert which_backend(q, backend="definition") == "definition"

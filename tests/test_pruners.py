@@ -322,11 +322,11 @@ def test_choices_that_predict_a_poor_end_stop_a_trial_that_its_curve_does_not():
     assert [pruner.judge(replace(trial, choices={}), 1, without_choices) for trial in informed] == ["keep", "keep"]
 
 
-def test_a_completed_trial_with_a_lucky_seed_does_not_stop_an_equal_design():
+def test_a_completed_trial_whose_noise_is_favourable_does_not_stop_an_equal_design():
     rng = random.Random(4)
     flat = [whole(i, 0.8 + 0.02 * rng.gauss(0.0, 1.0), 1e5 * 1.02**i) for i in range(30)]
-    lucky = whole(30, 0.86, 1e5 * 1.02**15.5)
-    others = [replace(t, choices={"wide": i % 2}) for i, t in enumerate([*flat, lucky])]
+    favourable = whole(30, 0.86, 1e5 * 1.02**15.5)
+    others = [replace(t, choices={"wide": i % 2}) for i, t in enumerate([*flat, favourable])]
     trial = replace(begun(99, 0.82, 2e5, 4), choices={"wide": 0.0})
     plain = [replace(t, choices={}) for t in others]
     pruner = pruner_of(audit_share=0.0, reduction_factor=1000.0)
@@ -334,7 +334,7 @@ def test_a_completed_trial_with_a_lucky_seed_does_not_stop_an_equal_design():
     assert pruner.judge(trial, 4, others) == "keep"
 
 
-def test_of_many_completed_trials_the_front_and_some_others_are_used():
+def test_the_model_uses_the_front_and_some_others_of_many_completed_trials():
     done = many(MAX_TRIALS + 80, spread=0.3)
     found = pruner_of()._training_set(done)
     front = pareto_front([[trial.final[0], trial.known[0]] for trial in done], TWO.directions)

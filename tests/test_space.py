@@ -16,7 +16,7 @@ CONV = {"conv": {"kernel_size": [3, 5]}}
 BOTH = {**CONV, "local_attention": {"extent": [3, 7], "heads": 4}}
 
 
-def space(*stages, **more):
+def make_space(*stages, **more):
     stem = {"conv3x3": {"width": 8}}
     return SearchSpace.from_dict({"name": "t", "stem": stem, "stages": list(stages), **more})
 
@@ -26,86 +26,88 @@ def stage(**more):
 
 
 SHAPES = {
-    "one answer": space(stage(operator="conv")),
-    "two stages": space(stage(depth=[1, 2]), stage(width=[16, 32], stride=2)),
-    "a choice per block": space(stage(depth=[1, 3], per="block"), stage()),
-    "a group": space(
+    "one choice": make_space(stage(operator="conv")),
+    "two stages": make_space(stage(depth=[1, 2]), stage(width=[16, 32], stride=2)),
+    "a choice per block": make_space(stage(depth=[1, 3], per="block"), stage()),
+    "a group": make_space(
         stage(operator=None, group="late"),
         stage(operator=None, group="late", width=[16, 32]),
         groups={"late": {"operator": BOTH}, "unused": {"operator": CONV}},
     ),
-    "variants": space(
+    "variants": make_space(
         stage(operator={"local_attention": [{"heads": 4, "logits": ["qk+qr", "qr"]}, {"heads": 4, "position": "none"}]})
     ),
-    "two stems": space(stage(), stem={"conv3x3": {"width": [8, 16]}, "attention": {"values": ["mixture", "plain"]}}),
+    "two stems": make_space(
+        stage(), stem={"conv3x3": {"width": [8, 16]}, "attention": {"values": ["mixture", "plain"]}}
+    ),
 }
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_size_counts_what_enumerate_walks(name):
-    found = SHAPES[name]
-    walked = list(found.enumerate_choices())
-    assert len(walked) == found.size()
-    assert len({tuple(sorted(choices.items())) for _, choices in walked}) == found.size()
+def test_size_is_the_number_of_enumerated_designs(name):
+    space = SHAPES[name]
+    designs = list(space.enumerate_choices())
+    assert len(designs) == space.size()
+    assert len({tuple(sorted(choices.items())) for _, choices in designs}) == space.size()
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_answers_taken_from_the_walk_lead_back_to_the_same_design(name):
-    found = SHAPES[name]
-    for architecture, choices in found.enumerate_choices():
-        assert found.choose(FixedChoices(choices)) == architecture
+def test_the_choices_of_every_enumerated_design_give_the_same_design(name):
+    space = SHAPES[name]
+    for architecture, choices in space.enumerate_choices():
+        assert space.choose(FixedChoices(choices)) == architecture
 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_random_choices_are_among_those_enumerated(name):
-    found = SHAPES[name]
-    digests = {architecture.digest for architecture in found.enumerate()}
+    space = SHAPES[name]
+    digests = {architecture.digest for architecture in space.enumerate()}
     rng = random.Random(0)
-    drawn = {found.random_choices(rng)[0].digest for _ in range(200)}
+    drawn = {space.random_choices(rng)[0].digest for _ in range(200)}
     assert drawn <= digests
     assert len(drawn) > min(len(digests), 50) / 2
 
 
-def test_only_the_chosen_operators_questions_are_asked():
-    found = space(stage())
+def test_only_the_parameters_of_the_chosen_operator_are_chosen():
+    space = make_space(stage())
     chooser = FixedChoices({"stage1.operator": "local_attention"})
-    found.choose(chooser)
+    space.choose(chooser)
     assert set(chooser.offered) == {"stage1.operator", "stage1.local_attention.extent"}
 
 
-def test_a_group_is_asked_once_and_shared():
-    found = SHAPES["a group"]
-    architecture = found.choose(FixedChoices({"late.operator": "local_attention", "late.local_attention.extent": 7}))
+def test_a_group_is_chosen_once_and_shared():
+    space = SHAPES["a group"]
+    architecture = space.choose(FixedChoices({"late.operator": "local_attention", "late.local_attention.extent": 7}))
     assert [(s.operator, dict(s.options)["extent"]) for s in architecture.stages] == [("local_attention", 7)]
     assert sum(s.depth for s in architecture.stages) == 2  # equal neighbours are one stage
 
 
 def test_a_choice_per_block_makes_stages_of_depth_one():
-    found = SHAPES["a choice per block"]
-    answers = {"stage1.depth": 3, "stage1.block2.operator": "local_attention"}
-    kinds = [(s.operator, s.depth) for s in found.choose(FixedChoices(answers)).stages]
+    space = SHAPES["a choice per block"]
+    choices = {"stage1.depth": 3, "stage1.block2.operator": "local_attention"}
+    kinds = [(s.operator, s.depth) for s in space.choose(FixedChoices(choices)).stages]
     assert kinds == [("conv", 1), ("local_attention", 1), ("conv", 2)]  # the last joins the next stage's first
 
 
 def test_only_the_first_block_of_a_stage_strides():
-    found = space(stage(depth=3, stride=2, per="block"))
-    answers = {"stage1.block2.operator": "local_attention"}
-    assert [s.stride for s in found.choose(FixedChoices(answers)).stages] == [2, 1, 1]
+    space = make_space(stage(depth=3, stride=2, per="block"))
+    choices = {"stage1.block2.operator": "local_attention"}
+    assert [s.stride for s in space.choose(FixedChoices(choices)).stages] == [2, 1, 1]
 
 
-def test_an_answer_that_is_no_choice_is_refused():
+def test_a_value_that_is_not_among_the_choices_is_refused():
     with pytest.raises(SpaceError, match=r"stage1.conv.kernel_size must be one of 3, 5; got 4"):
-        space(stage()).choose(FixedChoices({"stage1.conv.kernel_size": 4}))
+        make_space(stage()).choose(FixedChoices({"stage1.conv.kernel_size": 4}))
 
 
 @pytest.mark.parametrize("name", shipped_spaces())
 def test_every_shipped_space_loads_and_survives_json(name):
-    found = load_space(name)
-    again = SearchSpace.from_dict(found.to_dict())
-    assert again.digest == found.digest
+    space = load_space(name)
+    again = SearchSpace.from_dict(space.to_dict())
+    assert again.digest == space.digest
     rng = random.Random(1)
     for _ in range(20):
-        architecture, choices = found.random_choices(rng)
+        architecture, choices = space.random_choices(rng)
         assert Architecture.from_dict(architecture.to_dict()) == architecture
         assert again.choose(FixedChoices(choices)) == architecture
 
@@ -118,43 +120,45 @@ def test_the_spaces_the_readme_names_are_shipped():
 def test_the_papers_networks_are_in_the_papers_spaces(name):
     from hybrid_search.networks.references import reference
 
-    found = load_space(name)
+    space = load_space(name)
     depth = name.removeprefix("sasa-resnet")
     attend = {f"stage{i}.operator": "local_attention" for i in (1, 2, 3, 4)}
     attend |= {f"stage{i}.local_attention.extent": 7 for i in (1, 2, 3, 4)}
     attend |= {f"stage{i}.local_attention.heads": 8 for i in (1, 2, 3, 4)}
     attend |= {f"stage{i}.local_attention.position": "relative" for i in (1, 2, 3, 4)}
     convolve = {f"stage{i}.operator": "conv" for i in (1, 2, 3, 4)}
-    assert found.choose(FixedChoices({"stem": "conv7x7", **convolve})) == reference(f"resnet{depth}")
-    assert found.choose(FixedChoices({"stem": "conv7x7", **attend})) == reference(f"sasa-{depth}-stem")
+    assert space.choose(FixedChoices({"stem": "conv7x7", **convolve})) == reference(f"resnet{depth}")
+    assert space.choose(FixedChoices({"stem": "conv7x7", **attend})) == reference(f"sasa-{depth}-stem")
     full = {"stem": "attention", "stem.attention.values": "mixture", **attend}
-    assert found.choose(FixedChoices(full)) == reference(f"sasa-{depth}-full")
+    assert space.choose(FixedChoices(full)) == reference(f"sasa-{depth}-full")
 
 
 def test_the_extremes_found_by_descent_are_those_of_the_whole_space(monkeypatch):
-    found = space(stage(depth=[1, 2], width=[16, 8]), stage(width=[16, 32], stride=2), stage(width=[64, 32], stride=2))
+    space = make_space(
+        stage(depth=[1, 2], width=[16, 8]), stage(width=[16, 32], stride=2), stage(width=[64, 32], stride=2)
+    )
 
     def flops_of(architecture):
         return cost(architecture, (1, 16, 12), 10).flops
 
-    costs = sorted(flops_of(architecture) for architecture in found.enumerate())
+    costs = sorted(flops_of(architecture) for architecture in space.enumerate())
     monkeypatch.setattr("hybrid_search.spaces.space.ENUMERABLE", 1)
-    assert flops_of(found.extreme(flops_of)[0]) == costs[0]
-    assert flops_of(found.extreme(flops_of, largest=True)[0]) == costs[-1]
+    assert flops_of(space.extreme(flops_of)[0]) == costs[0]
+    assert flops_of(space.extreme(flops_of, largest=True)[0]) == costs[-1]
 
 
-def test_a_neighbour_differs_in_one_answer():
-    found = space(stage(), stage(width=[16, 32]))
+def test_a_neighbour_differs_in_one_choice():
+    space = make_space(stage(), stage(width=[16, 32]))
     start = {"stage1.operator": "conv", "stage2.width": 16}
     here = FixedChoices(start)
-    found.choose(here)
+    space.choose(here)
     for seed in range(20):
-        _, moved = found.neighbour(here.params, random.Random(seed))
-        assert sum(moved.get(name) != answer for name, answer in here.params.items() if name in moved) <= 1
+        _, moved = space.neighbour(here.params, random.Random(seed))
+        assert sum(moved.get(name) != choice for name, choice in here.params.items() if name in moved) <= 1
         assert moved != here.params
 
 
-def test_dice_with_the_same_seed_choose_the_same():
+def test_random_choosers_with_the_same_seed_choose_the_same():
     draws = [[load_space("digits").choose(RandomChooser(random.Random(3))).digest] for _ in range(2)]
     assert draws[0] == draws[1]
 
@@ -248,23 +252,23 @@ def test_a_misspelt_or_misplaced_key_is_named_before_the_one_it_left_out(change,
 
 
 def test_the_smallest_of_a_space_with_variants_is_below_any_design_drawn():
-    found = load_space("sasa-resnet26")
+    space = load_space("sasa-resnet26")
 
     def flops_of(architecture):
         return cost(architecture, (3, 224, 224), 10).flops
 
     rng = random.Random(0)
-    drawn = [flops_of(found.random_choices(rng)[0]) for _ in range(300)]
-    assert flops_of(found.extreme(flops_of)[0]) <= min(drawn)
-    assert flops_of(found.extreme(flops_of, largest=True)[0]) >= max(drawn)
+    drawn = [flops_of(space.random_choices(rng)[0]) for _ in range(300)]
+    assert flops_of(space.extreme(flops_of)[0]) <= min(drawn)
+    assert flops_of(space.extreme(flops_of, largest=True)[0]) >= max(drawn)
 
 
 def test_the_example_of_the_schema_is_a_space_with_the_parameters_it_names():
     text = schema.__doc__.split("A complete example:\n\n")[1].split("\n\nKeys of a stage")[0]
-    found = SearchSpace.from_dict(yaml.safe_load(text))
+    space = SearchSpace.from_dict(yaml.safe_load(text))
     named = {}
-    for _, choices in found.enumerate_choices():
+    for _, choices in space.enumerate_choices():
         named.update(choices)
     expected = "stem.conv3x3.width stage1.depth stage1.operator stage1.conv.kernel_size stage2.block1.operator"
     assert set(named) >= {*expected.split(), "late.operator", "late.local_attention.extent", "stage3.width"}
-    assert found.size() == 2 * 3 * (2 * 3) * 4 * 2
+    assert space.size() == 2 * 3 * (2 * 3) * 4 * 2

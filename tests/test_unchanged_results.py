@@ -1,4 +1,4 @@
-"""The results of this project are what they were: the code computes what tests/recorded/ says.
+"""The results of this project are unchanged: the code computes the records in tests/recorded/.
 
 The records were written before the redesign. A test that fails here shows a changed result, not a changed name: after a
 rename only the imports below must be adapted. Where a result changes on purpose, write the records again and commit
@@ -6,9 +6,8 @@ them with the change:
 
     OMP_NUM_THREADS=1 PYTHONPATH=. python tests/test_unchanged_results.py --record [digits|costs|...]
 
-Without a last word everything is recorded except the old ledger: `ledger` must be named, because the file
-`ledger-before-redesign.db` is worth something only as long as the code of that time wrote it. What the present code
-makes of that file is recorded with `ledger-reading`.
+Without a last word everything is recorded except the old ledger. `ledger` must be named, because only the code before
+the redesign could write the file `ledger-before-redesign.db`. `ledger-reading` records how the present code reads it.
 
 Recorded:
 
@@ -16,13 +15,13 @@ proposals-CASE.json    60 proposals of each sampler and pruner on three spaces: 
 digits.json            a search on digits that trains: every number to the last bit, without times; one export
 costs.json             FLOPs and parameters of every reference network, in total and by part
 schema.json            tables, columns and indexes of a new ledger
-ledger-before-...db    a ledger of two searches; ledger.json: what was read from it, and how the searches went on
+ledger-before-...db    a ledger of two searches; ledger.json: its contents, and the next trials of its searches
 
-The last bits of a float depend on the processor and on the versions of torch and numpy. `machine.json` says what the
-records were made with. On an equal machine everything must be equal to the last bit. On another machine the exact
-numbers (FLOPs, parameters, choices, digests, states) must still be equal, an accuracy may differ by 0.05, and of what a
-model proposed or stopped (samplers known-cost and gp, pruner moasha) the first 8 trials must be equal. No test is ever
-skipped. Sampler gp is slow: it makes 60 proposals for one objective on one space alone.
+The last bits of a float depend on the processor and on the versions of torch and numpy. `machine.json` has the
+machine and versions of the records. On an equal machine everything must be equal to the last bit. On another machine
+the exact numbers (FLOPs, parameters, choices, digests, states) must be equal. An accuracy may differ by 0.05. If a model
+proposed or stopped trials (samplers known-cost and gp, pruner moasha), the first 8 trials must be equal. No test is ever
+skipped. Sampler gp is slow, so it makes 60 proposals for one objective on one space only.
 """
 
 import hashlib
@@ -72,7 +71,7 @@ OPERATORS = {"conv": {"kernel_size": [3, 5, 7]}, "local_attention": {"extent": [
 
 
 def machine() -> dict[str, Any]:
-    """What the last bits of a float depend on."""
+    """Return the facts that the last bits of a float depend on."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
     facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     flags = facts.get("flags", "").split()
@@ -114,13 +113,13 @@ def write(name: str, content: Any) -> None:
 
 
 def plain(content: Any) -> Any:
-    """The content as it comes back from JSON."""
+    """Return the content after a round trip through JSON."""
     return json.loads(json.dumps(content))
 
 
 @contextmanager
 def new_ledger() -> Iterator[Ledger]:
-    """An empty ledger, in memory where the system has a folder there: a disk takes longer than the search."""
+    """Yield an empty ledger, in memory if possible, because a disk takes longer than the search."""
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=memory) as folder, Ledger(f"sqlite:///{folder}/ledger.db") as ledger:
         yield ledger
@@ -130,13 +129,13 @@ def new_ledger() -> Iterator[Ledger]:
 
 
 def wide() -> SearchSpace:
-    """Twenty-eight designs: the space is used up before 60 trials."""
+    """Return a space of 28 designs, which is used up before 60 trials."""
     stages = [{"depth": 1, "width": [8, 16, 24, 32], "operator": OPERATORS}]
     return SearchSpace.from_dict({"name": "wide", "stem": {"conv3x3": {"width": 8}}, "stages": stages})
 
 
 def blocks() -> SearchSpace:
-    """3520 designs with every kind of question: an operator for each block, a group, and variants of the attention."""
+    """Return a space of 3520 designs with an operator for each block, a group, and variants of the attention."""
     attention = [
         {"extent": [3, 5, 7], "heads": [2, 4]},
         {"extent": 5, "heads": 2, "position": ["absolute", "none"]},
@@ -164,14 +163,14 @@ SPACES = {
     "table": (lambda: load_space("fashion-table"), (1, 14, 14)),
     "blocks": (blocks, (3, 28, 28)),
 }
-PRICED = ("accuracy", "flops", "params")
-# space/sampler/pruner -> fields of the search; `reopened` closes it in between, `tuned` asks for the recipe too
+THREE_OBJECTIVES = ("accuracy", "flops", "params")
+# space/sampler/pruner -> fields of the search; `reopened` resumes it once, `tuned` tunes the recipe too
 CASES: dict[str, dict[str, Any]] = {
     "wide/random/none": {"reopened": True},
     "wide/grid/none": {"known_designs": True},
     "wide/nsga2/none": {"max_params": 7000.0},
     "wide/tpe/none": {"reopened": True},
-    "wide/known-cost/none": {"reopened": True, "objectives": PRICED},
+    "wide/known-cost/none": {"reopened": True, "objectives": THREE_OBJECTIVES},
     "wide/random/moasha": {},
     "wide/known-cost/moasha": {"reopened": True},
     "digits/random/none": {"max_flops": 700_000.0, "seed": 3},
@@ -184,27 +183,27 @@ CASES: dict[str, dict[str, Any]] = {
     "table/gp/none": {"objectives": ("accuracy",)},
     "blocks/random/none": {"tuned": True},
     "blocks/grid/none": {"seed": 2},
-    "blocks/nsga2/none": {"objectives": PRICED},
+    "blocks/nsga2/none": {"objectives": THREE_OBJECTIVES},
     "blocks/tpe/none": {"known_designs": True, "objectives": ("accuracy", "params")},
     "blocks/known-cost/none": {"tuned": True, "known_designs": True},
     "blocks/random/moasha": {"objectives": ("loss", "flops")},
-    "blocks/known-cost/moasha": {"objectives": PRICED, "max_params": 60_000.0},
+    "blocks/known-cost/moasha": {"objectives": THREE_OBJECTIVES, "max_params": 60_000.0},
 }
 
 
 def score(architecture: Any) -> float:
-    """What a design is worth: from 0.5 to 0.95 by its digest."""
+    """Return the score of a design: from 0.5 to 0.95 by its digest."""
     return 0.5 + 0.45 * int(architecture.digest[:4], 16) / 65536
 
 
 def fake_numbers(architecture: Any, rung: int) -> dict[str, float]:
-    """Exact in binary, so that they are equal on every machine."""
+    """Return measurements that are exact in binary, so they are equal on every machine."""
     reached = score(architecture) * (1.0 - 0.5**rung)
     return {"accuracy": reached, "loss": 2.0 - reached, "train_loss": 2.0 - 1.25 * reached}
 
 
 def proposals_of(case: str) -> dict[str, Any]:
-    """What a search of this case proposes, with two trials at a time, asked and told by hand."""
+    """Return the proposals of a search of this case, which has two trials at a time."""
     name, sampler, pruner = case.split("/")
     more = dict(CASES[case])
     reopened, tuned = more.pop("reopened", False), more.pop("tuned", False)
@@ -212,7 +211,7 @@ def proposals_of(case: str) -> dict[str, Any]:
     space = make()
     settings = Settings(epochs=RUNGS)
     fields = {"objectives": ("accuracy", "flops"), "seed": 0, "target": TRIALS, **more}
-    wanted = SearchRecord(
+    unsaved = SearchRecord(
         id=0,
         name="recorded",
         space=space.to_dict(),
@@ -225,7 +224,7 @@ def proposals_of(case: str) -> dict[str, Any]:
         **fields,
     )
     with new_ledger() as ledger:
-        record = ledger.create_search(wanted)
+        record = ledger.create_search(unsaved)
         search = Search(SearchSpec.from_record(record), record, ledger)
         running: list[Any] = []
         while True:
@@ -244,7 +243,7 @@ def proposals_of(case: str) -> dict[str, Any]:
                 else:
                     search.tell(trial, Outcome("complete", numbers))
             if reopened and trial.number == REOPENED:
-                running = []  # the trial beside it is left running, and taken up again
+                running = []  # the other trial is unfinished and will be retried
                 search = Search(SearchSpec.from_record(record), record, ledger)
         progress = search.progress()
         trials = [
@@ -270,7 +269,7 @@ def file_of(case: str) -> str:
 
 
 def exact_anywhere(case: str) -> bool:
-    """Whether nothing that is proposed comes of a model, whose last bits depend on the processor."""
+    """Return whether no proposal depends on a model, whose last bits depend on the processor."""
     _, sampler, pruner = case.split("/")
     return sampler not in ("known-cost", "gp") and pruner == "none"
 
@@ -286,7 +285,7 @@ def test_every_sampler_and_pruner_has_recorded_proposals():
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_sampler_proposes_what_it_proposed(case):
+def test_the_proposals_are_unchanged(case):
     found, recorded = proposals_of(case), read(file_of(case))
     assert found["space"] == recorded["space"]
     assert found["trials"][:ALIKE] == recorded["trials"][:ALIKE]
@@ -302,13 +301,13 @@ def test_a_sampler_proposes_what_it_proposed(case):
 # -- 2 and 4: a search that trains, and the export of one of its trials --
 
 TRAINED = Settings(train_images=320, validation_images=160, epochs=2, batch_size=32, threads=1, device="cpu")
-MACHINES = ("commit", "hybrid-search", "python", "torch", "host", "cpu", "worker")  # facts that say where, not what
+MACHINES = ("commit", "hybrid-search", "python", "torch", "host", "cpu", "worker")  # facts about the machine
 
 
 def train_and_export(folder: Path) -> dict[str, Any]:
-    """Four trials of the space digits, trained for two epochs on 320 images in this process; the best one exported."""
+    """Train four trials of the space digits for two epochs on 320 images, and export the best one."""
     with Ledger(f"sqlite:///{folder}/ledger.db") as ledger:
-        asked = {"sampler": "random", "seed": 5, "known_designs": False, "name": "recorded", "checkpoints": "none"}
+        options = {"sampler": "random", "seed": 5, "known_designs": False, "name": "recorded", "checkpoints": "none"}
         run(
             "digits",
             trials=4,
@@ -316,7 +315,7 @@ def train_and_export(folder: Path) -> dict[str, Any]:
             ledger=ledger,
             settings=TRAINED,
             notice=lambda line: None,
-            **asked,
+            **options,
         )
         record = ledger.search("recorded")
         trials = {}
@@ -342,12 +341,12 @@ def train_and_export(folder: Path) -> dict[str, Any]:
 
 
 def bits(numbers: Mapping[str, float]) -> dict[str, str]:
-    """Every number but the times, to the last bit."""
+    """Return every number except the times, to the last bit."""
     return {name: float(value).hex() for name, value in sorted(numbers.items()) if name not in TIMES}
 
 
 def export_of(folder: Path) -> dict[str, Any]:
-    """An exported folder without times and places."""
+    """Return the contents of an exported folder without times and places."""
     described = json.loads((folder / "architecture.json").read_text(encoding="utf-8"))
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     origin = described["origin"]
@@ -369,7 +368,7 @@ def record_digits() -> None:
 
 
 def near(found: Mapping[str, str], recorded: Mapping[str, str]) -> bool:
-    """Whether costs are equal and accuracies within 0.05, on a machine with other last bits."""
+    """Return whether costs are equal and accuracies within 0.05, for a machine with other last bits."""
     exact = all(found[name] == recorded[name] for name in ("flops", "params") if name in recorded)
     off = abs(float.fromhex(found["accuracy"]) - float.fromhex(recorded["accuracy"]))
     return exact and set(found) == set(recorded) and off <= 0.05
@@ -380,7 +379,7 @@ def trained(tmp_path_factory):
     return train_and_export(tmp_path_factory.mktemp("digits"))
 
 
-def test_a_search_that_trains_measures_what_it_measured(trained):
+def test_the_measurements_of_a_training_search_are_unchanged(trained):
     recorded = read("digits.json")
     assert trained["trials"].keys() == recorded["trials"].keys()
     for number, was in recorded["trials"].items():
@@ -398,9 +397,9 @@ def test_a_search_that_trains_measures_what_it_measured(trained):
         assert trained["front"] == recorded["front"]
 
 
-def test_an_export_holds_what_it_held(trained):
+def test_the_contents_of_an_export_are_unchanged(trained):
     found, recorded = trained["export"], read("digits.json")["export"]
-    recorded.pop("card")  # the words of README.md are not a result
+    recorded.pop("card")  # the text of README.md is not a result
     if same_machine():
         assert found == recorded
     for name in ("files", "manifest.json", "hashed", "proof"):
@@ -416,7 +415,7 @@ def test_an_export_holds_what_it_held(trained):
 
 
 def costs_of(name: str) -> dict[str, Any]:
-    """FLOPs and parameters of a network at 224 x 224 with 1000 classes: in total, by part, and a hash of all layers."""
+    """Return FLOPs and parameters of a network at 224 x 224 with 1000 classes: total, parts, hash of all layers."""
     architecture = reference(name)
     found = cost(architecture, (3, 224, 224), 1000)
     parts: dict[str, list[int]] = {}
@@ -435,7 +434,7 @@ def record_costs() -> None:
     write("costs.json", {"references": {name: costs_of(name) for name in references()}})
 
 
-def test_the_reference_networks_cost_what_they_cost():
+def test_the_costs_of_the_reference_networks_are_unchanged():
     recorded = read("costs.json")["references"]
     assert list(recorded) == references()
     for name, was in recorded.items():
@@ -446,7 +445,7 @@ def test_the_reference_networks_cost_what_they_cost():
 
 
 def schema_of(path: Path) -> dict[str, Any]:
-    """Every table of a SQLite file: columns with type, null, default and key; indexes; foreign keys."""
+    """Return every table of a SQLite file: columns with type, null, default and key; indexes; foreign keys."""
     found: dict[str, Any] = {}
     with closing(sqlite3.connect(path)) as db:
         tables = db.execute(
@@ -477,7 +476,7 @@ def record_schema() -> None:
     write("schema.json", new_schema())
 
 
-def test_a_new_ledger_has_the_tables_columns_and_indexes_that_it_had():
+def test_the_schema_of_a_new_ledger_is_unchanged():
     found, recorded = new_schema(), read("schema.json")
     assert found["tables"].keys() == recorded["tables"].keys()
     for table, was in recorded["tables"].items():
@@ -489,14 +488,14 @@ def test_a_new_ledger_has_the_tables_columns_and_indexes_that_it_had():
 
 
 def fake_evaluation(architecture, settings):
-    """Three rungs of made-up numbers. It fails for one design in eight."""
+    """Yield three rungs of synthetic numbers; fail for one design in eight."""
     for rung in range(1, RUNGS + 1):
         if rung == 2 and int(architecture.digest[-1], 16) < 2:
             raise ValueError("this design fails on purpose")
         yield fake_numbers(architecture, rung)
 
 
-# The name of the evaluation is part of what a search asks, and stands in the old ledger: keep both words as they are.
+# The name of the evaluation is part of the spec and is stored in the old ledger. Do not change it.
 fake_evaluation.__module__ = "test_unchanged_results"
 fake_evaluation.__qualname__ = "fake_evaluation"
 
@@ -520,8 +519,8 @@ PLAIN = {
 }
 
 
-def go_on(ledger: Ledger, trials: Mapping[str, int]) -> None:
-    """Run the two searches to so many trials."""
+def resume(ledger: Ledger, trials: Mapping[str, int]) -> None:
+    """Run the two searches up to these numbers of trials."""
     common = {"resources": Resources(engine="local"), "ledger": ledger, "notice": lambda line: None}
     run("fashion-table", trials=trials["pruned"], **PRUNED, **common)
     run("digits", trials=trials["plain"], **PLAIN, **common)
@@ -532,7 +531,7 @@ def record_ledger() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ledger.db"
         with Ledger(f"sqlite:///{path}") as ledger:
-            go_on(ledger, {"pruned": 36, "plain": 4})
+            resume(ledger, {"pruned": 36, "plain": 4})
             confirm(
                 "plain",
                 seeds=1,
@@ -556,7 +555,7 @@ def record_ledger() -> None:
 
 
 def reading_of(ledger: Ledger, name: str) -> dict[str, Any]:
-    """All that a ledger says of one search, without times and places."""
+    """Return all contents of a ledger about one search, without times and places."""
     record = ledger.search(name)
     trials = [
         [
@@ -615,7 +614,7 @@ def reading_of(ledger: Ledger, name: str) -> dict[str, Any]:
 
 @contextmanager
 def old_ledger() -> Iterator[Ledger]:
-    """A copy of the old ledger, to be written."""
+    """Yield a copy of the old ledger that can be written."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ledger.db"
         shutil.copyfile(OLD_LEDGER, path)
@@ -623,19 +622,19 @@ def old_ledger() -> Iterator[Ledger]:
             yield ledger
 
 
-def gone_on(ledger: Ledger, was: Mapping[str, Any]) -> dict[str, Any]:
-    """The last two trials of each search, after both were run for two more."""
-    go_on(ledger, {name: was[name]["search"]["target"] + 2 for name in ("pruned", "plain")})
+def next_trials(ledger: Ledger, was: Mapping[str, Any]) -> dict[str, Any]:
+    """Run two more trials of each search; return them."""
+    resume(ledger, {name: was[name]["search"]["target"] + 2 for name in ("pruned", "plain")})
     return {name: reading_of(ledger, name)["trials"][-2:] for name in ("pruned", "plain")}
 
 
 def record_reading() -> None:
     with old_ledger() as ledger:
         found = {name: reading_of(ledger, name) for name in ("pruned", "plain")}
-        write("ledger.json", {**found, "gone on": gone_on(ledger, found)})
+        write("ledger.json", {**found, "next trials": next_trials(ledger, found)})
 
 
-def test_an_old_ledger_says_what_it_said_and_its_searches_go_on():
+def test_an_old_ledger_has_the_same_contents_and_its_searches_resume():
     recorded = read("ledger.json")
     with old_ledger() as ledger:
         assert sorted(record.name for record in ledger.searches()) == ["plain", "pruned"]
@@ -644,7 +643,7 @@ def test_an_old_ledger_says_what_it_said_and_its_searches_go_on():
             assert found.pop("hypervolume") == pytest.approx(was.pop("hypervolume"), rel=1e-12)
             for what in was:
                 assert found[what] == was[what], (name, what)
-        after = gone_on(ledger, recorded)
+        after = next_trials(ledger, recorded)
         for name, trials in after.items():
             before, record = recorded[name], ledger.search(name)
             everything = ledger.read(reads.trials, record.id)
@@ -652,10 +651,10 @@ def test_an_old_ledger_says_what_it_said_and_its_searches_go_on():
             assert [trial.number for trial in everything] == list(range(len(before["trials"]) + 2))
             assert {trial[1] for trial in trials} <= {"complete", "stopped", "failed"}
         if same_machine():
-            assert plain(after) == recorded["gone on"]
+            assert plain(after) == recorded["next trials"]
 
 
-def test_the_old_ledger_holds_every_kind_of_trial_and_proposal():
+def test_the_old_ledger_has_every_kind_of_trial_and_proposal():
     recorded = read("ledger.json")
     kinds = ("complete", "stopped", "failed", "gated", "duplicate", "passed over")
     assert all(recorded["pruned"]["counts"][kind] > 0 for kind in kinds)
