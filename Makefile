@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt
 TRIALS ?= 32
 
-# Packages are installed uncompiled and compiled as they are first imported; where bytecode may not be written, every
-# process would compile torch again.
+# Packages are installed without bytecode and compiled at their first import. If bytecode may not be written, every
+# process compiles torch again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test faults check docs page front pictures wheel clean
@@ -20,10 +20,10 @@ page: $(VENV)/.run  ## the live page over the same database
 front: $(VENV)/.run
 	$(BIN)/hybrid-search front
 
-test: $(VENV)/.test  ## every test but the long ones of faults, three files at a time
+test: $(VENV)/.test  ## every test except the long ones of faults, three files at a time
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-faults: $(VENV)/.test  ## kills, full disks, corrupt files: the long proofs that nothing is lost
+faults: $(VENV)/.test  ## the long tests of kills, full disks and corrupt files
 	$(BIN)/python -m pytest -m faults
 
 check: $(VENV)/.test  ## format, lint, types, documentation
@@ -41,7 +41,7 @@ pictures: $(VENV)/.test  ## the README's pictures and table, from the newest sea
 wheel: $(VENV)/.run
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
-# One stamp a set of packages, so that an installed environment costs nothing to check.
+# One stamp file for each set of packages, so make does not call pip if they are installed.
 $(VENV)/.run: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) --editable ".[all]"

@@ -1,4 +1,4 @@
-"""A Plotly figure as a PNG, drawn by Chromium as the page would draw it."""
+"""Save a Plotly figure as a PNG, drawn by Chromium like on the page."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ CHROMIUM = "/usr/bin/chromium"
 
 
 def save(figure: go.Figure, path: Path, width: int = 900, height: int = 420) -> None:
-    """Write `figure` to `path`; RuntimeError of Playwright's where Chromium is missing (apt-get install chromium)."""
+    """Write `figure` to `path`. Playwright raises an error if Chromium is missing (apt-get install chromium)."""
     figure.update_layout(width=width, height=height, template="plotly_white", font_family="sans-serif", margin_t=40)
     page_text = figure.to_html(include_plotlyjs=True, config={"staticPlot": True})
     with sync_playwright() as playwright:

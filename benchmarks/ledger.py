@@ -1,10 +1,10 @@
-"""What a ledger of many trials costs: opening and resuming a search, one tell, its front, the driver's memory.
+"""Time and memory that a ledger of many trials takes: resume, ask, report, tell, front, peak of the driver.
 
 python benchmarks/ledger.py sqlite:////tmp/l.db postgresql://me@host/d              # 100,000 trials in each
 python benchmarks/ledger.py sqlite:////tmp/l.db --trials 10000 --sampler random
 
-A database that lacks the search is filled first, by bulk inserts. Each measurement is a process of its own. Figures are
-wall clock and, in brackets, the process's own CPU time, which says more on a busy machine; results/ledger.md has them.
+A database without the search is filled first, by bulk inserts. Each measurement is a process of its own. The table
+results/ledger.md gives wall clock and, in brackets, CPU time of the process, which is more reliable on a busy machine.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from hybrid_search.ledger import Ledger, reads
 from hybrid_search.ledger.tables import MeasurementRow, ProposalRow, RungRow, TrialRow
 from hybrid_search.ledger.urls import database_url, display_url
 from hybrid_search.networks.costs import fitted, total_cost
+from hybrid_search.records import Report
 from hybrid_search.search.opening import open_search
 from hybrid_search.search.search import Search
 from hybrid_search.search.spec import SearchSpec
@@ -36,24 +37,24 @@ from hybrid_search.spaces.space import load_space
 
 SPACE, EPOCHS = "sasa-resnet50", 5
 BATCH = 2_000  # trials inserted at a time
-ASKED = 40  # trials asked for, reported and told in the measured process
+MORE_TRIALS = 40  # trials that the measured process runs: ask, report, tell
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 OUT = Path(__file__).parent.parent / "results" / "ledger.md"
 
 
-def asked(trials: int, sampler: str) -> Any:
-    """The question of the search: a space of 6.7 * 10^9 architectures, trained on digits."""
+def search_spec(trials: int, sampler: str) -> SearchSpec:
+    """Return the spec of the search: a space of 6.7 * 10^9 architectures, trained on digits."""
     space = load_space(SPACE)
     settings = load_space("digits").settings.with_(image_size=32, epochs=EPOCHS)
     return SearchSpec.create(
-        space, trials=trials + ASKED, settings=settings, sampler=sampler, name="many", known_designs=False
+        space, trials=trials + MORE_TRIALS, settings=settings, sampler=sampler, name="many", known_designs=False
     )
 
 
 def fill(url: str, trials: int, sampler: str) -> None:
-    """Write the search with so many finished trials, no two of one network, in the proportions of a real one."""
+    """Write a search of `trials` finished trials, all of different networks, with realistic shares of states."""
     with Ledger(url) as ledger:
-        search = ledger.create_search(asked(trials, sampler))
+        search = ledger.create_search(search_spec(trials, sampler).record)
         made, began = designs(search), time.perf_counter()
         for first in range(0, trials, BATCH):
             numbers = range(first, min(first + BATCH, trials))
@@ -63,9 +64,9 @@ def fill(url: str, trials: int, sampler: str) -> None:
                 which = (TrialRow.search_id == search.id, TrialRow.number >= first)
                 ids = dict(db.execute(select(TrialRow.number, TrialRow.id).where(*which)).all())
                 measured, rungs = [], []
-                for row, prices in rows:
+                for row, costs in rows:
                     own = {"trial_id": ids[row["number"]]}
-                    final = curve(row)[-1] | prices | {"latency_ms": 1.0, "train_seconds": 60.0}
+                    final = curve(row)[-1] | costs | {"latency_ms": 1.0, "train_seconds": 60.0}
                     if row["state"] == "complete":
                         measured += [{**own, "seed": row["seed"], "name": k, "value": v} for k, v in final.items()]
                     for rung, numbers_of in enumerate(curve(row)[: row["rung"]], start=1):
@@ -80,10 +81,10 @@ def fill(url: str, trials: int, sampler: str) -> None:
 
 
 def designs(search: Any) -> Iterator[tuple[dict[str, Any], Any, dict[str, float]]]:
-    """Random designs of the space, each once: choices, architecture, prices."""
-    space, dice, seen = load_space(SPACE), random.Random(0), set()
+    """Generate random designs of the space, each once: choices, architecture, costs."""
+    space, rng, seen = load_space(SPACE), random.Random(0), set()
     while True:
-        architecture, choices = space.random_choices(dice)
+        architecture, choices = space.random_choices(rng)
         architecture = fitted(architecture, search.input_size)
         if architecture.digest not in seen:
             seen.add(architecture.digest)
@@ -92,9 +93,9 @@ def designs(search: Any) -> Iterator[tuple[dict[str, Any], Any, dict[str, float]
 
 
 def trial_row(
-    search: Any, number: int, choices: dict[str, Any], architecture: Any, prices: dict[str, float]
+    search: Any, number: int, choices: dict[str, Any], architecture: Any, costs: dict[str, float]
 ) -> tuple[dict[str, Any], dict[str, float]]:
-    """One trial as a driver leaves it: nine of ten complete, the others stopped."""
+    """Return the row of a trial and its costs. Nine of ten trials are complete, the others stopped."""
     state = "stopped" if number % 10 == 9 else "complete"
     row = {
         "search_id": search.id,
@@ -112,11 +113,11 @@ def trial_row(
         "worker": "node-7:31337",
         "facts": {"device": "cpu", "torch": "2.13.0", "commit": "0" * 40, "data": "f" * 16, "expected accuracy": "0.8"},
     }
-    return row, prices
+    return row, costs
 
 
 def curve(row: dict[str, Any]) -> list[dict[str, float]]:
-    """A learning curve that a design's digest decides."""
+    """Return a learning curve that depends on the digest of the design only."""
     score = 0.5 + 0.5 * int(row["digest"][:6], 16) / 16**6
     return [
         {"accuracy": score * (1 - 0.5**e), "loss": 2.0 - score, "train_loss": 2.0 - score * e / EPOCHS}
@@ -124,27 +125,27 @@ def curve(row: dict[str, Any]) -> list[dict[str, float]]:
     ]
 
 
-# -- what is measured, each in a process of its own --
+# -- measurements, each in a process of its own --
 
 
 def resume(url: str, trials: int, sampler: str) -> dict[str, Any]:
-    """Open the ledger, rebuild the search, and drive it further by ASKED trials."""
+    """Open the ledger, rebuild the search and run MORE_TRIALS more trials; return times and peak memory."""
     times: dict[str, list[tuple[float, float]]] = {}
 
     def timed(name: str, work: Callable[..., Any], *args: Any, **more: Any) -> Any:
         wall, cpu = time.perf_counter(), time.process_time()
-        found = work(*args, **more)
+        result = work(*args, **more)
         times.setdefault(name, []).append((time.perf_counter() - wall, time.process_time() - cpu))
-        return found
+        return result
 
     with Ledger(url) as ledger:
         done = sum(ledger.read(reads.counts, ledger.search("many").id).values())
-        search: Search = timed("resume", open_search, asked(done, sampler), ledger)
-        for _ in range(ASKED):
+        search: Search = timed("resume", open_search, search_spec(done, sampler), ledger)
+        for _ in range(MORE_TRIALS):
             trial = timed("ask", search.ask)
             for rung in range(1, EPOCHS + 1):
                 values = {"accuracy": 0.1 * rung, "loss": 1.0, "train_loss": 1.0}
-                timed("report", search.report, trial, rung, values, {"worker": "w"}, last=rung == EPOCHS)
+                timed("report", search.report, trial, Report(rung, values, {"worker": "w"}, last=rung == EPOCHS))
             score = int(trial.architecture.digest[:4], 16) / 65536
             timed("tell", search.tell, trial, Outcome("complete", {"accuracy": score}))
             timed("progress", search.progress)
@@ -152,11 +153,11 @@ def resume(url: str, trials: int, sampler: str) -> dict[str, Any]:
 
 
 def front(url: str, trials: int, sampler: str) -> dict[str, Any]:
-    """`hybrid-search front`, from a fresh process to its last line."""
+    """Time `hybrid-search front` in a fresh process, from its start to its last line."""
     code = "import sys; from hybrid_search.cli import run; sys.exit(run(sys.argv[1:]))"
-    words = [sys.executable, "-c", code, "front", "many", "--format", "json", "--db", url]
+    command = [sys.executable, "-c", code, "front", "many", "--format", "json", "--db", url]
     wall, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {"times": {"front": [(time.perf_counter() - wall, cpu)]}, "networks": len(json.loads(done.stdout))}
@@ -166,14 +167,24 @@ MEASURES = {"resume": resume, "front": front}
 
 
 def measured(url: str, args: argparse.Namespace) -> dict[str, str]:
-    """One row of the table."""
-    found: dict[str, Any] = {"times": {}}
+    """Return one row of the table."""
+    results: dict[str, Any] = {"times": {}}
     for name in MEASURES:
-        words = [sys.executable, __file__, url, "--trials", str(args.trials), "--sampler", args.sampler, "--only", name]
-        done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, env=os.environ)
-        came = json.loads(done.stdout.splitlines()[-1])
-        found = {**found, **came, "times": found["times"] | came["times"]}
-    times = {name: ([w for w, _ in each], [c for _, c in each]) for name, each in found["times"].items()}
+        command = [
+            sys.executable,
+            __file__,
+            url,
+            "--trials",
+            str(args.trials),
+            "--sampler",
+            args.sampler,
+            "--only",
+            name,
+        ]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ)
+        result = json.loads(done.stdout.splitlines()[-1])
+        results = {**results, **result, "times": results["times"] | result["times"]}
+    times = {name: ([w for w, _ in each], [c for _, c in each]) for name, each in results["times"].items()}
 
     def quantile(name: str, share: float) -> str:
         walls, cpus = (sorted(each) for each in times[name])
@@ -190,7 +201,7 @@ def measured(url: str, args: argparse.Namespace) -> dict[str, str]:
         "progress p95 ms": quantile("progress", 0.95),
         "ask p50 ms": quantile("ask", 0.5),
         "ask p95 ms": quantile("ask", 0.95),
-        "peak MB": f"{found['memory'] / 1e6:.0f}",
+        "peak MB": f"{results['memory'] / 1e6:.0f}",
     }
 
 
@@ -207,8 +218,8 @@ def main() -> None:
     rows = []
     for url in args.urls:
         with Ledger(url) as ledger:
-            there = ledger.find_search("many")
-        if there is None:
+            existing = ledger.find_search("many")
+        if existing is None:
             print(f"filling {display_url(database_url(url))}")
             fill(url, args.trials, args.sampler)
         rows.append(measured(url, args))
@@ -217,8 +228,8 @@ def main() -> None:
     lines = [
         f"# A ledger of {args.trials:,} trials",
         "",
-        f"`python benchmarks/ledger.py`, sampler {args.sampler}, {EPOCHS} epochs of 3 numbers a trial, {ASKED} trials "
-        f"driven further; {platform.machine()}, {os.cpu_count()} CPUs at a load of {load:.1f}. Wall clock, and in "
+        f"`python benchmarks/ledger.py`, sampler {args.sampler}, {EPOCHS} epochs of 3 numbers a trial, {MORE_TRIALS} "
+        f"more trials; {platform.machine()}, {os.cpu_count()} CPUs at a load of {load:.1f}. Wall clock, and in "
         "brackets the process's own CPU time. `front` is the whole command.",
         "",
         "| " + " | ".join(rows[0]) + " |",

@@ -1,12 +1,14 @@
-"""Local attention on this CPU: every backend, two baselines of public code, and the 3x3 convolution it replaces.
+"""Time local attention on this CPU: every backend, two baselines of public code, and the 3x3 convolution it replaces.
 
     python benchmarks/local_attention.py [--quick] [--threads 1] [--repeats 9]
 
-Forward, and forward + backward with the gradients of q, k, v and the tables, of float32 maps of 32 images and 8 heads;
-`layer` is the whole layer, projections included. Rounds are interleaved, so that a slow moment of a shared machine
-meets all of them; medians of the CPU time of this thread (wall-clock time for more than one). `ratio` is to the faster
-of the two memory formats of the convolution (oneDNN). Written to results/local-attention-<instructions>.md and .png.
-With ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 both sides are held to AVX2.
+Both passes are measured: forward, and forward + backward with the gradients of q, k, v and the tables. Maps are
+float32, of 32 images and 8 heads. `layer` is the whole layer with its projections. Rounds are interleaved, so a slow
+moment of a shared machine affects all of them. Figures are medians of the CPU time of this thread (wall-clock time if
+there are more threads). `ratio` is relative to the faster of the two memory formats of the convolution (oneDNN). The
+results are written to results/local-attention-<instructions>.md and .png. ATEN_CPU_CAPABILITY=avx2
+ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 limit both sides to AVX2.
+
 """
 
 import argparse
@@ -37,11 +39,11 @@ MAPS = {  # (channels, rows, cols) -> extents
 BATCH, HEADS = 32, 8
 FORMATS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
 DRAWN = {"cpu, contiguous": "attention alone (q, k, v given)", "layer, channels last": "whole layer"}
-SLOW = 40_000_000  # baselines are left out where batch x channels x pixels x extent^2 is larger, with --quick
+SLOW = 40_000_000  # with --quick, baselines are left out if batch x channels x pixels x extent^2 is larger
 
 
 def unfolded(q, k, v, row, col, extent):
-    """Keys and values of every window written out, as public code has it; zero borders, masked afterwards."""
+    """Return attention with the keys and values of every window written out, zero borders masked (public code)."""
     batch, heads, d, rows, cols = q.shape
 
     def windows(x):
@@ -56,7 +58,7 @@ def unfolded(q, k, v, row, col, extent):
 
 
 def shifted_products(q, k, v, row, col, extent):
-    """One product of whole maps for each offset."""
+    """Return attention computed with one product of whole maps for each offset."""
     rows, cols = q.shape[-2:]
     pad = (extent // 2,) * 4
     k, v = F.pad(k, pad), F.pad(v, pad)
@@ -101,7 +103,7 @@ def convolution(channels, rows, cols, form):
 
 
 def attention(channels, rows, cols, extent, call, form):
-    """q, k and v are slices of one map, as the projection of the layer leaves them."""
+    """Return (call, leaves, upstream); q, k and v are slices of one map, like the output of the layer's projection."""
     d = channels // HEADS
     x = torch.randn(BATCH, 3 * channels, rows, cols).contiguous(memory_format=form)
     q, k, v = (t.detach().requires_grad_() for t in x.view(BATCH, HEADS, 3, d, rows, cols).unbind(2))
@@ -112,7 +114,7 @@ def attention(channels, rows, cols, extent, call, form):
 
 
 def measure(jobs, repeats, clock):
-    """{name: (median ms forward, median ms forward + backward)} of interleaved rounds after one to warm up."""
+    """Return {name: (median ms forward, median ms forward + backward)} of interleaved rounds after a warm-up round."""
     times = {name: ([], []) for name in jobs}
     for n in range(repeats + 1):
         for name, (forward, leaves, upstream) in jobs.items():
@@ -129,24 +131,24 @@ def measure(jobs, repeats, clock):
 
 
 def layer(channels, rows, cols, extent, form):
-    """Projections, tables and attention of the layer that takes the convolution's place."""
-    made = LocalAttention2d(channels, extent, HEADS)
+    """Return (call, leaves, upstream) of the layer that replaces the convolution."""
+    module = LocalAttention2d(channels, extent, HEADS)
     x = torch.randn(BATCH, channels, rows, cols).contiguous(memory_format=form).requires_grad_()
     upstream = torch.randn(BATCH, channels, rows, cols).contiguous(memory_format=form)
-    return (lambda: made(x)), [x, *made.parameters()], upstream
+    return (lambda: module(x)), [x, *module.parameters()], upstream
 
 
 def useful(channels, rows, cols, extent):
-    """FLOPs that the definition asks for: q.k and p.v forward; five products of their size backward."""
+    """Return the FLOPs of the definition, forward and both: q.k and p.v forward, five such products backward."""
     forward = 4 * BATCH * rows * cols * extent**2 * channels
     return forward, forward + 10 * BATCH * rows * cols * extent**2 * channels
 
 
 def fma_peak():
-    """FLOPs a second of one core that does nothing but fused multiply-adds, twelve chains of them."""
+    """Return the FLOPs a second of one core in twelve independent chains of fused multiply-adds."""
     target = build.instructions()
     pin = "v" if target.vector_bytes > 16 else "x"
-    # Each chain is a variable of its own: GCC keeps an array of them in memory.
+    # Each chain has its own variable, because GCC keeps an array of them in memory.
     chains = [f"a{n}" for n in range(12)]
     steps = "".join(f'{a} = {a} * b + c; asm volatile("" : "+{pin}"({a}));\n' for a in chains)
     source = f"""
@@ -169,23 +171,23 @@ def fma_peak():
 
 
 def high_water():
-    """Bytes of the most memory this process has had (Linux)."""
+    """Return the peak memory of this process in bytes (Linux)."""
     (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024
 
 
 def growth(form, channels, rows, cols, extent):
-    """What forward + backward of the core add to a fresh process, in units of q, k, v, y and their gradients."""
+    """Return the memory that forward + backward add to a fresh process, in bytes of q, k, v, y and their gradients."""
     forward, leaves, upstream = attention(channels, rows, cols, extent, FORMS[form], torch.contiguous_format)
     small = attention(channels, 2, 2, extent, FORMS[form], torch.contiguous_format)
-    torch.autograd.grad(small[0](), small[1], small[2])  # what is loaded or compiled once is not counted
+    torch.autograd.grad(small[0](), small[1], small[2])  # libraries that are loaded or compiled once do not count
     before = high_water()
     torch.autograd.grad(forward(), leaves, upstream)
     return (high_water() - before) / (8 * upstream.numel() * 4)
 
 
-def grown(form, *case):
-    """`growth` in a process of its own."""
+def growth_in_fresh_process(form, *case):
+    """Return `growth`, measured in a new process."""
     command = [sys.executable, __file__, "--growth", form, *map(str, case)]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
@@ -207,7 +209,7 @@ def main():
     lines = [
         f"# Local attention on a CPU, {options.threads} thread(s), batch {BATCH}, {HEADS} heads",
         "",
-        f"torch {torch.__version__}, {build.instructions().name}, {platform.machine()}; oneDNN held to "
+        f"torch {torch.__version__}, {build.instructions().name}, {platform.machine()}; oneDNN limited to "
         f"{os.environ.get('ONEDNN_MAX_CPU_ISA', 'nothing')}; medians of {options.repeats} rounds; "
         f"FMA peak of a core {peak / 1e9:.0f} GFLOP/s.",
         "`both`: forward + backward; `ratio`: to the faster convolution; `share`: useful FLOPs against "
@@ -220,14 +222,14 @@ def main():
     bars = {}
     for case in MAPS:
         for extent in MAPS[case]:
-            found = rounds(case, extent, options, clock)
-            best = [min(found[f"convolution, {name}"][n] for name in FORMATS) for n in range(2)]
-            for name, (forward, both) in found.items():
+            results = rounds(case, extent, options, clock)
+            best = [min(results[f"convolution, {name}"][n] for name in FORMATS) for n in range(2)]
+            for name, (forward, both) in results.items():
                 cells = [f"{forward:.2f}", f"{both:.2f}", f"{forward / best[0]:.2f}", f"{both / best[1]:.2f}"]
                 core = name.split(",")[0] in FORMS
                 cells.append(f"{useful(*case, extent)[1] / both * 1e3 / peak / options.threads:.0%}" if core else "")
-                told = core and "last" not in name and name != "definition"
-                cells.append(f"{grown(name.split(',')[0], *case, extent):.1f}" if told else "")
+                with_memory = core and "last" not in name and name != "definition"
+                cells.append(f"{growth_in_fresh_process(name.split(',')[0], *case, extent):.1f}" if with_memory else "")
                 lines.append(f"| {' x '.join(map(str, case))} | {extent} | {name} | {' | '.join(cells)} |")
                 print(lines[-1], flush=True)
                 if name in DRAWN:
@@ -239,22 +241,22 @@ def main():
 
 
 def rounds(case, extent, options, clock):
-    """{what: (ms forward, ms both)}: convolution, core and layer in both formats, then the other forms."""
+    """Return {name: (ms forward, ms both)}: convolution, core and layer in both formats, then the other forms."""
     jobs = {}
     for name, form in FORMATS.items():
         jobs[f"convolution, {name}"] = convolution(*case, form)
         jobs[f"cpu, {name}"] = attention(*case, extent, FORMS["cpu"], form)
         jobs[f"layer, {name}"] = layer(*case, extent, form)
-    found = measure(jobs, options.repeats, clock)
+    results = measure(jobs, options.repeats, clock)
     if not options.quick or BATCH * case[0] * case[1] * case[2] * extent**2 <= SLOW:
         others = [name for name in FORMS if name != "cpu"]
         jobs = {name: attention(*case, extent, FORMS[name], torch.contiguous_format) for name in others}
-        found |= measure(jobs, 2, clock)
-    return found
+        results |= measure(jobs, 2, clock)
+    return results
 
 
 def draw(bars, path):
-    """Forward + backward as a multiple of the 3x3 convolution."""
+    """Draw forward + backward as a multiple of the 3x3 convolution; return the path."""
     import plotly.graph_objects as go
     from figure import save
 

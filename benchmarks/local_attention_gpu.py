@@ -1,14 +1,16 @@
-"""Local attention on a GPU: the Triton kernels, FlexAttention, the portable form, and the 3x3 convolution.
+"""Time local attention on a GPU: the Triton kernels, FlexAttention, the portable form, and the 3x3 convolution.
 
     python benchmarks/local_attention_gpu.py [--batch 64] [--repeats 30]
 
-Forward, and forward + backward with the gradients of q, k, v and the tables, of bfloat16 maps with channels last:
-8 heads of 32 channels, extent 7. FlexAttention is compiled, with the position logits as captured tables and the window
-as its mask, on queries in the order of the raster; what it costs to compile is printed and left out. The convolution
-is cuDNN's, of as many channels. Rounds are interleaved; medians of the time between two CUDA events, with the
-second-level cache overwritten before each; memory is the peak above what was there before. Error is the largest
-difference to the definition in float32 (of the first 2 images), relative to its largest number: of the output, and of
-the worst gradient. The table is printed and written to results/local-attention-gpu.md.
+Both passes are measured: forward, and forward + backward with the gradients of q, k, v and the tables. Maps are
+bfloat16 with channels last: 8 heads of 32 channels, extent 7. FlexAttention is compiled, with the position logits as
+captured tables and the window as its mask, on queries in raster order. The time to compile it is printed and does not
+count. The convolution is cuDNN's, with the same number of channels.
+
+Rounds are interleaved. Figures are medians of the time between two CUDA events; the second-level cache is overwritten
+before each measurement. Memory is the peak above the memory allocated before. Error is the largest difference from the
+definition in float32 (first 2 images), relative to its largest number: of the output, and of the worst gradient. The
+table is printed and written to results/local-attention-gpu.md.
 """
 
 import argparse
@@ -39,7 +41,7 @@ def named(backend):
 
 @cache
 def window_mask(rows, cols, device):
-    """Which keys the window of a query holds, both numbered along the raster."""
+    """Return the mask of the keys in the window of each query; both are numbered in raster order."""
 
     def inside(batch, head, query, key):
         down, right = query // cols - key // cols, query % cols - key % cols
@@ -49,7 +51,7 @@ def window_mask(rows, cols, device):
 
 
 def flex(q, k, v, row, col, attend=flex_attention):
-    """FlexAttention; every position logit is read from q_row . r_row and q_col . r_col, one product each beforehand."""
+    """Return FlexAttention; position logits are read from the products q_row . r_row and q_col . r_col."""
     rows, cols = q.shape[-2:]
     query, key, value = (x.flatten(3).transpose(2, 3) for x in (q, k, v))  # (batch, heads, pixels, head_width)
     half = q.shape[2] // 2
@@ -72,10 +74,10 @@ def flex_compiled():
 
 
 def leaves_of(batch, rows, cols, device, dtype):
-    """q, k, v as slices of one map with channels last, as the projection of the layer leaves them; both tables."""
+    """Return q, k, v as channels-last slices of one map, like the output of the layer's projection, and both tables."""
     x = torch.randn(batch, rows, cols, HEADS, 3, WIDTH, device=device, dtype=dtype)
     q, k, v = (t.detach() for t in x.permute(4, 0, 3, 5, 1, 2))
-    q *= WIDTH**-0.5  # as the layer starts; otherwise the softmax has one winner, and errors show little
+    q *= WIDTH**-0.5  # the layer starts like this; otherwise the softmax has one large weight, and errors show little
     tables = torch.randn(2, HEADS, WIDTH // 2, EXTENT, device=device, dtype=dtype)
     return [t.requires_grad_() for t in (q, k, v, *tables.unbind())]
 
@@ -101,19 +103,19 @@ def with_gradients(call, leaves, upstream):
 
 
 def errors(call, leaves):
-    """Of the output, and of the worst gradient, relative to the largest number of each."""
+    """Return the errors of the output and of the worst gradient, relative to the largest number of each."""
     few = [x.detach()[:CHECKED] if x.dim() == 5 else x.detach() for x in leaves]
     few = [x.requires_grad_() for x in few]
     exact = [x.detach().float().requires_grad_() for x in few]
     upstream = torch.randn_like(few[0])
     expected = with_gradients(named("definition"), exact, upstream.float())
     ours = with_gradients(call, few, upstream)
-    found = [((a - b).abs().max() / b.abs().max()).item() for a, b in zip(ours, expected, strict=True)]
-    return found[0], max(found[1:])
+    differences = [((a - b).abs().max() / b.abs().max()).item() for a, b in zip(ours, expected, strict=True)]
+    return differences[0], max(differences[1:])
 
 
 def memory(forward, leaves, upstream):
-    """Peak MiB of forward + backward above what is there."""
+    """Return the peak MiB of forward + backward above the memory allocated before."""
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
@@ -123,7 +125,7 @@ def memory(forward, leaves, upstream):
 
 
 def measure(jobs, repeats):
-    """{name: (median ms forward, median ms forward + backward)} of interleaved rounds."""
+    """Return {name: (median ms forward, median ms forward + backward)} of interleaved rounds."""
     cold = torch.empty(2**28, dtype=torch.uint8, device=DEVICE)
     times = {name: ([], []) for name in jobs}
 
@@ -146,7 +148,7 @@ def measure(jobs, repeats):
 
 
 def warm_up(name, forward, leaves, upstream):
-    """Compiles what is compiled, and says how long it took."""
+    """Run a job until it is compiled, and print the seconds that it took."""
     begin = time.perf_counter()
     with torch.no_grad():
         forward()
@@ -185,10 +187,10 @@ def main():
         for name, job in jobs.items():
             warm_up(f"{rows} x {cols}, {name}", *job)
         peaks = {name: memory(*job) for name, job in jobs.items()}
-        found = measure(jobs, options.repeats)
+        results = measure(jobs, options.repeats)
         wrong = {name: errors(call, leaves) for name, call in forms.items()}
-        base = found["3x3 convolution"]
-        for name, (forward, both) in found.items():
+        base = results["3x3 convolution"]
+        for name, (forward, both) in results.items():
             exactness = " | ".join(f"{error:.4f}" for error in wrong[name]) if name in wrong else " | "
             lines.append(
                 f"| {rows} x {cols} | {name} | {forward:.3f} | {both:.3f} | {forward / base[0]:.2f} | "

@@ -1,11 +1,13 @@
-"""Whole training steps of a convolutional, a hybrid and an attention network of equal widths, side by side.
+"""Time training steps of a convolutional, a hybrid and an attention network of equal widths.
 
     python benchmarks/network.py [--threads 1] [--repeats 7] [--batch 32] [--profile]
 
-A step is forward, loss, backward and Nesterov update on 32x32 images, in the memory format that training uses; rounds
-are interleaved, so that a slow moment of a shared machine meets all networks. Medians of the CPU time of this thread
-(wall-clock time for more than one); peak memory of each network in a process of its own. The table and its figure are
-written to results/network-cpu.md and .png; --profile adds where the time of the attention network goes.
+A step is forward, loss, backward and Nesterov update on 32x32 images, in the memory format that training uses. Rounds
+are interleaved, so a slow moment of a shared machine affects all networks. Figures are medians of the CPU time of this
+thread (wall-clock time if there are more threads). The peak memory of each network is measured in a process of its own.
+The table and its figure are written to results/network-cpu.md and .png. --profile adds the operations in which the
+attention network spends its time.
+
 """
 
 import argparse
@@ -43,7 +45,7 @@ def architecture(operators):
 
 
 def stepper(name, batch):
-    """The training step of a network, ready to be called again and again."""
+    """Return a function that runs one training step of the network."""
     torch.manual_seed(0)
     form = torch.channels_last
     model = build_model(architecture(NETWORKS[name]), IMAGE[0], 10).to(memory_format=form).train()
@@ -60,13 +62,13 @@ def stepper(name, batch):
 
 
 def high_water():
-    """MiB of the most memory this process has had (Linux)."""
+    """Return the peak memory of this process in MiB (Linux)."""
     (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) / 1024
 
 
 def peak(name, batch):
-    """MiB that three steps add to a fresh process; called in it by --peak."""
+    """Return the MiB that three steps add to a fresh process, which --peak starts."""
     step = stepper(name, batch)
     before = high_water()
     for _ in range(3):
@@ -74,11 +76,11 @@ def peak(name, batch):
     return high_water() - before
 
 
-def where(step):
-    """(what, share) of a step by torch's profiler, largest first."""
-    with profile(activities=[ProfilerActivity.CPU]) as seen:
+def time_shares(step):
+    """Return (operation, share of the time) of a step by torch's profiler, largest first."""
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
         step()
-    rows = [(event.key, event.self_cpu_time_total) for event in seen.key_averages()]
+    rows = [(event.key, event.self_cpu_time_total) for event in profiler.key_averages()]
     total = sum(spent for _, spent in rows)
     return sorted(((key, spent / total) for key, spent in rows), key=lambda row: -row[1])
 
@@ -116,15 +118,15 @@ def main():
         "|---|---|---|---|---|---|",
     ]
     for name, ms in spent.items():
-        priced = cost(architecture(NETWORKS[name]), IMAGE, 10)
+        network_cost = cost(architecture(NETWORKS[name]), IMAGE, 10)
         command = [sys.executable, __file__, "--peak", name, "--batch", str(options.batch)]
         command += ["--threads", str(options.threads)]
         mib = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-        flops, params = f"{priced.flops / 1e6:.0f} M", f"{priced.params / 1e3:.0f} k"
+        flops, params = f"{network_cost.flops / 1e6:.0f} M", f"{network_cost.params / 1e3:.0f} k"
         lines.append(f"| {name} | {flops} | {params} | {ms:.1f} | {ms / base:.2f} | {mib:.0f} |")
     if options.profile:
-        lines += ["", "Where a step of the attention network goes:", "", "| operation | share |", "|---|---|"]
-        lines += [f"| `{key}` | {share:.1%} |" for key, share in where(steps["attention 7x7, 8 heads"])[:14]]
+        lines += ["", "Time of a step of the attention network:", "", "| operation | share |", "|---|---|"]
+        lines += [f"| `{key}` | {share:.1%} |" for key, share in time_shares(steps["attention 7x7, 8 heads"])[:14]]
     print("\n".join(lines))
     out = Path("results") / "network-cpu.md"
     out.parent.mkdir(exist_ok=True)
@@ -133,7 +135,7 @@ def main():
 
 
 def draw(spent, path):
-    """Bars of the milliseconds a step."""
+    """Draw the milliseconds of a step as bars; return the path."""
     import plotly.graph_objects as go
     from figure import save
 

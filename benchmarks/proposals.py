@@ -29,7 +29,7 @@ MEMORY: dict[tuple[tuple[str, Any], ...], tuple[str, int]] = {}
 
 
 def choose(chooser: Any) -> None:
-    """Choose a design, and remember its identity and cost, as a search does."""
+    """Choose a design and store its digest and cost, as a search does."""
     architecture = SPACE.choose(chooser)
     if isinstance(chooser, Suggester):
         MEMORY[tuple(chooser.params.items())] = architecture.digest, total_cost(architecture, (3, 224, 224), 1000)[0]
@@ -78,18 +78,18 @@ def main() -> None:
         digests = {digest_and_flops(trial.params)[0] for trial in trials_study.trials}
         print(f"{args.walk} proposals, {len(digests)} networks; slowest {max(spent[1:]):.2f} s, first {spent[0]:.2f} s")
         return
-    for held in (300, 2000):
+    for n_trials in (300, 2000):
         trials_study, rng = study(), random.Random(0)
-        for _ in range(held):
+        for _ in range(n_trials):
             _, choices = SPACE.random_choices(rng)
-            answers = FixedChoices(choices)
-            SPACE.choose(answers)
-            offered = {name: CategoricalDistribution(each) for name, each in answers.offered.items()}
+            fixed = FixedChoices(choices)
+            SPACE.choose(fixed)
+            offered = {name: CategoricalDistribution(each) for name, each in fixed.offered.items()}
             values = [accuracy(choices), float(digest_and_flops(choices)[1])]
-            trials_study.add_trial(create_trial(values=values, params=answers.params, distributions=offered))
+            trials_study.add_trial(create_trial(values=values, params=fixed.params, distributions=offered))
         spent = [propose(trials_study) for _ in range(11)]
         print(
-            f"{held} trials: median {statistics.median(spent[1:]):.2f} s, "
+            f"{n_trials} trials: median {statistics.median(spent[1:]):.2f} s, "
             f"slowest {max(spent[1:]):.2f} s, first {spent[0]:.2f} s"
         )
 

@@ -1,11 +1,12 @@
-"""What ten readers of the page cost a search that is being run: `python benchmarks/readers.py [--train]`.
+"""Time that ten readers of the page cost a running search: `python benchmarks/readers.py [--train]`.
 
-A search on two Ray workers, alone and beside a process that holds ten readers, in turns. A reader is what a page has
-behind it: its own connection to the database, asked for what is new every two seconds, as ten people do who each serve
-a page of their own (browsers of one page share one reader). Trials sleep, so that what is measured is waiting for the
-database and the driver; with --train they are trained, and readers and training share the processors.
+A search runs on two Ray workers, in turns alone and beside a process with ten readers. A reader is the part of a page
+that reads the database: a connection of its own, which reads all changes every two seconds. Ten readers stand for ten
+people who each serve a page of their own (browsers of one page share one reader). Trials sleep, so the benchmark
+measures waiting for the database and the driver. With --train they are trained; then readers and training share the
+processors.
 
-Prints the seconds from the first trial's begin to the last one's end, and how often a reader or the run met an error.
+The output has the seconds from the start of the first trial to the end of the last one, and the number of errors.
 """
 
 import argparse
@@ -40,8 +41,8 @@ def sleeping(architecture, settings):
         yield {"accuracy": int(architecture.digest[:4], 16) / 65536}
 
 
-def searched(url: str, train: bool) -> float:
-    """Seconds from the first trial's begin to the last one's end."""
+def run_search(url: str, train: bool) -> float:
+    """Run a search and return the seconds from the start of its first trial to the end of its last one."""
     begins: list[float] = []
     ends: list[float] = []
 
@@ -70,38 +71,39 @@ def searched(url: str, train: bool) -> float:
 
 
 def read(url: str, folder: Path) -> None:
-    """Ten readers until there is a file `stop`; prints how often they read, what they saw last, and their errors."""
+    """Read with ten readers until a file `stop` exists; print the number of reads, the last counts, and the errors."""
 
     def reader(_number: int) -> tuple[int, int, Counter[str]]:
-        looks, seen, errors, snapshot = 0, 0, Counter[str](), Snapshot(url)
+        n_reads, seen, errors, snapshot = 0, 0, Counter[str](), Snapshot(url)
         while not (folder / STOP).exists():
             try:
                 for search in snapshot.searches():
                     seen = snapshot.view(search).counts["complete"]
                     snapshot.hypervolume(search)
-                looks += 1
+                n_reads += 1
             except Exception as error:
                 errors[f"{type(error).__name__}: {error}"] += 1
             time.sleep(REFRESH_MS / 1000)
         snapshot.close()
-        return looks, seen, errors
+        return n_reads, seen, errors
 
     with ThreadPoolExecutor(READERS) as pool:
-        found = list(pool.map(reader, range(READERS)))
-    errors = sum((more for _, _, more in found), Counter[str]())
-    print(json.dumps({"looks": sum(n for n, _, _ in found), "seen": [n for _, n, _ in found], "errors": errors}))
+        results = list(pool.map(reader, range(READERS)))
+    errors = sum((more for _, _, more in results), Counter[str]())
+    print(json.dumps({"reads": sum(n for n, _, _ in results), "seen": [n for _, n, _ in results], "errors": errors}))
 
 
 def beside_readers(url: str, folder: Path, train: bool) -> tuple[float, dict[str, Any]]:
-    Ledger(url).close()  # readers find a database there
+    """Run a search beside ten readers; return its seconds and the report of the readers."""
+    Ledger(url).close()  # creates the database before the readers open it
     command = [sys.executable, __file__, "--read", url, str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as readers:
         time.sleep(5)
-        seconds = searched(url, train)
-        time.sleep(REFRESH_MS / 1000 + 0.5)  # so that they see the end
+        seconds = run_search(url, train)
+        time.sleep(REFRESH_MS / 1000 + 0.5)  # every reader reads once after the end
         (folder / STOP).touch()
-        said, _ = readers.communicate()
-    return seconds, json.loads(said)
+        output, _ = readers.communicate()
+    return seconds, json.loads(output)
 
 
 def main() -> None:
@@ -109,23 +111,25 @@ def main() -> None:
     parser.add_argument("--train", action="store_true")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--read", nargs=2, metavar=("URL", "FOLDER"), help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.read:
-        read(asked.read[0], Path(asked.read[1]))
+    args = parser.parse_args()
+    if args.read:
+        read(args.read[0], Path(args.read[1]))
         return
-    alone, beside, looks, errors = [], [], 0, Counter[str]()
-    for turn in range(asked.turns):
+    alone, beside, n_reads, errors = [], [], 0, Counter[str]()
+    for turn in range(args.turns):
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
-            alone.append(searched(f"sqlite:///{folder}/alone.db", asked.train))
-            seconds, found = beside_readers(f"sqlite:///{folder}/beside.db", folder, asked.train)
+            alone.append(run_search(f"sqlite:///{folder}/alone.db", args.train))
+            seconds, report = beside_readers(f"sqlite:///{folder}/beside.db", folder, args.train)
         beside.append(seconds)
-        looks += found["looks"]
-        errors += Counter(found["errors"])
-        assert errors or found["seen"] == [TRIALS] * READERS, found
+        n_reads += report["reads"]
+        errors += Counter(report["errors"])
+        assert errors or report["seen"] == [TRIALS] * READERS, report
         print(f"turn {turn}: {alone[-1]:.2f} s alone, {seconds:.2f} s beside {READERS} readers", flush=True)
     ratio = statistics.median(beside) / statistics.median(alone)
-    print(f"{ratio - 1:+.1%} (bar 2 %); {looks} looks, errors of readers: {dict(errors) or 'none'}; of the run: none")
+    print(
+        f"{ratio - 1:+.1%} (limit 2 %); {n_reads} reads, errors of readers: {dict(errors) or 'none'}; of the run: none"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Shared by all tests: nothing is written outside a temporary folder, and in CI nothing may be skipped."""
+"""Fixtures of all tests: every test runs in a temporary folder, and in CI no test may be skipped."""
 
 import os
 from contextlib import suppress
@@ -8,18 +8,19 @@ import pytest
 
 pytest_plugins = ["support.page_client", "support.postgres"]
 
-# Read when torch is imported, here and in what the tests start. Several test processes with as many threads each as
-# there are cores wait for one another: small networks and Gaussian processes then take four times the CPU time.
+# torch reads this at its import, here and in the processes that the tests start. If several test processes have one
+# thread for each core, they wait for one another: small networks and Gaussian processes take four times the CPU time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Triton reads this when it is imported, which torch does somewhere. From here on its own functions, and the kernels of
-# this project, run as Python: there may be no GPU (tests/test_triton_kernel.py).
+# Triton reads this at its import, and torch imports Triton. From here on Triton's functions and the kernels of this
+# project run as Python, because there may be no GPU (tests/test_triton_kernel.py).
 with pytest.MonkeyPatch.context() as environment, suppress(ImportError):
     environment.setenv("TRITON_INTERPRET", "1")
     import_module("triton.language")
 
 
-# Files that wait longest for Ray, the browser or a server. Begun first, they do not leave one process to end alone.
+# Files that wait longest for Ray, the browser or a server. They begin first, so that no process runs
+# one of them alone at the end.
 SLOW = (
     "test_engines.py",
     "test_engine_tune.py",
@@ -51,6 +52,6 @@ def pytest_runtest_makereport(item, call):
     if report.skipped and os.environ.get("HYBRID_SEARCH_NO_SKIPS") and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = (
-            f"{item.nodeid} was skipped where nothing may be: {call.excinfo.value if call.excinfo else ''}"
+            f"{item.nodeid} was skipped, but in CI no test may be skipped: {call.excinfo.value if call.excinfo else ''}"
         )
     return report

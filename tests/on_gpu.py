@@ -1,7 +1,7 @@
-"""The Triton kernels on a GPU, against the definition there in float64: python tests/on_gpu.py [cases].
+"""Compare the Triton kernels on a GPU with the definition in float64: python tests/on_gpu.py [cases].
 
-No test of pytest, for where there is no GPU it would be skipped, and skips hide faults. Without one it says so and
-exits with 2; with the first difference that is too large it exits with 1.
+This is not a pytest test, because it would be skipped without a GPU, and skips hide faults. Without a GPU it prints a
+message and exits with 2. At the first difference that is too large it exits with 1.
 """
 
 import random
@@ -17,22 +17,22 @@ BOUNDS = {torch.float32: 2e-5, torch.float16: 0.005, torch.bfloat16: 0.04}  # re
 
 
 def cases(number):
-    dice = random.Random(0)
+    rng = random.Random(0)
     for n in range(number):
-        content, position = dice.choice([(True, True), (True, True), (True, False), (False, True)])
-        d = dice.choice([2, 8, 16, 20, 32, 64]) if position else dice.choice([1, 3, 16, 32, 63])
-        shape = (dice.randint(1, 4), dice.choice([1, 3, 8]), d, dice.randint(1, 40), dice.randint(1, 40))
-        options = {"content": content, "position": position, "shared": dice.random() < 0.3, "seed": n}
-        form = dice.choice(["plain", "slice", "channels last", "spread"])
-        yield shape, dice.choice([1, 3, 5, 7, 7, 11, 31]), BORDERS[n % 3], form, options
+        content, position = rng.choice([(True, True), (True, True), (True, False), (False, True)])
+        d = rng.choice([2, 8, 16, 20, 32, 64]) if position else rng.choice([1, 3, 16, 32, 63])
+        shape = (rng.randint(1, 4), rng.choice([1, 3, 8]), d, rng.randint(1, 40), rng.randint(1, 40))
+        options = {"content": content, "position": position, "shared": rng.random() < 0.3, "seed": n}
+        form = rng.choice(["plain", "slice", "channels last", "spread"])
+        yield shape, rng.choice([1, 3, 5, 7, 7, 11, 31]), BORDERS[n % 3], form, options
 
 
-def random_shapes_and_options_are_the_definition(number):
+def random_shapes_and_options_match_the_definition(number):
     worst = dict.fromkeys(BOUNDS, 0.0)
     for shape, extent, border, form, options in cases(number):
         for dtype, bound in BOUNDS.items():
             if extent == 1 and dtype != torch.float32:
-                continue  # its weights are 1 and the gradients of q and k 0: what is left of them is rounding
+                continue  # all weights are 1 and the gradients of q and k are 0 except for rounding
             tensors = draw(*shape, extent, **options)
             tensors = [None if x is None else x.to(dtype).double().cuda() for x in tensors]
             upstream = torch.randn_like(tensors[0]).to(dtype).double()
@@ -61,7 +61,7 @@ def an_image_with_nan_does_not_touch_the_other_images():
         assert torch.equal(ours[::2], theirs[::2])
 
 
-def a_layer_runs_it_and_compiles_with_it():
+def a_layer_runs_and_compiles_with_the_kernels():
     layer = LocalAttention2d(64, 7, 8, backend="triton").cuda().to(memory_format=torch.channels_last)
     x = torch.randn(4, 64, 28, 20, device="cuda").to(memory_format=torch.channels_last).requires_grad_()
     results = []
@@ -72,8 +72,8 @@ def a_layer_runs_it_and_compiles_with_it():
         torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=1e-2)
 
 
-def half_a_thousand_images_of_many_tiles_are_reached():
-    """Addresses beyond 2^31 numbers."""
+def addresses_beyond_2_31_numbers_are_correct():
+    """512 images of many tiles have more than 2^31 numbers."""
     if torch.cuda.mem_get_info()[0] < 40 * 2**30:
         print("left out: addresses beyond 2^31 numbers need 40 GiB")
         return
@@ -88,11 +88,11 @@ def main():
     if not torch.cuda.is_available():
         print("There is no GPU here: these checks need one.", file=sys.stderr)
         sys.exit(2)
-    random_shapes_and_options_are_the_definition(int(sys.argv[1]) if len(sys.argv) > 1 else 60)
+    random_shapes_and_options_match_the_definition(int(sys.argv[1]) if len(sys.argv) > 1 else 60)
     for check in (
         an_image_with_nan_does_not_touch_the_other_images,
-        a_layer_runs_it_and_compiles_with_it,
-        half_a_thousand_images_of_many_tiles_are_reached,
+        a_layer_runs_and_compiles_with_the_kernels,
+        addresses_beyond_2_31_numbers_are_correct,
     ):
         check()
         print(check.__name__.replace("_", " "))

@@ -12,7 +12,7 @@ from pathlib import Path
 import fsspec
 import pytest
 import torch
-from support.killing import said_by
+from support.killing import json_output_of
 
 from hybrid_search.errors import CheckpointError, SettingsError
 from hybrid_search.networks.architecture import Architecture
@@ -276,7 +276,7 @@ def test_a_folder_that_this_machine_cannot_reach_is_an_error_and_is_not_created(
 
 def test_a_writer_killed_at_any_instant_leaves_the_latest_whole(tmp_path):
     """Short form of tests/faults/test_killed_writer.py."""
-    assert said_by("killed_writer.py", tmp_path, 6, 0) == {"kills": 6, "whole": 6}
+    assert json_output_of("killed_writer.py", tmp_path, 6, 0) == {"kills": 6, "whole": 6}
 
 
 def test_a_root_is_checked_without_leaving_anything(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""The fused CPU kernel against the definition, and how it is built.
+"""The fused CPU kernel against the definition, and its compilation.
 
 Out-of-bounds accesses: tests/asan.sh runs this file under AddressSanitizer.
 """
@@ -17,7 +17,7 @@ from hybrid_search.ops import LocalAttention2d, local_attention
 from hybrid_search.ops.local_attention import BORDERS, build, cpu, which_backend
 
 
-def _compiler_is_here():
+def _has_compiler():
     try:
         return bool(build.compiler())
     except build.BuildError:
@@ -26,7 +26,7 @@ def _compiler_is_here():
 
 pytestmark = [
     pytest.mark.compiler,
-    pytest.mark.skipif(not _compiler_is_here(), reason="needs a C++ compiler: apt-get install g++"),
+    pytest.mark.skipif(not _has_compiler(), reason="needs a C++ compiler: apt-get install g++"),
 ]
 
 NAMES = ("y", "dq", "dk", "dv", "drow", "dcol")
@@ -41,7 +41,7 @@ def draw(batch, heads, d, rows, cols, extent, *, content=True, position=True, sh
 
 
 def strided(x, form):
-    """The same numbers as slices of a wider map, channels first or last, or spread in every direction."""
+    """Return the same numbers as slices of a wider map, channels first or last, or spread in every direction."""
     if x is None or x.dim() == 3 or form == "plain":
         return x
     batch, heads, d, rows, cols = x.shape
@@ -70,21 +70,21 @@ def differences(ours, theirs):
 
 
 def cases(number, seed):
-    """Random shapes and options; every border, form of memory and kind of logits among them."""
-    dice = random.Random(seed)
+    """Generate random shapes and options with every border, memory layout and kind of logits."""
+    rng = random.Random(seed)
     for n in range(number):
-        extent = dice.choice([3, 7])
-        content, position = dice.choice([(True, True), (True, True), (True, False), (False, True)])
-        d = dice.choice([2, 4, 6, 8, 18]) if position else dice.choice([1, 2, 3, 5, 8, 13])
-        shape = (dice.randint(1, 5), dice.choice([1, 2, 3, 8]), d, dice.randint(1, 12), dice.randint(1, 19))
-        options = {"content": content, "position": position, "shared": dice.random() < 0.3, "seed": n}
-        form = dice.choice(["plain", "slice", "channels last", "spread"])
-        yield shape, extent, dice.choice(BORDERS), form, options
+        extent = rng.choice([3, 7])
+        content, position = rng.choice([(True, True), (True, True), (True, False), (False, True)])
+        d = rng.choice([2, 4, 6, 8, 18]) if position else rng.choice([1, 2, 3, 5, 8, 13])
+        shape = (rng.randint(1, 5), rng.choice([1, 2, 3, 8]), d, rng.randint(1, 12), rng.randint(1, 19))
+        options = {"content": content, "position": position, "shared": rng.random() < 0.3, "seed": n}
+        form = rng.choice(["plain", "slice", "channels last", "spread"])
+        yield shape, extent, rng.choice(BORDERS), form, options
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_random_shapes_and_options_are_the_definition(part):
-    """500 cases in four parts, so that one report names the part that fails."""
+def test_random_shapes_and_options_match_the_definition(part):
+    """Run 500 cases in four parts, so the report names the part that fails."""
     for shape, extent, border, form, options in cases(126, part):
         tensors = draw(*shape, extent, **options)
         upstream = torch.randn_like(tensors[0])
@@ -96,7 +96,7 @@ def test_random_shapes_and_options_are_the_definition(part):
 
 @pytest.mark.parametrize("shape", [(2, 4, 8, 12, 20), (3, 8, 16, 7, 7), (2, 2, 32, 4, 4), (1, 2, 4, 9, 33)])
 @pytest.mark.parametrize("border", BORDERS)
-def test_in_single_precision_values_and_gradients_keep_five_digits(shape, border):
+def test_single_precision_values_and_gradients_have_five_correct_digits(shape, border):
     tensors = draw(*shape, 7)
     upstream = torch.randn_like(tensors[0])
     expected = run(tensors, upstream, extent=7, border=border, backend="portable")
@@ -107,7 +107,7 @@ def test_in_single_precision_values_and_gradients_keep_five_digits(shape, border
 
 
 @pytest.mark.parametrize("size", [(3, 2), (4, 6), (1, 1), (2, 13)])
-def test_a_window_wider_than_the_map_is_the_definition(size):
+def test_a_window_wider_than_the_map_matches_the_definition(size):
     for border in BORDERS:
         tensors = draw(2, 2, 4, *size, 7)
         upstream = torch.randn_like(tensors[0])
@@ -118,7 +118,7 @@ def test_a_window_wider_than_the_map_is_the_definition(size):
 
 @pytest.mark.parametrize("extent", [1, 5, 11])
 @pytest.mark.parametrize("border", ["masked", "zero"])
-def test_extents_that_fill_the_registers_otherwise_are_the_definition(border, extent):
+def test_extents_with_another_use_of_registers_match_the_definition(border, extent):
     for shape in [(1, 2, 18, 13, 21), (2, 1, 6, 4, 9)]:
         tensors = draw(*shape, extent)
         upstream = torch.randn_like(tensors[0])
@@ -136,12 +136,12 @@ def test_finite_differences_confirm_the_gradients(border, size):
 
 
 @pytest.mark.parametrize("name", ["AVX2", "generic"])
-def test_narrower_vectors_give_the_same_numbers(name, monkeypatch):
+def test_narrower_vectors_have_the_same_results(name, monkeypatch):
     if name in build.INSTRUCTIONS and torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"):
         pytest.skip("this processor has no AVX2; run it on one that has")
     target = build.INSTRUCTIONS.get(name, build.GENERIC)
     monkeypatch.setattr(build, "instructions", lambda: target)
-    columns = name == "AVX2"  # one of the two ways to fill a vector for each, to compile less
+    columns = name == "AVX2"  # each name tests one of the two ways to fill a vector, to compile less
     for shape in [(3, 2, 6, 7, 9), (2, 3, 4, 8, 5)] if columns else [(5, 2, 4, 4, 1), (3, 2, 6, 5, 6)]:
         for border in ("masked", "zero") if columns else ("shifted",):
             tensors = draw(*shape, 3)
@@ -170,28 +170,28 @@ def test_the_number_of_threads_does_not_change_a_bit(shape):
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize(("rows", "cols"), [(14, 18), (13, 6)])
 @pytest.mark.parametrize("which", [0, 1, 2])
-def test_what_is_not_finite_spoils_the_windows_that_see_it_and_no_others(which, rows, cols, value):
+def test_a_number_that_is_not_finite_changes_only_the_windows_that_contain_it(which, rows, cols, value):
     tensors = draw(3, 2, 4, rows, cols, 7)
     upstream = torch.randn_like(tensors[0])
     expected = run(tensors, upstream, extent=7, border="masked", dtype=torch.float32)
     tensors[which][1, 0, 2, 8, 1] = value
-    spoilt = run(tensors, upstream, extent=7, border="masked", dtype=torch.float32)
+    changed = run(tensors, upstream, extent=7, border="masked", dtype=torch.float32)
     near = torch.zeros(rows, cols, dtype=torch.bool)
     if which:
         near[5:12, :5] = True
     else:
         near[8, 1] = True
-    y = spoilt[0]
-    judge = run(tensors, upstream, extent=7, border="masked", dtype=torch.float32, backend="definition")[0]
-    assert torch.equal(y.isfinite(), judge.isfinite())  # a key of -infinity is finite: its weight is 0
+    y = changed[0]
+    reference = run(tensors, upstream, extent=7, border="masked", dtype=torch.float32, backend="definition")[0]
+    assert torch.equal(y.isfinite(), reference.isfinite())  # a key of -infinity is finite: its weight is 0
     y[1, 0][:, near] = expected[0][1, 0][:, near]
     assert torch.equal(y, expected[0])
-    for ours, theirs in zip(spoilt[1:4], expected[1:4], strict=True):  # a gradient reaches as far as two windows
+    for ours, theirs in zip(changed[1:4], expected[1:4], strict=True):  # a gradient reaches as far as two windows
         ours[1, 0], theirs[1, 0] = 0, 0
         assert torch.equal(ours, theirs)
 
 
-def test_an_upstream_gradient_that_is_expanded_is_read_as_it_is():
+def test_an_expanded_upstream_gradient_is_read_correctly():
     tensors = [x.requires_grad_() for x in draw(2, 2, 4, 5, 9, 3)]
     grads = []
     for backend in ("cpu", "definition"):
@@ -201,7 +201,7 @@ def test_an_upstream_gradient_that_is_expanded_is_read_as_it_is():
         assert (ours - theirs).abs().max() <= 1e-12
 
 
-def test_the_result_and_the_gradients_lie_in_memory_as_the_queries_do():
+def test_the_result_and_the_gradients_have_the_memory_layout_of_the_queries():
     tensors = draw(2, 2, 4, 5, 9, 3)
     y, dq, *_ = run(tensors, tensors[0], extent=3, border="masked", form="channels last")
     assert y.flatten(1, 2).is_contiguous(memory_format=torch.channels_last)
@@ -211,25 +211,25 @@ def test_the_result_and_the_gradients_lie_in_memory_as_the_queries_do():
     assert dq.is_contiguous()
 
 
-def test_weights_of_next_to_nothing_are_kept_or_0():
+def test_very_small_weights_are_correct_or_0():
     q, k, v, *_ = (None if x is None else x.float() for x in draw(1, 1, 2, 4, 18, 3, position=False))
     k[:] = 0
-    k[0, 0, 0, ::2, ::3] = torch.linspace(-120, 0, 12).reshape(2, 6)  # down to below the smallest number there is
+    k[0, 0, 0, ::2, ::3] = torch.linspace(-120, 0, 12).reshape(2, 6)  # down to below the smallest float32
     q[:] = 1
     ours = local_attention(q, k, v, extent=3, backend="cpu")
     expected = local_attention(q.double(), k.double(), v.double(), extent=3, backend="definition")
     assert (ours - expected).abs().max() <= 2e-5 * expected.abs().max()
 
 
-def test_training_keeps_the_output_and_one_number_a_query_and_head():
+def test_training_saves_the_output_and_one_number_for_each_query_and_head():
     tensors = [x.requires_grad_() for x in draw(2, 2, 4, 9, 8, 7)]
-    kept = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.numel()) or x, lambda x: x):
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: saved.append(x.numel()) or x, lambda x: x):
         local_attention(*tensors, extent=7, backend="cpu")
-    assert sorted(kept) == sorted([*(x.numel() for x in tensors), tensors[0].numel(), 2 * 2 * 9 * 8])
+    assert sorted(saved) == sorted([*(x.numel() for x in tensors), tensors[0].numel(), 2 * 2 * 9 * 8])
 
 
-def test_torch_finds_the_operators_well_formed():
+def test_the_operators_pass_the_checks_of_torch():
     tensors = [x.requires_grad_() for x in draw(2, 2, 4, 5, 9, 3)]
     operator = torch.ops.hybrid_search.local_attention_cpu
     torch.library.opcheck(operator, (*tensors, 3, "masked"), test_utils=("test_schema", "test_faketensor"))
@@ -246,7 +246,7 @@ def test_a_layer_compiles_to_one_graph_and_exports():
     assert (exported(x) - expected).abs().max() <= 1e-13
 
 
-def test_the_kernel_is_what_runs_here_and_other_types_run_as_portable():
+def test_the_kernel_runs_float32_and_the_portable_backend_runs_other_types():
     q = torch.randn(1, 2, 4, 3, 18)
     assert which_backend(q, extent=7) == "cpu"
     assert which_backend(q.half(), extent=7) == "portable"
@@ -258,17 +258,17 @@ def test_the_kernel_is_what_runs_here_and_other_types_run_as_portable():
 
 @pytest.fixture
 def _fresh(monkeypatch):
-    """No compiler, library or notice is remembered, neither from before nor afterwards."""
-    remembered = (build.compiler, build._library, build._version, cpu._why_not, cpu._notice_once)
-    for function in remembered:
+    """Clear the caches of compiler, library and notice before and after the test."""
+    cached = (build.compiler, build._library, build._version, cpu._why_not, cpu._notice_once)
+    for function in cached:
         function.cache_clear()
     yield
-    for function in remembered:
+    for function in cached:
         function.cache_clear()
 
 
 @pytest.mark.usefixtures("_fresh")
-def test_without_a_compiler_portable_runs_after_one_line_of_notice(monkeypatch, tmp_path, capsys):
+def test_without_a_compiler_the_portable_backend_runs_after_a_notice_of_one_line(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("CXX", "no-such-compiler")
     q = torch.randn(1, 2, 4, 3, 9)
     assert which_backend(q, extent=3) == "portable"
@@ -281,7 +281,7 @@ def test_without_a_compiler_portable_runs_after_one_line_of_notice(monkeypatch, 
 
 
 @pytest.mark.usefixtures("_fresh")
-def test_a_compiler_that_fails_is_reported_and_leaves_nothing_behind(monkeypatch, tmp_path):
+def test_a_failed_compilation_is_reported_and_leaves_no_files(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(build, "SOURCE", tmp_path / "kernel.cpp")
     (tmp_path / "kernel.cpp").write_text("this is not C++\n")
@@ -292,7 +292,7 @@ def test_a_compiler_that_fails_is_reported_and_leaves_nothing_behind(monkeypatch
     assert not [path for path in tmp_path.rglob("local-attention-*") if path.suffix != ".lock"]
 
 
-def test_a_change_of_any_file_of_the_kernel_gives_another_library(monkeypatch, tmp_path):
+def test_a_change_of_any_kernel_file_changes_the_library(monkeypatch, tmp_path):
     names = {path.name for path in build.SOURCE.parent.iterdir()}
     assert {"kernel.cpp", "vectors.h", "pairs.h", "columns.h"} <= names
     shutil.copytree(build.SOURCE.parent, tmp_path / "kernel")

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import torch
 from support.fakes import tiny_space, wide_space
-from support.killing import said_by
+from support.killing import json_output_of
 
 from hybrid_search import cli
 from hybrid_search.engines import ENGINES
@@ -452,6 +452,6 @@ def test_a_search_without_a_place_for_checkpoints_prints_one_line(tmp_path, monk
 
 def test_a_killed_search_ends_with_the_results_of_an_uninterrupted_one(tmp_path):
     """Short form of tests/faults/test_same_table.py."""
-    found = said_by("killed_search.py", tmp_path, 2, 3, 3, 4, 100)
+    found = json_output_of("killed_search.py", tmp_path, 2, 3, 3, 4, 100)
     assert found.pop("resumed") >= 0
     assert found == {"kills": 2, "same": True, "trials": 3}

@@ -1,6 +1,6 @@
-"""The Triton kernels against the definition, run as Python by Triton's interpreter, and compiled for GPUs.
+"""The Triton kernels against the definition: run as Python by Triton's interpreter, and compiled for GPUs.
 
-On a GPU: python tests/on_gpu.py.
+To test them on a GPU: python tests/on_gpu.py.
 """
 
 import os
@@ -19,8 +19,8 @@ from hybrid_search.errors import UserError
 from hybrid_search.ops import LocalAttention2d, local_attention
 from hybrid_search.ops.local_attention import BORDERS, gpu, which_backend
 
-pytest.importorskip("triton", reason="needs Triton, which there is for Linux")
-with pytest.MonkeyPatch.context() as environment:  # the kernels, too, read it when they are imported
+pytest.importorskip("triton", reason="needs Triton, which exists for Linux")
+with pytest.MonkeyPatch.context() as environment:  # the kernels read it at their import too
     environment.setenv("TRITON_INTERPRET", "1")
     import_module("hybrid_search.ops.local_attention.gpu_kernels")
     interpreter = import_module("triton.runtime.interpreter")
@@ -32,7 +32,7 @@ PREPARED = {"hybrid_search.ops.local_attention.gpu_kernels"}
 
 
 def quick_call(self, *args, **options):
-    """A function called within a kernel, its module prepared for the interpreter once and not in every call."""
+    """Call a function within a kernel; prepare its module for the interpreter once instead of in every call."""
     if self.fn.__module__ not in PREPARED:
         PREPARED.add(self.fn.__module__)
         interpreter._patch_lang(self.fn)
@@ -41,7 +41,7 @@ def quick_call(self, *args, **options):
 
 @pytest.fixture(autouse=True)
 def _interpreted(monkeypatch):
-    """On the CPU, and three times as fast as Triton would have it."""
+    """Run the kernels on the CPU, three times as fast as Triton's own interpreter."""
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     builder = interpreter.interpreter_builder
     monkeypatch.setattr(builder, "options", replace(builder.options, sanitize_overflow=False))
@@ -49,20 +49,20 @@ def _interpreted(monkeypatch):
 
 
 def cases(number, seed):
-    """Random shapes and options, small: a program takes some 0.05 s here."""
-    dice = random.Random(seed)
+    """Generate small random shapes and options; a program takes some 0.05 s."""
+    rng = random.Random(seed)
     for n in range(number):
-        content, position = dice.choice([(True, True), (True, True), (True, False), (False, True)])
-        d = dice.choice([2, 4, 6, 18]) if position else dice.choice([1, 3, 5, 16])
-        batch, heads = dice.choice([(1, 1), (1, 2), (2, 1)])
-        rows, cols = dice.choice([(1, 1), (2, 5), (5, 3), (6, 7), (9, 4), (3, 17)])
-        options = {"content": content, "position": position, "shared": dice.random() < 0.3, "seed": n}
-        form = dice.choice(["plain", "slice", "channels last", "spread"])
-        yield (batch, heads, d, rows, cols), dice.choice([1, 3, 5, 7, 19]), BORDERS[n % 3], form, options
+        content, position = rng.choice([(True, True), (True, True), (True, False), (False, True)])
+        d = rng.choice([2, 4, 6, 18]) if position else rng.choice([1, 3, 5, 16])
+        batch, heads = rng.choice([(1, 1), (1, 2), (2, 1)])
+        rows, cols = rng.choice([(1, 1), (2, 5), (5, 3), (6, 7), (9, 4), (3, 17)])
+        options = {"content": content, "position": position, "shared": rng.random() < 0.3, "seed": n}
+        form = rng.choice(["plain", "slice", "channels last", "spread"])
+        yield (batch, heads, d, rows, cols), rng.choice([1, 3, 5, 7, 19]), BORDERS[n % 3], form, options
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_random_shapes_and_options_are_the_definition(part):
+def test_random_shapes_and_options_match_the_definition(part):
     for shape, extent, border, form, options in cases(6, part):
         tensors = draw(*shape, extent, **options)
         upstream = torch.randn_like(tensors[0])
@@ -73,7 +73,7 @@ def test_random_shapes_and_options_are_the_definition(part):
 
 
 @pytest.mark.parametrize("border", BORDERS)
-def test_maps_of_many_tiles_and_chunks_are_the_definition(border):
+def test_maps_of_many_tiles_and_chunks_match_the_definition(border):
     shape = (1, 1, 4, 11, 9)
     plan = gpu.cut(11, 9, 7, border, 4, 8)
     assert plan.tile_rows < 11
@@ -87,7 +87,7 @@ def test_maps_of_many_tiles_and_chunks_are_the_definition(border):
 
 @pytest.mark.parametrize("size", [(3, 2), (2, 9)])
 @pytest.mark.parametrize("border", BORDERS)
-def test_a_window_wider_than_the_map_is_the_definition(border, size):
+def test_a_window_wider_than_the_map_matches_the_definition(border, size):
     tensors = draw(1, 2, 4, *size, 11)
     upstream = torch.randn_like(tensors[0])
     expected = run(tensors, upstream, extent=11, border=border, backend="definition")
@@ -96,7 +96,7 @@ def test_a_window_wider_than_the_map_is_the_definition(border, size):
 
 
 @pytest.mark.parametrize("form", ["plain", "channels last"])
-def test_in_single_precision_values_and_gradients_keep_five_digits(form):
+def test_single_precision_values_and_gradients_have_five_correct_digits(form):
     tensors = draw(1, 2, 20, 9, 7, 7)
     upstream = torch.randn_like(tensors[0])
     expected = run(tensors, upstream, extent=7, border="masked", backend="definition")
@@ -108,7 +108,7 @@ def test_in_single_precision_values_and_gradients_keep_five_digits(form):
 
 @pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize("border", BORDERS)
-def test_in_half_precision_only_the_rounding_of_inputs_and_results_is_lost(border, dtype):
+def test_half_precision_loses_only_the_rounding_of_inputs_and_results(border, dtype):
     torch.manual_seed(1)
     tensors = [x.to(dtype).double() for x in draw(1, 2, 16, 8, 10, 5)]
     upstream = torch.randn_like(tensors[0]).to(dtype).double()
@@ -141,9 +141,9 @@ def test_an_image_with_nan_does_not_touch_the_other_images(which):
     upstream = torch.randn_like(tensors[0])
     expected = run(tensors, upstream, extent=3, border="masked", backend="triton")
     tensors[which][1] = float("nan")
-    spoilt = run(tensors, upstream, extent=3, border="masked", backend="triton")
-    assert spoilt[0][1].isnan().all()
-    for ours, theirs in zip(spoilt[:4], expected[:4], strict=True):
+    changed = run(tensors, upstream, extent=3, border="masked", backend="triton")
+    assert changed[0][1].isnan().all()
+    for ours, theirs in zip(changed[:4], expected[:4], strict=True):
         assert torch.equal(ours[::2], theirs[::2])
 
 
@@ -156,7 +156,7 @@ def test_an_empty_batch_stays_empty_and_has_gradients_of_zero(border):
     assert tensors[3].grad.abs().max() == 0
 
 
-def test_an_upstream_gradient_that_is_expanded_is_read_as_it_is():
+def test_an_expanded_upstream_gradient_is_read_correctly():
     tensors = [x.requires_grad_() for x in draw(1, 2, 4, 5, 9, 3)]
     grads = []
     for backend in ("triton", "definition"):
@@ -166,7 +166,7 @@ def test_an_upstream_gradient_that_is_expanded_is_read_as_it_is():
         assert (ours - theirs).abs().max() <= 1e-12
 
 
-def test_nothing_is_copied_and_results_lie_in_memory_as_the_queries_do(monkeypatch):
+def test_no_map_is_copied_and_results_have_the_memory_layout_of_the_queries(monkeypatch):
     tensors = [strided(x, "channels last").requires_grad_() for x in draw(1, 2, 4, 5, 9, 3)]
     seen = []
     launch = gpu._launch
@@ -178,15 +178,15 @@ def test_nothing_is_copied_and_results_lie_in_memory_as_the_queries_do(monkeypat
     assert dq.flatten(1, 2).is_contiguous(memory_format=torch.channels_last)
 
 
-def test_training_keeps_the_output_and_one_number_a_query_and_head():
+def test_training_saves_the_output_and_one_number_for_each_query_and_head():
     tensors = [x.requires_grad_() for x in draw(1, 2, 4, 9, 8, 7)]
-    kept = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.numel()) or x, lambda x: x):
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: saved.append(x.numel()) or x, lambda x: x):
         local_attention(*tensors, extent=7, backend="triton")
-    assert sorted(kept) == sorted([*(x.numel() for x in tensors), tensors[0].numel(), 2 * 9 * 8])
+    assert sorted(saved) == sorted([*(x.numel() for x in tensors), tensors[0].numel(), 2 * 9 * 8])
 
 
-def test_torch_finds_the_operators_well_formed():
+def test_the_operators_pass_the_checks_of_torch():
     tensors = [x.requires_grad_() for x in draw(1, 2, 4, 5, 9, 3)]
     operator = torch.ops.hybrid_search.local_attention_gpu
     torch.library.opcheck(operator, (*tensors, 3, "masked"), test_utils=("test_schema", "test_faketensor"))
@@ -203,7 +203,7 @@ def test_a_layer_compiles_to_one_graph_and_exports():
     assert torch.equal(exported(x), expected)
 
 
-def test_on_the_cpu_it_serves_only_under_the_interpreter(monkeypatch):
+def test_the_kernels_run_on_a_cpu_only_with_the_interpreter(monkeypatch):
     q = torch.randn(1, 2, 4, 3, 5)
     assert which_backend(q, extent=3, backend="triton") == "triton"
     monkeypatch.delenv("TRITON_INTERPRET")
@@ -214,7 +214,7 @@ def test_on_the_cpu_it_serves_only_under_the_interpreter(monkeypatch):
 
 
 def test_other_gpus_and_machines_without_a_compiler_or_triton_get_the_reason(monkeypatch):
-    monkeypatch.setattr(gpu, "_missing", gpu._missing.__wrapped__)  # remembers nothing
+    monkeypatch.setattr(gpu, "_missing", gpu._missing.__wrapped__)  # without the cache
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: (7, 5))
     assert gpu._no_device("cuda", 0) == "the GPU must have compute capability 8.0 or more; got 7.5."
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: (9, 0))
@@ -230,7 +230,7 @@ def test_other_gpus_and_machines_without_a_compiler_or_triton_get_the_reason(mon
         local_attention(q, q, q, extent=3, backend="triton")
 
 
-def test_types_and_widths_that_it_does_not_know_are_told():
+def test_unsupported_types_and_widths_are_refused():
     q = torch.zeros(1, 1, 65, 2, 3)
     with pytest.raises(UserError, match=r"head_width must be at most 64 for torch\.float32; got 65\."):
         local_attention(q, q, q, extent=3, backend="triton")
@@ -240,8 +240,8 @@ def test_types_and_widths_that_it_does_not_know_are_told():
 
 
 @pytest.mark.parametrize("size", [2, 4, 8])
-def test_every_cut_suits_the_compiler(size):
-    """Sides of at least 4, products of at least 16 x 16, and no more than fits."""
+def test_every_plan_of_tiles_suits_the_compiler(size):
+    """Tiles have sides of at least 4 and products of at least 16 x 16, and they fit."""
     for extent in (1, 3, 7, 11, 63):
         for rows, cols in ((1, 1), (3, 40), (7, 7), (28, 14), (56, 57)):
             for border in BORDERS:
@@ -254,7 +254,7 @@ def test_every_cut_suits_the_compiler(size):
 
 
 def test_the_kernels_compile_for_a_gpu_once_for_maps_of_different_sizes():
-    """What the interpreter lets pass, the compiler may not; it needs no GPU."""
+    """The compiler may refuse programs that the interpreter accepts. It needs no GPU."""
     variables = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     command = [sys.executable, "-W", "ignore", Path(__file__).with_name("compile_for_gpu.py")]
     command += ["90", "bfloat16", "56x56", "48x64"]

@@ -36,8 +36,8 @@ def test_twenty_five_kills_of_the_driver_lose_nothing(tmp_path):
     kinds, gone, done, drivers = Counter(), [], [], []
 
     def start():
-        with (tmp_path / "said").open("a") as said:
-            return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": place, **mark}, stderr=said)
+        with (tmp_path / "output").open("a") as output:
+            return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": place, **mark}, stderr=output)
 
     def workers():
         return [line for line in marked(word, drivers).values() if "ray::TrialActor" in line]
@@ -52,7 +52,7 @@ def test_twenty_five_kills_of_the_driver_lose_nothing(tmp_path):
         # From its first import to some seconds into the search: some drivers die before they hold the lease.
         with suppress(subprocess.TimeoutExpired):
             driver.wait(rng.uniform(0.5, 14.0))
-        assert driver.poll() is None, (tmp_path / "said").read_text()
+        assert driver.poll() is None, (tmp_path / "output").read_text()
         kind = rng.choice(["driver", "everything"])
         for pid in marked(word, drivers) if kind == "everything" else [driver.pid]:
             with suppress(ProcessLookupError):
@@ -78,7 +78,7 @@ def test_twenty_five_kills_of_the_driver_lose_nothing(tmp_path):
     while marked(word, drivers) and time.monotonic() < killed + AGENTS_GONE_SECONDS:
         time.sleep(0.5)
     assert marked(word, drivers) == {}
-    assert start().wait(600) == 0, (tmp_path / "said").read_text()
+    assert start().wait(600) == 0, (tmp_path / "output").read_text()
     with Ledger(f"sqlite:///{tmp_path}/l.db") as ledger:
         # A driver that dies between its commit and its notice leaves a complete trial that was never acknowledged.
         complete = [row.number for row in ledger.read(reads.trials, ledger.search().id) if row.state == "complete"]

@@ -1,12 +1,11 @@
-"""Checkpoints whose writer is killed, and a disk that is really full. Long forms; the short ones are in
-tests/test_checkpoints.py."""
+"""Checkpoints whose writer is killed, and a disk that is really full (short forms: tests/test_checkpoints.py)."""
 
 import os
 import subprocess
 
 import pytest
 import torch
-from support.killing import said_by
+from support.killing import json_output_of
 
 from hybrid_search.errors import CheckpointError
 from hybrid_search.training.checkpoints import Checkpoint, TrialCheckpoints
@@ -17,13 +16,13 @@ pytestmark = pytest.mark.faults
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_writer_killed_at_thirty_instants_leaves_the_latest_whole(tmp_path, seed):
-    assert said_by("killed_writer.py", tmp_path, 30, seed) == {"kills": 30, "whole": 30}
+    assert json_output_of("killed_writer.py", tmp_path, 30, seed) == {"kills": 30, "whole": 30}
 
 
-def test_a_disk_that_is_full_is_named_and_once_it_has_room_checkpoints_are_kept_again(tmp_path):
+def test_the_error_names_the_full_disk_and_checkpoints_are_written_again_once_it_has_room(tmp_path):
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", tmp_path], capture_output=True)
     if mounted.returncode:
-        pytest.skip("mounting a small file system is for root alone")
+        pytest.skip("only root can mount a small file system")
     try:
         checkpoints = TrialCheckpoints(str(tmp_path), Owner("ab" * 16, 0, "a", "s"), 0)
 

@@ -1,6 +1,6 @@
-"""Memory that really runs out under a search: its trial fails as oom and says what it held, the others go on.
+"""Memory that really runs out during a search: the trial fails as oom with the memory it used, the others continue.
 
-`pytest -m faults tests/faults/test_memory.py -s` prints what was said.
+`pytest -m faults tests/faults/test_memory.py -s` prints the failure texts.
 """
 
 from pathlib import Path
@@ -14,27 +14,27 @@ from hybrid_search.runs.run import run
 
 pytestmark = pytest.mark.faults
 
-ROOM = 2 * 2**30  # bytes between what the machine holds now and where Ray's monitor steps in
-MOST = 5 * 2**30  # bytes that a greedy trial takes at most, should nobody stop it
+ROOM = 2 * 2**30  # bytes between the memory in use and the threshold of Ray's monitor
+MOST = 5 * 2**30  # bytes that a greedy trial takes at most if nothing stops it
 
 
 def memory():
-    """Bytes of this machine in all, and those that are free for programs."""
+    """Return the bytes of memory of this machine, and those available to programs."""
     lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     return tuple(1024 * int(lines[name].split()[0]) for name in ("MemTotal", "MemAvailable"))
 
 
 def greedy(most):
-    """An evaluation in which attention in the first stage takes memory until somebody stops it, or it has so much."""
+    """Return an evaluation in which trials with attention in the first stage take up to `most` bytes."""
 
     def evaluate(architecture, settings):
         import time
 
-        held = []
+        blocks = []
         yield {"accuracy": 0.1}
         if architecture.stages[0].operator == "local_attention":
-            while sum(map(len, held)) < most:
-                held.append(b"\1" * 100_000_000)
+            while sum(map(len, blocks)) < most:
+                blocks.append(b"\1" * 100_000_000)
                 time.sleep(0.05)
         time.sleep(0.5)
         yield {"accuracy": 0.5}
@@ -72,7 +72,7 @@ def test_a_worker_that_uses_all_memory_fails_only_its_own_trial_as_oom(tmp_path,
     finally:
         ray.shutdown()
     taking = {row.number for row in rows if row.architecture["stages"][0]["operator"] == "local_attention"}
-    print(f"\n{engine}: {len(taking)} of 8 trials took all memory; the last said: {texts[max(taking)]}")
+    print(f"\n{engine}: {len(taking)} of 8 trials took all memory; text of the last one: {texts[max(taking)]}")
     assert taking
     assert {row.number for row in rows if row.state == "complete"} == set(range(8)) - taking
     assert {row.failure_kind for row in rows if row.number in taking} == {"oom"}

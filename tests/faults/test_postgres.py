@@ -1,4 +1,4 @@
-"""A PostgreSQL server that is killed under a running search: nothing acknowledged is lost, nothing is there twice.
+"""A PostgreSQL server that is killed during a search: no acknowledged trial is lost, and no row exists twice.
 
 pytest -m faults tests/faults/test_postgres.py
 """
@@ -23,7 +23,7 @@ RUNGS = 4
 
 
 def sleeping(seconds):
-    """An evaluation that takes its time and scores a design by its digest."""
+    """Return an evaluation that sleeps at every rung and scores a design by its digest."""
 
     def evaluate(architecture, settings):
         for rung in range(1, RUNGS + 1):
@@ -41,8 +41,8 @@ def cluster():
 
 
 @dataclass
-class Told:
-    """What the driver was told was written, and what it said."""
+class Acknowledged:
+    """Trials that the driver acknowledged as complete, and its notices."""
 
     complete: list = field(default_factory=list)
     notices: list = field(default_factory=list)
@@ -52,14 +52,14 @@ class Told:
         context.notice = self.notices.append
 
 
-def check(search, trials, told):
-    """Every trial is complete, once, with the numbers and the curve of its design, and so are those acknowledged."""
+def check(search, trials, acknowledged):
+    """Assert that every trial is complete once and acknowledged, with the numbers and curve of its design."""
     ledger = search.ledger
-    found = ledger.read(reads.trials, 1)
-    assert [(trial.number, trial.state) for trial in found] == [(n, "complete") for n in range(trials)]
-    assert len({trial.digest for trial in found}) == trials
-    assert sorted(told.complete) == list(range(trials))
-    for trial in found:
+    rows = ledger.read(reads.trials, 1)
+    assert [(trial.number, trial.state) for trial in rows] == [(n, "complete") for n in range(trials)]
+    assert len({trial.digest for trial in rows}) == trials
+    assert sorted(acknowledged.complete) == list(range(trials))
+    for trial in rows:
         score = int(trial.digest[:4], 16) / 65536
         assert trial.measurements["accuracy"] == pytest.approx(score)
         assert trial.attempt == 1
@@ -71,12 +71,12 @@ def check(search, trials, told):
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_ten_kills_of_the_server_lose_nothing(cluster, server, seed):
-    dice, told, over, kills = random.Random(seed), Told(), threading.Event(), []
+    rng, acknowledged, over, kills = random.Random(seed), Acknowledged(), threading.Event(), []
 
     def kill():
-        while len(kills) < 10 and not over.wait(dice.uniform(0.2, 1.5)):
-            server.stop(dice.choice([signal.SIGKILL, signal.SIGQUIT]))
-            time.sleep(dice.uniform(0.0, 1.0))
+        while len(kills) < 10 and not over.wait(rng.uniform(0.2, 1.5)):
+            server.stop(rng.choice([signal.SIGKILL, signal.SIGQUIT]))
+            time.sleep(rng.uniform(0.0, 1.0))
             server.start()
             kills.append(time.monotonic())
 
@@ -88,19 +88,19 @@ def test_ten_kills_of_the_server_lose_nothing(cluster, server, seed):
                 "resources": Resources("ray", workers=2),
                 "ledger": ledger,
                 "sampler": "random",
-                "watch": told.watch,
+                "watch": acknowledged.watch,
             }
             search = run(wide_space(), trials=26, evaluate=sleeping(0.3), **more)
         finally:
             over.set()
             killer.join()
-        check(search, 26, told)
-    print(f"{len(kills)} kills of the server survived; {len(told.notices)} notices")
+        check(search, 26, acknowledged)
+    print(f"{len(kills)} kills of the server survived; {len(acknowledged.notices)} notices")
     assert len(kills) == 10
 
 
-def test_an_outage_of_thirty_seconds_is_waited_out_while_workers_go_on(cluster, server):
-    told, began = Told(), time.monotonic()
+def test_workers_continue_during_an_outage_of_thirty_seconds(cluster, server):
+    acknowledged, began = Acknowledged(), time.monotonic()
     with Ledger(server.database()) as ledger:
 
         def cut():
@@ -111,12 +111,12 @@ def test_an_outage_of_thirty_seconds_is_waited_out_while_workers_go_on(cluster, 
 
         outage = threading.Thread(target=cut)
         outage.start()
-        more = {"resources": Resources("ray", workers=2), "ledger": ledger, "watch": told.watch}
+        more = {"resources": Resources("ray", workers=2), "ledger": ledger, "watch": acknowledged.watch}
         search = run(wide_space(), trials=10, evaluate=sleeping(0.5), **more)
         outage.join()
-        check(search, 10, told)
+        check(search, 10, acknowledged)
     took = time.monotonic() - began
-    print(f"took {took:.0f} s with an outage of 30 s: {told.notices}")
-    said = [line for line in told.notices if line != NO_CHECKPOINTS]
-    assert [line.split(" does ")[0].split(" answers ")[0] for line in said] == [ledger.display_url] * 2
+    print(f"took {took:.0f} s with an outage of 30 s: {acknowledged.notices}")
+    notices = [line for line in acknowledged.notices if line != NO_CHECKPOINTS]
+    assert [line.split(" does ")[0].split(" answers ")[0] for line in notices] == [ledger.display_url] * 2
     assert took < 90

@@ -1,6 +1,6 @@
-"""Workers killed and nodes removed at random instants: nothing lost, nothing counted twice, exact budget.
+"""Workers are killed and nodes removed at random instants: no trial is lost or counted twice, and the budget is exact.
 
-`pytest -m faults tests/faults/test_workers.py -s` prints how many were survived, and how long recovery took.
+`pytest -m faults tests/faults/test_workers.py -s` prints the numbers of kills and the times of recovery.
 """
 
 import os
@@ -25,7 +25,7 @@ RECOVERY_SECONDS = 10.0
 
 
 def noting(folder, seconds):
-    """An evaluation that notes when it begins which design, and which process is at it, in files of that folder."""
+    """Return an evaluation that records, in files of `folder`, when a design begins and which process trains it."""
 
     def evaluate(architecture, settings):
         import os
@@ -46,32 +46,32 @@ def noting(folder, seconds):
 
 
 def begins(folder):
-    """When each design was begun, by digest, in order."""
-    found = {}
+    """Return the times at which each design was begun, by digest, in order."""
+    times_of = {}
     for path in Path(folder).glob("begun-*"):
         for line in path.read_text().splitlines():
             digest, when = line.split()
-            found.setdefault(digest, []).append(float(when))
-    return {digest: sorted(times) for digest, times in found.items()}
+            times_of.setdefault(digest, []).append(float(when))
+    return {digest: sorted(times) for digest, times in times_of.items()}
 
 
 @pytest.mark.parametrize(("engine", "kills", "trials", "pause"), [("ray", 60, 150, 1.0), ("tune", 20, 100, 8.0)])
 def test_worker_kills_lose_nothing(engine, kills, trials, pause, tmp_path):
     import ray
 
-    dice, acknowledged, killed, over = random.Random(5), [], [], threading.Event()
+    rng, acknowledged, killed, over = random.Random(5), [], [], threading.Event()
 
     def kill():
         while len(killed) < kills and not over.is_set():
-            time.sleep(dice.uniform(0.2, 0.2 + pause))
+            time.sleep(rng.uniform(0.2, 0.2 + pause))
             alive = sorted(tmp_path.glob("at-*"))
             if not alive:
                 continue
-            chosen = dice.choice(alive)
+            chosen = rng.choice(alive)
             try:
                 digest = chosen.read_text()
                 os.kill(int(chosen.name.removeprefix("at-")), signal.SIGKILL)
-            except OSError:  # it had just ended
+            except OSError:  # the process has ended
                 continue
             chosen.unlink(missing_ok=True)
             killed.append((digest, time.time()))
@@ -114,7 +114,7 @@ def test_five_removed_nodes_lose_nothing(tmp_path):
 
     memory = {"object_store_memory": 80 * 2**20}
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **memory})
-    dice, acknowledged, removed = random.Random(6), [], []
+    rng, acknowledged, removed = random.Random(6), [], []
     nodes, next_at = [cluster.add_node(num_cpus=1, **memory)], [time.monotonic() + 5.0]
 
     def watch(search, context):
@@ -125,7 +125,7 @@ def test_five_removed_nodes_lose_nothing(tmp_path):
                 cluster.remove_node(nodes.pop(), allow_graceful=False)
                 removed.append(time.time())
                 nodes.append(cluster.add_node(num_cpus=1, **memory))
-                next_at[0] = time.monotonic() + dice.uniform(3.0, 6.0)
+                next_at[0] = time.monotonic() + rng.uniform(3.0, 6.0)
 
         context.on_event = event
 
@@ -143,12 +143,12 @@ def test_five_removed_nodes_lose_nothing(tmp_path):
     finally:
         cluster.shutdown()
     again = sum(row.attempt > 1 for row in rows)
-    print(f"\nsurvived {len(removed)} of {NODES} removed nodes over 40 trials; {again} trials began again")
+    print(f"\nsurvived {len(removed)} of {NODES} removed nodes over 40 trials; {again} trials were retried")
     assert len(removed) == NODES
 
 
 def test_trials_continue_while_the_head_node_is_away(tmp_path):
-    """Ray's head process killed under a running search: it ends its trials, for as long as Ray waits for the head."""
+    """Ray's head process is killed during a search; the trials complete while Ray waits for the head."""
     from ray.cluster_utils import Cluster
 
     memory = {"object_store_memory": 80 * 2**20}

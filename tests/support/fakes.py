@@ -1,4 +1,4 @@
-"""Evaluations that cost nothing, made where a worker process can unpickle them by value."""
+"""Spaces and evaluations without training, defined so that a worker process can unpickle them by value."""
 
 from dataclasses import replace
 
@@ -6,14 +6,14 @@ from hybrid_search.spaces.space import SearchSpace
 
 
 def tiny_space(**more):
-    """Twelve designs on three questions; cheap enough to enumerate in a test."""
+    """Return a space of twelve designs and three parameters, small enough to enumerate in a test."""
     operator = {"conv": {"kernel_size": [3, 5]}, "local_attention": {"extent": [3, 5], "heads": [2, 4]}}
     stages = [{"depth": 1, "width": [8, 16], "operator": operator}]
     return SearchSpace.from_dict({"name": "tiny", "stem": {"conv3x3": {"width": 8}}, "stages": stages, **more})
 
 
 def scored(rungs=2):
-    """An evaluation that scores a design by its digest and reports it at every rung."""
+    """Return an evaluation that reports a score from the digest at every rung."""
 
     def evaluate(architecture, settings):
         for rung in range(1, rungs + 1):
@@ -23,13 +23,13 @@ def scored(rungs=2):
 
 
 def wide_space():
-    """Twenty-eight designs on four questions: enough for a pruner to learn from some and stop others."""
+    """Return a space of 28 designs and four parameters: enough for a pruner to learn from some and stop others."""
     operator = {"conv": {"kernel_size": [3, 5, 7]}, "local_attention": {"extent": [3, 5], "heads": [2, 4]}}
     return tiny_space(name="wide", stages=[{"depth": 1, "width": [8, 16, 24, 32], "operator": operator}])
 
 
 def graded(rungs=6):
-    """An evaluation whose early numbers foretell the end: a score by the digest, approached by halves."""
+    """Return an evaluation whose early values predict the final one: the distance to the score halves at every rung."""
 
     def evaluate(architecture, settings):
         score = 0.5 + 0.45 * int(architecture.digest[:4], 16) / 65536
@@ -40,7 +40,7 @@ def graded(rungs=6):
 
 
 def resumable(rungs=4, before=lambda rung, resumed: None):
-    """An evaluation that keeps its state and goes on from it; `before` is called before each rung."""
+    """Return an evaluation that writes checkpoints and resumes from them; `before` is called before each rung."""
 
     def evaluate(architecture, settings, *, resume=None, keep=None):
         import torch
@@ -56,12 +56,12 @@ def resumable(rungs=4, before=lambda rung, resumed: None):
 
 
 def checkpoint_every_rung(search, context):
-    """A `watch` of `run`: a checkpoint after every rung, however short."""
+    """Write a checkpoint after every rung, however short (a `watch` for `run`)."""
     context.checkpoints = replace(context.checkpoints, interval=0.0)
 
 
 def broken(kind):
-    """An evaluation in which every design of attention goes wrong in one way."""
+    """Return an evaluation in which attention designs fail: they raise, report NaN, or report no accuracy."""
 
     def evaluate(architecture, settings):
         yield {"accuracy": 0.1}

@@ -1,10 +1,10 @@
-"""Kills a search with one worker at random instants and runs it again each time; prints, as JSON, how it compares with
-the search that nobody killed.
+"""Kill a search with one worker at random instants and resume it each time. Print, as JSON, how its table compares with
+the table of an uninterrupted search.
 
     python killed_search.py FOLDER KILLS SEED TRIALS EPOCHS IMAGES
 
-One process forks the searches: loading torch for each of them would take most of the time. A search of engine `local`
-is one process, so that a kill takes all of it.
+One process forks the searches, because loading torch for each of them would take most of the time. A search of engine
+`local` is one process, so a kill ends all of it.
 """
 
 import json
@@ -30,7 +30,7 @@ CLOCKS = ("train_seconds", "latency_ms")
 
 
 def forked(url, trials, settings):
-    """A process that runs the search to its end."""
+    """Return the id of a process that runs the search to its end."""
     child = os.fork()
     if child == 0:
         try:
@@ -49,13 +49,14 @@ def forked(url, trials, settings):
     return child
 
 
-def ended(child):
+def exit_code(child):
+    """Wait for a process and return its exit code."""
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status)
 
 
 def table(url):
-    """Digest, seed, values and curve of every trial, without the clocks; how many trials went on from a checkpoint."""
+    """Return the rows of all trials without times, and the number of trials resumed from a checkpoint."""
 
     def timeless(numbers):
         return {name: value for name, value in numbers.items() if name not in CLOCKS}
@@ -77,23 +78,25 @@ def table(url):
 
 
 def main(folder, kills, seed, trials, epochs, images):
-    torch.set_num_threads(1)  # threads do not live through a fork
+    torch.set_num_threads(1)  # threads do not survive a fork
     settings = Settings(epochs=epochs, train_images=images, validation_images=100, device="cpu")
-    list(evaluate(load_space("digits").extreme(lambda design: 0.0)[0], settings.with_(epochs=1)))  # what torch puts off
+    list(
+        evaluate(load_space("digits").extreme(lambda design: 0.0)[0], settings.with_(epochs=1))
+    )  # torch initialises lazily
     rng = random.Random(seed)
     whole, cut = f"sqlite:///{folder}/whole.db", f"sqlite:///{folder}/cut.db"
     begun = time.monotonic()
-    assert ended(forked(whole, trials, settings)) == 0
-    longest = (time.monotonic() - begun) / kills  # so that the search has not ended before the last kill
-    done = 0
+    assert exit_code(forked(whole, trials, settings)) == 0
+    longest = (time.monotonic() - begun) / kills  # then the search still runs at the last kill
+    killed = 0
     for _ in range(kills):
         child = forked(cut, trials, settings)
         time.sleep(rng.uniform(0, longest))
         os.kill(child, signal.SIGKILL)
-        done += ended(child) == -signal.SIGKILL
-    assert ended(forked(cut, trials, settings)) == 0
-    (wanted, _), (found, resumed) = table(whole), table(cut)
-    print(json.dumps({"kills": done, "same": found == wanted, "trials": len(found), "resumed": resumed}))
+        killed += exit_code(child) == -signal.SIGKILL
+    assert exit_code(forked(cut, trials, settings)) == 0
+    (expected, _), (rows, resumed) = table(whole), table(cut)
+    print(json.dumps({"kills": killed, "same": rows == expected, "trials": len(rows), "resumed": resumed}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Programs that kill processes and say how it went."""
+"""Run the programs that kill processes, and find the processes that are left."""
 
 import json
 import os
@@ -9,8 +9,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 
-def said_by(program, *arguments, seconds=300):
-    """What a program beside this file prints as JSON; its errors where it fails."""
+def json_output_of(program, *arguments, seconds=300):
+    """Return the JSON that a program in this folder prints; fail with its stderr if it fails."""
     command = [sys.executable, str(HERE / program), *map(str, arguments)]
     path = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path}
@@ -20,16 +20,17 @@ def said_by(program, *arguments, seconds=300):
 
 
 def marked(mark, drivers=()):
-    """The processes, by id, whose environment has this mark: whatever a marked one started, and what those did.
+    """Return the command lines, by process id, of the processes whose environment contains `mark`.
 
-    Ray's agents write their titles over what may be the mark: they are known by the logs of the drivers' sessions.
+    Children inherit the mark. Ray's agents may write their titles over it; they are recognised by the log
+    files of the drivers' sessions.
     """
-    found, sessions = {}, tuple(f"_{driver}/logs" for driver in drivers)
+    processes, sessions = {}, tuple(f"_{driver}/logs" for driver in drivers)
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             opened = {os.path.dirname(os.readlink(file)) for file in (folder / "fd").iterdir()} if sessions else ()
             if any(path.endswith(sessions) for path in opened) or mark.encode() in (folder / "environ").read_bytes():
-                found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:  # it ended meanwhile, or is not ours
+                processes[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:  # it has ended, or belongs to another user
             continue
-    return found
+    return processes

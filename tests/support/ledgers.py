@@ -1,4 +1,4 @@
-"""Ledgers full of made-up trials: plausible numbers without training anything."""
+"""Ledgers of synthetic trials: plausible numbers without any training."""
 
 import math
 import random
@@ -30,7 +30,7 @@ def a_search(ledger: Ledger, name: str = "digits", objectives: tuple[str, ...] =
 
 
 def an_architecture(rng: random.Random) -> dict[str, Any]:
-    """Three stages, each of convolution or attention."""
+    """Return a random architecture of three stages, each of convolution or attention."""
     stages = []
     for i in range(3):
         width = rng.choice((8, 16, 24)) * (1 + i)
@@ -45,24 +45,24 @@ def an_architecture(rng: random.Random) -> dict[str, Any]:
 
 
 def made_up(architecture: Mapping[str, Any], rng: random.Random) -> dict[str, float]:
-    """What such a network might measure: accuracy saturates with cost and likes attention late."""
-    price = cost(Architecture.from_dict(architecture), INPUT, CLASSES)
+    """Return synthetic measurements: accuracy saturates with cost and is higher with attention in the last stage."""
+    network_cost = cost(Architecture.from_dict(architecture), INPUT, CLASSES)
     late = architecture["stages"][-1]["operator"] == "local_attention"
-    accuracy = 0.985 - 0.9 * math.exp(-0.34 * math.log(price.flops / 2e4)) + 0.012 * late + rng.gauss(0, 0.008)
+    accuracy = 0.985 - 0.9 * math.exp(-0.34 * math.log(network_cost.flops / 2e4)) + 0.012 * late + rng.gauss(0, 0.008)
     accuracy = min(0.995, max(0.1, accuracy))
-    seconds = price.flops / 2e5 + rng.random()
+    seconds = network_cost.flops / 2e5 + rng.random()
     return {
         "accuracy": accuracy,
         "loss": -math.log(accuracy) + 0.05,
-        "flops": float(price.flops),
-        "params": float(price.params),
+        "flops": float(network_cost.flops),
+        "params": float(network_cost.params),
         "train_seconds": seconds,
-        "latency_ms": 0.2 + price.flops / 4e6,
+        "latency_ms": 0.2 + network_cost.flops / 4e6,
     }
 
 
 def curve_of(values: Mapping[str, float], rungs: int = EPOCHS) -> list[dict[str, float]]:
-    """A learning curve that ends at these values."""
+    """Return a learning curve that ends at these values."""
     shares = [1 - math.exp(-3.2 * rung / EPOCHS) for rung in range(1, rungs + 1)]
     return [{"accuracy": values["accuracy"] * share, "loss": values["loss"] + 1.5 * (1 - share)} for share in shares]
 
@@ -120,7 +120,7 @@ def fill(ledger: Ledger, search: SearchRecord, trials: int, *, seed: int = 0, st
 
 
 def write_trial(ledger: Ledger, search: SearchRecord, number: int, **measurements: float) -> int:
-    """One trial from start to end through the ledger's own methods."""
+    """Write one complete trial with the write functions of the ledger; return its id."""
     rng = random.Random(number)
     plain = an_architecture(rng)
     values = made_up(plain, rng) | measurements

@@ -1,4 +1,4 @@
-"""A search of a few hundred cheap designs, and what must hold of its ledger however often it was cut."""
+"""A search of a few hundred designs without training, and the check of its ledger after any number of interruptions."""
 
 from collections import Counter
 
@@ -11,19 +11,19 @@ RUNGS = 4
 
 
 def large_space():
-    """Two stages of eighteen choices each."""
+    """Return a space of two stages with eighteen choices each."""
     operator = {"conv": {"kernel_size": [3, 5]}, "local_attention": {"extent": [3, 5], "heads": [2, 4]}}
     stages = [{"depth": 1, "width": [8, 16, 24], "operator": operator}] * 2
     return tiny_space(name="large", stages=stages)
 
 
 def score(digest):
-    """The accuracy of a design at the end."""
+    """Return the final accuracy of a design."""
     return int(digest[:4], 16) / 65536
 
 
 def check_nothing_lost(ledger, acknowledged, trials):
-    """Every trial ended once, none is missing, and what was acknowledged is what the ledger holds; its rows."""
+    """Assert that every trial ended once, none is missing, and the acknowledged ones are complete; return the rows."""
     search = ledger.search()
     rows = ledger.read(reads.trials, search.id)
     assert [row.number for row in rows] == list(range(trials))

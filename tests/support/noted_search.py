@@ -1,5 +1,5 @@
-"""Runs a search on two Ray workers and notes, in files of a folder, each rung that is paid for and each trial that is
-acknowledged as complete, so that whoever kills it can say what it owes.
+"""Run a search on two Ray workers. Files in a folder record each trained rung and each acknowledged trial. A test that
+kills the search compares the ledger with them.
 
     python noted_search.py FOLDER TRIALS SECONDS
 """
@@ -15,7 +15,7 @@ from support.noted import RUNGS, large_space
 
 
 def noting(folder, seconds):
-    """An evaluation that goes on from its checkpoints, and notes design and rung once it has paid for it."""
+    """Return an evaluation that resumes from its checkpoints, and records design and rung after each trained rung."""
 
     def evaluate(architecture, settings, *, resume=None, keep=None):
         import time

@@ -1,6 +1,6 @@
-"""A real PostgreSQL server for the tests: made in a temporary folder once a session, stopped at its end.
+"""A real PostgreSQL server for the tests, in a temporary folder: started once a session, stopped at its end.
 
-It can be killed and started again under the feet of a ledger, which is what tests/faults does.
+tests/faults kills it and starts it again while a ledger uses it.
 """
 
 import os
@@ -21,23 +21,23 @@ import pytest
 from sqlalchemy import URL, create_engine, text
 
 USER = "hybrid"
-PASSWORD = "Ge/heim@4711#?"  # must be quoted in a URL, and is looked for in whatever is printed or written
+PASSWORD = "Ge/heim@4711#?"  # must be quoted in a URL; tests search all output and all files for it
 MISSING = "needs PostgreSQL: apt-get install postgresql"
 
 
 def programs() -> Path | None:
-    """The folder of initdb and postgres: Debian's newest, else the one on the PATH."""
+    """Return the folder of initdb and postgres: Debian's newest, otherwise the one on the PATH."""
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    found = debian[-1] if debian else shutil.which("initdb")
-    return Path(found).parent if found else None
+    initdb = debian[-1] if debian else shutil.which("initdb")
+    return Path(initdb).parent if initdb else None
 
 
 class Server:
-    """One server with a folder of its own, on a free port of loopback. It gives every test a database."""
+    """One server with a folder of its own, on a free loopback port; `database` creates a new database for a test."""
 
     def __init__(self, bin_folder: Path) -> None:
         self._bin = bin_folder
-        # PostgreSQL refuses to run as root; its folder must then belong to somebody else, where all may pass.
+        # PostgreSQL refuses to run as root; its folder must then belong to another user and be reachable by all.
         self._user = next(name for name in ("postgres", "nobody") if _known(name)) if os.getuid() == 0 else None
         self.folder = Path(tempfile.mkdtemp(prefix="hybrid-postgres-", dir=_memory()))
         secret = self.folder / "password"
@@ -60,13 +60,13 @@ class Server:
         return subprocess.Popen(command, user=self._user, cwd=self.folder, stdout=output, stderr=output)
 
     def start(self, wait: bool = True) -> None:
-        """Start; where the last one was killed its children may linger for a moment, so it is tried again."""
+        """Start the server. The children of a killed one may stay for a moment, so the start is retried."""
         settings = {
             "port": self.port,
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": self.folder,
-            "fsync": "off",  # for speed: a killed server loses nothing by it, a killed machine would
-            "dynamic_shared_memory_type": "mmap",  # in its folder, so that a killed one leaves nothing elsewhere
+            "fsync": "off",  # for speed: a killed server loses nothing without it, a killed machine would
+            "dynamic_shared_memory_type": "mmap",  # in its folder, so a killed server leaves nothing elsewhere
             "max_connections": 40,
             "shared_buffers": "32MB",
         }
@@ -81,20 +81,20 @@ class Server:
         raise TimeoutError(f"PostgreSQL in {self.folder} does not start")
 
     def answers(self) -> bool:
-        """Whether it takes connections."""
+        """Return whether the server accepts connections."""
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
             pass
         command = ["pg_isready", "-q", "-h", str(self.folder), "-p", str(self.port), "-d", "postgres"]
         return self._run(command).wait(timeout=10) == 0
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Stop: SIGINT in order (fast), SIGQUIT at once (immediate), SIGKILL as the kernel would."""
+        """Stop the server: SIGINT is a clean (fast) shutdown, SIGQUIT an immediate one, SIGKILL a crash."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(how)
             self._process.wait(timeout=30)
 
     def database(self) -> str:
-        """The URL of a new, empty database, with its password."""
+        """Return the URL of a new, empty database, with its password."""
         name = next(self._names)
         engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
@@ -103,12 +103,12 @@ class Server:
         return self.url(name)
 
     def url(self, database: str) -> str:
-        """The URL of a database of this server, as a user writes it."""
-        found = URL.create("postgresql", USER, PASSWORD, "127.0.0.1", self.port, database)
-        return found.render_as_string(hide_password=False)
+        """Return the URL of a database of this server, as a user writes it."""
+        url = URL.create("postgresql", USER, PASSWORD, "127.0.0.1", self.port, database)
+        return url.render_as_string(hide_password=False)
 
     def remove(self) -> None:
-        """Stop, and leave nothing behind."""
+        """Stop the server and remove its folder."""
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -126,7 +126,7 @@ def typed(*words: object) -> Iterator[list[str]]:
 
 
 def _memory() -> str | None:
-    """A folder in memory where there is room: a test's database is three hundred files, and a session has a hundred."""
+    """Return a folder in memory if it has room. A database has 300 files, and a session up to 100 databases."""
     memory = "/dev/shm"
     return memory if os.path.isdir(memory) and shutil.disk_usage(memory).free > 4 * 2**30 else None
 
@@ -139,21 +139,21 @@ def _known(user: str) -> bool:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    """The server of this session."""
-    found = programs()
-    if found is None:
+    """Yield the server of this session."""
+    bin_folder = programs()
+    if bin_folder is None:
         pytest.skip(MISSING)
-    made = Server(found)
+    postgres = Server(bin_folder)
     try:
-        made.start()
-        yield made
+        postgres.start()
+        yield postgres
     finally:
-        made.remove()
+        postgres.remove()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database of each kind in turn."""
+    """Return the URL of an empty database, of each kind in turn."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'ledger.db'}"
     return request.getfixturevalue("server").database()
