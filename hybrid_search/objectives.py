@@ -56,7 +56,11 @@ class Objective:
             object.__setattr__(self, "label", self.name.replace("_", " "))
 
     def text(self, value: float | None) -> str:
-        """Return a value as people read it, with its unit: `97.2 %`, `3.41 MFLOPs`, `12.3 k`."""
+        """Return a value as people read it, with its unit: `97.2 %`, `3.41 MFLOPs`, `12.3 k`.
+
+        Args:
+            value: the number in the unit of the objective; None: "-".
+        """
         if value is None:
             return "-"
         if self.unit == "share":
@@ -69,7 +73,11 @@ class Objective:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Return the objective that `to_dict` wrote. Fields of a later version are ignored."""
+        """Return the objective that `to_dict` wrote. Fields of a later version are ignored.
+
+        Args:
+            content: the fields as plain JSON.
+        """
         names = {each.name for each in fields(cls)}
         return cls(**{name: value for name, value in content.items() if name in names})
 

@@ -17,28 +17,35 @@ State = Literal["running", "complete", "stopped", "failed"]
 STATES: tuple[State, ...] = ("running", "complete", "stopped", "failed")
 FailureKind = Literal["bug", "nan", "oom", "timeout", "lost", "pre-empted"]
 
-# How many further attempts a trial gets after failures of each kind. What the machine did is tried again (pre-empted:
-# its driver or node went away; lost: its worker died or fell silent); what the network does it would do again. A trial
-# that is pre-empted again and again without getting further has failed as well: `search.FRUITLESS`.
+# Retry limit of each kind of failure. A failure of the machine is retried (pre-empted: the driver or node went away;
+# lost: the worker died or sent no heartbeat). A failure of the network would repeat itself. A trial that is pre-empted
+# too often in a row without a further rung has failed as well: see `search.retries`.
 RETRIES: Mapping[str, float] = {
     "pre-empted": math.inf, "lost": 2, "oom": 1, "timeout": 1, "nan": 0, "bug": 0,
 }  # fmt: skip
 
-NAME = 100  # characters, of a measurement
-SEARCH_NAME = 200  # of a search
-TRAINED = "trained"  # the evaluation of a search whose networks are trained, and not scored by the user's own
+NAME = 100  # characters of the name of a measurement, at most
+SEARCH_NAME = 200  # characters of the name of a search, at most
+TRAINED = "trained"  # the name of the package's own evaluation
 
 ENGINE = "ray"  # the default engine
 OPTIMIZERS = ("adamw", "nesterov")
 AUGMENTS = ("none", "shift", "shift+flip")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
-# Settings that say where and how fast a network is trained, not which numbers come out; left out of the digest.
+# Settings that change where and how fast a network is trained, but not the numbers; they are not part of the digest.
 NOT_IN_DIGEST = ("data_dir", "device", "threads")
 
 
 def search_name(name: str) -> str:
-    """This name, where a search can have it; SettingsError otherwise."""
+    """Return the name if a search can have it.
+
+    Args:
+        name: 1 to 200 printable characters.
+
+    Raises:
+        SettingsError: The name is empty, too long, or has characters that cannot be printed.
+    """
     unseen = any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name)  # controls, halves of characters
     if not name.strip() or len(name) > SEARCH_NAME or unseen:
         raise SettingsError(
@@ -50,14 +57,34 @@ def search_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class Settings:
-    """How every network of a search is trained: data, recipe, seed. SettingsError where a value is out of range.
+    """How every network of a search is trained: data, recipe, seed.
 
-    `data` is a name in `hybrid_search.data.DATASETS`. Another package adds a name with an entry point, as
-    `hybrid_search.data.Source` shows.
+    Args:
+        data: Name of the data set; a data set of your own is registered by an entry point, see `data.Source`.
+        data_dir: Folder or file of the data set; None: its usual place, or a download.
+        image_size: Rows and columns after resizing, in pixels; None: as they are.
+        train_images: Number of training images to use, stratified by class; None: all.
+        validation_images: Number of validation images to use, stratified by class; None: all.
+        epochs: Epochs of one trial.
+        batch_size: Images in one step.
+        optimizer: "adamw" or "nesterov".
+        learning_rate: Peak of the schedule (linear warm-up, then cosine).
+        weight_decay: Decay of weights; norms and biases are left out.
+        warmup_epochs: Epochs of the warm-up.
+        label_smoothing: Share of the target that is spread over all classes, 0 to 1.
+        ema: Decay of the moving average of the weights that is scored; 0: no average.
+        augment: "none", "shift" or "shift+flip".
+        precision: "fp32", "bf16", "fp16", or "auto": fp32 on a CPU, bf16 on a GPU.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        threads: CPU threads of one trial.
+        seed: Seed of the weights and of the order of images.
+        split_seed: Seed of the train, validation and test splits.
 
-    `image_size`, `train_images` and `validation_images` reduce a data set (None keeps it as it is). `ema` is the decay
-    of the averaged weights that are scored (0: none). `precision` auto is fp32 on a CPU and bf16 on a GPU.
-    `split_seed` fixes train, validation and test; `seed` fixes weights and the order of images.
+    Raises:
+        SettingsError: A value is out of range.
+
+    Example:
+        >>> settings = Settings(data="fashion-mnist", epochs=10, learning_rate=5e-3)
     """
 
     data: str = "digits"
@@ -103,12 +130,19 @@ class Settings:
             object.__setattr__(self, name, float(value))  # 0 and 0.0 are one setting, and have one digest
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
+        """Return the settings as plain JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> Self:
-        """The settings that `to_dict` wrote; SettingsError for an unknown key."""
+        """Return the settings that `to_dict` wrote.
+
+        Args:
+            d: setting name -> value.
+
+        Raises:
+            SettingsError: A name is unknown, or a value is out of range.
+        """
         known = [f.name for f in fields(cls)]
         for key in d:
             if key not in known:
@@ -116,12 +150,16 @@ class Settings:
         return cls(**d)
 
     def with_(self, **changes: Any) -> Self:
-        """The same settings with some changed."""
+        """Return the same settings with some values changed.
+
+        Args:
+            changes: setting name -> new value.
+        """
         return replace(self, **changes)
 
     @property
     def digest(self) -> str:
-        """Sixteen hexadecimal digits over everything that changes the numbers."""
+        """Sixteen hexadecimal digits over every setting that changes the numbers."""
         kept = {name: value for name, value in self.to_dict().items() if name not in NOT_IN_DIGEST}
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -209,7 +247,28 @@ class Report:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial as the ledger knows it. `choices` are the answers the space was given; times are UTC."""
+    """One trial as stored in the ledger. Times are UTC.
+
+    Attributes:
+        id: Row of the trial.
+        number: Number of the trial within its search, from 0.
+        state: running, complete, stopped or failed.
+        digest: Digest of the architecture.
+        architecture: The architecture as plain JSON.
+        choices: parameter name -> choice, with which the space gives this architecture.
+        seed: Seed of the training.
+        measurements: Final numbers by name; after a confirmation, means over fresh seeds.
+        settings: The settings of this trial as plain JSON.
+        attempt: Number of the present attempt, from 1.
+        rung: Number of complete rungs.
+        started, finished: Begin and end; None if unknown or not reached.
+        worker: Host and process of the worker.
+        failure_kind, failure_text: Why the trial failed.
+        facts: Device, versions, commit, data fingerprint and so on.
+        weights: File of the weights, if they were kept.
+        expires: End of the lease of a running trial.
+        audit_rung: The rung at which the pruner would have stopped the trial; the audit let it continue.
+    """
 
     id: int
     number: int
@@ -229,12 +288,12 @@ class TrialRecord:
     failure_text: str | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
     weights: str | None = None
-    expires: datetime | None = None  # of a running one: when it counts as lost, unless its worker shows itself before
-    audit_rung: int | None = None  # the pruner would have stopped the trial here; the audit lets it continue
+    expires: datetime | None = None
+    audit_rung: int | None = None
 
     @property
     def seconds(self) -> float | None:
-        """Wall-clock seconds from start to end, None while it runs."""
+        """Wall-clock seconds from start to end; None while the trial runs."""
         if self.started is None or self.finished is None:
             return None
         return (self.finished - self.started).total_seconds()
@@ -242,7 +301,27 @@ class TrialRecord:
 
 @dataclass(frozen=True)
 class SearchRecord:
-    """One search as the ledger knows it: what was asked for, of which space, under which settings."""
+    """One search as stored in the ledger; `SearchSpec.from_record` parses it.
+
+    Attributes:
+        id: Row of the search.
+        name: Name of the search.
+        space: The search space as plain JSON.
+        objectives: Names of the objectives, in order.
+        settings: How every network is trained.
+        sampler, pruner: Their names.
+        seed: Seed of the proposals.
+        target: Total number of trials.
+        max_flops, max_params: The budget; None: no bound.
+        created: When the search was created, UTC.
+        input_size: Channels, rows and columns of an image.
+        classes: Number of classes.
+        evaluation: Name of the evaluation; "trained" for the package's own training.
+        tuned: Settings that are sampled with the architecture.
+        known_designs: Whether the known designs of the space come first.
+        uid: The same for this search in every copy of its database.
+        own_objectives: Definitions of the objectives that the package does not have.
+    """
 
     id: int
     name: str
@@ -257,12 +336,12 @@ class SearchRecord:
     created: datetime | None = None
     input_size: tuple[int, int, int] = (1, 16, 16)
     classes: int = 10
-    evaluation: str = TRAINED  # or the name of the user's own
+    evaluation: str = TRAINED
     pruner: str = "none"
-    tuned: tuple[str, ...] = ()  # settings that are sampled with the architecture
-    known_designs: bool = False  # whether the known designs of the space come first
-    uid: str = ""  # the same for this search in every copy of its database
-    own_objectives: tuple[Objective, ...] = ()  # definitions of the objectives that the package does not have
+    tuned: tuple[str, ...] = ()
+    known_designs: bool = False
+    uid: str = ""
+    own_objectives: tuple[Objective, ...] = ()
 
     @cached_property
     def objective_list(self) -> tuple[Objective, ...]:

@@ -65,12 +65,20 @@ class Stage:
         return make_operator(self.operator, dict(self.options))
 
     def on_map(self, rows: int, cols: int) -> "Stage":
-        """Return the stage without options that have no effect on a map of rows x cols."""
+        """Return the stage without options that have no effect on its largest map.
+
+        Args:
+            rows, cols: size of that map in pixels.
+        """
         made = self.made.canonical(self.width, (rows, cols))
         return Stage(self.operator, self.depth, self.width, self.stride, options_of(made))
 
     def continues(self, before: "Stage") -> bool:
-        """Return whether this stage only adds blocks to the stage before it."""
+        """Return whether this stage only adds blocks to another one.
+
+        Args:
+            before: the stage before this one.
+        """
         same = (self.operator, self.width, self.options) == (before.operator, before.width, before.options)
         return same and self.stride == 1
 
@@ -81,7 +89,14 @@ class Stage:
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> Self:
-        """Return the stage of a `to_dict` result. Raise ArchitectureError for a missing or wrong key."""
+        """Return the stage of a `to_dict` result.
+
+        Args:
+            d: operator, depth, width, stride and the options of the operator.
+
+        Raises:
+            ArchitectureError: a key is missing or has an illegal value.
+        """
         for key in ("operator", "depth", "width"):
             if key not in d:
                 raise ArchitectureError(f"a stage needs operator, depth and width; got {', '.join(d) or 'nothing'}.")
@@ -151,6 +166,9 @@ class Architecture:
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> Self:
         """Return the architecture of a `to_dict` result.
+
+        Args:
+            d: stem, stages and expansion as plain JSON.
 
         Raises:
             ArchitectureError: something is missing, unknown or illegal.

@@ -42,6 +42,9 @@ def references() -> list[str]:
 def reference(name: str) -> Architecture:
     """Return the reference architecture of this name.
 
+    Args:
+        name: resnet26, sasa-50-full, hybrid-50-CCAA, ...; `references()` lists all.
+
     Raises:
         UnknownName: there is none; the message names the nearest one.
 

@@ -36,7 +36,7 @@ def confirm(
     notice: Callable[[str], None] | None = None,
     log_level: str = "info",
 ) -> Confirmation:
-    """Train the front of a search again under fresh seeds until it is settled. The same call continues.
+    """Train the front of a search again with fresh seeds until it is settled. Call it again to continue.
 
     The test split is opened, and the opening is written to the ledger, just before the first retraining.
 
@@ -47,7 +47,7 @@ def confirm(
         hours: No retraining starts after so many hours.
         resources: The engine, the number of workers, and what each trial takes.
         ledger: A ledger or the URL of its database.
-        evaluate: The evaluation of the search, if it was your own; the test split stays closed.
+        evaluate: The evaluation of the search, if it was your own; the test split is not used.
         data_dir: Folder of the data set, if it has moved.
         checkpoints: As in `run`.
         watch: Called with the confirmation and its `RunContext` before the first retraining.
@@ -58,7 +58,8 @@ def confirm(
         The confirmation, with its results in the ledger.
 
     Raises:
-        UserError: An argument is wrong, or nothing is left to do. Nothing was written.
+        SettingsError: An argument is wrong, or nothing is left to do. Nothing was written.
+        LedgerError: The search was scored by another evaluation, or the data set has changed.
 
     Example:
         >>> confirmation = confirm("digits", seeds=3)

@@ -57,7 +57,11 @@ class Facts:
     n_existing: int = 0
 
     def shifted_seed(self, seed: int) -> int:
-        """Return a seed for a sampler with one random stream; after a restart it must not repeat its first draws."""
+        """Return a seed for a sampler with one random stream; after a restart it must not repeat its first draws.
+
+        Args:
+            seed: the seed of the search.
+        """
         return (seed + self.n_existing) % 2**32
 
 

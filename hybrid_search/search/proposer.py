@@ -21,7 +21,7 @@ from hybrid_search.spaces.choosers import FixedChoices
 from hybrid_search.spaces.recipe_tuning import recipe_of, untuned
 
 COSTS = ("flops", "params")  # known before training
-Asked = optuna.trial.Trial
+StudyTrial = optuna.trial.Trial  # a proposal, as the study of Optuna holds it
 
 
 class Proposer:
@@ -39,7 +39,7 @@ class Proposer:
         self._index = index
         self._unloaded = unloaded
         self._designs: dict[tuple[tuple[str, Any], ...], tuple[Architecture, dict[str, float]]] = {}
-        self._running: dict[int, Asked] = {}  # running trial -> its trial of the study
+        self._running: dict[int, StudyTrial] = {}  # running trial -> its trial of the study
         facts = self._facts(n_existing)
         sampler = make_sampler(spec.sampler, spec.seed, facts)
         # The known-cost sampler also estimates the remaining improvement of searches with another sampler.
@@ -86,34 +86,34 @@ class Proposer:
 
     # -- proposals --
 
-    def ask(self) -> Asked:
+    def ask(self) -> StudyTrial:
         """Return the sampler's next proposal."""
         return self.study.ask()
 
-    def ask_for(self, choices: Mapping[str, Any]) -> Asked:
+    def ask_for(self, choices: Mapping[str, Any]) -> StudyTrial:
         """Return a proposal of these choices, which takes the place of the sampler's next one."""
         self.study.enqueue_trial(dict(choices))
         return self.study.ask()
 
-    def set_budget_excess(self, asked: Asked, excess: float) -> None:
+    def set_budget_excess(self, proposal: StudyTrial, excess: float) -> None:
         """Record how far a proposal is over the budget, for samplers that read constraints."""
         if self._spec.has_budget:
-            asked.set_constraint("budget", excess)
+            proposal.set_constraint("budget", excess)
 
-    def start(self, number: int, asked: Asked) -> None:
+    def start(self, number: int, proposal: StudyTrial) -> None:
         """Record that a trial trains this proposal."""
-        self._running[number] = asked
+        self._running[number] = proposal
 
-    def reject(self, asked: Asked) -> None:
+    def reject(self, proposal: StudyTrial) -> None:
         """Record that a proposal is not trained now, because it is over the budget or deferred."""
-        self.study.tell(asked, state=TrialState.PRUNED)
+        self.study.tell(proposal, state=TrialState.PRUNED)
 
-    def answer_duplicate(self, asked: Asked, row: Sequence[float] | None) -> None:
+    def answer_duplicate(self, proposal: StudyTrial, row: Sequence[float] | None) -> None:
         """Give the sampler the objectives of an architecture that it proposed again; None: there are none."""
         if row is None:
-            self.study.tell(asked, state=TrialState.FAIL)
+            self.study.tell(proposal, state=TrialState.FAIL)
         else:
-            self.study.tell(asked, list(row))
+            self.study.tell(proposal, list(row))
 
     # -- results --
 
@@ -123,9 +123,9 @@ class Proposer:
 
     def stop(self, number: int, expected: Sequence[float]) -> None:
         """Give the sampler the expected final values of a stopped trial, which have less bias than its last values."""
-        asked = self._running.pop(number)
-        asked.set_user_attr(PRUNED_VALUES, list(expected))
-        self.study.tell(asked, state=TrialState.PRUNED)
+        proposal = self._running.pop(number)
+        proposal.set_user_attr(PRUNED_VALUES, list(expected))
+        self.study.tell(proposal, state=TrialState.PRUNED)
 
     def fail(self, number: int) -> None:
         """Tell the sampler that a trial failed."""

@@ -108,10 +108,18 @@ class Search:
     # -- report and tell --
 
     def fail(self, trial: Trial, kind: str, text: str) -> Trial | None:
-        """Record a failed attempt. Return the next attempt, or None if the trial has failed for good.
+        """Write that an attempt failed, and begin the next one if the retry limit allows it.
 
         The trial has failed for good if `RETRIES` allows no more attempts of this kind, or if it was pre-empted too
         often in a row without a further rung.
+
+        Args:
+            trial: The trial of the attempt.
+            kind: Kind of the failure: bug, nan, oom, timeout, lost or pre-empted.
+            text: What happened, such as the end of a traceback.
+
+        Returns:
+            The next attempt, or None if the trial has failed for good.
 
         Raises:
             LostLease: The attempt is over already.
@@ -130,6 +138,10 @@ class Search:
         """Write one rung of a running trial, and ask the pruner unless it is the last rung.
 
         A last report of a rung that was reported before is not written again: only the end of the trial is new.
+
+        Args:
+            trial: The running trial.
+            report: Measurements and facts after the rung.
 
         Returns:
             "stop" if the trial has ended: as stopped, or as failed if a number is not finite; see `state`.
@@ -165,13 +177,21 @@ class Search:
         return "stop"
 
     def state(self, trial: Trial) -> str:
-        """Return the state of a trial of this search: running, complete, stopped or failed."""
+        """Return the state of a trial: running, complete, stopped or failed.
+
+        Args:
+            trial: A trial of this search.
+        """
         return self.index.states.get(trial.number, "running")
 
     def tell(self, trial: Trial, outcome: Outcome) -> bool:
         """Write how a trial ended, then give the result to the sampler.
 
         A trial whose measurements lack an objective, or are not finite, is failed.
+
+        Args:
+            trial: The running trial.
+            outcome: How it ended, with its measurements.
 
         Returns:
             Whether its weights should be kept, because it is on the front.
@@ -222,7 +242,12 @@ class Search:
         return outcome
 
     def keep_weights(self, trial: Trial, weights: bytes) -> None:
-        """Keep the weights of a trial on the front, and delete those of trials that left it."""
+        """Keep the weights of a trial on the front, and delete those of trials that left it.
+
+        Args:
+            trial: A completed trial on the front.
+            weights: Its weights as safetensors bytes.
+        """
         front = self.front()
         path = self.weights.write(trial.number, weights)
         self.ledger.write(writes.set_weights, trial.id, path)

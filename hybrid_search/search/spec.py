@@ -47,6 +47,10 @@ class SearchSpec:
         tuned: Names of the settings that are sampled with the architecture.
         use_known_designs: Whether the known designs of the space come first; None: as the stored search began, and
             True for a new one.
+
+    Example:
+        >>> spec = SearchSpec.create("digits", trials=50)
+        >>> search = open_search(spec, Ledger())
     """
 
     space: SearchSpace
@@ -102,7 +106,8 @@ class SearchSpec:
             tune_recipe: Whether learning rate and weight decay are sampled with the architecture.
 
         Raises:
-            UserError: Any argument is wrong.
+            SettingsError: An argument is out of range, or no architecture fits the budget.
+            UserError: Any other argument is wrong: the space, the data set, a name.
 
         Example:
             >>> spec = SearchSpec.create("digits", trials=50, objectives=("accuracy", "params"))
@@ -206,7 +211,11 @@ class SearchSpec:
         return [objective.direction for objective in self.objectives]
 
     def differences(self, other: "SearchSpec") -> list[str]:
-        """Return every difference that keeps another configuration from continuing this search, in words."""
+        """Return every difference that keeps another configuration from continuing this search, in words.
+
+        Args:
+            other: The configuration that was given now.
+        """
         found = []
         if self.space.digest != other.space.digest:
             mine, others = self.space.to_dict(), other.space.to_dict()
@@ -227,15 +236,26 @@ class SearchSpec:
         """Return the chosen architecture without options that have no effect on the images of this search.
 
         Two ways of writing one network become one architecture, the one of lowest cost.
+
+        Args:
+            chooser: Chooses the parameters of the space, such as an Optuna trial.
         """
         return fitted(self.space.choose(chooser), self.input_size)
 
     def trial_settings(self, chooser: Chooser) -> Settings:
-        """Return the settings of one trial: those of the search with the tuned ones as chosen."""
+        """Return the settings of one trial: those of the search with the tuned ones as chosen.
+
+        Args:
+            chooser: Chooses the tuned settings.
+        """
         return choose_settings(chooser, self.settings, self.tuned)
 
     def cost(self, architecture: Architecture) -> dict[str, float]:
-        """Return what is known before training: FLOPs (2 x MACs) and parameters."""
+        """Return the cost of an architecture: `flops` (2 x MACs, of one image) and `params`. Both are exact.
+
+        Args:
+            architecture: Any architecture.
+        """
         flops, params = total_cost(architecture, self.input_size, self.classes)
         return {"flops": float(flops), "params": float(params)}
 
@@ -245,7 +265,11 @@ class SearchSpec:
         return self.max_flops is not None or self.max_params is not None
 
     def budget_excess(self, architecture: Architecture) -> float:
-        """Return how far an architecture is over the budget, as a share of it; 0 or less is within."""
+        """Return how far an architecture is over the budget, as a share of it; 0 or less is within.
+
+        Args:
+            architecture: Any architecture.
+        """
         return budget_excess(self.record, architecture)
 
     def reference_costs(self) -> dict[str, float]:

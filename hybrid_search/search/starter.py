@@ -9,7 +9,7 @@ from hybrid_search.networks.costs import fitted
 from hybrid_search.records import NOT_IN_DIGEST, SearchRecord, Settings, TrialRecord
 from hybrid_search.search.history import State
 from hybrid_search.search.index import DEFERRED, DUPLICATE, OVER_BUDGET
-from hybrid_search.search.proposer import Asked
+from hybrid_search.search.proposer import StudyTrial
 from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Trial
 from hybrid_search.search.unseen import unseen_design
@@ -45,8 +45,8 @@ class TrialStarter:
         """Start a trial, written to the ledger as running; return None if no design is left."""
         while self.known_designs:
             own = own_recipe(self.spec.settings, self.spec.tuned)
-            asked = self.proposer.ask_for({**self.known_designs.pop(0).choices, **own})
-            if (trial := self._start(asked, may_defer=False)) is not None:
+            proposal = self.proposer.ask_for({**self.known_designs.pop(0).choices, **own})
+            if (trial := self._start(proposal, may_defer=False)) is not None:
                 return trial
         for turn in range(1, MAX_REJECTED + 1):
             if (trial := self._start(self.proposer.ask(), required=turn == MAX_REJECTED)) is not None:
@@ -64,46 +64,48 @@ class TrialStarter:
 
     def restored(self, record: TrialRecord) -> Trial:
         """Return a trial that an earlier driver left running, as it was; its next attempt has the same settings."""
-        asked = self.proposer.ask_for(record.choices)
-        architecture = self.spec.architecture(asked)
-        self.spec.trial_settings(asked)
-        self.proposer.set_budget_excess(asked, self.spec.budget_excess(architecture))
-        self.proposer.start(record.number, asked)
+        proposal = self.proposer.ask_for(record.choices)
+        architecture = self.spec.architecture(proposal)
+        self.spec.trial_settings(proposal)
+        self.proposer.set_budget_excess(proposal, self.spec.budget_excess(architecture))
+        self.proposer.start(record.number, proposal)
         here = {name: getattr(self.spec.settings, name) for name in NOT_IN_DIGEST}
         settings = Settings.from_dict(record.settings).with_(**here)
         self.retries.reached(record.number, record.rung)
         return Trial(record.id, record.number, architecture, record.choices, settings, record.attempt)
 
-    def _start(self, asked: Asked, *, may_defer: bool = True, required: bool = False) -> Trial | None:
+    def _start(self, proposal: StudyTrial, *, may_defer: bool = True, required: bool = False) -> Trial | None:
         """Start the trial of a proposal, or of a deferred design in its place; return None if none starts.
 
         Args:
-            asked: The proposal.
+            proposal: The proposal.
             may_defer: Whether the pruner may defer it.
             required: Start the most probable deferred design, even if its probability is low.
         """
-        architecture, settings = self.spec.architecture(asked), self.spec.trial_settings(asked)
+        architecture, settings = self.spec.architecture(proposal), self.spec.trial_settings(proposal)
         digest, excess = architecture.digest, self.spec.budget_excess(architecture)
-        self.proposer.set_budget_excess(asked, excess)
+        self.proposer.set_budget_excess(proposal, excess)
         if self.index.is_known(digest):
             self.index.duplicates += 1
-            self.ledger.write(writes.add_proposal, self.record.id, Proposal(DUPLICATE, digest, asked.params, 0.0))
-            self.proposer.answer_duplicate(asked, self.index.values_of_duplicate(digest, asked.params))
+            self.ledger.write(writes.add_proposal, self.record.id, Proposal(DUPLICATE, digest, proposal.params, 0.0))
+            self.proposer.answer_duplicate(proposal, self.index.values_of_duplicate(digest, proposal.params))
             return None
         if excess > 0:
             self.index.add_over_budget(digest)
-            self.ledger.write(writes.add_proposal, self.record.id, Proposal(OVER_BUDGET, digest, asked.params, excess))
-            self.proposer.reject(asked)
+            self.ledger.write(
+                writes.add_proposal, self.record.id, Proposal(OVER_BUDGET, digest, proposal.params, excess)
+            )
+            self.proposer.reject(proposal)
             return None
         if may_defer and self.spec.pruner != "none":
-            chosen = self._choose(asked, architecture, required=required)
+            chosen = self._choose(proposal, architecture, required=required)
             if chosen is None:
                 return None
-            if chosen is not asked:
-                asked = chosen
-                architecture, settings = self.spec.architecture(asked), self.spec.trial_settings(asked)
+            if chosen is not proposal:
+                proposal = chosen
+                architecture, settings = self.spec.architecture(proposal), self.spec.trial_settings(proposal)
                 digest = architecture.digest
-                self.proposer.set_budget_excess(asked, self.spec.budget_excess(architecture))
+                self.proposer.set_budget_excess(proposal, self.spec.budget_excess(architecture))
         self.pruner.deferred.designs.pop(digest, None)
         number = self.index.next_number
         trial_id = self.ledger.write(
@@ -112,23 +114,23 @@ class TrialStarter:
             number,
             digest=digest,
             architecture=architecture.to_dict(),
-            choices=asked.params,
+            choices=proposal.params,
             settings=settings,
         )
         self.index.start(digest)
-        self.proposer.start(number, asked)
-        trial = Trial(trial_id, number, architecture, dict(asked.params), settings)
+        self.proposer.start(number, proposal)
+        trial = Trial(trial_id, number, architecture, dict(proposal.params), settings)
         details = about(search=self.record.name, trial=number, attempt=1, digest=digest, architecture=str(architecture))
         LOG.info("trial started", extra=details)
         return trial
 
-    def _choose(self, asked: Asked, architecture: Architecture, *, required: bool) -> Asked | None:
+    def _choose(self, proposal: StudyTrial, architecture: Architecture, *, required: bool) -> StudyTrial | None:
         """Return this proposal, a deferred design that is more probable, or None if every one stays deferred."""
         digest = architecture.digest
-        self.pruner.add_design(digest, self.spec.cost(architecture), asked.params)
+        self.pruner.add_design(digest, self.spec.cost(architecture), proposal.params)
         design = self.pruner.next_design(required=required)
         if design is not None and design.digest == digest:
-            return asked
-        self.ledger.write(writes.add_proposal, self.record.id, Proposal(DEFERRED, digest, asked.params, 0.0))
-        self.proposer.reject(asked)
+            return proposal
+        self.ledger.write(writes.add_proposal, self.record.id, Proposal(DEFERRED, digest, proposal.params, 0.0))
+        self.proposer.reject(proposal)
         return None if design is None else self.proposer.ask_for(design.choices)

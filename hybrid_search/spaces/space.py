@@ -32,6 +32,9 @@ ENUMERABLE = 5000  # the largest space whose extremes are found by a search thro
 class SearchSpace:
     """A set of legal architectures. `load_space` and `SearchSpace.from_dict` return it.
 
+    Args:
+        form: the checked contents of a space file.
+
     Example:
         >>> space = load_space("digits")
         >>> architecture = space.choose(RandomChooser(random.Random(0)))
@@ -81,6 +84,9 @@ class SearchSpace:
         Args:
             chooser: an Optuna trial, or any other `Chooser`. Each parameter is suggested at most once, in a fixed
                 order.
+
+        Returns:
+            A legal architecture.
         """
 
         def suggest(name: str, choices: Sequence[Any]) -> Any:
@@ -158,12 +164,21 @@ class SearchSpace:
         return architecture, choices
 
     def random_choices(self, rng: random.Random) -> tuple[Architecture, dict[str, Any]]:
-        """Return a random architecture with its choices."""
+        """Return a random architecture with its choices (parameter name -> choice).
+
+        Args:
+            rng: random generator; each choice of a parameter is equally likely.
+        """
         chooser = RandomChooser(rng)
         return self.choose(chooser), chooser.params
 
     def neighbour(self, choices: Mapping[str, Any], rng: random.Random) -> tuple[Architecture, dict[str, Any]]:
-        """Return a random architecture that differs in one choice, with its choices."""
+        """Return a random architecture that differs in one choice, with its choices.
+
+        Args:
+            choices: parameter name -> choice of the architecture to start from.
+            rng: random generator.
+        """
         here = FixedChoices(choices)
         architecture = self.choose(here)
         steps = [(name, choice) for name, offered in here.offered.items() for choice in offered]
