@@ -19,9 +19,9 @@ ledger-before-...db    a ledger of two searches; ledger.json: its contents, and 
 
 The last bits of a float depend on the processor and on the versions of torch and numpy. `machine.json` has the
 machine and versions of the records. On an equal machine everything must be equal to the last bit. On another machine
-the exact numbers (FLOPs, parameters, choices, digests, states) must be equal. An accuracy may differ by 0.05. If a model
-proposed or stopped trials (samplers known-cost and gp, pruner moasha), the first 8 trials must be equal. No test is ever
-skipped. Sampler gp is slow, so it makes 60 proposals for one objective on one space only.
+the exact numbers (FLOPs, parameters, choices, digests, states) must be equal. An accuracy may differ by 0.05. If a
+model proposed or stopped trials (samplers known-cost and gp, pruner moasha), the first 8 trials must be equal. No test
+is ever skipped. Sampler gp is slow, so it makes 60 proposals for one objective on one space only.
 """
 
 import hashlib
