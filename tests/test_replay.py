@@ -24,9 +24,9 @@ from hybrid_search.analysis.replay import (
     target_of,
     write_table,
 )
+from hybrid_search.analysis.replay.choice_tree import ChoiceTree
 from hybrid_search.analysis.replay.noise import front_shares, noise_of
 from hybrid_search.analysis.replay.objective_table import target_of_rows
-from hybrid_search.analysis.replay.question_tree import QuestionTree
 from hybrid_search.errors import DataError, LedgerError, SettingsError, UnknownName
 from hybrid_search.ledger import Ledger
 from hybrid_search.pareto import hypervolume
@@ -140,7 +140,7 @@ FAULTS = {
         "lacks 'accuracy@1#2'",
     ),
     "a seed without a name": ([{"width": 1, "flops": 2, "accuracy": 1, "accuracy@1": 1}], "must name their seed"),
-    "no question": ([{"flops": 2, "accuracy": 1}, {"flops": 3, "accuracy": 2}], "must have a column of a parameter"),
+    "no parameter": ([{"flops": 2, "accuracy": 1}, {"flops": 3, "accuracy": 2}], "must have a column of a parameter"),
     "unexplained": (
         [{"width": 1, "depth": "", "flops": 2, "accuracy": 1}, {"width": 1, "depth": 2, "flops": 2, "accuracy": 1}],
         "row 2 and row 3 differ only in empty cells",
@@ -179,18 +179,18 @@ def test_objectives_of_different_seeds_are_refused():
         table_of(rows, objectives=parse_objectives("accuracy,loss"))
 
 
-# -- the question tree --
+# -- the choice tree --
 
 
 def test_a_conditional_parameter_comes_after_the_choice_that_activates_it():
-    tree = QuestionTree(table_of(ten()))
+    tree = ChoiceTree(table_of(ten()))
     script = GivenChoices(operator="attention", width=16, **{"attention.extent": 7})
     assert tree.choose(script) == 9
     assert script.offered == {"operator": ("attention", "conv"), "attention.extent": (3, 5, 7), "width": (8, 16)}
 
 
 def test_the_paths_lead_to_every_design():
-    tree = QuestionTree(table_of(ten()))
+    tree = ChoiceTree(table_of(ten()))
     assert [tree.find(path) for path in tree.paths] == list(range(10))
 
 
@@ -201,7 +201,7 @@ def test_the_paths_lead_to_every_design():
 def test_a_choice_without_a_design_counts_as_the_nearest_one_with_a_design(given, there, counts_as):
     rows = [{"side": "left", "size": size} for size in there] + [{"side": "right", "size": s} for s in (given, *there)]
     table = table_of([{**row, "flops": 1, "accuracy": 1} for row in rows])
-    assert table.designs[QuestionTree(table).find({"side": "left", "size": given})] == {
+    assert table.designs[ChoiceTree(table).find({"side": "left", "size": given})] == {
         "side": "left",
         "size": counts_as,
     }
@@ -210,7 +210,7 @@ def test_a_choice_without_a_design_counts_as_the_nearest_one_with_a_design(given
 def test_parameters_are_not_chosen_once_one_design_remains():
     table = table_of([row for row in ten() if row["attention.extent"] != 5 or row["width"] == 8])
     script = GivenChoices(operator="attention", **{"attention.extent": 5})
-    assert table.designs[QuestionTree(table).choose(script)] == {
+    assert table.designs[ChoiceTree(table).choose(script)] == {
         "operator": "attention",
         "attention.extent": 5,
         "width": 8,

@@ -96,7 +96,7 @@ def test_the_command_prints_a_table_json_and_csv(running_search, url, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nobody"], "search must be one of tiny; got 'nobody'"),
+        (["other"], "search must be one of tiny; got 'other'"),
         (["--every", "0"], "--every must be more than 0 seconds; got 0"),
         (["--watch", "--format", "csv"], "--watch prints a table, or one JSON object a line"),
     ],

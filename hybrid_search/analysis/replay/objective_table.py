@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hybrid_search.analysis.replay.question_tree import QuestionTree
+from hybrid_search.analysis.replay.choice_tree import ChoiceTree
 from hybrid_search.analysis.replay.results_table import Array, Params, Result, ResultsTable
 from hybrid_search.objectives import OBJECTIVES, Direction
 from hybrid_search.pareto import hypervolume, pareto_front
@@ -120,7 +120,7 @@ def objective_table(table: ResultsTable, *, noisy: bool = True) -> ObjectiveTabl
         table: the results.
         noisy: whether a simulated run receives the numbers of one seed. If not, it receives the means over seeds.
     """
-    tree = QuestionTree(table)
+    tree = ChoiceTree(table)
     means = table.means.tolist()
 
     def measure(seed: int) -> Callable[[Params], list[float]]:
@@ -152,7 +152,7 @@ def objective_table(table: ResultsTable, *, noisy: bool = True) -> ObjectiveTabl
     )
 
 
-def _learning_curves(table: ResultsTable, tree: QuestionTree, noisy: bool) -> LearningCurves | None:
+def _learning_curves(table: ResultsTable, tree: ChoiceTree, noisy: bool) -> LearningCurves | None:
     """Return the learning curves if all unknown objectives have the same rungs."""
     unknown = [result for result in table.objectives if not result.known]
     if not unknown or not unknown[0].rungs or any(result.rungs != unknown[0].rungs for result in unknown):

@@ -40,7 +40,7 @@ class _ParamsChooser:
         return self.params[name]
 
 
-class QuestionTree:
+class ChoiceTree:
     """The parameters of a table in the order of its columns, each after the choice that activates it.
 
     Args:
