@@ -123,7 +123,7 @@ def test_an_address_beside_another_session_is_refused_and_not_ignored(cluster, t
     ray.init(cluster.address, log_to_driver=False)
     try:
         more = {"resources": Resources("ray", address="127.0.0.1:1"), "ledger": f"sqlite:///{tmp_path}/none.db"}
-        with pytest.raises(SettingsError, match=r"joined .*; got --address 127.0.0.1:1. Leave the address away"):
+        with pytest.raises(SettingsError, match=r"joined .*; got --address 127.0.0.1:1. Omit"):
             run(SPACE, trials=2, evaluate=scored(), **more)
     finally:
         ray.shutdown()
