@@ -79,7 +79,7 @@ def test_the_test_split_is_not_in_the_dataset_and_opening_it_needs_a_reason(capl
     assert caplog.text == ""
     with caplog.at_level(logging.WARNING):
         open_test(settings, "confirming the front")
-    assert "opened the test split of digits (359 images" in caplog.text
+    assert "used the test split of digits (359 images" in caplog.text
     assert "confirming the front" in caplog.text
 
 
