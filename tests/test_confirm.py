@@ -321,7 +321,7 @@ def test_a_search_without_a_finished_trial_has_nothing_to_confirm(ledger):
         confirm(resources=Resources("local"), ledger=ledger)
 
 
-def test_trained_networks_are_scored_on_the_test_split_whose_opening_is_written_first(ledger, caplog, monkeypatch):
+def test_trained_networks_are_scored_on_the_test_split_whose_use_is_written_first(ledger, caplog, monkeypatch):
     from hybrid_search.training import retraining as module
 
     settings = Settings(image_size=8, train_images=60, validation_images=30, epochs=1)
