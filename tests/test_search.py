@@ -220,7 +220,9 @@ def test_the_error_names_the_difference_if_the_name_belongs_to_another_space(led
 
 
 def test_the_error_names_the_cost_of_the_smallest_design_if_the_budget_is_below_it():
-    with pytest.raises(SettingsError, match=r"--max-flops must allow .*; got 1,000\. The smallest design has [\d,]+ flops"):
+    with pytest.raises(
+        SettingsError, match=r"--max-flops must allow .*; got 1,000\. The smallest design has [\d,]+ flops"
+    ):
         SearchSpec.create(SPACE, trials=1, max_flops=1000)
     with pytest.raises(SettingsError, match=r"--max-params must allow at least one design"):
         SearchSpec.create(SPACE, trials=1, max_params=10)
