@@ -13,7 +13,7 @@ from html import escape
 from hybrid_search.charts.chart import Chart
 from hybrid_search.charts.design import Design, differences, read_designs
 from hybrid_search.charts.families import family_colour
-from hybrid_search.charts.outline import Part
+from hybrid_search.charts.parts import Part
 from hybrid_search.charts.theme import FONT, Theme
 from hybrid_search.objectives import scaled
 from hybrid_search.ops import FAMILIES

@@ -12,14 +12,14 @@ from typing import Any
 from dash import html
 
 from hybrid_search.charts import CHARTS, Chart, Theme
-from hybrid_search.charts.catalogue import checked_chart
+from hybrid_search.charts.table import checked_chart
 from hybrid_search.dashboard.layout import attributes, graph
 from hybrid_search.dashboard.snapshot import Snapshot
 from hybrid_search.errors import SettingsError
 from hybrid_search.records import SearchRecord
 
 LOG = logging.getLogger("hybrid_search.dashboard")
-PLACED = ("front", "hypervolume", "architecture")  # drawn by updates.py and detail.py
+PLACED = ("front", "hypervolume", "architecture")  # drawn by updates.py and trial_panel.py
 
 
 def page_charts(own: Sequence[Chart] = ()) -> list[Chart]:

@@ -60,7 +60,7 @@ class Stage:
         object.__setattr__(self, "options", options_of(operator.canonical(self.width)))
 
     @property
-    def made(self) -> Operator:
+    def operator_object(self) -> Operator:
         """The operator as an object, for its cost and its module."""
         return make_operator(self.operator, dict(self.options))
 
@@ -70,7 +70,7 @@ class Stage:
         Args:
             rows, cols: size of that map in pixels.
         """
-        made = self.made.canonical(self.width, (rows, cols))
+        made = self.operator_object.canonical(self.width, (rows, cols))
         return Stage(self.operator, self.depth, self.width, self.stride, options_of(made))
 
     def continues(self, before: "Stage") -> bool:
@@ -105,7 +105,7 @@ class Stage:
 
     def __str__(self) -> str:
         head = f"{self.depth}x{self.width}{'/2' if self.stride == 2 else ''} {self.operator}"
-        return " ".join([head, *shown_options(self.made)])
+        return " ".join([head, *shown_options(self.operator_object)])
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from hybrid_search.errors import ArchitectureError, odd, one_of, yes_or_no
-from hybrid_search.ops.heads import check_heads
+from hybrid_search.ops.head_check import check_heads
 
 POSITIONS = ("none", "absolute", "relative")
 LOGITS = ("qk+qr", "qr")

@@ -17,7 +17,9 @@ Attend = Callable[[Tensor, Tensor | None, Tensor, Tensor | None, Tensor | None, 
 Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # of q, k, v, rel_row, rel_col
 
 
-def operator(name: str, forward: Callable[..., Any], fill: Callable[..., None], devices: Sequence[str]) -> Attend:
+def register_operator(
+    name: str, forward: Callable[..., Any], fill: Callable[..., None], devices: Sequence[str]
+) -> Attend:
     """Return the `attend` function of a backend, which can be differentiated, traced and exported.
 
     Args:
