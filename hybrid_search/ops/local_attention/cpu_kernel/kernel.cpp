@@ -9,8 +9,8 @@
 // q is multiplied by log2(e) once, so that exponentials are powers of two. An image and head is a "pair". There are two
 // ways to fill a vector:
 //
-// * `Columns` (column_lanes.h): the lanes are neighbouring columns of the keys of one pair. For a query row and a vector of
-//   keys, offset f reads q and dy moved by f columns, and the table of rows is added to the keys. What remains are
+// * `Columns` (column_lanes.h): the lanes are neighbouring columns of the keys of one pair. For a query row and a vector
+//   of keys, offset f reads q and dy moved by f columns, and the table of rows is added to the keys. What remains are
 //   products of small matrices in every lane (primes: moved by f)
 //       l = key q',  dp = value dy',  y' = p value,  dq' = ds key,  dv += p dy',  dk += ds q'
 //   At the end, y' and dq' are added to their queries.
