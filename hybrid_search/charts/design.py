@@ -52,7 +52,7 @@ def design_numbers(architecture: Mapping[str, Any], input_size: tuple[int, int, 
         classes: the number of classes.
 
     Raises:
-        ArchitectureError: the architecture breaks a law, or one of its operators is not installed.
+        ArchitectureError: the architecture breaks a rule, or one of its operators is not installed.
     """
     made = Architecture.from_dict(architecture)
     total = cost(made, input_size, classes)

@@ -1,4 +1,4 @@
-"""One architecture as a picture: from image to classes, every stage with the shape and colour of its operator's family.
+"""A diagram of one architecture as SVG: one block for each stage, from the image to the classes.
 
 Convolution is a square with a grid, attention a round block with rays, any other operator a cut block with dots. The
 height of a block is the size of its map, its width the number of channels, the sheets behind it its depth. The picture

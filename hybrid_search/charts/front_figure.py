@@ -1,4 +1,4 @@
-"""The figure of the Pareto front: dominated trials pale in WebGL, the front filled in SVG, joined by a step line."""
+"""The figure of the Pareto front: pale dominated trials, and front members joined by a step line."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace

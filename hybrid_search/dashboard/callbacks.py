@@ -1,4 +1,4 @@
-"""What the page does when something is chosen, clicked or due.
+"""The callbacks of the page: after a selection, a click, or an update interval.
 
 One callback draws everything, so that `received` always describes what the browser has.
 """

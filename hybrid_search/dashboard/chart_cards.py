@@ -1,4 +1,4 @@
-"""The charts of the table on the page. A chart that fails shows its error and never stops the page.
+"""Cards with the charts of the table. A chart that fails shows its error in its card.
 
 The front, the hypervolume and the architecture have places of their own. Every other chart of the search is below the
 selected trials, and every other chart of trials is among them.

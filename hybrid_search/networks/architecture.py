@@ -37,7 +37,7 @@ class Stage:
         options: options of the operator, a mapping or pairs. They are stored as pairs, with every default.
 
     Raises:
-        ArchitectureError: a law of the stage or of its operator is broken.
+        ArchitectureError: a rule of the stage or of its operator is broken.
 
     Example:
         >>> Stage("local_attention", depth=2, width=64, options={"extent": 5, "heads": 4})
@@ -120,7 +120,7 @@ class Architecture:
         expansion: a block has width x expansion output channels.
 
     Raises:
-        ArchitectureError: a law of the stem or of a stage is broken.
+        ArchitectureError: a rule of the stem or of a stage is broken.
 
     Example:
         >>> stages = (Stage("conv", 1, 16), Stage("local_attention", 2, 32, stride=2, options={"heads": 4}))

@@ -1,4 +1,4 @@
-"""For each unknown objective: the final values of completed trials, and the surrogate that is fitted to them."""
+"""The surrogate model of each measured objective, fitted to the final values of completed trials."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a pruner receives and returns: plain numbers, independent of ledger, engine and sampler."""
+"""The arguments and results of a pruner: plain numbers, independent of ledger, engine and sampler."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The search. It is passive: an engine asks it for trials and reports their results.
+"""The search. An engine calls it for trials and reports their results to it.
 
     trial = search.ask()                      # None if there is nothing to train now
     search.report(trial, report)              # after each rung: "keep" or "stop"

@@ -1,4 +1,4 @@
-"""The Ray session of engine `ray`: a session of its own on this machine, or a cluster; and what fits on its nodes."""
+"""The Ray session: connect to a cluster or start Ray on this machine, and count the trials that fit."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""A fused kernel as an autograd function, and as two custom operators of torch.
+"""Make an autograd function and two custom operators of torch from a fused kernel.
 
 Compilers and exporters use the custom operators. A call of one takes about 0.2 ms, so everything else uses the autograd
 function. Training stores the output and the logarithm of the denominator of the softmax (lse), one number for each

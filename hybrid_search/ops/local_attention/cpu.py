@@ -1,4 +1,4 @@
-"""The backend "cpu": the fused C++ kernel (cpu_kernel/kernel.cpp), when it can run, and its call."""
+"""The CPU backend: when its C++ kernel (cpu_kernel/kernel.cpp) can run, and its call."""
 
 import ctypes
 from array import array

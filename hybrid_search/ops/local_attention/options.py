@@ -1,4 +1,4 @@
-"""The options of local attention: their possible values and their laws. The declaration and the layer share them."""
+"""The options of local attention: their possible values and their rules. The declaration and the layer share them."""
 
 from typing import Any
 
