@@ -30,10 +30,10 @@ check: $(VENV)/.test  ## format, lint, types, documentation
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
 docs: $(VENV)/.test  ## the documentation site on http://localhost:8000, rebuilt as files change
-	$(BIN)/mkdocs serve
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
 pictures: $(VENV)/.test  ## the README's pictures and table, from the newest search
 	$(BIN)/python docs/pictures.py

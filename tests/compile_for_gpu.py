@@ -1,8 +1,8 @@
-"""Compiles the Triton kernels for a GPU that need not be there: python tests/compile_for_gpu.py 90 bfloat16 [...].
+"""Compile the Triton kernels for a GPU that need not exist here: python tests/compile_for_gpu.py 90 bfloat16 [...].
 
-The first word is the compute capability, the second the type; then maps as ROWSxCOLS (28x28 without any). Everything
-up to the launch is that of a call with channels-last maps, 8 heads of 32 channels and extent 7. Prints how often each
-kernel was compiled.
+The first word is the compute capability, the second the type. Map sizes follow as ROWSxCOLS (default 28x28). All steps
+up to the launch equal those of a call with channels-last maps, 8 heads of 32 channels and extent 7. The program prints
+how often each kernel was compiled.
 """
 
 import sys
@@ -18,7 +18,7 @@ KERNELS = ("forward", "backward_queries", "backward_keys")
 
 
 class NoGPU(CudaDriver):
-    """What Triton asks of a driver before it launches."""
+    """The part of a driver that Triton uses before a launch."""
 
     def __init__(self, capability):
         self.target = GPUTarget("cuda", capability, 32)
@@ -30,7 +30,7 @@ class NoGPU(CudaDriver):
 
 
 class Compiled:
-    """A kernel that is compiled where it would be launched."""
+    """A kernel that is compiled instead of launched."""
 
     def __init__(self, kernel):
         self.kernel = kernel
@@ -41,7 +41,7 @@ class Compiled:
 
 
 def call(rows, cols, dtype):
-    """Forward and backward, with q, k and v as slices of one projection, as the layer has them."""
+    """Run forward and backward, with q, k and v as slices of one projection, like the layer."""
     maps = torch.zeros(2, rows, cols, 8, 3, 32, dtype=dtype)
     q, k, v = maps.permute(4, 0, 3, 5, 1, 2)
     row, col = torch.zeros(2, 8, 16, 7, dtype=dtype)

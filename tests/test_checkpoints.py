@@ -31,7 +31,7 @@ def architecture(width=8):
 
 
 def at(rung):
-    """A checkpoint whose every part says which rung it is of."""
+    """Return a checkpoint whose parts all contain the rung."""
     state = {"weight": torch.full((5, 7), float(rung)), "rung": torch.tensor(rung)}
     curve = {passed: {"accuracy": passed / 10, "loss": 1 / 3} for passed in range(1, rung + 1)}
     return Checkpoint(rung, state, curve, {"device": "cpu"})
@@ -62,7 +62,7 @@ def trial_checkpoints(root):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A trial that keeps two rungs in a folder of this machine, and that folder."""
+    """Return the checkpoints of a trial with two rungs in a local folder, and that folder."""
     (tmp_path / "kept").mkdir()
     trial_checkpoints = SearchCheckpoints(str(tmp_path / "kept"), KEY).of(3, architecture(), SETTINGS)
     for rung in (1, 2):
@@ -90,8 +90,8 @@ def test_a_checkpoint_and_its_name_are_on_the_disk_before_it_counts(folder, monk
     monkeypatch.setattr(os, "fsync", noted)
     trial_checkpoints, place = folder
     trial_checkpoints.write(at(3))
-    assert [path.parent for path in synced[:2]] == [place, place]  # the checkpoint and its sum
-    assert synced[2:] == [place]  # which names them
+    assert [path.parent for path in synced[:2]] == [place, place]  # the checkpoint and its checksum
+    assert synced[2:] == [place]  # the folder, which lists them
 
 
 def test_a_rung_that_is_reached_again_replaces_later_ones(trial_checkpoints):
@@ -244,7 +244,7 @@ def test_a_full_disk_is_an_error_that_leaves_old_checkpoints_and_no_partial_file
 
 
 def test_a_file_size_limit_leaves_no_partial_file(folder):
-    """The kernel's own limit: the write fails half way, as on a disk that fills up."""
+    """Use a limit of the kernel: the write fails half way, like on a full disk."""
     trial_checkpoints, where = folder
     before, limits = sorted(os.listdir(where)), resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (256, limits[1]))

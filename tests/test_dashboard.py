@@ -143,7 +143,7 @@ def test_revised_numbers_start_a_new_generation_that_is_drawn_whole(written, cli
 
 
 def confirm_front(ledger, search, seeds=(101, 102, 103)):
-    """Retrain the front of a search in made-up numbers; its members."""
+    """Write synthetic retrainings of the front of a search; return its members."""
     points, _ = ledger.read(reads.points, search.id, ["accuracy", "flops"])
     members = front_rows([(p.number, dict(p.values)) for p in points if p.state == "complete"], ("accuracy", "flops"))
     for number in members:

@@ -37,7 +37,7 @@ def npz(path, **arrays):
 
 @pytest.fixture
 def small(tmp_path):
-    """Three classes of non-square two-channel images in an npz file."""
+    """Write three classes of non-square two-channel images to an npz file."""
     return npz(tmp_path / "small.npz", x_train=pixels(60, channels=2), y_train=np.arange(60) % 3)
 
 

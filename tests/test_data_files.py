@@ -40,7 +40,7 @@ def npz(path, **arrays):
 
 @pytest.fixture
 def small(tmp_path):
-    """Three classes of non-square two-channel images in an npz file."""
+    """Write three classes of non-square two-channel images to an npz file."""
     return npz(tmp_path / "small.npz", x_train=pixels(60, channels=2), y_train=np.arange(60) % 3)
 
 
@@ -53,7 +53,7 @@ def clothes(tmp_path):
 
 @pytest.fixture
 def pictures(tmp_path):
-    """train/cat, train/dog with PNG, JPEG and palette images of different sizes."""
+    """Write train/cat and train/dog with PNG, JPEG and palette images of different sizes."""
     image = pytest.importorskip("PIL.Image", reason="image folders need Pillow: pip install pillow")
     for label, name in enumerate(("cat", "dog")):
         folder = tmp_path / "pictures" / "train" / name

@@ -91,8 +91,8 @@ def test_files_next_to_a_database_are_named_after_its_server():
      ("42P01", False), ("28P01", False), ("22001", False)],
 )  # fmt: skip
 def test_only_transient_errors_are_retried(state, passes):
-    """A standby that is not promoted yet, transactions in each other's way, a server that stops, a full disk; and a
-    missing table, a wrong password, a text that is too long."""
+    """Retried: a standby that is not promoted yet, conflicting transactions, a server that stops, a full disk. Not
+    retried: a missing table, a wrong password, a text that is too long."""
     said = type("Said", (Exception,), {"sqlstate": state})()
     assert is_outage(DBAPIError("update", {}, said)) == passes
 
@@ -210,14 +210,14 @@ def test_a_process_frozen_in_a_transaction_does_not_block_the_next_one(server, m
         search = a_search(frozen)
         assert frozen.acquire_lease(search.id, "a:1/m/0/x", 0.1) is None
         with frozen._engine.connect() as connection:
-            leases.lock_search(connection, search.id)  # its row is locked, and nothing more is done
+            leases.lock_search(connection, search.id)  # its row is locked, and no write follows
             time.sleep(0.2)
             began = time.monotonic()
             assert other.acquire_lease(search.id, "b:2/m/0/y", 30) is None
             assert 0.5 < time.monotonic() - began < 10
             with pytest.raises(DBAPIError) as ended:
                 connection.execute(text("SELECT 1"))
-        assert is_outage(ended.value)  # what it was at is tried again when it wakes up, and refused
+        assert is_outage(ended.value)  # its write is retried when it wakes up, and refused
         with pytest.raises(LostLease):
             frozen.write(writes.set_target, search.id, 9)
 

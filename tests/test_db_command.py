@@ -32,7 +32,7 @@ def call(capsys, *words):
 
 
 def older(url, revision="0001"):
-    """A ledger of an older version, with one search."""
+    """Write a ledger of an older version, with one search."""
     from alembic import command
     from alembic.config import Config
 
@@ -211,7 +211,7 @@ def test_orphan_rows_and_a_damaged_file_are_reported(tmp_path, capsys):
 
 
 def everything(url, name):
-    """All of a search that a copy has to have, whatever its ids."""
+    """Return everything of a search that a copy must have, without ids."""
     with Ledger(url, read_only=True) as ledger:
         search = ledger.search(name)
         trials = [
@@ -248,7 +248,7 @@ def everything(url, name):
 
 @pytest.fixture
 def original(tmp_path):
-    """A search with trials of every state, fresh seeds, weights, proposals and an opening."""
+    """Write a search with trials of every state, fresh seeds, weights, proposals and an opening."""
     url = f"sqlite:///{tmp_path}/from.db"
     with Ledger(url) as ledger:
         a_search(ledger, "other")

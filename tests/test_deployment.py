@@ -1,4 +1,4 @@
-"""The deployment page and its files: they parse, and every command line in them is one that the program takes."""
+"""The deployment page and its files: they parse, and the program accepts every command line in them."""
 
 import re
 import shlex
@@ -29,7 +29,7 @@ LINES = [(path.name, words) for path in FILES for words in commands(path.read_te
 
 
 def parsed(words):
-    """The options that a command line gives, by name; raises where the program does not take it."""
+    """Return the options of a command line by name; raise if the program does not accept it."""
     group = typer.main.get_command(app)
     command = group.commands[words[0]]
     return command.make_context(words[0], list(words[1:])).params

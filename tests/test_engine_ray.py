@@ -233,7 +233,7 @@ run(tiny_space(), trials=2, resources=Resources(workers=2), ledger=f"sqlite:///{
 
 
 def workers_of(mark, driver):
-    """The command lines of the worker processes that this test started."""
+    """Return the command lines of the worker processes that this test started."""
     return [line for line in marked(mark, [driver.pid]).values() if "ray::TrialActor" in line]
 
 
@@ -265,7 +265,7 @@ def test_two_workers_train_at_the_same_time(ledger):
 
     run(SPACE, trials=4, resources=Resources("ray", workers=2, gpus_per_trial=0), ledger=ledger, evaluate=evaluate)
     ended = sorted(t.measurements["train_seconds"] for t in ledger.read(reads.trials, ledger.search().id))
-    assert ended[3] - ended[0] < 3 * 0.6  # one after the other would be 1.8 s apart at least
+    assert ended[3] - ended[0] < 3 * 0.6  # sequential trials would be at least 1.8 s apart
 
 
 def test_gpus_per_trial_limit_the_workers_and_are_visible_to_them(ledger):

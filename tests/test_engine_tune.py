@@ -1,4 +1,4 @@
-"""What only engine `tune` does: a search in a user's own Tuner, with callbacks, and nothing of it in Tune's files."""
+"""Engine `tune` only: a search in a user's own Tuner, with callbacks, and without results in Tune's files."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ def ledger(tmp_path):
 
 
 class Seen(tune.Callback):
-    """A user's callback: what it was shown."""
+    """A user's callback that records its calls."""
 
     def __init__(self):
         self.results, self.ended = [], []

@@ -22,7 +22,7 @@ def layer(width=8, **options):
 @pytest.mark.parametrize("backend", [None, "definition"])
 @pytest.mark.parametrize("distance", [1, 2, 31])
 @pytest.mark.parametrize("size", SIZES)
-def test_it_is_the_equation_written_as_loops(size, distance, backend):
+def test_global_attention_matches_the_equation_written_as_loops(size, distance, backend):
     rows, cols = size
     module = layer(heads=2, distance=distance, backend=backend)
     x = torch.randn(1, 8, rows, cols, dtype=torch.float64)
@@ -46,7 +46,7 @@ def test_it_is_the_equation_written_as_loops(size, distance, backend):
 @pytest.mark.parametrize("position", ["none", "relative"])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", SIZES)
-def test_it_is_scaled_local_attention_under_a_window_that_covers_the_map(size, stride, position):
+def test_global_attention_equals_scaled_local_attention_with_a_window_that_covers_the_map(size, stride, position):
     distance = max(1, max(size) - 1)
     ours = layer(heads=2, position=position, distance=distance, stride=stride)
     local = LocalAttention2d(8, 2 * distance + 1, 2, position, scale=True, stride=stride, backend="portable").double()

@@ -52,7 +52,7 @@ def test_a_process_that_lost_its_lease_writes_nothing(ledger, url):
         assert ledger.acquire_lease(search.id, "a:1/m/0/x", 30) is None
         trial = start(ledger, search)
         assert other.acquire_lease(search.id, "b:2/m/0/y", 30).holder == "a:1/m/0/x"
-        ledger.renew_lease(search.id, 0.0)  # a lease that has run out by now
+        ledger.renew_lease(search.id, 0.0)  # a lease that has expired
         assert other.acquire_lease(search.id, "b:2/m/0/y", 30) is None
         late = [
             lambda: ledger.write(writes.add_rung, trial, 1, {"accuracy": 0.5}),
@@ -67,7 +67,7 @@ def test_a_process_that_lost_its_lease_writes_nothing(ledger, url):
                 write()
         found = other.read(reads.trial, search.id, 0)
         assert (found.state, found.rung, other.read(reads.counts, search.id)) == ("running", 0, {"running": 1})
-        ledger.release_lease(search.id)  # what it no longer has
+        ledger.release_lease(search.id)  # it no longer has the lease
         assert other.lease(search.id).holder == "b:2/m/0/y"
 
 
@@ -101,7 +101,7 @@ def test_a_write_with_a_lost_acknowledgement_can_be_retried(ledger, monkeypatch)
     assert ledger.write(writes.fail_attempt, trial, 1, "oom", "too large") == 2
     with pytest.raises(
         LostLease, match="at attempt 2, got a result of attempt 1"
-    ):  # not the same write: nothing was lost
+    ):  # another write, so it is not a retry
         ledger.write(writes.fail_attempt, trial, 1, "oom", "too large")
     monkeypatch.setattr(
         "hybrid_search.ledger.ledger.run_transaction",
@@ -144,7 +144,7 @@ def test_every_failed_attempt_is_stored_with_its_message_without_secrets(ledger,
     said = "cannot reach postgresql://me:hunter22@host/db with AKIA-very-secret"
     again = search.fail(trial, "oom", said)
     assert again.attempt == 2
-    assert search.fail(again, "oom", said) is None  # one more attempt after memory ran out, and no third
+    assert search.fail(again, "oom", said) is None  # memory ran out: a second attempt, but no third
     found = ledger.read(reads.failures, search.record.id)
     assert [(failed.number, failed.attempt, failed.kind) for failed in found] == [(0, 1, "oom"), (0, 2, "oom")]
     assert {failed.text for failed in found} == {"cannot reach postgresql://me:***@host/db with ***"}
@@ -159,7 +159,7 @@ def test_each_kind_of_failure_has_its_number_of_attempts(ledger, kind, attempts)
     while trial is not None:
         search = (
             open_search(SearchSpec.create(SPACE, trials=4), ledger) if tried == 1 else search
-        )  # kinds outlive a driver
+        )  # the kinds of failures are stored beyond a driver
         trial = search.ask() if tried == 1 else trial
         tried += 1
         trial = search.fail(trial, kind, "again")
@@ -206,7 +206,7 @@ def test_the_lease_of_a_killed_driver_is_free_at_once_on_its_machine(ledger, url
     assert done.returncode == -9
     lease = ledger.lease(search.id)
     assert lease.holder is not None
-    assert not lease.active  # this machine can see that it is gone
+    assert not lease.active  # the process has ended on this machine
     begun = time.monotonic()
     with leading(ledger, search, RunContext(scored())) as taken_over:
         assert taken_over
@@ -312,7 +312,7 @@ def test_a_process_recognises_ended_processes_of_its_machine_only():
     assert not here.has_ended(str(here))
     assert not here.has_ended(str(ProcessIdentity(token="another call of this process")))
     assert here.has_ended(str(ProcessIdentity(pid=2**22 + 1)))
-    assert here.has_ended(str(ProcessIdentity(start="1")))  # another process has its number by now
+    assert here.has_ended(str(ProcessIdentity(start="1")))  # another process has its process id now
     assert not here.has_ended(str(ProcessIdentity(machine="elsewhere", pid=2**22 + 1)))
     assert not here.has_ended("another text")
     assert here.is_alive(str(here))
@@ -334,8 +334,8 @@ def test_a_hidden_process_of_another_user_has_not_ended(monkeypatch):
     def refused(pid, number):
         raise PermissionError
 
-    monkeypatch.setattr(os, "kill", refused)  # as by another user's process
-    assert not ProcessIdentity().has_ended(str(ProcessIdentity(pid=2**22 + 1)))  # of which /proc shows nothing
+    monkeypatch.setattr(os, "kill", refused)  # like a process of another user
+    assert not ProcessIdentity().has_ended(str(ProcessIdentity(pid=2**22 + 1)))  # /proc shows no facts about it
 
 
 def test_a_clock_set_forward_does_not_take_the_lease_of_a_running_process(ledger, url, monkeypatch):

@@ -106,7 +106,7 @@ def test_a_retried_trial_keeps_its_number_and_rewrites_its_curve(ledger):
 def test_two_trials_cannot_have_one_number(ledger):
     search = ledger.create_search(RECORD)
     trial = start(ledger, search)
-    assert start(ledger, search) == trial  # the same one, written again
+    assert start(ledger, search) == trial  # the same trial, written again
     with pytest.raises(LedgerError, match="a trial needs a new number; got 0, which belongs to architecture d0"):
         ledger.write(writes.start_trial, search.id, 0, digest="d1", architecture={}, choices={}, settings=Settings())
 
@@ -151,7 +151,7 @@ def test_the_front_candidates_contain_the_whole_front(ledger, objectives):
     search, other = a_search(ledger, "mine", objectives), a_search(ledger, "other")
     fill(ledger, search, 300, states="complete")
     fill(ledger, other, 5, seed=1)
-    for number in (3, 30):  # retrained, one for the better and one for the worse
+    for number in (3, 30):  # retrained: one has a better mean, one a worse mean
         trial = ledger.read(reads.trial, search.id, number)
         ledger.write(writes.add_measurements, trial.id, 5, {**trial.measurements, "accuracy": 0.9 + number / 400})
         ledger.write(writes.add_measurements, trial.id, 6, {**trial.measurements, "accuracy": 0.1})
@@ -226,7 +226,7 @@ def test_a_file_that_is_not_a_database_is_refused_and_unchanged(tmp_path):
 
 
 def damage(path):
-    """Overwrite a page of every table of a ledger's file, and leave its header."""
+    """Overwrite a page of every table of a ledger's file, but not its header."""
     data = bytearray(path.read_bytes())
     data[4096 * 2 :] = b"\xff" * (len(data) - 4096 * 2)
     path.write_bytes(data)
@@ -286,10 +286,10 @@ def test_a_ledger_in_a_read_only_folder_is_readable(tmp_path, monkeypatch):
     with Ledger(f"sqlite:///{tmp_path / 'l.db'}") as ledger:
         a_search(ledger)
     assert [path.name for path in tmp_path.iterdir()] == ["l.db"]
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # as of a medium that cannot be written
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # like on a read-only medium
     with Ledger(f"sqlite:///{tmp_path / 'l.db'}", read_only=True) as ledger:
         assert ledger.search().name == "digits"
-        assert [path.name for path in tmp_path.iterdir()] == ["l.db"]  # not even beside the log
+        assert [path.name for path in tmp_path.iterdir()] == ["l.db"]  # no file beside the ledger
 
 
 def test_a_ledger_stays_the_same_file_if_the_working_directory_changes(tmp_path, monkeypatch):
@@ -454,7 +454,7 @@ def test_two_processes_can_create_a_ledger_at_the_same_time(url):
     code = "import sys; from hybrid_search import Ledger; input(); Ledger(sys.argv[1]).close()"
     command = [sys.executable, "-c", code, url]
     together = [subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    time.sleep(1.0)  # all have imported what they need
+    time.sleep(1.0)  # all processes have finished their imports
     for process in together:
         process.stdin.write("\n")
         process.stdin.flush()
@@ -503,7 +503,7 @@ def test_fresh_seeds_replace_the_seed_of_the_search(ledger):
         ledger.write(writes.add_measurements, trial, seed, {"accuracy": accuracy, "test_accuracy": 0.6})
     found = ledger.read(reads.trial, search.id, 5).measurements
     assert (found["accuracy"], found["test_accuracy"]) == (pytest.approx(0.8), pytest.approx(0.6))
-    assert found["flops"] > 0  # measured under the own seed alone
+    assert found["flops"] > 0  # measured only with the trial's own seed
     (changed,), newest = ledger.read(reads.points, search.id, ["accuracy"], before)
     assert (changed.number, newest > before) == (5, True)
     assert ledger.read(reads.values, search.id, ["accuracy", "flops"])[5] == {

@@ -31,7 +31,7 @@ every_border = pytest.mark.parametrize("border", BORDERS)
 
 
 def loops(q, k, v, rel_row, rel_col, extent, border):
-    """The equations, one head of one pixel at a time."""
+    """Return attention by the equations, one head of one pixel at a time."""
     batch, heads, d, rows, cols = q.shape
     out = []
     for n in range(batch):
@@ -268,7 +268,7 @@ def test_a_shifted_window_reads_the_tables_by_the_place_in_the_window():
     q = torch.ones(1, 1, 2, 1, 6, dtype=torch.float64)
     v = torch.arange(6, dtype=torch.float64).expand_as(q)
     row = torch.zeros(1, 1, 3, dtype=torch.float64)
-    col = torch.tensor([[[100.0, 0.0, 0.0]]], dtype=torch.float64)  # always the first pixel of the window
+    col = torch.tensor([[[100.0, 0.0, 0.0]]], dtype=torch.float64)  # the first pixel of the window in all cases
     for backend in HERE:
         y = local_attention(q, None, v, row, col, extent=3, border="shifted", backend=backend)
         assert y[0, 0, 0, 0].tolist() == pytest.approx([0, 0, 1, 2, 3, 3])

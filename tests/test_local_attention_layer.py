@@ -82,10 +82,12 @@ def test_a_strided_layer_pools_the_attention_of_the_full_map():
     y, full = strided(x), plain(x)
     assert y.shape == (2, 16, 4, 2)
     torch.testing.assert_close(y[:, :, :3], F.avg_pool2d(full[:, :, :6], 2))
-    torch.testing.assert_close(y[:, :, 3], full[:, :, 6].view(2, 16, 2, 2).mean(-1))  # the odd row has no partner
+    torch.testing.assert_close(
+        y[:, :, 3], full[:, :, 6].view(2, 16, 2, 2).mean(-1)
+    )  # the last of seven rows is averaged alone
 
 
-def test_the_softmax_starts_open_in_wide_heads():
+def test_no_logit_dominates_the_initial_softmax_in_wide_heads():
     torch.manual_seed(0)
     x = torch.randn(4, 512, 7, 7).relu()
     for option in ({}, {"scale": True}, {"norm": True}):
@@ -168,7 +170,7 @@ def test_a_window_of_one_pixel_has_neither_border_nor_scale():
 @pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("options", AT_ONCE, ids=str)
 def test_projection_and_attention_at_once_are_the_two_after_one_another(options, memory, monkeypatch):
-    """Seven images of 5x6 in chunks of two; values and every gradient, to double precision."""
+    """Compare values and all gradients of seven 5x6 images in chunks of two, in double precision."""
     monkeypatch.setattr(fused_projection, "_together", lambda *sizes: 2)
     torch.manual_seed(0)
     layer = LocalAttention2d(24, **options, backend="cpu").double()
@@ -195,20 +197,22 @@ def test_a_layer_answers_in_the_memory_format_that_it_is_given(memory):
 
 
 @pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
-def test_without_gradients_the_projections_of_a_few_images_are_held_and_the_numbers_stay(memory, monkeypatch):
+def test_without_gradients_only_the_projections_of_a_few_images_are_in_memory_and_the_result_is_equal(
+    memory, monkeypatch
+):
     monkeypatch.setattr(fused_projection, "_together", lambda *sizes: 3)
     layer = LocalAttention2d(16, 3, 4, backend="cpu")
     x = torch.randn(8, 16, 20, 24).to(memory_format=memory)
-    kept = layer(x).detach()
-    rooms = []
-    room = fused_projection._room
-    monkeypatch.setattr(fused_projection, "_room", lambda *of: rooms.append(room(*of)) or rooms[-1])
+    expected = layer(x).detach()
+    buffers = []
+    allocate = fused_projection._room
+    monkeypatch.setattr(fused_projection, "_room", lambda *sizes: buffers.append(allocate(*sizes)) or buffers[-1])
     with torch.no_grad():
-        found = layer(x)
+        y = layer(x)
     with torch.inference_mode():
-        assert torch.equal(layer(x), found)
-    assert torch.equal(found, kept)
-    assert [len(each) for each in rooms] == [3 * 48 * 20 * 24] * 2
+        assert torch.equal(layer(x), y)
+    assert torch.equal(y, expected)
+    assert [len(buffer) for buffer in buffers] == [3 * 48 * 20 * 24] * 2
 
 
 def test_an_observer_of_the_projection_is_still_called():

@@ -1,4 +1,4 @@
-"""One way through the house: a room imports only rooms before it, and heavy packages stay where they belong."""
+"""The packages import in one order only, and each heavy package is imported by the packages that need it only."""
 
 import ast
 import subprocess
@@ -9,16 +9,16 @@ import pytest
 
 import hybrid_search
 
-HOUSE = Path(hybrid_search.__file__).parent
+ROOT = Path(hybrid_search.__file__).parent
 
-# The floors, in order: a room may import itself and those before it.
-FLOORS = [
+# The order: a package may import itself and the packages before it.
+ORDER = [
     "errors", "plugins", "objectives", "records", "pareto", "gaussian_process", "_internal", "ops", "networks",
     "spaces", "data", "training", "ledger", "samplers", "pruners", "analysis", "search", "engines", "runs", "export",
     "charts", "dashboard", "cli", "testing",
 ]  # fmt: skip
 
-# Which heavy package each room may touch, be it inside a function.
+# heavy package -> the packages that may import it, also inside a function
 HEAVY = {
     "torch": {"ops", "networks", "training", "export", "cli", "testing"},
     "triton": {"ops"},
@@ -42,12 +42,12 @@ HEAVY = {
 }
 
 
-def room_of(path):
-    return path.relative_to(HOUSE).parts[0].removesuffix(".py")
+def package_of(path):
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
 def imports_of(path):
-    """(module imported, whether at import time) for every import in a file."""
+    """Yield the name of every module that a file imports, also inside functions."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -59,26 +59,26 @@ def imports_of(path):
                 yield from (f"hybrid_search.{alias.name}" for alias in node.names)
 
 
-SOURCES = sorted(path for path in HOUSE.rglob("*.py") if path.name != "__init__.py" or path.parent != HOUSE)
+SOURCES = sorted(path for path in ROOT.rglob("*.py") if path.name != "__init__.py" or path.parent != ROOT)
 
 
-def test_the_floors_name_every_room_and_no_other():
-    assert {room_of(path) for path in SOURCES} - {"_search_spaces"} == set(FLOORS)
+def test_the_order_names_every_package_and_no_other():
+    assert {package_of(path) for path in SOURCES} - {"_search_spaces"} == set(ORDER)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(HOUSE)))
-def test_a_room_imports_only_rooms_before_it(path):
-    here = FLOORS.index(room_of(path))
-    rooms = {name.split(".")[1] for name in imports_of(path) if name.startswith("hybrid_search.")}
-    after = [room for room in rooms & set(FLOORS) if FLOORS.index(room) > here]
-    assert not after, f"{room_of(path)} imports {after}, which stand after it"
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_package_imports_only_packages_before_it(path):
+    here = ORDER.index(package_of(path))
+    imported = {name.split(".")[1] for name in imports_of(path) if name.startswith("hybrid_search.")}
+    after = [name for name in imported & set(ORDER) if ORDER.index(name) > here]
+    assert not after, f"{package_of(path)} imports {after}, which come after it"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(HOUSE)))
-def test_heavy_packages_stay_in_their_rooms(path):
-    found = {name.split(".")[0] for name in imports_of(path)} & set(HEAVY)
-    wrong = [package for package in found if room_of(path) not in HEAVY[package]]
-    assert not wrong, f"{room_of(path)} imports {wrong}"
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_heavy_packages_are_imported_only_where_allowed(path):
+    heavy = {name.split(".")[0] for name in imports_of(path)} & set(HEAVY)
+    wrong = [package for package in heavy if package_of(path) not in HEAVY[package]]
+    assert not wrong, f"{package_of(path)} imports {wrong}"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The page in Chromium over a ledger of made-up trials."""
+"""The page in Chromium, with a ledger of synthetic trials."""
 
 import re
 from itertools import pairwise
@@ -30,7 +30,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def context():
-    """One browser context for all tests, so that scripts are fetched and compiled once."""
+    """Yield one browser context for all tests, so scripts are fetched and compiled once."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         yield browser.new_context(viewport={"width": 1440, "height": 900})
@@ -39,7 +39,7 @@ def context():
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The address of a page, and the ledger behind it."""
+    """Yield the address of a page, and its ledger."""
     folder = tmp_path_factory.mktemp("site")
     with Ledger(url_of(folder)) as ledger:
         fill(ledger, a_search(ledger, EVIL), 20)
@@ -51,7 +51,7 @@ def site(tmp_path_factory):
 
 @pytest.fixture
 def visit(context, site):
-    """Open the page; at the end there must be no error in it and no request to another host."""
+    """Open the page; at the end, assert that it had no error and no request to another host."""
     wrong, pages = [], []
 
     def open_page(query="", scheme="light"):
@@ -75,7 +75,7 @@ def visit(context, site):
 
 
 def first_marker(page):
-    """The middle of the first marker of the front."""
+    """Return the centre of the first marker of the front."""
     box = page.locator("#front .scatterlayer .trace .point").first.bounding_box()
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
@@ -190,7 +190,7 @@ def test_markup_in_a_name_is_text_and_an_interrupted_or_silent_search_is_reporte
     expect(page.locator("#banner")).to_be_hidden()
     search = site[1].search(EVIL)
     site[1].acquire_lease(search.id, "host:1/m/0/t", 3600)
-    expect(page.locator("#banner")).to_contain_text("the search may have stopped")  # the made-up trials are old
+    expect(page.locator("#banner")).to_contain_text("the search may have stopped")  # the synthetic trials are old
     site[1].release_lease(search.id)
 
 

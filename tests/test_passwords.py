@@ -127,13 +127,13 @@ raise ValueError("the end")
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("gpus", [None, 1])  # where GPUs are asked for, Ray starts before the ledger is opened
+@pytest.mark.parametrize("gpus", [None, 1])  # if GPUs are requested, Ray starts before the ledger is opened
 def test_neither_ray_nor_the_ledger_nor_a_traceback_holds_the_password(server, tmp_path, gpus):
     url = server.database()
     quoted = url.split(":")[2].split("@")[0]
-    script = tmp_path / "script.py"  # holds the password backwards, so that it may itself be found
+    script = tmp_path / "script.py"  # contains the password backwards, so the program itself does not count as a hit
     script.write_text(SCRIPT.format(secret=PASSWORD[::-1], quoted=quoted[::-1], gpus=gpus))
-    scratch = Path(tempfile.mkdtemp(prefix="ray-"))  # sockets want a short path
+    scratch = Path(tempfile.mkdtemp(prefix="ray-"))  # sockets need a short path
     try:
         environment = {"HYBRID_SEARCH_DB": url, "RAY_TMPDIR": str(scratch), "PGPASSWORD": PASSWORD}
         environment |= {"RAY_OVERRIDE_RESOURCES": '{"GPU": 1}'} if gpus else {}

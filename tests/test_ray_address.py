@@ -26,7 +26,7 @@ IMPATIENT = "from hybrid_search.engines.ray import address; address.ANSWER_SECON
 
 @pytest.fixture(scope="module")
 def home():
-    """A user's home with a cluster's token in it. Its path is short: Ray's sockets lie in it."""
+    """Return a user's home with the token of a cluster. Its path is short, because Ray's sockets are in it."""
     with tempfile.TemporaryDirectory(prefix="ray") as name:
         folder = Path(name)
         (folder / ".ray").mkdir()
@@ -36,7 +36,7 @@ def home():
 
 @pytest.fixture(scope="module")
 def address(home):
-    """The address of a cluster that was started as `ray start --head` starts one: it asks for the token."""
+    """Yield the address of a cluster that was started with `ray start --head` and requires the token."""
     port = free_port()
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}"]
     command += [
@@ -72,12 +72,14 @@ def free_port():
 
 def environment(home, **more):
     clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    cache = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))  # compiled kernels stay the user's
+    cache = os.environ.get(
+        "XDG_CACHE_HOME", os.path.expanduser("~/.cache")
+    )  # compiled kernels stay in the user's cache
     return {**clean, "HOME": str(home), "XDG_CACHE_HOME": cache, "RAY_USAGE_STATS_ENABLED": "0", **more}
 
 
 def search(folder, address, home, program=PROGRAM, **more):
-    """Run a search of one tiny trial; its exit code, its last words and its trials."""
+    """Run a search of one tiny trial; return its exit code, its last lines and its trials."""
     space = folder / "tiny.yaml"
     space.write_text(yaml.safe_dump(tiny_space().to_dict()))
     database = folder / "l.db"
@@ -99,7 +101,9 @@ def test_a_search_joins_a_cluster_that_needs_a_token(tmp_path, address, home):
 
 
 def test_a_search_without_an_address_leaves_a_cluster_of_this_machine_alone(tmp_path, address, home):
-    code, words, trials = search(tmp_path, None, home, RAY_TMPDIR=str(home))  # where that cluster left its mark
+    code, words, trials = search(
+        tmp_path, None, home, RAY_TMPDIR=str(home)
+    )  # where Ray stores the address of that cluster
     assert code == 0, words
     assert [trial.state for trial in trials] == ["complete"]
 
@@ -112,7 +116,7 @@ def test_a_refused_token_is_an_error_that_says_where_tokens_are_read(tmp_path, a
         f"hybrid-search: --address must be that of a running Ray cluster; {address} is not: no answer in 2 s. "
         "A cluster with a token wants it in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, or in ~/.ray/auth_token, and "
         "RAY_AUTH_MODE=token before Ray is imported."
-    ) in words  # Ray's own complaints stand around it
+    ) in words  # Ray prints its own lines around it
 
 
 def test_an_address_where_nothing_listens_is_refused_at_once_and_nothing_is_written(tmp_path, home):

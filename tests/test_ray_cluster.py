@@ -15,7 +15,7 @@ MEMORY = {"object_store_memory": 80 * 2**20}
 
 @pytest.fixture(scope="module")
 def cluster():
-    """One node of one CPU; the tests add nodes and take them away."""
+    """Yield a cluster of one node with one CPU; the tests add and remove nodes."""
     from ray.cluster_utils import Cluster
 
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **MEMORY})
@@ -30,7 +30,7 @@ def ledger(tmp_path):
 
 
 def at_home(home, mark):
-    """Three rungs on the node `home`, which wait for a trial elsewhere; one that is elsewhere stays at its first."""
+    """Yield three rungs on the node `home` once a trial runs elsewhere; a trial elsewhere stays at its first rung."""
 
     def evaluate(architecture, settings):
         import time
@@ -90,7 +90,7 @@ def test_gpus_fractions_and_resources_choose_the_node(ledger, cluster, tmp_path)
         (tmp_path / f"worker-{os.getpid()}").touch()
         until = time.monotonic() + 30
         while len(list(tmp_path.glob("worker-*"))) < 2 and time.monotonic() < until:
-            time.sleep(0.05)  # for the other worker to have its place too
+            time.sleep(0.05)  # so the other worker gets its place too
         yield Report(1, {"accuracy": 0.5}, {"node": ray.get_runtime_context().get_node_id()}, last=True)
 
     node = cluster.add_node(num_cpus=1, num_gpus=2, resources={"fast": 1}, **MEMORY)
@@ -104,7 +104,7 @@ def test_gpus_fractions_and_resources_choose_the_node(ledger, cluster, tmp_path)
         trials = ledger.read(reads.trials, ledger.search().id)
         assert [trial.state for trial in trials] == ["complete"] * 4
         assert {trial.facts["node"] for trial in trials} == {node.node_id}
-        assert len(list(tmp_path.glob("worker-*"))) == 2  # a half of `fast` each
+        assert len(list(tmp_path.glob("worker-*"))) == 2  # half of `fast` for each
     finally:
         cluster.remove_node(node)
 

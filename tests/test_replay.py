@@ -421,7 +421,7 @@ def test_a_deferred_design_is_trained_itself_and_not_the_next_in_the_queue(monke
     picked, begun = [], []
 
     class Slow:
-        """Every design waits until the next one comes."""
+        """Defer every design until the next one is proposed."""
 
         min_probability = 0.5
 
@@ -475,7 +475,7 @@ def test_a_front_point_without_close_rivals_is_certain():
 
 
 def search_of(ledger, name, seed=0, trials=50, **settings):
-    """A search over a tiny space by grid, with made-up accuracies that differ by seed."""
+    """Write a grid search of a tiny space, with synthetic accuracies that differ by seed."""
     recipe = Settings(seed=seed, epochs=2, **settings)
     record = SearchSpec.create(tiny_space(), trials=trials, sampler="grid", settings=recipe, name=name)
     search = open_search(record, ledger)

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.server
 
 @pytest.fixture
 def url(server):
-    """A database whose server is started again after the test."""
+    """Yield a database whose server is started again after the test."""
     yield server.database()
     server.start()
 
@@ -168,7 +168,7 @@ WRITES = {
 
 
 def contents(ledger, search):
-    """Everything of a search that a write may change, without times and change counters."""
+    """Return everything of a search that a write may change, without times and change counters."""
     trials = [
         (t.number, t.state, t.attempt, t.rung, t.measurements, t.weights, t.audit_rung)
         for t in ledger.read(reads.trials, search.id)
@@ -183,7 +183,7 @@ def contents(ledger, search):
 
 @pytest.fixture(scope="module")
 def lossy(server):
-    """A ledger, and a switch: the server dies after the next commit, before it answers."""
+    """Yield a ledger and a switch: the server dies after the next commit, before it answers."""
     with Ledger(server.database()) as ledger:
         switch = threading.Event()
 

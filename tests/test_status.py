@@ -33,7 +33,7 @@ def ledger(url):
 
 @pytest.fixture
 def running_search(ledger):
-    """A running search: one trial complete, one at its second attempt, one at its first."""
+    """Return a running search: one trial complete, one at its second attempt, one at its first."""
     search = open_search(SearchSpec.create(SPACE, trials=5), ledger)
     ledger.acquire_lease(search.record.id, "gpu-box:42/m/0/x", 30)
     search.tell(search.ask(), Outcome("complete", {"accuracy": 0.75}))

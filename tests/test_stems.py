@@ -1,7 +1,8 @@
 """The attention stem (arXiv 1906.05909, section 3.3 and appendix) and the table of stems.
 
 Faults of public re-implementations excluded here: a stem with sliding instead of aligned blocks, and a pool in the
-wrong place (one block must change one output pixel), values of the heads mixed apart, weights that are no mixture.
+wrong place (one block must change one output pixel), separate mixtures for each head, and weights that are not a
+mixture.
 """
 
 import pytest

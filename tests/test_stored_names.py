@@ -1,4 +1,4 @@
-"""The stored name of an evaluation: the same in every process, and one line of explanation where there is none."""
+"""The stored name of an evaluation: the same in every process; if there is none, the error explains it in one line."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""The networks under timm, each in a fresh process, for importing timm and mending torchvision happen once."""
+"""The networks in timm. Each test uses a new process, because timm is imported and torchvision is patched only once."""
 
 import importlib.util
 import subprocess
@@ -13,7 +13,7 @@ needs_timm = pytest.mark.skipif(
 
 
 def fresh(code, path=None):
-    """Run code in a new process with warnings as errors; returns what it printed."""
+    """Run code in a new process with warnings as errors; return its output."""
     environment = {"PYTHONPATH": str(path)} if path else {}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", textwrap.dedent(code)],
@@ -84,7 +84,7 @@ TIMM = "def register_model(f): return f\ndef build_model_with_cfg(*_, **__): ...
 
 
 def stand_ins(path, descriptions):
-    """A torchvision that describes its operators in this way as it is imported, and a timm that needs it."""
+    """Write a torchvision that registers its operators in this way at its import, and a timm that needs it."""
     for name, text in (
         ("torchvision/__init__.py", "from torchvision import _meta_registrations\nrest = True"),
         ("torchvision/_meta_registrations.py", descriptions),
@@ -97,7 +97,7 @@ def stand_ins(path, descriptions):
 
 
 def test_a_healthy_torchvision_is_left_as_it_is(tmp_path):
-    """The healthy torchvision is a stand-in: none loads beside the CPU build of torch."""
+    """The working torchvision is a fake, because no real one loads with the CPU build of torch."""
     fresh(
         """
         import sys, hybrid_search.networks.timm_models as ours
