@@ -1,4 +1,4 @@
-"""hybrid-search: where should a vision network attend, and where should it convolve?
+"""hybrid-search: find where a vision network should use attention and where convolution.
 
 The public names are imported on first use, so `hybrid-search front` and `--help` start without torch, ray and optuna.
 Editors and type checkers see the imports below `TYPE_CHECKING`.

@@ -118,7 +118,7 @@ class Settings:
         for name in ("data", "data_dir", "device"):
             value = getattr(self, name)
             if not isinstance(value, str) and not (name == "data_dir" and value is None):
-                raise SettingsError(f"{name} must be a word; got {value!r}.")
+                raise SettingsError(f"{name} must be text; got {value!r}.")
         one_of("optimizer", self.optimizer, OPTIMIZERS, SettingsError)
         one_of("augment", self.augment, AUGMENTS, SettingsError)
         one_of("precision", self.precision, PRECISIONS, SettingsError)

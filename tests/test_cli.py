@@ -82,14 +82,14 @@ def stage(**options):
         (["run", "--engine", "slurm"], "engine must be one of local, ray, tune; got 'slurm'"),
         (["run", "--objectives", "accuracy,flop"], "got 'flop'. Did you mean 'flops'?"),
         (["run", "--data", "imagefolder", "--data-dir", "nowhere"], "nowhere"),
-        (["run", "--max-flops", "1000"], "must leave at least one design of digits, whose smallest has"),
-        (["run", "--max-params", "10"], "must leave at least one design of digits, whose smallest has"),
+        (["run", "--max-flops", "1000"], "must allow at least one design of digits; got"),
+        (["run", "--max-params", "10"], "must allow at least one design of digits; got"),
         (["run", "--db", "sqlite:////proc/no/such/l.db"], "must name a database that can be opened"),
         (["run", "--db", "hello"], "--db must be a database URL"),
         (["run", "--set", "lr=1"], "settings are data, "),
         (["run", "--set", "epochs"], "--set must be NAME=VALUE"),
         (["run", "--set", "x=["], "--set must be NAME=VALUE"),
-        (["run", "--set", "device=5"], "device must be a word; got 5"),
+        (["run", "--set", "device=5"], "device must be text; got 5"),
         (["run", "--seed", str(2**32)], "seed must be below 2^32; got 4294967296"),
         (["run", "--cpus-per-trial", "nan"], "cpus-per-trial must be a number from 0 up; got nan"),
         (["run", "--cpus-per-trial", "5000"], "a trial must fit this machine, which has "),
@@ -107,8 +107,8 @@ def stage(**options):
         (["cost", "resnet51"], "got 'resnet51'. Did you mean 'resnet50'?"),
         (["cost", "missing.json"], "missing.json is not: No such file"),
         (["cost", "resnet50", "--input", "0"], "--input must be a whole number from 1 up; got 0"),
-        (["front"], "must name a ledger that exists"),
-        (["confirm"], "must name a ledger that exists"),
+        (["front"], "does not exist. Start a search first: hybrid-search run"),
+        (["confirm"], "does not exist. Start a search first: hybrid-search run"),
         (["dashboard", "--host", "0.0.0.0"], "token"),
     ],
 )
@@ -248,8 +248,8 @@ def test_confirm_retrains_the_front_and_reports_what_changed(capsys):
     assert max(row["seeds"] for row in rows) >= 1
     assert "confirming search 'digits'" in printed.err
     assert "2 retrainings; " in printed.err
-    assert "was opened to score retrained networks. For this search it was opened once" in printed.err
-    assert "its budget of 2 retrainings is used up" in refused(capsys, "confirm", "--seeds", 1, "--trials", 2)
+    assert "was used to score retrained networks. For this search it was used once" in printed.err
+    assert "(2 retrainings) is used up" in refused(capsys, "confirm", "--seeds", 1, "--trials", 2)
     with Ledger(read_only=True) as ledger:
         assert len(ledger.read(reads.openings, ledger.search().id)) == 1
 

@@ -127,14 +127,14 @@ def test_a_confirmation_settles_a_noisy_front_and_stops_by_itself(searched):
     confirmation = again(searched, seeds=2, trials=2000)
     assert confirmation.uncertain_trials() == []
     assert confirmation.done < 2000
-    assert confirmation.reason_to_stop() == "its front is settled"
+    assert confirmation.reason_to_stop() == "the front of 'tiny' is settled"
     true_values = {}
     for trial in searched.read(reads.trials, confirmation.record.id):
         true_values[trial.number] = truth(Architecture.from_dict(trial.architecture))
     means = confirmation.values()
     for number in confirmation.front():
         assert means[number]["accuracy"] == pytest.approx(true_values[number], abs=4 * NOISE / math.sqrt(2))
-    with pytest.raises(SettingsError, match="needs work to do; for search 'tiny', its front is settled"):
+    with pytest.raises(SettingsError, match="nothing to confirm: the front of 'tiny' is settled"):
         again(searched, seeds=2, trials=2000)
 
 
@@ -155,7 +155,8 @@ def test_a_value_is_the_mean_over_fresh_seeds_everywhere(searched):
 def test_the_budget_counts_what_earlier_confirmations_trained(searched):
     assert again(searched, seeds=2, trials=3).done == 3
     with pytest.raises(
-        SettingsError, match=r"its budget of 3 retrainings is used up; increase it with --trials N or --hours H"
+        SettingsError,
+        match=r"the budget of '.*' \(3 retrainings\) is used up; increase it with --trials N or --hours H",
     ):
         again(searched, seeds=2, trials=3)
     assert again(searched, seeds=2, trials=5).done == 5
@@ -174,7 +175,7 @@ def test_hours_end_a_confirmation_without_another_budget(searched):
     assert confirmation.ask() is not None
     now[0] = 1801.0
     assert confirmation.ask() is None
-    assert "the hours is used up" in confirmation.reason_to_stop()
+    assert "(the hours) is used up" in confirmation.reason_to_stop()
 
 
 def test_an_interrupted_retraining_is_repeated_with_the_same_seed(searched):
@@ -286,7 +287,7 @@ def test_the_front_of_the_search_uses_the_means_after_a_confirmation(searched):
 def test_a_user_evaluation_opens_no_test_split(searched, caplog):
     again(searched, trials=4)
     assert searched.read(reads.openings, searched.search().id) == []
-    assert "opened the test split" not in caplog.text
+    assert "used the test split" not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -320,7 +321,7 @@ def test_a_search_without_a_finished_trial_has_nothing_to_confirm(ledger):
         confirm(resources=Resources("local"), ledger=ledger)
 
 
-def test_trained_networks_are_scored_on_the_test_split_whose_opening_is_written_first(ledger, caplog, monkeypatch):
+def test_trained_networks_are_scored_on_the_test_split_whose_use_is_written_first(ledger, caplog, monkeypatch):
     from hybrid_search.training import retraining as module
 
     settings = Settings(image_size=8, train_images=60, validation_images=30, epochs=1)
@@ -328,7 +329,7 @@ def test_trained_networks_are_scored_on_the_test_split_whose_opening_is_written_
     run("digits", trials=2, resources=Resources("local"), ledger=ledger, settings=settings)
     record = ledger.search()
     assert ledger.read(reads.openings, record.id) == []
-    assert "opened the test split" not in caplog.text
+    assert "used the test split" not in caplog.text
     openings = []
     evaluate = module.evaluate
 
@@ -341,7 +342,7 @@ def test_trained_networks_are_scored_on_the_test_split_whose_opening_is_written_
     assert openings == [1, 1]
     (opening,) = ledger.read(reads.openings, record.id)
     assert (opening.images, opening.reason) == (359, "confirming a front over fresh seeds")
-    assert caplog.text.count(f"opened the test split of digits (359 images, fingerprint {opening.fingerprint})") == 1
+    assert caplog.text.count(f"used the test split of digits (359 images, fingerprint {opening.fingerprint})") == 1
     (number, seeds), *_ = seeds_of(ledger).items()
     values = ledger.read(reads.repeats, record.id)[number].fresh[seeds[0]]
     assert 0 <= values["test_accuracy"] <= 1

@@ -140,7 +140,7 @@ def test_a_host_that_is_no_address_is_refused(written, tmp_path, monkeypatch):
 
 
 def test_a_ledger_that_does_not_exist_is_refused(tmp_path):
-    with pytest.raises(LedgerError, match="must name a ledger that exists"):
+    with pytest.raises(LedgerError, match=r"does not exist\. Start a search first"):
         serve(url_of(tmp_path))
 
 

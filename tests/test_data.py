@@ -70,16 +70,16 @@ def test_a_subsample_has_every_class_and_exactly_the_requested_size():
         assert set(chosen) == {0, 1, 2}
 
 
-def test_the_test_split_is_not_in_the_dataset_and_opening_it_needs_a_reason(caplog):
+def test_the_test_split_is_not_in_the_dataset_and_its_use_needs_a_reason(caplog):
     settings = Settings(split_seed=3)
     assert [field.name for field in fields(Dataset) if "test" in field.name] == []
     assert not any("test" in name for name in dir(load(settings)))
-    with pytest.raises(DataError, match="opening the test split needs a reason for the log; got an empty one"):
+    with pytest.raises(DataError, match="a use of the test split needs a reason for the log; got an empty one"):
         open_test(settings, " ")
     assert caplog.text == ""
     with caplog.at_level(logging.WARNING):
         open_test(settings, "confirming the front")
-    assert "opened the test split of digits (359 images" in caplog.text
+    assert "used the test split of digits (359 images" in caplog.text
     assert "confirming the front" in caplog.text
 
 

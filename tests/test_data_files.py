@@ -100,7 +100,7 @@ def test_npz_reads_all_three_layouts_and_the_official_parts(tmp_path):
         ),
         (
             {"x_train": pixels(9, 6, 3), "y_train": np.zeros(9, int)},
-            r"on exactly one of these axes; got \(9, 1, 6, 3\)",
+            r"x_train is ambiguous: axis 1 and axis 3 both have 1 to 4 entries; got \(9, 1, 6, 3\)",
         ),
         ({"x_train": pixels(9), "y_train": np.zeros(8, int)}, r"y_train must be 9 whole numbers.* int64 \(8,\)"),
         ({"x_train": pixels(9), "y_train": np.zeros(9)}, "y_train must be 9 whole numbers"),
@@ -343,7 +343,7 @@ def test_an_unusable_image_folder_raises_an_error_with_the_reason(pictures, tmp_
     (base / "train" / "empty").rmdir()
     broken = base / "train" / "cat" / "0.png"
     broken.write_bytes(broken.read_bytes()[:60])
-    with pytest.raises(DataError, match=r"every image must be complete; .*0\.png cannot be decoded"):
+    with pytest.raises(DataError, match=r"image .*0\.png cannot be decoded"):
         load(pictures)
     assert not list((tmp_path / "cache").rglob("*.part"))
 

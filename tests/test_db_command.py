@@ -320,7 +320,7 @@ def test_another_search_of_that_name_is_refused_and_a_name_can_be_given(original
     code, _, (line,) = call(capsys, *words)
     assert code == 2
     assert "got 'mine'" in line
-    assert "is another search" in line
+    assert "already has another search named" in line
     assert call(capsys, *words, "--as", "ours")[0] == 0
     assert call(capsys, *words, "--as", "ours")[2][0].endswith("0 trials written, 7 unchanged, 0 files of weights")
     assert everything(target, "ours") == everything(original, "mine")
@@ -370,7 +370,7 @@ def test_a_copy_that_runs_is_refused(original, tmp_path, capsys):
     with Ledger(target) as ledger:
         ledger.acquire_lease(ledger.search("mine").id, "host:1/m/0/t", 30)
         code, _, (line,) = call(capsys, *words)
-    assert (code, "is run by host:1." in line) == (2, True)
+    assert (code, "is being run by host:1:" in line) == (2, True)
 
 
 @pytest.mark.parametrize(("words", "message"), [((), "--to URL"), (("--to", "sqlite:///to.db"), "got 'nothing'")])

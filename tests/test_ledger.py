@@ -181,7 +181,7 @@ def test_an_unknown_search_lists_the_existing_names(ledger):
 
 
 def test_a_reader_writes_nothing_and_needs_a_ledger_that_exists(tmp_path, url):
-    with pytest.raises(LedgerError, match=r"must name a ledger that exists|holds no ledger"):
+    with pytest.raises(LedgerError, match=r"does not exist. Start a search|holds no ledger"):
         Ledger(url, read_only=True)
     assert list(tmp_path.iterdir()) == []
     with Ledger(url) as writer:

@@ -145,7 +145,7 @@ def test_declaring_an_operator_and_its_cost_does_not_import_torch():
         (
             {"logits": "qr", "position": "none"},
             64,
-            r"logits qr needs position relative.*; got position none; possible: ",
+            r"logits qr needs position relative; got position none. Possible: ",
         ),
         ({"border": "wrap"}, 64, r"border must be one of masked, zero, shifted; got 'wrap'"),
         ({"projection": "full"}, 64, r"projection must be one of dense, grouped; got 'full'"),

@@ -143,7 +143,7 @@ FAULTS = {
     "no parameter": ([{"flops": 2, "accuracy": 1}, {"flops": 3, "accuracy": 2}], "must have a column of a parameter"),
     "unexplained": (
         [{"width": 1, "depth": "", "flops": 2, "accuracy": 1}, {"width": 1, "depth": 2, "flops": 2, "accuracy": 1}],
-        "row 2 and row 3 differ only in empty cells",
+        "the designs of row 2 and row 3 differ only in empty cells",
     ),
 }  # fmt: skip
 

@@ -26,7 +26,7 @@ def refused(ledger, resources):
         ({"cpus_per_trial": -1}, r"cpus-per-trial must be a number from 0 up; got -1"),
         ({"engine": "tune", "custom": {"fast": 1}}, r"got 1 fast on this machine alone"),
         ({"engine": "local", "custom": {"fast": 1}}, r"engine local has no nodes; got --resources fast"),
-        ({"engine": "local", "timeout_seconds": 5}, r"engine local cannot end a rung; got --timeout 5"),
+        ({"engine": "local", "timeout_seconds": 5}, r"engine local cannot enforce --timeout; got --timeout 5"),
     ],
 )
 def test_resources_out_of_range_are_refused_before_anything_is_written(tmp_path, monkeypatch, more, said):

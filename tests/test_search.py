@@ -222,7 +222,7 @@ def test_the_error_names_the_difference_if_the_name_belongs_to_another_space(led
 def test_the_error_names_the_cost_of_the_smallest_design_if_the_budget_is_below_it():
     with pytest.raises(SettingsError, match=r"--max-flops must leave .*smallest has [\d,]+ flops; got 1,000"):
         SearchSpec.create(SPACE, trials=1, max_flops=1000)
-    with pytest.raises(SettingsError, match=r"--max-params must leave at least one design"):
+    with pytest.raises(SettingsError, match=r"--max-params must allow at least one design"):
         SearchSpec.create(SPACE, trials=1, max_params=10)
     with pytest.raises(SettingsError, match="max-flops must be more than 0; got -1"):
         SearchSpec.create(SPACE, trials=1, max_flops=-1)

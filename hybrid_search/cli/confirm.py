@@ -64,8 +64,9 @@ def confirm(
 ) -> None:
     """Retrain the front with fresh seeds until it is settled. Run the same command to continue.
 
-    Prints 95 % intervals and the probability of each trial to be on the front. The retrained networks are scored on
-    the test split, and the ledger records that it was opened.
+    A front is settled when, for every trial, it is 95 % certain whether it is on the front. Prints 95 % intervals and
+    the probability that each trial is on the front. The retrained networks are scored on the test split; the ledger
+    records each use of the test split.
     """
     from hybrid_search.cli.front import print_front
     from hybrid_search.runs.confirm import confirm as confirm_front
@@ -131,7 +132,7 @@ def _opening(confirmation: "Confirmation") -> str:
 
 
 def _print_result(confirmation: "Confirmation", *, stopped: bool, notice: Callable[[str], None]) -> None:
-    """Print what changed, failed retrainings, whether the front is settled, and the openings of the test split."""
+    """Print what changed, failed retrainings, whether the front is settled, and the uses of the test split."""
     from hybrid_search.ledger import reads
 
     before, now = set(confirmation.before), confirmation.front()
@@ -146,13 +147,13 @@ def _print_result(confirmation: "Confirmation", *, stopped: bool, notice: Callab
     elif not stopped:
         which = "no trial has two fresh seeds" if uncertain is None else f"uncertain: {_trials(uncertain)}"
         notice(f"the front is not settled yet ({which})")
-    openings = confirmation.ledger.read(reads.openings, confirmation.record.id)
-    if openings:
-        last = openings[-1]
-        times = "once" if len(openings) == 1 else f"{len(openings)} times"
+    uses = confirmation.ledger.read(reads.openings, confirmation.record.id)
+    if uses:
+        last = uses[-1]
+        times = "once" if len(uses) == 1 else f"{len(uses)} times"
         notice(
-            f"the test split ({last.images:,} images, fingerprint {last.fingerprint}) was opened to score retrained "
-            f"networks. For this search it was opened {times}; the ledger records each time"
+            f"the test split ({last.images:,} images, fingerprint {last.fingerprint}) was used to score retrained "
+            f"networks. For this search it was used {times}; the ledger records each use"
         )
 
 

@@ -16,7 +16,7 @@ def add_to(app: typer.Typer) -> None:
 def dashboard(
     name: SearchName = None,
     host: Annotated[
-        str, typer.Option(metavar="HOST", help="Address to listen on. Any but loopback needs --token.")
+        str, typer.Option(metavar="HOST", help="Address to listen on. Any address except loopback needs a token.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="PORT", help="Port to listen on.")] = 8050,
     token: Annotated[
@@ -24,7 +24,7 @@ def dashboard(
         typer.Option(
             metavar="TOKEN",
             envvar="HYBRID_SEARCH_TOKEN",
-            help="Token that visitors need, at least 32 characters. Better set in the environment.",
+            help="Token that visitors need, at least 32 characters. Prefer HYBRID_SEARCH_TOKEN.",
         ),
     ] = None,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,

@@ -62,8 +62,8 @@ LogLevel = Annotated[
     str | None,
     _output(
         metavar="LEVEL",
-        help="Show events of the log on stderr: debug (every epoch), info, warning or error, and all above. The log "
-        "file beside the database then has this level too. Default: nothing on stderr, info in the file.",
+        help="Lowest level shown on stderr and written to the log file: debug (every epoch), info, warning or error. "
+        "The file is beside the database. Default: nothing on stderr, info in the file.",
     ),
 ]
 Checkpoints = Annotated[
@@ -82,7 +82,7 @@ DataDir = Annotated[
 Hours = Annotated[
     float | None,
     typer.Option(
-        metavar="HOURS", rich_help_panel=STOP, help="Start no trial after so many hours; running trials finish."
+        metavar="HOURS", rich_help_panel=STOP, help="Start no trial after this many hours; running trials finish."
     ),
 ]
 
@@ -113,7 +113,7 @@ def resources_of(
     ] = None,
     lease: Annotated[
         float,
-        _resource(metavar="SECONDS", help="A worker without a heartbeat for so long is lost; its trial is retried."),
+        _resource(metavar="SECONDS", help="Heartbeat timeout in seconds: the worker is killed and its trial retried."),
     ] = 60.0,
     timeout: Annotated[
         float | None, _resource(metavar="SECONDS", help="Longest time of one epoch. Default: no limit.")
@@ -194,7 +194,7 @@ def changed_settings(base: "Settings", named: Mapping[str, Any], pairs: list[str
         try:
             changes[name.strip()] = yaml.safe_load(value) if number is None else number
         except yaml.YAMLError:
-            raise SettingsError(f"--set must be NAME=VALUE, with a number or a word; got {pair!r}.") from None
+            raise SettingsError(f"--set must be NAME=VALUE, with a number or text; got {pair!r}.") from None
     return Settings.from_dict({**base.to_dict(), **changes})
 
 

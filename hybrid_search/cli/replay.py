@@ -63,11 +63,15 @@ def replay(
     first: Annotated[
         int,
         typer.Option(
-            metavar="N", help="Random designs at the start, the same for all samplers. 0: each sampler's own."
+            metavar="N", help="Random designs at the start, the same for all samplers. 0 uses each sampler's own start."
         ),
     ] = 8,
     exact: Annotated[
-        bool, typer.Option("--exact", help="Report means over the seeds of training, not the result of one seed.")
+        bool,
+        typer.Option(
+            "--exact",
+            help="Return the mean over training seeds from each evaluation. Default: the result of one seed.",
+        ),
     ] = False,
     repeats: Annotated[
         bool, typer.Option("--repeats", help="Count a repeated proposal as an evaluation, as Optuna alone does.")

@@ -68,8 +68,8 @@ def run(
         typer.Option(
             metavar="NAME",
             rich_help_panel=SEARCH,
-            help="none, or front-probability: it defers proposals and stops trials that are unlikely to reach the "
-            "front.",
+            help="none: train every trial to its last epoch. front-probability: defer proposals and stop trials that "
+            "are unlikely to reach the front.",
         ),
     ] = "none",
     max_flops: Annotated[
@@ -84,7 +84,7 @@ def run(
         typer.Option(
             "--known-designs/--no-known-designs",
             rich_help_panel=SEARCH,
-            help="Train known designs first: all convolution, all attention, and first one, then the other. "
+            help="Train known designs first: all convolution, all attention, and convolution followed by attention. "
             "Default: yes.",
             show_default=False,
         ),

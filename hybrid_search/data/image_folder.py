@@ -72,7 +72,7 @@ def decode(path: Path, size: int) -> Pixels:
                 upright = ImageOps.exif_transpose(image)
                 square = ImageOps.fit(upright.convert("RGBA").convert("RGB"), (size, size), Image.Resampling.BILINEAR)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"every image must be complete; {path} cannot be decoded: {error}.") from error
+        raise DataError(f"image {path} cannot be decoded: {error}.") from error
     return np.asarray(square, np.uint8).transpose(2, 0, 1)
 
 

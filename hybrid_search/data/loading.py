@@ -57,7 +57,7 @@ def input_size_and_classes(settings: Settings) -> tuple[Size, int]:
 
 
 def open_test(settings: Settings, reason: str) -> Split:
-    """Return the whole test split, and log this opening as a warning on the logger `hybrid_search.data`.
+    """Return the whole test split, and log this use as a warning on the logger `hybrid_search.data`.
 
     A search uses train and validation only. The test split is used after the search, to confirm its front.
 
@@ -69,16 +69,16 @@ def open_test(settings: Settings, reason: str) -> Split:
         DataError: the reason is empty, or the images cannot be used.
     """
     if not reason.strip():
-        raise DataError("opening the test split needs a reason for the log; got an empty one.")
+        raise DataError("a use of the test split needs a reason for the log; got an empty one.")
     contents, parts = _plan(_selection(settings))
     test = _read(*parts["test"])
     digits = fingerprint((test,), contents.classes)
-    LOG.warning("opened the test split of %s (%d images, fingerprint %s): %s", settings.data, len(test), digits, reason)
+    LOG.warning("used the test split of %s (%d images, fingerprint %s): %s", settings.data, len(test), digits, reason)
     return test
 
 
 def fingerprint_of(split: Split, settings: Settings) -> str:
-    """Return the fingerprint of one split, as the log of test openings shows it.
+    """Return the fingerprint of one split, as the log of uses of the test split shows it.
 
     Args:
         split: a split of these settings.

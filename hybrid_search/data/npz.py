@@ -80,8 +80,12 @@ def _images(key: str, array: NDArray[Any]) -> Pixels:
     if array.ndim == 3:
         return array[:, None]
     first, last = array.shape[1] in CHANNELS, array.shape[3] in CHANNELS
-    if first == last:
-        raise DataError(f"{key} {LAYOUTS} on exactly one of these axes; got {array.shape}.")
+    if first and last:
+        raise DataError(
+            f"the channel axis of {key} is ambiguous: axis 1 and axis 3 both have 1 to 4 entries; got {array.shape}."
+        )
+    if not first and not last:
+        raise DataError(f"{key} has no channel axis: axis 1 or axis 3 must have 1 to 4 entries; got {array.shape}.")
     return array if first else np.ascontiguousarray(array.transpose(0, 3, 1, 2))
 
 

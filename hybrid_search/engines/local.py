@@ -31,7 +31,7 @@ def ready(context: RunContext) -> Iterator[None]:
         )
     if resources.timeout_seconds is not None:
         raise SettingsError(
-            f"engine local cannot end a rung; got --timeout {resources.timeout_seconds:g}. Use --engine ray."
+            f"engine local cannot enforce --timeout; got --timeout {resources.timeout_seconds:g}. Use --engine ray."
         )
     yield
 

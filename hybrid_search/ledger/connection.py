@@ -77,11 +77,12 @@ def stored_revision(url: str | None = None) -> str:
 
 
 def _wrong_revision(url: URL, revision: str | None) -> LedgerError:
-    law = f"--db must name a ledger of this version; {display_url(url)} holds"
-    if revision is not None and revision.isdecimal() and int(revision) > int(HEAD):
-        return LedgerError(f"{law} revision {revision}, newer than {HEAD}. Upgrade hybrid-search.")
-    holds = "no ledger" if revision is None else f"revision {revision}"
-    return LedgerError(f"{law} {holds}. `hybrid-search db upgrade` upgrades an older ledger.")
+    if revision is None:
+        return LedgerError(f"--db must name a ledger; {display_url(url)} holds no ledger.")
+    law = f"--db must name a ledger of this version; {display_url(url)} holds revision {revision}"
+    if revision.isdecimal() and int(revision) > int(HEAD):
+        return LedgerError(f"{law}, newer than {HEAD}. Upgrade hybrid-search.")
+    return LedgerError(f"{law}. `hybrid-search db upgrade` upgrades an older ledger.")
 
 
 @contextmanager

@@ -110,15 +110,14 @@ class _Copy:
             self._there.execute(insert(SEARCH), row)
         elif found[0]["uid"] != self._uid:
             raise LedgerError(
-                f"a copy needs a new name; got {self._name!r}, which is another search in {self._shown}. Copy under "
-                "another name: --as NAME."
+                f"{self._shown} already has another search named {self._name!r}. Copy under another name: --as NAME."
             )
         self._id = self._there.execute(select(SEARCH.c.id).where(SEARCH.c.name == self._name)).scalar_one()
         lease = leases.lock_search(self._there, self._id)
         if lease.active:
             raise LedgerError(
-                f"a copy must not run while it is written; {self._name!r} in {self._shown} is run by "
-                f"{leases.host_and_pid(lease.holder)}. Stop that process and copy again."
+                f"the target search is being run by {leases.host_and_pid(lease.holder)}: {self._name!r} in "
+                f"{self._shown}. Stop that process and copy again."
             )
         if found and found[0] != row:
             self._there.execute(update(SEARCH).where(SEARCH.c.id == self._id), row)

@@ -37,9 +37,7 @@ def sqlite_engine(url: URL, read_only: bool) -> Engine:
     path = os.path.abspath(path)  # the working directory may change
     if read_only:
         if not Path(path).exists():
-            raise LedgerError(
-                f"--db must name a ledger that exists; got {url.database}, which does not exist. Start a search first."
-            )
+            raise LedgerError(f"ledger {url.database} does not exist. Start a search first: hybrid-search run")
         uri = f"file:{quote(Path(path).resolve().as_posix())}?mode=ro"
         # A reader writes an index of the log next to the file. In a folder without write access there is no log either.
         if not os.access(Path(path).parent, os.W_OK) and not Path(f"{path}-wal").exists():

@@ -38,7 +38,7 @@ def confirm(
 ) -> Confirmation:
     """Train the front of a search again with fresh seeds until it is settled. Call it again to continue.
 
-    The test split is opened, and the opening is written to the ledger, just before the first retraining.
+    The use of the test split is written to the ledger just before the first retraining.
 
     Args:
         name: Name of the search; default: the newest.
@@ -76,7 +76,7 @@ def confirm(
         confirmation = Confirmation(record, held, seeds=seeds, trials=trials, hours=hours)
         _same_evaluation(record, evaluate)
         if why := confirmation.reason_to_stop():
-            raise SettingsError(f"a confirmation needs work to do; for search {record.name!r}, {why}.")
+            raise SettingsError(f"nothing to confirm: {why}.")
         return confirmation
 
     if isinstance(ledger, Ledger):
@@ -128,7 +128,7 @@ def _same_evaluation(record: SearchRecord, evaluate: Evaluate | None) -> None:
 
 
 def _open_test(record: SearchRecord, ledger: Ledger) -> None:
-    """Open the test split and write that to the ledger, before any network is scored on it."""
+    """Write the use of the test split to the ledger, before any network is scored on it."""
     from hybrid_search.data import fingerprint_of
     from hybrid_search.training.retraining import REASON, load_test_split
 

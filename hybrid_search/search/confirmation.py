@@ -168,8 +168,8 @@ class Confirmation:
     def reason_to_stop(self) -> str | None:
         """Return why no retraining is left, in words; None if there is one."""
         if spent := self.exhausted_budget():
-            return f"its budget of {spent} is used up; increase it with --trials N or --hours H"
-        return None if self._next() is not None else "its front is settled"
+            return f"the budget of {self.record.name!r} ({spent}) is used up; increase it with --trials N or --hours H"
+        return None if self._next() is not None else f"the front of {self.record.name!r} is settled"
 
     # -- ask, report, tell --
 

@@ -136,7 +136,7 @@ class DatasetContract:
             dataset = load(settings)
             with pytest.raises(DataError, match="needs a reason"):
                 open_test(settings, " ")
-            assert "opened the test split" not in caplog.text
+            assert "used the test split" not in caplog.text
             test = open_test(settings, "contract test")
         assert isinstance(dataset, Dataset)
         assert [field.name for field in fields(dataset) if isinstance(getattr(dataset, field.name), Split)] == [

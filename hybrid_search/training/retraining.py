@@ -1,6 +1,6 @@
 """The function that a worker runs to confirm a trial: train with a fresh seed, then score on the test split.
 
-The test split is used only here, after the search. A process opens it once, and this opening is logged.
+The test split is used only here, after the search. A process reads it once, and logs this use of the test split.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +17,7 @@ from hybrid_search.training.evaluation import evaluate
 from hybrid_search.training.loop import score
 from hybrid_search.training.recipe import device_of
 
-REASON = "confirming a front over fresh seeds"  # stored in the ledger with every opening
+REASON = "confirming a front over fresh seeds"  # stored in the ledger with every use of the test split
 
 
 def retrain(
@@ -57,7 +57,7 @@ def retrain(
 
 
 def load_test_split(settings: Settings) -> Split:
-    """Return the test split of these settings. The first call of a process opens it and logs the opening.
+    """Return the test split of these settings. The first call of a process reads it and logs this use.
 
     Args:
         settings: data set, folder, image size and split seed are used.

@@ -83,8 +83,8 @@ class ChoiceTree:
         if not open_names:
             one, other = (self._table.rows[i] for i in left[:2])
             raise DataError(
-                f"a parameter may be inactive only because of an earlier choice; in {self._table.name}, {one} and "
-                f"{other} differ only in empty cells."
+                f"in {self._table.name}, the designs of {one} and {other} differ only in empty cells; an earlier "
+                "column must decide whether a cell is empty."
             )
         name, choices = open_names[0], self._choices[open_names[0]]
         branches: dict[Any, Node | int] = {}

@@ -33,8 +33,7 @@ def check_options(
     check_heads(heads, width, even=position == "relative")
     if logits == "qr" and position != "relative":
         raise ArchitectureError(
-            f"logits qr needs position relative, for without it there are no logits; got position {position}; "
-            "possible: position relative, or logits qk+qr."
+            f"logits qr needs position relative; got position {position}. Possible: position relative, or logits qk+qr."
         )
     if position == "absolute" and width % 4:
         raise ArchitectureError(

@@ -79,8 +79,8 @@ class KnownObjectives:
             exact = self._value(i, trial.params)
             if not math.isclose(exact, values[i], rel_tol=1e-6, abs_tol=1e-9):
                 raise SettingsError(
-                    f"known[{i}] must return the value that the trial reports; got {exact:g}, and trial "
-                    f"{trial.number} reported {values[i]:g}, for {dict(trial.params)}."
+                    f"known[{i}] returned {exact:g}, but trial {trial.number} reported {values[i]:g}, for "
+                    f"{dict(trial.params)}."
                 )
         self._checked.add(trial.number)
 

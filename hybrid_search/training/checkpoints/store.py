@@ -174,6 +174,4 @@ def checkpoint_errors(action: str, path: object, errors: type[Exception] = OSErr
     try:
         yield
     except errors as error:
-        raise CheckpointError(
-            f"a checkpoint must have a place; {path} cannot be {action}: {reason_of(error)}."
-        ) from error
+        raise CheckpointError(f"checkpoint {path} cannot be {action}: {reason_of(error)}.") from error
