@@ -103,7 +103,7 @@ def test_a_failed_backup_leaves_the_ledger_unchanged(tmp_path, monkeypatch, caps
 def test_upgrade_says_when_nothing_is_to_be_done_and_makes_no_ledger(database, capsys):
     code, _, (line,) = call(capsys, "db", "upgrade", "--db", database)
     assert code == 2
-    assert "must name a ledger" in line
+    assert "does not exist. Start a search first" in line or "must name a ledger; " in line
     Ledger(database).close()
     code, _, (line,) = call(capsys, "db", "upgrade", "--db", database)
     assert (code, f"is at revision {HEAD} already" in line) == (0, True)

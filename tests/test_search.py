@@ -220,7 +220,9 @@ def test_the_error_names_the_difference_if_the_name_belongs_to_another_space(led
 
 
 def test_the_error_names_the_cost_of_the_smallest_design_if_the_budget_is_below_it():
-    with pytest.raises(SettingsError, match=r"--max-flops must leave .*smallest has [\d,]+ flops; got 1,000"):
+    with pytest.raises(
+        SettingsError, match=r"--max-flops must allow .*; got 1,000\. The smallest design has [\d,]+ flops"
+    ):
         SearchSpec.create(SPACE, trials=1, max_flops=1000)
     with pytest.raises(SettingsError, match=r"--max-params must allow at least one design"):
         SearchSpec.create(SPACE, trials=1, max_params=10)
@@ -286,7 +288,7 @@ def test_two_budgets_that_exclude_all_designs_together_are_refused():
     }
     SearchSpec.create(space, trials=1, max_flops=least["flops"])
     SearchSpec.create(space, trials=1, max_params=least["params"])
-    with pytest.raises(SettingsError, match="at least one design of digits together"):
+    with pytest.raises(SettingsError, match="must together allow at least one design of digits"):
         SearchSpec.create(space, trials=1, max_flops=least["flops"], max_params=least["params"])
 
 
