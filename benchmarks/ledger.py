@@ -27,7 +27,7 @@ from sqlalchemy import insert, select
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.ledger.tables import MeasurementRow, ProposalRow, RungRow, TrialRow
 from hybrid_search.ledger.urls import database_url, display_url
-from hybrid_search.networks.costs import fitted, total_cost
+from hybrid_search.networks.costs import simplified_for, total_cost
 from hybrid_search.records import Report
 from hybrid_search.search.opening import open_search
 from hybrid_search.search.search import Search
@@ -85,7 +85,7 @@ def designs(search: Any) -> Iterator[tuple[dict[str, Any], Any, dict[str, float]
     space, rng, seen = load_space(SPACE), random.Random(0), set()
     while True:
         architecture, choices = space.random_choices(rng)
-        architecture = fitted(architecture, search.input_size)
+        architecture = simplified_for(architecture, search.input_size)
         if architecture.digest not in seen:
             seen.add(architecture.digest)
             flops, params = total_cost(architecture, search.input_size, search.classes)

@@ -39,16 +39,16 @@ from optuna.trial import TrialState
 
 from hybrid_search.analysis.replay import parse_objectives, read_table
 from hybrid_search.gaussian_process import Inputs
-from hybrid_search.networks.costs import fitted, total_cost
+from hybrid_search.networks.costs import simplified_for, total_cost
 from hybrid_search.pareto import hypervolume, pareto_front
-from hybrid_search.pruners import Aims, DeferredDesigns, FrontProbabilityPruner, TrialView
+from hybrid_search.pruners import DeferredDesigns, FrontProbabilityPruner, PrunerObjectives, TrialView
 from hybrid_search.pruners.encoding import encode_choices
 from hybrid_search.pruners.surrogate import DesignSurrogate
 from hybrid_search.samplers import PRUNED_VALUES, Facts, make_sampler
 from hybrid_search.spaces.choosers import FixedChoices
 from hybrid_search.spaces.space import SearchSpace, load_space
 
-AIMS = Aims(("maximize", "minimize"), (1,), (1.0, None))
+AIMS = PrunerObjectives(("maximize", "minimize"), (1,), (1.0, None))
 DIRECTIONS = list(AIMS.directions)
 SHARE = 0.98
 CLASSES, SIZE = 10, (1, 14, 14)
@@ -97,7 +97,7 @@ class TrainedNetworks:
         """Return digest, FLOPs and parameters of any design."""
         key = tuple(params.items())
         if key not in self._found:
-            architecture = fitted(self.space.choose(FixedChoices(params)), self.size)
+            architecture = simplified_for(self.space.choose(FixedChoices(params)), self.size)
             flops, weights = total_cost(architecture, self.size, CLASSES)
             self._found[key] = architecture.digest, float(flops), float(weights)
         return self._found[key]
@@ -310,7 +310,7 @@ def synthetic(count: int, seed: int = 0) -> TrainedNetworks:
     rows: dict[str, Row] = {}
     designs = list(space.enumerate_choices())
     for architecture, params in [designs[i] for i in sorted(rng.permutation(len(designs))[:count])]:
-        architecture = fitted(architecture, size)
+        architecture = simplified_for(architecture, size)
         flops = float(total_cost(architecture, size, CLASSES)[0])
         for choice in params.items():
             effects.setdefault(choice, float(rng.normal(0.0, 0.045)))

@@ -16,7 +16,7 @@
         +-- CheckpointError           a checkpoint that cannot be written or read, or belongs to another trial
             +-- OtherData             a checkpoint of a trial that was trained on other data
 
-A message for a wrong value states the law, the value, and what is possible:
+A message for a wrong value states the rule, the value, and what is possible:
 `extent must be an odd number from 1 up; got 4.`
 """
 
@@ -33,7 +33,7 @@ class UserError(HybridSearchError, ValueError):
 
 
 class ArchitectureError(UserError):
-    """An architecture that breaks a law of its operator, stem or stages."""
+    """An architecture that breaks a rule of its operator, stem or stages."""
 
 
 class SpaceError(UserError):

@@ -1,4 +1,4 @@
-"""Tables from name to thing, each filled by a literal table and by installed plugins.
+"""Tables: names to built-in entries and plugin entries.
 
 A table looks in its literal entries first, so that nothing else is read when a built-in name is used. Other packages
 add entries through the entry-point group of the same name:

@@ -12,7 +12,7 @@ from triton.backends.compiler import GPUTarget
 from triton.backends.nvidia.driver import CudaDriver
 from triton.runtime.driver import driver
 
-from hybrid_search.ops.local_attention import fused, gpu, gpu_kernels
+from hybrid_search.ops.local_attention import autograd, triton_backend, triton_kernels
 
 KERNELS = ("forward", "backward_queries", "backward_keys")
 
@@ -45,20 +45,20 @@ def call(rows, cols, dtype):
     maps = torch.zeros(2, rows, cols, 8, 3, 32, dtype=dtype)
     q, k, v = maps.permute(4, 0, 3, 5, 1, 2)
     row, col = torch.zeros(2, 8, 16, 7, dtype=dtype)
-    y, lse = gpu._forward(q, k, v, row, col, 7, "masked")
-    grads = fused.empty_gradients(q, k, v, row, col)
-    gpu._fill(grads, y, q, k, v, row, col, y, lse, 7, "masked")
+    y, lse = triton_backend._forward(q, k, v, row, col, 7, "masked")
+    grads = autograd.empty_gradients(q, k, v, row, col)
+    triton_backend._fill(grads, y, q, k, v, row, col, y, lse, 7, "masked")
 
 
 def main():
     capability, dtype, *sizes = sys.argv[1:]
     driver.set_active(NoGPU(int(capability)))
     for name in KERNELS:
-        setattr(gpu_kernels, name, Compiled(getattr(gpu_kernels, name)))
+        setattr(triton_kernels, name, Compiled(getattr(triton_kernels, name)))
     for size in sizes or ["28x28"]:
         call(*map(int, size.split("x")), getattr(torch, dtype))
     for name in KERNELS:
-        print(name, len(getattr(gpu_kernels, name).versions))
+        print(name, len(getattr(triton_kernels, name).versions))
 
 
 if __name__ == "__main__":

@@ -32,9 +32,9 @@ from hybrid_search.charts import (
 from hybrid_search.charts.axes import AXES
 from hybrid_search.charts.design import design_or_outline
 from hybrid_search.charts.diagram import diagrams_svg, percent
-from hybrid_search.charts.families import family_of, look_of, runs
+from hybrid_search.charts.families import count_repeated_operators, family_of, look_of
 from hybrid_search.charts.front import front_of
-from hybrid_search.charts.mixes import MIXES, mix_of, operators_of
+from hybrid_search.charts.network_kinds import MIXES, mix_of, operators_of
 from hybrid_search.errors import UnknownName
 from hybrid_search.ledger import Ledger, Point, reads
 from hybrid_search.networks.costs import cost
@@ -169,7 +169,10 @@ def test_an_operator_of_a_plugin_has_the_family_that_it_declares(tmp_path, monke
             "symbol": "D",
         }
         assert mix_of(("depthwise", "conv")) is MIXES["convolution"]
-    assert runs(("conv", "local_attention", "local_attention")) == ["convolution", "2 x local attention"]
+    assert count_repeated_operators(("conv", "local_attention", "local_attention")) == [
+        "convolution",
+        "2 x local attention",
+    ]
     assert family_of("local_attention") == "attention"
 
 

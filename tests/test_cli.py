@@ -429,7 +429,7 @@ def test_doctor_lists_plugins_with_package_and_version_and_broken_ones_with_thei
         "[hybrid_search.stems]\nsound = extra:Sound\n[hybrid_search.operators]\nbroken = no_such_module:Operator\n"
     )
     (tmp_path / "extra.py").write_text(
-        "from hybrid_search.networks.stems.conv import Conv3x3\n\n\nclass Sound(Conv3x3):\n    kind = 'sound'\n"
+        "from hybrid_search.networks.stems.conv import Conv3x3Stem\n\n\nclass Sound(Conv3x3Stem):\n    kind = 'sound'\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     code = "import sys; from hybrid_search.cli import run; sys.exit(run(sys.argv[1:]))"

@@ -12,7 +12,7 @@ from hybrid_search.analysis.confidence import (
     seed_means,
     trial_confidence,
 )
-from hybrid_search.analysis.confidence.membership import undecided
+from hybrid_search.analysis.confidence.front_membership import undecided
 from hybrid_search.analysis.confidence.seed_means import reference_variance
 from hybrid_search.ledger import Repeats
 from hybrid_search.pareto import pareto_front

@@ -9,7 +9,7 @@ import pytest
 from support.fakes import scored, tiny_space
 
 from hybrid_search import cli
-from hybrid_search.analysis.replay.searches import table_of_searches
+from hybrid_search.analysis.replay.table_from_searches import table_of_searches
 from hybrid_search.analysis.status import status_of
 from hybrid_search.errors import HybridSearchError, LedgerError, SettingsError, UnknownName
 from hybrid_search.ledger import Ledger, reads
@@ -74,7 +74,7 @@ def test_every_member_of_the_front_gets_its_seeds_and_no_seed_of_the_search(sear
 
 def test_no_member_of_the_front_has_a_probability_before_the_noise_is_known(searched, capsys):
     confirmation = again(searched, seeds=1, trials=1)
-    standing = confirmation.standings()
+    standing = confirmation.trial_confidences()
     assert len(confirmation.front()) > 1
     assert all(standing[number].probability is None for number in confirmation.front())
     assert cli.run(["front", "--db", str(searched.url), "--format", "json"]) == 0
@@ -95,7 +95,7 @@ def test_new_members_of_the_front_get_their_seeds_after_a_long_confirmation(ledg
     assert later.done > 4 * len(later.before)  # more than the default budget of a new confirmation
     missing = [number for number in later.front() if len(ledger.read(reads.repeats, later.record.id)[number].fresh) < 2]
     assert missing
-    assert later.nothing_left() is None
+    assert later.reason_to_stop() is None
     assert later.budget >= later.done + len(missing)
     again(ledger, seeds=2)
     retrained = ledger.read(reads.repeats, later.record.id)
@@ -127,7 +127,7 @@ def test_a_confirmation_settles_a_noisy_front_and_stops_by_itself(searched):
     confirmation = again(searched, seeds=2, trials=2000)
     assert confirmation.uncertain_trials() == []
     assert confirmation.done < 2000
-    assert confirmation.nothing_left() == "the front of 'tiny' is settled"
+    assert confirmation.reason_to_stop() == "the front of 'tiny' is settled"
     true_values = {}
     for trial in searched.read(reads.trials, confirmation.record.id):
         true_values[trial.number] = truth(Architecture.from_dict(trial.architecture))
@@ -175,7 +175,7 @@ def test_hours_end_a_confirmation_without_another_budget(searched):
     assert confirmation.ask() is not None
     now[0] = 1801.0
     assert confirmation.ask() is None
-    assert "(the hours) is used up" in confirmation.nothing_left()
+    assert "(the hours) is used up" in confirmation.reason_to_stop()
 
 
 def test_an_interrupted_retraining_is_repeated_with_the_same_seed(searched):
@@ -346,7 +346,7 @@ def test_trained_networks_are_scored_on_the_test_split_whose_use_is_written_firs
     (number, seeds), *_ = seeds_of(ledger).items()
     values = ledger.read(reads.repeats, record.id)[number].fresh[seeds[0]]
     assert 0 <= values["test_accuracy"] <= 1
-    assert confirmation.standings()[number].test is not None
+    assert confirmation.trial_confidences()[number].test is not None
     confirm(resources=Resources("local"), ledger=ledger, seeds=1, trials=3)
     assert len(ledger.read(reads.openings, record.id)) == 2
 

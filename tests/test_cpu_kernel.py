@@ -294,7 +294,7 @@ def test_a_failed_compilation_is_reported_and_leaves_no_files(monkeypatch, tmp_p
 
 def test_a_change_of_any_kernel_file_changes_the_library(monkeypatch, tmp_path):
     names = {path.name for path in build.SOURCE.parent.iterdir()}
-    assert {"kernel.cpp", "vectors.h", "pairs.h", "columns.h"} <= names
+    assert {"kernel.cpp", "vectors.h", "pair_lanes.h", "column_lanes.h"} <= names
     shutil.copytree(build.SOURCE.parent, tmp_path / "kernel")
     monkeypatch.setattr(build, "SOURCE", tmp_path / "kernel" / "kernel.cpp")
     before = build._sources()

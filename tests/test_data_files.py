@@ -295,7 +295,9 @@ def test_workers_that_need_the_same_images_at_once_decode_them_once(pictures, mo
     monkeypatch.setattr(image_folder, "decode", slow)
     paths = sorted(Path(pictures.data_dir, "train").rglob("*.png"))
     with ThreadPoolExecutor(4) as workers:
-        results = list(workers.map(lambda _: image_folder.take(paths, 12, np.arange(len(paths))), range(4)))
+        results = list(
+            workers.map(lambda _: image_folder.read_cached_images(paths, 12, np.arange(len(paths))), range(4))
+        )
     assert sorted(decoded) == paths
     assert all((one == results[0]).all() for one in results)
 

@@ -8,14 +8,14 @@ import torch
 from hybrid_search.errors import ArchitectureError
 from hybrid_search.ledger import Ledger
 from hybrid_search.networks.architecture import Architecture, Stage
-from hybrid_search.networks.costs import cost, fitted
+from hybrid_search.networks.costs import cost, simplified_for
 from hybrid_search.networks.model import build_model
 from hybrid_search.networks.stems import make_stem
 from hybrid_search.ops.local_attention import LocalAttention
 from hybrid_search.search.opening import open_search
 from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Outcome
-from hybrid_search.spaces.equivalence import ways_to_write
+from hybrid_search.spaces.equivalence import count_equivalent
 from hybrid_search.spaces.space import SearchSpace
 
 WIDTH = 4
@@ -162,10 +162,10 @@ def test_the_largest_map_of_a_stage_limits_its_extent():
         Stage("local_attention", 1, 16, 1, {"extent": 5, "heads": 2}),
         Stage("local_attention", 1, 16, 1, {"extent": 3, "heads": 2}),
     )
-    design = fitted(Architecture(stem, stages), (1, 4, 4))
+    design = simplified_for(Architecture(stem, stages), (1, 4, 4))
     assert [(stage.depth, dict(stage.options)["extent"]) for stage in design.stages] == [(2, 7), (2, 3)]
-    assert fitted(design, (1, 4, 4)) == design
-    assert fitted(Architecture(stem, stages), (1, 32, 32)) == Architecture(stem, stages)
+    assert simplified_for(design, (1, 4, 4)) == design
+    assert simplified_for(Architecture(stem, stages), (1, 32, 32)) == Architecture(stem, stages)
     assert cost(design, (1, 4, 4)).flops < cost(Architecture(stem, stages), (1, 4, 4)).flops
 
 
@@ -193,7 +193,9 @@ def test_the_ways_to_write_a_network_are_all_designs_with_its_digest():
     stages = [{"depth": [1, 2], "width": [4, 8], "operator": attention}, {"depth": 1, "width": 4, "operator": "conv"}]
     space = SearchSpace.from_dict({"name": "often", "stem": {"conv3x3": {"width": 4}}, "stages": stages})
     size = (1, 2, 2)
-    designs = [(fitted(architecture, size).digest, choices) for architecture, choices in space.enumerate_choices()]
+    designs = [
+        (simplified_for(architecture, size).digest, choices) for architecture, choices in space.enumerate_choices()
+    ]
     digests = [digest for digest, _ in designs]
     assert len(set(digests)) == len(digests) / 2
-    assert [ways_to_write(space, choices, size) for _, choices in designs] == [digests.count(d) for d in digests]
+    assert [count_equivalent(space, choices, size) for _, choices in designs] == [digests.count(d) for d in digests]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.fakes import broken, scored, tiny_space
 
-from hybrid_search._internal.event_log import LOG, AsText, about, log_file
+from hybrid_search._internal.event_log import LOG, AsText, event_fields, log_file
 from hybrid_search.errors import SettingsError
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.records import Resources
@@ -60,11 +60,13 @@ def test_debug_adds_every_rung_and_error_leaves_the_rest_out(ledger, tmp_path):
 def test_secrets_and_unusual_values_do_not_break_a_line(tmp_path, monkeypatch):
     monkeypatch.setenv("MY_SECRET", "open-sesame")
     with log_file(tmp_path / "x.log", print):
-        LOG.info("open-sesame was said", extra=about(url="postgresql://me:hunter22@h/d", numbers={"a": float("nan")}))
+        LOG.info(
+            "open-sesame was said", extra=event_fields(url="postgresql://me:hunter22@h/d", numbers={"a": float("nan")})
+        )
         try:
             raise ValueError("token=abcdefgh\nsecond line")
         except ValueError:
-            LOG.exception("it broke", extra=about(what=KeyError("k")))
+            LOG.exception("it broke", extra=event_fields(what=KeyError("k")))
     text = (tmp_path / "x.log").read_text()
     assert not any(secret in text for secret in ("open-sesame", "hunter22", "abcdefgh"))
     assert len(text.splitlines()) == 2
@@ -111,11 +113,13 @@ def test_a_number_that_is_not_finite_leaves_a_line_of_json(tmp_path):
         raise AssertionError(f"{word} is no JSON")
 
     with log_file(tmp_path / "x.log", print):
-        LOG.info("odd", extra=about(nan=float("nan"), inside={"inf": float("inf")}))
+        LOG.info("odd", extra=event_fields(nan=float("nan"), inside={"inf": float("inf")}))
     found = json.loads((tmp_path / "x.log").read_text(), parse_constant=refuse)
     assert (found["nan"], found["inside"]) == ("nan", {"inf": "inf"})
 
 
 def test_text_for_people_has_the_event_and_then_its_fields():
-    record = LOG.makeRecord("hybrid_search", 20, "", 0, "trial started", (), None, extra=about(trial=3, kind=None))
+    record = LOG.makeRecord(
+        "hybrid_search", 20, "", 0, "trial started", (), None, extra=event_fields(trial=3, kind=None)
+    )
     assert AsText().format(record) == "trial started trial=3"

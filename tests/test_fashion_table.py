@@ -7,7 +7,7 @@ import pytest
 from hybrid_search.analysis.replay import parse_objectives, read_table
 from hybrid_search.analysis.replay.noise import noise_of
 from hybrid_search.data import input_size_and_classes
-from hybrid_search.networks.costs import fitted, total_cost
+from hybrid_search.networks.costs import simplified_for, total_cost
 from hybrid_search.spaces.choosers import FixedChoices
 from hybrid_search.spaces.space import load_space
 
@@ -32,7 +32,7 @@ def test_every_row_has_the_digest_and_the_flops_of_its_choices(table):
     space = load_space("fashion-table")
     input_size, classes = input_size_and_classes(space.settings)
     for i, choices in enumerate(table.designs):
-        architecture = fitted(space.choose(FixedChoices(choices)), input_size)
+        architecture = simplified_for(space.choose(FixedChoices(choices)), input_size)
         assert architecture.digest == table.digests[i]
         assert total_cost(architecture, input_size, classes)[0] == table.objectives[1].means[i]
 

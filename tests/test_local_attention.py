@@ -22,8 +22,8 @@ import torch.nn.functional as F
 from hybrid_search.errors import ArchitectureError, UnknownName
 from hybrid_search.ops import LocalAttention2d, local_attention
 from hybrid_search.ops.local_attention import BACKENDS, BORDERS, which_backend
-from hybrid_search.ops.local_attention.axis import along, cut
 from hybrid_search.ops.local_attention.portable import InChunks, Plan
+from hybrid_search.ops.local_attention.query_blocks import cut, divide_axis
 
 HERE = [name for name in BACKENDS if name != "triton"]  # it needs a GPU or is slow: tests/test_triton_kernel.py
 every_backend = pytest.mark.parametrize("backend", HERE)
@@ -126,7 +126,7 @@ def test_every_way_to_cut_an_axis_gives_the_same_attention(border):
     expected = local_attention(q, k, v, row, col, extent=5, border=border, backend="definition")
     for block_rows in (1, 2, 3, 4, 8, 11, 16):
         for block_cols in (1, 4, 6):
-            plan = Plan(5, border, along(11, 5, border, block_rows), along(6, 5, border, block_cols))
+            plan = Plan(5, border, divide_axis(11, 5, border, block_rows), divide_axis(6, 5, border, block_cols))
             y = InChunks.apply(plan, q, k, v, row, col)
             assert (y - expected).abs().max() <= 1e-12, (block_rows, block_cols)
 

@@ -16,7 +16,7 @@ import torch.nn.utils.prune
 import hybrid_search.ops
 from hybrid_search.errors import ArchitectureError
 from hybrid_search.ops import LocalAttention2d, local_attention
-from hybrid_search.ops.local_attention import LocalAttention, projected
+from hybrid_search.ops.local_attention import LocalAttention, fused_projection
 
 AT_ONCE = [
     {"extent": 3, "heads": 4},
@@ -171,7 +171,7 @@ def test_a_window_of_one_pixel_has_neither_border_nor_scale():
 @pytest.mark.parametrize("options", AT_ONCE, ids=str)
 def test_projection_and_attention_at_once_are_the_two_after_one_another(options, memory, monkeypatch):
     """Compare values and all gradients of seven 5x6 images in chunks of two, in double precision."""
-    monkeypatch.setattr(projected, "_together", lambda *sizes: 2)
+    monkeypatch.setattr(fused_projection, "_together", lambda *sizes: 2)
     torch.manual_seed(0)
     layer = LocalAttention2d(24, **options, backend="cpu").double()
     x = torch.randn(7, 24, 5, 6, dtype=torch.float64).to(memory_format=memory).requires_grad_()
@@ -200,13 +200,13 @@ def test_a_layer_answers_in_the_memory_format_that_it_is_given(memory):
 def test_without_gradients_only_the_projections_of_a_few_images_are_in_memory_and_the_result_is_equal(
     memory, monkeypatch
 ):
-    monkeypatch.setattr(projected, "_together", lambda *sizes: 3)
+    monkeypatch.setattr(fused_projection, "_together", lambda *sizes: 3)
     layer = LocalAttention2d(16, 3, 4, backend="cpu")
     x = torch.randn(8, 16, 20, 24).to(memory_format=memory)
     expected = layer(x).detach()
     buffers = []
-    allocate = projected._room
-    monkeypatch.setattr(projected, "_room", lambda *sizes: buffers.append(allocate(*sizes)) or buffers[-1])
+    allocate = fused_projection._room
+    monkeypatch.setattr(fused_projection, "_room", lambda *sizes: buffers.append(allocate(*sizes)) or buffers[-1])
     with torch.no_grad():
         y = layer(x)
     with torch.inference_mode():
@@ -231,10 +231,10 @@ def test_a_layer_takes_a_batch_of_no_images():
 
 
 def test_images_go_together_in_few_for_wide_maps_and_all_for_narrow_ones():
-    assert projected._together(64, 8, 2**20, columns=True) == 4
-    assert projected._together(64, 1, 2**20, columns=True) == 32
-    assert projected._together(64, 8, 2**20, columns=False) == 64
-    assert projected._together(0, 8, 2**20, columns=False) == 1
+    assert fused_projection._together(64, 8, 2**20, columns=True) == 4
+    assert fused_projection._together(64, 1, 2**20, columns=True) == 32
+    assert fused_projection._together(64, 8, 2**20, columns=False) == 64
+    assert fused_projection._together(0, 8, 2**20, columns=False) == 1
 
 
 @pytest.mark.parametrize("shape", [(2, 24, 6, 5), (2, 4, 6, 5), (8, 6, 5), (2, 8, 0, 5)])

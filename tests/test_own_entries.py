@@ -104,7 +104,9 @@ def test_a_search_with_an_own_objective_is_resumed_from_its_row(ledger):
 def test_an_own_objective_is_confirmed_and_its_interval_may_be_negative(ledger):
     search(ledger, trials=12)
     confirmation = confirm(resources=Resources("local"), ledger=ledger, evaluate=evaluate, seeds=2, trials=30)
-    intervals = [standing.intervals["spread"] for standing in confirmation.standings().values() if standing.seeds > 1]
+    intervals = [
+        standing.intervals["spread"] for standing in confirmation.trial_confidences().values() if standing.seeds > 1
+    ]
     assert intervals
     assert min(low for low, _ in intervals) < 0
 

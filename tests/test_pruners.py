@@ -14,9 +14,9 @@ from hybrid_search.objectives import objectives
 from hybrid_search.pareto import pareto_front
 from hybrid_search.pruners import (
     PRUNERS,
-    Aims,
     DeferredDesigns,
     FrontProbabilityPruner,
+    PrunerObjectives,
     TrialView,
     audit_of,
     make_pruner,
@@ -29,7 +29,7 @@ from hybrid_search.pruners.queue import MAX_DEFERRED
 from hybrid_search.pruners.ranking import count_better_ranked
 from hybrid_search.pruners.surrogate import N_SAMPLES, DesignSurrogate
 
-TWO = Aims.of(objectives(("accuracy", "flops")))
+TWO = PrunerObjectives.of(objectives(("accuracy", "flops")))
 EPOCHS = 6
 
 
@@ -233,9 +233,9 @@ def test_before_its_first_epoch_a_design_has_a_front_probability_from_its_choice
 
 
 def test_two_unknown_objectives_are_sampled_independently():
-    both = Aims(("maximize", "maximize"), (), (1.0, 1.0))
+    both = PrunerObjectives(("maximize", "maximize"), (), (1.0, 1.0))
     pairs = [replace(t, known=(), final=t.final * 2) for t in wide_or_not()]
-    one = Aims(("maximize",), (), (1.0,))
+    one = PrunerObjectives(("maximize",), (), (1.0,))
     singles = [replace(t, known=()) for t in wide_or_not()]
     design = replace(waiting(900, 0, "yes"), known=())
     together, alone = (
@@ -391,7 +391,7 @@ def test_trials_are_judged_at_rungs_below_the_full_budget():
 
 
 def test_an_objective_to_be_minimised_is_the_mirror_of_one_to_be_maximised():
-    error = Aims(("minimize", "minimize"), (1,), (0.0, None))
+    error = PrunerObjectives(("minimize", "minimize"), (1,), (0.0, None))
 
     def mirrored(trial):
         reached = {rung: (1.0 - value[0],) for rung, value in trial.curve.items()}
@@ -409,7 +409,7 @@ def test_an_objective_to_be_minimised_is_the_mirror_of_one_to_be_maximised():
 
 
 def test_without_a_known_cost_all_objectives_are_forecast():
-    aims = Aims(("maximize", "minimize"), (), (1.0, 0.0))
+    aims = PrunerObjectives(("maximize", "minimize"), (), (1.0, 0.0))
 
     def timed(trial):
         slow = trial.known[0] / 1e5
@@ -427,7 +427,7 @@ def test_without_a_known_cost_all_objectives_are_forecast():
 
 
 def test_with_one_objective_poor_trials_are_stopped():
-    aims = Aims(("maximize",), (), (1.0,))
+    aims = PrunerObjectives(("maximize",), (), (1.0,))
     others = [replace(trial, known=()) for trial in many(20)]
     poor, good = (replace(begun(99, accuracy, 0.0, 3), known=()) for accuracy in (0.7, 0.99))
     assert pruner_of(aims, audit_share=0.0).judge(poor, 3, others) == "stop"
@@ -435,7 +435,7 @@ def test_with_one_objective_poor_trials_are_stopped():
 
 
 def test_with_three_objectives_a_small_network_is_kept_and_a_large_one_stopped():
-    aims = Aims.of(objectives(("accuracy", "flops", "params")))
+    aims = PrunerObjectives.of(objectives(("accuracy", "flops", "params")))
     others = [replace(trial, known=(trial.known[0], 1000.0 + 7919 * i % 8000)) for i, trial in enumerate(many(20))]
     large, small = (replace(begun(99, 0.5, 9e5, 2), known=(9e5, params)) for params in (9000.0, 10.0))
     assert pruner_of(aims, audit_share=0.0).judge(large, 2, others) == "stop"
@@ -443,7 +443,7 @@ def test_with_three_objectives_a_small_network_is_kept_and_a_large_one_stopped()
 
 
 def test_an_objective_measured_only_at_the_end_is_forecast_from_the_cost():
-    aims = Aims.of(objectives(("accuracy", "latency_ms", "flops")))
+    aims = PrunerObjectives.of(objectives(("accuracy", "latency_ms", "flops")))
 
     def timed(trial):
         slow = trial.known[0] / 1e5
@@ -538,9 +538,9 @@ def test_a_setting_out_of_range_is_refused(wrong, message):
 
 def test_aims_that_do_not_fit_together_are_refused():
     with pytest.raises(SettingsError, match=r"aims must be .*; got 2 directions, known \[2\], 0 best values"):
-        Aims(("maximize", "minimize"), (2,))
+        PrunerObjectives(("maximize", "minimize"), (2,))
     with pytest.raises(SettingsError, match="direction must be one of maximize, minimize; got 'up'"):
-        Aims(("up",))
+        PrunerObjectives(("up",))
 
 
 def test_an_unknown_pruner_is_refused_with_the_known_names():

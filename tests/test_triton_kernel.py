@@ -17,18 +17,18 @@ from test_cpu_kernel import NAMES, differences, draw, run, strided
 
 from hybrid_search.errors import UserError
 from hybrid_search.ops import LocalAttention2d, local_attention
-from hybrid_search.ops.local_attention import BORDERS, gpu, which_backend
+from hybrid_search.ops.local_attention import BORDERS, triton_backend, which_backend
 
 pytest.importorskip("triton", reason="needs Triton, which exists for Linux")
 with pytest.MonkeyPatch.context() as environment:  # the kernels read it at their import too
     environment.setenv("TRITON_INTERPRET", "1")
-    import_module("hybrid_search.ops.local_attention.gpu_kernels")
+    import_module("hybrid_search.ops.local_attention.triton_kernels")
     interpreter = import_module("triton.runtime.interpreter")
 
 HALVES = {torch.bfloat16: 0.03, torch.float16: 0.004}  # largest difference, relative to the largest number
 
 
-PREPARED = {"hybrid_search.ops.local_attention.gpu_kernels"}
+PREPARED = {"hybrid_search.ops.local_attention.triton_kernels"}
 
 
 def quick_call(self, *args, **options):
@@ -75,7 +75,7 @@ def test_random_shapes_and_options_match_the_definition(part):
 @pytest.mark.parametrize("border", BORDERS)
 def test_maps_of_many_tiles_and_chunks_match_the_definition(border):
     shape = (1, 1, 4, 11, 9)
-    plan = gpu.cut(11, 9, 7, border, 4, 8)
+    plan = triton_backend.cut(11, 9, 7, border, 4, 8)
     assert plan.tile_rows < 11
     assert plan.tile_cols < 9
     tensors = draw(*shape, 7)
@@ -169,8 +169,10 @@ def test_an_expanded_upstream_gradient_is_read_correctly():
 def test_no_map_is_copied_and_results_have_the_memory_layout_of_the_queries(monkeypatch):
     tensors = [strided(x, "channels last").requires_grad_() for x in draw(1, 2, 4, 5, 9, 3)]
     seen = []
-    launch = gpu._launch
-    monkeypatch.setattr(gpu, "_launch", lambda name, maps, *rest: seen.extend(maps) or launch(name, maps, *rest))
+    launch = triton_backend._launch
+    monkeypatch.setattr(
+        triton_backend, "_launch", lambda name, maps, *rest: seen.extend(maps) or launch(name, maps, *rest)
+    )
     y = local_attention(*tensors, extent=3, backend="triton")
     assert y.flatten(1, 2).is_contiguous(memory_format=torch.channels_last)
     assert [x.data_ptr() for x in seen[:3]] == [x.data_ptr() for x in tensors[:3]]
@@ -214,17 +216,19 @@ def test_the_kernels_run_on_a_cpu_only_with_the_interpreter(monkeypatch):
 
 
 def test_other_gpus_and_machines_without_a_compiler_or_triton_get_the_reason(monkeypatch):
-    monkeypatch.setattr(gpu, "_missing", gpu._missing.__wrapped__)  # without the cache
+    monkeypatch.setattr(triton_backend, "_missing", triton_backend._missing.__wrapped__)  # without the cache
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: (7, 5))
-    assert gpu._no_device("cuda", 0) == "the GPU must have compute capability 8.0 or more; got 7.5."
+    assert triton_backend._no_device("cuda", 0) == "the GPU must have compute capability 8.0 or more; got 7.5."
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: (9, 0))
-    monkeypatch.setattr(gpu, "which", lambda name: "/usr/bin/clang" if name == "clang" else None)
-    assert gpu._no_device("cuda", 0) is None
-    monkeypatch.setattr(gpu, "which", lambda name: None)
-    assert gpu._no_device("cuda", 0).startswith("Triton needs a C compiler to call its kernels; there is no gcc or")
+    monkeypatch.setattr(triton_backend, "which", lambda name: "/usr/bin/clang" if name == "clang" else None)
+    assert triton_backend._no_device("cuda", 0) is None
+    monkeypatch.setattr(triton_backend, "which", lambda name: None)
+    assert triton_backend._no_device("cuda", 0).startswith(
+        "Triton needs a C compiler to call its kernels; there is no gcc or"
+    )
     monkeypatch.setattr(torch.version, "hip", "7.0")
-    assert gpu._no_device("cuda", 0) == "the GPU must be one of NVIDIA's; got one of AMD's."
-    monkeypatch.setattr(gpu, "find_spec", lambda name: None)
+    assert triton_backend._no_device("cuda", 0) == "the GPU must be one of NVIDIA's; got one of AMD's."
+    monkeypatch.setattr(triton_backend, "find_spec", lambda name: None)
     q = torch.randn(1, 1, 4, 3, 5)
     with pytest.raises(UserError, match="backend triton cannot run this: there is no triton here; it comes with"):
         local_attention(q, q, q, extent=3, backend="triton")
@@ -246,7 +250,7 @@ def test_every_plan_of_tiles_suits_the_compiler(size):
         for rows, cols in ((1, 1), (3, 40), (7, 7), (28, 14), (56, 57)):
             for border in BORDERS:
                 for width in (1, 8, 33, 256 // size):
-                    plan = gpu.cut(rows, cols, extent, border, width, size)
+                    plan = triton_backend.cut(rows, cols, extent, border, width, size)
                     assert min(plan.tile_rows, plan.tile_cols, plan.chunk_rows, plan.chunk_cols) >= 4
                     assert 16 <= plan.tile_rows * plan.tile_cols <= 64
                     assert 32 <= plan.chunk_rows * plan.chunk_cols <= 64

@@ -5,7 +5,7 @@ from support.fakes import scored, tiny_space
 
 from hybrid_search.errors import LedgerError, SettingsError
 from hybrid_search.ledger import Ledger, reads
-from hybrid_search.networks.costs import fitted
+from hybrid_search.networks.costs import simplified_for
 from hybrid_search.records import Resources, Settings
 from hybrid_search.runs.run import run
 from hybrid_search.samplers import SAMPLERS
@@ -14,7 +14,7 @@ from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Outcome
 from hybrid_search.spaces.choosers import FixedChoices
 from hybrid_search.spaces.known_designs import known_designs
-from hybrid_search.spaces.recipe_tuning import offered, recipe_of, tunable, untuned
+from hybrid_search.spaces.recipe_tuning import recipe_choices, setting_choices, tunable, without_recipe
 
 SPACE = tiny_space()
 BOTH = ("learning_rate", "weight_decay")
@@ -40,8 +40,8 @@ def play(ledger, trials=12, **more):
 
 def test_steps_are_even_in_the_logarithm_and_begin_with_the_value_of_the_recipe():
     recipe = Settings(learning_rate=0.015, weight_decay=0.05)
-    assert offered(recipe, "learning_rate") == (0.015, 0.00375, 0.0075, 0.03, 0.06)
-    assert offered(recipe, "weight_decay") == (0.05, 0.0125, 0.2)
+    assert setting_choices(recipe, "learning_rate") == (0.015, 0.00375, 0.0075, 0.03, 0.06)
+    assert setting_choices(recipe, "weight_decay") == (0.05, 0.0125, 0.2)
 
 
 def test_settings_that_are_zero_in_the_recipe_are_not_tuned():
@@ -71,11 +71,11 @@ def test_a_trial_records_the_recipe_it_was_trained_with(ledger):
     for trial in ledger.read(reads.trials, search.record.id):
         used = seen[trial.digest]
         assert Settings.from_dict(trial.settings) == used
-        assert dict(recipe_of(trial.choices)) == {f"recipe.{name}": getattr(used, name) for name in BOTH}
+        assert dict(recipe_choices(trial.choices)) == {f"recipe.{name}": getattr(used, name) for name in BOTH}
         assert (used.digest == search.record.settings.digest) == all(
             getattr(used, name) == getattr(search.record.settings, name) for name in BOTH
         )
-        assert "recipe" not in str(untuned(trial.choices))
+        assert "recipe" not in str(without_recipe(trial.choices))
     assert len({settings.digest for settings in seen.values()}) > 1
 
 
@@ -95,7 +95,7 @@ def test_a_resumed_search_has_the_proposals_of_an_uninterrupted_one(ledger):
     def proposals(name, targets):
         for target in targets:
             trials, _ = play(ledger, target, name=name)
-        return [(trial.digest, recipe_of(trial.choices)) for trial in trials]
+        return [(trial.digest, recipe_choices(trial.choices)) for trial in trials]
 
     assert proposals("halves", (3, 9, 12)) == proposals("whole", (12,))
 
@@ -109,12 +109,12 @@ def test_an_unfinished_trial_is_retried_with_its_recipe(ledger):
 
 def test_a_repeated_network_with_another_recipe_adds_only_measured_results_to_the_study(ledger):
     trials, search = play(ledger, 10, sampler="random", seed=1)
-    measured = {(trial.digest, recipe_of(trial.choices)): trial.measurements["accuracy"] for trial in trials}
+    measured = {(trial.digest, recipe_choices(trial.choices)): trial.measurements["accuracy"] for trial in trials}
     assert search.progress().duplicates > 0
     for trial in search.proposer.study.trials:
         if trial.values is not None:
-            digest = fitted(SPACE.choose(FixedChoices(trial.params)), search.record.input_size).digest
-            assert trial.values[0] == measured[digest, recipe_of(trial.params)]
+            digest = simplified_for(SPACE.choose(FixedChoices(trial.params)), search.record.input_size).digest
+            assert trial.values[0] == measured[digest, recipe_choices(trial.params)]
 
 
 def test_a_tuned_search_has_another_spec(ledger):

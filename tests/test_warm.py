@@ -173,8 +173,8 @@ def test_the_page_shows_the_name_of_a_known_design_and_the_tuned_recipe(ledger):
     pytest.importorskip("dash", reason="the page needs dash: pip install -e '.[page]'")
     from hybrid_search.charts import LIGHT
     from hybrid_search.dashboard.chart_cards import page_charts
-    from hybrid_search.dashboard.detail import trial_panel
     from hybrid_search.dashboard.snapshot import Snapshot
+    from hybrid_search.dashboard.trial_panel import trial_panel
 
     more = {"resources": Resources("local"), "ledger": ledger, "evaluate": scored()}
     search = run(tiny_space(), trials=5, tune_recipe=True, **more)

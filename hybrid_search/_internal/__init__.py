@@ -1,1 +1,1 @@
-"""Helpers that no user imports: redaction, the event log, torchvision beside any build of torch."""
+"""Private helpers: redaction of passwords, the event log, the import of torchvision."""

@@ -2,7 +2,7 @@
 
 Every package logs to the logger `hybrid_search`, with the details of the event as fields:
 
-    LOG.info("trial complete", extra=about(search="digits", trial=3))
+    LOG.info("trial complete", extra=event_fields(search="digits", trial=3))
 
 `log_file` writes these events to a file. A command decides where the file is.
 """
@@ -32,7 +32,7 @@ def print_notice(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def about(**fields: Any) -> dict[str, Mapping[str, Any]]:
+def event_fields(**fields: Any) -> dict[str, Mapping[str, Any]]:
     """Return the fields of an event as the `extra` argument of a logging call.
 
     Args:

@@ -1,4 +1,4 @@
-"""Import torchvision beside every build of torch.
+"""Import torchvision with a build of torch that lacks its compiled operators.
 
 The compiled library of torchvision does not load beside every build of torch. An example is torchvision 0.28.0 of PyPI,
 which needs CUDA libraries, beside the CPU build of torch 2.13.0. `import torchvision` then fails with "operator

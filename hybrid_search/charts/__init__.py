@@ -4,8 +4,6 @@ plotly is imported only when a figure is drawn.
 """
 
 from hybrid_search.charts.axes import default_axes
-from hybrid_search.charts.bands import Band, band_numbers, bands_figure
-from hybrid_search.charts.catalogue import CHARTS, draw_chart
 from hybrid_search.charts.chart import Chart
 from hybrid_search.charts.cost_by_stage import cost_by_stage_figure
 from hybrid_search.charts.curve import curve_figure, curve_numbers
@@ -14,6 +12,8 @@ from hybrid_search.charts.diagram import diagram_svg
 from hybrid_search.charts.front import front_numbers
 from hybrid_search.charts.front_figure import front_figure
 from hybrid_search.charts.hypervolume import hypervolume_figure, hypervolume_numbers
+from hybrid_search.charts.replay_curves import Band, band_numbers, bands_figure
+from hybrid_search.charts.table import CHARTS, draw_chart
 from hybrid_search.charts.theme import DARK, LIGHT, THEMES, Theme
 
 __all__ = [

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from hybrid_search.charts.families import family_of
-from hybrid_search.charts.outline import Part, outline_parts
+from hybrid_search.charts.parts import Part, outline_parts
 from hybrid_search.errors import UserError
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.networks.architecture import Architecture, Stage
@@ -52,7 +52,7 @@ def design_numbers(architecture: Mapping[str, Any], input_size: tuple[int, int, 
         classes: the number of classes.
 
     Raises:
-        ArchitectureError: the architecture breaks a law, or one of its operators is not installed.
+        ArchitectureError: the architecture breaks a rule, or one of its operators is not installed.
     """
     made = Architecture.from_dict(architecture)
     total = cost(made, input_size, classes)
@@ -151,6 +151,6 @@ def _text(value: Any) -> str:
 
 def _notable(stage: Stage) -> tuple[str, ...]:
     """Return the options that a picture shows: window size, heads, and every option that is not at its default."""
-    defaults: dict[str, Any] = {field.name: field.default for field in fields(stage.made)}  # type: ignore[arg-type]
+    defaults: dict[str, Any] = {field.name: field.default for field in fields(stage.operator_object)}  # type: ignore[arg-type]
     shown = [(n, v) for n, v in stage.options if n in NOTABLE or v != defaults.get(n)]
     return tuple(f"{name.replace('_', ' ')} {_text(value)}" for name, value in shown)

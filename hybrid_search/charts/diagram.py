@@ -1,4 +1,4 @@
-"""One architecture as a picture: from image to classes, every stage with the shape and colour of its operator's family.
+"""A diagram of one architecture as SVG: one block for each stage, from the image to the classes.
 
 Convolution is a square with a grid, attention a round block with rays, any other operator a cut block with dots. The
 height of a block is the size of its map, its width the number of channels, the sheets behind it its depth. The picture
@@ -13,7 +13,7 @@ from html import escape
 from hybrid_search.charts.chart import Chart
 from hybrid_search.charts.design import Design, differences, read_designs
 from hybrid_search.charts.families import family_colour
-from hybrid_search.charts.outline import Part
+from hybrid_search.charts.parts import Part
 from hybrid_search.charts.theme import FONT, Theme
 from hybrid_search.objectives import scaled
 from hybrid_search.ops import FAMILIES

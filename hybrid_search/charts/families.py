@@ -51,7 +51,7 @@ def family_colour(family: str, theme: Theme) -> str:
     return str(getattr(theme, family)) if family in FAMILIES else theme.neutral
 
 
-def runs(operators: tuple[str, ...] | list[str]) -> list[str]:
+def count_repeated_operators(operators: tuple[str, ...] | list[str]) -> list[str]:
     """Return the labels of a network's operators with repetitions counted: `convolution`, `3 x local attention`."""
     counted: list[tuple[str, int]] = []
     for operator in operators:

@@ -13,7 +13,7 @@ import numpy as np
 
 from hybrid_search.analysis.confidence import TrialConfidence, read_confidence
 from hybrid_search.charts.axes import AXES, TRIAL, axes_of, axis_named, default_axes
-from hybrid_search.charts.mixes import operators_of
+from hybrid_search.charts.network_kinds import operators_of
 from hybrid_search.ledger import Ledger, Point, reads
 from hybrid_search.objectives import Objective
 from hybrid_search.pareto import pareto_front
@@ -22,7 +22,7 @@ from hybrid_search.records import SearchRecord
 COLOURS = ("mix", "trial")  # and `stage:0`, `stage:1`, ...
 
 
-class Spot(NamedTuple):
+class FrontPoint(NamedTuple):
     """One drawn trial: its place on the axes, its measurements, and the operator of each of its stages."""
 
     number: int
@@ -61,8 +61,8 @@ class FrontNumbers:
     objectives: tuple[Objective, ...]
     x: Objective
     y: Objective
-    front: tuple[Spot, ...]
-    dominated: tuple[Spot, ...]
+    front: tuple[FrontPoint, ...]
+    dominated: tuple[FrontPoint, ...]
     line: tuple[tuple[float, float], ...]
     counts: Mapping[str, int]
     missing: int
@@ -130,7 +130,7 @@ def read_front(ledger: Ledger, search: SearchRecord, _trials: tuple[int, ...] = 
     return front_numbers(points, search.objectives, x, y, operators=operators, standings=standings, axes=axes)
 
 
-def error_bars(spots: Sequence[Spot], standings: Mapping[int, TrialConfidence], x: str, y: str) -> list[ErrorBar]:
+def error_bars(spots: Sequence[FrontPoint], standings: Mapping[int, TrialConfidence], x: str, y: str) -> list[ErrorBar]:
     """Return the error bars of the trials that have an interval on one of these axes."""
     bars = []
     for spot in spots:
@@ -143,7 +143,7 @@ def error_bars(spots: Sequence[Spot], standings: Mapping[int, TrialConfidence], 
 
 def spots_of(
     points: Sequence[Point], x: str, y: str, operators: Mapping[int, tuple[str, ...]]
-) -> tuple[list[Spot], int]:
+) -> tuple[list[FrontPoint], int]:
     """Return the completed trials that have a place on these axes, and the number of those that have none."""
     spots, missing = [], 0
     for point in points:
@@ -154,7 +154,7 @@ def spots_of(
         if across is None or up is None or not (math.isfinite(across) and math.isfinite(up)):
             missing += 1
             continue
-        spots.append(Spot(point.number, across, up, point.values, point.seconds, operators.get(point.number, ())))
+        spots.append(FrontPoint(point.number, across, up, point.values, point.seconds, operators.get(point.number, ())))
     return spots, missing
 
 
@@ -171,7 +171,7 @@ def has_all(point: Point, objectives: Sequence[str]) -> bool:
     return point.state == "complete" and all(math.isfinite(point.values.get(name, math.nan)) for name in objectives)
 
 
-def _line(spots: Sequence[Spot], x: Objective, y: Objective) -> list[tuple[float, float]]:
+def _line(spots: Sequence[FrontPoint], x: Objective, y: Objective) -> list[tuple[float, float]]:
     """Return the front of two axes: sort by x from its better end, keep every trial that improves y."""
     if not spots:
         return []

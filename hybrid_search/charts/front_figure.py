@@ -1,4 +1,4 @@
-"""The figure of the Pareto front: dominated trials pale in WebGL, the front filled in SVG, joined by a step line."""
+"""The figure of the Pareto front: pale dominated trials, and front members joined by a step line."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from hybrid_search.charts.axes import TRIAL, axis_scale, axis_title
 from hybrid_search.charts.chart import Chart
 from hybrid_search.charts.families import family_colour, family_of
-from hybrid_search.charts.front import FrontNumbers, Spot, read_front
+from hybrid_search.charts.front import FrontNumbers, FrontPoint, read_front
 from hybrid_search.charts.hover import hover_row, hover_template
-from hybrid_search.charts.mixes import MIXES, mix_of
+from hybrid_search.charts.network_kinds import MIXES, mix_of
 from hybrid_search.charts.theme import Theme, empty_layout, figure_axis, figure_layout
 from hybrid_search.objectives import Objective
 from hybrid_search.ops import FAMILIES
@@ -21,7 +21,7 @@ DOMINATED, LINE, FRONT_MARKERS, PINNED, BARS, LEGEND = range(6)  # the traces of
 
 
 def marker_columns(
-    spots: Sequence[Spot],
+    spots: Sequence[FrontPoint],
     shown: Sequence[Objective],
     theme: Theme,
     colour: str,

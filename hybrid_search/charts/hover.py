@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from hybrid_search.charts.families import runs
-from hybrid_search.charts.front import Spot
+from hybrid_search.charts.families import count_repeated_operators
+from hybrid_search.charts.front import FrontPoint
 from hybrid_search.objectives import Objective
 
 
@@ -18,7 +18,7 @@ def hover_template(shown: Sequence[Objective]) -> str:
     return "<br>".join(["<b>trial %{customdata[0]}</b> %{customdata[1]}", *lines, "%{customdata[2]}<extra></extra>"])
 
 
-def hover_row(spot: Spot, shown: Sequence[Objective], *, member: bool, design: str | None = None) -> list[Any]:
+def hover_row(spot: FrontPoint, shown: Sequence[Objective], *, member: bool, design: str | None = None) -> list[Any]:
     """Return the values that the template shows for one trial.
 
     Args:
@@ -28,7 +28,7 @@ def hover_row(spot: Spot, shown: Sequence[Objective], *, member: bool, design: s
         design: its one-line architecture; default: its operators.
     """
     duration = "" if spot.seconds is None else f", {spot.seconds:.3g} s"
-    lines = design.split(" | ") if design else [" → ".join(runs(spot.operators))]
+    lines = design.split(" | ") if design else [" → ".join(count_repeated_operators(spot.operators))]
     state = f"completed{duration}{' · <b>on the front</b>' if member else ''}"
     values = [escape(objective.text(spot.values.get(objective.name))) for objective in shown]
     return [spot.number, state, "<br>".join(map(escape, lines)), *values]

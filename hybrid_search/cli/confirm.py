@@ -21,7 +21,7 @@ from hybrid_search.cli.options import (
     SearchName,
     with_resources,
 )
-from hybrid_search.cli.output import Format, command_name, ignore, last_line, say
+from hybrid_search.cli.output import Format, command_name, last_line, print_nothing, say
 from hybrid_search.cli.progress import Standing, Terminal, terminal
 from hybrid_search.cli.signals import stop_on_signals
 
@@ -95,7 +95,7 @@ def confirm(
             notice=shown.notice,
             log_level=log_level or "info",
         )
-    notice = ignore if quiet else say
+    notice = print_nothing if quiet else say
     print_front(confirmation.ledger, confirmation.record, form, notice)
     _print_result(confirmation, stopped=stop.came, notice=notice)
     _print_next(confirmation, db, resources.address, stopped=stop.came, notice=notice)

@@ -24,7 +24,7 @@ def say(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def ignore(text: str) -> None:
+def print_nothing(text: str) -> None:
     """Print nothing: the substitute of `say` with --quiet."""
 
 

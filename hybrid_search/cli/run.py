@@ -23,7 +23,7 @@ from hybrid_search.cli.options import (
     changed_settings,
     with_resources,
 )
-from hybrid_search.cli.output import Format, command_name, ignore, last_line, print_rows, say
+from hybrid_search.cli.output import Format, command_name, last_line, print_nothing, print_rows, say
 from hybrid_search.cli.progress import Standing, Terminal, terminal
 from hybrid_search.cli.signals import stop_on_signals
 
@@ -180,7 +180,7 @@ def run(
             tune_recipe=tune_recipe,
             checkpoints=checkpoints,
         )
-    print_result(search, form, db, stopped=stop.came, notice=ignore if quiet else say)
+    print_result(search, form, db, stopped=stop.came, notice=print_nothing if quiet else say)
     search.ledger.close()
     stop.exit_if_stopped()
     if not search.progress().counts["complete"] and search.stop_rule.why is None:

@@ -1,4 +1,4 @@
-"""The token rule of the page: a server that other machines can reach needs a token. Flask is not imported here."""
+"""The rule for access tokens: a server that other machines can reach needs a token."""
 
 import ipaddress
 import os

@@ -1,4 +1,4 @@
-"""What the page does when something is chosen, clicked or due.
+"""The callbacks of the page: after a selection, a click, or an update interval.
 
 One callback draws everything, so that `received` always describes what the browser has.
 """
@@ -15,10 +15,10 @@ from hybrid_search.charts import THEMES, Chart, default_axes
 from hybrid_search.charts.axes import AXES, TRIAL, axes_of
 from hybrid_search.charts.front import COLOURS
 from hybrid_search.dashboard.chart_cards import charts_of_search
-from hybrid_search.dashboard.detail import trial_panel
 from hybrid_search.dashboard.download import as_csv, as_json
 from hybrid_search.dashboard.layout import axis_options, colour_options, search_options
 from hybrid_search.dashboard.snapshot import Snapshot
+from hybrid_search.dashboard.trial_panel import trial_panel
 from hybrid_search.dashboard.updates import outputs, page_update
 from hybrid_search.ledger import reads
 from hybrid_search.records import SearchRecord

@@ -1,4 +1,4 @@
-"""The charts of the table on the page. A chart that fails shows its error and never stops the page.
+"""Cards with the charts of the table. A chart that fails shows its error in its card.
 
 The front, the hypervolume and the architecture have places of their own. Every other chart of the search is below the
 selected trials, and every other chart of trials is among them.
@@ -12,14 +12,14 @@ from typing import Any
 from dash import html
 
 from hybrid_search.charts import CHARTS, Chart, Theme
-from hybrid_search.charts.catalogue import checked_chart
+from hybrid_search.charts.table import checked_chart
 from hybrid_search.dashboard.layout import attributes, graph
 from hybrid_search.dashboard.snapshot import Snapshot
 from hybrid_search.errors import SettingsError
 from hybrid_search.records import SearchRecord
 
 LOG = logging.getLogger("hybrid_search.dashboard")
-PLACED = ("front", "hypervolume", "architecture")  # drawn by updates.py and detail.py
+PLACED = ("front", "hypervolume", "architecture")  # drawn by updates.py and trial_panel.py
 
 
 def page_charts(own: Sequence[Chart] = ()) -> list[Chart]:

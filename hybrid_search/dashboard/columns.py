@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hybrid_search.charts.axes import unit_of
-from hybrid_search.charts.families import look_of, runs
+from hybrid_search.charts.families import count_repeated_operators, look_of
 from hybrid_search.dashboard.snapshot import SearchView
 from hybrid_search.objectives import Objective
 from hybrid_search.records import SearchRecord
@@ -78,7 +78,7 @@ def table_row(view: SearchView, number: int) -> dict[str, Any]:
         **{name: _rounded(point.values.get(name)) for name in names},
         **_confirmed(view, number),
         "seconds": _rounded(point.seconds),
-        "operators": ", ".join(runs(view.operators.get(number, ()))),
+        "operators": ", ".join(count_repeated_operators(view.operators.get(number, ()))),
         "pattern": " ".join(look_of(operator).symbol for operator in view.operators.get(number, ())),
     }
 

@@ -15,7 +15,7 @@ from hybrid_search.analysis.confidence import TrialConfidence, read_confidence
 from hybrid_search.charts.axes import axes_of, objectives_of
 from hybrid_search.charts.front import has_all
 from hybrid_search.charts.hypervolume import HypervolumeNumbers, hypervolume_numbers
-from hybrid_search.charts.mixes import operators_of
+from hybrid_search.charts.network_kinds import operators_of
 from hybrid_search.errors import UserError
 from hybrid_search.ledger import Lease, Ledger, Point, reads
 from hybrid_search.networks.architecture import Architecture

@@ -7,7 +7,7 @@ from dash import html
 
 from hybrid_search.charts import Design
 from hybrid_search.charts.diagram import percent
-from hybrid_search.charts.outline import Part
+from hybrid_search.charts.parts import Part
 from hybrid_search.dashboard.layout import attributes
 from hybrid_search.objectives import scaled
 

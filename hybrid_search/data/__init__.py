@@ -2,7 +2,7 @@
 
 Files:
     dataset.py           the values: Split, Part, Contents, Source, Dataset
-    sources.py           DATASETS, the table of data sets
+    table.py             DATASETS, the table of data sets
     loading.py           load, input_size_and_classes, open_test, fingerprint_of
     splits.py            stratified, seeded splits
     pixel_statistics.py  fingerprint, mean and standard deviation
@@ -13,7 +13,7 @@ Files:
 
 from hybrid_search.data.dataset import Contents, Dataset, Part, Source, Split
 from hybrid_search.data.loading import clear_cache, fingerprint_of, input_size_and_classes, load, open_test
-from hybrid_search.data.sources import DATASETS
+from hybrid_search.data.table import DATASETS
 
 __all__ = [
     "DATASETS",

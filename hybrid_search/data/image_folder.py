@@ -76,7 +76,7 @@ def decode(path: Path, size: int) -> Pixels:
     return np.asarray(square, np.uint8).transpose(2, 0, 1)
 
 
-def take(paths: Sequence[Path], size: int, indices: Indices) -> Pixels:
+def read_cached_images(paths: Sequence[Path], size: int, indices: Indices) -> Pixels:
     """Return images from the cache file; decode them into it first if it does not exist.
 
     Args:
@@ -134,7 +134,7 @@ def _read_part(folder: Path, classes: Sequence[str], size: int) -> Part:
             raise DataError(f"every class needs an image; {folder / name} has none ({', '.join(SUFFIXES)}).")
         paths += images
         labels += [label] * len(images)
-    return Part(np.array(labels, np.int64), partial(take, tuple(paths), size))
+    return Part(np.array(labels, np.int64), partial(read_cached_images, tuple(paths), size))
 
 
 def _class_folders(folder: Path) -> list[str]:

@@ -10,8 +10,8 @@ import numpy as np
 
 from hybrid_search.data.dataset import Contents, Dataset, Indices, Part, Size, Split
 from hybrid_search.data.pixel_statistics import fingerprint, mean_and_std
-from hybrid_search.data.sources import DATASETS
 from hybrid_search.data.splits import plan_splits
+from hybrid_search.data.table import DATASETS
 from hybrid_search.errors import DataError
 from hybrid_search.records import Settings
 

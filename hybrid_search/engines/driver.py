@@ -15,7 +15,7 @@ from hybrid_search.training.checkpoints import SearchCheckpoints, TrialCheckpoin
 FIRST_FAILURES = 4  # if this many trials fail before one completes, the search stops
 
 
-class Driven(Protocol):
+class TrialSource(Protocol):
     """What an engine drives: a search or a confirmation. It proposes trials and records their results."""
 
     def ask(self) -> Trial | None:
@@ -84,7 +84,7 @@ class RunContext:
 
 
 def handle_report(
-    search: Driven, trial: Trial, report: Report, context: RunContext, fetch: Callable[[Any], bytes | None] = bytes
+    search: TrialSource, trial: Trial, report: Report, context: RunContext, fetch: Callable[[Any], bytes | None] = bytes
 ) -> Trial | None:
     """Record one report. Every engine calls this for every report, in the driver.
 
@@ -110,7 +110,7 @@ def handle_report(
 
 
 def _record(
-    search: Driven, trial: Trial, report: Report, context: RunContext, fetch: Callable[[Any], bytes | None]
+    search: TrialSource, trial: Trial, report: Report, context: RunContext, fetch: Callable[[Any], bytes | None]
 ) -> Trial | None:
     """Record one report, and return what `handle_report` returns."""
     if report.failure is not None:
@@ -142,7 +142,7 @@ def _record(
     return None
 
 
-def _record_failure(search: Driven, trial: Trial, kind: str, text: str, context: RunContext) -> Trial | None:
+def _record_failure(search: TrialSource, trial: Trial, kind: str, text: str, context: RunContext) -> Trial | None:
     """Record a failed attempt; return the next attempt, or None if the trial has failed."""
     following = search.fail(trial, kind, text)
     if following is not None:

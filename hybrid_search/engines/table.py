@@ -13,7 +13,7 @@ from hybrid_search.errors import PluginError, SettingsError
 from hybrid_search.plugins import Table
 
 if TYPE_CHECKING:
-    from hybrid_search.engines.driver import Driven, RunContext
+    from hybrid_search.engines.driver import RunContext, TrialSource
 
 
 class Engine(Protocol):
@@ -31,7 +31,7 @@ class Engine(Protocol):
         """
         ...
 
-    def drive(self, search: "Driven", context: "RunContext") -> None:
+    def drive(self, search: "TrialSource", context: "RunContext") -> None:
         """Run trials until the search has none left, or until `context.stop` is set."""
         ...
 

@@ -37,7 +37,7 @@ class Stage:
         options: options of the operator, a mapping or pairs. They are stored as pairs, with every default.
 
     Raises:
-        ArchitectureError: a law of the stage or of its operator is broken.
+        ArchitectureError: a rule of the stage or of its operator is broken.
 
     Example:
         >>> Stage("local_attention", depth=2, width=64, options={"extent": 5, "heads": 4})
@@ -60,7 +60,7 @@ class Stage:
         object.__setattr__(self, "options", options_of(operator.canonical(self.width)))
 
     @property
-    def made(self) -> Operator:
+    def operator_object(self) -> Operator:
         """The operator as an object, for its cost and its module."""
         return make_operator(self.operator, dict(self.options))
 
@@ -70,7 +70,7 @@ class Stage:
         Args:
             rows, cols: size of that map in pixels.
         """
-        made = self.made.canonical(self.width, (rows, cols))
+        made = self.operator_object.canonical(self.width, (rows, cols))
         return Stage(self.operator, self.depth, self.width, self.stride, options_of(made))
 
     def continues(self, before: "Stage") -> bool:
@@ -105,7 +105,7 @@ class Stage:
 
     def __str__(self) -> str:
         head = f"{self.depth}x{self.width}{'/2' if self.stride == 2 else ''} {self.operator}"
-        return " ".join([head, *shown_options(self.made)])
+        return " ".join([head, *shown_options(self.operator_object)])
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Architecture:
         expansion: a block has width x expansion output channels.
 
     Raises:
-        ArchitectureError: a law of the stem or of a stage is broken.
+        ArchitectureError: a rule of the stem or of a stage is broken.
 
     Example:
         >>> stages = (Stage("conv", 1, 16), Stage("local_attention", 2, 32, stride=2, options={"heads": 4}))

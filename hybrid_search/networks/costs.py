@@ -60,7 +60,7 @@ def blocks(architecture: Architecture, rows: int, cols: int) -> list[Block]:
     return result
 
 
-def fitted(architecture: Architecture, input_size: tuple[int, int, int]) -> Architecture:
+def simplified_for(architecture: Architecture, input_size: tuple[int, int, int]) -> Architecture:
     """Return the architecture without options that have no effect on such images, such as an extent beyond the map.
 
     It computes the same function with the same weights, at a lower cost. All blocks of a stage have the same options:
@@ -95,7 +95,10 @@ def _block_layers(block: Block, expansion: int) -> list[Layer]:
     layers = [
         _conv1x1("reduce", block.channels, width, block.rows, block.cols),
         _norm("reduce_norm", width, block.rows, block.cols),
-        *(layer.within("operator") for layer in block.stage.made.cost(width, block.rows, block.cols, stride)),
+        *(
+            layer.within("operator")
+            for layer in block.stage.operator_object.cost(width, block.rows, block.cols, stride)
+        ),
         _norm("operator_norm", width, rows, cols),
         _conv1x1("expand", width, out_channels, rows, cols),
         _norm("expand_norm", out_channels, rows, cols),
@@ -251,7 +254,7 @@ def explain(architecture: Architecture, input_size: tuple[int, int, int] = (3, 2
     _, rows, cols = _size(input_size)
     result = []
     for block in blocks(architecture, rows, cols):
-        operator, width = block.stage.made, block.stage.width
+        operator, width = block.stage.operator_object, block.stage.width
         if not isinstance(operator, LocalAttention):
             continue
         layers = operator.cost(width, block.rows, block.cols, block.stride)

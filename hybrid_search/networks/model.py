@@ -75,7 +75,7 @@ class HybridNet(nn.Module):
             blocks = []
             for index in range(stage.depth):
                 stride = stage.stride if index == 0 else 1
-                blocks.append(Bottleneck(channels, stage.made, stage.width, stride, architecture.expansion))
+                blocks.append(Bottleneck(channels, stage.operator_object, stage.width, stride, architecture.expansion))
                 channels = stage.width * architecture.expansion
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.Sequential(*stages)

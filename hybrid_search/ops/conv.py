@@ -1,4 +1,4 @@
-"""Spatial convolution: the operator that attention replaces."""
+"""Spatial convolution as an operator."""
 
 from collections import OrderedDict
 from dataclasses import dataclass

@@ -14,19 +14,19 @@ from hybrid_search.pruners.audit import Audit, audit_of
 from hybrid_search.pruners.front_probability import FrontProbabilityPruner
 from hybrid_search.pruners.queue import DeferredDesigns
 from hybrid_search.pruners.state import INDICATORS, PrunerState
-from hybrid_search.pruners.types import Aims, Pruner, TrialView, Verdict
+from hybrid_search.pruners.types import Pruner, PrunerObjectives, TrialView, Verdict
 
 __all__ = [
     "DEFAULT",
     "INDICATORS",
     "PRUNERS",
-    "Aims",
     "Audit",
     "DeferredDesigns",
     "FrontProbabilityPruner",
     "NoPruner",
     "Pruner",
     "PrunerFactory",
+    "PrunerObjectives",
     "PrunerState",
     "TrialView",
     "Verdict",
@@ -37,7 +37,7 @@ __all__ = [
 
 DEFAULT = "none"
 FORMER_NAMES = {"moasha": "front-probability"}  # names in ledgers of earlier versions
-PrunerFactory = Callable[[Aims, int], Pruner]
+PrunerFactory = Callable[[PrunerObjectives, int], Pruner]
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,11 @@ class NoPruner:
         return trial.curve[rung]
 
 
-def _no_pruner(aims: Aims, seed: int) -> Pruner:
+def _no_pruner(aims: PrunerObjectives, seed: int) -> Pruner:
     return NoPruner()
 
 
-def _front_probability(aims: Aims, seed: int) -> Pruner:
+def _front_probability(aims: PrunerObjectives, seed: int) -> Pruner:
     return FrontProbabilityPruner(aims, seed)
 
 
@@ -102,4 +102,4 @@ def make_pruner(pruner: str | PrunerFactory, objectives: Sequence[Objective], se
         >>> pruner = make_pruner("front-probability", objectives(("accuracy", "flops")), seed=0)
     """
     factory = PRUNERS[current_name(pruner)] if isinstance(pruner, str) else pruner
-    return factory(Aims.of(objectives), seed)
+    return factory(PrunerObjectives.of(objectives), seed)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hybrid_search.pareto import pareto_front
-from hybrid_search.pruners.types import Aims, TrialView, completed, full_budget
+from hybrid_search.pruners.types import PrunerObjectives, TrialView, completed, full_budget
 
 MIN_TRIALS = 4  # with fewer trials a rank correlation means nothing
 
@@ -76,7 +76,7 @@ def saved_epochs(trials: Sequence[TrialView]) -> int:
     return sum(max(full - trial.last_epoch, 0) for trial in trials if trial.stopped)
 
 
-def audit_of(trials: Sequence[TrialView], aims: Aims) -> Audit:
+def audit_of(trials: Sequence[TrialView], aims: PrunerObjectives) -> Audit:
     """Return the audit of a search's trials; running ones may be among them."""
     done, full = completed(trials), full_budget(trials)
     spared = [trial for trial in done if trial.spared is not None]

@@ -1,4 +1,4 @@
-"""Choices as rows of numbers: numbers by rank, words one-hot, an inactive parameter in the middle."""
+"""Encode choices as rows of numbers: ranked numbers, one-hot words, the middle for an inactive parameter."""
 
 import math
 from collections.abc import Mapping, Sequence

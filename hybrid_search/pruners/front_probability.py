@@ -33,7 +33,7 @@ from hybrid_search.pruners.forecast import Forecast, forecast
 from hybrid_search.pruners.objective_model import ObjectiveModel, log_columns, objective_models
 from hybrid_search.pruners.ranking import count_better_ranked, non_dominated_probability
 from hybrid_search.pruners.surrogate import N_SAMPLES
-from hybrid_search.pruners.types import Aims, TrialView, Verdict, completed, full_budget
+from hybrid_search.pruners.types import PrunerObjectives, TrialView, Verdict, completed, full_budget
 
 MAX_TRIALS = 150  # completed trials that the model is fitted to
 
@@ -56,12 +56,12 @@ class FrontProbabilityPruner:
         SettingsError: a setting is out of range.
 
     Example:
-        >>> pruner = FrontProbabilityPruner(Aims(("maximize", "minimize"), known=(1,)), confidence=0.95)
+        >>> pruner = FrontProbabilityPruner(PrunerObjectives(("maximize", "minimize"), known=(1,)), confidence=0.95)
         >>> pruner.judge(trial, 2, other_trials)
         'keep'
     """
 
-    aims: Aims
+    aims: PrunerObjectives
     seed: int = 0
     ratio: float = 1.5
     reduction_factor: float = 8.0

@@ -1,4 +1,4 @@
-"""For each unknown objective: the final values of completed trials, and the surrogate that is fitted to them."""
+"""The surrogate model of each measured objective, fitted to the final values of completed trials."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from hybrid_search.gaussian_process import Array, Inputs
 from hybrid_search.pruners.encoding import encode_choices
 from hybrid_search.pruners.forecast import Warp
 from hybrid_search.pruners.surrogate import DesignSurrogate
-from hybrid_search.pruners.types import Aims, TrialView
+from hybrid_search.pruners.types import PrunerObjectives, TrialView
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,9 @@ class ObjectiveModel:
     surrogate: DesignSurrogate | None
 
 
-def objective_models(aims: Aims, trials: Sequence[TrialView], done: Sequence[TrialView]) -> list[ObjectiveModel]:
+def objective_models(
+    aims: PrunerObjectives, trials: Sequence[TrialView], done: Sequence[TrialView]
+) -> list[ObjectiveModel]:
     """Return the model of each unknown objective.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Any
 from hybrid_search.objectives import Objective
 from hybrid_search.pruners.audit import Audit, audit_of, saved_epochs
 from hybrid_search.pruners.queue import DeferredDesigns
-from hybrid_search.pruners.types import Aims, Pruner, TrialView, Verdict
+from hybrid_search.pruners.types import Pruner, PrunerObjectives, TrialView, Verdict
 
 INDICATORS = (
     "train_loss",
@@ -26,7 +26,7 @@ class PrunerState:
     """
 
     def __init__(self, pruner: Pruner, objectives: Sequence[Objective]) -> None:
-        self.aims = Aims.of(objectives)
+        self.aims = PrunerObjectives.of(objectives)
         self.unknown = [objectives[i].name for i in self.aims.unknown]
         self.trials: dict[int, TrialView] = {}  # by number
         self.deferred = DeferredDesigns()  # by digest

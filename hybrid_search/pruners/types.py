@@ -1,4 +1,4 @@
-"""What a pruner receives and returns: plain numbers, independent of ledger, engine and sampler."""
+"""The arguments and results of a pruner: plain numbers, independent of ledger, engine and sampler."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ Verdict = Literal["keep", "stop", "spare"]
 
 
 @dataclass(frozen=True)
-class Aims:
+class PrunerObjectives:
     """The objectives of a search, as far as a pruner needs them.
 
     Args:
@@ -40,7 +40,7 @@ class Aims:
             )
 
     @classmethod
-    def of(cls, objectives: Sequence[Objective]) -> "Aims":
+    def of(cls, objectives: Sequence[Objective]) -> "PrunerObjectives":
         """Return the aims of these entries of the objective table."""
         return cls(
             tuple(objective.direction for objective in objectives),

@@ -75,7 +75,7 @@ def confirm(
             record = replace(record, settings=record.settings.with_(data_dir=str(data_dir)))
         confirmation = Confirmation(record, held, seeds=seeds, trials=trials, hours=hours)
         _same_evaluation(record, evaluate)
-        if why := confirmation.nothing_left():
+        if why := confirmation.reason_to_stop():
             raise SettingsError(f"nothing to confirm: {why}.")
         return confirmation
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from hybrid_search._internal.event_log import LOG, about
+from hybrid_search._internal.event_log import LOG, event_fields
 from hybrid_search.engines.driver import RunContext
 from hybrid_search.errors import HybridSearchError, LedgerAway, LedgerError, LostLease
 from hybrid_search.ledger import LEASE_SECONDS, Lease, Ledger
@@ -50,7 +50,7 @@ def leading(
     ledger.retry_policy = replace(retry_policy, notice=lambda line: context.notice(line), cancelled=context.stop.is_set)
     crashed = ledger.lease(search.id).holder is not None  # a clean shutdown removes the holder
     waited = _acquire(ledger, search, context, driver, seconds)
-    LOG.info("leading", extra=about(search=search.name, driver=host_and_pid(str(driver)), waited=waited))
+    LOG.info("leading", extra=event_fields(search=search.name, driver=host_and_pid(str(driver)), waited=waited))
     ended = threading.Event()
     arguments = (ledger, search.id, context, seconds, ended, lost)
     thread = threading.Thread(target=_renew, args=arguments, daemon=True)
@@ -83,7 +83,7 @@ def _acquire(
     waited, still_holds = False, _StillHolds(driver, seconds)
     while (lease := ledger.acquire_lease(search.id, str(driver), seconds, driver.has_ended, still_holds)) is not None:
         if not waited:
-            LOG.info("waiting", extra=about(search=search.name, driver=host_and_pid(lease.holder)))
+            LOG.info("waiting", extra=event_fields(search=search.name, driver=host_and_pid(lease.holder)))
             context.notice(
                 f"search {search.name!r} is being run by {host_and_pid(lease.holder)}; this command waits and then "
                 "continues it"
@@ -122,7 +122,7 @@ def _renew(
         try:
             ledger.renew_lease(search_id, seconds, context.silent)
         except LostLease as error:
-            LOG.error("lease lost", extra=about(search_id=search_id))
+            LOG.error("lease lost", extra=event_fields(search_id=search_id))
             lost.append(error)
             context.stop.set()
             return

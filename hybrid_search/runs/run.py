@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hybrid_search import __version__
-from hybrid_search._internal.event_log import LOG, about, level_of, log_file
+from hybrid_search._internal.event_log import LOG, event_fields, level_of, log_file
 from hybrid_search.engines import Engine, engine_name, engine_of
 from hybrid_search.engines.driver import RunContext
 from hybrid_search.engines.worker import Evaluate
@@ -184,10 +184,12 @@ def _drive(engine: Engine, search: Search, context: RunContext) -> None:
     facts = {"engine": engine_name(context.resources.engine), "sampler": record.sampler, "version": __version__}
     counts = search.progress().counts
     event = "search resumed" if any(counts.values()) else "search started"
-    LOG.info(event, extra=about(search=record.name, **facts, **counts))
+    LOG.info(event, extra=event_fields(search=record.name, **facts, **counts))
     try:
         if not search.is_finished():
             engine.drive(search, context)
     finally:
         counts, why = search.progress().counts, search.stop_rule.why
-        LOG.info("search stopped", extra=about(search=record.name, requested=context.stop.is_set(), why=why, **counts))
+        LOG.info(
+            "search stopped", extra=event_fields(search=record.name, requested=context.stop.is_set(), why=why, **counts)
+        )

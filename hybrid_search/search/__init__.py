@@ -1,1 +1,1 @@
-"""The search itself: trials, proposals, results, confirmation and stop rules. Passive: an engine drives it."""
+"""A search: its trials, proposals, results, confirmation and stop rules. An engine calls it."""

@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from hybrid_search._internal.event_log import LOG, about
+from hybrid_search._internal.event_log import LOG, event_fields
 from hybrid_search.analysis.confidence import (
     ObjectivePosterior,
     TrialConfidence,
@@ -136,7 +136,7 @@ class Confirmation:
     def _front(self, values: Mapping[int, Mapping[str, float]]) -> list[int]:
         return front_rows([(number, dict(row)) for number, row in values.items()], self.objectives)
 
-    def standings(self) -> dict[int, TrialConfidence]:
+    def trial_confidences(self) -> dict[int, TrialConfidence]:
         """Return the confidence of every trial that was retrained or may be on the front."""
         retrained = {number: found for number, found in self._repeats.items() if found.fresh}
         return trial_confidence(retrained, self.values(), self.objectives)
@@ -158,16 +158,16 @@ class Confirmation:
         retrained = {number: found for number, found in self._repeats.items() if found.fresh}
         return objective_posterior(retrained, self.values(), self.objectives)
 
-    def spent(self) -> str | None:
+    def exhausted_budget(self) -> str | None:
         """Return which budget is used up, in words; None while some is left."""
         tried = self.done + sum(map(len, self._pending.values())) + len(self.failures)
         if self.budget is not None and tried >= self.budget:
             return f"{self.budget} retrainings"
         return "the hours" if self._clock() >= self._ends else None
 
-    def nothing_left(self) -> str | None:
+    def reason_to_stop(self) -> str | None:
         """Return why no retraining is left, in words; None if there is one."""
-        if spent := self.spent():
+        if spent := self.exhausted_budget():
             return f"the budget of {self.record.name!r} ({spent}) is used up; increase it with --trials N or --hours H"
         return None if self._next() is not None else f"the front of {self.record.name!r} is settled"
 
@@ -175,7 +175,7 @@ class Confirmation:
 
     def ask(self) -> Trial | None:
         """Return the next trial to train again, with a fresh seed; None if none is left, or the budget is used up."""
-        number = None if self.spent() else self._next()
+        number = None if self.exhausted_budget() else self._next()
         if number is None:
             return None
         if self.begin is not None:
@@ -186,7 +186,7 @@ class Confirmation:
         taken |= {failure.seed for failure in self.failures if failure.number == number}
         seed = next(seed for seed in count() if seed not in taken)
         self._pending[number].add(seed)
-        LOG.info("retraining started", extra=about(search=self.record.name, trial=number, seed=seed))
+        LOG.info("retraining started", extra=event_fields(search=self.record.name, trial=number, seed=seed))
         here = {name: getattr(self.record.settings, name) for name in NOT_IN_DIGEST}
         settings = Settings.from_dict(record.settings).with_(**here, seed=seed)
         return Trial(record.id, number, Architecture.from_dict(record.architecture), record.choices, settings)
@@ -246,12 +246,12 @@ class Confirmation:
         if why is not None:
             self.ledger.write(writes.add_failed_retraining, trial.id, seed, *why)
             self.failures.append(FailedRetraining(trial.number, seed, *why))
-            LOG.warning("retraining failed", extra=about(**details, kind=why[0], text=why[1]))
+            LOG.warning("retraining failed", extra=event_fields(**details, kind=why[0], text=why[1]))
             return False
         self.ledger.write(writes.add_measurements, trial.id, seed, measured)
         fresh = self._repeats[trial.number].fresh
         self._repeats[trial.number] = Repeats(self._repeats[trial.number].own, {**fresh, seed: measured})
-        LOG.info("retraining complete", extra=about(**details, measurements=measured))
+        LOG.info("retraining complete", extra=event_fields(**details, measurements=measured))
         return False
 
     def keep_weights(self, trial: Trial, weights: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The check that a search continues with the data its earlier trials saw."""
+"""The check that all trials of a search use the same data."""
 
 from collections.abc import Mapping
 

@@ -15,7 +15,7 @@ from hybrid_search.pareto import (
     pareto_front,
     reference_point,
 )
-from hybrid_search.spaces.recipe_tuning import recipe_of
+from hybrid_search.spaces.recipe_tuning import recipe_choices
 
 # Reasons of proposals that were not trained, as the ledger stores them.
 OVER_BUDGET, DUPLICATE, DEFERRED = "gated", "duplicate", "passed over"
@@ -108,7 +108,7 @@ class TrialIndex:
 
     def add_recipe(self, digest: str, choices: Mapping[str, Any]) -> None:
         """Record under which tuned settings an architecture was completed."""
-        self._recipes[digest] = recipe_of(choices)
+        self._recipes[digest] = recipe_choices(choices)
 
     def add_over_budget(self, digest: str) -> None:
         """Add a proposal over the budget."""
@@ -135,7 +135,7 @@ class TrialIndex:
 
     def values_of_duplicate(self, digest: str, choices: Mapping[str, Any]) -> list[float] | None:
         """Return the objectives of the completed trial of an architecture with the same tuned settings, if any."""
-        if digest not in self._completed or self._recipes.get(digest, ()) != recipe_of(choices):
+        if digest not in self._completed or self._recipes.get(digest, ()) != recipe_choices(choices):
             return None
         number = self._completed[digest]
         return self.row(self.searched_values(number, self._values[number]))

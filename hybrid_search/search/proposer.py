@@ -18,7 +18,7 @@ from hybrid_search.samplers import PRUNED_VALUES, Facts, KnownCostSampler, make_
 from hybrid_search.search.index import TrialIndex
 from hybrid_search.search.spec import SearchSpec
 from hybrid_search.spaces.choosers import FixedChoices
-from hybrid_search.spaces.recipe_tuning import recipe_of, untuned
+from hybrid_search.spaces.recipe_tuning import recipe_choices, without_recipe
 
 COSTS = ("flops", "params")  # known before training
 StudyTrial = optuna.trial.Trial  # a proposal, as the study of Optuna holds it
@@ -62,7 +62,7 @@ class Proposer:
             known={names.index(name): partial(self._cost, name) for name in COSTS if name in names},
             features=lambda choices: [math.log(self._cost(name, choices)) for name in COSTS if name not in names],
             canonical=lambda choices: self._design(choices)[0].digest,
-            variant=recipe_of if self._spec.tuned else None,
+            variant=recipe_choices if self._spec.tuned else None,
             budget_excess=self._excess,
             space=walk,
             n_existing=n_existing,
@@ -70,7 +70,7 @@ class Proposer:
 
     def _design(self, choices: Mapping[str, Any]) -> tuple[Architecture, dict[str, float]]:
         """Return architecture and cost of these choices, computed once."""
-        key = tuple((untuned(choices) if self._spec.tuned else choices).items())
+        key = tuple((without_recipe(choices) if self._spec.tuned else choices).items())
         if key not in self._designs:
             architecture = self._spec.architecture(FixedChoices(choices))
             self._designs[key] = architecture, self._spec.cost(architecture)

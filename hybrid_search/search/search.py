@@ -1,4 +1,4 @@
-"""The search. It is passive: an engine asks it for trials and reports their results.
+"""The search. An engine calls it for trials and reports their results to it.
 
     trial = search.ask()                      # None if there is nothing to train now
     search.report(trial, report)              # after each rung: "keep" or "stop"
@@ -14,20 +14,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from hybrid_search._internal.event_log import LOG, about
+from hybrid_search._internal.event_log import LOG, event_fields
 from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.ledger.weights import WeightsFolder
 from hybrid_search.pruners import Audit
 from hybrid_search.records import Report, SearchRecord, TrialRecord
 from hybrid_search.search.data_check import check_same_data
-from hybrid_search.search.history import EXPECTED, load_state
+from hybrid_search.search.restored_state import EXPECTED, load_state
 from hybrid_search.search.retries import PREEMPTED
 from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.starter import TrialStarter
 from hybrid_search.search.stop_rules import LOOK_AHEAD, StopRule
 from hybrid_search.search.trial import Outcome, Progress, Trial
-from hybrid_search.spaces.equivalence import ways_to_write
-from hybrid_search.spaces.recipe_tuning import untuned
+from hybrid_search.spaces.equivalence import count_equivalent
+from hybrid_search.spaces.recipe_tuning import without_recipe
 
 MAX_COUNTED = 500  # networks whose equivalent designs are counted, at some milliseconds each
 
@@ -298,8 +298,8 @@ class Search:
         numbers = self.index.completed_numbers()[:MAX_COUNTED]
         trained = self.ledger.read(reads.trials, self.record.id, numbers)
         space, size = self.spec.space, self.spec.input_size
-        return sum(ways_to_write(space, untuned(trial.choices), size) - 1 for trial in trained)
+        return sum(count_equivalent(space, without_recipe(trial.choices), size) - 1 for trial in trained)
 
     def _about(self, trial: Trial, **more: Any) -> dict[str, Mapping[str, Any]]:
         """Return the fields of a log event about a trial."""
-        return about(search=self.record.name, trial=trial.number, attempt=trial.attempt, **more)
+        return event_fields(search=self.record.name, trial=trial.number, attempt=trial.attempt, **more)

@@ -9,7 +9,7 @@ from typing import Any, Self
 from hybrid_search.data import input_size_and_classes
 from hybrid_search.errors import SettingsError, whole
 from hybrid_search.networks.architecture import Architecture
-from hybrid_search.networks.costs import fitted, total_cost
+from hybrid_search.networks.costs import simplified_for, total_cost
 from hybrid_search.objectives import Direction, Objective
 from hybrid_search.objectives import objectives as check_objectives
 from hybrid_search.records import NOT_IN_DIGEST, TRAINED, SearchRecord, Settings, search_name
@@ -240,7 +240,7 @@ class SearchSpec:
         Args:
             chooser: Chooses the parameters of the space, such as an Optuna trial.
         """
-        return fitted(self.space.choose(chooser), self.input_size)
+        return simplified_for(self.space.choose(chooser), self.input_size)
 
     def trial_settings(self, chooser: Chooser) -> Settings:
         """Return the settings of one trial: those of the search with the tuned ones as chosen.

@@ -2,18 +2,18 @@
 
 import random
 
-from hybrid_search._internal.event_log import LOG, about
+from hybrid_search._internal.event_log import LOG, event_fields
 from hybrid_search.ledger import Ledger, Proposal, writes
 from hybrid_search.networks.architecture import Architecture
-from hybrid_search.networks.costs import fitted
+from hybrid_search.networks.costs import simplified_for
 from hybrid_search.records import NOT_IN_DIGEST, SearchRecord, Settings, TrialRecord
-from hybrid_search.search.history import State
 from hybrid_search.search.index import DEFERRED, DUPLICATE, OVER_BUDGET
 from hybrid_search.search.proposer import StudyTrial
+from hybrid_search.search.restored_state import State
 from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Trial
-from hybrid_search.search.unseen import unseen_design
-from hybrid_search.spaces.recipe_tuning import own_recipe
+from hybrid_search.search.unseen_design import unseen_design
+from hybrid_search.spaces.recipe_tuning import default_recipe_choices
 
 MAX_REJECTED = 10  # proposals in a row that could not be trained, before the search looks for an unseen design itself
 
@@ -44,7 +44,7 @@ class TrialStarter:
     def new_trial(self) -> Trial | None:
         """Start a trial, written to the ledger as running; return None if no design is left."""
         while self.known_designs:
-            own = own_recipe(self.spec.settings, self.spec.tuned)
+            own = default_recipe_choices(self.spec.settings, self.spec.tuned)
             proposal = self.proposer.ask_for({**self.known_designs.pop(0).choices, **own})
             if (trial := self._start(proposal, may_defer=False)) is not None:
                 return trial
@@ -59,7 +59,7 @@ class TrialStarter:
         return None if choices is None else self._start(self.proposer.ask_for(choices), required=True)
 
     def _is_open(self, architecture: Architecture) -> bool:
-        architecture = fitted(architecture, self.spec.input_size)
+        architecture = simplified_for(architecture, self.spec.input_size)
         return not self.index.is_known(architecture.digest) and self.spec.budget_excess(architecture) <= 0
 
     def restored(self, record: TrialRecord) -> Trial:
@@ -120,7 +120,9 @@ class TrialStarter:
         self.index.start(digest)
         self.proposer.start(number, proposal)
         trial = Trial(trial_id, number, architecture, dict(proposal.params), settings)
-        details = about(search=self.record.name, trial=number, attempt=1, digest=digest, architecture=str(architecture))
+        details = event_fields(
+            search=self.record.name, trial=number, attempt=1, digest=digest, architecture=str(architecture)
+        )
         LOG.info("trial started", extra=details)
         return trial
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from hybrid_search.errors import SettingsError, UserError
 from hybrid_search.networks.architecture import Architecture
-from hybrid_search.networks.costs import cost, fitted, total_cost
+from hybrid_search.networks.costs import cost, simplified_for, total_cost
 from hybrid_search.records import SearchRecord
 from hybrid_search.spaces.choosers import FixedChoices
 from hybrid_search.spaces.space import SearchSpace
@@ -48,7 +48,7 @@ def check_budget(space: SearchSpace, record: SearchRecord) -> None:
             continue
 
         def one_cost(architecture: Architecture, name: str = name) -> float:
-            fit = fitted(architecture, record.input_size)
+            fit = simplified_for(architecture, record.input_size)
             return float(getattr(cost(fit, record.input_size, record.classes), name))
 
         least = one_cost(space.extreme(one_cost)[0])
@@ -60,7 +60,7 @@ def check_budget(space: SearchSpace, record: SearchRecord) -> None:
     if None not in budget.values():
 
         def largest_share(architecture: Architecture) -> float:
-            costs = cost(fitted(architecture, record.input_size), record.input_size, record.classes)
+            costs = cost(simplified_for(architecture, record.input_size), record.input_size, record.classes)
             return max(float(getattr(costs, name)) / (bound or 1.0) for name, bound in budget.items())
 
         if largest_share(space.extreme(largest_share)[0]) > 1:
@@ -97,7 +97,7 @@ def _largest_costs(
             if name in names:
 
                 def one_cost(architecture: Architecture, index: int = index) -> float:
-                    return float(total_cost(fitted(architecture, input_size), input_size, classes)[index])
+                    return float(total_cost(simplified_for(architecture, input_size), input_size, classes)[index])
 
                 largest[name] = one_cost(parsed.extreme(one_cost, largest=True)[0])
     except UserError:

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hybrid_search.networks.costs import fitted
+from hybrid_search.networks.costs import simplified_for
 from hybrid_search.spaces.choosers import FixedChoices
 from hybrid_search.spaces.space import SearchSpace
 
 LARGEST_COUNT = 1000
 
 
-def ways_to_write(space: SearchSpace, choices: Mapping[str, Any], input_size: tuple[int, int, int]) -> int:
+def count_equivalent(space: SearchSpace, choices: Mapping[str, Any], input_size: tuple[int, int, int]) -> int:
     """Return how many combinations of choices build the same network on such images, at most LARGEST_COUNT.
 
     The search changes one choice at a time. It can miss combinations that differ in two choices which have no effect
@@ -22,7 +22,7 @@ def ways_to_write(space: SearchSpace, choices: Mapping[str, Any], input_size: tu
         input_size: (channels, rows, cols) of the images.
     """
     start = FixedChoices(choices)
-    digest = fitted(space.choose(start), input_size).digest
+    digest = simplified_for(space.choose(start), input_size).digest
     met = {_key(start.params)}
     queue = [start]
     while queue and len(met) < LARGEST_COUNT:
@@ -30,7 +30,7 @@ def ways_to_write(space: SearchSpace, choices: Mapping[str, Any], input_size: tu
         for name, offered in here.offered.items():
             for choice in offered:
                 near = FixedChoices({**here.params, name: choice})
-                if choice == here.params[name] or fitted(space.choose(near), input_size).digest != digest:
+                if choice == here.params[name] or simplified_for(space.choose(near), input_size).digest != digest:
                     continue
                 if _key(near.params) not in met:
                     met.add(_key(near.params))

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from hybrid_search.errors import UserError
 from hybrid_search.networks.architecture import Architecture
-from hybrid_search.networks.costs import fitted
+from hybrid_search.networks.costs import simplified_for
 from hybrid_search.networks.references import OPERATORS
 from hybrid_search.ops import make_operator, options_of
 from hybrid_search.records import SearchRecord
@@ -141,7 +141,7 @@ def _within(
 
     def made(given: Mapping[str, Any]) -> tuple[float, Architecture, FixedChoices]:
         chooser = FixedChoices(given)
-        architecture = fitted(space.choose(chooser), record.input_size)
+        architecture = simplified_for(space.choose(chooser), record.input_size)
         return budget_excess(record, architecture), architecture, chooser
 
     excess, architecture, here = made(choices)

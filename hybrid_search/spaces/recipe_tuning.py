@@ -28,7 +28,7 @@ def tunable(settings: Settings) -> tuple[str, ...]:
     return names
 
 
-def offered(settings: Settings, name: str) -> tuple[float, ...]:
+def setting_choices(settings: Settings, name: str) -> tuple[float, ...]:
     """Return the choices of one setting, the value of the recipe first."""
     own: float = getattr(settings, name)
     return tuple(float(f"{own * step:.6g}") if step != 1.0 else own for step in STEPS[name])
@@ -38,20 +38,20 @@ def choose_settings(chooser: Chooser, settings: Settings, tuned: tuple[str, ...]
     """Return the settings with the tuned ones selected by the chooser."""
     if not tuned:
         return settings
-    chosen = {name: chooser.suggest_categorical(PREFIX + name, offered(settings, name)) for name in tuned}
+    chosen = {name: chooser.suggest_categorical(PREFIX + name, setting_choices(settings, name)) for name in tuned}
     return settings.with_(**chosen)
 
 
-def own_recipe(settings: Settings, tuned: tuple[str, ...]) -> dict[str, float]:
+def default_recipe_choices(settings: Settings, tuned: tuple[str, ...]) -> dict[str, float]:
     """Return the choices that leave the recipe unchanged."""
-    return {PREFIX + name: offered(settings, name)[0] for name in tuned}
+    return {PREFIX + name: setting_choices(settings, name)[0] for name in tuned}
 
 
-def untuned(choices: Mapping[str, Any]) -> dict[str, Any]:
+def without_recipe(choices: Mapping[str, Any]) -> dict[str, Any]:
     """Return the choices of the network, without those of the recipe."""
     return {name: value for name, value in choices.items() if not name.startswith(PREFIX)}
 
 
-def recipe_of(choices: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+def recipe_choices(choices: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     """Return the choices of the recipe."""
     return tuple((name, value) for name, value in choices.items() if name.startswith(PREFIX))

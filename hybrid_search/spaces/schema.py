@@ -206,7 +206,7 @@ def read_space_file(path: Path) -> SpaceForm:
     """Read and check a space file.
 
     Raises:
-        SpaceError: the file cannot be read or breaks a law; the message is one line.
+        SpaceError: the file cannot be read or breaks a rule; the message is one line.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -251,7 +251,7 @@ FORMS: dict[str, type[_Form]] = {"": SpaceForm, "stages": StageForm, "groups": G
 
 
 def _worded(fault: Mapping[str, Any]) -> str:
-    """Return a fault that pydantic found as one line: the law, the value, what is possible."""
+    """Return a fault that pydantic found as one line: the rule, the value, what is possible."""
     loc = [str(part) for part in fault["loc"]]
     if fault["type"] == "extra_forbidden":
         form = FORMS[loc[0]] if len(loc) > 2 else SpaceForm

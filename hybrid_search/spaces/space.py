@@ -19,7 +19,7 @@ from hybrid_search.networks.architecture import Architecture, Stage
 from hybrid_search.networks.stems import make_stem
 from hybrid_search.records import Settings
 from hybrid_search.spaces.choosers import Chooser, ExhaustiveChooser, FixedChoices, RandomChooser
-from hybrid_search.spaces.descent import descend
+from hybrid_search.spaces.coordinate_descent import descend
 from hybrid_search.spaces.schema import SpaceForm, parse_space, read_space_file
 
 Kinds = Mapping[str, Sequence[Mapping[str, tuple[Any, ...]]]]  # operator or stem -> its variants -> options -> choices

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from hybrid_search.charts import THEMES, Chart, Theme
-from hybrid_search.charts.catalogue import checked_chart
+from hybrid_search.charts.table import checked_chart
 from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.objectives import Objective
 from hybrid_search.records import SearchRecord, Settings

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 
-from hybrid_search.pruners import Aims, Pruner, PrunerFactory, TrialView
+from hybrid_search.pruners import Pruner, PrunerFactory, PrunerObjectives, TrialView
 
 _EPOCHS = 6
 
@@ -41,7 +41,7 @@ class PrunerContract:
     @pytest.fixture
     def pruner(self) -> Pruner:
         """The pruner of a search for accuracy and FLOPs."""
-        return type(self).factory(Aims(("maximize", "minimize"), (1,), (1.0, None)), 0)
+        return type(self).factory(PrunerObjectives(("maximize", "minimize"), (1,), (1.0, None)), 0)
 
     @pytest.fixture
     def completed(self) -> list[TrialView]:

@@ -4,8 +4,8 @@ import pytest
 
 from hybrid_search.errors import ArchitectureError
 from hybrid_search.networks.stems import STEMS
-from hybrid_search.networks.stems.attention import Attention
-from hybrid_search.networks.stems.conv import Conv3x3, Conv7x7
+from hybrid_search.networks.stems.attention import AttentionStem
+from hybrid_search.networks.stems.conv import Conv3x3Stem, Conv7x7Stem
 from hybrid_search.ops import OPERATORS, make_operator
 from hybrid_search.ops.conv import Conv
 from hybrid_search.ops.depthwise_conv import DepthwiseConv
@@ -78,21 +78,21 @@ class TestGlobalAttention(OperatorContract):
 
 
 class TestConv7x7(StemContract):
-    stem = Conv7x7
+    stem = Conv7x7Stem
     cases = ({}, {"width": 8})
     illegal = (NO_WIDTH,)
     sizes = ((16, 8), (17, 10))
 
 
 class TestConv3x3(StemContract):
-    stem = Conv3x3
+    stem = Conv3x3Stem
     cases = ({}, {"width": 8}, {"stride": 2})
     illegal = (NO_WIDTH, ({"stride": 3}, r"stride of stem conv3x3 must be one of 1, 2; got 3\."))
     sizes = ((16, 8), (5, 7))
 
 
 class TestAttention(StemContract):
-    stem = Attention
+    stem = AttentionStem
     cases = (
         {},
         {"width": 16, "heads": 2, "mixtures": 3},

@@ -4,7 +4,7 @@ The seed of the search does not count once a trial has fresh seeds: the trial wa
 seed, so the result is biased upwards.
 """
 
-from hybrid_search.analysis.confidence.membership import (
+from hybrid_search.analysis.confidence.front_membership import (
     UNDECIDED_MARGIN,
     ObjectivePosterior,
     decided_share,

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from hybrid_search.analysis.confidence.membership import ObjectivePosterior, front_probability
+from hybrid_search.analysis.confidence.front_membership import ObjectivePosterior, front_probability
 from hybrid_search.analysis.confidence.seed_means import (
     MIN_RELATIVE_VARIANCE,
     SeedMeans,

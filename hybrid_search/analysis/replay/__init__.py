@@ -10,9 +10,9 @@ from hybrid_search.analysis.replay.baselines import BASELINES, Baseline
 from hybrid_search.analysis.replay.csv_file import known_objectives, parse_objectives, read_table, write_table
 from hybrid_search.analysis.replay.objective_table import ObjectiveTable, Target, objective_table, target_of
 from hybrid_search.analysis.replay.results_table import Result, ResultsTable
-from hybrid_search.analysis.replay.searches import table_of_searches
 from hybrid_search.analysis.replay.simulate import Rules, SimulatedRun, run_once, simulate
 from hybrid_search.analysis.replay.summary import summarize
+from hybrid_search.analysis.replay.table_from_searches import table_of_searches
 
 __all__ = [
     "BASELINES",

@@ -11,7 +11,7 @@ from hybrid_search.analysis.replay.choice_tree import ChoiceTree
 from hybrid_search.analysis.replay.results_table import Array, Params, Result, ResultsTable
 from hybrid_search.objectives import OBJECTIVES, Direction
 from hybrid_search.pareto import hypervolume, pareto_front
-from hybrid_search.pruners import Aims
+from hybrid_search.pruners import PrunerObjectives
 from hybrid_search.samplers import Facts
 from hybrid_search.samplers.define_by_run import list_designs, params_key
 
@@ -29,7 +29,7 @@ class LearningCurves:
             (rungs, indicators).
     """
 
-    aims: Aims
+    aims: PrunerObjectives
     rungs: tuple[int, ...]
     measure: Callable[[int], Callable[[Params], tuple[Array, Array]]]
 
@@ -172,7 +172,7 @@ def _learning_curves(table: ResultsTable, tree: ChoiceTree, noisy: bool) -> Lear
 
         return lambda params: (rows(unknown, tree.find(params)), rows(indicators, tree.find(params)))
 
-    return LearningCurves(Aims(table.directions, known, tuple(best)), unknown[0].rungs, measure)
+    return LearningCurves(PrunerObjectives(table.directions, known, tuple(best)), unknown[0].rungs, measure)
 
 
 def normal_noise(

@@ -1,4 +1,4 @@
-"""Simulated searches: the share of the hypervolume that each sampler has found after each evaluation.
+"""Simulate searches on a table of results: all samplers and seeds, in parallel processes.
 
 The sampler of a run proposes designs and receives measured numbers, as in a search. All runs of a seed start with the
 same random designs. A run is scored by the true values of the designs it evaluated, not by the measured ones.

@@ -1,4 +1,4 @@
-"""The Optuna study of one simulated run: proposals, repeated proposals, parallel workers and pruning."""
+"""One simulated search: one sampler and one seed, with its Optuna study, parallel workers and pruning."""
 
 import random
 import time

@@ -5,9 +5,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from hybrid_search.engines.driver import Driven, RunContext, handle_report
+from hybrid_search.engines.driver import RunContext, TrialSource, handle_report
 from hybrid_search.engines.ray.failure_reasons import failure_of
-from hybrid_search.engines.ray.session import connected
+from hybrid_search.engines.ray.session import ray_session
 from hybrid_search.engines.ray.worker_pool import Worker, WorkerPool
 from hybrid_search.engines.worker.actor import fetch_weights
 from hybrid_search.errors import HybridSearchError
@@ -17,13 +17,13 @@ from hybrid_search.search.trial import Trial
 WAIT_SECONDS = 0.2  # the longest wait for a report before the driver checks its workers
 
 
-def drive(search: Driven, context: RunContext) -> None:
+def drive(search: TrialSource, context: RunContext) -> None:
     """Run trials on Ray workers until the search has none left, or until `context.stop` is set.
 
     Raises:
         HybridSearchError: The Ray cluster is gone, no worker could start, or the first trials all failed.
     """
-    with connected(context):
+    with ray_session(context):
         from ray.exceptions import LocalRayletDiedError, RaySystemError, RpcError
 
         try:
@@ -48,7 +48,7 @@ class _Job:
 class _Dispatcher:
     """One run of a search on a pool of workers."""
 
-    def __init__(self, search: Driven, context: RunContext) -> None:
+    def __init__(self, search: TrialSource, context: RunContext) -> None:
         self._search, self._context = search, context
         self._pool = WorkerPool(context)
         self._jobs: dict[Any, _Job] = {}  # by the call that will return the next report

@@ -1,4 +1,4 @@
-"""The Ray session of engine `ray`: a session of its own on this machine, or a cluster; and what fits on its nodes."""
+"""The Ray session: connect to a cluster or start Ray on this machine, and count the trials that fit."""
 
 import math
 import os
@@ -55,9 +55,9 @@ def ready(context: RunContext) -> Iterator[None]:
     elif not resources.gpus_per_trial:
         yield
         return
-    with connected(context):
+    with ray_session(context):
         need = need_of(resources)
-        if not capacity(need):
+        if not count_slots(need):
             raise SettingsError(
                 f"a trial must fit a node of the cluster, which has {_describe_nodes()}; got {describe(need)} a trial."
             )
@@ -65,7 +65,7 @@ def ready(context: RunContext) -> Iterator[None]:
 
 
 @contextmanager
-def connected(context: RunContext) -> Iterator[None]:
+def ray_session(context: RunContext) -> Iterator[None]:
     """Hold a Ray session: the existing one of this process, a cluster, or a new session on this machine.
 
     A session that was started here is stopped at the end. The processes of a session on this machine end with this
@@ -144,7 +144,7 @@ def need_of(resources: Resources) -> dict[str, float]:
     return {name: amount for name, amount in need.items() if amount > 0}
 
 
-def capacity(need: Mapping[str, float]) -> int:
+def count_slots(need: Mapping[str, float]) -> int:
     """Return how many trials of this need the live nodes have room for at a time; 1 if a trial takes nothing."""
     if not need:
         return 1

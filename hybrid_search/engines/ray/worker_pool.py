@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hybrid_search.engines.driver import RunContext
-from hybrid_search.engines.ray.session import capacity, describe, need_of
+from hybrid_search.engines.ray.session import count_slots, describe, need_of
 from hybrid_search.engines.worker.actor import HEARTBEAT, TrialActor
 from hybrid_search.errors import HybridSearchError
 
@@ -122,7 +122,7 @@ class WorkerPool:
 
     def _count_room(self) -> int:
         """Return how many workers the nodes have room for; the requested number if a trial takes nothing."""
-        return capacity(self._need) if self._need else self._requested or 1
+        return count_slots(self._need) if self._need else self._requested or 1
 
     def _target(self) -> int:
         return self._room if self._requested is None else min(self._requested, self._room + WAITING)

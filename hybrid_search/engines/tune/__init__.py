@@ -45,7 +45,7 @@ Files:
     tuner.py      the Tuner of the engine itself, and `trainable`
 """
 
-from hybrid_search.engines.driver import Driven, RunContext
+from hybrid_search.engines.driver import RunContext, TrialSource
 from hybrid_search.engines.ray.session import ready
 
 __all__ = ["TuneScheduler", "TuneSearcher", "drive", "ready", "trainable"]
@@ -54,11 +54,11 @@ __all__ = ["TuneScheduler", "TuneSearcher", "drive", "ready", "trainable"]
 _LAZY = {"TuneSearcher": "searcher", "TuneScheduler": "scheduler", "trainable": "tuner"}
 
 
-def drive(search: Driven, context: RunContext) -> None:
+def drive(search: TrialSource, context: RunContext) -> None:
     """Run trials under a Tuner until the search has none left, or until `context.stop` is set."""
-    from hybrid_search.engines.ray.session import connected
+    from hybrid_search.engines.ray.session import ray_session
 
-    with connected(context):
+    with ray_session(context):
         from hybrid_search.engines.tune.tuner import fit
 
         fit(search, context)

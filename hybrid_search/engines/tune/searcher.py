@@ -15,7 +15,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from hybrid_search.engines.driver import Driven, RunContext, handle_report
+from hybrid_search.engines.driver import RunContext, TrialSource, handle_report
 from hybrid_search.engines.ray.failure_reasons import failure_of
 from hybrid_search.engines.worker.actor import fetch_weights
 from hybrid_search.engines.worker.tune_mailbox import TuneMailbox
@@ -43,7 +43,7 @@ class TuneSearcher(Searcher):
     """
 
     def __init__(
-        self, search: Driven, context: RunContext | None = None, room: Callable[[], int] | None = None
+        self, search: TrialSource, context: RunContext | None = None, room: Callable[[], int] | None = None
     ) -> None:
         super().__init__(metric=None, mode=None)
         self._search, self._context = search, context or RunContext(_no_evaluation)

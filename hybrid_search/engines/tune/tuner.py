@@ -15,8 +15,8 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.stopper import Stopper
 
-from hybrid_search.engines.driver import Driven, RunContext
-from hybrid_search.engines.ray.session import capacity, need_of
+from hybrid_search.engines.driver import RunContext, TrialSource
+from hybrid_search.engines.ray.session import count_slots, need_of
 from hybrid_search.engines.tune.scheduler import TuneScheduler
 from hybrid_search.engines.tune.searcher import TuneSearcher
 from hybrid_search.engines.worker import Evaluate
@@ -54,7 +54,7 @@ def trainable(evaluate: Evaluate, searcher: TuneSearcher) -> type[tune.Trainable
     return made
 
 
-def fit(search: Driven, context: RunContext) -> None:
+def fit(search: TrialSource, context: RunContext) -> None:
     """Run trials under Tune until the search has none left, or until `context.stop` is set."""
     need = need_of(context.resources)
     searcher = TuneSearcher(search, context, _Room(need))
@@ -115,7 +115,7 @@ class _Room:
 
     def __call__(self) -> int:
         if time.monotonic() - self._last_check >= CHECK_SECONDS:
-            self._count, self._last_check = capacity(self._need), time.monotonic()
+            self._count, self._last_check = count_slots(self._need), time.monotonic()
         return self._count
 
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from hybrid_search._internal.redaction import redact
-from hybrid_search.engines.worker.evaluation import Evaluate, takes_checkpoints
+from hybrid_search.engines.worker.evaluation_protocol import Evaluate, takes_checkpoints
 from hybrid_search.errors import CheckpointError, OtherData
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.records import NAME, RETRIES, Failure, Report, Settings
@@ -29,7 +29,7 @@ class TrialRunner:
     `checkpoint`, the problem with a checkpoint.
 
     Args:
-        evaluate: The evaluation; see `hybrid_search.engines.worker.evaluation`.
+        evaluate: The evaluation; see `hybrid_search.engines.worker.evaluation_protocol`.
         architecture: The network to evaluate.
         settings: How to train it.
         checkpoints: Where this trial reads and writes checkpoints; None: nowhere.

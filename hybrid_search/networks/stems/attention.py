@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from hybrid_search.errors import ArchitectureError, one_of, whole
-from hybrid_search.networks.stems.blocks import BLOCK, check_blocks
+from hybrid_search.networks.stems.pixel_blocks import BLOCK, check_blocks
 from hybrid_search.networks.stems.stem import one_line
-from hybrid_search.ops.heads import check_heads
+from hybrid_search.ops.head_check import check_heads
 from hybrid_search.ops.operator import Family, Layer
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ VALUES = ("mixture", "plain", "conv4x4")
 
 
 @dataclass(frozen=True)
-class Attention:
+class AttentionStem:
     """Self-attention inside each 4x4 block of pixels, batch norm, 4x4 max pool with stride 4.
 
     The stem of Ramachandran et al. 2019. Its values depend on the place (a, b) in the block, which helps to find edges:
@@ -32,7 +32,7 @@ class Attention:
         mixtures: number of projections W_V^m.
 
     Example:
-        >>> Attention(width=64).build(channels=3)(torch.randn(1, 3, 32, 48)).shape
+        >>> AttentionStem(width=64).build(channels=3)(torch.randn(1, 3, 32, 48)).shape
         torch.Size([1, 64, 8, 12])
     """
 

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hybrid_search.networks.stems.blocks import BLOCK, check_blocks
+from hybrid_search.networks.stems.pixel_blocks import BLOCK, check_blocks
 from hybrid_search.ops.local_attention.function import local_attention
 
 PLACES = BLOCK * BLOCK
@@ -110,7 +110,7 @@ class AttentionStem2d(nn.Module):
 
     Args:
         channels: number of channels of the image.
-        width, heads, values, mixtures: the options of `Attention`, already checked.
+        width, heads, values, mixtures: the options of `AttentionStem`, already checked.
 
     Raises:
         ArchitectureError: in `forward`, if rows or columns are not divisible by 4.

@@ -22,7 +22,7 @@ def _cost(kernel_size: int, width: int, channels: int, rows: int, cols: int) -> 
 
 
 @dataclass(frozen=True)
-class Conv7x7:
+class Conv7x7Stem:
     """7x7 convolution with stride 2, batch norm, ReLU, 3x3 max pool with stride 2: the stem of ResNet.
 
     Shapes: (batch, channels, rows, cols) -> (batch, width, ceil(rows / 4), ceil(cols / 4)).
@@ -31,7 +31,7 @@ class Conv7x7:
         width: number of output channels.
 
     Example:
-        >>> Conv7x7(width=64).build(channels=3)(torch.randn(1, 3, 224, 160)).shape
+        >>> Conv7x7Stem(width=64).build(channels=3)(torch.randn(1, 3, 224, 160)).shape
         torch.Size([1, 64, 56, 40])
     """
 
@@ -66,7 +66,7 @@ class Conv7x7:
 
 
 @dataclass(frozen=True)
-class Conv3x3:
+class Conv3x3Stem:
     """3x3 convolution with stride 1 or 2, batch norm, ReLU: the stem for small images.
 
     Shapes: (batch, channels, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride)).
@@ -76,7 +76,7 @@ class Conv3x3:
         stride: 1 or 2.
 
     Example:
-        >>> Conv3x3(width=16).build(channels=1)(torch.randn(1, 1, 28, 20)).shape
+        >>> Conv3x3Stem(width=16).build(channels=1)(torch.randn(1, 1, 28, 20)).shape
         torch.Size([1, 16, 28, 20])
     """
 

@@ -1,7 +1,7 @@
 """The contract of a stem, the first layers of a network: a frozen dataclass whose fields are its options.
 
 A stem maps the image to `width` channels at 1 / `stride` of its resolution. It includes its norm, activation and pool.
-Like an operator it declares its laws and its cost without torch. Another package adds a stem through the entry-point
+Like an operator it declares its rules and its cost without torch. Another package adds a stem through the entry-point
 group `hybrid_search.stems`; `hybrid_search.testing.StemContract` tests it against this contract.
 """
 

@@ -1,4 +1,4 @@
-"""Global attention as an operator: its options, laws and cost. Torch is imported only to build the layer."""
+"""Global attention as an operator: its options, rules and cost. Torch is imported only to build the layer."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 BACKENDS = {
     "cpu": "hybrid_search.ops.local_attention.cpu",
     "portable": "hybrid_search.ops.local_attention.portable",
-    "triton": "hybrid_search.ops.local_attention.gpu",  # by name only, until it has run on a GPU
+    "triton": "hybrid_search.ops.local_attention.triton_backend",  # by name only, until it has run on a GPU
     "definition": "hybrid_search.ops.local_attention.definition",
 }
 
@@ -22,7 +22,7 @@ BACKENDS = {
 class Backend(Protocol):
     """The functions of a backend's module."""
 
-    def refuses(self, q: "Tensor", extent: int, border: str) -> str | None:
+    def unsupported_reason(self, q: "Tensor", extent: int, border: str) -> str | None:
         """Return the reason why the backend cannot run this call, None if it can."""
 
     def attend(
@@ -62,9 +62,9 @@ def which_backend(q: "Tensor", *, extent: int = 7, border: str = "masked", backe
         'cpu'
     """
     if backend is None:
-        return next(name for name in BACKENDS if load_backend(name).refuses(q, extent, border) is None)
+        return next(name for name in BACKENDS if load_backend(name).unsupported_reason(q, extent, border) is None)
     one_of("backend", backend, BACKENDS)
-    reason = load_backend(backend).refuses(q, extent, border)
+    reason = load_backend(backend).unsupported_reason(q, extent, border)
     if reason is not None:
         raise UserError(f"backend {backend} cannot run this: {reason}")
     return backend

@@ -24,7 +24,7 @@ import torch
 from filelock import FileLock
 from platformdirs import user_cache_path
 
-SOURCE = Path(__file__).parent / "kernel" / "kernel.cpp"  # its folder has the headers
+SOURCE = Path(__file__).parent / "cpu_kernel" / "kernel.cpp"  # its folder has the headers
 COMPILERS = ("g++", "c++", "clang++")
 FLAGS = (
     *("-std=c++17", "-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-w"),

@@ -1,4 +1,4 @@
-"""The backend "cpu": the fused C++ kernel (kernel/kernel.cpp), when it can run, and its call."""
+"""The CPU backend: when its C++ kernel (cpu_kernel/kernel.cpp) can run, and its call."""
 
 import ctypes
 from array import array
@@ -7,13 +7,13 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from hybrid_search.ops.local_attention import build, fused
+from hybrid_search.ops.local_attention import autograd, build
 from hybrid_search.ops.local_attention.options import BORDERS
 
 USUAL = (3, 5, 7, 9, 11)  # the extents of the spaces that come with the package
 
 
-def refuses(q: Tensor, extent: int, border: str) -> str | None:
+def unsupported_reason(q: Tensor, extent: int, border: str) -> str | None:
     """Return the reason why the kernel cannot run; it needs the CPU, float32 or float64, and a C++ compiler."""
     if q.device.type != "cpu":
         return f"q must be on the CPU; got {q.device}."
@@ -22,7 +22,7 @@ def refuses(q: Tensor, extent: int, border: str) -> str | None:
     if torch.compiler.is_compiling():  # the shape may be a symbol, and nothing is compiled while torch traces
         why: str | None = _no_compiler()
         return why
-    return _why_not(extent, build.TYPES[q.dtype], columns(q.shape[-1], q.element_size(), border))
+    return _why_not(extent, build.TYPES[q.dtype], use_column_lanes(q.shape[-1], q.element_size(), border))
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
@@ -66,7 +66,7 @@ def build_all(extents: tuple[int, ...] = USUAL) -> list[str]:
     return [f"extent {extent}: wide and narrow maps, {real}, {target}, in {folder}" for extent in extents]
 
 
-def columns(cols: int, bytes_a_number: int, border: str) -> bool:
+def use_column_lanes(cols: int, bytes_a_number: int, border: str) -> bool:
     """Return whether the lanes are columns; in narrow maps and shifted windows they are heads and images."""
     lanes = build.instructions().vector_bytes // bytes_a_number
     return border != "shifted" and cols > lanes / 2 + lanes / 8
@@ -92,7 +92,7 @@ def call(
     extent: int,
     border: str,
 ) -> None:
-    """Call one of the two C functions. The order of the arguments is that of `struct Call` in kernel/request.h.
+    """Call one of the two C functions. The order of the arguments is that of `struct Call` in cpu_kernel/request.h.
 
     Args:
         name: "forward" or "backward".
@@ -108,7 +108,7 @@ def call(
         numbers += _map(x)
     numbers += map(_address, tables + [None] * (4 - len(tables)))
     request = array("q", numbers)
-    library = build.library(extent, build.TYPES[q.dtype], columns(q.shape[-1], q.element_size(), border))
+    library = build.library(extent, build.TYPES[q.dtype], use_column_lanes(q.shape[-1], q.element_size(), border))
     if getattr(library, f"local_attention_{name}")(ctypes.c_void_p(request.buffer_info()[0])):
         raise MemoryError(f"no memory for the local attention of {tuple(q.shape)}")
 
@@ -116,13 +116,13 @@ def call(
 def _forward(
     q: Tensor, k: Tensor | None, v: Tensor, rel_row: Tensor | None, rel_col: Tensor | None, extent: int, border: str
 ) -> tuple[Tensor, Tensor]:
-    y, lse = fused.empty_results(q)
-    call("forward", [q, k, v, y, lse], fused.contiguous(rel_row, rel_col), extent, border)
+    y, lse = autograd.empty_results(q)
+    call("forward", [q, k, v, y, lse], autograd.contiguous(rel_row, rel_col), extent, border)
     return y, lse
 
 
 def _fill(
-    grads: fused.Gradients,
+    grads: autograd.Gradients,
     dy: Tensor,
     q: Tensor,
     k: Tensor | None,
@@ -136,7 +136,7 @@ def _fill(
 ) -> None:
     dq, dk, dv, drow, dcol = grads
     maps = [q, k, v, y, lse, dy, dq, None if k is None else dk, dv]
-    call("backward", maps, [*fused.contiguous(rel_row, rel_col), drow, dcol], extent, border)
+    call("backward", maps, [*autograd.contiguous(rel_row, rel_col), drow, dcol], extent, border)
 
 
-attend = fused.operator("local_attention_cpu", _forward, _fill, ("cpu",))
+attend = autograd.register_operator("local_attention_cpu", _forward, _fill, ("cpu",))

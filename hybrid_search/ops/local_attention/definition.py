@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 
-def refuses(q: Tensor, extent: int, border: str) -> str | None:
+def unsupported_reason(q: Tensor, extent: int, border: str) -> str | None:
     """Return None: the definition can run every call."""
     return None
 

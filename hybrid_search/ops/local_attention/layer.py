@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from hybrid_search.errors import ArchitectureError
 from hybrid_search.ops.local_attention.function import local_attention
+from hybrid_search.ops.local_attention.fused_projection import attend_projected, can_attend_projected
 from hybrid_search.ops.local_attention.options import check_options, projection_names
-from hybrid_search.ops.local_attention.projected import attend_projected, can_attend_projected
 
 
 class WindowAttention(nn.Module):

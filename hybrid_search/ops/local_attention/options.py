@@ -1,9 +1,9 @@
-"""The options of local attention: their possible values and their laws. The declaration and the layer share them."""
+"""The options of local attention: their possible values and their rules. The declaration and the layer share them."""
 
 from typing import Any
 
 from hybrid_search.errors import ArchitectureError, odd, one_of, yes_or_no
-from hybrid_search.ops.heads import check_heads
+from hybrid_search.ops.head_check import check_heads
 
 POSITIONS = ("none", "absolute", "relative")
 LOGITS = ("qk+qr", "qr")

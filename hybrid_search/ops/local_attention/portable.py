@@ -24,13 +24,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from hybrid_search.ops.local_attention.axis import Axis, cut
+from hybrid_search.ops.local_attention.query_blocks import Axis, cut
 
 OUT = -1e4  # its exponential is 0 in any precision; the sum of row and column, -2e4, is within float16
 CHUNK = 2**21  # numbers in the extended keys of one chunk, so that they fit the cache
 
 
-def refuses(q: Tensor, extent: int, border: str) -> str | None:
+def unsupported_reason(q: Tensor, extent: int, border: str) -> str | None:
     """Return None: this backend can run every call."""
     return None
 

@@ -1,4 +1,4 @@
-"""The sampler for studies whose costs are known before training; it models only what must be measured."""
+"""A sampler for studies in which some objectives, such as FLOPs, are known before training."""
 
 from hybrid_search.samplers.known_cost.sampler import KnownCostSampler
 

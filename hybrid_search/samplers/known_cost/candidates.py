@@ -1,4 +1,4 @@
-"""The candidates of a search space: all designs of a small one; of a large one a sample, its extremes, neighbours."""
+"""Candidate designs: every design of a small space; a sample, extremes and neighbours of a large one."""
 
 import random
 from collections.abc import Callable, Hashable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Parameters as rows of numbers for a model: words one-hot, numbers by rank or position, a mark if inactive."""
+"""Encode parameters as rows of numbers: one-hot words, ranked numbers, a flag for an inactive parameter."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

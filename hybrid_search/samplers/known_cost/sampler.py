@@ -1,4 +1,4 @@
-"""A sampler that uses known costs exactly and models only the objectives that must be measured.
+"""KnownCostSampler: it computes known costs exactly, and models only the measured objectives.
 
 The first trials are spread along the known cost. Every later proposal is the candidate with the greatest expected
 hypervolume improvement. Unknown objectives have Gaussian process surrogates over the parameters and the logarithms of

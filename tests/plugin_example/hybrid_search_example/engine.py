@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hybrid_search.engines.driver import Driven, RunContext, handle_report
+from hybrid_search.engines.driver import RunContext, TrialSource, handle_report
 from hybrid_search.engines.worker import TrialRunner
 from hybrid_search.errors import SettingsError
 
@@ -16,7 +16,7 @@ def ready(context: RunContext) -> Iterator[None]:
     yield
 
 
-def drive(search: Driven, context: RunContext) -> None:
+def drive(search: TrialSource, context: RunContext) -> None:
     """Run trials until the search has none left, or until the run is stopped."""
     while not context.stop.is_set() and (trial := search.ask()) is not None:
         context.on_event("started", trial.number)

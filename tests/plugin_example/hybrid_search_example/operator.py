@@ -20,7 +20,7 @@ class Shift:
     reach: int = 1
 
     def check(self, width: int) -> None:
-        """Raise ArchitectureError if the options break a law at this width."""
+        """Raise ArchitectureError if the options break a rule at this width."""
         whole("reach", self.reach)
         if width < 4:
             raise ArchitectureError(f"shift needs a width of at least 4; got {width}.")

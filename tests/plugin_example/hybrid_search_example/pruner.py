@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hybrid_search.pruners import Aims, Pruner, TrialView, Verdict
+from hybrid_search.pruners import Pruner, PrunerObjectives, TrialView, Verdict
 
 
 class LowAccuracy:
@@ -10,7 +10,7 @@ class LowAccuracy:
 
     min_probability = 0.0
 
-    def __init__(self, aims: Aims) -> None:
+    def __init__(self, aims: PrunerObjectives) -> None:
         self._sign = 1.0 if aims.directions[aims.unknown[0]] == "maximize" else -1.0
 
     def front_probabilities(self, designs: Sequence[TrialView], others: Sequence[TrialView]) -> list[float]:
@@ -29,6 +29,6 @@ class LowAccuracy:
         return trial.curve[rung]
 
 
-def low_accuracy(aims: Aims, seed: int) -> Pruner:
+def low_accuracy(aims: PrunerObjectives, seed: int) -> Pruner:
     """Return the pruner for these objectives."""
     return LowAccuracy(aims)

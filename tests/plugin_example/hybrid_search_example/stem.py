@@ -23,7 +23,7 @@ class Patches:
     stride: int = 2
 
     def check(self) -> None:
-        """Raise ArchitectureError if an option breaks a law."""
+        """Raise ArchitectureError if an option breaks a rule."""
         whole("width", self.width)
         one_of("stride of stem patches", self.stride, (2, 4), ArchitectureError)
 

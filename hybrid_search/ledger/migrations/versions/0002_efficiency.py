@@ -1,4 +1,4 @@
-"""What makes a front in few trials: pruner, tuned settings, warm start, spared trials; openings of the test split.
+"""Add pruner, tuned settings, warm start and spared trials, and the table of test openings.
 
 Revision 0002.
 """

@@ -1,4 +1,4 @@
-"""What survives faults: one driver a search, a lease for every running trial, and every attempt that failed.
+"""Add the driver of a search, the leases of searches and running trials, and the table of failures.
 
 Revision 0003.
 """

@@ -1,4 +1,4 @@
-"""A failed retraining is kept with the seed it had; an attempt of the search itself has none there.
+"""Add the seed of a failed retraining.
 
 Revision 0004.
 """

@@ -1,4 +1,4 @@
-"""The law that attention heads must obey."""
+"""The check that the heads of an attention divide its width."""
 
 from hybrid_search.errors import ArchitectureError, whole
 

@@ -1,4 +1,4 @@
-"""The backend "triton": the fused kernels for GPUs (gpu_kernels.py), when they can run, their tiles, and their launch.
+"""The Triton backend: when its GPU kernels (triton_kernels.py) can run, their tiles, and their launch.
 
 Nothing is tuned at run time. Other tiles add the same numbers in another order, so the result would depend on measured
 times; `cut` estimates the work instead. A kernel is compiled once for each extent, head width, border and tile. Batch,
@@ -16,13 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hybrid_search.ops.local_attention import fused
+from hybrid_search.ops.local_attention import autograd
 
 TYPES = (torch.float16, torch.bfloat16, torch.float32)
 WIDEST = 256  # bytes of a pixel in one head; the sums of wider heads do not fit the registers
 
 
-def refuses(q: Tensor, extent: int, border: str) -> str | None:
+def unsupported_reason(q: Tensor, extent: int, border: str) -> str | None:
     """Return the reason why the kernels cannot run; they need an NVIDIA GPU from Ampere on, Triton, a C compiler."""
     why: str | None = _no_device(q.device.type, q.device.index)
     if why is not None:
@@ -123,7 +123,7 @@ def _launch(name: str, maps: list[Tensor | None], others: list[Tensor | None], e
     """Run a kernel on the tensors, in its order of arguments; `others` are contiguous, with the tables last."""
     from triton import language
 
-    from hybrid_search.ops.local_attention import gpu_kernels
+    from hybrid_search.ops.local_attention import triton_kernels
 
     q = maps[0]
     assert q is not None
@@ -136,7 +136,7 @@ def _launch(name: str, maps: list[Tensor | None], others: list[Tensor | None], e
     per_head = 0 if row is None or row.shape[0] == 1 else row[0].numel()
     sums = language.float64 if q.dtype == torch.float64 else language.float32
     with torch.cuda.device_of(q):  # type: ignore[no-untyped-call]
-        getattr(gpu_kernels, name)[(programs,)](
+        getattr(triton_kernels, name)[(programs,)](
             *map(_map, maps), *others, per_head, heads, rows, cols,
             width, power(width), extent, power(extent), border,
             *astuple(plan)[:4], sums, num_warps=plan.warps, num_stages=2,
@@ -146,13 +146,13 @@ def _launch(name: str, maps: list[Tensor | None], others: list[Tensor | None], e
 def _forward(
     q: Tensor, k: Tensor | None, v: Tensor, rel_row: Tensor | None, rel_col: Tensor | None, extent: int, border: str
 ) -> tuple[Tensor, Tensor]:
-    y, lse = fused.empty_results(q)
-    _launch("forward", [q, k, v, y], [lse, *fused.contiguous(rel_row, rel_col)], extent, border)
+    y, lse = autograd.empty_results(q)
+    _launch("forward", [q, k, v, y], [lse, *autograd.contiguous(rel_row, rel_col)], extent, border)
     return y, lse
 
 
 def _fill(
-    grads: fused.Gradients,
+    grads: autograd.Gradients,
     dy: Tensor,
     q: Tensor,
     k: Tensor | None,
@@ -165,7 +165,7 @@ def _fill(
     border: str,
 ) -> None:
     dq, dk, dv, drow, dcol = grads
-    tables = fused.contiguous(rel_row, rel_col)
+    tables = autograd.contiguous(rel_row, rel_col)
     delta = torch.empty_like(lse)
     parts = None
     if rel_row is not None:
@@ -181,4 +181,4 @@ def _fill(
             table.copy_(half)
 
 
-attend = fused.operator("local_attention_gpu", _forward, _fill, ("cuda", "cpu"))
+attend = autograd.register_operator("local_attention_gpu", _forward, _fill, ("cuda", "cpu"))

@@ -1,4 +1,4 @@
-"""A fused kernel as an autograd function, and as two custom operators of torch.
+"""Make an autograd function and two custom operators of torch from a fused kernel.
 
 Compilers and exporters use the custom operators. A call of one takes about 0.2 ms, so everything else uses the autograd
 function. Training stores the output and the logarithm of the denominator of the softmax (lse), one number for each
@@ -17,7 +17,9 @@ Attend = Callable[[Tensor, Tensor | None, Tensor, Tensor | None, Tensor | None, 
 Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # of q, k, v, rel_row, rel_col
 
 
-def operator(name: str, forward: Callable[..., Any], fill: Callable[..., None], devices: Sequence[str]) -> Attend:
+def register_operator(
+    name: str, forward: Callable[..., Any], fill: Callable[..., None], devices: Sequence[str]
+) -> Attend:
     """Return the `attend` function of a backend, which can be differentiated, traced and exported.
 
     Args:

@@ -1,4 +1,4 @@
-"""The state of a search, rebuilt from the ledger."""
+"""The state of a search, restored from the ledger."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

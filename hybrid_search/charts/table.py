@@ -1,4 +1,4 @@
-"""The table of charts, open to installed packages, and one function that draws any of them.
+"""The table of charts, and a function that draws any of them.
 
 To add a built-in chart: write its file, and add one line here. Another package adds an entry point of the group
 `hybrid_search.charts` that names a `Chart`. The page shows every chart of this table.

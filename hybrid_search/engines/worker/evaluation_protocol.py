@@ -1,4 +1,4 @@
-"""What an evaluation is: the package's own training, or the user's function."""
+"""The protocol of an evaluation: the training of this package, or a function of the user."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping

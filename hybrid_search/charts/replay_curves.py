@@ -1,4 +1,4 @@
-"""The share of the hypervolume that samplers reach against evaluations: a median line and a band of quartiles."""
+"""Curves of a replay: the share of the hypervolume against evaluations, as median and quartiles of the seeds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The table of a selected trial's numbers, or of two trials side by side with their differences."""
+"""The table of the numbers of one trial, or of two trials with their differences."""
 
 from collections.abc import Mapping, Sequence
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import Parameter
 
-from hybrid_search.ops.local_attention import cpu, fused
+from hybrid_search.ops.local_attention import autograd, cpu
 from hybrid_search.ops.local_attention.backends import which_backend
 
 CHUNK_BYTES = 2**22  # of q, k and v: a few images; fewer would pay more for calls than the cache saves
@@ -61,7 +61,7 @@ def attend_projected(
     Returns:
         The attention, with the shape of x.
     """
-    tensors = (x, weight, *fused.contiguous(rel_row, rel_col))
+    tensors = (x, weight, *autograd.contiguous(rel_row, rel_col))
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
     y: Tensor = _Projected.apply(*tensors, heads, extent, border, keep)  # type: ignore[no-untyped-call]
     return y
@@ -148,7 +148,7 @@ def _chunks(x: Tensor, projected: Tensor, channels: int, heads: int, border: str
 def _images(x: Tensor, channels: int, heads: int, border: str) -> int:
     """Return the number of images in a chunk."""
     bytes_an_image = channels * x.shape[2] * x.shape[3] * x.element_size()
-    return _together(x.shape[0], heads, bytes_an_image, cpu.columns(x.shape[3], x.element_size(), border))
+    return _together(x.shape[0], heads, bytes_an_image, cpu.use_column_lanes(x.shape[3], x.element_size(), border))
 
 
 def _together(batch: int, heads: int, bytes_an_image: int, columns: bool) -> int:

@@ -54,7 +54,7 @@ class Axis:
         return entry.clamp(0, extent - 1).view(shape), seen.view(shape)
 
 
-def along(size: int, extent: int, border: str, block: int) -> Axis:
+def divide_axis(size: int, extent: int, border: str, block: int) -> Axis:
     """The axis in blocks of `block`; a single block needs no keys outside the map, unless zeros join the softmax."""
     if block >= size and border != "zero":
         return Axis(size, size, 1, size, 0)
@@ -77,6 +77,6 @@ def cut(size: tuple[int, int], extent: int, border: str, head_width: int) -> tup
 
     def axes(side: int) -> list[Axis]:
         lengths = [n for n in BLOCKS if n < side] + [side] * (side <= BLOCKS[-1])
-        return [along(side, extent, border, block) for block in lengths]
+        return [divide_axis(side, extent, border, block) for block in lengths]
 
     return min(product(axes(size[0]), axes(size[1])), key=work)

@@ -1,4 +1,4 @@
-"""One part of a drawn architecture, and the parts of an architecture whose costs cannot be computed here."""
+"""The parts of a drawn architecture, also when their costs cannot be computed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Results tables of finished searches: one search, or several that trained the same designs under different seeds."""
+"""Make a results table from one finished search, or from several with the same designs and other seeds."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace

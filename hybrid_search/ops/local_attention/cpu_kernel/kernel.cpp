@@ -9,12 +9,12 @@
 // q is multiplied by log2(e) once, so that exponentials are powers of two. An image and head is a "pair". There are two
 // ways to fill a vector:
 //
-// * `Columns` (columns.h): the lanes are neighbouring columns of the keys of one pair. For a query row and a vector of
-//   keys, offset f reads q and dy moved by f columns, and the table of rows is added to the keys. What remains are
+// * `Columns` (column_lanes.h): the lanes are neighbouring columns of the keys of one pair. For a query row and a vector
+//   of keys, offset f reads q and dy moved by f columns, and the table of rows is added to the keys. What remains are
 //   products of small matrices in every lane (primes: moved by f)
 //       l = key q',  dp = value dy',  y' = p value,  dq' = ds key,  dv += p dy',  dk += ds q'
 //   At the end, y' and dq' are added to their queries.
-// * `Pairs` (pairs.h): a lane is a pair. It serves narrow maps and shifted windows.
+// * `Pairs` (pair_lanes.h): a lane is a pair. It serves narrow maps and shifted windows.
 //
 // The numbers of a pair are computed in the same order for any number of threads. At the end, the gradients of the
 // tables are summed over the pairs, in the order of the pairs.
@@ -27,8 +27,8 @@
 #include <thread>
 #include <vector>
 
-#include "columns.h"
-#include "pairs.h"
+#include "column_lanes.h"
+#include "pair_lanes.h"
 #include "request.h"
 
 namespace {

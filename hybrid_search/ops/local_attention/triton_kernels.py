@@ -1,4 +1,4 @@
-"""Local attention in Triton. One program takes one head of one image and one tile of its map, 8 x 8 pixels or so.
+"""Triton kernels of local attention: one program computes one head of one image and one tile of its map.
 
     forward, a tile of queries:
         A = q_row . r_row, B = q_col . r_col        (queries, extent): every position logit is a sum of two of them

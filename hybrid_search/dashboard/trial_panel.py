@@ -8,8 +8,8 @@ from dash import html
 from hybrid_search.charts import Chart, Design, Theme, diagram_svg, differences
 from hybrid_search.charts.design import design_or_outline
 from hybrid_search.dashboard.chart_cards import charts_of_trials, picture
-from hybrid_search.dashboard.facts import facts_table
 from hybrid_search.dashboard.layout import attributes
+from hybrid_search.dashboard.numbers_table import facts_table
 from hybrid_search.dashboard.snapshot import Snapshot
 from hybrid_search.dashboard.stage_table import stage_table
 from hybrid_search.dashboard.trial_end import trial_end

@@ -1,4 +1,4 @@
-"""The mix of operators in a network: all convolution, hybrid, all attention, each with a colour and a marker."""
+"""The kinds of networks, all convolution, hybrid or all attention, with their colours and markers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

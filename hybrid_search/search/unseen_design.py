@@ -1,4 +1,4 @@
-"""A search for a design that was never proposed, without the sampler."""
+"""Find a design that was never proposed, without the sampler."""
 
 import random
 from collections.abc import Callable
