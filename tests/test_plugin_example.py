@@ -103,7 +103,8 @@ def test_the_front_is_readable_without_the_plugins(searched):
     _, command = searched
     done = command(program(), "front", "space", packages=None)
     assert done.returncode == 0, done.stderr
-    assert "training loss" in done.stdout or "train" in done.stdout
+    assert "train loss" in done.stdout
+    assert "nats" in done.stdout
 
 
 def test_the_charts_of_the_search_are_drawn(searched):

@@ -2,10 +2,11 @@
 
 from functools import partial
 
+import numpy as np
 import pytest
 
 from hybrid_search.errors import SettingsError
-from hybrid_search.search.stored_names import EVALUATION_LENGTH, evaluation_name
+from hybrid_search.search.stored_names import EVALUATION_LENGTH, evaluation_name, stored_name
 
 
 def evaluate(architecture, settings, epochs=1, data=None):
@@ -30,7 +31,7 @@ HERE = f"{__name__}."
         (evaluate, HERE + "evaluate"),
         (partial(evaluate, epochs=3), HERE + "evaluate(epochs=3)"),
         (partial(evaluate, data="digits", epochs=3), HERE + "evaluate(data='digits', epochs=3)"),
-        (partial(evaluate, data=object()), HERE + "evaluate(data=object)"),
+        (partial(evaluate, data=len), HERE + "evaluate(data=builtins.len)"),
         (partial(partial(evaluate, epochs=3), epochs=4), HERE + "evaluate(epochs=4)"),
         (Evaluation(), HERE + "Evaluation"),
         (Evaluation().__call__, HERE + "Evaluation.__call__"),
@@ -41,8 +42,24 @@ def test_functions_partials_and_objects_have_a_name(given, name):
     assert evaluation_name(given) == name
 
 
-def test_a_long_name_is_cut_to_the_column():
-    assert len(evaluation_name(partial(evaluate, data="x" * 500))) == EVALUATION_LENGTH
+def test_a_long_name_fits_the_column_and_differs_from_another_long_name():
+    names = {evaluation_name(partial(evaluate, data="x" * 500 + end)) for end in ("", "y", "z")}
+    assert len(names) == 3
+    assert {len(name) for name in names} == {EVALUATION_LENGTH}
+
+
+def test_an_argument_without_a_complete_text_is_refused():
+    for data in (object(), np.zeros(3000)):
+        with pytest.raises(SettingsError, match=r"must have a complete text, .* Use a callable object"):
+            evaluation_name(partial(evaluate, data=data))
+
+
+@pytest.mark.parametrize(("what", "name"), [("evaluate", "trained"), ("sampler", "tpe"), ("pruner", "none")])
+def test_a_name_of_the_package_is_refused(what, name):
+    thing = NamedEvaluation()
+    thing.name = name
+    with pytest.raises(SettingsError, match=f"must be its own; got '{name}'"):
+        stored_name(what, thing)
 
 
 def test_an_evaluation_without_a_name_is_refused():
@@ -50,3 +67,5 @@ def test_an_evaluation_without_a_name_is_refused():
         evaluation_name(lambda architecture, settings: iter(()))
     with pytest.raises(SettingsError, match="evaluate must be a function or a callable object; got 3"):
         evaluation_name(3)
+    with pytest.raises(SettingsError, match="evaluate must be a function or a callable object; got 'trained'"):
+        evaluation_name("trained")

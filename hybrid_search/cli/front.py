@@ -46,8 +46,8 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format, notice: 
 
     objectives = record.all_objectives()
     names = list(dict.fromkeys([*record.objectives, "accuracy", "flops", "params"]))
-    values = ledger.read(reads.front_candidates, record.id, sorted(names), record.objectives)
-    numbers = front_rows(list(values.items()), record.objectives)
+    values = ledger.read(reads.front_candidates, record.id, sorted(names), record.objective_list)
+    numbers = front_rows(list(values.items()), record.objective_list)
     trials = {trial.number: trial for trial in ledger.read(reads.trials, record.id, numbers)}
     known = known_names(record)
     confidences = read_confidence(ledger, record)

@@ -32,12 +32,23 @@ def without_password(url: str | None) -> str | None:
     Raises:
         SettingsError: The URL has a password. The message does not show it.
     """
-    if url and (USER_PASSWORD.search(url) or QUERY_PASSWORD.search(url)):
+    if url and _has_password(url):
         raise SettingsError(
             "a database URL on the command line must not have a password, because other users can list command lines. "
             "Put the whole URL into HYBRID_SEARCH_DB, or the password into PGPASSWORD or ~/.pgpass."
         )
     return url
+
+
+def _has_password(url: str) -> bool:
+    """Return whether a database URL has a password in any form that SQLAlchemy accepts."""
+    if USER_PASSWORD.search(url) or QUERY_PASSWORD.search(url):
+        return True
+    if "@" not in url and "%" not in url:
+        return False  # no user, and no encoded key
+    from hybrid_search.ledger.urls import has_password
+
+    return has_password(url)
 
 
 def _output(*names: str, **settings: Any) -> Any:

@@ -61,6 +61,19 @@ def display_url(url: URL) -> str:
     return url.set(drivername=url.get_backend_name(), query=query).render_as_string(hide_password=True)
 
 
+def has_password(url: str) -> bool:
+    """Return whether the text of a URL has a password, after the user or in the query, as SQLAlchemy reads it.
+
+    Args:
+        url: The text; one that does not parse opens no database.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return False
+    return bool(parsed.password) or any("password" in key.lower() for key in parsed.query)
+
+
 def url_without_password(url: URL) -> URL:
     """Return the URL of the same database without the password."""
     return URL.create(url.drivername, url.username, None, url.host, url.port, url.database, url.query)

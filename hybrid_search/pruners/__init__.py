@@ -37,6 +37,7 @@ __all__ = [
 
 DEFAULT = "none"
 FORMER_NAMES = {"moasha": "front-probability"}  # names in ledgers of earlier versions
+MEMBERS = ("min_probability", "front_probabilities", "judge", "expected_values")
 PrunerFactory = Callable[[PrunerObjectives, int], Pruner]
 
 
@@ -97,9 +98,20 @@ def make_pruner(pruner: str | PrunerFactory, objectives: Sequence[Objective], se
     Raises:
         UnknownName: no pruner has this name.
         PluginError: the plugin of this name cannot be used.
+        SettingsError: the factory raises an error, or returns something else.
 
     Example:
         >>> pruner = make_pruner("front-probability", objectives(("accuracy", "flops")), seed=0)
     """
-    factory = PRUNERS[current_name(pruner)] if isinstance(pruner, str) else pruner
-    return factory(PrunerObjectives.of(objectives), seed)
+    aims = PrunerObjectives.of(objectives)
+    if isinstance(pruner, str):
+        return PRUNERS[current_name(pruner)](aims, seed)
+    wanted = "pruner must be a name or a factory (aims, seed) -> Pruner"
+    try:
+        made = pruner(aims, seed)
+    except Exception as error:  # the factory of a user may raise anything
+        raise SettingsError(f"{wanted}; {pruner!r:.80} raised {type(error).__name__}: {error}") from error
+    missing = [name for name in MEMBERS if not hasattr(made, name)]
+    if missing:
+        raise SettingsError(f"{wanted}; {pruner!r:.80} returned {made!r:.80}, which has no {', '.join(missing)}.")
+    return made

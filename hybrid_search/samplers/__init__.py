@@ -133,6 +133,7 @@ def make_sampler(sampler: str | SamplerFactory, seed: int, facts: Facts | None =
     Raises:
         UnknownName: no sampler has this name.
         PluginError: the plugin of this name cannot be used.
+        SettingsError: the factory raises an error, or returns something else.
 
     Example:
         >>> study = optuna.create_study(sampler=make_sampler("tpe", seed=0))
@@ -140,4 +141,13 @@ def make_sampler(sampler: str | SamplerFactory, seed: int, facts: Facts | None =
     factory = SAMPLERS[sampler] if isinstance(sampler, str) else sampler
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # of Optuna's long-standing arguments
-        return factory(seed, facts or Facts())
+        if isinstance(sampler, str):
+            return factory(seed, facts or Facts())
+        wanted = "sampler must be a name or a factory (seed, facts) -> optuna sampler"
+        try:
+            made = factory(seed, facts or Facts())
+        except Exception as error:  # the factory of a user may raise anything
+            raise SettingsError(f"{wanted}; {sampler!r:.80} raised {type(error).__name__}: {error}") from error
+    if not isinstance(made, BaseSampler):
+        raise SettingsError(f"{wanted}; {sampler!r:.80} returned {made!r:.80}.")
+    return made

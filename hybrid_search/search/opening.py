@@ -4,8 +4,11 @@ from dataclasses import replace
 
 from hybrid_search.errors import LedgerError
 from hybrid_search.ledger import Ledger, reads, writes
+from hybrid_search.pruners import make_pruner
 from hybrid_search.records import NOT_IN_DIGEST, TRAINED, SearchRecord
 from hybrid_search.search.data_check import check_local_data
+from hybrid_search.search.index import TrialIndex
+from hybrid_search.search.proposer import Proposer
 from hybrid_search.search.search import Search
 from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.stop_rules import StopRule
@@ -38,9 +41,11 @@ def store_search(spec: SearchSpec, ledger: Ledger) -> SearchRecord:
 
     Raises:
         LedgerError: The name belongs to a search with another configuration, or the data set has changed.
+        SettingsError: The factory of the sampler or the pruner cannot be used.
     """
     found = ledger.find_search(spec.name)
     if found is None:
+        _check_factories(spec)
         try:
             return ledger.create_search(spec.record)
         except LedgerError:  # another process may have stored it since
@@ -56,6 +61,14 @@ def store_search(spec: SearchSpec, ledger: Ledger) -> SearchRecord:
     if found.evaluation == TRAINED:
         check_local_data(replace(found, settings=spec.settings), ledger)
     return found
+
+
+def _check_factories(spec: SearchSpec) -> None:
+    """Build the user's own sampler and pruner once, so that a wrong factory leaves no search in the ledger."""
+    if not isinstance(spec.pruner, str):
+        make_pruner(spec.pruner, spec.objectives, spec.seed)
+    if not isinstance(spec.sampler, str):
+        Proposer(spec, TrialIndex(spec.objectives), 0, set())
 
 
 def resume_search(

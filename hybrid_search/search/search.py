@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from hybrid_search._internal.event_log import LOG, event_fields
+from hybrid_search.errors import LostLease
 from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.ledger.weights import WeightsFolder
 from hybrid_search.pruners import Audit
@@ -195,10 +196,16 @@ class Search:
 
         Returns:
             Whether its weights should be kept, because it is on the front.
+
+        Raises:
+            LostLease: The trial has ended already, or another driver holds the search.
         """
+        if (state := self.state(trial)) != "running":
+            raise LostLease(f"a trial ends once; trial {trial.number} of {self.record.name!r} is {state} already.")
         outcome = self._checked(trial, outcome)
         complete = outcome.state == "complete"
-        values = {**self.spec.cost(trial.architecture), **outcome.measurements} if complete else {}
+        cost = self.spec.cost(trial.architecture)  # exact, whatever an evaluation reports under these names
+        values = {**cost, **outcome.measurements, **cost} if complete else {}
         self.ledger.write(
             writes.finish_trial,
             trial.id,

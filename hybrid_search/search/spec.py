@@ -13,7 +13,7 @@ from hybrid_search.networks.costs import simplified_for, total_cost
 from hybrid_search.objectives import Direction, Objective
 from hybrid_search.objectives import objectives as check_objectives
 from hybrid_search.records import NOT_IN_DIGEST, TRAINED, SearchRecord, Settings, search_name
-from hybrid_search.search.stored_names import stored_name
+from hybrid_search.search.stored_names import shortened, stored_name
 from hybrid_search.spaces.budget import budget_excess, check_budget, reference_costs
 from hybrid_search.spaces.choosers import Chooser
 from hybrid_search.spaces.known_designs import KnownDesign, known_designs
@@ -191,7 +191,7 @@ class SearchSpec:
             space=self.space.to_dict(),
             objectives=tuple(objective.name for objective in self.objectives),
             settings=self.settings,
-            sampler=stored_name("sampler", self.sampler)[:FACTORY_NAME],
+            sampler=shortened(stored_name("sampler", self.sampler), FACTORY_NAME),
             seed=self.seed,
             target=self.trials,
             max_flops=self.max_flops,
@@ -199,7 +199,7 @@ class SearchSpec:
             input_size=self.input_size,
             classes=self.classes,
             evaluation=self.evaluation,
-            pruner=stored_name("pruner", self.pruner)[:FACTORY_NAME],
+            pruner=shortened(stored_name("pruner", self.pruner), FACTORY_NAME),
             tuned=self.tuned,
             known_designs=self.use_known_designs is not False,
             own_objectives=tuple(objective for objective in self.objectives if not objective.is_built_in),

@@ -1,12 +1,15 @@
 """Names under which the ledger stores a user's own functions: evaluations, samplers and pruners."""
 
+import hashlib
 import re
 from functools import partial
 from typing import Any
 
 from hybrid_search.errors import SettingsError
+from hybrid_search.records import TRAINED
 
 EVALUATION_LENGTH = 200  # characters of the column for evaluations
+DIGEST = 12  # hexadecimal digits that end the name of a thing with a longer one
 NAME = re.compile(r"[^\W\d]\w*(\.([^\W\d]\w*|<locals>))*")
 
 
@@ -40,6 +43,7 @@ def stored_name(what: str, thing: Any) -> str:
         raise SettingsError(f"{what} must be a function or a callable object; got {thing!r}.")
     own = getattr(thing, "name", None)
     if isinstance(own, str) and own and not isinstance(thing, type):
+        _check_own(what, own)
         return own
     named = thing if hasattr(thing, "__qualname__") else type(thing)
     name = f"{named.__module__}.{named.__qualname__}"
@@ -53,10 +57,42 @@ def stored_name(what: str, thing: Any) -> str:
 
 def evaluation_name(evaluate: Any) -> str:
     """Return the stored name of an evaluation, at most 200 characters; see `stored_name`."""
-    return stored_name("evaluate", evaluate)[:EVALUATION_LENGTH]
+    if isinstance(evaluate, str):
+        raise SettingsError(f"evaluate must be a function or a callable object; got {evaluate!r}.")
+    return shortened(stored_name("evaluate", evaluate), EVALUATION_LENGTH)
+
+
+def shortened(name: str, length: int) -> str:
+    """Return a name of at most `length` characters. The digest at the end of a longer one keeps names apart."""
+    if len(name) <= length:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:DIGEST]
+    return f"{name[: length - DIGEST - 1]}~{digest}"
+
+
+def _check_own(what: str, name: str) -> None:
+    """Raise SettingsError if the attribute `name` of an object is a name that the package uses itself."""
+    taken: tuple[str, ...] = (TRAINED,)
+    if what == "sampler":
+        from hybrid_search.samplers import SAMPLERS
+
+        taken = tuple(SAMPLERS)
+    elif what == "pruner":
+        from hybrid_search.pruners import PRUNERS
+
+        taken = tuple(PRUNERS)
+    if name in taken:
+        raise SettingsError(f"the attribute `name` of a {what} must be its own; got {name!r}, which the package uses.")
 
 
 def _plain(value: object) -> str:
-    """Return a short text of one argument that contains no memory address."""
+    """Return a text of one argument that is the same in every process, and another for another value."""
+    if callable(value) and hasattr(value, "__qualname__"):
+        return f"{value.__module__}.{value.__qualname__}"
     text = repr(value)
-    return type(value).__qualname__ if " at 0x" in text else text
+    if " at 0x" in text or "..." in text:
+        raise SettingsError(
+            f"an argument of a functools.partial must have a complete text, because the ledger stores it; got a "
+            f"{type(value).__qualname__} that prints as {text[:60]!r}. Use a callable object with an attribute `name`."
+        )
+    return text

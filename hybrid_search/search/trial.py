@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from hybrid_search.errors import SettingsError, one_of
 from hybrid_search.networks.architecture import Architecture
-from hybrid_search.records import Settings
+from hybrid_search.records import RETRIES, Settings
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,9 @@ class Outcome:
         failure_text: Text of the failure for people.
         expected: Expected final values of a stopped trial.
 
+    Raises:
+        SettingsError: The state or the kind of failure is unknown.
+
     Example:
         >>> search.tell(trial, Outcome("complete", {"accuracy": 0.97}))
     """
@@ -49,6 +53,11 @@ class Outcome:
     failure_kind: str | None = None
     failure_text: str | None = None
     expected: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        one_of("state of an outcome", self.state, ("complete", "stopped", "failed"), SettingsError)
+        if self.state == "failed":
+            one_of("failure_kind", self.failure_kind, RETRIES, SettingsError)
 
 
 @dataclass(frozen=True)

@@ -135,16 +135,16 @@ class TrialRunner:
     def _report_of(self, yielded: Report | Mapping[str, float]) -> Report:
         """Return what an evaluation yielded as a report; raise an error if it is malformed."""
         if isinstance(yielded, Report):
-            _check_names(yielded.measurements)
+            measurements = _numbers(yielded.measurements)
+            if isinstance(yielded.rung, bool) or not isinstance(yielded.rung, int) or yielded.rung < 0:
+                raise TypeError(f"the rung of a report must be a whole number from 0 up; got {yielded.rung!r:.200}.")
             if yielded.failure is not None and yielded.failure.kind not in RETRIES:
                 raise ValueError(f"a failure must be one of {', '.join(RETRIES)}; got {yielded.failure.kind!r:.200}.")
             last = yielded.last or yielded.failure is not None
-            measurements, facts = dict(yielded.measurements), dict(yielded.facts)
-            return replace(yielded, measurements=measurements, facts=facts, last=last)
+            return replace(yielded, measurements=measurements, facts=dict(yielded.facts), last=last)
         if not isinstance(yielded, Mapping):
             raise TypeError(f"an evaluation must yield a mapping of numbers per rung; got {yielded!r}.")
-        _check_names(yielded)
-        return Report(self._newest.rung + 1, {name: float(value) for name, value in yielded.items()})
+        return Report(self._newest.rung + 1, _numbers(yielded))
 
     def _keep(self, rung: int, state: Callable[[], Mapping[str, Any]]) -> None:
         """Take the state after a rung, if a checkpoint is due. It is written with the report that follows."""
@@ -170,10 +170,16 @@ class TrialRunner:
             self._facts["checkpoint"] = redact(problem)
 
 
-def _check_names(measurements: Mapping[str, float]) -> None:
-    for name in measurements:
+def _numbers(measurements: Mapping[str, Any]) -> dict[str, float]:
+    """Return measurements as floats; raise ValueError or TypeError for a wrong name or a value that is no number."""
+    numbers = {}
+    for name, value in measurements.items():
         if not isinstance(name, str) or not 0 < len(name) <= NAME:
             raise ValueError(f"a measurement needs a name of 1 to {NAME} characters; got {name!r:.200}.")
+        if isinstance(value, str | bytes) or value is None:
+            raise TypeError(f"a measurement must be a number; got {name} = {value!r:.200}.")
+        numbers[name] = float(value)
+    return numbers
 
 
 def _is_bug(error: Exception) -> bool:
