@@ -22,6 +22,8 @@ A message for a wrong value states the rule, the value, and what is possible:
 
 import difflib
 from collections.abc import Iterable
+from numbers import Real
+from typing import TypeGuard
 
 
 class HybridSearchError(Exception):
@@ -110,6 +112,11 @@ def whole(what: str, value: object, least: int = 1, error: type[UserError] = Arc
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise error(f"{what} must be a whole number from {least} up; got {value!r}.")
     return value
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Return whether the value is a real number. True and False are not."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def odd(what: str, value: object) -> int:

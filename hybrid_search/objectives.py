@@ -4,11 +4,12 @@ Other packages add objectives through the entry-point group `hybrid_search.objec
 """
 
 import math
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
-from hybrid_search.errors import SettingsError, nearest, one_of
+from hybrid_search.errors import SettingsError, is_number, nearest, one_of
 from hybrid_search.plugins import Table
 
 Direction = Literal["maximize", "minimize"]
@@ -50,8 +51,18 @@ class Objective:
         one_of(f"the direction of objective {self.name}", self.direction, ("maximize", "minimize"), SettingsError)
         for what in ("worst", "best"):
             value = getattr(self, what)
-            if value is not None and not math.isfinite(value):
+            if value is not None and not (is_number(value) and math.isfinite(value)):
                 raise SettingsError(f"{what} of objective {self.name} must be a finite number or None; got {value!r}.")
+        if self.worst is not None and self.best is not None:
+            gain = self.best - self.worst if self.direction == "maximize" else self.worst - self.best
+            if gain <= 0:
+                raise SettingsError(
+                    f"worst of objective {self.name} must be worse than its best, {self.best!r}, because it is "
+                    f"{self.direction}d; got {self.worst!r}."
+                )
+        for what in ("label", "unit"):
+            if not isinstance(getattr(self, what), str):
+                raise SettingsError(f"{what} of objective {self.name} must be text; got {getattr(self, what)!r}.")
         if not self.label:
             object.__setattr__(self, "label", self.name.replace("_", " "))
 
@@ -114,6 +125,7 @@ def _check(name: str, thing: object) -> Objective:
         raise SettingsError(f"an objective must be an Objective; got {type(thing).__name__}.")
     if thing.name != name:
         raise SettingsError(f"the entry point of an objective must have its name, {thing.name}; got {name}.")
+    _check_own_name(thing)
     return _unknown_before_training(thing)
 
 
@@ -138,6 +150,42 @@ def objectives(given: Iterable[str | Objective]) -> tuple[Objective, ...]:
     if not names or len(set(names)) != len(names):
         raise SettingsError(f"objectives must be one or more different names; got {', '.join(names) or 'none'}.")
     return found
+
+
+def given_objectives(given: object) -> tuple[Objective, ...]:
+    """Return the objectives of a new search, as `objectives` does; check their types and names as well.
+
+    Args:
+        given: Names of the table, or `Objective` values of your own.
+
+    Raises:
+        UnknownName: No objective has this name.
+        SettingsError: This is no sequence of names and objectives, or a name cannot be used.
+    """
+    if isinstance(given, str | Objective):
+        raise SettingsError(f"objectives must be a sequence; got {given!r}. Use objectives=({given!r},).")
+    if not isinstance(given, Iterable):
+        raise SettingsError(f"objectives must be a sequence of names and Objective values; got {given!r}.")
+    found = list(given)
+    for each in found:
+        if not isinstance(each, str | Objective):
+            raise SettingsError(f"objectives must be names and Objective values; got {each!r}.")
+        if isinstance(each, Objective) and not each.is_built_in:
+            _check_own_name(each)
+    return objectives(found)
+
+
+def _check_own_name(own: Objective) -> None:
+    """Raise SettingsError if an objective of the user has a name that the command line or the table cannot take."""
+    if any(letter in ",:" or unicodedata.category(letter) in ("Cc", "Cs") for letter in own.name):
+        raise SettingsError(
+            f"the name of an objective must have no comma, colon or control character; got {own.name!r}."
+        )
+    if own.name in BUILT_IN and not own.known:
+        raise SettingsError(
+            f"objective names of the package keep their meaning; got another definition of {own.name!r}. Use another "
+            f"name, or the text {own.name!r} for the objective of the package."
+        )
 
 
 def to_json(names: Iterable[str], own: Iterable[Objective]) -> list[Any]:

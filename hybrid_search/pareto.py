@@ -20,11 +20,18 @@ def to_minimize(points: ArrayLike, directions: Sequence[Direction]) -> Array:
     """Return the points, (n, objectives), with the sign changed in every maximized column: less is better.
 
     Raises:
-        SettingsError: the number of columns differs from the number of directions.
+        SettingsError: the number of columns differs from the number of directions, or the rows are no numbers or of
+            unequal length.
     """
     for direction in directions:
         one_of("direction", direction, ("maximize", "minimize"), SettingsError)
-    values = np.asarray(points, dtype=np.float64)
+    try:
+        values = np.asarray(points, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise SettingsError(
+            f"points must be rows of equal length with a number for each of {len(directions)} directions; got rows of "
+            "different lengths, or values that are no numbers."
+        ) from None
     if values.size == 0:
         values = values.reshape(0, len(directions))
     values = np.atleast_2d(values)

@@ -8,7 +8,8 @@ add entries through the entry-point group of the same name:
     shift = "my_package.shift:Shift"
 
 A plugin is imported when its name is used, or when the whole table is shown. A plugin that cannot be imported is
-reported once; only a search that uses it stops.
+reported once; only a search that uses it stops. A built-in entry hides a plugin of the same name. If two packages offer
+one name, the first package by name is used.
 """
 
 import logging
@@ -112,21 +113,39 @@ class Table(Generic[T]):
         return found
 
     def plugins(self) -> list[Plugin]:
-        """Return the plugins of this table with package, version and, for a broken one, the error."""
+        """Return the plugins of this table with package, version and, for one that is broken or hidden, the error."""
         found = []
-        for name, point in self._points.items():
-            try:
-                self[name]
-                error = None
-            except PluginError as failed:
-                error = str(failed)
+        for point in self._offered():
+            error = self._why_hidden(point)
+            if error is None:
+                try:
+                    self[point.name]
+                except PluginError as failed:
+                    error = str(failed)
             package, version = _distribution(point)
-            found.append(Plugin(self.group, name, package, version, point.value, error))
+            found.append(Plugin(self.group, point.name, package, version, point.value, error))
         return found
 
     @cached_property
     def _points(self) -> dict[str, EntryPoint]:
-        return {point.name: point for point in entry_points(group=self.group) if point.name not in self._entries}
+        points: dict[str, EntryPoint] = {}
+        for point in self._offered():
+            if point.name not in self._entries:
+                points.setdefault(point.name, point)
+        return points
+
+    def _offered(self) -> list[EntryPoint]:
+        """Return the entry points of all packages for this table; the first one of a name is used."""
+        return sorted(entry_points(group=self.group), key=lambda point: (*_distribution(point), point.value))
+
+    def _why_hidden(self, point: EntryPoint) -> str | None:
+        """Return why another entry of this name is used instead of this plugin; None if this plugin is used."""
+        if point.name in self._entries:
+            return "hidden by the built-in entry of this name"
+        used = self._points[point.name]
+        if (_distribution(used), used.value) != (_distribution(point), point.value):
+            return f"hidden by the entry of this name of the package {_distribution(used)[0]}"
+        return None
 
     def _built_in(self, name: str) -> T:
         entry = self._entries[name]
@@ -142,7 +161,7 @@ class Table(Generic[T]):
         try:
             thing = point.load()
             return self._check(name, thing) if self._check else cast("T", thing)
-        except Exception as error:  # a plugin may raise anything while it is imported
+        except (Exception, SystemExit) as error:  # a plugin may raise anything, or call sys.exit, while it is imported
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise PluginError(
                 f"{self.kind} {name!r} comes from the package {package} {version}, which cannot be used "

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal, Self
 
-from hybrid_search.errors import SettingsError, nearest, one_of, whole
+from hybrid_search.errors import SettingsError, is_number, nearest, one_of, whole
 from hybrid_search.objectives import OBJECTIVES, Objective
 
 State = Literal["running", "complete", "stopped", "failed"]
@@ -185,31 +185,63 @@ class Resources:
         >>> Resources(engine="ray", workers=8, gpus_per_trial=0.5)
     """
 
-    engine: Any = ENGINE
+    engine: Any = field(default=ENGINE, hash=False)  # an engine object may have no hash
     workers: int | None = None
     cpus_per_trial: float = 1.0
     gpus_per_trial: float | None = None
     address: str | None = None
-    custom: Mapping[str, float] = field(default_factory=dict)
+    custom: Mapping[str, float] = field(default_factory=dict, hash=False)
     lease_seconds: float = 60.0
     timeout_seconds: float | None = None
 
     def __post_init__(self) -> None:
         if self.workers is not None:
             whole("workers", self.workers, 1, SettingsError)
+        if self.address is not None and not isinstance(self.address, str):
+            raise SettingsError(f'address must be text such as "auto" or "HOST:PORT"; got {self.address!r}.')
+        self._check_custom()
+        for name, option in (("lease_seconds", "--lease"), ("timeout_seconds", "--timeout")):
+            seconds = getattr(self, name)
+            optional = seconds is None and name == "timeout_seconds"
+            if not optional and not (is_number(seconds) and math.isfinite(seconds) and seconds >= 1):
+                raise SettingsError(f"{name} ({option}) must be at least 1 second; got {seconds!r}.")
+        for name in ("cpus_per_trial", "gpus_per_trial"):
+            share = getattr(self, name)
+            optional = share is None and name == "gpus_per_trial"
+            if not optional and not (is_number(share) and math.isfinite(share) and share >= 0):
+                raise SettingsError(f"{name} must be a number from 0 up; got {share!r}.")
+
+    def _check_custom(self) -> None:
+        """Raise SettingsError unless `custom` maps names besides CPU and GPU to numbers above 0."""
+        if not isinstance(self.custom, Mapping):
+            raise SettingsError(f"custom (--resources) must be a mapping of names to numbers; got {self.custom!r}.")
         for name, amount in self.custom.items():
+            if not isinstance(name, str):
+                raise SettingsError(f"custom (--resources) must have names that are text; got {name!r}.")
             if name in ("CPU", "GPU"):
                 raise SettingsError(
-                    f"--resources must name resources besides CPU and GPU; got {name}. Use --{name.lower()}s-per-trial."
+                    f"custom (--resources) must name resources besides CPU and GPU; got {name}. Use "
+                    f"{name.lower()}s_per_trial (--{name.lower()}s-per-trial)."
                 )
-            if not (math.isfinite(amount) and amount > 0):
-                raise SettingsError(f"--resources {name} must be a number above 0; got {amount:g}.")
-        for what, seconds in (("lease", self.lease_seconds), ("timeout", self.timeout_seconds)):
-            if seconds is not None and not (math.isfinite(seconds) and seconds >= 1):
-                raise SettingsError(f"{what} must be at least 1 second; got {seconds:g}.")
-        for what, share in (("cpus-per-trial", self.cpus_per_trial), ("gpus-per-trial", self.gpus_per_trial)):
-            if share is not None and not (math.isfinite(share) and share >= 0):
-                raise SettingsError(f"{what} must be a number from 0 up; got {share:g}.")
+            if not (is_number(amount) and math.isfinite(amount) and amount > 0):
+                raise SettingsError(f"custom (--resources) {name} must be a number above 0; got {amount!r}.")
+
+    @classmethod
+    def of(cls, given: object) -> "Resources":
+        """Return the given resources, or the default ones for None.
+
+        Args:
+            given: The argument `resources` of `run` or `confirm`.
+
+        Raises:
+            SettingsError: It is something else.
+        """
+        if given is None:
+            return Resources()
+        if not isinstance(given, Resources):
+            hint = f"engine={given!r}" if isinstance(given, str) else "engine='local'"
+            raise SettingsError(f"resources must be a Resources value; got {given!r}. Use Resources({hint}).")
+        return given
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def stage(**options):
         (["run", "--set", "x=["], "--set must be NAME=VALUE"),
         (["run", "--set", "device=5"], "device must be text; got 5"),
         (["run", "--seed", str(2**32)], "seed must be below 2^32; got 4294967296"),
-        (["run", "--cpus-per-trial", "nan"], "cpus-per-trial must be a number from 0 up; got nan"),
+        (["run", "--cpus-per-trial", "nan"], "cpus_per_trial must be a number from 0 up; got nan"),
         (["run", "--cpus-per-trial", "5000"], "a trial must fit this machine, which has "),
         (["run", "--address", "nonsense"], "nonsense is not: it must be auto or HOST:PORT"),
         (["run", "--hours", "0"], "hours must be a number above 0; got 0"),

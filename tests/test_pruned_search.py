@@ -117,6 +117,14 @@ def test_after_ten_deferred_proposals_one_of_them_begins(ledger, zero_probabilit
     assert search.progress().deferred == 27
 
 
+def test_known_designs_start_even_if_their_probability_is_zero(ledger, zero_probability):
+    search = opened(ledger, known_designs=True)
+    known = [design.architecture.digest for design in search.spec.known_designs()]
+    assert len(known) > 1
+    assert [search.ask().architecture.digest for _ in known] == known
+    assert search.progress().deferred == 0
+
+
 def test_a_deferred_design_that_failed_is_not_deferred_in_the_resumed_search(ledger, zero_probability):
     search = opened(ledger)
     trials = [search.ask() for _ in range(4)]

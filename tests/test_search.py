@@ -132,6 +132,15 @@ def test_an_unfinished_trial_is_retried_under_its_number(ledger):
     assert [t.attempt for t in trials] == [1, 2, 1, 1]
 
 
+def test_the_next_attempt_writes_its_last_rung_although_the_failed_attempt_had_reported_it(ledger):
+    search = new_search(ledger)
+    trial = search.ask()
+    search.report(trial, Report(1, {"accuracy": 0.25}))
+    attempt = search.fail(trial, "lost", "the worker died")
+    search.report(attempt, Report(1, {"accuracy": 0.75}, last=True))
+    assert ledger.read(reads.curve, trial.id) == [(1, {"accuracy": 0.75})]
+
+
 def test_costs_are_recorded_without_measuring_them(ledger):
     search = new_search(ledger, trials=1)
     trial = search.ask()
@@ -226,7 +235,7 @@ def test_the_error_names_the_cost_of_the_smallest_design_if_the_budget_is_below_
         SearchSpec.create(SPACE, trials=1, max_flops=1000)
     with pytest.raises(SettingsError, match=r"--max-params must allow at least one design"):
         SearchSpec.create(SPACE, trials=1, max_params=10)
-    with pytest.raises(SettingsError, match="max-flops must be more than 0; got -1"):
+    with pytest.raises(SettingsError, match="max_flops must be a number more than 0; got -1"):
         SearchSpec.create(SPACE, trials=1, max_flops=-1)
 
 

@@ -96,8 +96,14 @@ def test_a_stopped_rule_stays_stopped():
         ({"hours": 0}, "hours must be a number above 0; got 0"),
         ({"hours": -1.5}, "hours must be a number above 0; got -1.5"),
         ({"hours": math.nan}, "hours must be a number above 0; got nan"),
-        ({"until_settled": 0.0}, "settled-share must be a share of the hypervolume between 0 and 1; got 0"),
-        ({"until_settled": 1.0}, "settled-share must be a share of the hypervolume between 0 and 1; got 1"),
+        (
+            {"until_settled": 0.0},
+            r"until_settled \(--settled-share\) must be a share of the hypervolume between 0 and 1; got 0",
+        ),
+        (
+            {"until_settled": 1.0},
+            r"until_settled \(--settled-share\) must be a share of the hypervolume between 0 and 1; got 1",
+        ),
     ],
 )
 def test_a_wrong_rule_is_refused_and_nothing_is_written(tmp_path, wrong, message):

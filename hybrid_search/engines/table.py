@@ -71,10 +71,14 @@ def engine_of(engine: object) -> Engine:
 
     Raises:
         UnknownName: No engine has this name.
-        SettingsError: The object is not an engine.
+        SettingsError: The object is not an engine, or it is a class.
     """
     if isinstance(engine, str):
         return ENGINES[engine]
+    if isinstance(engine, type):
+        raise SettingsError(
+            f"engine must be a name or an object; got the class {engine.__name__}. Use engine={engine.__name__}()."
+        )
     if missing := _missing(engine):
         raise SettingsError(
             f"engine must be one of {', '.join(ENGINES)}, or an object with ready and drive; got a "

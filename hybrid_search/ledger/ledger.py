@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from types import MappingProxyType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 from uuid import uuid4
@@ -45,13 +46,13 @@ class Ledger:
     """
 
     def __init__(
-        self, url: str | None = None, *, read_only: bool = False, notice: Callable[[str], None] = print_notice
+        self, url: str | Path | None = None, *, read_only: bool = False, notice: Callable[[str], None] = print_notice
     ) -> None:
         """Open a database, create it, or upgrade its schema.
 
         Args:
-            url: SQLAlchemy URL. Default: the environment variable HYBRID_SEARCH_DB, otherwise
-                `sqlite:///results/hybrid-search.db`.
+            url: SQLAlchemy URL, or the `Path` of an SQLite file. Default: the environment variable
+                HYBRID_SEARCH_DB, otherwise `sqlite:///results/hybrid-search.db`.
             read_only: Take no lock, create no file and upgrade no schema.
             notice: Called with lines that a user should read, such as the begin and end of an outage.
 

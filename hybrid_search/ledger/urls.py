@@ -15,18 +15,25 @@ SECRET_PARAMETERS = ("password", "sslpassword", "passfile")  # query parameters 
 HIDDEN = "***"
 
 
-def database_url(url: str | None = None) -> URL:
+def database_url(url: str | Path | None = None) -> URL:
     """Parse the URL of a ledger.
 
     Args:
-        url: The URL; None for the environment variable HYBRID_SEARCH_DB, otherwise the default SQLite file.
+        url: The URL, or the path of an SQLite file; None for the environment variable HYBRID_SEARCH_DB, otherwise the
+            default SQLite file.
 
     Returns:
         The parsed URL. A password from the query or from PGPASSWORD is moved to `URL.password`.
 
     Raises:
-        LedgerError: The text is not a SQLite or PostgreSQL URL.
+        LedgerError: This is neither a SQLite or PostgreSQL URL nor the path of a file.
     """
+    if isinstance(url, Path):
+        if ":/" in str(url):
+            raise LedgerError("a path must name an SQLite file; got a Path that looks like a URL. Use text, not Path.")
+        return URL.create("sqlite", database=str(url))
+    if url is not None and not isinstance(url, str):
+        raise LedgerError(f"a ledger must be a Ledger, a database URL or the path of an SQLite file; got {url!r}.")
     text = url or os.environ.get("HYBRID_SEARCH_DB") or DEFAULT_URL
     try:
         parsed = make_url(text)

@@ -19,7 +19,7 @@ NO_CHECKPOINTS = (
 
 
 def checkpoint_root(
-    given: str | CheckpointStore | None, ledger: Ledger | str | None, engine: object, address: str | None
+    given: str | Path | CheckpointStore | None, ledger: Ledger | str | Path | None, engine: object, address: str | None
 ) -> str | CheckpointStore | None:
     """Return the place of the checkpoints as workers get it; None if there are to be none.
 
@@ -45,6 +45,8 @@ def checkpoint_root(
         given = f"{url.database}.checkpoints"
         if not Path(url.database).exists():
             return str(Path(given).resolve())  # creating the database shows whether the folder can be written
+    if isinstance(given, Path):
+        return check_writable(str(given))
     return None if given == NONE else check_writable(given)
 
 

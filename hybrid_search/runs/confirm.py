@@ -28,10 +28,10 @@ def confirm(
     trials: int | None = None,
     hours: float | None = None,
     resources: Resources | None = None,
-    ledger: Ledger | str | None = None,
+    ledger: Ledger | str | Path | None = None,
     evaluate: Evaluate | None = None,
     data_dir: str | Path | None = None,
-    checkpoints: str | CheckpointStore | None = None,
+    checkpoints: str | Path | CheckpointStore | None = None,
     watch: Callable[[Confirmation, RunContext], None] | None = None,
     notice: Callable[[str], None] | None = None,
     log_level: str = "info",
@@ -46,7 +46,7 @@ def confirm(
         trials: Total number of retrainings; default: twice what the front needs, or no limit if `hours` is given.
         hours: No retraining starts after so many hours.
         resources: The engine, the number of workers, and what each trial takes.
-        ledger: A ledger or the URL of its database.
+        ledger: A ledger, the URL of its database, or the path of an SQLite file.
         evaluate: The evaluation of the search, if it was your own; the test split is not used.
         data_dir: Folder of the data set, if it has moved.
         checkpoints: As in `run`.
@@ -65,7 +65,7 @@ def confirm(
         >>> confirmation = confirm("digits", seeds=3)
         >>> confirmation.front()
     """
-    resources = resources or Resources()
+    resources = Resources.of(resources)
     level_of(log_level)
     engine = engine_of(resources.engine)
 

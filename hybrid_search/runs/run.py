@@ -42,9 +42,9 @@ def run(
     hours: float | None = None,
     until_settled: float | None = None,
     resources: Resources | None = None,
-    ledger: Ledger | str | None = None,
+    ledger: Ledger | str | Path | None = None,
     evaluate: Evaluate | None = None,
-    checkpoints: str | CheckpointStore | None = None,
+    checkpoints: str | Path | CheckpointStore | None = None,
     watch: Callable[[Search, RunContext], None] | None = None,
     notice: Callable[[str], None] | None = None,
     log_level: str = "info",
@@ -70,7 +70,7 @@ def run(
         hours: Stop after so many hours of this call; running trials finish.
         until_settled: Stop when the front has settled within this share of its hypervolume; see `StopRule`.
         resources: The engine, the number of workers, and what each trial takes; default: `Resources()`.
-        ledger: A ledger or the URL of its database; default: HYBRID_SEARCH_DB, or
+        ledger: A ledger, the URL of its database, or the path of an SQLite file; default: HYBRID_SEARCH_DB, or
             sqlite:///results/hybrid-search.db.
         evaluate: Your own evaluation, a generator of reports that takes the place of training. It may be a function, a
             `functools.partial` or a callable object. The ledger stores its name, so that numbers of two evaluations
@@ -124,15 +124,15 @@ def run_spec(
     *,
     stop_rule: StopRule | None = None,
     resources: Resources | None = None,
-    ledger: Ledger | str | None = None,
+    ledger: Ledger | str | Path | None = None,
     evaluate: Evaluate | None = None,
-    checkpoints: str | CheckpointStore | None = None,
+    checkpoints: str | Path | CheckpointStore | None = None,
     watch: Callable[[Search, RunContext], None] | None = None,
     notice: Callable[[str], None] | None = None,
     log_level: str = "info",
 ) -> Search:
     """Run the search of a configuration; the other arguments are those of `run`."""
-    resources = resources or Resources()
+    resources = Resources.of(resources)
     engine = engine_of(resources.engine)
     level_of(log_level)
     spec = replace(spec, evaluation=TRAINED if evaluate is None else evaluation_name(evaluate))

@@ -29,7 +29,7 @@ from hybrid_search.analysis.confidence import (
     trial_confidence,
     undecided,
 )
-from hybrid_search.errors import SettingsError, whole
+from hybrid_search.errors import SettingsError, is_number, whole
 from hybrid_search.ledger import Ledger, Repeats, reads, writes
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import total_cost
@@ -88,8 +88,8 @@ class Confirmation:
         whole("seeds", seeds, 1, SettingsError)
         if trials is not None:
             whole("trials", trials, 1, SettingsError)
-        if hours is not None and not (math.isfinite(hours) and hours > 0):
-            raise SettingsError(f"hours must be more than 0; got {hours:g}.")
+        if hours is not None and not (is_number(hours) and math.isfinite(hours) and hours > 0):
+            raise SettingsError(f"hours must be more than 0; got {hours!r}.")
         self.record = record
         self.ledger = ledger
         self.seeds = seeds

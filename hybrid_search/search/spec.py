@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from hybrid_search.data import input_size_and_classes
-from hybrid_search.errors import SettingsError, whole
+from hybrid_search.errors import SettingsError, is_number, whole
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import simplified_for, total_cost
-from hybrid_search.objectives import Direction, Objective
-from hybrid_search.objectives import objectives as check_objectives
+from hybrid_search.objectives import Direction, Objective, given_objectives
 from hybrid_search.records import NOT_IN_DIGEST, TRAINED, SearchRecord, Settings, search_name
 from hybrid_search.search.stored_names import shortened, stored_name
 from hybrid_search.spaces.budget import budget_excess, check_budget, reference_costs
@@ -69,6 +68,9 @@ class SearchSpec:
     tuned: tuple[str, ...] = ()
     use_known_designs: bool | None = None
 
+    def __post_init__(self) -> None:
+        whole("trials", self.trials, 1, SettingsError)
+
     @classmethod
     def create(
         cls,
@@ -116,13 +118,19 @@ class SearchSpec:
         from hybrid_search.samplers import SAMPLERS
 
         whole("trials", trials, 1, SettingsError)
-        chosen = check_objectives(objectives)
+        chosen = given_objectives(objectives)
         _check_entry("sampler", sampler, SAMPLERS)
         pruner = current_name(pruner) if isinstance(pruner, str) else pruner
         _check_entry("pruner", pruner, PRUNERS)
-        for what, bound in (("max-flops", max_flops), ("max-params", max_params)):
-            if bound is not None and not bound > 0:
-                raise SettingsError(f"{what} must be more than 0; got {bound!r}.")
+        for what, bound in (("max_flops", max_flops), ("max_params", max_params)):
+            if bound is not None and not (is_number(bound) and bound > 0):
+                raise SettingsError(f"{what} must be a number more than 0; got {bound!r}.")
+        if not isinstance(space, SearchSpace | str | Path):
+            raise SettingsError(f"space must be a SearchSpace, a name or the path of a YAML file; got {space!r}.")
+        if settings is not None and not isinstance(settings, Settings):
+            raise SettingsError(f"settings must be a Settings value; got {settings!r}. Use Settings(epochs=8).")
+        if name is not None and not isinstance(name, str):
+            raise SettingsError(f"name must be text; got {name!r}.")
         space = space if isinstance(space, SearchSpace) else load_space(space)
         settings = settings or space.settings
         input_size, classes = input_size_and_classes(settings)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hybrid_search.errors import SettingsError
+from hybrid_search.errors import SettingsError, is_number
 
 LOOK_AHEAD = 8  # trials that count as recent, and as next
 MIN_TRIALS = 24  # completed trials before which no front counts as settled
@@ -38,11 +38,12 @@ class StopRule:
     _evaluated: int = 0  # completed trials when the gains were last computed
 
     def __post_init__(self) -> None:
-        if self.hours is not None and not 0 < self.hours < float("inf"):
-            raise SettingsError(f"hours must be a number above 0; got {self.hours:g}.")
-        if self.until_settled is not None and not 0 < self.until_settled < 1:
+        if self.hours is not None and not (is_number(self.hours) and 0 < self.hours < float("inf")):
+            raise SettingsError(f"hours must be a number above 0; got {self.hours!r}.")
+        if self.until_settled is not None and not (is_number(self.until_settled) and 0 < self.until_settled < 1):
             raise SettingsError(
-                f"settled-share must be a share of the hypervolume between 0 and 1; got {self.until_settled:g}."
+                f"until_settled (--settled-share) must be a share of the hypervolume between 0 and 1; got "
+                f"{self.until_settled!r}."
             )
 
     def out_of_time(self) -> bool:
