@@ -9,7 +9,7 @@ TRIALS ?= 32
 # process compiles torch again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test faults check docs page front pictures wheel clean
+.PHONY: run test slow faults check docs page front pictures wheel clean
 
 run: $(VENV)/.run  ## search the digits space, 32 trials on Ray workers, and print the front; run again to continue
 	$(BIN)/hybrid-search run digits --trials $(TRIALS)
@@ -20,8 +20,11 @@ page: $(VENV)/.run  ## the live page over the same database
 front: $(VENV)/.run
 	$(BIN)/hybrid-search front
 
-test: $(VENV)/.test  ## every test except the long ones of faults, three files at a time
+test: $(VENV)/.test  ## every test but the slow ones and the long ones of faults, three files at a time
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+slow: $(VENV)/.test  ## the slow tests: documentation, recorded results, installed packages
+	$(BIN)/python -m pytest -n 3 --dist loadgroup -m slow
 
 faults: $(VENV)/.test  ## the long tests of kills, full disks and corrupt files
 	$(BIN)/python -m pytest -m faults

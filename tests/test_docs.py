@@ -20,6 +20,7 @@ import yaml
 
 from hybrid_search.cli import app
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 SKIPPED = {"log.md"}  # commands of the past, as they were typed then

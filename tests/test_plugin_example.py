@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("plugins")]
 EXAMPLE = Path(__file__).parent / "plugin_example"
 ROOT = EXAMPLE.parent.parent
 SPACE = """

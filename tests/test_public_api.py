@@ -158,6 +158,7 @@ wrong: int = search.front()
 """
 
 
+@pytest.mark.slow
 def test_a_project_that_installed_the_wheel_sees_types(tmp_path):
     site = tmp_path / "env" / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
     venv.create(tmp_path / "env", with_pip=False)

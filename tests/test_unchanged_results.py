@@ -56,6 +56,7 @@ from hybrid_search.search.trial import Outcome
 from hybrid_search.spaces.recipe_tuning import tunable
 from hybrid_search.spaces.space import SearchSpace, load_space
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("unchanged")]
 RECORDED = Path(__file__).parent / "recorded"
 OLD_LEDGER = RECORDED / "ledger-before-redesign.db"
 TRIALS = 60
