@@ -47,7 +47,7 @@ def test_a_trial_ends_once(ledger):
         ({"accuracy": "0.5"}, "a measurement must be a number"),
         (Report(rung="x", measurements={"accuracy": 0.5}, last=True), "the rung of a report must be a whole number"),
     ],
-    ids=str,
+    ids=["none", "text", "text in a mapping", "rung"],
 )
 def test_a_wrong_report_fails_its_trial_and_not_the_search(ledger, report, text):
     def evaluate(architecture, settings):
@@ -87,7 +87,7 @@ def returns_three(first, second):
         ({"sampler": returns_three}, "returned 3"),
         ({"pruner": returns_three}, "returned 3, which has no min_probability"),
     ],
-    ids=str,
+    ids=["a class", "an error", "a number", "a pruner that is a number"],
 )
 def test_a_wrong_factory_is_refused_and_nothing_is_stored(ledger, more, text):
     with pytest.raises(SettingsError, match=text):
