@@ -100,6 +100,14 @@ def test_a_search_uses_all_plugins(searched):
     assert any("patches" in json.dumps(row) for row in rows)
 
 
+def test_the_front_is_readable_without_the_plugins(searched):
+    _, command = searched
+    done = command(program(), "front", "space", packages=None)
+    assert done.returncode == 0, done.stderr
+    assert "train loss" in done.stdout
+    assert "nats" in done.stdout
+
+
 def test_the_charts_of_the_search_are_drawn(searched):
     _, command = searched
     code = """

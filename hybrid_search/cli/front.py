@@ -40,7 +40,7 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format, notice: 
     """
     from hybrid_search.analysis.confidence import read_confidence
     from hybrid_search.ledger import reads
-    from hybrid_search.networks.architecture import Architecture
+    from hybrid_search.networks.architecture import readable_line
     from hybrid_search.pareto import front_rows
     from hybrid_search.spaces.known_designs import known_names
 
@@ -61,7 +61,7 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format, notice: 
                 else {}
             ),
             "digest": trials[number].digest,
-            "design": str(Architecture.from_dict(trials[number].architecture)),
+            "design": readable_line(trials[number].architecture),
             "architecture": dict(trials[number].architecture),
             **({"known_as": known.get(trials[number].digest)} if record.known_designs else {}),
             **{name: trials[number].settings[name] for name in record.tuned},

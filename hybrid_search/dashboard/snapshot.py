@@ -16,9 +16,8 @@ from hybrid_search.charts.axes import axes_of, objectives_of
 from hybrid_search.charts.front import has_all
 from hybrid_search.charts.hypervolume import HypervolumeNumbers, hypervolume_numbers
 from hybrid_search.charts.network_kinds import operators_of
-from hybrid_search.errors import UserError
 from hybrid_search.ledger import Lease, Ledger, Point, reads
-from hybrid_search.networks.architecture import Architecture
+from hybrid_search.networks.architecture import readable_line
 from hybrid_search.objectives import Objective
 from hybrid_search.pareto import pareto_front
 from hybrid_search.records import STATES, SearchRecord
@@ -215,7 +214,7 @@ class Snapshot:
         state.front = front
         missing = [number for number in front if number not in state.designs]
         for number, plain in self.ledger.read(reads.architectures, state.search.id, missing).items() if missing else ():
-            state.designs[number] = one_line(plain)
+            state.designs[number] = readable_line(plain)
 
 
 def _revised(state: _SearchState, fresh: Sequence[Point]) -> bool:
@@ -224,11 +223,3 @@ def _revised(state: _SearchState, fresh: Sequence[Point]) -> bool:
     return any(
         old and old.state == "complete" and old.values != new.values for old, new in zip(before, fresh, strict=True)
     )
-
-
-def one_line(plain: object) -> str:
-    """Return the one-line architecture, or why it cannot be read here (a plugin that is not installed)."""
-    try:
-        return str(Architecture.from_dict(plain))  # type: ignore[arg-type]
-    except UserError as error:
-        return f"not readable here: {error}"
