@@ -116,7 +116,9 @@ class TimeLeft:
         future += median(self._gaps) if self._gaps else 0.0
         now = self._clock()
         rests = [max(0.0, share * t.rungs * rate(t.cost) - self._trained(t, now)) for t in running]
-        return max([(sum(rests) + remaining * future) / max(1, self._slots), *rests])
+        slots = max(1, self._slots)
+        tail = future * (slots - 1) / (2 * slots) if remaining else 0.0  # at the end, some workers have no trial left
+        return max([(sum(rests) + remaining * future) / slots + tail, *rests])
 
     def _trained(self, timed: _Timed, now: float) -> float:
         """Return the seconds of training that a running trial has behind it, without the start of its worker."""

@@ -1,7 +1,7 @@
 """What a running search or confirmation shows: the totals, and one line for each trial that ended."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -134,7 +134,7 @@ class FollowedSearch:
             return f"trial {number} failed ({why}){seconds}, {design}"
         if kind == "stopped":
             return f"trial {number} pruned after {trial.rung} of {trial.settings['epochs']} epochs{seconds}, {design}"
-        return f"trial {number}: {values_text(trial.measurements, search.spec.objectives)}{seconds}, {design}"
+        return f"trial {number} complete: {values_text(trial.measurements, search.spec.objectives)}{seconds}, {design}"
 
 
 class FollowedConfirmation:
@@ -217,9 +217,10 @@ def duration_text(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
-def values_text(values: Mapping[str, float], objectives: tuple[Objective, ...] | list[Objective]) -> str:
-    """Return the values of objectives as people read them: `accuracy 97.2 %, 1.2 MFLOPs`."""
-    return ", ".join(f"{each.name} {each.text(values.get(each.name))}" for each in objectives)
+def values_text(values: Mapping[str, float], objectives: Sequence[Objective]) -> str:
+    """Return the values of objectives as people read them: `accuracy 97.20 %, 1.2 MFLOPs`."""
+    texts = {each.name: each.text(values.get(each.name)) for each in objectives}
+    return ", ".join(text if name in text.lower() else f"{name} {text}" for name, text in texts.items())
 
 
 def progress_text(search: Search) -> str:
