@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from hybrid_search.engines.driver import RunContext
@@ -51,7 +52,7 @@ class Terminal:
         before, state = context.on_event, _State(followed, TimeLeft())
         for line in followed.opening(context):
             self.say(line)
-        bar = _bar(state, self.console) if self.console.is_terminal and not self.quiet else None
+        bar = _bar(state, self.console) if _has_bar(self.console) and not self.quiet else None
 
         def on_event(kind: str, number: int) -> None:
             before(kind, number)
@@ -144,6 +145,11 @@ def shown_progress(
     elif shown is not None:
         context.notice = shown.notice
     return shown
+
+
+def _has_bar(console: "Console") -> bool:
+    """Return whether a bar can be drawn: in a terminal, and in a notebook with ipywidgets."""
+    return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
 
 
 def _bar(state: _State, console: "Console") -> Any:
