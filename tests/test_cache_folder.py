@@ -3,6 +3,7 @@
 import os
 import stat
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -76,9 +77,15 @@ def test_a_user_without_a_home_gets_the_temporary_folder(tmp_path, monkeypatch, 
     assert "the user has no home folder" in lines[0]
 
 
+@contextmanager
+def full_disk(dir):
+    with Path("/dev/full").open("wb") as file:
+        yield file
+
+
 def test_a_full_disk_counts_as_a_folder_that_cannot_be_written(tmp_path, monkeypatch, lines):
     monkeypatch.setenv("HYBRID_SEARCH_CACHE", str(tmp_path / "full"))
-    monkeypatch.setattr(cache.tempfile, "TemporaryFile", lambda dir: Path("/dev/full").open("wb"))
+    monkeypatch.setattr(cache.tempfile, "TemporaryFile", full_disk)
     assert cache.cache_folder("kernels", lines.append).is_relative_to(private(tmp_path))
     assert "No space left on device" in lines[0]
 
