@@ -19,7 +19,7 @@ from hybrid_search.export.proof import Proof
 DESCRIPTION = "architecture.json"
 MANIFEST = "manifest.json"
 GIT_LFS = b"version https://git-lfs.github.com/spec/"  # the first bytes of a file that Git LFS has not fetched
-KINDS = {dict: "an object", list: "a list", str: "text"}
+KINDS: dict[type[Any], str] = {dict: "an object", list: "a list", str: "text"}
 
 
 def describe(network: TrainedNetwork) -> dict[str, Any]:

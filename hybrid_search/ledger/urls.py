@@ -24,7 +24,8 @@ def database_url(url: str | Path | None = None) -> URL:
             default SQLite file.
 
     Returns:
-        The parsed URL, with an absolute path of an SQLite file. A password from the query or from PGPASSWORD is moved to `URL.password`.
+        The parsed URL. The path of an SQLite file is absolute. A password from the query or from PGPASSWORD is moved
+        to `URL.password`.
 
     Raises:
         LedgerError: This is neither a SQLite or PostgreSQL URL nor the path of a file.
