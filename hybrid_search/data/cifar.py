@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from hybrid_search._internal.cache_folder import cache_folder, user_cache
 from hybrid_search.data.dataset import Contents, Part, Source
-from hybrid_search.data.downloads import cache_folder, download
+from hybrid_search.data.downloads import download
 from hybrid_search.errors import DataError
 from hybrid_search.records import Settings
 
@@ -90,13 +91,13 @@ def read(variant: Variant, settings: Settings) -> Contents:
 
 def _find_folder(variant: Variant, settings: Settings) -> Path:
     """Return the folder of the .bin files: `data_dir` or its usual subfolder; without `data_dir`, a download."""
-    downloaded = cache_folder(variant.name)
-    base = downloaded if settings.data_dir is None else Path(settings.data_dir)
+    base = user_cache() / variant.name if settings.data_dir is None else Path(settings.data_dir)
     for folder in (base / variant.folder, base):
         if (folder / variant.test).is_file():
             return folder
     if settings.data_dir is not None:
         raise DataError(f"{variant.name} needs {variant.folder}/{variant.test} (the binary version); {base} lacks it.")
+    downloaded = cache_folder(variant.name)
     download(URL + variant.archive, downloaded, variant.md5, variant.name, "give", unpack=True)
     return downloaded / variant.folder
 

@@ -7,6 +7,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.data import Dataset, load
 from hybrid_search.errors import OtherData, TrialError
 from hybrid_search.networks.architecture import Architecture
@@ -52,8 +53,14 @@ def evaluate(
         >>> *_, last = evaluate(reference("resnet26"), Settings(epochs=2))
         >>> last.measurements["accuracy"]
     """
+    epochs = _epochs(architecture, settings, resume, keep)
     try:
-        yield from _epochs(architecture, settings, resume, keep)
+        while True:
+            with clean_process_state():
+                report = next(epochs, None)
+            if report is None:
+                return
+            yield report
     except Exception as error:
         if isinstance(error, TrialError) or classify_failure(error) != "oom":
             raise
