@@ -249,7 +249,7 @@ def test_cifar10_is_read_from_the_binary_version(tmp_path):
     with pytest.raises(DataError, match="must be complete records of 3073 bytes; it has 3,000"):
         input_size_and_classes(settings)
     (folder / "data_batch_2.bin").unlink()
-    with pytest.raises(DataError, match=r"data_batch_2\.bin cannot be read"):
+    with pytest.raises(DataError, match=r"data_batch_2\.bin is missing"):
         input_size_and_classes(settings)
 
 

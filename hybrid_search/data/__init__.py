@@ -10,6 +10,7 @@ Files:
     downloads.py         downloads and the cache folder
     memory.py            the memory that arrays may use
     digits.py, fashion_mnist.py, cifar.py, image_folder.py, npz.py    one file for each kind of source
+    cifar_formats.py, restricted_pickle.py, file_members.py    the files of cifar
     npz_archive.py, array_keys.py, array_images.py, array_labels.py, class_names.py    the parts of an npz file
 """
 
