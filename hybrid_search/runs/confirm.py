@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from hybrid_search._internal.cache_folder import cache_folder
 from hybrid_search._internal.event_log import level_of, log_file, print_notice
 from hybrid_search._internal.paths import data_location
 from hybrid_search.engines import engine_of
@@ -90,6 +91,7 @@ def confirm(
     if evaluate is None:
         from hybrid_search.training.retraining import retrain
 
+        cache_folder("", notice or print_notice)  # said here, because a worker writes to its log
         check_local_data(record, held)
         context = RunContext(retrain, resources)
     else:

@@ -19,6 +19,7 @@ from hybrid_search.engines.ray.address import (
     disable_usage_reports,
     join,
 )
+from hybrid_search.engines.ray.session_files import provide_token, session_folder
 from hybrid_search.errors import SettingsError
 from hybrid_search.records import Resources
 
@@ -52,9 +53,12 @@ def ready(context: RunContext) -> Iterator[None]:
             f"a trial must fit this machine, which has {os.cpu_count()} CPUs; got --cpus-per-trial "
             f"{resources.cpus_per_trial:g}."
         )
-    elif not resources.gpus_per_trial:
-        yield
-        return
+    else:
+        provide_token(context.notice)
+        session_folder(context.notice)
+        if not resources.gpus_per_trial:
+            yield
+            return
     with ray_session(context):
         need = need_of(resources)
         if not count_slots(need):
@@ -102,7 +106,14 @@ def _connect(resources: Resources) -> None:
         return
     cpus = math.ceil((resources.workers or os.cpu_count() or 1) * max(resources.cpus_per_trial, 1.0))
     # "local": a new session, even if another cluster runs on this machine
-    ray.init("local", num_cpus=cpus, include_dashboard=False, object_store_memory=256 * 2**20, **QUIET_OPTIONS)
+    ray.init(
+        "local",
+        num_cpus=cpus,
+        include_dashboard=False,
+        object_store_memory=256 * 2**20,
+        _temp_dir=session_folder(),
+        **QUIET_OPTIONS,
+    )
 
 
 @contextmanager
