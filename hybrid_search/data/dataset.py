@@ -60,6 +60,7 @@ class Contents:
         train: the training images. A split that is None below is cut from them.
         validation: the official validation images, if there are any.
         test: the official test images, if there are any.
+        notes: what the source left out or reinterpreted, one line for people each; said once before the first trial.
     """
 
     input_size: Size
@@ -67,6 +68,7 @@ class Contents:
     train: Part
     validation: Part | None = None
     test: Part | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

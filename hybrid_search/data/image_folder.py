@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.format import open_memmap
 
+from hybrid_search._internal.cache_folder import cached_file
 from hybrid_search.data.dataset import Contents, Indices, Part, Pixels, Source
-from hybrid_search.data.downloads import cache_folder, locked
+from hybrid_search.data.downloads import locked
 from hybrid_search.errors import DataError
 from hybrid_search.records import Settings
 
@@ -91,8 +92,7 @@ def read_cached_images(paths: Sequence[Path], size: int, indices: Indices) -> Pi
         DataError: an image is damaged.
     """
     chosen = [paths[int(index)] for index in indices]
-    folder = cache_folder("imagefolder")
-    cached = folder / f"{_cache_key(chosen, size)}.npy"
+    cached = cached_file("imagefolder", f"{_cache_key(chosen, size)}.npy")
     if not cached.is_file():
         with locked(cached):
             if not cached.is_file():  # another worker of this machine may have written it
