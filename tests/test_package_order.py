@@ -38,7 +38,7 @@ HEAVY = {
     "flask": {"dashboard"},
     "pydantic": {"spaces"},
     "typer": {"cli"},
-    "rich": {"runs/progress.py", "cli"},
+    "rich": {"runs", "cli"},
 }
 
 
