@@ -81,13 +81,13 @@ def find_duplicates(splits: Splits) -> Duplicates:
         one = int(np.flatnonzero(shared)[0])
         other = int(np.flatnonzero((number == number[one]) & ~in_train)[0])
         fact = (
-            f"{count:,} of {int(in_train.sum()):,} training images are also in validation or test, with the same "
-            f"content ({shown(files[one])} and {shown(files[other])})"
+            f"training images that are also in validation or test, with the same content: {count:,} of "
+            f"{int(in_train.sum()):,} ({shown(files[one])} and {shown(files[other])})"
         )
     facts = []
     both = (split == "validation") & np.isin(number, number[split == "test"])
     if count := int(both.sum()):
-        facts.append(f"{count:,} validation images are also in test, with the same content")
+        facts.append(f"validation images that are also in test, with the same content: {count:,}")
     facts += _contradictions(files, number, labels)
     return Duplicates(np.flatnonzero(shared[in_train]), fact, tuple(facts))
 
@@ -103,7 +103,7 @@ def _contradictions(files: Sequence[Path], number: NDArray[np.int64], labels: ND
     first = int(same[0])
     other = int(same[labels[same] != labels[first]][0])
     return [
-        f"{len(several):,} images are in more than one class, with the same content ({shown(files[first])} and "
+        f"images that are in several classes, with the same content: {len(several):,} ({shown(files[first])} and "
         f"{shown(files[other])})"
     ]
 

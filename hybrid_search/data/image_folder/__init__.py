@@ -96,7 +96,7 @@ def _list_split(folder: Path, split: str, classes: tuple[str, ...], left_out: Le
         if known is None:
             listed = ", ".join(shown(each) for each in classes)
             raise DataError(
-                f"classes of {shown(folder)} must be those of train ({listed}); got {shown(name)!r}."
+                f"classes of {shown(folder)} must be those of train ({listed}); got '{shown(name)}'."
                 f"{nearest(name, classes)}{advice}"
             )
         by_class[known] = path

@@ -207,13 +207,14 @@ def _check_space(folder: Path, images: int, size: int) -> None:
     needed, free = images * 3 * size * size + HEADER, shutil.disk_usage(folder).free
     if needed > free:
         raise DataError(
-            f"{images:,} decoded images of {size} x {size} need {_megabytes(needed)} in {shown(folder)}, which has "
-            f"{_megabytes(free)} free. Free some space, or set XDG_CACHE_HOME to a folder on another disk."
+            f"{images:,} decoded images of {size} x {size} need {_amount(needed)} in {shown(folder)}, which has "
+            f"{_amount(free)} free. Free some space, or set XDG_CACHE_HOME to a folder on another disk."
         )
 
 
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB"
+def _amount(count: int) -> str:
+    unit, name = next(((unit, name) for unit, name in ((1e9, "GB"), (1e6, "MB")) if count >= unit), (1e3, "kB"))
+    return f"{count / unit:,.1f} {name}"
 
 
 def _write(file: BinaryIO, pixels: Pixels) -> None:

@@ -23,13 +23,13 @@ from hybrid_search.data.image_folder.decoded_cache import (
 from hybrid_search.data.image_folder.value_range import tops_of
 
 RANGES = {
-    "I;16": "16-bit images are read with values from 0 to {top:g}, which become 0 to 255",
-    "I": "images of 32-bit whole numbers are read with values from 0 to {top:g}, which become 0 to 255",
-    "F": "images of floating-point numbers are read with values from 0 to {top:g}, which become 0 to 255",
+    "I;16": "16-bit images, read with values from 0 to {top:g}, which become 0 to 255",
+    "I": "images of 32-bit whole numbers, read with values from 0 to {top:g}, which become 0 to 255",
+    "F": "images of floating-point numbers, read with values from 0 to {top:g}, which become 0 to 255",
 }
 REMARKS = {
-    decoding.FRAMES: "images have several frames; the first frame is used",
-    decoding.TRANSPARENT: "images have transparent pixels; white is put behind them, or black behind white ones",
+    decoding.FRAMES: "images with several frames, of which the first is used",
+    decoding.TRANSPARENT: "images with transparent pixels, which become white, or black where all others are white",
 }
 Splits = Sequence[tuple[Part, Indices]]
 
@@ -107,5 +107,5 @@ class ImageFiles:
         finally:
             self.notice = no_notice
         tops, counts = self.survey
-        ranges = [f"{counts[mode]:,} {RANGES[mode].format(top=top)}" for mode, top in tops.items()]
-        return [*ranges, *(f"{count:,} {REMARKS[remark]}" for remark, count in sorted(remarks.items()) if count)]
+        ranges = [f"{RANGES[mode].format(top=top)}: {counts[mode]:,}" for mode, top in tops.items()]
+        return [*ranges, *(f"{REMARKS[remark]}: {count:,}" for remark, count in sorted(remarks.items()) if count)]

@@ -91,7 +91,7 @@ def find_classes(split: Path, left_out: LeftOut) -> dict[str, Path]:
             for other in classes:
                 if same_name(other, name):
                     raise DataError(
-                        f"every class must have its own name; {shown(split)} has two folders {shown(name)!r}."
+                        f"every class must have its own name; {shown(split)} has two folders '{shown(name)}'."
                     )
             classes[name] = path
         elif is_image(entry.name):

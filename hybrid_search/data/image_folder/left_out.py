@@ -10,7 +10,7 @@ EXAMPLES = 3  # names in one entry of the line, at most
 
 
 class LeftOut:
-    """Counts of what was left out of a folder, by reason, with the first names of each.
+    """Counts of what was left out of a folder, by reason, with the first names for each.
 
     Args:
         base: The folder; names are shown relative to it.
@@ -19,7 +19,7 @@ class LeftOut:
         >>> left_out = LeftOut(Path("photos"))
         >>> left_out.add("files .heic", Path("photos/train/cat/1.heic"))
         >>> left_out.line()
-        'photos: left out 1 files .heic (train/cat/1.heic)'
+        'left out of photos: files .heic: 1 (train/cat/1.heic)'
     """
 
     def __init__(self, base: Path) -> None:
@@ -39,8 +39,8 @@ class LeftOut:
             return
         self.counts[reason] += count
         names = self.examples.setdefault(reason, [])
-        if len(names) < EXAMPLES:
-            names.append(shown(os.path.relpath(path, self.base)))
+        if len(names) <= EXAMPLES:
+            names.append(shown(os.path.relpath(path, self.base)) if len(names) < EXAMPLES else "...")
 
     def line(self) -> str | None:
         """Return one line with every count; None if nothing was left out."""
@@ -48,7 +48,5 @@ class LeftOut:
             return None
         entries = []
         for reason, count in self.counts.items():
-            names = self.examples[reason]
-            more = ", ..." if count > len(names) else ""
-            entries.append(f"{count:,} {reason} ({', '.join(names)}{more})")
-        return f"{shown(self.base)}: left out {'; '.join(entries)}"
+            entries.append(f"{reason}: {count:,} ({', '.join(self.examples[reason])})")
+        return f"left out of {shown(self.base)}: {'; '.join(entries)}"
