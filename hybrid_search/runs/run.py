@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hybrid_search import __version__
+from hybrid_search._internal.cache_folder import cache_folder
 from hybrid_search._internal.event_log import LOG, event_fields, level_of, log_file
 from hybrid_search.engines import Engine, engine_name, engine_of
 from hybrid_search.engines.driver import RunContext
@@ -144,6 +145,8 @@ def run_spec(
     context = RunContext(evaluate, resources)
     if notice is not None:
         context.notice = notice
+    if spec.evaluation == TRAINED:
+        cache_folder("", context.notice)  # said here, because a worker writes to its log
     notes = check_data(spec.settings, context.notice, TRAINED_SPLITS if spec.evaluation == TRAINED else ())
     root = checkpoint_root(checkpoints, ledger, resources.engine, resources.address)
     with engine.ready(context):

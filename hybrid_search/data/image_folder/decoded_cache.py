@@ -21,9 +21,11 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar
 import numpy as np
 from numpy.lib.format import write_array_header_1_0
 
+from hybrid_search._internal.cache_folder import VARIABLE, cached_file
+from hybrid_search._internal.process_limits import allowed_cpus
 from hybrid_search._internal.shown_path import shown
 from hybrid_search.data.dataset import Pixels
-from hybrid_search.data.downloads import cache_folder, locked
+from hybrid_search.data.downloads import locked
 from hybrid_search.data.image_folder import decoding
 from hybrid_search.errors import DataError
 
@@ -65,7 +67,7 @@ def read_cached_images(paths: Sequence[Path], how: Decoding, source: Path, notic
         DataError: An image is damaged or was changed meanwhile, or the cache folder is full.
     """
     key = hash_of(paths, how)
-    cached = cache_folder(NAME) / f"{key}.npy"
+    cached = cached_file(NAME, f"{key}.npy")
     shape = (len(paths), 3, how.size, how.size)
     mapped = _mapped(cached, shape)
     if mapped is not None:
@@ -82,7 +84,7 @@ def read_cached_images(paths: Sequence[Path], how: Decoding, source: Path, notic
     except OSError as error:
         raise DataError(
             f"decoded images need a cache folder that can be written; {shown(cached.parent)}: "
-            f"{error.strerror or error}. XDG_CACHE_HOME names another folder."
+            f"{error.strerror or error}. {VARIABLE} names another folder."
         ) from error
     if mapped is None:
         raise DataError(f"decoded images must stay in the cache folder; {shown(cached)} is gone. Run it again.")
@@ -92,7 +94,8 @@ def read_cached_images(paths: Sequence[Path], how: Decoding, source: Path, notic
 def remarks_of(paths: Sequence[Path], how: Decoding) -> dict[str, int]:
     """Return the numbers of images that were reinterpreted, by remark, as the cache recorded them."""
     with suppress(OSError, ValueError, TypeError, AttributeError):  # the file is a help, not a part of the data
-        index = json.loads((cache_folder(NAME) / f"{hash_of(paths, how)}.json").read_text(encoding="utf-8"))
+        beside = cached_file(NAME, f"{hash_of(paths, how)}.npy").with_suffix(".json")
+        index = json.loads(beside.read_text(encoding="utf-8"))
         return {str(name): int(count) for name, count in index["remarks"].items()}
     return {}
 
@@ -169,7 +172,7 @@ def each_image(
         except DataError as error:
             return error
 
-    with decoding.own_pillow_settings(), ThreadPoolExecutor(_threads()) as threads:
+    with decoding.own_pillow_settings(), ThreadPoolExecutor(allowed_cpus()) as threads:
         for start in range(0, len(paths), BATCH):
             batch = paths[start : start + BATCH]
             for path, result in zip(batch, threads.map(guarded, batch), strict=True):
@@ -196,19 +199,13 @@ def _joined(broken: Sequence[tuple[Path, DataError]]) -> DataError:
     return DataError(f"{first[1]} {len(others):,} more cannot be used: {names}{more}.")
 
 
-def _threads() -> int:
-    """Return the number of threads: as many as the process may use cores."""
-    affinity: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)  # Linux only
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
 def _check_space(folder: Path, images: int, size: int) -> None:
     """Raise DataError if the disk has less space than the decoded images need."""
     needed, free = images * 3 * size * size + HEADER, shutil.disk_usage(folder).free
     if needed > free:
         raise DataError(
             f"{images:,} decoded images of {size} x {size} need {_amount(needed)} in {shown(folder)}, which has "
-            f"{_amount(free)} free. Free some space, or set XDG_CACHE_HOME to a folder on another disk."
+            f"{_amount(free)} free. Free some space, or set {VARIABLE} to a folder on another disk."
         )
 
 

@@ -7,8 +7,8 @@ from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 
+from hybrid_search._internal.cache_folder import cached_file
 from hybrid_search.data.dataset import Indices, Part, Pixels
-from hybrid_search.data.downloads import cache_folder
 from hybrid_search.data.image_folder import decoding
 from hybrid_search.data.image_folder.decoded_cache import (
     NAME,
@@ -55,7 +55,7 @@ class ImageFiles:
         Raises:
             DataError: A file is no image, or has values that are no picture.
         """
-        cached = cache_folder(NAME) / f"{hash_of(self.paths, ('survey', self.max_pixels))}.survey"
+        cached = cached_file(NAME, f"{hash_of(self.paths, ('survey', self.max_pixels))}.survey")
         with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
             found = json.loads(cached.read_text(encoding="utf-8"))
             return {str(mode): float(top) for mode, top in found["tops"].items()}, dict(found["counts"])
