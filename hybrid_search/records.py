@@ -192,6 +192,8 @@ class Resources:
             whole("workers", self.workers, 1, SettingsError)
         if self.address is not None and not isinstance(self.address, str):
             raise SettingsError(f'address must be text such as "auto" or "HOST:PORT"; got {self.address!r}.')
+        if self.address is not None and "@" in self.address:
+            raise SettingsError('address must be "auto" or "HOST:PORT"; got one with a user or password (not shown).')
         self._check_custom()
         for name, option in (("lease_seconds", "--lease"), ("timeout_seconds", "--timeout")):
             seconds = getattr(self, name)
