@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
@@ -35,24 +34,6 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 # Settings that change where and how fast a network is trained, but not the numbers; they are not part of the digest.
 NOT_IN_DIGEST = ("data_dir", "device", "threads")
-
-
-def search_name(name: str) -> str:
-    """Return the name if a search can have it.
-
-    Args:
-        name: 1 to 200 printable characters.
-
-    Raises:
-        SettingsError: The name is empty, too long, or has characters that cannot be printed.
-    """
-    unseen = any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name)  # controls, halves of characters
-    if not name.strip() or len(name) > SEARCH_NAME or unseen:
-        raise SettingsError(
-            f"the name of a search must be 1 to {SEARCH_NAME} characters that can be printed; got {name[:40]!r} "
-            f"({len(name)} characters)."
-        )
-    return name
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hybrid_search.cli.help_page import HelpCommand
+from hybrid_search.cli.next_commands import command_line, print_commands
 from hybrid_search.cli.options import (
     SEARCH,
     STOP,
@@ -23,7 +24,7 @@ from hybrid_search.cli.options import (
     changed_settings,
     with_resources,
 )
-from hybrid_search.cli.output import Format, command_name, last_line, print_nothing, print_rows, say
+from hybrid_search.cli.output import Format, last_line, print_nothing, print_rows, say
 from hybrid_search.cli.progress import Standing, Terminal, terminal
 from hybrid_search.cli.signals import stop_on_signals
 
@@ -298,10 +299,12 @@ def print_result(
         notice("every design of the space within the budget was tried")
     if not progress.counts["complete"]:
         return
-    name, command = quote(search.record.name), command_name()
-    tail = f" --db {quote(search.ledger.command_url)}" if db else ""
+    name, tail = search.record.name, f" --db {quote(search.ledger.command_url)}" if db else ""
     notice("next: run the same command to continue, or" if stopped else "next:")
-    notice(f"  {command} dashboard {name}{tail}      # explore the results in the browser")
-    notice(f"  {command} confirm {name}{tail}      # retrain the front: intervals and test accuracy")
-    notice(f"  {command} export {name} my-network --pick knee{tail}      # write a network as a model")
+    commands = [
+        (command_line("dashboard", [name], tail), "explore the results in the browser"),
+        (command_line("confirm", [name], tail), "retrain the front: intervals and test accuracy"),
+        (command_line("export", [name, "my-network"], f" --pick knee{tail}"), "write a network as a model"),
+    ]
+    print_commands(commands, notice)
     sys.stdout.flush()

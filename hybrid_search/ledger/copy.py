@@ -12,11 +12,11 @@ from uuid import NAMESPACE_OID, uuid5
 
 from sqlalchemy import Connection, Table, delete, func, insert, select, text, update
 
+from hybrid_search._internal.search_names import search_name
 from hybrid_search.errors import LedgerError
 from hybrid_search.ledger import leases
 from hybrid_search.ledger.retry import is_outage
 from hybrid_search.ledger.tables import Base, FailureRow, MeasurementRow, SearchRow, TrialRow
-from hybrid_search.records import search_name
 
 if TYPE_CHECKING:
     from hybrid_search.ledger import Ledger
@@ -63,9 +63,12 @@ def copy_search(
 
     Raises:
         LedgerError: The target has another search of this name, a copy that was continued, or a copy that runs.
+        SettingsError: No new search can have the name `as_name`.
     """
     found = source.search(name)
-    wanted = search_name(as_name or found.name)
+    wanted = found.name if as_name is None else as_name
+    if target.find_search(wanted) is None and wanted != found.name:
+        search_name(wanted)
     uid = found.uid if wanted == found.name else uuid5(NAMESPACE_OID, f"{found.uid}/{wanted}").hex
 
     def work(here: Connection, there: Connection) -> CopyResult:

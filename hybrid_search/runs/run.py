@@ -12,6 +12,7 @@ from hybrid_search.engines import Engine, engine_name, engine_of
 from hybrid_search.engines.driver import RunContext
 from hybrid_search.engines.worker import Evaluate
 from hybrid_search.ledger import Ledger
+from hybrid_search.ledger.new_name import check_new_name
 from hybrid_search.ledger.urls import path_beside
 from hybrid_search.objectives import Objective
 from hybrid_search.records import TRAINED, Resources, Settings
@@ -136,6 +137,7 @@ def run_spec(
     resources = Resources.of(resources)
     engine = engine_of(resources.engine)
     level_of(log_level)
+    check_new_name(spec.name, ledger)
     spec = replace(spec, evaluation=TRAINED if evaluate is None else evaluation_name(evaluate))
     if evaluate is None:
         from hybrid_search.training.evaluation import evaluate as trained

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from hybrid_search._internal.paths import data_location
+from hybrid_search._internal.search_names import search_name
 from hybrid_search.data import input_size_and_classes
 from hybrid_search.errors import SettingsError, is_number, whole
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import simplified_for, total_cost
 from hybrid_search.objectives import Direction, Objective, given_objectives
-from hybrid_search.records import NOT_IN_DIGEST, TRAINED, SearchRecord, Settings, search_name
+from hybrid_search.records import NOT_IN_DIGEST, TRAINED, SearchRecord, Settings
 from hybrid_search.search.stored_names import shortened, stored_name
 from hybrid_search.spaces.budget import budget_excess, check_budget, reference_costs
 from hybrid_search.spaces.choosers import Chooser
@@ -130,8 +131,8 @@ class SearchSpec:
             raise SettingsError(f"space must be a SearchSpace, a name or the path of a YAML file; got {space!r}.")
         if settings is not None and not isinstance(settings, Settings):
             raise SettingsError(f"settings must be a Settings value; got {settings!r}. Use Settings(epochs=8).")
-        if name is not None and not isinstance(name, str):
-            raise SettingsError(f"name must be text; got {name!r}.")
+        if name is not None and not (isinstance(name, str) and name):
+            search_name(name)
         space = space if isinstance(space, SearchSpace) else load_space(space)
         settings = settings or space.settings
         if settings.data_dir is not None:
@@ -142,7 +143,7 @@ class SearchSpec:
         spec = cls(
             space=space,
             trials=trials,
-            name=search_name(name or space.name),
+            name=space.name if name is None else name,
             objectives=chosen,
             settings=settings,
             input_size=input_size,
