@@ -17,10 +17,12 @@ from hybrid_search.cli.options import (
     Checkpoints,
     Database,
     DataDir,
+    DataName,
     FormatOption,
     Hours,
     LogLevel,
     Quiet,
+    SetSettings,
     changed_settings,
     with_resources,
 )
@@ -104,24 +106,13 @@ def run(
         str | None,
         typer.Option(metavar="NAME", rich_help_panel=SEARCH, help="Name of the search. Default: that of the space."),
     ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", rich_help_panel=TRAINING, help="Data set. Default: that of the space."),
-    ] = None,
+    data: DataName = None,
     data_dir: DataDir = None,
     epochs: Annotated[
         int | None,
         typer.Option(metavar="N", rich_help_panel=TRAINING, help="Epochs of each trial. Default: those of the space."),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            rich_help_panel=TRAINING,
-            help="Any other training setting, such as learning_rate=0.01. Repeat it for several.",
-        ),
-    ] = None,
+    settings: SetSettings = None,
     checkpoints: Checkpoints = None,
     hours: Hours = None,
     until_settled: Annotated[
