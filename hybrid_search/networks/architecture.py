@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from hybrid_search.errors import ArchitectureError, UserError, nearest, whole
+from hybrid_search.errors import ArchitectureError, nearest, whole
 from hybrid_search.networks.stems import Stem, make_stem
 from hybrid_search.ops import Operator, Options, make_operator, options_of
 from hybrid_search.ops.operator import shown_options
@@ -191,15 +191,3 @@ class Architecture:
 
     def __str__(self) -> str:
         return " | ".join([str(self.stem), *(str(stage) for stage in self.stages)])
-
-
-def readable_line(plain: Mapping[str, Any]) -> str:
-    """Return the one-line text of a stored architecture, or why it cannot be read here (a plugin is not installed).
-
-    Args:
-        plain: a `to_dict` result.
-    """
-    try:
-        return str(Architecture.from_dict(plain))
-    except UserError as error:
-        return f"not readable here: {error}"
