@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
@@ -34,25 +33,9 @@ AUGMENTS = ("none", "shift", "shift+flip")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 # Settings that change where and how fast a network is trained, but not the numbers; they are not part of the digest.
-NOT_IN_DIGEST = ("data_dir", "device", "threads")
-
-
-def search_name(name: str) -> str:
-    """Return the name if a search can have it.
-
-    Args:
-        name: 1 to 200 printable characters.
-
-    Raises:
-        SettingsError: The name is empty, too long, or has characters that cannot be printed.
-    """
-    unseen = any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name)  # controls, halves of characters
-    if not name.strip() or len(name) > SEARCH_NAME or unseen:
-        raise SettingsError(
-            f"the name of a search must be 1 to {SEARCH_NAME} characters that can be printed; got {name[:40]!r} "
-            f"({len(name)} characters)."
-        )
-    return name
+NOT_IN_DIGEST = ("data_dir", "device", "threads", "max_image_pixels")
+# Settings that came later than the first searches. At their defaults they are not part of the digest either.
+ADDED: Mapping[str, Any] = {"drop_duplicates": False, "ignore_test": False}
 
 
 @dataclass(frozen=True)
@@ -79,6 +62,9 @@ class Settings:
         threads: CPU threads of one trial.
         seed: Seed of the weights and of the order of images.
         split_seed: Seed of the train, validation and test splits.
+        drop_duplicates: Whether training images that are also in validation or test, by content, are removed.
+        ignore_test: Whether a test folder is left out; the test split is then cut from the training images.
+        max_image_pixels: Pixels of one image file, at most; None: 178,956,970, the limit of Pillow.
 
     Raises:
         SettingsError: A value is out of range.
@@ -106,15 +92,21 @@ class Settings:
     threads: int = 1
     seed: int = 0
     split_seed: int = 0
+    drop_duplicates: bool = False
+    ignore_test: bool = False
+    max_image_pixels: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "threads"):
             whole(name, getattr(self, name), 1, SettingsError)
         for name in ("seed", "split_seed"):
             whole(name, getattr(self, name), 0, SettingsError)
-        for name in ("image_size", "train_images", "validation_images"):
+        for name in ("image_size", "train_images", "validation_images", "max_image_pixels"):
             if getattr(self, name) is not None:
                 whole(name, getattr(self, name), 1, SettingsError)
+        for name in ("drop_duplicates", "ignore_test"):
+            if not isinstance(getattr(self, name), bool):
+                raise SettingsError(f"{name} must be true or false; got {getattr(self, name)!r}.")
         for name in ("data", "data_dir", "device"):
             value = getattr(self, name)
             if not isinstance(value, str) and not (name == "data_dir" and value is None):
@@ -161,6 +153,7 @@ class Settings:
     def digest(self) -> str:
         """Sixteen hexadecimal digits over every setting that changes the numbers."""
         kept = {name: value for name, value in self.to_dict().items() if name not in NOT_IN_DIGEST}
+        kept = {name: value for name, value in kept.items() if name not in ADDED or value != ADDED[name]}
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
