@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
@@ -31,25 +30,9 @@ TRAINED = "trained"  # the name of the package's own evaluation
 
 ENGINE = "ray"  # the default engine
 # Settings that change where and how fast a network is trained, but not the numbers; they are not part of the digest.
-NOT_IN_DIGEST = ("data_dir", "device", "threads")
-
-
-def search_name(name: str) -> str:
-    """Return the name if a search can have it.
-
-    Args:
-        name: 1 to 200 printable characters.
-
-    Raises:
-        SettingsError: The name is empty, too long, or has characters that cannot be printed.
-    """
-    unseen = any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name)  # controls, halves of characters
-    if not name.strip() or len(name) > SEARCH_NAME or unseen:
-        raise SettingsError(
-            f"the name of a search must be 1 to {SEARCH_NAME} characters that can be printed; got {name[:40]!r} "
-            f"({len(name)} characters)."
-        )
-    return name
+NOT_IN_DIGEST = ("data_dir", "device", "threads", "max_image_pixels")
+# Settings that came later than the first searches. At their defaults they are not part of the digest either.
+ADDED: Mapping[str, Any] = {"drop_duplicates": False, "ignore_test": False}
 
 
 @known_names("settings")
@@ -77,6 +60,9 @@ class Settings:
         threads: CPU threads of one trial.
         seed: Seed of the weights and of the order of images.
         split_seed: Seed of the train, validation and test splits.
+        drop_duplicates: Whether training images that are also in validation or test, by content, are removed.
+        ignore_test: Whether a test folder is left out; the test split is then cut from the training images.
+        max_image_pixels: Pixels of one image file, at most; None: 178,956,970, the limit of Pillow.
 
     Raises:
         SettingsError: A value is out of range.
@@ -104,6 +90,9 @@ class Settings:
     threads: int = 1
     seed: int = 0
     split_seed: int = 0
+    drop_duplicates: bool = False
+    ignore_test: bool = False
+    max_image_pixels: int | None = None
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -137,6 +126,7 @@ class Settings:
     def digest(self) -> str:
         """Sixteen hexadecimal digits over every setting that changes the numbers."""
         kept = {name: value for name, value in self.to_dict().items() if name not in NOT_IN_DIGEST}
+        kept = {name: value for name, value in kept.items() if name not in ADDED or value != ADDED[name]}
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 

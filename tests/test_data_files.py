@@ -15,11 +15,12 @@ from hybrid_search import data
 from hybrid_search.data import (
     digits,
     fashion_mnist,
-    image_folder,
     input_size_and_classes,
     load,
     open_test,
 )
+from hybrid_search.data.image_folder import decoding
+from hybrid_search.data.image_folder.decoded_cache import Decoding, read_cached_images
 from hybrid_search.errors import DataError
 from hybrid_search.records import Settings
 
@@ -93,17 +94,17 @@ def test_npz_reads_all_three_layouts_and_the_official_parts(tmp_path):
         ({"x_train": pixels(9)}, "needs both x_train and y_train"),
         ({}, "needs both x_train and y_train; .* has none"),
         ({"x_tran": pixels(9), "y_train": np.zeros(9, int)}, "got 'x_tran'. Did you mean 'x_train'"),
-        ({"x_train": pixels(9) / 255, "y_train": np.zeros(9, int)}, "x_train must be uint8 .* got float64"),
+        ({"x_train": pixels(9) / 255 - 1, "y_train": np.zeros(9, int)}, "x_train must have values .* got float64"),
         (
             {"x_train": pixels(9)[:, 0, 0], "y_train": np.zeros(9, int)},
-            r"x_train must be uint8 .* got uint8 \(9, 9\)",
+            r"x_train must be \(n, rows, columns\).* got uint8 \(9, 9\)",
         ),
         (
             {"x_train": pixels(9, 6, 3), "y_train": np.zeros(9, int)},
             r"x_train is ambiguous: axis 1 and axis 3 both have 1 to 4 entries; got \(9, 1, 6, 3\)",
         ),
         ({"x_train": pixels(9), "y_train": np.zeros(8, int)}, r"y_train must be 9 whole numbers.* int64 \(8,\)"),
-        ({"x_train": pixels(9), "y_train": np.zeros(9)}, "y_train must be 9 whole numbers"),
+        ({"x_train": pixels(9), "y_train": np.zeros(9) + 0.5}, "y_train must be whole numbers, .* image 0 has 0.5"),
         ({"x_train": pixels(9), "y_train": np.arange(9) - 1}, "classes from 0 up; got -1"),
         ({"x_train": pixels(9), "y_train": np.zeros(9, int)}, "at least two classes; got 0"),
         ({"x_train": pixels(1), "y_train": np.zeros(1, int)}, "at least two classes"),
@@ -249,7 +250,7 @@ def test_cifar10_is_read_from_the_binary_version(tmp_path):
     with pytest.raises(DataError, match="must be complete records of 3073 bytes; it has 3,000"):
         input_size_and_classes(settings)
     (folder / "data_batch_2.bin").unlink()
-    with pytest.raises(DataError, match=r"data_batch_2\.bin cannot be read"):
+    with pytest.raises(DataError, match=r"data_batch_2\.bin is missing"):
         input_size_and_classes(settings)
 
 
@@ -280,24 +281,23 @@ def test_an_image_folder_is_decoded_once_and_mapped_from_the_cache(pictures, mon
     assert isinstance(dataset.train.images.base, np.memmap) or isinstance(dataset.train.images, np.memmap)
 
     data.clear_cache()
-    monkeypatch.setattr(image_folder, "decode", None)  # calling it again would fail
+    monkeypatch.setattr(decoding, "decode_image", None)  # calling it again would fail
     assert load(pictures).fingerprint == dataset.fingerprint
 
 
 def test_workers_that_need_the_same_images_at_once_decode_them_once(pictures, monkeypatch):
-    plain, decoded = image_folder.decode, []
+    plain, decoded = decoding.decode_image, []
 
-    def slow(path, size):
+    def slow(path, **how):
         decoded.append(path)
         time.sleep(0.01)
-        return plain(path, size)
+        return plain(path, **how)
 
-    monkeypatch.setattr(image_folder, "decode", slow)
-    paths = sorted(Path(pictures.data_dir, "train").rglob("*.png"))
+    monkeypatch.setattr(decoding, "decode_image", slow)
+    folder = Path(pictures.data_dir)
+    paths, how = sorted(folder.rglob("*.png")), Decoding(12, decoding.MAX_PIXELS, {})
     with ThreadPoolExecutor(4) as workers:
-        results = list(
-            workers.map(lambda _: image_folder.read_cached_images(paths, 12, np.arange(len(paths))), range(4))
-        )
+        results = list(workers.map(lambda _: read_cached_images(paths, how, folder), range(4)))
     assert sorted(decoded) == paths
     assert all((one == results[0]).all() for one in results)
 

@@ -63,6 +63,7 @@ class SearchStatus:
         trials_per_hour: Rate of the last 20 trials; None if the search does not run.
         time_left: Time to the target at that rate.
         last_finished: When a trial ended last.
+        data_notes: What was left out of the data set, reinterpreted or contained twice, one line each.
     """
 
     search: SearchRecord
@@ -78,6 +79,7 @@ class SearchStatus:
     trials_per_hour: float | None
     time_left: timedelta | None
     last_finished: datetime | None
+    data_notes: tuple[str, ...] = ()
 
     @property
     def ended(self) -> int:
@@ -101,6 +103,7 @@ class SearchStatus:
             "trials_an_hour": self.trials_per_hour,
             "seconds_left": None if self.time_left is None else self.time_left.total_seconds(),
             "newest": None if self.last_finished is None else self.last_finished.isoformat(),
+            "data_notes": list(self.data_notes),
             "running": [vars(trial) for trial in self.running],
         }
 
@@ -145,6 +148,7 @@ def status_of(ledger: Ledger, search: SearchRecord) -> SearchStatus:
         rate,
         time_left,
         max((point.finished for point in points if point.finished), default=None),
+        ledger.read(reads.data_notes, search.id),
     )
 
 

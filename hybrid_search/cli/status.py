@@ -134,6 +134,7 @@ def _lines(now: "SearchStatus") -> list[str]:
     if now.failures:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in now.failures.items())
         lines.append(f"failed attempts: {kinds}; the last: {now.last_failure}")
+    lines += [f"data: {note}" for note in now.data_notes]
     if now.trials_per_hour is not None:
         rate = f"{now.trials_per_hour:,.1f} trials per hour recently"
         lines.append(rate if now.time_left is None else f"{rate}, {_time_text(now.time_left)} left at this rate")

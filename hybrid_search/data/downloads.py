@@ -13,13 +13,6 @@ from hybrid_search._internal.torchvision_compat import import_torchvision
 from hybrid_search.errors import DataError
 
 
-def cache_folder(name: str) -> Path:
-    """Return the folder for downloaded or decoded files of this name. It may not exist yet."""
-    from platformdirs import user_cache_path
-
-    return user_cache_path("hybrid-search") / name
-
-
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock file of `path` while the block runs. Other processes of this machine wait.

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_search._internal.cache_folder import cache_folder, user_cache
 from hybrid_search.data.dataset import Contents, Part, Source
-from hybrid_search.data.downloads import cache_folder, download
+from hybrid_search.data.downloads import download
 from hybrid_search.errors import DataError
 from hybrid_search.records import Settings
 
@@ -71,10 +72,10 @@ def _find_folder(settings: Settings) -> Path:
     """Return `data_dir`, or else the folder of the Debian package, or else a folder with downloaded files."""
     if settings.data_dir is not None:
         return Path(settings.data_dir)
-    downloaded = cache_folder("fashion-mnist")
-    for folder in (DEBIAN, downloaded):
+    for folder in (DEBIAN, user_cache() / "fashion-mnist"):
         if all(_find_file(folder, f"{stem}-{kind}") for stem in PARTS.values() for kind in KINDS):
             return folder
+    downloaded = cache_folder("fashion-mnist")
     advice = "install Debian's package dataset-fashion-mnist, or give"
     for name, md5 in FILES.items():
         download(URL + name, downloaded, md5, "fashion-mnist", advice)

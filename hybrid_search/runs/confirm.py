@@ -5,7 +5,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from hybrid_search._internal.cache_folder import cache_folder
 from hybrid_search._internal.event_log import level_of, log_file, print_notice
+from hybrid_search._internal.paths import data_location
 from hybrid_search.engines import engine_of
 from hybrid_search.engines.driver import RunContext
 from hybrid_search.engines.worker import Evaluate
@@ -14,6 +16,7 @@ from hybrid_search.ledger import Ledger, Opening, writes
 from hybrid_search.ledger.urls import path_beside
 from hybrid_search.records import TRAINED, Resources, SearchRecord, Settings
 from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, search_checkpoints
+from hybrid_search.runs.data_checks import EVERY_SPLIT, check_data
 from hybrid_search.runs.leadership import leading
 from hybrid_search.search.confirmation import Confirmation
 from hybrid_search.search.data_check import check_local_data
@@ -68,11 +71,12 @@ def confirm(
     resources = Resources.of(resources)
     level_of(log_level)
     engine = engine_of(resources.engine)
+    here = None if data_dir is None else data_location("--data-dir", data_dir)
 
     def opened(held: Ledger) -> Confirmation:
         record = held.search(name)
-        if data_dir is not None:
-            record = replace(record, settings=record.settings.with_(data_dir=str(data_dir)))
+        if here is not None:
+            record = replace(record, settings=record.settings.with_(data_dir=here))
         confirmation = Confirmation(record, held, seeds=seeds, trials=trials, hours=hours)
         _same_evaluation(record, evaluate)
         if why := confirmation.reason_to_stop():
@@ -88,6 +92,8 @@ def confirm(
     if evaluate is None:
         from hybrid_search.training.retraining import retrain
 
+        cache_folder("", notice or print_notice)  # said here, because a worker writes to its log
+        check_data(record.settings, notice or print_notice, EVERY_SPLIT)
         check_local_data(record, held)
         context = RunContext(retrain, resources)
     else:

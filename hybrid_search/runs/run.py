@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hybrid_search import __version__
+from hybrid_search._internal.cache_folder import cache_folder
 from hybrid_search._internal.event_log import LOG, event_fields, level_of, log_file
 from hybrid_search.engines import Engine, engine_name, engine_of
 from hybrid_search.engines.driver import RunContext
@@ -15,6 +16,7 @@ from hybrid_search.ledger.urls import path_beside
 from hybrid_search.objectives import Objective
 from hybrid_search.records import TRAINED, Resources, Settings
 from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, search_checkpoints
+from hybrid_search.runs.data_checks import TRAINED_SPLITS, check_data, store_data_notes
 from hybrid_search.runs.leadership import leading
 from hybrid_search.search.opening import resume_search, store_search
 from hybrid_search.search.search import Search
@@ -143,6 +145,9 @@ def run_spec(
     context = RunContext(evaluate, resources)
     if notice is not None:
         context.notice = notice
+    if spec.evaluation == TRAINED:
+        cache_folder("", context.notice)  # said here, because a worker writes to its log
+    notes = check_data(spec.settings, context.notice, TRAINED_SPLITS if spec.evaluation == TRAINED else ())
     root = checkpoint_root(checkpoints, ledger, resources.engine, resources.address)
     with engine.ready(context):
         opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger, notice=context.notice)
@@ -151,6 +156,7 @@ def run_spec(
             lead_search(spec, opened, context, stop_rule) as search,
             search_checkpoints(root, search.record, opened) as context.checkpoints,
         ):
+            store_data_notes(notes, search.record, opened)
             if watch:
                 watch(search, context)
             if root is None and checkpoints is None:

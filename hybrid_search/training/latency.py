@@ -25,10 +25,10 @@ def latency_ms(model: nn.Module, input_size: tuple[int, int, int], settings: Set
         Milliseconds, the median of 25 runs after 5 runs to warm up.
     """
     device = device_of(settings)
-    image = torch.zeros(1, *input_size, device=device).contiguous(memory_format=torch.channels_last)
     model.eval()
     times = []
     with reproducible(device, settings.threads, 0), torch.inference_mode():
+        image = torch.zeros(1, *input_size, device=device).contiguous(memory_format=torch.channels_last)
         for _ in range(RUNS + WARM_UP):
             start = time.perf_counter()
             model(image)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.errors import SettingsError
 from hybrid_search.records import Settings
 
@@ -76,19 +77,17 @@ def seed_for(*parts: object) -> int:
 def reproducible(device: torch.device, threads: int, seed: int) -> Iterator[None]:
     """Run a block with a seed, a number of CPU threads and, on a CPU, deterministic kernels.
 
-    The global state of torch is restored afterwards. On a GPU the seed is set too, but the order of additions may vary:
-    results are close, not bitwise equal.
+    The block starts with the state of a fresh process, and the state of the caller is restored afterwards: see
+    `clean_process_state`. On a GPU the seed is set too, but the order of additions may vary: results are close, not
+    bitwise equal.
 
     Args:
         device: where the block computes.
         threads: the number of CPU threads.
         seed: the seed of torch's global generators.
     """
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     before = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with clean_process_state(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         torch.set_num_threads(threads)
         if device.type == "cpu":
@@ -98,8 +97,6 @@ def reproducible(device: torch.device, threads: int, seed: int) -> Iterator[None
         try:
             yield
         finally:
-            torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
-            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
             torch.set_num_threads(before)
 
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from torch import Tensor
 
+from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.data import Split, load, open_test
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.model import build_model
@@ -48,10 +49,11 @@ def retrain(
             yield report
             continue
         assert report.weights is not None
-        dataset = load(settings)
-        model = build_model(architecture, dataset.input_size[0], len(dataset.classes))
-        model.load_state_dict(load_weights(report.weights))
-        result = score(model.to(device_of(settings)), load_test_split(settings), dataset, settings)
+        with clean_process_state():
+            dataset = load(settings)
+            model = build_model(architecture, dataset.input_size[0], len(dataset.classes))
+            model.load_state_dict(load_weights(report.weights))
+            result = score(model.to(device_of(settings)), load_test_split(settings), dataset, settings)
         tested = {"test_accuracy": result.accuracy, "test_loss": result.loss}
         yield replace(report, measurements={**report.measurements, **tested}, weights=None)
 

@@ -124,6 +124,14 @@ def join(address: str) -> None:
         raise no_cluster(address, f"no answer in {ANSWER_SECONDS:g} s. A cluster with a token needs it {places}")
 
 
+def usual_token() -> Path | None:
+    """Return the path of Ray's token in the home folder; None if the user has no home folder."""
+    try:
+        return Path.home() / ".ray" / "auth_token"
+    except RuntimeError:  # the user is not in the list of users
+        return None
+
+
 def choose_auth_mode(address: str) -> None:
     """Choose whether Ray sends a token: as the user set it; otherwise as the cluster needs, if there is a token.
 
@@ -133,7 +141,8 @@ def choose_auth_mode(address: str) -> None:
     Raises:
         SettingsError: The cluster does not answer in time.
     """
-    has_token = any(os.environ.get(name) for name in TOKENS) or Path.home().joinpath(".ray", "auth_token").exists()
+    path = usual_token()
+    has_token = any(os.environ.get(name) for name in TOKENS) or (path is not None and path.exists())
     if AUTH_MODE in os.environ or not has_token:
         return
     environment = {**os.environ, AUTH_MODE: "disabled"}

@@ -14,7 +14,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -22,7 +21,9 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock
-from platformdirs import user_cache_path
+
+from hybrid_search._internal.cache_folder import cached_file
+from hybrid_search.errors import SettingsError
 
 SOURCE = Path(__file__).parent / "cpu_kernel" / "kernel.cpp"  # its folder has the headers
 COMPILERS = ("g++", "c++", "clang++")
@@ -108,13 +109,19 @@ def _library(extent: int, real: str, columns: bool, target: Instructions) -> cty
     command += [f"-DEXTENT={extent}", f"-DREAL={real}", f"-DLANES_ARE_COLUMNS={int(columns)}"]
     made_of = [*_sources(), _version(compiler()), platform.machine().encode(), *map(str.encode, command)]
     digest = hashlib.sha256(b"\0".join(made_of)).hexdigest()[:16]
-    folder = _folder()
     what = f"{extent}-{real}-{'columns' if columns else 'pairs'}-{target.name}"
-    path = folder / f"local-attention-{what}-{digest}.so"
+    try:
+        path = cached_file("kernels", f"local-attention-{what}-{digest}.so", notice)
+    except SettingsError as error:
+        raise BuildError(str(error).rstrip(".")) from None
     if not path.exists():
-        with FileLock(path.with_suffix(".lock")):  # the operating system releases it if the process dies
-            if not path.exists():  # another process may have compiled it in the meantime
-                _compile(command, path, f"the local attention kernel {what}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(path.with_suffix(".lock")):  # the operating system releases it if the process dies
+                if not path.exists():  # another process may have compiled it in the meantime
+                    _compile(command, path, f"the local attention kernel {what}")
+        except OSError as error:
+            raise BuildError(f"the kernel cannot be compiled: {error}") from error
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:
@@ -125,26 +132,6 @@ def _sources() -> list[bytes]:
     """Return the names and contents of all files of the kernel."""
     files = sorted(path for path in SOURCE.parent.iterdir() if path.suffix in (".cpp", ".h"))
     return [part for path in files for part in (path.name.encode(), path.read_bytes())]
-
-
-def _folder() -> Path:
-    return cache_folder() or Path(_temporary_folder().name)
-
-
-def cache_folder() -> Path | None:
-    """Return the folder of the libraries in the user's cache, None if it cannot be written."""
-    folder = user_cache_path("hybrid-search") / "kernels"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return None
-    return folder if os.access(folder, os.W_OK) else None
-
-
-@cache
-def _temporary_folder() -> "tempfile.TemporaryDirectory[str]":
-    """Return a folder that is deleted at the end of the process, used if the cache cannot be written."""
-    return tempfile.TemporaryDirectory(prefix="hybrid-search-")
 
 
 def _compile(command: list[str], path: Path, what: str) -> None:
@@ -159,8 +146,6 @@ def _compile(command: list[str], path: Path, what: str) -> None:
             lines = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
             raise BuildError(f"{command[0]} cannot compile the kernel: {lines[0] if lines else done.returncode}")
         new.replace(path)
-    except OSError as error:
-        raise BuildError(f"the kernel cannot be compiled: {error}") from error
     finally:
         new.unlink(missing_ok=True)
     log.info("compiled %s in %.1f s", what, time.perf_counter() - begin)

@@ -7,6 +7,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from hybrid_search._internal.cache_folder import cache_folder
 from hybrid_search.ops.local_attention import autograd, build
 from hybrid_search.ops.local_attention.options import BORDERS
 
@@ -54,11 +55,11 @@ def build_all(extents: tuple[int, ...] = USUAL) -> list[str]:
         One line for each extent: what the cache contains now.
 
     Raises:
-        BuildError: there is no compiler, it failed, or the cache cannot be written.
+        BuildError: there is no compiler, or it failed.
+        SettingsError: the cache cannot be written.
     """
     build.compiler()
-    if (folder := build.cache_folder()) is None:
-        raise build.BuildError("the user's cache cannot be written, so the kernels would be lost")
+    folder = cache_folder("kernels", build.notice)
     real, target = build.TYPES[torch.float32], build.instructions().name
     for extent in extents:
         for lanes_are_columns in (True, False):
