@@ -38,7 +38,7 @@ HEAVY = {
     "flask": {"dashboard"},
     "pydantic": {"spaces"},
     "typer": {"cli"},
-    "rich": {"cli"},
+    "rich": {"runs", "cli"},
 }
 
 

@@ -1,6 +1,7 @@
 """`confirm`: the front of a search trained again under fresh seeds, in one call."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from hybrid_search.records import TRAINED, Resources, SearchRecord, Settings
 from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, search_checkpoints
 from hybrid_search.runs.data_checks import EVERY_SPLIT, check_data
 from hybrid_search.runs.leadership import leading
+from hybrid_search.runs.progress import Terminal, shown_progress
 from hybrid_search.search.confirmation import Confirmation
 from hybrid_search.search.data_check import check_local_data
 from hybrid_search.search.stored_names import evaluation_name
@@ -37,6 +39,7 @@ def confirm(
     checkpoints: str | Path | CheckpointStore | None = None,
     watch: Callable[[Confirmation, RunContext], None] | None = None,
     notice: Callable[[str], None] | None = None,
+    progress: bool | Terminal = False,
     log_level: str = "info",
 ) -> Confirmation:
     """Train the front of a search again with fresh seeds until it is settled. Call it again to continue.
@@ -55,6 +58,7 @@ def confirm(
         checkpoints: As in `run`.
         watch: Called with the confirmation and its `RunContext` before the first retraining.
         notice: Called with lines that the user should read; default: print them on stderr.
+        progress: As in `run`.
         log_level: As in `run`.
 
     Returns:
@@ -99,8 +103,7 @@ def confirm(
     else:
         context = RunContext(evaluate, resources)
     root = checkpoint_root(checkpoints, held, resources.engine, resources.address)
-    if notice is not None:
-        context.notice = notice
+    shown = shown_progress(progress, context, notice)
     with (
         engine.ready(context),
         log_file(path_beside(held.url, ".log"), context.notice, log_level),
@@ -114,7 +117,8 @@ def confirm(
                 watch(confirmation, context)
             if root is None and checkpoints is None:
                 context.notice(NO_CHECKPOINTS)
-            engine.drive(confirmation, context)
+            with shown.follow(confirmation, context) if shown else nullcontext():
+                engine.drive(confirmation, context)
     return confirmation
 
 

@@ -1,7 +1,7 @@
 """`run`: a whole search in one call."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from hybrid_search.records import TRAINED, Resources, Settings
 from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, search_checkpoints
 from hybrid_search.runs.data_checks import TRAINED_SPLITS, check_data, store_data_notes
 from hybrid_search.runs.leadership import leading
+from hybrid_search.runs.progress import Terminal, shown_progress
 from hybrid_search.search.opening import resume_search, store_search
 from hybrid_search.search.search import Search
 from hybrid_search.search.spec import Factory, SearchSpec
@@ -49,6 +50,7 @@ def run(
     checkpoints: str | Path | CheckpointStore | None = None,
     watch: Callable[[Search, RunContext], None] | None = None,
     notice: Callable[[str], None] | None = None,
+    progress: bool | Terminal = False,
     log_level: str = "info",
 ) -> Search:
     """Search a space and return the search. The same call continues where it stopped.
@@ -81,6 +83,7 @@ def run(
             checkpoints; None: beside a database file.
         watch: Called with the search and its `RunContext` before the first trial.
         notice: Called with lines that the user should read; default: print them on stderr.
+        progress: Whether progress is shown on stderr, or in the output of a notebook cell.
         log_level: Lowest level of the log file beside the database: debug, info, warning or error.
 
     Returns:
@@ -117,6 +120,7 @@ def run(
         checkpoints=checkpoints,
         watch=watch,
         notice=notice,
+        progress=progress,
         log_level=log_level,
     )
 
@@ -131,6 +135,7 @@ def run_spec(
     checkpoints: str | Path | CheckpointStore | None = None,
     watch: Callable[[Search, RunContext], None] | None = None,
     notice: Callable[[str], None] | None = None,
+    progress: bool | Terminal = False,
     log_level: str = "info",
 ) -> Search:
     """Run the search of a configuration; the other arguments are those of `run`."""
@@ -143,8 +148,7 @@ def run_spec(
 
         evaluate = trained
     context = RunContext(evaluate, resources)
-    if notice is not None:
-        context.notice = notice
+    shown = shown_progress(progress, context, notice)
     if spec.evaluation == TRAINED:
         cache_folder("", context.notice)  # said here, because a worker writes to its log
     notes = check_data(spec.settings, context.notice, TRAINED_SPLITS if spec.evaluation == TRAINED else ())
@@ -161,7 +165,8 @@ def run_spec(
                 watch(search, context)
             if root is None and checkpoints is None:
                 context.notice(NO_CHECKPOINTS)
-            _drive(engine, search, context)
+            with shown.follow(search, context) if shown else nullcontext():
+                _drive(engine, search, context)
     return search
 
 

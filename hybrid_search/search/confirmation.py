@@ -158,6 +158,32 @@ class Confirmation:
         retrained = {number: found for number, found in self._repeats.items() if found.fresh}
         return objective_posterior(retrained, self.values(), self.objectives)
 
+    def remaining(self) -> tuple[int, int]:
+        """Return the smallest and the largest number of retrainings that have not started.
+
+        The front needs the smallest number; the largest number is what is left of the budget (without a budget, the
+        smallest again).
+        """
+        needed = sum(max(0, self.seeds - self._seeds(n)) for n in self.front() if not self._given_up(n))
+        if self.budget is None:
+            return needed, needed
+        left = max(0, self.budget - self.done - sum(map(len, self._pending.values())) - len(self.failures))
+        return min(needed, left), left
+
+    def newest(self, number: int) -> tuple[int, Mapping[str, float]]:
+        """Return the seed and the measurements of the newest retraining of a trial.
+
+        Args:
+            number: A trial with a retraining.
+        """
+        return list(self._repeats[number].fresh.items())[-1]
+
+    def mean_seconds(self) -> float | None:
+        """Return the mean seconds that the trials on the front took in the search; None if they are unknown."""
+        trials = self.ledger.read(reads.trials, self.record.id, self.front())
+        seconds = [trial.seconds for trial in trials if trial.seconds is not None]
+        return sum(seconds) / len(seconds) if seconds else None
+
     def exhausted_budget(self) -> str | None:
         """Return which budget is used up, in words; None while some is left."""
         tried = self.done + sum(map(len, self._pending.values())) + len(self.failures)
