@@ -107,7 +107,7 @@ def confirm(
     with (
         engine.ready(context),
         log_file(path_beside(held.url, ".log"), context.notice, log_level),
-        leading(held, record, context),
+        leading(held, record, context, confirms=True),
     ):
         confirmation = opened(held)
         if evaluate is None:
