@@ -65,7 +65,7 @@ def print_front(
     """
     from hybrid_search.analysis.confidence import confirmed_front, read_confidence
     from hybrid_search.ledger import reads
-    from hybrid_search.networks.architecture import readable_line
+    from hybrid_search.networks.stored_architecture import readable_line
     from hybrid_search.spaces.known_designs import known_names
 
     objectives = record.all_objectives()

@@ -67,6 +67,8 @@ def confirm(
     Raises:
         SettingsError: An argument is wrong, or nothing is left to do. Nothing was written.
         LedgerError: The search was scored by another evaluation, or the data set has changed.
+        PluginError: The search uses an operator, a stem or a data set of a plugin that is not installed here. Nothing
+            was written.
 
     Example:
         >>> confirmation = confirm("digits", seeds=3)
@@ -83,6 +85,7 @@ def confirm(
             record = replace(record, settings=record.settings.with_(data_dir=here))
         confirmation = Confirmation(record, held, seeds=seeds, trials=trials, hours=hours)
         _same_evaluation(record, evaluate)
+        confirmation.check_architectures()
         if why := confirmation.reason_to_stop():
             raise SettingsError(f"nothing to confirm: {why}.")
         return confirmation

@@ -13,7 +13,7 @@ from hybrid_search.engines.driver import RunContext
 from hybrid_search.engines.worker import Evaluate
 from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.urls import path_beside
-from hybrid_search.objectives import Objective
+from hybrid_search.objectives import Objective, check_measured
 from hybrid_search.records import TRAINED, Resources, Settings
 from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, search_checkpoints
 from hybrid_search.runs.data_checks import TRAINED_SPLITS, check_data, store_data_notes
@@ -144,6 +144,7 @@ def run_spec(
     level_of(log_level)
     spec = replace(spec, evaluation=TRAINED if evaluate is None else evaluation_name(evaluate))
     if evaluate is None:
+        check_measured(spec.objectives)
         from hybrid_search.training.evaluation import evaluate as trained
 
         evaluate = trained
