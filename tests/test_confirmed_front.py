@@ -29,7 +29,7 @@ def test_without_a_retraining_all_trials_are_compared():
     assert confirmed_front(VALUES, (), ("accuracy", "flops")) == ([2, 1, 3], [])
 
 
-def test_a_lucky_single_seed_does_not_displace_a_mean():
+def test_a_high_value_of_a_single_seed_does_not_displace_a_mean():
     assert confirmed_front(VALUES, {0, 2}, ("accuracy", "flops")) == ([2, 0], [1, 3])
 
 
