@@ -34,13 +34,25 @@ def what_is_wrong(path: Path, error: BaseException | None = None) -> str:
         return f"cannot be read ({unreadable.strerror or type(unreadable).__name__})"
     except ValueError:  # a null character in the path
         return "is not a path"
+    if known := what_content_is(head):
+        return known
+    if error is None:
+        return "is damaged or incomplete"
+    lines = str(error).splitlines()
+    return f"is damaged or incomplete ({lines[0] if lines and lines[0] else type(error).__name__})"
+
+
+def what_content_is(content: bytes) -> str | None:
+    """Return what is wrong with the content of a file, judged by its beginning; None if nothing is known to be wrong.
+
+    Args:
+        content: the bytes of the file, or the first ones.
+    """
+    head = content[:HEAD]
     if not head:
         return "is empty"
     if head.startswith(LFS_POINTER):
         return "is a Git LFS pointer without the contents; fetch them with `git lfs pull`"
     if head.lstrip().lower().startswith(WEB_PAGE):
         return "is a web page, not the file; the download failed"
-    if error is None:
-        return "is damaged or incomplete"
-    lines = str(error).splitlines()
-    return f"is damaged or incomplete ({lines[0] if lines and lines[0] else type(error).__name__})"
+    return None
