@@ -161,7 +161,7 @@ def test_the_first_frame_of_several_is_used_and_said(tmp_path):
         decode(tmp_path / "photos/train/cat/a.tif", 8), decode(saved(tmp_path, "one.tif", frames[0]), 8)
     )
     said = []
-    notes = prepare(settings, said.append, ("train", "validation", "test"))
+    notes = prepare(settings, said.append)
     assert notes == ("images with several frames, of which the first is used: 2",)
     assert said == []
 

@@ -195,8 +195,8 @@ def _joined(broken: Sequence[tuple[Path, DataError]]) -> DataError:
     if not others:
         return first[1]
     names = ", ".join(shown(path) for path, _ in others[:NAMED])
-    more = ", ..." if len(others) > NAMED else ""
-    return DataError(f"{first[1]} {len(others):,} more cannot be used: {names}{more}.")
+    more = ", ..." if len(others) > NAMED else "."
+    return DataError(f"{first[1]} {len(others):,} more cannot be used: {names}{more}")
 
 
 def _check_space(folder: Path, images: int, size: int) -> None:
