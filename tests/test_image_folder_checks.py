@@ -263,13 +263,13 @@ def test_the_file_beside_decoded_images_says_what_they_belong_to(photos, tmp_pat
 
 
 def test_a_disk_that_is_too_small_is_said_with_both_numbers(photos, capsys, monkeypatch):
-    usage = shutil.disk_usage(photos)._replace(free=3_000)
+    usage = shutil.disk_usage(photos)._replace(free=14_000)
     monkeypatch.setattr(decoded_cache.shutil, "disk_usage", lambda path: usage)
     assert run_on(photos) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "8 decoded images of 8 x 8 need 5.6 kB in " in said
-    assert "which has 3.0 kB free" in said
+    assert "16 decoded images of 8 x 8 need 15.4 kB in " in said
+    assert "which has 14.0 kB free" in said
     assert not Path("results.db").exists()
 
 
