@@ -20,6 +20,7 @@ from hybrid_search.spaces.choosers import Chooser
 from hybrid_search.spaces.known_designs import KnownDesign, known_designs
 from hybrid_search.spaces.recipe_tuning import choose_settings, tunable
 from hybrid_search.spaces.space import SearchSpace, load_space
+from hybrid_search.spaces.stored_space import stored_space
 
 Factory = Callable[..., Any]  # of a sampler: (seed, facts) -> optuna sampler; of a pruner: (aims, seed) -> Pruner
 FACTORY_NAME = 100  # characters of the ledger's columns for sampler and pruner
@@ -177,7 +178,7 @@ class SearchSpec:
         from hybrid_search.pruners import current_name
 
         return cls(
-            space=SearchSpace.from_dict(record.space, f"search {record.name}"),
+            space=stored_space(record.space, f"search {record.name}"),
             trials=record.target,
             name=record.name,
             objectives=record.objective_list,
