@@ -18,7 +18,7 @@ from hybrid_search.ledger.withdrawal import withdraw_search
 from hybrid_search.objectives import Objective, check_measured
 from hybrid_search.records import TRAINED, Resources, Settings
 from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, search_checkpoints
-from hybrid_search.runs.data_checks import TRAINED_SPLITS, check_data, store_data_notes
+from hybrid_search.runs.data_checks import check_data, store_data_notes
 from hybrid_search.runs.leadership import leading
 from hybrid_search.runs.progress import Terminal, shown_progress
 from hybrid_search.search.opening import resume_search, store_search
@@ -156,7 +156,7 @@ def run_spec(
     shown = shown_progress(progress, context, notice)
     if spec.evaluation == TRAINED:
         cache_folder("", context.notice)  # said here, because a worker writes to its log
-    notes = check_data(spec.settings, context.notice, TRAINED_SPLITS if spec.evaluation == TRAINED else ())
+    notes = check_data(spec.settings, context.notice, decode=spec.evaluation == TRAINED)
     root = checkpoint_root(checkpoints, ledger, resources.engine, resources.address)
     with engine.ready(context):
         opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger, notice=context.notice)
