@@ -100,7 +100,7 @@ def updates(ledger: "Ledger", name: str, every: float, notice: Callable[[str], N
             yield now
             if now.state == "finished" or (had_driver and now.state == "idle"):
                 return
-            had_driver = now.state == "running"
+            had_driver = now.state in ("running", "confirming")
         time.sleep(every)
 
 
@@ -111,7 +111,7 @@ def _drawn(now: "SearchStatus", width: int | None) -> list[str]:
     lines = [part for line in _lines(now) for part in (textwrap.wrap(line, width) if width else [line])]
     if now.running:
         names = ("trial", "attempt", "rung", "time", "worker", "architecture")
-        rows = [_running_cells(trial, now.state == "running") for trial in now.running]
+        rows = [_running_cells(trial, now.state in ("running", "confirming")) for trial in now.running]
         lines += ["", *table_lines(names, rows, (True, True, True, True, False, False), width)]
     return lines
 
@@ -147,6 +147,7 @@ def _volume_text(now: "SearchStatus") -> str:
 def _headline(now: "SearchStatus") -> str:
     what = {
         "running": f"is run by {now.driver}",
+        "confirming": f"is being confirmed by {now.driver}",
         "interrupted": "was interrupted (run the same command to continue)",
         "finished": "has reached its number of trials",
         "idle": "is not running",
