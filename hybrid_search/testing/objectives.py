@@ -26,9 +26,10 @@ class ObjectiveContract:
         assert OBJECTIVES[self.objective.name] == self.objective
 
     def test_a_search_takes_it_beside_a_cost(self) -> None:
-        """It is no cost: only FLOPs and parameters are known before training."""
-        assert objectives((self.objective.name, "flops"))[0] == self.objective
-        assert objectives((self.objective, "params"))[0] == self.objective
+        """By its name and as an object. Only FLOPs and parameters are known before training."""
+        cost = "params" if self.objective.name == "flops" else "flops"
+        for given in (self.objective.name, self.objective):
+            assert objectives((given, cost))[0] == self.objective
 
     def test_label_and_unit_are_one_line_for_people(self) -> None:
         """They are shown in tables and on axes."""
