@@ -4,13 +4,15 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
-from hybrid_search.errors import SettingsError, is_number, nearest, one_of, whole
+from hybrid_search.errors import SettingsError, is_number, whole
 from hybrid_search.objectives import OBJECTIVES, Objective
+from hybrid_search.setting_rules import RULES, known_names
 
 State = Literal["running", "complete", "stopped", "failed"]
 STATES: tuple[State, ...] = ("running", "complete", "stopped", "failed")
@@ -28,16 +30,13 @@ SEARCH_NAME = 200  # characters of the name of a search, at most
 TRAINED = "trained"  # the name of the package's own evaluation
 
 ENGINE = "ray"  # the default engine
-OPTIMIZERS = ("adamw", "nesterov")
-AUGMENTS = ("none", "shift", "shift+flip")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-
 # Settings that change where and how fast a network is trained, but not the numbers; they are not part of the digest.
 NOT_IN_DIGEST = ("data_dir", "device", "threads", "max_image_pixels")
 # Settings that came later than the first searches. At their defaults they are not part of the digest either.
 ADDED: Mapping[str, Any] = {"drop_duplicates": False, "ignore_test": False}
 
 
+@known_names("settings")
 @dataclass(frozen=True)
 class Settings:
     """How every network of a search is trained: data, recipe, seed.
@@ -97,29 +96,8 @@ class Settings:
     max_image_pixels: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "threads"):
-            whole(name, getattr(self, name), 1, SettingsError)
-        for name in ("seed", "split_seed"):
-            whole(name, getattr(self, name), 0, SettingsError)
-        for name in ("image_size", "train_images", "validation_images", "max_image_pixels"):
-            if getattr(self, name) is not None:
-                whole(name, getattr(self, name), 1, SettingsError)
-        for name in ("drop_duplicates", "ignore_test"):
-            if not isinstance(getattr(self, name), bool):
-                raise SettingsError(f"{name} must be true or false; got {getattr(self, name)!r}.")
-        for name in ("data", "data_dir", "device"):
-            value = getattr(self, name)
-            if not isinstance(value, str) and not (name == "data_dir" and value is None):
-                raise SettingsError(f"{name} must be text; got {value!r}.")
-        one_of("optimizer", self.optimizer, OPTIMIZERS, SettingsError)
-        one_of("augment", self.augment, AUGMENTS, SettingsError)
-        one_of("precision", self.precision, PRECISIONS, SettingsError)
-        ranges = (("learning_rate", 0.0, 100.0), ("weight_decay", 0.0, 100.0), ("warmup_epochs", 0.0, float("inf")))
-        for name, low, high in (*ranges, ("label_smoothing", 0.0, 1.0), ("ema", 0.0, 1.0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-                raise SettingsError(f"{name} must be a number from {low:g} to {high:g}; got {value!r}.")
-            object.__setattr__(self, name, float(value))  # 0 and 0.0 are one setting, and have one digest
+        for each in fields(self):
+            object.__setattr__(self, each.name, RULES[each.name].read(each.name, getattr(self, each.name)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain JSON."""
@@ -135,10 +113,6 @@ class Settings:
         Raises:
             SettingsError: A name is unknown, or a value is out of range.
         """
-        known = [f.name for f in fields(cls)]
-        for key in d:
-            if key not in known:
-                raise SettingsError(f"settings are {', '.join(known)}; got {key!r}.{nearest(key, known)}")
         return cls(**d)
 
     def with_(self, **changes: Any) -> Self:
@@ -155,6 +129,17 @@ class Settings:
         kept = {name: value for name, value in self.to_dict().items() if name not in NOT_IN_DIGEST}
         kept = {name: value for name, value in kept.items() if name not in ADDED or value != ADDED[name]}
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@known_names("resources")
+class EngineObject(Protocol):
+    """The two functions of an engine; `hybrid_search.engines.Engine` documents them with their types."""
+
+    def ready(self, context: Any) -> AbstractContextManager[None]:
+        """Return a context manager that holds what `drive` needs."""
+
+    def drive(self, search: Any, context: Any) -> None:
+        """Run trials until the search has none left."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +163,7 @@ class Resources:
         >>> Resources(engine="ray", workers=8, gpus_per_trial=0.5)
     """
 
-    engine: Any = field(default=ENGINE, hash=False)  # an engine object may have no hash
+    engine: str | EngineObject = field(default=ENGINE, hash=False)  # an engine object may have no hash
     workers: int | None = None
     cpus_per_trial: float = 1.0
     gpus_per_trial: float | None = None

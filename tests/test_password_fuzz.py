@@ -75,8 +75,8 @@ def messages(url, password):
     yield "".join(traceback.format_exception(error))
 
 
-def check_password(password, rng):
-    """Type and log a password in every place, and return what leaks."""
+def shown_texts(password, rng):
+    """Type and log a password in every place, and return the texts that people see."""
     url = f"postgresql://me:{written(password, rng)}@db.example:5432/lab"
     shown = []
     for place in (database_url, lambda text: cli.options.without_password(text), check_address, check_writable):
@@ -93,15 +93,18 @@ def check_password(password, rng):
         record = logging.LogRecord("hybrid_search", 20, "", 0, "%s", (text,), None)
         record.__dict__ |= event_fields(url=url, nested={"password": password, "error": ValueError(url)})
         shown += [AsJson().format(record), AsText().format(record)]
-    return [(text, found) for text in shown if (found := leaks(password, text))]
+    return shown
 
 
 @pytest.mark.parametrize("count", [REDUCED, pytest.param(FULL, marks=pytest.mark.slow)])
 def test_no_password_leaks_from_a_message_or_log(count):
     rng = random.Random(1)
+    public = "".join(shown_texts("0" * 40, rng))  # a part of a password that these texts have is no leak
     for number, password in enumerate(passwords(count)):
         redaction._registered.clear()
-        assert check_password(password, rng) == [], f"password {number}: {password!r}"
+        for text in shown_texts(password, rng):
+            found = [part for part in leaks(password, text) if part not in public]
+            assert found == [], f"password {number}: {password!r} in {text}"
 
 
 @pytest.mark.parametrize("count", [6, pytest.param(1_000, marks=pytest.mark.slow)])
