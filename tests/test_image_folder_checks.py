@@ -329,7 +329,7 @@ def test_a_search_is_not_continued_with_other_images(photos, capsys):
 
 def test_a_space_file_may_have_the_settings_of_image_folders(photos, capsys):
     space = Path("own.yaml")
-    space.write_text(f"{SPACE}settings: {{data: imagefolder, data_dir: {photos}, image_size: 8, ignore_test: yes}}\n")
+    space.write_text(f"{SPACE}data: imagefolder\nsettings: {{data_dir: {photos}, image_size: 8, ignore_test: true}}\n")
     (photos / "test").mkdir()
     picture(1).save(photos / "test" / "flat.png")
     words = ["run", space, "--trials", 1, "--epochs", 1, "--engine", "local", "--db", "sqlite:///own.db"]
