@@ -92,7 +92,7 @@ def stage(**options):
         (["run", "--set", "device=5"], "device must be text; got 5"),
         (["run", "--seed", str(2**32)], "seed must be below 2^32; got 4294967296"),
         (["run", "--cpus-per-trial", "nan"], "cpus_per_trial must be a number from 0 up; got nan"),
-        (["run", "--cpus-per-trial", "5000"], "a trial must fit this machine, which has "),
+        (["run", "--cpus-per-trial", "5000"], "a trial must fit the "),
         (["run", "--address", "nonsense"], "nonsense is not: it must be auto or HOST:PORT"),
         (["run", "--hours", "0"], "hours must be a number above 0; got 0"),
         (["run", "--settled-share", "1.5"], "must be a share of the hypervolume between 0 and 1; got 1.5"),

@@ -75,13 +75,14 @@ def test_a_network_without_stored_weights_is_trained_again_with_the_same_result(
     assert f"accuracy {accuracy:.4f}" in lines[1]
 
 
-def test_a_network_whose_data_changed_is_not_exported(ledger, tmp_path, monkeypatch):
+def test_a_network_whose_data_changed_is_not_trained_again(ledger, tmp_path, monkeypatch):
     dataset = data.load(Settings.from_dict(ledger.read(reads.trial, 1, 0).settings))
     monkeypatch.setattr(data, "load", lambda settings: replace(dataset, fingerprint="0123456789abcdef"))
     message = f"digits had fingerprint {dataset.fingerprint}, here it has 0123456789abcdef. Restore the data"
-    for pick in ("best", str(off_front(ledger))):
-        with pytest.raises(LedgerError, match=message):
-            export_trial(ledger, "taken", tmp_path / "net", pick)
+    with pytest.raises(LedgerError, match=message):
+        export_trial(ledger, "taken", tmp_path / "net", str(off_front(ledger)))
+    with pytest.raises(LedgerError, match=message):
+        export_trial(ledger, "taken", tmp_path / "net", "best", data_dir=tmp_path)
     assert not (tmp_path / "net").exists()
 
 

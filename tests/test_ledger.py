@@ -463,10 +463,10 @@ def test_two_processes_can_create_a_ledger_at_the_same_time(url):
 
 
 def test_the_url_comes_from_the_flag_then_the_environment_then_the_default(monkeypatch):
-    assert str(database_url()) == "sqlite:///results/hybrid-search.db"
+    assert str(database_url()) == f"sqlite:///{Path.cwd()}/results/hybrid-search.db"
     monkeypatch.setenv("HYBRID_SEARCH_DB", "sqlite:///e.db")
-    assert str(database_url()) == "sqlite:///e.db"
-    assert str(database_url("sqlite:///f.db")) == "sqlite:///f.db"
+    assert str(database_url()) == f"sqlite:///{Path.cwd()}/e.db"
+    assert str(database_url("sqlite:///f.db")) == f"sqlite:///{Path.cwd()}/f.db"
 
 
 def test_a_database_with_other_tables_is_refused(tmp_path):

@@ -1,13 +1,13 @@
 """`hybrid-search export`: a trained network as an ordinary model in a folder."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hybrid_search.cli.help_page import HelpCommand
-from hybrid_search.cli.options import Database
+from hybrid_search.cli.options import Database, DataDir
 from hybrid_search.cli.output import say
+from hybrid_search.cli.signals import exit_on_signals
 from hybrid_search.errors import SettingsError
 
 
@@ -29,11 +29,14 @@ def export(
         list[str] | None,
         typer.Option("--format", metavar="NAME", help="File format. Repeat it for several. Default: safetensors."),
     ] = None,
+    data_dir: DataDir = None,
     db: Database = None,
 ) -> None:
     """Write a trained network as a model: weights (safetensors), architecture (JSON), model card, and a proof.
 
-    The proof compares the outputs of the loaded files with those of the trained network.
+    The proof compares the outputs of the loaded files with those of the trained network. OUT must be new or empty; it
+    may be the current folder, a symbolic link to a folder, or a mount point. Weights that the search did not store are
+    trained again, which needs the data. Otherwise, without the data, the proof uses images drawn from a seed.
     """
     from hybrid_search.export import export_trial
     from hybrid_search.ledger import Ledger
@@ -41,7 +44,9 @@ def export(
     if len(targets) > 2:
         raise SettingsError(f"export takes [NAME] OUT; got {' '.join(targets)}.")
     name, out = (targets[0], targets[1]) if len(targets) == 2 else (None, targets[0])
-    with Ledger(db, read_only=True) as ledger:
-        proofs = export_trial(ledger, name, Path(out), pick, formats=formats or ["safetensors"], notice=say)
+    with exit_on_signals(), Ledger(db, read_only=True) as ledger:
+        proofs = export_trial(
+            ledger, name, out, pick, data_dir=data_dir, formats=formats or ["safetensors"], notice=say
+        )
     for proof in proofs:
         typer.echo(str(proof))

@@ -4,11 +4,11 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from functools import wraps
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hybrid_search._internal.paths import data_location
 from hybrid_search.cli.output import Format
 from hybrid_search.errors import SettingsError
 
@@ -51,6 +51,15 @@ def _has_password(url: str) -> bool:
     return has_password(url)
 
 
+def absolute_data_dir(typed: str | None) -> str | None:
+    """Return the `--data-dir` of the command line as an absolute path.
+
+    Raises:
+        SettingsError: The path is empty, or cannot be a path.
+    """
+    return None if typed is None else data_location("--data-dir", typed)
+
+
 def _output(*names: str, **settings: Any) -> Any:
     return typer.Option(*names, rich_help_panel=OUTPUT, **settings)
 
@@ -87,8 +96,13 @@ Checkpoints = Annotated[
     ),
 ]
 DataDir = Annotated[
-    Path | None,
-    typer.Option(metavar="PATH", rich_help_panel=TRAINING, help="Folder of the data set, or the .npz file."),
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        rich_help_panel=TRAINING,
+        callback=absolute_data_dir,
+        help="Folder of the data set, or the .npz file. It is stored as an absolute path.",
+    ),
 ]
 Hours = Annotated[
     float | None,

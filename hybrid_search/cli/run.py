@@ -149,7 +149,7 @@ def run(
     from hybrid_search.spaces.space import load_space
 
     loaded = load_space(space)
-    named = {"data": data, "data_dir": str(data_dir) if data_dir else None, "epochs": epochs, "seed": seed}
+    named = {"data": data, "data_dir": data_dir, "epochs": epochs, "seed": seed}
     recipe = changed_settings(loaded.settings, named, settings)
     # Libraries print on stdout; it is for the table.
     with redirect_stdout(sys.stderr), stop_on_signals() as stop, terminal(quiet, log_level) as shown:

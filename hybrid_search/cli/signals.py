@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -67,6 +68,20 @@ def stop_on_signals() -> Iterator[StopRequest]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def exit_on_signals() -> Iterator[None]:
+    """Raise SystemExit(143) at a SIGTERM while the block runs, so that unfinished files are removed, as by Ctrl-C."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        sys.exit(EXIT_CODES[signal.Signals(number)])
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def restorer() -> Callable[[], None]:

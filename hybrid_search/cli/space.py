@@ -1,13 +1,12 @@
 """`hybrid-search space`: one search space, its parameters, its range of costs and the share within a budget."""
 
 import random
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hybrid_search.cli.help_page import HelpCommand
-from hybrid_search.cli.options import FormatOption, check_positive
+from hybrid_search.cli.options import FormatOption, absolute_data_dir, check_positive
 from hybrid_search.cli.output import Format, count_text, print_rows, say
 
 if TYPE_CHECKING:
@@ -32,7 +31,10 @@ def space(
         float | None, typer.Option(metavar="N", help="Estimate the share of designs within this many parameters.")
     ] = None,
     data_dir: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Folder of the data set, which fixes the image size.")
+        str | None,
+        typer.Option(
+            metavar="PATH", callback=absolute_data_dir, help="Folder of the data set, which fixes the image size."
+        ),
     ] = None,
     form: FormatOption = Format.table,
 ) -> None:
@@ -42,7 +44,7 @@ def space(
     check_positive("--max-flops", max_flops)
     check_positive("--max-params", max_params)
     loaded = load_space(name)
-    settings = loaded.settings.with_(data_dir=str(data_dir)) if data_dir else loaded.settings
+    settings = loaded.settings.with_(data_dir=data_dir) if data_dir else loaded.settings
     facts = _facts(loaded, settings, max_flops, max_params)
     if form is Format.table:
         _print_tables(loaded, facts)

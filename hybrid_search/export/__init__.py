@@ -6,7 +6,10 @@ Files:
     network_export.py       export_model: write a folder and prove every format
     trial_export.py         export_trial: export one trial of a search
     trial_choice.py         choose_trial: best, knee, or a number
-    proof.py                compare logits in a new process; `python -m hybrid_search.export` is that process
+    trial_data.py           the images of the proof, class names and preprocessing of a trial
+    output_folder.py        the folder while it is written
+    proof.py                compare logits in a new process
+    proof_process.py        that process
     folder.py               architecture.json, manifest.json and their checks
     model_card.py           README.md of an exported folder
 """

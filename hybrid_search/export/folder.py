@@ -2,7 +2,7 @@
 
 architecture.json   architecture, input size, classes, preprocessing and origin
 README.md           a model card
-manifest.json       SHA-256 of every file, and the proof of every format
+manifest.json       SHA-256 of every file, and the proof of every format; it is written last
 """
 
 import hashlib
@@ -11,22 +11,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from hybrid_search.errors import SettingsError, UserError
+from hybrid_search._internal.paths import reason
+from hybrid_search.errors import UserError
 from hybrid_search.export.formats import TrainedNetwork
 from hybrid_search.export.proof import Proof
 
 DESCRIPTION = "architecture.json"
 MANIFEST = "manifest.json"
-
-
-def check_empty(folder: Path) -> None:
-    """Raise SettingsError if the folder exists and is not empty.
-
-    Args:
-        folder: where an export will be written.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise SettingsError(f"OUT must be a new or empty folder; {folder} is not empty.")
+GIT_LFS = b"version https://git-lfs.github.com/spec/"  # the first bytes of a file that Git LFS has not fetched
+KINDS: dict[type[Any], str] = {dict: "an object", list: "a list", str: "text"}
 
 
 def describe(network: TrainedNetwork) -> dict[str, Any]:
@@ -40,7 +33,7 @@ def describe(network: TrainedNetwork) -> dict[str, Any]:
         "digest": network.architecture.digest,
         "input_size": list(network.input_size),
         "classes": list(network.classes),
-        "preprocessing": {"scale": 1 / 255, "mean": list(network.mean), "std": list(network.std)},
+        "preprocessing": {"scale": 1 / 255, "mean": list(network.mean) or None, "std": list(network.std) or None},
         "origin": dict(network.origin),
     }
 
@@ -56,12 +49,30 @@ def write_description(folder: Path, network: TrainedNetwork) -> None:
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """Return the content of architecture.json.
+    """Return the content of architecture.json. Its architecture, input size and classes have been checked.
 
     Args:
         folder: an exported folder.
+
+    Raises:
+        UserError: the file is missing, damaged, or not a description of a network.
     """
-    content: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    from hybrid_search.networks.architecture import Architecture
+
+    path = folder / DESCRIPTION
+    content = _read_object(path)
+    architecture = Architecture.from_dict(_entry(path, content, "architecture", dict))
+    if (digest := content.get("digest", architecture.digest)) != architecture.digest:
+        raise UserError(
+            f"the digest in {DESCRIPTION} must be that of its architecture, {architecture.digest}; {path} has "
+            f"{digest!r}. Export the network again."
+        )
+    size = _entry(path, content, "input_size", list)
+    if len(size) != 3 or not all(type(each) is int and each > 0 for each in size):
+        raise UserError(f"input_size in {path} must be channels, rows and columns from 1 up; got {size!r}.")
+    classes = _entry(path, content, "classes", list)
+    if not classes or not all(isinstance(each, str) for each in classes):
+        raise UserError(f"classes in {path} must be a list of names; got {str(classes)[:80]}.")
     return content
 
 
@@ -72,48 +83,132 @@ def write_manifest(folder: Path, proofs: Iterable[Proof]) -> None:
         folder: a folder with all its other files.
         proofs: one proof for each format.
     """
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
     _write_json(
         folder / MANIFEST,
         {
-            "files": {path.name: _sha256(path) for path in sorted(folder.iterdir())},
-            "proof": {
-                proof.format: {
-                    "max_difference": proof.max_difference,
-                    "equal_answers": proof.equal_answers,
-                    "images": proof.images,
-                }
-                for proof in proofs
-            },
+            "files": {path.relative_to(folder).as_posix(): sha256_of(path) for path in paths},
+            "proof": {proof.format: proof.to_dict() for proof in proofs},
         },
     )
 
 
 def check_files(folder: Path, names: Iterable[str]) -> None:
-    """Check that files exist and have the checksums of manifest.json. Without a manifest, only that they exist.
+    """Check that files exist and have the checksums of manifest.json.
 
     Args:
         folder: an exported folder.
         names: the files that a format loads. Others, such as README.md, may be edited.
 
     Raises:
-        UserError: a file is missing or differs.
+        UserError: a file is missing, differs, or is not in the manifest.
     """
     names = tuple(names)
+    check_folder(folder)
+    for name in (*names, MANIFEST):
+        if not _is_file(folder / name):
+            every = " and ".join((*names, MANIFEST))
+            raise UserError(
+                f"an exported folder must contain {every}; {folder} lacks {name}. Export the network again."
+            )
+    path = folder / MANIFEST
+    checksums = _entry(path, _read_object(path), "files", dict)
     for name in names:
-        if not (folder / name).is_file():
-            raise UserError(f"an exported folder must contain {' and '.join(names)}; {folder} lacks {name}.")
-    manifest = folder / MANIFEST
-    if not manifest.is_file():
-        return
-    checksums = json.loads(manifest.read_text(encoding="utf-8"))["files"]
-    for name in names:
-        if name in checksums and _sha256(folder / name) != checksums[name]:
-            raise UserError(f"an exported file must not be changed; {folder / name} differs from its sha256.")
+        if name not in checksums:
+            raise UserError(f"{MANIFEST} must have the sha256 of {name}; {path} has none. Export the network again.")
+        if sha256_of(folder / name) != checksums[name]:
+            path, pointer = folder / name, _pointer(folder / name)
+            raise UserError(f"an exported file must not be changed; {path} differs from its sha256{pointer}.")
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def check_folder(folder: Path) -> None:
+    """Raise UserError unless the path is a folder that exists.
+
+    Args:
+        folder: the path of an exported folder.
+    """
+    try:
+        if folder.is_dir():
+            return
+        what = "is a file" if folder.exists() else "does not exist"
+    except (OSError, ValueError) as error:  # the name is too long, has a NUL, or may not be read
+        what = f"cannot be read: {reason(error) if isinstance(error, OSError) else error}"
+    raise UserError(f"an exported network must be a folder; {str(folder)!r} {what}.")
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a file.
+
+    Args:
+        path: a file of an exported folder.
+
+    Raises:
+        UserError: it cannot be read, or Git LFS has not fetched it.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"an exported file must be readable; {path} is not: {reason(error)}.") from None
+    if content.startswith(GIT_LFS):
+        raise UserError(f"an exported file must be complete; {path}{_pointer(path)}.")
+    return content
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal digits.
+
+    Args:
+        path: a file of an exported folder.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"an exported file must be readable; {path} is not: {reason(error)}.") from None
+
+
+def _pointer(path: Path) -> str:
+    """Return how to fetch a file that is a pointer of Git LFS; an empty string for any other file."""
+    with path.open("rb") as file:
+        fetched = file.read(len(GIT_LFS)) != GIT_LFS
+    return "" if fetched else ": it is a pointer of Git LFS. Fetch the file: git lfs pull"
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise UserError(f"an exported file must be readable; {path} is not: {reason(error)}.") from None
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """Return the content of a JSON file that must be an object."""
+    try:
+        content = json.loads(read_file(path).decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, UserError):
+            raise
+        text = str(error) if isinstance(error, json.JSONDecodeError) else type(error).__name__
+        raise UserError(
+            f"{path.name} must be complete JSON; {path} is not: {text}. Export the network again."
+        ) from None
+    if not isinstance(content, dict):
+        raise UserError(
+            f"{path.name} must be a JSON object; {path} is {str(content)[:60]!r}. Export the network again."
+        )
+    return content
+
+
+def _entry(path: Path, content: dict[str, Any], key: str, kind: type[Any]) -> Any:
+    """Return the entry of a JSON object; raise UserError unless it has this type."""
+    if not isinstance(content.get(key), kind):
+        got = f"{str(content[key])[:60]!r}" if key in content else "none"
+        raise UserError(f"{key} in {path.name} must be {KINDS[kind]}; {path} has {got}. Export the network again.")
+    return content[key]
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")

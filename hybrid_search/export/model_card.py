@@ -5,22 +5,28 @@ from pathlib import Path
 from typing import Any
 
 from hybrid_search.export.formats import ExportFormat, TrainedNetwork
+from hybrid_search.export.proof import GIVEN, VALIDATION
 from hybrid_search.objectives import OBJECTIVES, Objective
 
 
-def write_card(folder: Path, network: TrainedNetwork, formats: Sequence[ExportFormat]) -> None:
+def write_card(folder: Path, network: TrainedNetwork, formats: Sequence[ExportFormat], image_source: str) -> None:
     """Write README.md.
 
     Args:
         folder: an existing folder.
         network: what is exported.
         formats: the formats in the folder; each adds its Python lines.
+        image_source: what the images of the proof are, in words.
     """
     channels, rows, cols = network.input_size
     lines = [f"# Network {network.architecture.digest}", "", f"`{network.architecture}`", ""]
     lines += [f"Input: images of {channels} x {rows} x {cols}. Output: logits of {len(network.classes)} classes."]
     if network.origin:
         lines += _origin_lines(network.origin)
+    if unknown := network.origin.get("unknown"):
+        lines += [f"Unknown: {', '.join(unknown)}. They were not stored with the search, and its data was not there."]
+    if image_source not in (VALIDATION, GIVEN):
+        lines += [f"Proof: the logits were compared on {image_source}, because the data of the trial was not there."]
     for entry in formats:
         lines += ["", f"## Use ({entry.name})", "", "```python", entry.usage(), "```"]
     (folder / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,17 +1,17 @@
 """Write a trained network into a folder, in one or more formats, and prove each of them."""
 
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.errors import SettingsError, UserError
-from hybrid_search.export.folder import check_empty, write_description, write_manifest
-from hybrid_search.export.formats import EXPORT_FORMATS, TrainedNetwork
+from hybrid_search.export.folder import MANIFEST, write_description, write_manifest
+from hybrid_search.export.formats import EXPORT_FORMATS, ExportFormat, TrainedNetwork
 from hybrid_search.export.model_card import write_card
-from hybrid_search.export.proof import TOLERANCE, Proof, prove
+from hybrid_search.export.output_folder import OutputFolder, output_folder
+from hybrid_search.export.proof import GIVEN, TOLERANCE, VALIDATION, Proof, prove
 from hybrid_search.networks.architecture import Architecture
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def export_model(
     Args:
         model: the trained network, built from `architecture`. It is moved to the CPU and put into evaluation mode.
         architecture: the description of the network.
-        out: the folder to write; it must be new or empty.
+        out: the folder to write; it must be new or empty. Files are written into it; it is never renamed.
         input_size: channels, rows and columns of an image.
         classes: the class names, in the order of the logits.
         mean: mean of each channel, for pixels 0..1.
@@ -52,7 +52,8 @@ def export_model(
         One proof for each format.
 
     Raises:
-        SettingsError: `out` is not empty or cannot be written.
+        SettingsError: `out` is not empty or cannot be written, its disk is full, or an argument does not fit the
+            network. Nothing was written.
         UserError: a format is unknown or cannot be written, or its logits differ by more than 1e-4.
 
     Example:
@@ -60,17 +61,22 @@ def export_model(
         ...              std=(0.35,), images=images)
     """
     network = TrainedNetwork(model.cpu().eval(), architecture, input_size, classes, mean, std, dict(origin or {}))
-    return export_network(network, out, images, formats)
+    return export_network(network, out, images, formats, image_source=GIVEN)
 
 
 def export_network(
-    network: TrainedNetwork, out: Path | str, images: "torch.Tensor", formats: Sequence[str] = FORMATS
+    network: TrainedNetwork,
+    out: Path | str,
+    images: "torch.Tensor",
+    formats: Sequence[str] = FORMATS,
+    *,
+    image_source: str = VALIDATION,
 ) -> tuple[Proof, ...]:
     """Write a trained network into a folder, and prove every format in a new process.
 
     Args:
         network: what to write.
-        out: the folder to write; it must be new or empty.
+        out: the folder to write; it must be new or empty. Files are written into it; it is never renamed.
         images: images for the proof, as for `export_model`.
         formats: names in `EXPORT_FORMATS`.
 
@@ -78,42 +84,94 @@ def export_network(
         One proof for each format.
 
     Raises:
-        SettingsError: `out` is not empty or cannot be written.
+        SettingsError: as for `export_model`.
         UserError: a format is unknown or cannot be written, or its logits differ by more than 1e-4.
     """
-    out = Path(out)
-    check_empty(out)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        # OUT appears complete or not at all: files are written beside it, then the folder is renamed.
-        unfinished = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    except OSError as error:
-        raise SettingsError(f"OUT must be a folder that can be written; {out} cannot: {error.strerror}.") from None
-    unfinished.chmod(0o755)
-    try:
-        proofs = _write(unfinished, network, images, formats)
-        if out.exists():
-            out.rmdir()
-        unfinished.rename(out)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return tuple(replace(proof, folder=out) for proof in proofs)
+    entries = format_entries(formats)
+    with output_folder(out) as folder:
+        return write_export(folder, network, images, entries, image_source)
 
 
-def _write(folder: Path, network: TrainedNetwork, images: "torch.Tensor", formats: Sequence[str]) -> list[Proof]:
-    """Write every file of an export; raise UserError if a proof fails."""
+def format_entries(formats: Sequence[str]) -> list[ExportFormat]:
+    """Return the entries of the table of formats, each once.
+
+    Args:
+        formats: names in `EXPORT_FORMATS`.
+
+    Raises:
+        SettingsError: there is none.
+        UserError: a name is unknown, or its plugin cannot be used.
+    """
+    if isinstance(formats, str) or not formats:
+        raise SettingsError(f"formats must be a list of at least one export format; got {formats!r}.")
+    return [EXPORT_FORMATS[name] for name in dict.fromkeys(formats)]
+
+
+def write_export(
+    folder: OutputFolder,
+    network: TrainedNetwork,
+    images: "torch.Tensor",
+    entries: Sequence[ExportFormat],
+    image_source: str,
+) -> tuple[Proof, ...]:
+    """Write every file of an export into a reserved folder, prove every format, and finish the folder.
+
+    Args:
+        folder: the folder.
+        network: what to write.
+        images: images for the proof.
+        entries: the formats.
+        image_source: what the images are, in words.
+
+    Returns:
+        One proof for each format.
+
+    Raises:
+        UserError: as for `export_model`.
+    """
+    _check_fit(network, images)
+    state = network.model.state_dict().values()
+    folder.check_space(len(entries) * sum(tensor.nbytes for tensor in state))
+    new = folder.unfinished
+    with clean_process_state():
+        logits = _logits(network, images)
+        with folder.writing():
+            for entry in entries:
+                entry.write(network, new)
+            write_description(new, network)
+            write_card(new, network, entries, image_source)
+            write_manifest(new, ())
+        proofs = [prove(new, entry.name, images.cpu(), logits, image_source) for entry in entries]
+    proofs = [replace(proof, folder=folder.path) for proof in proofs]
+    for proof in proofs:
+        if not proof.holds:
+            raise UserError(f"logits of an exported model must be within {TOLERANCE:g}; {proof}.")
+    with folder.writing():
+        write_manifest(new, proofs)
+    folder.finish(MANIFEST)
+    return tuple(proofs)
+
+
+def _check_fit(network: TrainedNetwork, images: "torch.Tensor") -> None:
+    """Raise SettingsError unless images, class names, mean and standard deviation fit the network."""
+    size, channels = tuple(network.input_size), network.input_size[0]
+    if images.ndim != 4 or not len(images) or tuple(images.shape[1:]) != size or not images.is_floating_point():
+        got = f"{images.dtype} {tuple(images.shape)}"
+        raise SettingsError(f"images must be floating-point numbers of (n, {', '.join(map(str, size))}); got {got}.")
+    for name, values in (("mean", network.mean), ("std", network.std)):
+        if len(values) not in (0, channels):
+            raise SettingsError(f"{name} must have a number for each of {channels} channels; got {len(values)}.")
+
+
+def _logits(network: TrainedNetwork, images: "torch.Tensor") -> "torch.Tensor":
+    """Return the logits of the trained network; raise SettingsError unless there is one for each class name."""
     import torch
 
-    entries = [EXPORT_FORMATS[name] for name in formats]
-    for entry in entries:
-        entry.write(network, folder)
-    write_description(folder, network)
-    write_card(folder, network, entries)
     with torch.inference_mode():
-        logits = network.model(images.cpu())
-    proofs = [prove(folder, entry.name, images.cpu(), logits) for entry in entries]
-    write_manifest(folder, proofs)
-    for proof in proofs:
-        if proof.max_difference > TOLERANCE:
-            raise UserError(f"logits of an exported model must be within {TOLERANCE:g}; {proof}.")
-    return proofs
+        logits: torch.Tensor = network.model(images.cpu().float()).float()
+    if tuple(logits.shape) != (len(images), len(network.classes)):
+        raise SettingsError(
+            f"classes must have a name for each logit; got {len(network.classes)} names and logits of "
+            f"{tuple(logits.shape)}."
+        )
+    return logits

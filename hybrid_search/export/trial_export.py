@@ -1,26 +1,29 @@
 """Export one trial of a search. Weights that the search did not store are trained again."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hybrid_search.data import Dataset
-from hybrid_search.errors import LedgerError, SettingsError
-from hybrid_search.export.folder import check_empty
+from hybrid_search._internal.process_state import clean_process_state
+from hybrid_search.errors import SettingsError
 from hybrid_search.export.formats import TrainedNetwork
-from hybrid_search.export.network_export import FORMATS, export_network
+from hybrid_search.export.network_export import FORMATS, format_entries, write_export
+from hybrid_search.export.output_folder import output_folder
 from hybrid_search.export.proof import Proof
+from hybrid_search.export.safetensors_format import network_of
 from hybrid_search.export.trial_choice import choose_trial
+from hybrid_search.export.trial_data import TrialData, facts_of, find_data, needed
 from hybrid_search.ledger import reads
 from hybrid_search.networks.architecture import Architecture
+from hybrid_search.networks.costs import total_cost
 from hybrid_search.records import TRAINED, SearchRecord, Settings, TrialRecord
+from hybrid_search.training.weights_file import data_facts
 
 if TYPE_CHECKING:
-    import torch
-
     from hybrid_search.ledger import Ledger
 
-PROOF_IMAGES = 16  # of the validation split
+BYTES_OF_A_PARAMETER = 4
 Notice = Callable[[str], None]
 
 
@@ -30,19 +33,21 @@ def export_trial(
     out: Path | str,
     pick: str,
     *,
+    data_dir: str | Path | None = None,
     formats: Sequence[str] = FORMATS,
     notice: Notice = lambda line: None,
 ) -> tuple[Proof, ...]:
     """Export one trial of a search into a folder.
 
     If the weights of the trial are not stored (it was not on the front), it is trained again with the same seed and
-    settings.
+    settings. Otherwise its data is needed for the proof only: without it, the proof uses images drawn from a seed.
 
     Args:
         ledger: the ledger of the search.
         name: the search; None is the newest.
-        out: the folder to write; it must be new or empty.
+        out: the folder to write; it must be new or empty. Files are written into it; it is never renamed.
         pick: "best" (by the first objective), "knee" (of the front), or the number of a trial.
+        data_dir: folder or file of the data set, if it has moved.
         formats: names in `EXPORT_FORMATS`.
         notice: called with each line that a user should read.
 
@@ -50,75 +55,100 @@ def export_trial(
         One proof for each format.
 
     Raises:
-        UserError: there is no such trial, its data changed, its networks were not trained by this package, or the
-            export failed.
+        UserError: there is no such trial, `out` cannot be written, data that is needed is missing or has changed, its
+            networks were not trained by this package, or the export failed. Nothing is left in `out`.
 
     Example:
         >>> with Ledger(read_only=True) as ledger:
         ...     export_trial(ledger, "digits", "my-network", "best")
     """
-    from hybrid_search.data import load as load_data
-
+    entries = format_entries(formats)
     record = ledger.search(name)
     trial = choose_trial(ledger, record, pick)
-    out = Path(out)
-    check_empty(out)
-    settings = Settings.from_dict(trial.settings)
-    dataset = load_data(settings)
-    _check_data(trial, settings, dataset)
-    network = _rebuild(ledger, record, trial, settings, dataset, notice)
-    proofs = export_network(network, out, _proof_images(dataset), formats)
+    with output_folder(out) as folder:
+        stored = StoredNetwork.of(ledger, record, trial)
+        folder.check_space(len(entries) * stored.size(record))
+        data = find_data(record, trial, data_dir)
+        if data.dataset is None and stored.weights is None:
+            raise needed(data, trial.number)
+        if data.dataset is None:
+            notice(f"the proof uses {data.image_source}, because the data of the trial is not here: {data.why}")
+        network = _rebuild(ledger, record, trial, stored, data, notice)
+        if unknown := network.origin.get("unknown"):
+            notice(f"unknown, because neither the stored weights nor data that is here says it: {', '.join(unknown)}")
+        proofs = write_export(folder, network, data.images(record.input_size), entries, data.image_source)
     notice(f"trial {trial.number} of {record.name}: {network.architecture}")
     return proofs
 
 
-def _check_data(trial: TrialRecord, settings: Settings, dataset: Dataset) -> None:
-    """Raise LedgerError if the trial was trained on other data."""
-    fingerprint = trial.facts.get("fingerprint")
-    if fingerprint not in (None, dataset.fingerprint):
-        raise LedgerError(
-            f"a network must be exported with the data that it was trained on; {settings.data} had fingerprint "
-            f"{fingerprint}, here it has {dataset.fingerprint}. Restore the data."
-        )
+@dataclass(frozen=True)
+class StoredNetwork:
+    """The network of a trial as the ledger stores it.
+
+    Attributes:
+        architecture: its description.
+        weights: the bytes of its weights; None if it must be trained again.
+        file: the path of the weights.
+        why: why it must be trained again.
+    """
+
+    architecture: Architecture
+    weights: bytes | None
+    file: Path
+    why: str
+
+    @classmethod
+    def of(cls, ledger: "Ledger", record: SearchRecord, trial: TrialRecord) -> "StoredNetwork":
+        """Read the weights; raise SettingsError if there are none and this package cannot train the network."""
+        from hybrid_search.ledger.weights import WeightsFolder
+
+        folder = WeightsFolder(ledger.url, record.id)
+        file = folder.file(trial.number).absolute()
+        weights = folder.read(trial.number, trial.weights)
+        if weights is None and record.evaluation != TRAINED:
+            raise SettingsError(
+                f"only trained networks can be exported; trial {trial.number} of {record.name} was scored by "
+                f"{record.evaluation}, which returned no weights."
+            )
+        why = f"its weights are missing or damaged in {file}" if trial.weights else "its weights are not stored"
+        return cls(Architecture.from_dict(trial.architecture), weights, file, why)
+
+    def size(self, record: SearchRecord) -> int:
+        """Return the number of bytes of the weights in one format, about."""
+        if self.weights is not None:
+            return len(self.weights)
+        return BYTES_OF_A_PARAMETER * int(total_cost(self.architecture, record.input_size, record.classes)[1])
 
 
 def _rebuild(
-    ledger: "Ledger", record: SearchRecord, trial: TrialRecord, settings: Settings, dataset: Dataset, notice: Notice
+    ledger: "Ledger",
+    record: SearchRecord,
+    trial: TrialRecord,
+    stored: StoredNetwork,
+    data: TrialData,
+    notice: Notice,
 ) -> TrainedNetwork:
     """Return the trained network of a trial, from its stored weights or by training it again."""
-    from safetensors.torch import load
-
-    from hybrid_search.ledger.weights import WeightsFolder
-    from hybrid_search.networks.model import build_model
-
-    architecture = Architecture.from_dict(trial.architecture)
     repeats = ledger.read(reads.repeats, record.id, confirmed=True).get(trial.number)
     measurements = dict(repeats.own if repeats else trial.measurements)  # of this network, not the mean over seeds
-    folder = WeightsFolder(ledger.url, record.id)
-    weights = folder.read(trial.number, trial.weights)
-    if weights is None and record.evaluation != TRAINED:
-        raise SettingsError(
-            f"only trained networks can be exported; trial {trial.number} of {record.name} was scored by "
-            f"{record.evaluation}, which returned no weights."
-        )
+    weights, channels = stored.weights, record.input_size[0]
     if weights is None:
-        reason = (
-            f"its weights are missing in {folder.file(trial.number)}" if trial.weights else "its weights are not stored"
-        )
-        notice(f"trial {trial.number}: {reason}; training it again ({settings.epochs} epochs, seed {trial.seed})")
+        again = f"training it again ({data.settings.epochs} epochs, seed {trial.seed})"
+        notice(f"trial {trial.number}: {stored.why}; {again}")
         recorded = measurements.get("accuracy")
-        weights, measurements = _train_again(architecture, settings, notice)
+        weights, measurements = _train_again(stored.architecture, data.settings, notice)
         if recorded != measurements["accuracy"]:
             notice(f"the accuracy is now {measurements['accuracy']:.4f}; the search recorded {recorded}")
-    model = build_model(architecture, record.input_size[0], record.classes)
-    model.load_state_dict(load(weights))
+    with clean_process_state():
+        model = network_of(stored.architecture, channels, record.classes, weights, str(stored.file))
+    facts, unknown = facts_of(data_facts(weights), data, record.classes, channels)
     return TrainedNetwork(
-        model.eval(),
-        architecture,
+        model,
+        stored.architecture,
         record.input_size,
-        tuple(dataset.classes),
-        tuple(float(value) for value in dataset.mean),
-        tuple(float(value) for value in dataset.std),
+        facts.classes,
+        facts.mean,
+        facts.std,
         {
             "search": record.name,
             "trial": trial.number,
@@ -128,7 +158,8 @@ def _rebuild(
             **_confirmation(ledger, record, trial.number),
             "settings": dict(trial.settings),
             "facts": dict(trial.facts),
-            "data_licence": dataset.licence,
+            "data_licence": facts.licence,
+            **({"unknown": unknown} if unknown else {}),
         },
     )
 
@@ -144,15 +175,6 @@ def _train_again(architecture: Architecture, settings: Settings, notice: Notice)
         weights, measurements = report.weights, report.measurements
     assert weights is not None
     return weights, dict(measurements)
-
-
-def _proof_images(dataset: Dataset) -> "torch.Tensor":
-    """Return the first validation images, normalised, float32 (n, channels, rows, columns)."""
-    import torch
-
-    pixels = torch.from_numpy(dataset.validation.images[:PROOF_IMAGES]).float() / 255
-    mean, std = (torch.tensor(list(values)).float().view(1, -1, 1, 1) for values in (dataset.mean, dataset.std))
-    return (pixels - mean) / std
 
 
 def _confirmation(ledger: "Ledger", record: SearchRecord, number: int) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from urllib.parse import quote, quote_plus
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from hybrid_search.errors import LedgerError
+from hybrid_search._internal.paths import absolute_path
+from hybrid_search.errors import LedgerError, SettingsError
 
 DEFAULT_URL = "sqlite:///results/hybrid-search.db"
 POSTGRES_NAMES = ("postgres", "postgresql", "postgresql+psycopg")  # all mean PostgreSQL by psycopg
@@ -23,7 +24,8 @@ def database_url(url: str | Path | None = None) -> URL:
             default SQLite file.
 
     Returns:
-        The parsed URL. A password from the query or from PGPASSWORD is moved to `URL.password`.
+        The parsed URL. The path of an SQLite file is absolute. A password from the query or from PGPASSWORD is moved
+        to `URL.password`.
 
     Raises:
         LedgerError: This is neither a SQLite or PostgreSQL URL nor the path of a file.
@@ -31,7 +33,7 @@ def database_url(url: str | Path | None = None) -> URL:
     if isinstance(url, Path):
         if ":/" in str(url):
             raise LedgerError("a path must name an SQLite file; got a Path that looks like a URL. Use text, not Path.")
-        return URL.create("sqlite", database=str(url))
+        return URL.create("sqlite", database=_absolute(str(url)))
     if url is not None and not isinstance(url, str):
         raise LedgerError(f"a ledger must be a Ledger, a database URL or the path of an SQLite file; got {url!r}.")
     text = url or os.environ.get("HYBRID_SEARCH_DB") or DEFAULT_URL
@@ -43,10 +45,20 @@ def database_url(url: str | Path | None = None) -> URL:
             "contain a password). A file is sqlite:///PATH."
         ) from None
     if parsed.get_backend_name() == "sqlite":
-        return parsed
+        return parsed.set(database=_absolute(parsed.database)) if parsed.database else parsed
     if parsed.get_backend_name() not in POSTGRES_NAMES:
         raise LedgerError(f"--db must be a sqlite or postgresql URL; got {display_url(parsed)}.")
     return _postgres_url(parsed)
+
+
+def _absolute(path: str) -> str:
+    """Return the path of an SQLite file as an absolute one, because the current folder may change."""
+    if path == ":memory:" or path.startswith("file:"):
+        return path
+    try:
+        return str(absolute_path("--db", path))
+    except SettingsError as error:
+        raise LedgerError(str(error)) from None
 
 
 def _postgres_url(url: URL) -> URL:

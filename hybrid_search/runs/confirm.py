@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hybrid_search._internal.cache_folder import cache_folder
 from hybrid_search._internal.event_log import level_of, log_file, print_notice
+from hybrid_search._internal.paths import data_location
 from hybrid_search.engines import engine_of
 from hybrid_search.engines.driver import RunContext
 from hybrid_search.engines.worker import Evaluate
@@ -69,11 +70,12 @@ def confirm(
     resources = Resources.of(resources)
     level_of(log_level)
     engine = engine_of(resources.engine)
+    here = None if data_dir is None else data_location("--data-dir", data_dir)
 
     def opened(held: Ledger) -> Confirmation:
         record = held.search(name)
-        if data_dir is not None:
-            record = replace(record, settings=record.settings.with_(data_dir=str(data_dir)))
+        if here is not None:
+            record = replace(record, settings=record.settings.with_(data_dir=here))
         confirmation = Confirmation(record, held, seeds=seeds, trials=trials, hours=hours)
         _same_evaluation(record, evaluate)
         if why := confirmation.reason_to_stop():

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+from hybrid_search._internal.paths import data_location
 from hybrid_search.data import input_size_and_classes
 from hybrid_search.errors import SettingsError, is_number, whole
 from hybrid_search.networks.architecture import Architecture
@@ -133,6 +134,8 @@ class SearchSpec:
             raise SettingsError(f"name must be text; got {name!r}.")
         space = space if isinstance(space, SearchSpace) else load_space(space)
         settings = settings or space.settings
+        if settings.data_dir is not None:
+            settings = settings.with_(data_dir=data_location("data_dir", settings.data_dir))
         input_size, classes = input_size_and_classes(settings)
         if whole("seed", seed, 0, SettingsError) >= 2**32:
             raise SettingsError(f"seed must be below 2^32; got {seed}.")

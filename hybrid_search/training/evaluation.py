@@ -1,11 +1,9 @@
 """The function that a worker runs for a trial: an architecture and settings in, one report after every epoch."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 
-import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.data import Dataset, load
@@ -19,6 +17,7 @@ from hybrid_search.training.failures import classify_failure, peak_memory_gib
 from hybrid_search.training.latency import latency_ms
 from hybrid_search.training.loop import Trainer
 from hybrid_search.training.recipe import device_of, reproducible, seed_for
+from hybrid_search.training.weights_file import pack_weights
 
 FINGERPRINT = "fingerprint"  # key of the data fingerprint in a checkpoint: its characters as a tensor of bytes
 
@@ -106,7 +105,7 @@ def _epochs(
         weights, last = None, epoch.epoch == settings.epochs
         if last:
             measurements["latency_ms"] = latency_ms(trainer.scored, dataset.input_size, settings)
-            weights = _pack_weights(trainer.scored, architecture)
+            weights = pack_weights(trainer.scored, architecture, dataset)
         yield Report(epoch.epoch, measurements, facts, last, weights)
 
 
@@ -118,9 +117,3 @@ def _check_data(state: Mapping[str, Tensor], dataset: Dataset) -> None:
             f"a checkpoint must be resumed with the data that it was trained on; it has {digits}, {dataset.name} here "
             f"has fingerprint {dataset.fingerprint}."
         )
-
-
-def _pack_weights(model: nn.Module, architecture: Architecture) -> bytes:
-    """Return weights and buffers as safetensors bytes, on the CPU, with the architecture in the header."""
-    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
-    return safetensors.torch.save(tensors, {"architecture": json.dumps(architecture.to_dict())})

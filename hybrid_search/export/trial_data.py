@@ -1,0 +1,135 @@
+"""The data of a trial that is exported: the images of its proof, and what the network needs to know of its data.
+
+An export needs images only for its proof. Without the data of the trial the proof uses images that are drawn from a
+seed. Class names and preprocessing come from the header of the stored weights, otherwise from the data.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hybrid_search._internal.paths import data_location
+from hybrid_search.data import Dataset
+from hybrid_search.errors import LedgerError
+from hybrid_search.export.proof import VALIDATION
+from hybrid_search.records import SearchRecord, Settings, TrialRecord
+from hybrid_search.training.weights_file import DataFacts
+
+if TYPE_CHECKING:
+    import torch
+
+PROOF_IMAGES = 16
+PROOF_SEED = 0
+DRAWN = f"images drawn from seed {PROOF_SEED}"
+
+
+@dataclass(frozen=True, eq=False)
+class TrialData:
+    """The data of a trial, as far as it is here.
+
+    Attributes:
+        settings: the settings of the trial; `data_dir` is where its data is.
+        dataset: the data set; None if it is not here.
+        why: why it is not here; None if it is.
+    """
+
+    settings: Settings
+    dataset: Dataset | None
+    why: str | None = None
+
+    @property
+    def image_source(self) -> str:
+        """What the images of the proof are, in words."""
+        return DRAWN if self.dataset is None else VALIDATION
+
+    def images(self, input_size: tuple[int, int, int]) -> "torch.Tensor":
+        """Return the images of the proof, normalised, float32 (n, channels, rows, columns).
+
+        Args:
+            input_size: channels, rows and columns.
+        """
+        import torch
+
+        if self.dataset is None:
+            rng = torch.Generator().manual_seed(PROOF_SEED)
+            return torch.randn(PROOF_IMAGES, *input_size, generator=rng)
+        pixels = torch.from_numpy(self.dataset.validation.images[:PROOF_IMAGES]).float() / 255
+        pairs = (self.dataset.mean, self.dataset.std)
+        mean, std = (torch.tensor(list(values)).float().view(1, -1, 1, 1) for values in pairs)
+        return (pixels - mean) / std
+
+
+def find_data(record: SearchRecord, trial: TrialRecord, data_dir: str | Path | None) -> TrialData:
+    """Return the data of a trial.
+
+    Args:
+        record: the search.
+        trial: one of its trials.
+        data_dir: where the user says that the data is; None: where the trial, or the search, had it.
+
+    Raises:
+        UserError: `data_dir` is given, and the data is not there, or is other data.
+    """
+    settings = Settings.from_dict(trial.settings)
+    if data_dir is not None:
+        settings = settings.with_(data_dir=data_location("--data-dir", data_dir))
+        return TrialData(settings, _load(settings, trial.facts))
+    reasons = []
+    for place in dict.fromkeys((settings.data_dir, record.settings.data_dir)):
+        try:
+            here = settings.with_(data_dir=place)
+            return TrialData(here, _load(here, trial.facts))
+        except Exception as error:  # a data set of another package may raise anything, and the export needs none
+            lines = str(error).strip().splitlines()
+            reasons.append(lines[0] if lines else type(error).__name__)
+    return TrialData(settings, None, reasons[0])
+
+
+def _load(settings: Settings, facts: Mapping[str, str]) -> Dataset:
+    """Return the data set; raise LedgerError unless it is the one with the fingerprint of a trial's facts."""
+    from hybrid_search import data
+
+    dataset = data.load(settings)
+    fingerprint = facts.get("fingerprint")
+    if fingerprint not in (None, dataset.fingerprint):
+        raise LedgerError(
+            f"an export must use the data of the trial; {settings.data} had fingerprint "
+            f"{fingerprint}, here it has {dataset.fingerprint}. Restore the data."
+        )
+    return dataset
+
+
+def needed(found: TrialData, number: int) -> LedgerError:
+    """Return the error for a trial that must be trained again, and whose data is not here.
+
+    Args:
+        found: the data of the trial.
+        number: the number of the trial.
+    """
+    return LedgerError(
+        f"trial {number} has no stored weights, so its data is needed to train it again: {found.why} "
+        "Name the folder or file of the data: --data-dir PATH."
+    )
+
+
+def facts_of(
+    weights_facts: DataFacts | None, found: TrialData, classes: int, channels: int
+) -> tuple[DataFacts, list[str]]:
+    """Return what the network needs to know of its data, and what of it is unknown.
+
+    Args:
+        weights_facts: what the header of the weights says; None if it says nothing.
+        found: the data of the trial.
+        classes: number of classes of the search.
+        channels: channels of an image.
+
+    Returns:
+        The facts, with numbered classes and no mean if they are unknown, and the unknown ones in words.
+    """
+    for facts in (weights_facts, DataFacts.of(found.dataset) if found.dataset else None):
+        if facts is not None and len(facts.classes) == classes and len(facts.mean) == len(facts.std) == channels:
+            return facts, []
+    numbered = tuple(f"class {index}" for index in range(classes))
+    unknown = ["class names", "mean and standard deviation of the pixels", "licence of the data"]
+    return DataFacts(found.settings.data, "", numbered, (), (), "unknown"), unknown
