@@ -1,15 +1,17 @@
 """`hybrid-search cost`: parameters and FLOPs of every layer of a design."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hybrid_search._internal.json_text import parse_json
+from hybrid_search._internal.places import one_line
+from hybrid_search._internal.text_file import exists, file_name, read_text
 from hybrid_search.cli.help_page import HelpCommand
 from hybrid_search.cli.options import Database, FormatOption
-from hybrid_search.cli.output import Format, print_rows
-from hybrid_search.errors import ArchitectureError, UnknownName, nearest
+from hybrid_search.cli.output import Format, count_text, print_rows
+from hybrid_search.errors import ArchitectureError, UnknownName, nearest, shown
 
 if TYPE_CHECKING:
     from hybrid_search.networks.architecture import Architecture
@@ -96,13 +98,13 @@ def find_design(design: str, db: str | None) -> tuple["Architecture", tuple[int,
         UnknownName: The design is none of these.
         ArchitectureError: The file cannot be read.
     """
-    from hybrid_search.networks.architecture import Architecture
     from hybrid_search.networks.references import reference, references
+    from hybrid_search.networks.stored_architecture import stored_architecture
 
     if design in references():
         return reference(design), REFERENCE_SIZE, REFERENCE_CLASSES
     path = Path(design)
-    if path.suffix == ".json" or _is_file(path):
+    if path.suffix in (".json", ".yaml", ".yml") or exists(path):
         return _read_design(path), REFERENCE_SIZE, REFERENCE_CLASSES
     name, slash, number = design.rpartition("/")
     if slash and number.isascii() and number.isdecimal() and len(number) < 10:
@@ -111,27 +113,28 @@ def find_design(design: str, db: str | None) -> tuple["Architecture", tuple[int,
         with Ledger(db, read_only=True) as ledger:
             record = ledger.search(name)
             trial = ledger.read(reads.trial, record.id, int(number))
-        return Architecture.from_dict(trial.architecture), record.input_size, record.classes
+        return stored_architecture(trial.architecture), record.input_size, record.classes
     raise UnknownName(
-        f"a design must be a reference ({REFERENCE_NAMES}), a trial (SEARCH/NUMBER) or a .json file; got {design!r}."
-        f"{nearest(design, references())}"
+        f"a design must be a reference ({REFERENCE_NAMES}), a trial (SEARCH/NUMBER) or a .json file; got "
+        f"{shown(design)}.{nearest(design, references())}"
     )
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # the name is too long, or has a NUL
-        return False
 
 
 def _read_design(path: Path) -> "Architecture":
     from hybrid_search.networks.architecture import Architecture
 
+    source = file_name(path)
+    if path.suffix in (".yaml", ".yml"):
+        from hybrid_search.spaces.space import load_space
+
+        count = load_space(path).size()  # a fault of the file comes first
+        raise ArchitectureError(
+            f"a design must be one network; {source} is a search space of {count_text(count)} designs. See: "
+            f"hybrid-search space {source}"
+        )
+    text = read_text(path, "a design must be a readable JSON file", ArchitectureError)
+    content = parse_json(text, "a design must be a JSON file", source, ArchitectureError)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ArchitectureError(f"a design must be a readable JSON file; {path} is not: {error.strerror}.") from None
-    except ValueError as error:
-        raise ArchitectureError(f"a design must be a JSON file; {path} is not: {error}.") from None
-    return Architecture.from_dict(content)
+        return Architecture.from_dict(content)
+    except ArchitectureError as error:
+        raise ArchitectureError(one_line(source, None, str(error))) from None

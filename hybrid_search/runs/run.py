@@ -1,7 +1,7 @@
 """`run`: a whole search in one call."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,14 +9,18 @@ from hybrid_search import __version__
 from hybrid_search._internal.cache_folder import cache_folder
 from hybrid_search._internal.event_log import LOG, event_fields, level_of, log_file
 from hybrid_search.engines import Engine, engine_name, engine_of
-from hybrid_search.engines.driver import RunContext
+from hybrid_search.engines.driver import RunContext, check_results
 from hybrid_search.engines.worker import Evaluate
+from hybrid_search.errors import UserError
 from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.urls import path_beside
-from hybrid_search.objectives import Objective
+from hybrid_search.ledger.withdrawal import withdraw_search
+from hybrid_search.objectives import Objective, check_measured
 from hybrid_search.records import TRAINED, Resources, Settings
 from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, search_checkpoints
+from hybrid_search.runs.data_checks import check_data, store_data_notes
 from hybrid_search.runs.leadership import leading
+from hybrid_search.runs.progress import Terminal, shown_progress
 from hybrid_search.search.opening import resume_search, store_search
 from hybrid_search.search.search import Search
 from hybrid_search.search.spec import Factory, SearchSpec
@@ -48,6 +52,7 @@ def run(
     checkpoints: str | Path | CheckpointStore | None = None,
     watch: Callable[[Search, RunContext], None] | None = None,
     notice: Callable[[str], None] | None = None,
+    progress: bool | Terminal = False,
     log_level: str = "info",
 ) -> Search:
     """Search a space and return the search. The same call continues where it stopped.
@@ -80,13 +85,16 @@ def run(
             checkpoints; None: beside a database file.
         watch: Called with the search and its `RunContext` before the first trial.
         notice: Called with lines that the user should read; default: print them on stderr.
+        progress: Whether progress is shown on stderr, or in the output of a notebook cell.
         log_level: Lowest level of the log file beside the database: debug, info, warning or error.
 
     Returns:
         The search, with its results in the ledger.
 
     Raises:
-        UserError: An argument is wrong. Nothing was written.
+        UserError: An argument is wrong; nothing was written. Or a worker met a mistake in the data, the settings or the
+            environment: it cost no trial, and the same call continues after the correction.
+        HybridSearchError: Every trial failed. The message ends with the first traceback.
         LostLease: Another process acquired the search while this machine slept.
 
     Example:
@@ -116,6 +124,7 @@ def run(
         checkpoints=checkpoints,
         watch=watch,
         notice=notice,
+        progress=progress,
         log_level=log_level,
     )
 
@@ -130,6 +139,7 @@ def run_spec(
     checkpoints: str | Path | CheckpointStore | None = None,
     watch: Callable[[Search, RunContext], None] | None = None,
     notice: Callable[[str], None] | None = None,
+    progress: bool | Terminal = False,
     log_level: str = "info",
 ) -> Search:
     """Run the search of a configuration; the other arguments are those of `run`."""
@@ -138,14 +148,15 @@ def run_spec(
     level_of(log_level)
     spec = replace(spec, evaluation=TRAINED if evaluate is None else evaluation_name(evaluate))
     if evaluate is None:
+        check_measured(spec.objectives)
         from hybrid_search.training.evaluation import evaluate as trained
 
         evaluate = trained
     context = RunContext(evaluate, resources)
-    if notice is not None:
-        context.notice = notice
+    shown = shown_progress(progress, context, notice)
     if spec.evaluation == TRAINED:
         cache_folder("", context.notice)  # said here, because a worker writes to its log
+    notes = check_data(spec.settings, context.notice, decode=spec.evaluation == TRAINED)
     root = checkpoint_root(checkpoints, ledger, resources.engine, resources.address)
     with engine.ready(context):
         opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger, notice=context.notice)
@@ -154,11 +165,14 @@ def run_spec(
             lead_search(spec, opened, context, stop_rule) as search,
             search_checkpoints(root, search.record, opened) as context.checkpoints,
         ):
+            store_data_notes(notes, search.record, opened)
             if watch:
                 watch(search, context)
             if root is None and checkpoints is None:
                 context.notice(NO_CHECKPOINTS)
-            _drive(engine, search, context)
+            with shown.follow(search, context) if shown else nullcontext():
+                _drive(engine, search, context)
+            check_results(search.progress().counts, context)
     return search
 
 
@@ -168,17 +182,26 @@ def lead_search(
 ) -> Iterator[Search]:
     """Hold the lease of the search of this configuration, new or resumed, while the block runs.
 
+    If a mistake of the user ends the block, a new search in which no trial has ended is removed from the ledger. The
+    running trials of another search stay "running"; the next run retries them.
+
     Args:
         spec: The configuration.
         ledger: The ledger.
         context: The context of this run; it is stopped if the lease is lost.
         stop_rule: When the search stops before its number of trials.
     """
+    is_new = ledger.find_search(spec.name) is None
     record = store_search(spec, ledger)
-    with leading(ledger, record, context) as after_crash:
-        search = resume_search(spec, ledger, stop_rule, clean_shutdown=not after_crash)
-        search.weights.remove_partial_files()
-        yield search
+    try:
+        with leading(ledger, record, context) as after_crash:
+            search = resume_search(spec, ledger, stop_rule, clean_shutdown=not after_crash)
+            search.weights.remove_partial_files()
+            yield search
+    except UserError:
+        if is_new and ledger.write(withdraw_search, record.id) and context.checkpoints is not None:
+            context.checkpoints.drop_all()
+        raise
 
 
 def _drive(engine: Engine, search: Search, context: RunContext) -> None:
