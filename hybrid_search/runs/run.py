@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hybrid_search import __version__
 from hybrid_search._internal.cache_folder import cache_folder
@@ -13,6 +14,7 @@ from hybrid_search.engines.driver import RunContext, check_results
 from hybrid_search.engines.worker import Evaluate
 from hybrid_search.errors import UserError
 from hybrid_search.ledger import Ledger
+from hybrid_search.ledger.new_name import check_new_name
 from hybrid_search.ledger.urls import path_beside
 from hybrid_search.ledger.withdrawal import withdraw_search
 from hybrid_search.objectives import Objective, check_measured
@@ -23,11 +25,15 @@ from hybrid_search.runs.leadership import leading
 from hybrid_search.runs.progress import Terminal, shown_progress
 from hybrid_search.search.opening import resume_search, store_search
 from hybrid_search.search.search import Search
-from hybrid_search.search.spec import Factory, SearchSpec
+from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.stop_rules import StopRule
 from hybrid_search.search.stored_names import evaluation_name
 from hybrid_search.spaces.space import SearchSpace
 from hybrid_search.training.checkpoints import CheckpointStore
+
+if TYPE_CHECKING:
+    from hybrid_search.pruners import PrunerFactory
+    from hybrid_search.samplers import SamplerFactory
 
 
 def run(
@@ -36,8 +42,8 @@ def run(
     trials: int,
     objectives: Sequence[str | Objective] = ("accuracy", "flops"),
     settings: Settings | None = None,
-    sampler: str | Factory = "known-cost",
-    pruner: str | Factory = "none",
+    sampler: "str | SamplerFactory" = "known-cost",
+    pruner: "str | PrunerFactory" = "none",
     seed: int = 0,
     name: str | None = None,
     max_flops: float | None = None,
@@ -146,6 +152,7 @@ def run_spec(
     resources = Resources.of(resources)
     engine = engine_of(resources.engine)
     level_of(log_level)
+    check_new_name(spec.name, ledger)
     spec = replace(spec, evaluation=TRAINED if evaluate is None else evaluation_name(evaluate))
     if evaluate is None:
         check_measured(spec.objectives)
