@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hybrid_search.networks.architecture import Architecture
 
 REFERENCE_SIZE, REFERENCE_CLASSES = (3, 224, 224), 1000
+EXPORT_FILES = ("architecture.json", "manifest.json")  # a folder with one of them is an exported one
 REFERENCE_NAMES = "resnet26, resnet38, resnet50, sasa-26-stem ... sasa-50-full, hybrid-50-CCCA ... hybrid-50-AAAC"
 
 
@@ -27,18 +28,21 @@ def cost(
     design: Annotated[
         str,
         typer.Argument(
-            metavar="DESIGN", help="A reference network (resnet50), a trial (SEARCH/NUMBER), or a JSON file."
+            metavar="DESIGN",
+            help="A reference network (resnet50), an exported folder, a trial (SEARCH/NUMBER), or a JSON file.",
         ),
     ],
     input_size: Annotated[
         int | None,
-        typer.Option("--input", metavar="N", help="Rows and columns of the image. Default: of the trial, or 224."),
+        typer.Option(
+            "--input", metavar="N", help="Rows and columns of the image. Default: of the trial or export, or 224."
+        ),
     ] = None,
     channels: Annotated[
-        int | None, typer.Option(metavar="N", help="Channels of the image. Default: of the trial, or 3.")
+        int | None, typer.Option(metavar="N", help="Channels of the image. Default: of the trial or export, or 3.")
     ] = None,
     classes: Annotated[
-        int | None, typer.Option(metavar="N", help="Number of classes. Default: of the trial, or 1000.")
+        int | None, typer.Option(metavar="N", help="Number of classes. Default: of the trial or export, or 1000.")
     ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show the formula of each layer, and attention against convolution.")
@@ -89,12 +93,13 @@ def find_design(design: str, db: str | None) -> tuple["Architecture", tuple[int,
     """Return an architecture, its input size and its number of classes.
 
     Args:
-        design: Name of a reference network, `SEARCH/NUMBER` for a trial, or the path of a JSON file.
+        design: Name of a reference network, an exported folder, `SEARCH/NUMBER` for a trial, or the path of a JSON
+            file: an architecture, or the architecture.json of an export.
         db: Database URL, for a trial.
 
     Raises:
         UnknownName: The design is none of these.
-        ArchitectureError: The file cannot be read.
+        UserError: The file or folder is damaged.
     """
     from hybrid_search.networks.architecture import Architecture
     from hybrid_search.networks.references import reference, references
@@ -102,8 +107,14 @@ def find_design(design: str, db: str | None) -> tuple["Architecture", tuple[int,
     if design in references():
         return reference(design), REFERENCE_SIZE, REFERENCE_CLASSES
     path = Path(design)
-    if path.suffix == ".json" or _is_file(path):
-        return _read_design(path), REFERENCE_SIZE, REFERENCE_CLASSES
+    kind = _kind(path)
+    if kind == "export":
+        from hybrid_search.export.folder import DESCRIPTION, check_files
+
+        check_files(path, (DESCRIPTION,))
+        return _of_export(path)
+    if kind == "file" or (kind is None and path.suffix == ".json"):
+        return _read_design(path)
     name, slash, number = design.rpartition("/")
     if slash and number.isascii() and number.isdecimal() and len(number) < 10:
         from hybrid_search.ledger import Ledger, reads
@@ -112,20 +123,35 @@ def find_design(design: str, db: str | None) -> tuple["Architecture", tuple[int,
             record = ledger.search(name)
             trial = ledger.read(reads.trial, record.id, int(number))
         return Architecture.from_dict(trial.architecture), record.input_size, record.classes
+    found = f" {design} is a folder without architecture.json." if kind == "folder" else ""
     raise UnknownName(
-        f"a design must be a reference ({REFERENCE_NAMES}), a trial (SEARCH/NUMBER) or a .json file; got {design!r}."
-        f"{nearest(design, references())}"
+        f"a design must be a reference ({REFERENCE_NAMES}), an exported folder, a trial (SEARCH/NUMBER) or a .json "
+        f"file; got {design!r}.{found or nearest(design, references())}"
     )
 
 
-def _is_file(path: Path) -> bool:
+def _kind(path: Path) -> str | None:
+    """Return what a path is: "file", "export", "folder" (another one), or None if there is nothing."""
     try:
-        return path.is_file()
+        if path.is_dir():
+            return "export" if any((path / name).exists() for name in EXPORT_FILES) else "folder"
+        return "file" if path.is_file() else None
     except (OSError, ValueError):  # the name is too long, or has a NUL
-        return False
+        return None
 
 
-def _read_design(path: Path) -> "Architecture":
+def _of_export(folder: Path) -> tuple["Architecture", tuple[int, int, int], int]:
+    """Return what the architecture.json of a folder describes."""
+    from hybrid_search.export.folder import read_description
+    from hybrid_search.networks.architecture import Architecture
+
+    content = read_description(folder)
+    channels, rows, cols = content["input_size"]
+    return Architecture.from_dict(content["architecture"]), (channels, rows, cols), len(content["classes"])
+
+
+def _read_design(path: Path) -> tuple["Architecture", tuple[int, int, int], int]:
+    """Return what a JSON file describes: an architecture alone, or the description of an export."""
     from hybrid_search.networks.architecture import Architecture
 
     try:
@@ -134,4 +160,10 @@ def _read_design(path: Path) -> "Architecture":
         raise ArchitectureError(f"a design must be a readable JSON file; {path} is not: {error.strerror}.") from None
     except ValueError as error:
         raise ArchitectureError(f"a design must be a JSON file; {path} is not: {error}.") from None
-    return Architecture.from_dict(content)
+    except RecursionError:
+        raise ArchitectureError(
+            f"a design must be a JSON file; {path} is not: its values are nested too deep."
+        ) from None
+    if path.name == "architecture.json" and isinstance(content, dict) and "architecture" in content:
+        return _of_export(path.parent)
+    return Architecture.from_dict(content), REFERENCE_SIZE, REFERENCE_CLASSES
