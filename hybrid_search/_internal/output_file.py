@@ -65,9 +65,7 @@ def written_file(path: Path) -> Iterator[Path]:
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        raise SettingsError(
-            f"an output file must be writable; {path} is not: {reason(error)}."
-        ) from None
+        raise SettingsError(f"an output file must be writable; {path} is not: {reason(error)}.") from None
 
 
 def _replace(part: Path, target: Path) -> None:

@@ -12,6 +12,7 @@ Shared files:
     help_page.py  the text of --help
 """
 
+import io
 import sys
 from typing import Any
 
@@ -58,6 +59,8 @@ def _root(
 
 def main() -> None:
     """Run the command line of this process, and exit."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a file name may be no text of the terminal
     sys.exit(run(sys.argv[1:]))
 
 

@@ -1,6 +1,7 @@
 """`hybrid-search cost`: parameters and FLOPs of every layer of a design."""
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -106,7 +107,7 @@ def find_design(design: str, db: str | None) -> tuple["Architecture", tuple[int,
 
     if design in references():
         return reference(design), REFERENCE_SIZE, REFERENCE_CLASSES
-    path = Path(design)
+    path = Path(os.path.expanduser(design))
     kind = _kind(path)
     if kind == "export":
         from hybrid_search.export.folder import DESCRIPTION, check_files
