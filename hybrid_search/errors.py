@@ -25,6 +25,11 @@ from collections.abc import Iterable
 from numbers import Real
 from typing import TypeGuard
 
+from hybrid_search.synonyms import DIFFERENCES, NO_SETTING, SYNONYMS
+
+LONGEST = 60  # characters of a value in a message
+MOST = 1_000_000  # the largest number of channels, blocks, pixels or heads
+
 
 class HybridSearchError(Exception):
     """Base class of every error that this package raises on purpose."""
@@ -87,9 +92,41 @@ class OtherData(CheckpointError):
 
 
 def nearest(value: object, choices: Iterable[object]) -> str:
-    """Return ` Did you mean 'conv'?` if a choice is similar to the value, otherwise an empty string."""
-    close = difflib.get_close_matches(str(value), [str(choice) for choice in choices], n=1, cutoff=0.5)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    """Return ` Did you mean 'conv'?` if the value means one of the choices or is similar to one, otherwise "".
+
+    `synonyms.py` lists words of the field for the names of this package, and what distinguishes close names.
+
+    Args:
+        value: the value that is not among the choices.
+        choices: the possible values.
+
+    Example:
+        >>> nearest("lr", ("learning_rate", "epochs"))
+        " Did you mean 'learning_rate'?"
+    """
+    names = [str(choice) for choice in choices]
+    word = str(value)[:LONGEST].strip().lower().replace("-", "_").replace(" ", "_")
+    if "learning_rate" in names and word in NO_SETTING:
+        return f" {NO_SETTING[word]}"
+    same = [name for name in names if name.lower().replace("-", "_") == word]
+    meant = [name for name in SYNONYMS.get(word, ()) if name in names]
+    close = same or meant or difflib.get_close_matches(str(value)[:LONGEST], names, n=1, cutoff=0.5)
+    if not close:
+        return ""
+    difference = f" {DIFFERENCES[word]}" if meant and not same and word in DIFFERENCES else ""
+    return f" Did you mean {close[0]!r}?{difference}"
+
+
+def shown(value: object) -> str:
+    """Return a wrong value as a message shows it: "nothing" for None, otherwise its `repr`, at most 60 characters."""
+    if value is None:
+        return "nothing"
+    try:
+        text = repr(value)
+    except Exception:  # an object of the user, or a number with thousands of digits
+        return f"a {type(value).__name__}"
+    text = " ".join(text.split()) if "\n" in text or "\r" in text else text
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def one_of(what: str, value: object, choices: Iterable[object], error: type[UserError] = UnknownName) -> None:
@@ -104,13 +141,19 @@ def one_of(what: str, value: object, choices: Iterable[object], error: type[User
     names = list(choices)
     if value not in names:
         listed = ", ".join(str(name) for name in names)
-        raise error(f"{what} must be one of {listed}; got {value!r}.{nearest(value, names)}")
+        raise error(
+            f"{what} must be one of {listed}; got {shown(value)}.{nearest(value, names) if value is not None else ''}"
+        )
 
 
-def whole(what: str, value: object, least: int = 1, error: type[UserError] = ArchitectureError) -> int:
-    """Return the value as an int. Raise `error` unless it is a whole number of at least `least`."""
+def whole(
+    what: str, value: object, least: int = 1, error: type[UserError] = ArchitectureError, most: int | None = None
+) -> int:
+    """Return the value as an int. Raise `error` unless it is a whole number from `least` up, or up to `most`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise error(f"{what} must be a whole number from {least} up; got {value!r}.")
+        raise error(f"{what} must be a whole number from {least} up; got {shown(value)}.")
+    if most is not None and value > most:
+        raise error(f"{what} must be a whole number from {least} to {most:,}; got {shown(value)}.")
     return value
 
 
@@ -120,14 +163,16 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 def odd(what: str, value: object) -> int:
-    """Return the value as an int. Raise ArchitectureError unless it is an odd number from 1 up."""
+    """Return the value as an int. Raise ArchitectureError unless it is an odd number from 1 to a million."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1 or value % 2 == 0:
-        raise ArchitectureError(f"{what} must be an odd number from 1 up; got {value!r}.")
+        raise ArchitectureError(f"{what} must be an odd number from 1 up; got {shown(value)}.")
+    if value > MOST:
+        raise ArchitectureError(f"{what} must be an odd number below {MOST:,}; got {shown(value)}.")
     return value
 
 
 def yes_or_no(what: str, value: object) -> bool:
     """Return the value. Raise ArchitectureError unless it is true or false."""
     if not isinstance(value, bool):
-        raise ArchitectureError(f"{what} must be true or false; got {value!r}.")
+        raise ArchitectureError(f"{what} must be true or false; got {shown(value)}.")
     return value

@@ -119,6 +119,26 @@ BUILT_IN: Mapping[str, Objective] = {
 }
 
 
+COSTS = tuple(name for name, objective in BUILT_IN.items() if objective.known)  # exact for every architecture
+# What the package's own training measures, with the costs; a test compares it with a training.
+MEASURED_BY_TRAINING = ("accuracy", "loss", "train_loss", *COSTS, "train_seconds", "latency_ms")
+
+
+def check_measured(chosen: Iterable[Objective]) -> None:
+    """Check that training measures these objectives.
+
+    Raises:
+        SettingsError: An objective needs an evaluation of the user's own.
+    """
+    for objective in chosen:
+        if objective.name not in MEASURED_BY_TRAINING:
+            raise SettingsError(
+                f"without an evaluation of your own, an objective must be one that training measures: "
+                f"{', '.join(MEASURED_BY_TRAINING)}; got {objective.name!r}. Measure it in Python: "
+                "run(..., evaluate=...)."
+            )
+
+
 def _check(name: str, thing: object) -> Objective:
     """Return the objective of a plugin, or raise SettingsError."""
     if not isinstance(thing, Objective):

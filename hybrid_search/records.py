@@ -3,15 +3,15 @@
 import hashlib
 import json
 import math
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal, Self
 
-from hybrid_search.errors import SettingsError, is_number, nearest, one_of, whole
+from hybrid_search.errors import SettingsError, is_number, whole
 from hybrid_search.objectives import OBJECTIVES, Objective
+from hybrid_search.setting_rules import RULES, known_names
 
 State = Literal["running", "complete", "stopped", "failed"]
 STATES: tuple[State, ...] = ("running", "complete", "stopped", "failed")
@@ -29,32 +29,13 @@ SEARCH_NAME = 200  # characters of the name of a search, at most
 TRAINED = "trained"  # the name of the package's own evaluation
 
 ENGINE = "ray"  # the default engine
-OPTIMIZERS = ("adamw", "nesterov")
-AUGMENTS = ("none", "shift", "shift+flip")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-
 # Settings that change where and how fast a network is trained, but not the numbers; they are not part of the digest.
-NOT_IN_DIGEST = ("data_dir", "device", "threads")
+NOT_IN_DIGEST = ("data_dir", "device", "threads", "max_image_pixels")
+# Settings that came later than the first searches. At their defaults they are not part of the digest either.
+ADDED: Mapping[str, Any] = {"drop_duplicates": False, "ignore_test": False}
 
 
-def search_name(name: str) -> str:
-    """Return the name if a search can have it.
-
-    Args:
-        name: 1 to 200 printable characters.
-
-    Raises:
-        SettingsError: The name is empty, too long, or has characters that cannot be printed.
-    """
-    unseen = any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name)  # controls, halves of characters
-    if not name.strip() or len(name) > SEARCH_NAME or unseen:
-        raise SettingsError(
-            f"the name of a search must be 1 to {SEARCH_NAME} characters that can be printed; got {name[:40]!r} "
-            f"({len(name)} characters)."
-        )
-    return name
-
-
+@known_names("settings")
 @dataclass(frozen=True)
 class Settings:
     """How every network of a search is trained: data, recipe, seed.
@@ -79,6 +60,9 @@ class Settings:
         threads: CPU threads of one trial.
         seed: Seed of the weights and of the order of images.
         split_seed: Seed of the train, validation and test splits.
+        drop_duplicates: Whether training images that are also in validation or test, by content, are removed.
+        ignore_test: Whether a test folder is left out; the test split is then cut from the training images.
+        max_image_pixels: Pixels of one image file, at most; None: 178,956,970, the limit of Pillow.
 
     Raises:
         SettingsError: A value is out of range.
@@ -106,28 +90,13 @@ class Settings:
     threads: int = 1
     seed: int = 0
     split_seed: int = 0
+    drop_duplicates: bool = False
+    ignore_test: bool = False
+    max_image_pixels: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "threads"):
-            whole(name, getattr(self, name), 1, SettingsError)
-        for name in ("seed", "split_seed"):
-            whole(name, getattr(self, name), 0, SettingsError)
-        for name in ("image_size", "train_images", "validation_images"):
-            if getattr(self, name) is not None:
-                whole(name, getattr(self, name), 1, SettingsError)
-        for name in ("data", "data_dir", "device"):
-            value = getattr(self, name)
-            if not isinstance(value, str) and not (name == "data_dir" and value is None):
-                raise SettingsError(f"{name} must be text; got {value!r}.")
-        one_of("optimizer", self.optimizer, OPTIMIZERS, SettingsError)
-        one_of("augment", self.augment, AUGMENTS, SettingsError)
-        one_of("precision", self.precision, PRECISIONS, SettingsError)
-        ranges = (("learning_rate", 0.0, 100.0), ("weight_decay", 0.0, 100.0), ("warmup_epochs", 0.0, float("inf")))
-        for name, low, high in (*ranges, ("label_smoothing", 0.0, 1.0), ("ema", 0.0, 1.0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-                raise SettingsError(f"{name} must be a number from {low:g} to {high:g}; got {value!r}.")
-            object.__setattr__(self, name, float(value))  # 0 and 0.0 are one setting, and have one digest
+        for each in fields(self):
+            object.__setattr__(self, each.name, RULES[each.name].read(each.name, getattr(self, each.name)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain JSON."""
@@ -143,10 +112,6 @@ class Settings:
         Raises:
             SettingsError: A name is unknown, or a value is out of range.
         """
-        known = [f.name for f in fields(cls)]
-        for key in d:
-            if key not in known:
-                raise SettingsError(f"settings are {', '.join(known)}; got {key!r}.{nearest(key, known)}")
         return cls(**d)
 
     def with_(self, **changes: Any) -> Self:
@@ -161,9 +126,11 @@ class Settings:
     def digest(self) -> str:
         """Sixteen hexadecimal digits over every setting that changes the numbers."""
         kept = {name: value for name, value in self.to_dict().items() if name not in NOT_IN_DIGEST}
+        kept = {name: value for name, value in kept.items() if name not in ADDED or value != ADDED[name]}
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
+@known_names("resources")
 @dataclass(frozen=True)
 class Resources:
     """Where trials run and what each of them takes. `run` and `confirm` share it.

@@ -68,7 +68,7 @@ def test_an_architecture_reads_as_one_line():
 @pytest.mark.parametrize(
     ("description", "law"),
     [
-        ([], r'an architecture is \{"stem": \{...\}, "stages": \[...\]\}; got no stem'),
+        ([], r'an architecture must be \{"stem": \{...\}, "stages": \[...\]\}; got \[\]'),
         (described(stages=[]), r"needs at least one stage; got none"),
         (described(stages="conv"), r"stages must be a list of stages; got 'conv'"),
         (described(version=2), r"version must be 1; got 2"),

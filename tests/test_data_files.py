@@ -15,11 +15,12 @@ from hybrid_search import data
 from hybrid_search.data import (
     digits,
     fashion_mnist,
-    image_folder,
     input_size_and_classes,
     load,
     open_test,
 )
+from hybrid_search.data.image_folder import decoding
+from hybrid_search.data.image_folder.decoded_cache import Decoding, read_cached_images
 from hybrid_search.errors import DataError
 from hybrid_search.records import Settings
 
@@ -280,24 +281,23 @@ def test_an_image_folder_is_decoded_once_and_mapped_from_the_cache(pictures, mon
     assert isinstance(dataset.train.images.base, np.memmap) or isinstance(dataset.train.images, np.memmap)
 
     data.clear_cache()
-    monkeypatch.setattr(image_folder, "decode", None)  # calling it again would fail
+    monkeypatch.setattr(decoding, "decode_image", None)  # calling it again would fail
     assert load(pictures).fingerprint == dataset.fingerprint
 
 
 def test_workers_that_need_the_same_images_at_once_decode_them_once(pictures, monkeypatch):
-    plain, decoded = image_folder.decode, []
+    plain, decoded = decoding.decode_image, []
 
-    def slow(path, size):
+    def slow(path, **how):
         decoded.append(path)
         time.sleep(0.01)
-        return plain(path, size)
+        return plain(path, **how)
 
-    monkeypatch.setattr(image_folder, "decode", slow)
-    paths = sorted(Path(pictures.data_dir, "train").rglob("*.png"))
+    monkeypatch.setattr(decoding, "decode_image", slow)
+    folder = Path(pictures.data_dir)
+    paths, how = sorted(folder.rglob("*.png")), Decoding(12, decoding.MAX_PIXELS, {})
     with ThreadPoolExecutor(4) as workers:
-        results = list(
-            workers.map(lambda _: image_folder.read_cached_images(paths, 12, np.arange(len(paths))), range(4))
-        )
+        results = list(workers.map(lambda _: read_cached_images(paths, how, folder), range(4)))
     assert sorted(decoded) == paths
     assert all((one == results[0]).all() for one in results)
 

@@ -7,7 +7,7 @@ from support.fakes import graded, scored, wide_space
 
 from hybrid_search import cli
 from hybrid_search.cli.output import Format, say
-from hybrid_search.cli.run import print_result, progress_text
+from hybrid_search.cli.run import print_result
 from hybrid_search.errors import LedgerError, UnknownName
 from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.networks.architecture import Architecture
@@ -15,6 +15,7 @@ from hybrid_search.pareto import pareto_front
 from hybrid_search.pruners import PRUNERS, FrontProbabilityPruner
 from hybrid_search.records import Report, Resources
 from hybrid_search.runs.run import run
+from hybrid_search.runs.trial_lines import progress_text
 from hybrid_search.samplers import PRUNED_VALUES
 from hybrid_search.search.opening import open_search
 from hybrid_search.search.spec import SearchSpec

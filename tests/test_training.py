@@ -1,4 +1,3 @@
-import math
 from itertools import pairwise
 
 import pytest
@@ -207,7 +206,7 @@ def test_the_learning_rate_warms_up_and_falls_to_zero():
     assert all(a > b for a, b in pairwise(rates[10:]))
     assert 0 < rates[-1] < 0.01
     assert learning_rate(settings.with_(warmup_epochs=0.0), 0, 5) == 1.0
-    for long in (99.0, math.inf):
+    for long in (99.0, 1e6):
         assert learning_rate(settings.with_(warmup_epochs=long), 25, 5) == 1.0
 
 

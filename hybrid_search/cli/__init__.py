@@ -6,6 +6,7 @@ stopped by a signal.
 
 Shared files:
     options.py    options that several commands have
+    number_options.py  numbers as people write them, in every option
     output.py     tables as text, JSON or CSV
     progress.py   the progress bar
     signals.py    a clean stop after Ctrl-C or SIGTERM
@@ -22,13 +23,11 @@ from hybrid_search._internal.redaction import redact
 from hybrid_search.cli import confirm, cost, dashboard, db, doctor, export, front, replay, space, spaces, status
 from hybrid_search.cli import run as run_command
 from hybrid_search.cli.help_page import HelpGroup
+from hybrid_search.cli.number_options import accept_numbers
 from hybrid_search.errors import HybridSearchError, UserError
 
 # Newer versions of Typer bundle click, older ones use the installed one: take the class from Typer.
 ClickException: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
-
-# Part of Typer's message for a text that is not a number -> what is required.
-NUMBERS = {"valid integer": "a whole number", "valid number": "a number", "valid float": "a number"}
 
 app = typer.Typer(
     name="hybrid-search",
@@ -41,6 +40,7 @@ app = typer.Typer(
 )
 for module in (run_command, front, status, confirm, export, dashboard, replay, spaces, space, cost, db, doctor):
     module.add_to(app)
+accept_numbers(app)
 
 
 def _print_version(requested: bool) -> None:
@@ -77,7 +77,7 @@ def run(arguments: list[str]) -> int:
         code = app(arguments, prog_name="hybrid-search", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except ClickException as error:
-        return _usage_error(error, arguments)
+        return _usage_error(error)
     except UserError as error:
         _print_error(error)
         return 2
@@ -91,27 +91,16 @@ def run(arguments: list[str]) -> int:
         return 1
 
 
-def _usage_error(error: Any, arguments: list[str]) -> int:
+def _usage_error(error: Any) -> int:
     """Print the error of a command line that cannot be parsed, and return 2. Without a command: the help, and 0."""
     context = getattr(error, "ctx", None)  # only usage errors have a context
     if type(error).__name__ == "NoArgsIsHelpError":
         typer.echo(context.get_help() if context else str(error))
         return 0
-    message = _number_error(error, arguments) or error.format_message()
+    message = error.format_message()
     hint = f" See: {context.command_path} --help" if context is not None else ""
     _print_error(f"{message.rstrip('.')}.{hint}")
     return 2
-
-
-def _number_error(error: Any, arguments: list[str]) -> str | None:
-    """Return the message for an option that needs a number and got another text; None for another error."""
-    required = next((text for part, text in NUMBERS.items() if part in error.format_message()), None)
-    for name in getattr(getattr(error, "param", None), "opts", ()) if required else ():
-        pairs = list(zip(arguments, [*arguments[1:], ""], strict=True))
-        for word, following in reversed(pairs):  # the last value of an option is used
-            if word == name or word.startswith(f"{name}="):
-                return f"{name} must be {required}; got {(following if word == name else word.partition('=')[2])!r}"
-    return None
 
 
 def _print_error(error: object) -> None:

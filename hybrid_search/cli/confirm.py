@@ -22,7 +22,7 @@ from hybrid_search.cli.options import (
     with_resources,
 )
 from hybrid_search.cli.output import Format, command_name, last_line, print_nothing, say
-from hybrid_search.cli.progress import Standing, Terminal, terminal
+from hybrid_search.cli.progress import keep_signal_handlers, progress_on_stderr
 from hybrid_search.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
@@ -75,11 +75,11 @@ def confirm(
     with (
         redirect_stdout(sys.stderr),
         stop_on_signals() as stop,
-        terminal(quiet, log_level, time_left=False) as shown,
+        progress_on_stderr(quiet, log_level) as shown,
     ):
 
-        def watch(confirmation: "Confirmation", context: "RunContext") -> None:
-            _follow(confirmation, context, shown)
+        def watch(_confirmation: "Confirmation", context: "RunContext") -> None:
+            keep_signal_handlers(context)
             stop.context = context
 
         confirmation = confirm_front(
@@ -92,7 +92,7 @@ def confirm(
             data_dir=data_dir,
             checkpoints=checkpoints,
             watch=watch,
-            notice=shown.notice,
+            progress=shown,
             log_level=log_level or "info",
         )
     notice = print_nothing if quiet else say
@@ -106,39 +106,16 @@ def confirm(
         raise typer.Exit(1)
 
 
-def _follow(confirmation: "Confirmation", context: "RunContext", shown: Terminal) -> None:
-    """Print the first line of a confirmation, and show its progress."""
-    shown.say(_opening(confirmation))
-
-    def standing() -> Standing:
-        uncertain = confirmation.uncertain_trials()
-        text = "uncertain trials not known yet" if uncertain is None else f"{len(uncertain)} uncertain"
-        return Standing(confirmation.done, confirmation.budget, f"{len(confirmation.front())} on the front, {text}")
-
-    def reason(kind: str, number: int) -> str:
-        failed = kind == "failed" and confirmation.failures
-        return last_line(confirmation.failures[-1].text) if failed else ""
-
-    shown.follow(context, "retrained", standing, reason)
-
-
-def _opening(confirmation: "Confirmation") -> str:
-    limit = "no limit" if confirmation.budget is None else f"at most {confirmation.budget} retrainings"
-    done = f", {confirmation.done} done already" if confirmation.done else ""
-    return (
-        f"confirming search {confirmation.record.name!r}: {len(confirmation.before)} trials on the front, at least "
-        f"{confirmation.seeds} fresh seeds each, more for uncertain trials; {limit}{done}"
-    )
-
-
 def _print_result(confirmation: "Confirmation", *, stopped: bool, notice: Callable[[str], None]) -> None:
     """Print what changed, failed retrainings, whether the front is settled, and the uses of the test split."""
     from hybrid_search.ledger import reads
+    from hybrid_search.runs.trial_lines import count_text
 
     before, now = set(confirmation.before), confirmation.front()
     left, entered = sorted(before - set(now)), sorted(set(now) - before)
     changes = [f"{word} {_trials(numbers)}" for word, numbers in (("left:", left), ("entered:", entered)) if numbers]
-    notice(f"\n{confirmation.done} retrainings; {'; '.join(changes) or 'the front has the same trials as before'}")
+    change = "; ".join(changes) or "the front has the same trials as before"
+    notice(f"\n{count_text(confirmation.done, 'retraining')}; {change}")
     for failure in confirmation.failures:
         notice(f"trial {failure.number} failed with seed {failure.seed} ({failure.kind}: {last_line(failure.text)})")
     uncertain = confirmation.uncertain_trials()

@@ -1,16 +1,18 @@
 """`hybrid-search cost`: parameters and FLOPs of every layer of a design."""
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hybrid_search._internal.json_text import parse_json
+from hybrid_search._internal.places import one_line
+from hybrid_search._internal.text_file import exists, file_name, read_text
 from hybrid_search.cli.help_page import HelpCommand
 from hybrid_search.cli.options import Database, FormatOption
-from hybrid_search.cli.output import Format, print_rows
-from hybrid_search.errors import ArchitectureError, UnknownName, nearest
+from hybrid_search.cli.output import Format, count_text, print_rows
+from hybrid_search.errors import ArchitectureError, UnknownName, nearest, shown
 
 if TYPE_CHECKING:
     from hybrid_search.networks.architecture import Architecture
@@ -94,28 +96,26 @@ def find_design(design: str, db: str | None) -> tuple["Architecture", tuple[int,
     """Return an architecture, its input size and its number of classes.
 
     Args:
-        design: Name of a reference network, an exported folder, `SEARCH/NUMBER` for a trial, or the path of a JSON
-            file: an architecture, or the architecture.json of an export.
+        design: Name of a reference network, an exported folder or its architecture.json, `SEARCH/NUMBER` for a trial,
+            or the path of a JSON file with an architecture.
         db: Database URL, for a trial.
 
     Raises:
         UnknownName: The design is none of these.
         UserError: The file or folder is damaged.
     """
-    from hybrid_search.networks.architecture import Architecture
     from hybrid_search.networks.references import reference, references
+    from hybrid_search.networks.stored_architecture import stored_architecture
 
     if design in references():
         return reference(design), REFERENCE_SIZE, REFERENCE_CLASSES
     path = Path(os.path.expanduser(design))
-    kind = _kind(path)
-    if kind == "export":
-        from hybrid_search.export.folder import DESCRIPTION, check_files
-
-        check_files(path, (DESCRIPTION,))
-        return _of_export(path)
-    if kind == "file" or (kind is None and path.suffix == ".json"):
-        return _read_design(path)
+    if any(exists(path / name) for name in EXPORT_FILES):
+        return _read_export(path)
+    if path.name == EXPORT_FILES[0] and exists(path.with_name(EXPORT_FILES[1])):
+        return _read_export(path.parent)
+    if path.suffix in (".json", ".yaml", ".yml") or exists(path):
+        return _read_design(path), REFERENCE_SIZE, REFERENCE_CLASSES
     name, slash, number = design.rpartition("/")
     if slash and number.isascii() and number.isdecimal() and len(number) < 10:
         from hybrid_search.ledger import Ledger, reads
@@ -123,48 +123,39 @@ def find_design(design: str, db: str | None) -> tuple["Architecture", tuple[int,
         with Ledger(db, read_only=True) as ledger:
             record = ledger.search(name)
             trial = ledger.read(reads.trial, record.id, int(number))
-        return Architecture.from_dict(trial.architecture), record.input_size, record.classes
-    found = f" {design} is a folder without architecture.json." if kind == "folder" else ""
+        return stored_architecture(trial.architecture), record.input_size, record.classes
     raise UnknownName(
         f"a design must be a reference ({REFERENCE_NAMES}), an exported folder, a trial (SEARCH/NUMBER) or a .json "
-        f"file; got {design!r}.{found or nearest(design, references())}"
+        f"file; got {shown(design)}.{nearest(design, references())}"
     )
 
 
-def _kind(path: Path) -> str | None:
-    """Return what a path is: "file", "export", "folder" (another one), or None if there is nothing."""
-    try:
-        if path.is_dir():
-            return "export" if any((path / name).exists() for name in EXPORT_FILES) else "folder"
-        return "file" if path.is_file() else None
-    except (OSError, ValueError):  # the name is too long, or has a NUL
-        return None
-
-
-def _of_export(folder: Path) -> tuple["Architecture", tuple[int, int, int], int]:
-    """Return what the architecture.json of a folder describes."""
-    from hybrid_search.export.folder import read_description
+def _read_export(folder: Path) -> tuple["Architecture", tuple[int, int, int], int]:
+    """Return what the architecture.json of an exported folder describes. The weights are not read."""
+    from hybrid_search.export.folder import DESCRIPTION, check_files, read_description
     from hybrid_search.networks.architecture import Architecture
 
+    check_files(folder, (DESCRIPTION,))
     content = read_description(folder)
     channels, rows, cols = content["input_size"]
     return Architecture.from_dict(content["architecture"]), (channels, rows, cols), len(content["classes"])
 
 
-def _read_design(path: Path) -> tuple["Architecture", tuple[int, int, int], int]:
-    """Return what a JSON file describes: an architecture alone, or the description of an export."""
+def _read_design(path: Path) -> "Architecture":
     from hybrid_search.networks.architecture import Architecture
 
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ArchitectureError(f"a design must be a readable JSON file; {path} is not: {error.strerror}.") from None
-    except ValueError as error:
-        raise ArchitectureError(f"a design must be a JSON file; {path} is not: {error}.") from None
-    except RecursionError:
+    source = file_name(path)
+    if path.suffix in (".yaml", ".yml"):
+        from hybrid_search.spaces.space import load_space
+
+        count = load_space(path).size()  # a fault of the file comes first
         raise ArchitectureError(
-            f"a design must be a JSON file; {path} is not: its values are nested too deep."
-        ) from None
-    if path.name == "architecture.json" and isinstance(content, dict) and "architecture" in content:
-        return _of_export(path.parent)
-    return Architecture.from_dict(content), REFERENCE_SIZE, REFERENCE_CLASSES
+            f"a design must be one network; {source} is a search space of {count_text(count)} designs. See: "
+            f"hybrid-search space {source}"
+        )
+    text = read_text(path, "a design must be a readable JSON file", ArchitectureError)
+    content = parse_json(text, "a design must be a JSON file", source, ArchitectureError)
+    try:
+        return Architecture.from_dict(content)
+    except ArchitectureError as error:
+        raise ArchitectureError(one_line(source, None, str(error))) from None

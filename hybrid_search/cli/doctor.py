@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hybrid_search._internal.process_limits import allowed_cpus, memory_limit
 from hybrid_search.cli.help_page import HelpCommand
 from hybrid_search.cli.options import Database, FormatOption
 from hybrid_search.cli.output import Format, print_rows
@@ -76,7 +77,8 @@ def machine_rows(db: str | None = None) -> list[dict[str, Any]]:
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     facts = {
         "python": f"{platform.python_version()} ({sys.executable})",
-        "processor": f"{os.cpu_count()} CPUs, {torch.backends.cpu.get_cpu_capability()}",
+        "processor": f"{_cpus_text()}, {torch.backends.cpu.get_cpu_capability()}",
+        "memory": f"{memory_limit() / 2**30:.1f} GiB that this process may use",
         "GPUs": ", ".join(gpus) or "none that torch can use",
         "local attention": f"backend {which_backend(torch.zeros(1, 1, 2, 1, 1))} on the CPU",
         **{name: _version(name) for name in PACKAGES},
@@ -125,6 +127,11 @@ def plugin_rows() -> list[dict[str, Any]]:
 
 def _row(item: str, value: str, name: str = "", package: str = "", version: str = "") -> dict[str, Any]:
     return {"item": item, "value": value, "name": name, "package": package, "version": version}
+
+
+def _cpus_text() -> str:
+    allowed, machine = allowed_cpus(), os.cpu_count() or 1
+    return f"{machine} CPUs" if allowed >= machine else f"{allowed} of {machine} CPUs that this process may use"
 
 
 def _database_text(db: str | None) -> str:

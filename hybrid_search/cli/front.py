@@ -40,7 +40,7 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format, notice: 
     """
     from hybrid_search.analysis.confidence import read_confidence
     from hybrid_search.ledger import reads
-    from hybrid_search.networks.architecture import readable_line
+    from hybrid_search.networks.stored_architecture import readable_line
     from hybrid_search.pareto import front_rows
     from hybrid_search.spaces.known_designs import known_names
 

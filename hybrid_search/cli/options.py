@@ -10,7 +10,8 @@ import typer
 
 from hybrid_search._internal.paths import data_location
 from hybrid_search.cli.output import Format
-from hybrid_search.errors import SettingsError
+from hybrid_search.errors import SettingsError, shown
+from hybrid_search.number_text import read_number
 
 if TYPE_CHECKING:
     from hybrid_search.records import Resources, Settings
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 # Headings of `--help`, in this order.
 SEARCH, TRAINING, RESOURCES, STOP, OUTPUT = "Search", "Training", "Resources", "Stop rules", "Database and output"
 PANELS = ("Commands", "Arguments", SEARCH, TRAINING, RESOURCES, STOP, "Options", OUTPUT)
+
+NOTHING = ("", "null")  # values of --set data_dir: no folder
 
 # A password in a URL: after the user (not a port before a path), or in the query.
 USER_PASSWORD = re.compile(r"://[^:/?#@]*:(?!\d{1,5}(?:[/?#]|$)).+@")
@@ -187,11 +190,13 @@ def amounts(pairs: list[str] | None) -> dict[str, float]:
     """
     parsed = {}
     for pair in pairs or []:
-        name, _, value = pair.partition("=")
-        amount = _number(value)
-        if not name.strip() or amount is None:
-            raise SettingsError(f"--resources must be NAME=AMOUNT, such as --resources fast_disk=1; got {pair!r}.")
-        parsed[name.strip()] = float(amount)
+        name, equals, value = (part.strip() for part in pair.partition("="))
+        amount = read_number(value)
+        if not name or not equals or amount is None:
+            raise SettingsError(f"--resources must be NAME=AMOUNT, such as --resources fast_disk=1; got {shown(pair)}.")
+        if name in parsed:
+            raise SettingsError(f"--resources must give a resource once; got {name} twice.")
+        parsed[name] = float(amount)
     return parsed
 
 
@@ -206,20 +211,21 @@ def changed_settings(base: "Settings", named: Mapping[str, Any], pairs: list[str
     Raises:
         SettingsError: A pair cannot be parsed, a setting is unknown, or a value is out of range.
     """
-    import yaml
-
     from hybrid_search.records import Settings
 
     changes = {name: value for name, value in named.items() if value is not None}
+    given: set[str] = set()
     for pair in pairs or []:
         name, equals, value = pair.partition("=")
         if not equals or not name.strip():
-            raise SettingsError(f"--set must be NAME=VALUE, such as --set learning_rate=0.01; got {pair!r}.")
-        number = _number(value)  # YAML reads 4e-3 as text
-        try:
-            changes[name.strip()] = yaml.safe_load(value) if number is None else number
-        except yaml.YAMLError:
-            raise SettingsError(f"--set must be NAME=VALUE, with a number or text; got {pair!r}.") from None
+            raise SettingsError(f"--set must be NAME=VALUE, such as --set learning_rate=0.01; got {shown(pair)}.")
+        if name.strip() in given:
+            raise SettingsError(f"--set must give a setting once; got {name.strip()} twice.")
+        if name.strip() in changes and name.strip() != "seed":  # --seed is that of the proposals as well
+            option = f"--{name.strip().replace('_', '-')}"
+            raise SettingsError(f"{name.strip()} must be given once; got {option} and --set {name.strip()}.")
+        given.add(name.strip())
+        changes[name.strip()] = value.strip() if name.strip() != "data_dir" or value.strip() not in NOTHING else None
     return Settings.from_dict({**base.to_dict(), **changes})
 
 
@@ -227,12 +233,3 @@ def check_positive(option: str, value: float | None) -> None:
     """Raise SettingsError if an optional number is not above 0."""
     if value is not None and not value > 0:
         raise SettingsError(f"{option} must be more than 0; got {value:g}.")
-
-
-def _number(text: str) -> int | float | None:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return None

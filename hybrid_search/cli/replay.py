@@ -202,7 +202,7 @@ def _by_epoch(run: "SimulatedRun") -> tuple[float, ...]:
 @contextmanager
 def _bar() -> Iterator[Callable[[int, int], None]]:
     """Show a bar of runs on stderr; yield the function to call after each run."""
-    with progress_bar(state=False) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("runs", total=None)
 
         def watch(done: int, total: int) -> None:

@@ -23,8 +23,8 @@ from hybrid_search.cli.options import (
     changed_settings,
     with_resources,
 )
-from hybrid_search.cli.output import Format, command_name, last_line, print_nothing, print_rows, say
-from hybrid_search.cli.progress import Standing, Terminal, terminal
+from hybrid_search.cli.output import Format, command_name, print_nothing, print_rows, say
+from hybrid_search.cli.progress import keep_signal_handlers, progress_on_stderr
 from hybrid_search.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
@@ -152,10 +152,10 @@ def run(
     named = {"data": data, "data_dir": data_dir, "epochs": epochs, "seed": seed}
     recipe = changed_settings(loaded.settings, named, settings)
     # Libraries print on stdout; it is for the table.
-    with redirect_stdout(sys.stderr), stop_on_signals() as stop, terminal(quiet, log_level) as shown:
+    with redirect_stdout(sys.stderr), stop_on_signals() as stop, progress_on_stderr(quiet, log_level) as shown:
 
-        def watch(search: "Search", context: "RunContext") -> None:
-            _follow(search, context, shown)
+        def watch(_search: "Search", context: "RunContext") -> None:
+            keep_signal_handlers(context)
             stop.context = context
 
         search = run_search(
@@ -166,7 +166,7 @@ def run(
             ledger=db,
             resources=resources,
             watch=watch,
-            notice=shown.notice,
+            progress=shown,
             log_level=log_level or "info",
             sampler=sampler,
             pruner=pruner,
@@ -187,67 +187,10 @@ def run(
         raise typer.Exit(1)
 
 
-def _follow(search: "Search", context: "RunContext", shown: Terminal) -> None:
-    """Print the first lines of a run, and show its progress."""
-    from hybrid_search.ledger import reads
-
-    shown.say(_opening(search))
-    if not _ended(search):
-        shown.say("the first trials take longest: each machine loads torch and compiles the attention kernel once")
-
-    def standing() -> Standing:
-        return Standing(_ended(search), search.record.target, progress_text(search))
-
-    def reason(kind: str, number: int) -> str:
-        if kind not in ("failed", "retry"):
-            return ""
-        failure = search.ledger.read(reads.failures, search.record.id, number)[-1]
-        return f"{failure.kind}: {last_line(failure.text)}"
-
-    shown.follow(context, search.record.name, standing, reason)
-
-
 def _ended(search: "Search") -> int:
     """Return the number of trials that ended, in whatever way."""
     counts = search.progress().counts
     return sum(counts.values()) - counts["running"]
-
-
-def _opening(search: "Search") -> str:
-    """Return the first line of a run: new or resumed, its configuration, its database."""
-    record, ended = search.record, _ended(search)
-    parts = [record.settings.data, f"{record.settings.epochs} epochs", f"sampler {record.sampler}"]
-    if record.tuned:
-        parts.append(f"{' and '.join(name.replace('_', ' ') for name in record.tuned)} tuned")
-    if record.pruner != "none":
-        parts.append(f"pruner {record.pruner}")
-    if search.stop_rule.hours is not None:
-        parts.append(f"at most {search.stop_rule.hours:g} hours")
-    if search.stop_rule.until_settled is not None:
-        parts.append(f"until settled within {search.stop_rule.until_settled:.2%}")
-    facts = f"{', '.join(parts)}; {search.spec.space.size():,} designs; {search.ledger.display_url}"
-    if not ended and not search.progress().counts["running"]:
-        return f"search {record.name!r} starts: {record.target} trials ({facts})"
-    if search.is_finished():
-        return f"search {record.name!r} already has its {record.target} trials ({facts})"
-    return f"search {record.name!r} resumes: {ended} of {record.target} trials have ended ({facts})"
-
-
-def progress_text(search: "Search") -> str:
-    """Return the state of a search in one line: front, best value, hypervolume, and what happened to proposals."""
-    progress = search.progress()
-    first = search.spec.objectives[0]
-    parts = [
-        f"{progress.front} on the front",
-        f"best {first.name} {first.text(progress.best)}",
-        f"hypervolume {progress.hypervolume:.4g}",
-    ]
-    parts += [f"{count:,} {what}" for what, count in list(_outcomes(progress).items())[1:] if count]
-    if progress.retried:
-        parts.append(f"{progress.retried:,} retried")
-    if progress.saved_epochs:
-        parts.append(f"{progress.saved_epochs:,} epochs saved")
-    return ", ".join(parts)
 
 
 def _outcomes(progress: "Progress") -> dict[str, int]:

@@ -129,15 +129,27 @@ def _lines(now: "SearchStatus") -> list[str]:
     lines = [
         _headline(now),
         _counts(now),
-        f"{now.front} on the front, best {first.name} {first.text(now.best)}, hypervolume {now.hypervolume:.4g}",
+        f"{now.front} on the front, best {first.name} {first.text(now.best)}, hypervolume {_volume_text(now)}",
     ]
     if now.failures:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in now.failures.items())
         lines.append(f"failed attempts: {kinds}; the last: {now.last_failure}")
+    lines += [f"data: {note}" for note in now.data_notes]
     if now.trials_per_hour is not None:
         rate = f"{now.trials_per_hour:,.1f} trials per hour recently"
         lines.append(rate if now.time_left is None else f"{rate}, {_time_text(now.time_left)} left at this rate")
     return lines
+
+
+def _volume_text(now: "SearchStatus") -> str:
+    """Return the hypervolume with its reference point: `4.2e+05 (reference point accuracy 0.00 %, flops 1.3 M)`."""
+    if now.hypervolume is None:
+        return f"- ({now.unknown_reference})"
+    if now.reference is None:
+        return f"{now.hypervolume:.4g}"
+    pairs = zip(now.search.objective_list, now.reference, strict=True)
+    point = ", ".join(f"{objective.name} {objective.text(value)}" for objective, value in pairs)
+    return f"{now.hypervolume:.4g} (reference point {point})"
 
 
 def _headline(now: "SearchStatus") -> str:

@@ -14,14 +14,13 @@ from typing import NamedTuple, TypeVar
 from hybrid_search.analysis.confidence import TrialConfidence, read_confidence
 from hybrid_search.charts.axes import axes_of, objectives_of
 from hybrid_search.charts.front import has_all
-from hybrid_search.charts.hypervolume import HypervolumeNumbers, hypervolume_numbers
+from hybrid_search.charts.hypervolume import HypervolumeNumbers, hypervolume_of
 from hybrid_search.charts.network_kinds import operators_of
 from hybrid_search.ledger import Lease, Ledger, Point, reads
-from hybrid_search.networks.architecture import readable_line
+from hybrid_search.networks.stored_architecture import readable_line
 from hybrid_search.objectives import Objective
 from hybrid_search.pareto import pareto_front
 from hybrid_search.records import STATES, SearchRecord
-from hybrid_search.spaces.budget import reference_costs
 
 T = TypeVar("T")
 MAX_AGE = 0.5  # seconds for which a search is not read again
@@ -161,8 +160,7 @@ class Snapshot:
         view = self._view(search)
         state = self._states[search.id]
         if state.hypervolume is None or state.hypervolume[0] != state.version:
-            points, worst = list(view.points.values()), reference_costs(search)
-            numbers = hypervolume_numbers(points, search.objectives, worst, axes=view.axes)
+            numbers = hypervolume_of(list(view.points.values()), search, view.axes)
             state.hypervolume = (state.version, numbers)
         return state.hypervolume[1]
 

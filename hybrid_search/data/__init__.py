@@ -3,19 +3,25 @@
 Files:
     dataset.py           the values: Split, Part, Contents, Source, Dataset
     table.py             DATASETS, the table of data sets
-    loading.py           load, input_size_and_classes, open_test, fingerprint_of
+    loading.py           load, prepare, input_size_and_classes, open_test, fingerprint_of
+    duplicates.py        files that are in several splits
     splits.py            stratified, seeded splits
     pixel_statistics.py  fingerprint, mean and standard deviation
     resizing.py          bilinear resizing, exact on every machine
     downloads.py         downloads and the cache folder
+<<<<<<< HEAD
+    digits.py, fashion_mnist.py, cifar.py, npz.py    one file for each kind of source
+    image_folder/         the kind of source with one file for each image
+=======
     memory.py            the memory that arrays may use
     digits.py, fashion_mnist.py, cifar.py, image_folder.py, npz.py    one file for each kind of source
     cifar_formats.py, restricted_pickle.py, file_members.py    the files of cifar
     npz_archive.py, array_keys.py, array_images.py, array_labels.py, class_names.py    the parts of an npz file
+>>>>>>> main
 """
 
 from hybrid_search.data.dataset import Contents, Dataset, Part, Source, Split
-from hybrid_search.data.loading import clear_cache, fingerprint_of, input_size_and_classes, load, open_test
+from hybrid_search.data.loading import clear_cache, fingerprint_of, input_size_and_classes, load, open_test, prepare
 from hybrid_search.data.table import DATASETS
 
 __all__ = [
@@ -30,4 +36,5 @@ __all__ = [
     "input_size_and_classes",
     "load",
     "open_test",
+    "prepare",
 ]

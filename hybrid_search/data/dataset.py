@@ -1,7 +1,8 @@
 """The values that describe a data set: split, part, contents, source and data set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Indices = NDArray[np.int64]
 Size = tuple[int, int, int]  # channels, rows, columns
+OPTIONAL_SETTINGS = ("drop_duplicates", "ignore_test", "max_image_pixels")  # that only some sources have a use for
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +35,12 @@ class Part:
     Attributes:
         labels: int64 (n,), the class of every image.
         take: a function from indices to pixels, uint8 (len(indices), channels, rows, columns), already resized.
+        files: the file of every image, if each image has its own; equal files in two splits are then found.
     """
 
     labels: Labels
     take: Callable[[Indices], Pixels]
+    files: tuple[Path, ...] = ()
 
     @classmethod
     def from_arrays(cls, images: Pixels, labels: Labels, image_size: int | None = None) -> "Part":
@@ -61,6 +65,9 @@ class Contents:
         validation: the official validation images, if there are any.
         test: the official test images, if there are any.
         notes: what the source left out or reinterpreted, one line for people each; said once before the first trial.
+        prepare: called before the first trial, on the machine that runs the search, with parts and the indices of the
+            images that the trials use, and with a function that shows a line. It reads the images, raises DataError
+            if one is damaged, and returns further notes. None: reading the source was check enough.
     """
 
     input_size: Size
@@ -69,6 +76,7 @@ class Contents:
     validation: Part | None = None
     test: Part | None = None
     notes: tuple[str, ...] = ()
+    prepare: Callable[[Sequence[tuple[Part, Indices]], Callable[[str], None]], Sequence[str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,7 @@ class Source:
         about: one line for people.
         licence: the licence of the images.
         read: a function from settings to contents. It raises DataError if the files are missing or unusable.
+        reads: the settings of `OPTIONAL_SETTINGS` that `read` uses. Any other one may only have its default.
 
     Example:
         >>> def read(settings):
@@ -98,6 +107,7 @@ class Source:
     about: str
     licence: str
     read: Callable[[Settings], Contents]
+    reads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

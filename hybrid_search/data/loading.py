@@ -4,21 +4,26 @@ Results are cached in the process, so a worker reads its images once.
 """
 
 import logging
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
 
 from hybrid_search._internal.paths import data_location
-from hybrid_search.data.dataset import Contents, Dataset, Indices, Part, Size, Split
+from hybrid_search.data.dataset import OPTIONAL_SETTINGS, Contents, Dataset, Indices, Part, Size, Source, Split
+from hybrid_search.data.duplicates import find_duplicates
 from hybrid_search.data.pixel_statistics import fingerprint, mean_and_std
-from hybrid_search.data.splits import plan_splits
+from hybrid_search.data.splits import divide, plan_splits
 from hybrid_search.data.table import DATASETS
 from hybrid_search.errors import DataError
 from hybrid_search.records import Settings
 
 # The settings that select the images. All others are ignored here, so that the caches are shared.
-SELECTED_BY = ("data", "data_dir", "image_size", "train_images", "validation_images", "split_seed")
+SELECTED_BY = (
+    "data", "data_dir", "image_size", "train_images", "validation_images", "split_seed", *OPTIONAL_SETTINGS,
+)  # fmt: skip
 LOG = logging.getLogger("hybrid_search.data")
+REMEDY = "--set drop_duplicates=true removes them from train"
 
 
 def load(settings: Settings) -> Dataset:
@@ -55,6 +60,40 @@ def input_size_and_classes(settings: Settings) -> tuple[Size, int]:
     """
     contents, _ = _plan(_selection(settings))
     return contents.input_size, len(contents.classes)
+
+
+def prepare(
+    settings: Settings, notice: Callable[[str], None], splits: Sequence[str] = ("train", "validation")
+) -> tuple[str, ...]:
+    """Check the images of a search before its first trial, and return what a person should know about them.
+
+    A mistake in the data is found here, and not by the trials. Decoded images are cached for the workers.
+
+    Args:
+        settings: as for `load`.
+        notice: called with lines about the progress if it takes long.
+        splits: names of the splits whose images are decoded: train, validation, test.
+
+    Returns:
+        Lines about images that are left out, reinterpreted or contained twice.
+
+    Raises:
+        DataError: an image is damaged, or `load` would fail for another reason.
+
+    Example:
+        >>> for line in prepare(Settings(data="imagefolder", data_dir="photos"), print):
+        ...     print(line)
+    """
+    contents, parts = _plan(_selection(settings))
+    notes = [*contents.notes]
+    found = find_duplicates(divide(contents, settings.split_seed))
+    if found.in_train_fact:
+        ending = "drop_duplicates removed them from train" if settings.drop_duplicates else REMEDY
+        notes.append(f"{found.in_train_fact}; {ending}")
+    notes += found.facts
+    if contents.prepare is not None and splits:
+        notes += contents.prepare([parts[name] for name in splits], notice)
+    return tuple(notes)
 
 
 def open_test(settings: Settings, reason: str) -> Split:
@@ -109,9 +148,20 @@ def _selection(settings: Settings) -> Settings:
 @lru_cache(maxsize=2)
 def _plan(settings: Settings) -> tuple[Contents, dict[str, tuple[Part, Indices]]]:
     """Return the contents, and for each split the part that it comes from and the indices in that part."""
-    contents = DATASETS[settings.data].read(settings)
+    source = DATASETS[settings.data]
+    _check_settings(source, settings)
+    contents = source.read(settings)
     _check(settings.data, contents)
     return contents, plan_splits(contents, settings)
+
+
+def _check_settings(source: Source, settings: Settings) -> None:
+    """Raise DataError if a setting is given that the source has no use for."""
+    for name in OPTIONAL_SETTINGS:
+        value = getattr(settings, name)
+        if name not in source.reads and value != getattr(Settings(), name):
+            users = ", ".join(each for each in DATASETS.usable() if name in DATASETS[each].reads)
+            raise DataError(f"{name} is a setting of the data sets {users}; got {value!r} with data {source.name}.")
 
 
 def _check(name: str, contents: Contents) -> None:

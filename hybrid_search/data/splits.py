@@ -7,6 +7,7 @@ them, at most 10,000.
 import numpy as np
 
 from hybrid_search.data.dataset import Contents, Indices, Labels, Part
+from hybrid_search.data.duplicates import find_duplicates
 from hybrid_search.errors import DataError
 from hybrid_search.records import Settings
 
@@ -19,12 +20,34 @@ def plan_splits(contents: Contents, settings: Settings) -> dict[str, tuple[Part,
 
     Args:
         contents: the contents of a source.
-        settings: `split_seed`, `train_images` and `validation_images` are used.
+        settings: `split_seed`, `drop_duplicates`, `train_images` and `validation_images` are used.
 
     Raises:
         DataError: `train_images` or `validation_images` is too large, or smaller than the number of classes.
     """
-    classes, seed = len(contents.classes), settings.split_seed
+    parts = divide(contents, settings.split_seed)
+    if settings.drop_duplicates:
+        part, indices = parts["train"]
+        parts["train"] = (part, np.delete(indices, find_duplicates(parts).in_train))
+        _check_classes(parts["train"], contents.classes)
+    for name, count in (("train", settings.train_images), ("validation", settings.validation_images)):
+        part, indices = parts[name]
+        chosen = subsample(part.labels[indices], len(contents.classes), count, settings.split_seed, f"{name}_images")
+        parts[name] = (part, indices[chosen])
+    return parts
+
+
+def divide(contents: Contents, seed: int) -> dict[str, tuple[Part, Indices]]:
+    """Return the official parts as splits, and cut the missing ones from the training images.
+
+    Args:
+        contents: the contents of a source.
+        seed: selects the images of a split that is cut.
+
+    Returns:
+        "train", "validation" and "test": a part, and the indices of the split's images in it.
+    """
+    classes = len(contents.classes)
     share = min(1 / CUT_SHARE, CUT_LIMIT / len(contents.train.labels))
     rest = np.arange(len(contents.train.labels), dtype=np.int64)
     parts: dict[str, tuple[Part, Indices]] = {}
@@ -37,10 +60,18 @@ def plan_splits(contents: Contents, settings: Settings) -> dict[str, tuple[Part,
             rest = rest[remaining]
             share /= 1 - share  # the second cut takes as many images from the smaller rest
     parts["train"] = (contents.train, rest)
-    for name, count in (("train", settings.train_images), ("validation", settings.validation_images)):
-        part, indices = parts[name]
-        parts[name] = (part, indices[subsample(part.labels[indices], classes, count, seed, f"{name}_images")])
     return parts
+
+
+def _check_classes(split: tuple[Part, Indices], classes: tuple[str, ...]) -> None:
+    """Raise DataError if a class has lost all its training images."""
+    part, indices = split
+    counts = np.bincount(part.labels[indices], minlength=len(classes))
+    if counts.min() == 0:
+        raise DataError(
+            f"drop_duplicates must leave a training image of every class; class {classes[int(counts.argmin())]!r} has "
+            "only images that are also in validation or test."
+        )
 
 
 def cut(labels: Labels, classes: int, seed: int, share: float) -> tuple[Indices, Indices]:

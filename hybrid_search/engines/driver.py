@@ -1,14 +1,16 @@
 """What every engine shares: the context of a run, and what happens to each report."""
 
+import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from hybrid_search._internal.event_log import print_notice
 from hybrid_search.engines.worker import Evaluate
 from hybrid_search.errors import HybridSearchError
-from hybrid_search.records import Report, Resources
+from hybrid_search.objectives import COSTS
+from hybrid_search.records import Report, Resources, SearchRecord
 from hybrid_search.search.trial import Outcome, Trial
 from hybrid_search.training.checkpoints import SearchCheckpoints, TrialCheckpoints
 
@@ -17,6 +19,11 @@ FIRST_FAILURES = 4  # if this many trials fail before one completes, the search 
 
 class TrialSource(Protocol):
     """What an engine drives: a search or a confirmation. It proposes trials and records their results."""
+
+    @property
+    def record(self) -> SearchRecord:
+        """The search in the ledger."""
+        ...
 
     def ask(self) -> Trial | None:
         """Return the next trial; None if there is none now. If no trial runs either, the search is complete."""
@@ -127,9 +134,8 @@ def _record(
         return trial
     on_front = search.tell(trial, Outcome("complete", report.measurements))
     if search.state(trial) == "failed":
-        names = ", ".join(report.measurements) or "nothing"
         context.on_event("failed", trial.number)
-        _count_failure(context, "bug", f"the evaluation measured {names}, which lacks an objective of the search")
+        _count_failure(context, *_fault_of_numbers(search.record, report.measurements))
         return None
     context.completed += 1
     weights = fetch(report.weights) if on_front and report.weights is not None else None
@@ -140,6 +146,16 @@ def _record(
             context.notice(f"the weights of trial {trial.number} are not kept: {error}")
     context.on_event("complete", trial.number)
     return None
+
+
+def _fault_of_numbers(record: SearchRecord, measurements: Mapping[str, float]) -> tuple[str, str]:
+    """Return the kind of failure and the text for final numbers that a search refused."""
+    missing = [name for name in record.objectives if name not in (*COSTS, *measurements)]
+    if not missing:
+        wrong = [name for name, value in measurements.items() if not math.isfinite(value)]
+        return "nan", f"{', '.join(wrong)} is not finite at the end"
+    names = ", ".join(measurements) or "nothing"
+    return "bug", f"the evaluation must measure {' and '.join(missing)}, which the search optimizes; it gave {names}"
 
 
 def _record_failure(search: TrialSource, trial: Trial, kind: str, text: str, context: RunContext) -> Trial | None:

@@ -57,11 +57,11 @@ def read_description(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: the file is missing, damaged, or not a description of a network.
     """
-    from hybrid_search.networks.architecture import Architecture
+    from hybrid_search.networks.stored_architecture import stored_architecture
 
     path = folder / DESCRIPTION
     content = _read_object(path)
-    architecture = Architecture.from_dict(_entry(path, content, "architecture", dict))
+    architecture = stored_architecture(_entry(path, content, "architecture", dict))
     if (digest := content.get("digest", architecture.digest)) != architecture.digest:
         raise UserError(
             f"the digest in {DESCRIPTION} must be that of its architecture, {architecture.digest}; {path} has "

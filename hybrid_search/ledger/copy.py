@@ -12,11 +12,11 @@ from uuid import NAMESPACE_OID, uuid5
 
 from sqlalchemy import Connection, Table, delete, func, insert, select, text, update
 
+from hybrid_search._internal.search_names import search_name
 from hybrid_search.errors import LedgerError
 from hybrid_search.ledger import leases
 from hybrid_search.ledger.retry import is_outage
 from hybrid_search.ledger.tables import Base, FailureRow, MeasurementRow, SearchRow, TrialRow
-from hybrid_search.records import search_name
 
 if TYPE_CHECKING:
     from hybrid_search.ledger import Ledger

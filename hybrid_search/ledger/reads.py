@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, or_, select
 
 from hybrid_search.errors import UnknownName
+from hybrid_search.ledger.data_notes import data_notes, settings_of
 from hybrid_search.ledger.entries import FailedAttempt, Opening, Proposal, TrialKey
 from hybrid_search.ledger.measured_values import (
     front_candidates,
@@ -27,6 +28,7 @@ __all__ = [
     "counts",
     "curve",
     "curves",
+    "data_notes",
     "digests",
     "fact",
     "failures",
@@ -231,7 +233,7 @@ def _search_record(row: Row[Any]) -> SearchRecord:
         fields[name] = tuple(fields[name])
     fields["objectives"], fields["own_objectives"] = from_json(fields["objectives"])
     fields["known_designs"] = fields.pop("warm_start")
-    fields["settings"] = Settings.from_dict(fields["settings"])
+    fields["settings"] = Settings.from_dict(settings_of(fields["settings"]))
     return SearchRecord(**fields)
 
 

@@ -7,16 +7,18 @@ descriptions of the same network are one architecture with one digest.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from hybrid_search.errors import ArchitectureError, UserError, nearest, whole
-from hybrid_search.networks.stems import Stem, make_stem
-from hybrid_search.ops import Operator, Options, make_operator, options_of
-from hybrid_search.ops.operator import shown_options
+from hybrid_search._internal.places import placed
+from hybrid_search.errors import MOST, ArchitectureError, nearest, shown, whole
+from hybrid_search.networks.stems import STEMS, Stem, make_stem
+from hybrid_search.ops import OPERATORS, Operator, Options, make_operator, options_of
+from hybrid_search.ops.operator import as_declared, check_options_of, declared_types, option_names, shown_options
 
 VERSION = 1
+MOST_BLOCKS = 1000  # of a network
 STAGE_KEYS = ("operator", "depth", "width", "stride")
 KEYS = ("version", "stem", "stages", "expansion")
 
@@ -50,13 +52,13 @@ class Stage:
     options: Options = ()
 
     def __post_init__(self) -> None:
-        whole("depth", self.depth)
-        whole("width", self.width)
+        whole("depth", self.depth, most=MOST_BLOCKS)
+        whole("width", self.width, most=MOST)
         whole("stride", self.stride)
         if self.stride > 2:
             raise ArchitectureError(f"stride must be 1 or 2; got {self.stride}.")
         operator = make_operator(self.operator, _pairs(self.options))
-        operator.check(self.width)
+        check_options_of(self.operator, operator, self.width)
         object.__setattr__(self, "options", options_of(operator.canonical(self.width)))
 
     @property
@@ -99,9 +101,23 @@ class Stage:
         """
         for key in ("operator", "depth", "width"):
             if key not in d:
-                raise ArchitectureError(f"a stage needs operator, depth and width; got {', '.join(d) or 'nothing'}.")
-        options = {key: value for key, value in d.items() if key not in STAGE_KEYS}
-        return cls(d["operator"], d["depth"], d["width"], d.get("stride", 1), tuple(options.items()))
+                others = [name for name in d if name not in STAGE_KEYS]
+                meant = next((nearest(name, (key,)) for name in others if nearest(name, (key,))), "")
+                got = ", ".join(map(str, d)) or "nothing"
+                raise ArchitectureError(f"a stage needs operator, depth and width; got {got[:100]}.{meant}")
+        name = d["operator"]
+        given = {key: value for key, value in d.items() if key not in STAGE_KEYS}
+        if isinstance(name, str) and name in OPERATORS:
+            known = option_names(OPERATORS[name])
+            for key in given:
+                if key not in known:
+                    names = [*STAGE_KEYS, *known]
+                    raise ArchitectureError(
+                        f"keys of a stage of {name} are {', '.join(names)}; got {shown(key)}.{nearest(key, names)}"
+                    )
+            given = _options(OPERATORS[name], given)
+        depth, width, stride = (as_declared(d.get(key, 1), int) for key in ("depth", "width", "stride"))
+        return cls(name, depth, width, stride, tuple(given.items()))  # type: ignore[arg-type]
 
     def __str__(self) -> str:
         head = f"{self.depth}x{self.width}{'/2' if self.stride == 2 else ''} {self.operator}"
@@ -134,10 +150,12 @@ class Architecture:
     _digest: str = field(init=False, repr=False, compare=False, default="")
 
     def __post_init__(self) -> None:
-        whole("expansion", self.expansion)
+        whole("expansion", self.expansion, most=MOST_BLOCKS)
         if not self.stages:
             raise ArchitectureError("an architecture needs at least one stage; got none.")
-        self.stem.check()
+        if (blocks := sum(stage.depth for stage in self.stages)) > MOST_BLOCKS:
+            raise ArchitectureError(f"an architecture must have at most {MOST_BLOCKS:,} blocks; got {blocks:,}.")
+        check_options_of(f"stem {self.stem.kind}", self.stem)
         object.__setattr__(self, "stem", self.stem.canonical())
         merged: list[Stage] = []
         for stage in self.stages:
@@ -173,33 +191,49 @@ class Architecture:
         Raises:
             ArchitectureError: something is missing, unknown or illegal.
         """
-        if not isinstance(d, Mapping) or not isinstance(d.get("stem"), Mapping):
-            raise ArchitectureError('an architecture is {"stem": {...}, "stages": [...]}; got no stem.')
-        if d.get("version", VERSION) != VERSION:
-            raise ArchitectureError(f"an architecture's version must be {VERSION}; got {d['version']!r}.")
+        if not isinstance(d, Mapping):
+            raise ArchitectureError(f'an architecture must be {{"stem": {{...}}, "stages": [...]}}; got {shown(d)}.')
         for key in d:
             if key not in KEYS:
                 raise ArchitectureError(
-                    f"keys of an architecture are {', '.join(KEYS)}; got {key!r}.{nearest(key, KEYS)}"
+                    f"keys of an architecture are {', '.join(KEYS)}; got {shown(key)}.{nearest(key, KEYS)}"
                 )
+        if not isinstance(d.get("stem"), Mapping):
+            raise ArchitectureError(f'stem must be {{"kind": "conv3x3", ...}}; got {shown(d.get("stem"))}.')
+        if isinstance(d.get("version"), bool) or d.get("version", VERSION) != VERSION:
+            raise ArchitectureError(f"an architecture's version must be {VERSION}; got {shown(d['version'])}.")
         stages = d.get("stages")
         if not isinstance(stages, list | tuple) or not all(isinstance(stage, Mapping) for stage in stages):
-            raise ArchitectureError(f"stages must be a list of stages; got {stages!r}.")
+            raise ArchitectureError(f"stages must be a list of stages; got {shown(stages)}.")
         stem = dict(d["stem"])
         kind = stem.pop("kind", None)
-        return cls(make_stem(kind, stem), tuple(Stage.from_dict(stage) for stage in stages), d.get("expansion", 4))
+        made = [_in_place(("stages", index), Stage.from_dict, stage) for index, stage in enumerate(stages)]
+        expansion = as_declared(d.get("expansion", 4), int)
+        return cls(_in_place(("stem",), _stem, kind, stem), tuple(made), expansion)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
         return " | ".join([str(self.stem), *(str(stage) for stage in self.stages)])
 
 
-def readable_line(plain: Mapping[str, Any]) -> str:
-    """Return the one-line text of a stored architecture, or why it cannot be read here (a plugin is not installed).
+def _stem(kind: object, given: dict[str, Any]) -> Stem:
+    stem = make_stem(kind, _options(STEMS[kind], given) if isinstance(kind, str) and kind in STEMS else given)
+    check_options_of(f"stem {kind}", stem)
+    return stem
 
-    Args:
-        plain: a `to_dict` result.
-    """
+
+def _options(kind: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options in their declared types. Raise ArchitectureError for a list or an object."""
+    declared = declared_types(kind)
+    for name, value in given.items():
+        if value is not None and not isinstance(value, bool | int | float | str):
+            raise ArchitectureError(f"{name} must be a number, text, true or false; got {shown(value)}.")
+    return {name: as_declared(value, declared.get(name)) for name, value in given.items()}
+
+
+def _in_place(place: tuple[str | int, ...], make: Callable[..., Any], *values: Any) -> Any:
+    """Return what a function makes, or raise its ArchitectureError with the place before the message."""
     try:
-        return str(Architecture.from_dict(plain))
-    except UserError as error:
-        return f"not readable here: {error}"
+        return make(*values)
+    except ArchitectureError as error:
+        named = [*STAGE_KEYS, *(values[-1] if isinstance(values[-1], Mapping) else ())]
+        raise ArchitectureError(placed(place, str(error), map(str, named))) from error.__cause__

@@ -6,7 +6,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from hybrid_search.errors import ArchitectureError
+from hybrid_search.errors import ArchitectureError, shown
 from hybrid_search.ops.conv import Conv
 from hybrid_search.ops.depthwise_conv import DepthwiseConv
 from hybrid_search.ops.global_attention import GlobalAttention
@@ -72,7 +72,7 @@ def make_operator(name: str, options: dict[str, Any]) -> Operator:
         Conv(kernel_size=5, groups=1)
     """
     if not isinstance(name, str):
-        raise ArchitectureError(f"an operator must be a name; got {name!r}.")
+        raise ArchitectureError(f"an operator must be a name; got {shown(name)}.")
     operator: Operator = from_options(name, OPERATORS[name], options)
     return operator
 

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from hybrid_search.errors import ArchitectureError, odd, whole
+from hybrid_search.errors import MOST, ArchitectureError, odd, whole
 from hybrid_search.ops.operator import Family, Layer
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Conv:
     def check(self, width: int) -> None:
         """Raise ArchitectureError for an even kernel or groups that do not divide the width."""
         odd("kernel_size", self.kernel_size)
-        whole("groups", self.groups)
+        whole("groups", self.groups, most=MOST)
         if width % self.groups:
             raise ArchitectureError(f"groups must divide the width; got {self.groups} groups at width {width}.")
 

@@ -22,7 +22,8 @@ it against this contract.
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, get_args
 
-from hybrid_search.errors import ArchitectureError, PluginError, nearest
+from hybrid_search.errors import ArchitectureError, HybridSearchError, PluginError, nearest, shown
+from hybrid_search.number_text import read_number
 
 if TYPE_CHECKING:
     from torch import nn
@@ -147,6 +148,39 @@ def option_names(kind: type[Any]) -> list[str]:
     return [field.name for field in fields(kind)]
 
 
+# The declared type of an option -> the type of its values. Annotations may be texts.
+TYPES: dict[object, type] = {name: kind for kind in (bool, int, float, str) for name in (kind, kind.__name__)}
+BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+def declared_types(kind: type[Any]) -> dict[str, type]:
+    """Return the declared type of each option of an operator or stem class, where it is bool, int, float or str."""
+    found = {field.name: TYPES.get(field.type if field.default is MISSING else type(field.default))
+             for field in fields(kind)}  # fmt: skip
+    return {name: declared for name, declared in found.items() if declared is not None}
+
+
+def as_declared(value: object, declared: type | None) -> object:
+    """Return the value of an option in its declared type, if it is another way to write such a value.
+
+    Args:
+        value: the value of a file: `yes` for a bool, `1e3` or `1k` for an int.
+        declared: bool, int, float or str; None if it is not known.
+
+    Example:
+        >>> as_declared("yes", bool), as_declared("1k", int), as_declared(4.0, int), as_declared("x", int)
+        (True, 1000, 4, 'x')
+    """
+    if declared is bool and isinstance(value, str):
+        return BOOLEANS.get(value.lower(), value)
+    if declared in (int, float) and isinstance(value, str):
+        number = read_number(value)
+        value = value if number is None else number
+    if declared is int and isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
+        return int(value)
+    return value
+
+
 def options_of(value: Any) -> Options:
     """Return every option of an operator or stem with its value, in the order of declaration.
 
@@ -178,8 +212,38 @@ def from_options(what: str, kind: type[Any], options: dict[str, Any]) -> Any:
     for name in options:
         if name not in known:
             listed = ", ".join(known) or "none"
-            raise ArchitectureError(f"options of {what} are {listed}; got {name!r}.{nearest(name, known)}")
+            raise ArchitectureError(f"options of {what} are {listed}; got {shown(name)}.{nearest(name, known)}")
     for field in fields(kind):
         if field.default is MISSING and field.name not in options:
             raise ArchitectureError(f"{what} needs the option {field.name}; got {', '.join(options) or 'none'}.")
-    return kind(**options)
+    try:
+        return kind(**options)
+    except HybridSearchError:
+        raise
+    except Exception as error:
+        raise _cannot_check(what, options, error) from error
+
+
+def check_options_of(what: str, checked: Any, *width: int) -> None:
+    """Raise ArchitectureError if an option of an operator or stem is illegal.
+
+    The check of a plugin may fail in another way, such as a comparison of a text with a number. This is a fault of the
+    option too.
+
+    Args:
+        what: its name, for messages.
+        checked: the operator or stem.
+        width: the number of channels, for an operator.
+    """
+    try:
+        checked.check(*width)
+    except HybridSearchError:
+        raise
+    except Exception as error:
+        raise _cannot_check(what, dict(options_of(checked)), error) from error
+
+
+def _cannot_check(what: str, options: dict[str, Any], error: Exception) -> ArchitectureError:
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:100]
+    listed = ", ".join(f"{name}={shown(value)}" for name, value in options.items())[:150]
+    return ArchitectureError(f"options of {what} must be legal; got {listed or 'none'}. Its check failed: {reason}.")

@@ -1,6 +1,7 @@
 """`confirm`: the front of a search trained again under fresh seeds, in one call."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,9 @@ from hybrid_search.ledger import Ledger, Opening, writes
 from hybrid_search.ledger.urls import path_beside
 from hybrid_search.records import TRAINED, Resources, SearchRecord, Settings
 from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, search_checkpoints
+from hybrid_search.runs.data_checks import EVERY_SPLIT, check_data
 from hybrid_search.runs.leadership import leading
+from hybrid_search.runs.progress import Terminal, shown_progress
 from hybrid_search.search.confirmation import Confirmation
 from hybrid_search.search.data_check import check_local_data
 from hybrid_search.search.stored_names import evaluation_name
@@ -36,6 +39,7 @@ def confirm(
     checkpoints: str | Path | CheckpointStore | None = None,
     watch: Callable[[Confirmation, RunContext], None] | None = None,
     notice: Callable[[str], None] | None = None,
+    progress: bool | Terminal = False,
     log_level: str = "info",
 ) -> Confirmation:
     """Train the front of a search again with fresh seeds until it is settled. Call it again to continue.
@@ -54,6 +58,7 @@ def confirm(
         checkpoints: As in `run`.
         watch: Called with the confirmation and its `RunContext` before the first retraining.
         notice: Called with lines that the user should read; default: print them on stderr.
+        progress: As in `run`.
         log_level: As in `run`.
 
     Returns:
@@ -62,6 +67,8 @@ def confirm(
     Raises:
         SettingsError: An argument is wrong, or nothing is left to do. Nothing was written.
         LedgerError: The search was scored by another evaluation, or the data set has changed.
+        PluginError: The search uses an operator, a stem or a data set of a plugin that is not installed here. Nothing
+            was written.
 
     Example:
         >>> confirmation = confirm("digits", seeds=3)
@@ -78,6 +85,7 @@ def confirm(
             record = replace(record, settings=record.settings.with_(data_dir=here))
         confirmation = Confirmation(record, held, seeds=seeds, trials=trials, hours=hours)
         _same_evaluation(record, evaluate)
+        confirmation.check_architectures()
         if why := confirmation.reason_to_stop():
             raise SettingsError(f"nothing to confirm: {why}.")
         return confirmation
@@ -92,13 +100,13 @@ def confirm(
         from hybrid_search.training.retraining import retrain
 
         cache_folder("", notice or print_notice)  # said here, because a worker writes to its log
+        check_data(record.settings, notice or print_notice, EVERY_SPLIT)
         check_local_data(record, held)
         context = RunContext(retrain, resources)
     else:
         context = RunContext(evaluate, resources)
     root = checkpoint_root(checkpoints, held, resources.engine, resources.address)
-    if notice is not None:
-        context.notice = notice
+    shown = shown_progress(progress, context, notice)
     with (
         engine.ready(context),
         log_file(path_beside(held.url, ".log"), context.notice, log_level),
@@ -112,7 +120,8 @@ def confirm(
                 watch(confirmation, context)
             if root is None and checkpoints is None:
                 context.notice(NO_CHECKPOINTS)
-            engine.drive(confirmation, context)
+            with shown.follow(confirmation, context) if shown else nullcontext():
+                engine.drive(confirmation, context)
     return confirmation
 
 

@@ -1,7 +1,7 @@
 """`run`: a whole search in one call."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +13,12 @@ from hybrid_search.engines.driver import RunContext
 from hybrid_search.engines.worker import Evaluate
 from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.urls import path_beside
-from hybrid_search.objectives import Objective
+from hybrid_search.objectives import Objective, check_measured
 from hybrid_search.records import TRAINED, Resources, Settings
 from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, search_checkpoints
+from hybrid_search.runs.data_checks import TRAINED_SPLITS, check_data, store_data_notes
 from hybrid_search.runs.leadership import leading
+from hybrid_search.runs.progress import Terminal, shown_progress
 from hybrid_search.search.opening import resume_search, store_search
 from hybrid_search.search.search import Search
 from hybrid_search.search.spec import Factory, SearchSpec
@@ -48,6 +50,7 @@ def run(
     checkpoints: str | Path | CheckpointStore | None = None,
     watch: Callable[[Search, RunContext], None] | None = None,
     notice: Callable[[str], None] | None = None,
+    progress: bool | Terminal = False,
     log_level: str = "info",
 ) -> Search:
     """Search a space and return the search. The same call continues where it stopped.
@@ -80,6 +83,7 @@ def run(
             checkpoints; None: beside a database file.
         watch: Called with the search and its `RunContext` before the first trial.
         notice: Called with lines that the user should read; default: print them on stderr.
+        progress: Whether progress is shown on stderr, or in the output of a notebook cell.
         log_level: Lowest level of the log file beside the database: debug, info, warning or error.
 
     Returns:
@@ -116,6 +120,7 @@ def run(
         checkpoints=checkpoints,
         watch=watch,
         notice=notice,
+        progress=progress,
         log_level=log_level,
     )
 
@@ -130,6 +135,7 @@ def run_spec(
     checkpoints: str | Path | CheckpointStore | None = None,
     watch: Callable[[Search, RunContext], None] | None = None,
     notice: Callable[[str], None] | None = None,
+    progress: bool | Terminal = False,
     log_level: str = "info",
 ) -> Search:
     """Run the search of a configuration; the other arguments are those of `run`."""
@@ -138,14 +144,15 @@ def run_spec(
     level_of(log_level)
     spec = replace(spec, evaluation=TRAINED if evaluate is None else evaluation_name(evaluate))
     if evaluate is None:
+        check_measured(spec.objectives)
         from hybrid_search.training.evaluation import evaluate as trained
 
         evaluate = trained
     context = RunContext(evaluate, resources)
-    if notice is not None:
-        context.notice = notice
+    shown = shown_progress(progress, context, notice)
     if spec.evaluation == TRAINED:
         cache_folder("", context.notice)  # said here, because a worker writes to its log
+    notes = check_data(spec.settings, context.notice, TRAINED_SPLITS if spec.evaluation == TRAINED else ())
     root = checkpoint_root(checkpoints, ledger, resources.engine, resources.address)
     with engine.ready(context):
         opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger, notice=context.notice)
@@ -154,11 +161,13 @@ def run_spec(
             lead_search(spec, opened, context, stop_rule) as search,
             search_checkpoints(root, search.record, opened) as context.checkpoints,
         ):
+            store_data_notes(notes, search.record, opened)
             if watch:
                 watch(search, context)
             if root is None and checkpoints is None:
                 context.notice(NO_CHECKPOINTS)
-            _drive(engine, search, context)
+            with shown.follow(search, context) if shown else nullcontext():
+                _drive(engine, search, context)
     return search
 
 

@@ -31,8 +31,8 @@ from hybrid_search.analysis.confidence import (
 )
 from hybrid_search.errors import SettingsError, is_number, whole
 from hybrid_search.ledger import Ledger, Repeats, reads, writes
-from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import total_cost
+from hybrid_search.networks.stored_architecture import stored_architecture
 from hybrid_search.pareto import front_rows
 from hybrid_search.records import NOT_IN_DIGEST, RETRIES, Report, SearchRecord, Settings
 from hybrid_search.search.data_check import check_same_data
@@ -118,6 +118,17 @@ class Confirmation:
 
     # -- reading --
 
+    def check_architectures(self) -> None:
+        """Read the architecture of every completed trial: any of them may be trained again.
+
+        Raises:
+            PluginError: An operator or a stem comes from a plugin that is not installed here, or cannot be used.
+            ArchitectureError: An architecture breaks a rule of this version.
+        """
+        for number, plain in self.ledger.read(reads.architectures, self.record.id).items():
+            if number in self._repeats:
+                stored_architecture(plain)
+
     def values(self) -> dict[int, Mapping[str, float]]:
         """Return the present values of every completed trial: the means over its fresh seeds, if it has any."""
         found: dict[int, Mapping[str, float]] = {}
@@ -158,6 +169,32 @@ class Confirmation:
         retrained = {number: found for number, found in self._repeats.items() if found.fresh}
         return objective_posterior(retrained, self.values(), self.objectives)
 
+    def remaining(self) -> tuple[int, int]:
+        """Return the smallest and the largest number of retrainings that have not started.
+
+        The front needs the smallest number; the largest number is what is left of the budget (without a budget, the
+        smallest again).
+        """
+        needed = sum(max(0, self.seeds - self._seeds(n)) for n in self.front() if not self._given_up(n))
+        if self.budget is None:
+            return needed, needed
+        left = max(0, self.budget - self.done - sum(map(len, self._pending.values())) - len(self.failures))
+        return min(needed, left), left
+
+    def newest(self, number: int) -> tuple[int, Mapping[str, float]]:
+        """Return the seed and the measurements of the newest retraining of a trial.
+
+        Args:
+            number: A trial with a retraining.
+        """
+        return list(self._repeats[number].fresh.items())[-1]
+
+    def mean_seconds(self) -> float | None:
+        """Return the mean seconds that the trials on the front took in the search; None if they are unknown."""
+        trials = self.ledger.read(reads.trials, self.record.id, self.front())
+        seconds = [trial.seconds for trial in trials if trial.seconds is not None]
+        return sum(seconds) / len(seconds) if seconds else None
+
     def exhausted_budget(self) -> str | None:
         """Return which budget is used up, in words; None while some is left."""
         tried = self.done + sum(map(len, self._pending.values())) + len(self.failures)
@@ -189,7 +226,7 @@ class Confirmation:
         LOG.info("retraining started", extra=event_fields(search=self.record.name, trial=number, seed=seed))
         here = {name: getattr(self.record.settings, name) for name in NOT_IN_DIGEST}
         settings = Settings.from_dict(record.settings).with_(**here, seed=seed)
-        return Trial(record.id, number, Architecture.from_dict(record.architecture), record.choices, settings)
+        return Trial(record.id, number, stored_architecture(record.architecture), record.choices, settings)
 
     def _next(self) -> int | None:
         """Return the trial of the next seed: on the front until each has its seeds, then where it helps most."""

@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Any, Self
 
 from hybrid_search._internal.paths import data_location
+from hybrid_search._internal.search_names import search_name
 from hybrid_search.data import input_size_and_classes
 from hybrid_search.errors import SettingsError, is_number, whole
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import simplified_for, total_cost
 from hybrid_search.objectives import Direction, Objective, given_objectives
-from hybrid_search.records import NOT_IN_DIGEST, TRAINED, SearchRecord, Settings, search_name
+from hybrid_search.records import NOT_IN_DIGEST, TRAINED, SearchRecord, Settings
 from hybrid_search.search.stored_names import shortened, stored_name
 from hybrid_search.spaces.budget import budget_excess, check_budget, reference_costs
 from hybrid_search.spaces.choosers import Chooser
 from hybrid_search.spaces.known_designs import KnownDesign, known_designs
 from hybrid_search.spaces.recipe_tuning import choose_settings, tunable
 from hybrid_search.spaces.space import SearchSpace, load_space
+from hybrid_search.spaces.stored_space import stored_space
 
 Factory = Callable[..., Any]  # of a sampler: (seed, facts) -> optuna sampler; of a pruner: (aims, seed) -> Pruner
 FACTORY_NAME = 100  # characters of the ledger's columns for sampler and pruner
@@ -176,7 +178,7 @@ class SearchSpec:
         from hybrid_search.pruners import current_name
 
         return cls(
-            space=SearchSpace.from_dict(record.space, f"search {record.name}"),
+            space=stored_space(record.space, f"search {record.name}"),
             trials=record.target,
             name=record.name,
             objectives=record.objective_list,

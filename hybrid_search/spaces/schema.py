@@ -41,72 +41,54 @@ Some options are illegal together. A list of variants keeps the legal combinatio
       - {extent: [3, 7], position: relative, logits: [qk+qr, qr]}
       - {extent: [3, 7], position: [absolute, none]}
 
+Numbers are written as people write them: `1e-3`, `1_000`, `40M`, `0.5k`. `yes`, `no`, `on` and `off` are texts, except
+for an option that is true or false. A key that is given twice is refused, also after an alias is merged (`<<: *name`).
+A name without a value (`conv:`) takes the default options.
+
 When a file is read, every combination of options is checked at every width. So each choice leads to a legal
-architecture.
+architecture. The message of a fault names its line and its place, such as `stages[1].operator.local_attention.heads`:
+lists count from 0, so `stages[1]` holds the parameters of `stage2`.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from dataclasses import fields
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StrictFloat,
-    StrictInt,
-    StrictStr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
-from hybrid_search.errors import HybridSearchError, SpaceError, nearest
-from hybrid_search.networks.stems import make_stem
-from hybrid_search.ops import make_operator
+from hybrid_search._internal.places import Place, one_line
+from hybrid_search._internal.text_file import file_name, read_text
+from hybrid_search.errors import MOST, SpaceError, nearest, shown
+from hybrid_search.networks.architecture import MOST_BLOCKS
+from hybrid_search.networks.stems import STEMS, make_stem
+from hybrid_search.ops import OPERATORS, make_operator
+from hybrid_search.ops.operator import check_options_of
 from hybrid_search.records import Settings
+from hybrid_search.spaces.faults import first_fault
+from hybrid_search.spaces.values import (
+    Kinds,
+    WrongValue,
+    entries,
+    inside,
+    kinds_of,
+    mapping,
+    one_of_texts,
+    space_name,
+    text,
+    whole,
+    wholes,
+)
+from hybrid_search.spaces.yaml_text import YamlContent, parse_yaml
 
+READABLE = "a space must be a readable YAML file"
+MOST_COMBINATIONS = 100_000  # of options in a space; each of them is checked
 
-def _several(value: object) -> object:
-    """Return a single value as a list of one choice."""
-    return tuple(value) if isinstance(value, list | tuple) else (value,)
-
-
-def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Check that a list of choices is not empty and has no entry twice."""
-    if not values:
-        raise ValueError("a list of choices must have at least one entry; got none")
-    if len({(type(value), value) for value in values}) != len(values):
-        raise ValueError(f"choices must differ from each other; got {', '.join(map(str, values))}")
-    return values
-
-
-def _named(value: object) -> object:
-    """Expand the short forms `conv` and `[conv, local_attention]`: operators or stems with their default options."""
-    if isinstance(value, str):
-        return {value: [{}]}
-    if isinstance(value, list) and all(isinstance(name, str) for name in value):
-        return {name: [{}] for name in value}
-    if isinstance(value, Mapping):
-        return {
-            name: options if isinstance(options, list | tuple) else [options or {}] for name, options in value.items()
-        }
-    return value
-
-
-Count = Annotated[StrictInt, Field(ge=1)]
-Counts = Annotated[tuple[Count, ...], BeforeValidator(_several), AfterValidator(_distinct)]
-Values = Annotated[
-    tuple[StrictBool | StrictInt | StrictFloat | StrictStr, ...], BeforeValidator(_several), AfterValidator(_distinct)
-]
-Variants = Annotated[tuple[dict[str, Values], ...], Field(min_length=1)]
-Kinds = Annotated[dict[str, Variants], BeforeValidator(_named), Field(min_length=1)]
+Text = Annotated[str, BeforeValidator(text)]
+Mapped = BeforeValidator(mapping)
 
 
 class _Form(BaseModel):
@@ -116,39 +98,42 @@ class _Form(BaseModel):
 class GroupForm(_Form):
     """Operators that are chosen once for several stages."""
 
-    operator: Kinds
+    operator: Annotated[Kinds, BeforeValidator(kinds_of(OPERATORS))]
 
 
 class StageForm(_Form):
     """One stage: depth, width, stride, and its operators or the name of its group."""
 
-    depth: Counts
-    width: Counts
-    stride: Annotated[StrictInt, Field(ge=1, le=2)] = 1
-    operator: Kinds | None = None
-    group: str | None = None
-    per: Literal["stage", "block"] = "stage"
+    depth: Annotated[tuple[int, ...], BeforeValidator(wholes(1, MOST_BLOCKS))]
+    width: Annotated[tuple[int, ...], BeforeValidator(wholes(1, MOST))]
+    stride: Annotated[int, BeforeValidator(whole(1, 2))] = 1
+    operator: Annotated[Kinds | None, BeforeValidator(kinds_of(OPERATORS))] = None
+    group: Annotated[str | None, BeforeValidator(text)] = None
+    per: Annotated[str, BeforeValidator(one_of_texts("stage", "block"))] = "stage"
 
     @model_validator(mode="after")
     def _one_source(self) -> "StageForm":
         if (self.operator is None) == (self.group is None):
-            raise ValueError("a stage needs either operator or group")
+            got = "neither" if self.operator is None else "both"
+            raise WrongValue(f"a stage needs either operator or group; got {got}.")
         if self.group is not None and self.per == "block":
-            raise ValueError("a stage of a group chooses with its group; per: block needs operators of its own")
+            raise WrongValue(
+                "a stage of a group chooses with its group; got per: block. Use operator instead of group."
+            )
         return self
 
 
 class SpaceForm(_Form):
     """A whole space file. Every architecture of the space has been checked."""
 
-    name: Annotated[str, Field(min_length=1, max_length=100)]
-    about: str = ""
-    data: str = "digits"
-    settings: dict[str, Any] = {}
-    expansion: Count = 4
-    stem: Kinds
-    groups: dict[str, GroupForm] = {}
-    stages: Annotated[tuple[StageForm, ...], Field(min_length=1)]
+    name: Annotated[str, BeforeValidator(space_name)]
+    about: Text = ""
+    data: Text = "digits"
+    settings: Annotated[dict[str, Any], Mapped] = {}
+    expansion: Annotated[int, BeforeValidator(whole(1, MOST_BLOCKS))] = 4
+    stem: Annotated[Kinds, BeforeValidator(kinds_of(STEMS))]
+    groups: Annotated[dict[str, Annotated[GroupForm, Mapped]], Mapped] = {}
+    stages: Annotated[tuple[Annotated[StageForm, Mapped], ...], BeforeValidator(entries("stage"))]
 
     def operators(self, stage: StageForm) -> Kinds:
         """Return the possible operators of a stage."""
@@ -160,106 +145,110 @@ class SpaceForm(_Form):
     @model_validator(mode="after")
     def _legal(self) -> "SpaceForm":
         if "data" in self.settings:
-            raise ValueError("data is a key of the space, not of its settings; got both")
-        clashing = [name for name in self.groups if re.fullmatch(r"stem|stage\d+", name)]
-        if clashing:
-            raise ValueError(f"groups must not be named like a stem or stage; got {clashing[0]!r}")
-        Settings.from_dict({"data": self.data, **self.settings})
-        for kind, options in _each(self.stem):
-            with _place("stem"):
-                for given in _combinations(options):
-                    make_stem(kind, given).check()
+            raise WrongValue("data is a key of the space, not of its settings; got both.", ("settings", "data"))
+        for name in self.groups:
+            if re.fullmatch(r"stem|stage\d+", name):
+                raise WrongValue(f"groups must not be named like a stem or stage; got {name!r}.", ("groups", name))
+        with inside("settings", names=[each.name for each in fields(Settings)]):
+            Settings.from_dict({"data": self.data, **self.settings})
         for index, stage in enumerate(self.stages):
-            where = f"stages.{index}"
             if stage.group is not None and stage.group not in self.groups:
                 known = ", ".join(self.groups) or "none"
-                raise ValueError(
-                    f"{where}.group must be one of {known}; got {stage.group!r}.{nearest(stage.group, self.groups)}"
+                raise WrongValue(
+                    f"group must be one of {known}; got {shown(stage.group)}.{nearest(stage.group, self.groups)}",
+                    ("stages", index, "group"),
                 )
-            for name, options in _each(self.operators(stage)):
-                with _place(where):
-                    for given in _combinations(options):
-                        operator = make_operator(name, given)
-                        for width in stage.width:
-                            operator.check(width)
+        if (blocks := sum(max(stage.depth) for stage in self.stages)) > MOST_BLOCKS:
+            raise WrongValue(f"stages must have at most {MOST_BLOCKS:,} blocks together; got {blocks:,}.", ("stages",))
+        _check_designs(self)
         return self
 
 
-def _each(kinds: Mapping[str, tuple[dict[str, Any], ...]]) -> list[tuple[str, dict[str, Any]]]:
-    return [(name, options) for name, variants in kinds.items() for options in variants]
+def _check_designs(space: SpaceForm) -> None:
+    """Raise WrongValue for the first combination of options that is illegal at one of its widths."""
+    left = MOST_COMBINATIONS
+    checked: set[tuple[Any, ...]] = set()
+    for place, name, options, widths in _used(space):
+        left -= math.prod(len(values) for values in options.values()) * max(1, len(widths))
+        if left < 0:
+            raise WrongValue(
+                f"must offer at most {MOST_COMBINATIONS:,} combinations of options, summed over the stages; got more.",
+                place,
+            )
+        with inside(*place, names=options):
+            for given in _combinations(options):
+                key = (place[0] == "stem", name, tuple(given.items()))
+                if (*key, widths) in checked:
+                    continue
+                checked.add((*key, widths))
+                if place[0] == "stem":
+                    check_options_of(f"stem {name}", make_stem(name, given))
+                else:
+                    operator = make_operator(name, given)
+                    for width in widths:
+                        check_options_of(name, operator, width)
+                for option, value in given.items():
+                    if value is None:
+                        raise WrongValue(f"{option} must have a value; got nothing.", (), options)
 
 
-def _combinations(options: Mapping[str, tuple[Any, ...]]) -> list[dict[str, Any]]:
-    return [dict(zip(options, values, strict=True)) for values in product(*options.values())]
+def _used(space: SpaceForm) -> Iterator[tuple[Place, str, dict[str, tuple[Any, ...]], tuple[int, ...]]]:
+    """Yield each variant of a stem or operator: its place, its name, its options, the widths of its stages."""
+    for place, kinds, widths in _kinds_in(space):
+        for name, variants in kinds.items():
+            for index, options in enumerate(variants):
+                yield (*place, name, *((index,) if len(variants) > 1 else ())), name, options, widths
 
 
-@contextmanager
-def _place(where: str) -> Iterator[None]:
-    """Put the place in the file before the message of an error inside."""
-    try:
-        yield
-    except HybridSearchError as error:
-        raise ValueError(f"{where}: {error}") from None
+def _kinds_in(space: SpaceForm) -> Iterator[tuple[Place, Kinds, tuple[int, ...]]]:
+    yield ("stem",), space.stem, ()
+    for index, stage in enumerate(space.stages):
+        place: Place = ("stages", index, "operator") if stage.group is None else ("groups", stage.group, "operator")
+        yield place, space.operators(stage), stage.width
+    used = {stage.group for stage in space.stages}
+    for name, group in space.groups.items():
+        if name not in used:
+            yield ("groups", name, "operator"), group.operator, ()
+
+
+def _combinations(options: Mapping[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
+    return (dict(zip(options, values, strict=True)) for values in product(*options.values()))
 
 
 def read_space_file(path: Path) -> SpaceForm:
     """Read and check a space file.
 
+    Args:
+        path: a YAML file of at most 1 MB.
+
     Raises:
         SpaceError: the file cannot be read or breaks a rule; the message is one line.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise SpaceError(f"a space must be a readable YAML file; {path} is not: {reason}.") from None
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}" if mark else "somewhere"
-        raise SpaceError(
-            f"a space must be YAML; {path} is not, at {where}: {getattr(error, 'problem', error)}."
-        ) from None
-    if not isinstance(content, dict):
-        found = "is empty" if content is None else f"is a {type(content).__name__}"
-        raise SpaceError(f"a space file must have keys such as stem and stages; {path} {found}.")
-    return parse_space({"name": path.stem, **content}, str(path))
+    source = file_name(path)
+    content = parse_yaml(read_text(path, READABLE, SpaceError), "a space must be YAML", source)
+    if not isinstance(content.values, dict):
+        kinds = {list: "is a list", type(None): "is empty"}
+        found = kinds.get(type(content.values), f"is {shown(content.values)}")
+        raise SpaceError(f"a space file must have keys such as stem and stages; {source} {found}.")
+    name = path.stem.encode("utf-8", "replace").decode()
+    return parse_space({"name": name, **content.values}, source, content)
 
 
-def parse_space(content: Mapping[str, Any], source: str) -> SpaceForm:
+def parse_space(content: Mapping[str, Any], source: str, text: YamlContent | None = None) -> SpaceForm:
     """Check the content of a space file.
 
     Args:
         content: the keys of the file.
         source: name of the file, for messages.
+        text: the content with its lines, for messages; None: it comes from no file.
 
     Raises:
         SpaceError: the first fault and its place.
     """
     try:
-        return SpaceForm.model_validate(content)
+        return SpaceForm.model_validate(dict(mapping(content)))
+    except WrongValue as wrong:
+        raise SpaceError(one_line(source, None, f"a space {wrong.message}")) from None
     except ValidationError as error:
-        faults = error.errors(include_url=False)
-        # A misspelt key causes two faults, an unknown key and a missing one. The unknown key explains more.
-        fault = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
-        raise SpaceError(f"{source}: {_worded(dict(fault))}") from None
-
-
-# First key of a place in the file -> the form of that place.
-FORMS: dict[str, type[_Form]] = {"": SpaceForm, "stages": StageForm, "groups": GroupForm}
-
-
-def _worded(fault: Mapping[str, Any]) -> str:
-    """Return a fault that pydantic found as one line: the rule, the value, what is possible."""
-    loc = [str(part) for part in fault["loc"]]
-    if fault["type"] == "extra_forbidden":
-        form = FORMS[loc[0]] if len(loc) > 2 else SpaceForm
-        known = list(form.model_fields)
-        where = f"keys of {'.'.join(loc[:-1])}" if len(loc) > 1 else "keys of a space"
-        return f"{where} are {', '.join(known)}; got {loc[-1]!r}.{nearest(loc[-1], known)}"
-    message = str(fault["msg"]).removeprefix("Value error, ")
-    if fault["type"] == "value_error":
-        return f"{'.'.join(loc)}: {message}" if loc else message
-    got = "nothing" if fault["type"] == "missing" else repr(fault["input"])
-    return f"{'.'.join(loc)}: {message[:1].lower()}{message[1:]}; got {got}."
+        place, message = first_fault(error, {"": SpaceForm, "stages": StageForm, "groups": GroupForm})
+        raise SpaceError(one_line(source, text.line(place) if text else None, message)) from None

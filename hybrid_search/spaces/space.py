@@ -14,7 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hybrid_search.errors import SpaceError, nearest
+from hybrid_search._internal.text_file import exists
+from hybrid_search.errors import SpaceError, nearest, shown
 from hybrid_search.networks.architecture import Architecture, Stage
 from hybrid_search.networks.stems import make_stem
 from hybrid_search.records import Settings
@@ -26,6 +27,7 @@ Kinds = Mapping[str, Sequence[Mapping[str, tuple[Any, ...]]]]  # operator or ste
 
 _stage = lru_cache(maxsize=16384)(Stage)  # a space offers few stages, and a search walks it thousands of times
 
+MOST_DESIGNS = 10**300  # a float ends at 10^308
 ENUMERABLE = 5000  # the largest space whose extremes are found by a search through all architectures
 
 
@@ -45,6 +47,11 @@ class SearchSpace:
         self.form = form
         self.name = form.name
         self.about = form.about
+        if (size := self.size()) > MOST_DESIGNS:
+            law = f"a space must have at most 10^{round(math.log10(MOST_DESIGNS))} designs"
+            raise SpaceError(
+                f"{law}; got about 10^{round(math.log10(size))} in {shown(self.name)}. Offer fewer choices."
+            )
 
     def __repr__(self) -> str:
         return f"SearchSpace({self.name!r}, {self.size():,} designs)"
@@ -226,13 +233,9 @@ def load_space(name_or_path: str | Path) -> SearchSpace:
     if str(name_or_path) in known:
         return SearchSpace(read_space_file(known[str(name_or_path)]))
     path = Path(name_or_path)
-    try:
-        exists = path.is_file()
-    except (OSError, ValueError):  # the name is too long, or contains a NUL
-        exists = False
-    if path.suffix in (".yaml", ".yml") or exists:
-        if not exists:
-            raise SpaceError(f"a space must be a readable YAML file; {path} is not: no such file.")
+    if path.suffix in (".yaml", ".yml") or exists(path):
         return SearchSpace(read_space_file(path))
     names = ", ".join(known)
-    raise SpaceError(f"space must be one of {names}, or a .yaml file; got {str(name_or_path)!r}.{nearest(path, known)}")
+    raise SpaceError(
+        f"space must be one of {names}, or a .yaml file; got {shown(str(name_or_path))}.{nearest(path, known)}"
+    )

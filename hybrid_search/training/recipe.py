@@ -132,9 +132,7 @@ def learning_rate(settings: Settings, step: int, steps: int) -> float:
         steps: the number of steps in an epoch.
     """
     total = settings.epochs * steps
-    warm = (
-        min(round(settings.warmup_epochs * steps), total // 2) if math.isfinite(settings.warmup_epochs) else total // 2
-    )
+    warm = min(round(settings.warmup_epochs * steps), total // 2)
     if step < warm:
         return settings.learning_rate * (step + 1) / (warm + 1)
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / (total - warm)))

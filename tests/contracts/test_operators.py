@@ -87,7 +87,7 @@ class TestConv7x7(StemContract):
 class TestConv3x3(StemContract):
     stem = Conv3x3Stem
     cases = ({}, {"width": 8}, {"stride": 2})
-    illegal = (NO_WIDTH, ({"stride": 3}, r"stride of stem conv3x3 must be one of 1, 2; got 3\."))
+    illegal = (NO_WIDTH, ({"stride": 3}, r"stride must be one of 1, 2; got 3\."))
     sizes = ((16, 8), (5, 7))
 
 

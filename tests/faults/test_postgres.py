@@ -118,5 +118,5 @@ def test_workers_continue_during_an_outage_of_thirty_seconds(cluster, server):
     took = time.monotonic() - began
     print(f"took {took:.0f} s with an outage of 30 s: {acknowledged.notices}")
     notices = [line for line in acknowledged.notices if line != NO_CHECKPOINTS]
-    assert [line.split(" does ")[0].split(" answers ")[0] for line in notices] == [ledger.display_url] * 2
+    assert [line.split(" does ")[0].split(" answers ")[0] for line in notices] == [f"database {ledger.display_url}"] * 2
     assert took < 90

@@ -2,6 +2,8 @@
 
 Files:
     session.py          the Ray session, and what fits on its nodes
+    local_session.py    a session on this machine: its CPUs and memory
+    session_files.py    its token, and the folder of its sockets
     address.py          how to join an existing cluster
     worker_pool.py      WorkerPool: as many workers as the cluster has room for
     dispatcher.py       drive: hand trials to workers and reports to the search

@@ -1,6 +1,5 @@
 """The Ray session: connect to a cluster or start Ray on this machine, and count the trials that fit."""
 
-import math
 import os
 import signal
 import sys
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from hybrid_search.engines.driver import RunContext
+from hybrid_search.engines.ray import local_session
 from hybrid_search.engines.ray.address import (
     QUIET_OPTIONS,
     check_address,
@@ -19,7 +19,6 @@ from hybrid_search.engines.ray.address import (
     disable_usage_reports,
     join,
 )
-from hybrid_search.engines.ray.session_files import provide_token, session_folder
 from hybrid_search.errors import SettingsError
 from hybrid_search.records import Resources
 
@@ -48,14 +47,8 @@ def ready(context: RunContext) -> Iterator[None]:
             f"--resources are those that the nodes of a cluster declare; got {describe(resources.custom)} on this "
             "machine alone. Give the cluster's --address."
         )
-    elif resources.cpus_per_trial > (os.cpu_count() or 1):
-        raise SettingsError(
-            f"a trial must fit this machine, which has {os.cpu_count()} CPUs; got --cpus-per-trial "
-            f"{resources.cpus_per_trial:g}."
-        )
     else:
-        provide_token(context.notice)
-        session_folder(context.notice)
+        local_session.check(context)
         if not resources.gpus_per_trial:
             yield
             return
@@ -99,21 +92,22 @@ def _has_session() -> bool:
 
 def _connect(resources: Resources) -> None:
     import ray
+    from ray.exceptions import RayError
 
     address = cluster_address(resources)
     if address is not None:
         join(address)
         return
-    cpus = math.ceil((resources.workers or os.cpu_count() or 1) * max(resources.cpus_per_trial, 1.0))
-    # "local": a new session, even if another cluster runs on this machine
-    ray.init(
-        "local",
-        num_cpus=cpus,
-        include_dashboard=False,
-        object_store_memory=256 * 2**20,
-        _temp_dir=session_folder(),
-        **QUIET_OPTIONS,
-    )
+    try:
+        # "local": a new session, even if another cluster runs on this machine
+        ray.init("local", **local_session.options(resources), **QUIET_OPTIONS)
+    except (OSError, RuntimeError, ValueError, RayError) as error:
+        ray.shutdown()  # its processes that started
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise SettingsError(
+            f"engine ray must be able to start its processes on this machine; got {reason.rstrip('.')}. --engine local "
+            "needs none."
+        ) from error
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hybrid_search.errors import ArchitectureError
+from hybrid_search.errors import ArchitectureError, shown
 from hybrid_search.networks.stems.attention import AttentionStem
 from hybrid_search.networks.stems.conv import Conv3x3Stem, Conv7x7Stem
 from hybrid_search.networks.stems.stem import Stem, check_stem
@@ -37,6 +37,6 @@ def make_stem(kind: object, options: dict[str, Any]) -> Stem:
         Conv3x3Stem(width=8, stride=1)
     """
     if not isinstance(kind, str):
-        raise ArchitectureError(f"a stem must be a name; got {kind!r}.")
+        raise ArchitectureError(f"a stem must be a name; got {shown(kind)}.")
     stem: Stem = from_options(f"stem {kind}", STEMS[kind], options)
     return stem

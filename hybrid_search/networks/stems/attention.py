@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from hybrid_search.errors import ArchitectureError, one_of, whole
+from hybrid_search.errors import MOST, ArchitectureError, one_of, whole
 from hybrid_search.networks.stems.pixel_blocks import BLOCK, check_blocks
 from hybrid_search.networks.stems.stem import one_line
 from hybrid_search.ops.head_check import check_heads
@@ -47,9 +47,9 @@ class AttentionStem:
 
     def check(self) -> None:
         """Raise ArchitectureError for the first option that is illegal."""
-        whole("width", self.width)
+        whole("width", self.width, most=MOST)
         one_of("values", self.values, VALUES, ArchitectureError)
-        whole("mixtures", self.mixtures)
+        whole("mixtures", self.mixtures, most=MOST)
         check_heads(self.heads, self.width, even=True)
 
     def canonical(self) -> Self:

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from hybrid_search.errors import ArchitectureError, one_of, whole
+from hybrid_search.errors import MOST, ArchitectureError, one_of, whole
 from hybrid_search.networks.stems.stem import one_line
 from hybrid_search.ops.conv import convolution
 from hybrid_search.ops.operator import Family, Layer
@@ -43,7 +43,7 @@ class Conv7x7Stem:
 
     def check(self) -> None:
         """Raise ArchitectureError for a width below 1."""
-        whole("width", self.width)
+        whole("width", self.width, most=MOST)
 
     def canonical(self) -> Self:
         """Return the stem unchanged: every option changes the network."""
@@ -88,8 +88,8 @@ class Conv3x3Stem:
 
     def check(self) -> None:
         """Raise ArchitectureError for a width below 1 or a stride that is not 1 or 2."""
-        whole("width", self.width)
-        one_of("stride of stem conv3x3", self.stride, (1, 2), ArchitectureError)
+        whole("width", self.width, most=MOST)
+        one_of("stride", self.stride, (1, 2), ArchitectureError)
 
     def canonical(self) -> Self:
         """Return the stem unchanged: every option changes the network."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hybrid_search.errors import ArchitectureError, one_of, whole
+from hybrid_search.errors import MOST, ArchitectureError, one_of, whole
 from hybrid_search.ops.head_check import check_heads
 
 POSITIONS = ("none", "relative")
@@ -11,5 +11,5 @@ POSITIONS = ("none", "relative")
 def check_options(width: int, heads: Any, position: Any, distance: Any) -> None:
     """Raise ArchitectureError for the first option that is illegal at this width."""
     one_of("position", position, POSITIONS, ArchitectureError)
-    whole("distance", distance)
+    whole("distance", distance, most=MOST)
     check_heads(heads, width, even=position == "relative")

@@ -1,0 +1,52 @@
+"""What a folder of images contains besides the images that are used, as counts and one line for people."""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+from hybrid_search._internal.shown_path import shown
+
+EXAMPLES = 3  # names in one entry of the line, at most
+
+
+class LeftOut:
+    """Counts of what was left out of a folder, by reason, with the first names for each.
+
+    Args:
+        base: The folder; names are shown relative to it.
+
+    Example:
+        >>> left_out = LeftOut(Path("photos"))
+        >>> left_out.add("files .heic", Path("photos/train/cat/1.heic"))
+        >>> left_out.line()
+        'left out of photos: files .heic: 1 (train/cat/1.heic)'
+    """
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.counts: Counter[str] = Counter()
+        self.examples: dict[str, list[str]] = {}
+
+    def add(self, reason: str, path: Path, count: int = 1) -> None:
+        """Count something that was left out.
+
+        Args:
+            reason: What it is, as a plural noun such as "files .heic".
+            path: The file, or the folder that contains `count` of them.
+            count: Number of them; 0 counts nothing.
+        """
+        if count == 0:
+            return
+        self.counts[reason] += count
+        names = self.examples.setdefault(reason, [])
+        if len(names) <= EXAMPLES:
+            names.append(shown(os.path.relpath(path, self.base)) if len(names) < EXAMPLES else "...")
+
+    def line(self) -> str | None:
+        """Return one line with every count; None if nothing was left out."""
+        if not self.counts:
+            return None
+        entries = []
+        for reason, count in self.counts.items():
+            entries.append(f"{reason}: {count:,} ({', '.join(self.examples[reason])})")
+        return f"left out of {shown(self.base)}: {'; '.join(entries)}"

@@ -1,0 +1,94 @@
+"""A Ray session on this machine: how many trials it holds at a time, and its memory."""
+
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hybrid_search._internal.process_limits import allowed_cpus, memory_limit
+from hybrid_search.engines.driver import RunContext
+from hybrid_search.engines.ray.session_files import provide_token, session_folder
+from hybrid_search.errors import SettingsError
+from hybrid_search.records import Resources
+
+MIB = 2**20
+WORKER_BYTES = 512 * MIB  # a worker that trains a small network takes 330 MiB
+DRIVER_BYTES = 1024 * MIB  # the driver and Ray's own processes take 650 MiB, without objects
+OBJECT_BYTES = 256 * MIB  # evaluations and weights travel as objects
+MIN_OBJECT_BYTES = 75 * MIB  # Ray accepts no less
+SHARED_MEMORY = Path("/dev/shm")
+
+
+def check(context: RunContext) -> None:
+    """Check what a session on this machine needs, and say what differs from the usual.
+
+    Args:
+        context: The context of the run.
+
+    Raises:
+        SettingsError: One trial needs more CPUs than this process may use, or Ray has no folder for its files.
+    """
+    cpus, need = allowed_cpus(), context.resources.cpus_per_trial
+    if need > cpus:
+        machine = os.cpu_count() or cpus
+        names = f"{cpus} CPU{'s' if cpus > 1 else ''} that this process may use"
+        raise SettingsError(
+            f"a trial must fit the {names}{f', of {machine} of this machine' if machine > cpus else ''}; got "
+            f"--cpus-per-trial {need:g}."
+        )
+    provide_token(context.notice)
+    session_folder(context.notice)
+    count_cpus(context.resources, context.notice)
+    object_bytes(context.notice)
+
+
+def options(resources: Resources) -> dict[str, Any]:
+    """Return the arguments of `ray.init` for a session on this machine."""
+    return {
+        "num_cpus": count_cpus(resources),
+        "object_store_memory": object_bytes(),
+        "_temp_dir": session_folder(),
+        "include_dashboard": False,
+    }
+
+
+def count_cpus(resources: Resources, notice: Callable[[str], None] = lambda line: None) -> int:
+    """Return the CPUs of the session: those that `workers` trials take, otherwise those that this process may use.
+
+    Args:
+        resources: The resources of the run.
+        notice: Called with a line if the memory limit allows fewer trials than the CPUs.
+    """
+    each = resources.cpus_per_trial
+    if resources.workers is not None:
+        return math.ceil(resources.workers * max(each, 1.0))
+    cpus, memory = allowed_cpus(), memory_limit()
+    fits = max(1, (memory - DRIVER_BYTES) // WORKER_BYTES)
+    if not each or int(cpus / each + 1e-9) <= fits:
+        return cpus
+    notice(
+        f"{fits} {'trial runs' if fits == 1 else 'trials run'} at a time, because this process may use "
+        f"{memory / 2**30:.1f} GiB of memory. --workers sets another number"
+    )
+    return math.ceil(fits * each)
+
+
+def object_bytes(notice: Callable[[str], None] = lambda line: None) -> int:
+    """Return the size of Ray's object store in bytes: 256 MiB, or less where memory is scarce.
+
+    Args:
+        notice: Called with a line if the objects do not fit into shared memory, which a container may limit.
+    """
+    wanted = max(MIN_OBJECT_BYTES, min(OBJECT_BYTES, memory_limit() // 8))
+    try:
+        found = os.statvfs(SHARED_MEMORY)
+    except OSError:
+        return wanted  # macOS: Ray uses files
+    free = found.f_bavail * found.f_frsize
+    if free >= wanted:
+        return wanted
+    if free >= MIN_OBJECT_BYTES:
+        return free // MIB * MIB
+    notice(f"{SHARED_MEMORY} has {free // MIB} MiB free, Ray needs {MIN_OBJECT_BYTES // MIB}: its objects are files")
+    return MIN_OBJECT_BYTES

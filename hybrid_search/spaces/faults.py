@@ -1,0 +1,73 @@
+"""Faults that pydantic finds in a space, in the words of this project. Nothing of pydantic's own text is used."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from hybrid_search._internal.places import Place, dotted, placed
+from hybrid_search.errors import nearest, shown
+from hybrid_search.ops import OPERATORS
+from hybrid_search.ops.operator import option_names
+from hybrid_search.records import Settings
+from hybrid_search.spaces.values import WrongValue
+
+# pydantic's type of a fault -> the rule
+LAWS = {
+    "model_type": "must be a mapping of names to values",
+    "dict_type": "must be a mapping of names to values",
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+    "string_type": "must be text",
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+}
+
+
+def first_fault(error: ValidationError, forms: Mapping[str, type[BaseModel]]) -> tuple[Place, str]:
+    """Return the place of the most helpful fault and its message: the rule, the value, what is possible.
+
+    Args:
+        error: what pydantic raised.
+        forms: first key of a place -> the form of its entries; "": the form of the whole space.
+    """
+    faults = error.errors(include_url=False)
+    # A misspelt key causes two faults, an unknown key and a missing one. The unknown key explains more.
+    fault = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
+    place: Place = tuple(fault["loc"])
+    wrong = fault.get("ctx", {}).get("error")
+    if fault["type"] == "extra_forbidden":
+        return place, _unknown_key(place, forms)
+    if fault["type"] == "missing":
+        return place[:-1], _missing_key(place, fault["input"])
+    if isinstance(wrong, WrongValue):
+        place = (*place, *wrong.place)
+        return place, placed(place, wrong.message, wrong.names)
+    law = LAWS.get(fault["type"], "must have a legal value")
+    return place, f"{dotted(place)} {law}; got {shown(fault['input'])}."
+
+
+def _unknown_key(place: Place, forms: Mapping[str, type[BaseModel]]) -> str:
+    key = str(place[-1])
+    form = forms[str(place[0]) if len(place) > 1 else ""]
+    known = list(form.model_fields)
+    where = f"keys of {dotted(place[:-1])}" if len(place) > 1 else "keys of a space"
+    hint = nearest(key, known)
+    if len(place) == 1 and key in {field.name for field in fields(Settings)}:
+        hint = f" Write it under settings: {{{key}: ...}}."
+    elif "operator" in known and (owners := _owners(key)):
+        hint = f" Write it under operator: {{{owners[0]}: {{{key}: ...}}}}."
+    return f"{where} are {', '.join(known)}; got {shown(key)}.{hint}"
+
+
+def _owners(option: str) -> list[str]:
+    """Return the built-in operators that have an option of this name."""
+    return [name for name in OPERATORS if OPERATORS.is_built_in(name) and option in option_names(OPERATORS[name])]
+
+
+def _missing_key(place: Place, given: Any) -> str:
+    got = ", ".join(str(key)[:40] for key in given)[:100] if isinstance(given, Mapping) and given else "none"
+    owner = dotted(place[:-1]) or "a space"
+    return f"{owner} needs the key {place[-1]}; got {got}."
