@@ -97,7 +97,7 @@ OTHER = {"stem": {"kind": "conv3x3", "width": 8}, "stages": [{"operator": "conv"
 DESCRIPTIONS = [
     ({"architecture": None}, "architecture in architecture.json must be an object; .* has none"),
     ({"architecture": []}, "architecture in architecture.json must be an object"),
-    ({"architecture": {"stem": 1}}, "got no stem"),
+    ({"architecture": {"stem": 1}}, "architecture.*must be|stem must be"),
     ({"architecture": OTHER}, "the digest in architecture.json must be that of its architecture"),
     ({"architecture": OTHER, "digest": None}, "weights must be those of the architecture; .* another network"),
     ({"input_size": None}, "input_size in architecture.json must be a list"),
@@ -123,13 +123,13 @@ def test_a_description_of_another_network_is_one_line(net, changes, message):
     refused(net, message)
 
 
-@pytest.mark.parametrize("key", ["depth", "width"])
-def test_a_network_that_is_too_large_is_refused_without_being_built(net, key):
+@pytest.mark.parametrize(("key", "most"), [("depth", 1000), ("width", 1_000_000)])
+def test_a_network_that_is_too_large_is_refused_without_being_built(net, key, most):
     architecture = json.loads((net / "architecture.json").read_text())["architecture"]
-    architecture["stages"][0][key] = 10**9
+    architecture["stages"][0][key] = most
     edit(net / "architecture.json", architecture=architecture, digest=None)
     renew_manifest(net)
-    refused(net, "weights must be those of the architecture|a network must be one that torch can build")
+    refused(net, "weights must be those of the architecture")
 
 
 def header(text, length=None):
@@ -239,7 +239,7 @@ def test_cost_of_a_folder_that_is_no_export_is_one_line(capsys, tmp_path):
     (tmp_path / "folder").mkdir()
     code, _, err = cost(capsys, "folder")
     assert (code, len(err)) == (2, 1)
-    assert "folder is a folder without architecture.json" in err[0]
+    assert "folder is not: it is a folder" in err[0]
 
 
 def test_weights_of_another_evaluation_are_checked_as_those_of_an_export():
