@@ -101,7 +101,7 @@ def updates(ledger: "Ledger", name: str, every: float, notice: Callable[[str], N
             yield now
             if now.state == "finished" or (had_driver and now.state == "idle"):
                 return
-            had_driver = now.state == "running"
+            had_driver = now.state in ("running", "confirming")
         time.sleep(every)
 
 
@@ -155,6 +155,7 @@ def _volume_text(now: "SearchStatus") -> str:
 def _headline(now: "SearchStatus") -> str:
     what = {
         "running": f"is run by {now.driver}",
+        "confirming": f"is being confirmed by {now.driver}",
         "interrupted": "was interrupted (run the same command to continue)",
         "finished": "has reached its number of trials",
         "idle": "is not running",
@@ -175,7 +176,7 @@ def _running_table(now: "SearchStatus") -> "Table":
         table.add_column(column, justify="right" if column != "worker" else "left", no_wrap=column != "worker")
     table.add_column("architecture", overflow="fold")
     for trial in now.running:
-        table.add_row(*_running_cells(trial, now.state == "running"))
+        table.add_row(*_running_cells(trial, now.state in ("running", "confirming")))
     return table
 
 

@@ -17,7 +17,7 @@ from hybrid_search.ledger import Ledger, Opening, writes
 from hybrid_search.ledger.urls import path_beside
 from hybrid_search.records import TRAINED, Resources, SearchRecord, Settings
 from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, search_checkpoints
-from hybrid_search.runs.data_checks import EVERY_SPLIT, check_data
+from hybrid_search.runs.data_checks import check_data
 from hybrid_search.runs.leadership import leading
 from hybrid_search.runs.progress import Terminal, shown_progress
 from hybrid_search.search.confirmation import Confirmation
@@ -100,7 +100,7 @@ def confirm(
         from hybrid_search.training.retraining import retrain
 
         cache_folder("", notice or print_notice)  # said here, because a worker writes to its log
-        check_data(record.settings, notice or print_notice, EVERY_SPLIT)
+        check_data(record.settings, notice or print_notice)
         check_local_data(record, held)
         context = RunContext(retrain, resources)
     else:
@@ -110,7 +110,7 @@ def confirm(
     with (
         engine.ready(context),
         log_file(path_beside(held.url, ".log"), context.notice, log_level),
-        leading(held, record, context),
+        leading(held, record, context, confirms=True),
     ):
         confirmation = opened(held)
         if evaluate is None:

@@ -36,6 +36,7 @@ from hybrid_search.networks.stored_architecture import stored_architecture
 from hybrid_search.pareto import front_rows
 from hybrid_search.records import NOT_IN_DIGEST, RETRIES, Report, SearchRecord, Settings
 from hybrid_search.search.data_check import check_same_data
+from hybrid_search.search.report_rules import check_reported
 from hybrid_search.search.trial import Outcome, Trial
 
 DEFAULT_FACTOR = 2  # default budget: this many times the fresh seeds that the front needs
@@ -253,7 +254,11 @@ class Confirmation:
 
         Raises:
             LedgerError: The worker has other data than the search.
+            EvaluationError: A number may not be reported; see `check_reported`.
         """
+        flops, params = total_cost(trial.architecture, self.record.input_size, self.record.classes)
+        costs = {"flops": float(flops), "params": float(params)}
+        check_reported(report.measurements, costs, self.objectives, self.record.evaluation)
         self._data = check_same_data(self._data, report.facts, trial)
         wrong = [name for name, value in report.measurements.items() if not math.isfinite(value)]
         if wrong:
@@ -271,7 +276,8 @@ class Confirmation:
         seed = trial.settings.seed
         self._pending[trial.number].discard(seed)
         flops, params = total_cost(trial.architecture, self.record.input_size, self.record.classes)
-        measured = {"flops": float(flops), "params": float(params), **outcome.measurements}
+        costs = {"flops": float(flops), "params": float(params)}
+        measured = {**outcome.measurements, **costs}
         missing = [o.name for o in self.objectives if not math.isfinite(measured.get(o.name, math.nan))]
         why = None
         if outcome.state != "complete":
