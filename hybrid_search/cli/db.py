@@ -10,8 +10,6 @@ from hybrid_search.cli.options import Database, FormatOption, SearchName, withou
 from hybrid_search.cli.output import Format, print_rows, say
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL
-
     from hybrid_search.ledger import Ledger
 
 
@@ -73,7 +71,7 @@ def copy(
         raise LedgerError("a copy needs a database to go to: --to URL.")
     with Ledger(db, read_only=True) as source:
         source.search(name)  # an unknown search is an error before the target is created
-        if as_name is None and _target_url(to) == source.url:
+        if as_name is None and _is_target(to, source):
             raise LedgerError(
                 f"a copy needs another database, or another name: --as NAME; got {source.display_url} twice."
             )
@@ -91,13 +89,13 @@ def copy(
             )
 
 
-def _target_url(url: str) -> "URL":
-    """Return the parsed URL of the database to copy into. Errors about it name --to."""
+def _is_target(url: str, source: "Ledger") -> bool:
+    """Return whether a URL means the database of a ledger. Errors about the URL name --to."""
     from hybrid_search.errors import LedgerError
     from hybrid_search.ledger.urls import database_url
 
     try:
-        return database_url(url)
+        return database_url(url) == source.url
     except LedgerError as error:
         raise LedgerError(str(error).replace("--db", "--to", 1)) from None
 
