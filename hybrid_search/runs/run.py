@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hybrid_search import __version__
 from hybrid_search._internal.cache_folder import cache_folder
@@ -23,11 +24,15 @@ from hybrid_search.runs.leadership import leading
 from hybrid_search.runs.progress import Terminal, shown_progress
 from hybrid_search.search.opening import resume_search, store_search
 from hybrid_search.search.search import Search
-from hybrid_search.search.spec import Factory, SearchSpec
+from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.stop_rules import StopRule
 from hybrid_search.search.stored_names import evaluation_name
 from hybrid_search.spaces.space import SearchSpace
 from hybrid_search.training.checkpoints import CheckpointStore
+
+if TYPE_CHECKING:
+    from hybrid_search.pruners import PrunerFactory
+    from hybrid_search.samplers import SamplerFactory
 
 
 def run(
@@ -36,8 +41,8 @@ def run(
     trials: int,
     objectives: Sequence[str | Objective] = ("accuracy", "flops"),
     settings: Settings | None = None,
-    sampler: str | Factory = "known-cost",
-    pruner: str | Factory = "none",
+    sampler: "str | SamplerFactory" = "known-cost",
+    pruner: "str | PrunerFactory" = "none",
     seed: int = 0,
     name: str | None = None,
     max_flops: float | None = None,

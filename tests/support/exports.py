@@ -18,13 +18,13 @@ def write_export(folder):
     SAFETENSORS.write(network(), folder)
     write_description(folder, network())
     (folder / "README.md").write_text("a model card\n")
-    write_manifest(folder, ())
+    write_manifest(folder, (), {})
     return folder
 
 
 def renew_manifest(folder):
     """Write the manifest of a folder whose files were changed, so that every checksum is right."""
-    write_manifest(folder, ())
+    write_manifest(folder, (), {})
 
 
 def edit(path, **changes):
