@@ -107,6 +107,19 @@ DataDir = Annotated[
         help="Folder of the data set, or the .npz file. It is stored as an absolute path.",
     ),
 ]
+DataName = Annotated[
+    str | None,
+    typer.Option("--data", metavar="NAME", rich_help_panel=TRAINING, help="Data set. Default: that of the space."),
+]
+SetSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        rich_help_panel=TRAINING,
+        help="Any other training setting, such as learning_rate=0.01. Repeat it for several.",
+    ),
+]
 Hours = Annotated[
     float | None,
     typer.Option(
