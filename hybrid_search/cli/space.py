@@ -88,8 +88,10 @@ def _facts(
 def _input_of(settings: "Settings") -> tuple[tuple[int, int, int], int]:
     """Return the input size and number of classes of the data set. Without the data: 3 channels, 1000 classes."""
     from hybrid_search.data import input_size_and_classes
+    from hybrid_search.data.table import DATASETS
     from hybrid_search.errors import DataError
 
+    DATASETS[settings.data]  # an unknown name is a fault of the space; missing data is none
     try:
         return input_size_and_classes(settings)
     except DataError as error:
