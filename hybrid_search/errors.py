@@ -6,6 +6,7 @@
     |   +-- SpaceError                a space file that cannot be read or contains an illegal architecture
     |   +-- SettingsError             a training or search setting that is out of range
     |   +-- DataError                 a data set that is missing, empty or too small
+    |   +-- EvaluationError           a number that an evaluation of your own may not report
     |   +-- LedgerError               a database that cannot be opened or belongs to another program
     |   +-- UnknownName               a name that is not in its table
     |   +-- PluginError               an installed plugin that cannot be imported or breaks its contract
@@ -53,6 +54,10 @@ class SettingsError(UserError):
 
 class DataError(UserError):
     """A data set that is missing, empty, or too small to learn from."""
+
+
+class EvaluationError(UserError):
+    """A number that an evaluation of your own may not report: an exact cost, or a value outside its range."""
 
 
 class LedgerError(UserError):

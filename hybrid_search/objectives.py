@@ -13,6 +13,7 @@ from hybrid_search.errors import SettingsError, is_number, nearest, one_of
 from hybrid_search.plugins import Table
 
 Direction = Literal["maximize", "minimize"]
+ROUNDING = 1e-6  # relative error of a mean in float32
 NAME_LENGTH = 100  # characters of a measurement's name in the ledger
 
 
@@ -24,10 +25,10 @@ class Objective:
         name: Name of the measurement.
         direction: "maximize" or "minimize".
         label: Name for people, on axes and in tables.
-        unit: Unit after the number; "share" for a number from 0 to 1 that is shown in percent.
+        unit: Unit after the number; "share" for a number that is shown in percent. A share outside 0 to 1 is refused.
         known: Whether the value is known before training. Only FLOPs and parameters are.
-        worst: The worst value on a natural scale, used as reference of the hypervolume; None: no such value.
-        best: The best value on a natural scale; None: no such value.
+        worst: The worst possible value, used as reference of the hypervolume; None: no such value.
+        best: The best possible value; None: no such value. A value worse than `worst` or better than `best` is refused.
 
     Raises:
         SettingsError: A field is wrong.
@@ -65,6 +66,35 @@ class Objective:
                 raise SettingsError(f"{what} of objective {self.name} must be text; got {getattr(self, what)!r}.")
         if not self.label:
             object.__setattr__(self, "label", self.name.replace("_", " "))
+
+    @property
+    def range(self) -> tuple[float | None, float | None]:
+        """The lowest and the highest possible value; None where there is no bound."""
+        bounds = (self.worst, self.best) if self.direction == "maximize" else (self.best, self.worst)
+        share = self.unit == "share"
+        low, high = (
+            bound if bound is not None or not share else end for bound, end in zip(bounds, (0, 1), strict=True)
+        )
+        return low, high
+
+    def range_problem(self, value: float) -> str | None:
+        """Return why a value is impossible, in one line; None if it is possible, or not finite.
+
+        Args:
+            value: the number in the unit of the objective. An error of rounding beyond a bound is allowed.
+        """
+        low, high = self.range
+        below = low is not None and value < low - ROUNDING * max(1.0, abs(low))
+        above = high is not None and value > high + ROUNDING * max(1.0, abs(high))
+        if not math.isfinite(value) or not (below or above):
+            return None
+        rule = f"{low:g} to {high:g}" if low is not None and high is not None else ""
+        rule = rule or (f"at least {low:g}" if low is not None else f"at most {high:g}")
+        percent = (low, high) == (0, 1) and 1 < value <= 100
+        remedy = (
+            "Divide a number in per cent by 100." if percent else "Report another quantity under a name of its own."
+        )
+        return f"{self.name} must be {rule}; got {value:g}. {remedy}"
 
     def text(self, value: float | None) -> str:
         """Return a value as people read it, with its unit: `97.2 %`, `3.41 MFLOPs`, `12.3 k`.
@@ -117,6 +147,26 @@ BUILT_IN: Mapping[str, Objective] = {
         Objective("latency_ms", "minimize", "inference latency, one image", "ms", best=0.0),
     )
 }
+
+
+COSTS = tuple(name for name, objective in BUILT_IN.items() if objective.known)  # exact for every architecture
+# What the package's own training measures, with the costs; a test compares it with a training.
+MEASURED_BY_TRAINING = ("accuracy", "loss", "train_loss", *COSTS, "train_seconds", "latency_ms")
+
+
+def check_measured(chosen: Iterable[Objective]) -> None:
+    """Check that training measures these objectives.
+
+    Raises:
+        SettingsError: An objective needs an evaluation of the user's own.
+    """
+    for objective in chosen:
+        if objective.name not in MEASURED_BY_TRAINING:
+            raise SettingsError(
+                f"without an evaluation of your own, an objective must be one that training measures: "
+                f"{', '.join(MEASURED_BY_TRAINING)}; got {objective.name!r}. Measure it in Python: "
+                "run(..., evaluate=...)."
+            )
 
 
 def _check(name: str, thing: object) -> Objective:

@@ -100,6 +100,25 @@ class Table(Generic[T]):
         """Return whether the package itself provides this name."""
         return name in self._entries
 
+    def stored(self, name: object, package: str = "") -> T:
+        """Return the entry of a name that a ledger or an exported model holds, which was an entry where it was written.
+
+        Args:
+            name: the stored name.
+            package: package and version of its plugin, if they were stored with the name.
+
+        Raises:
+            UserError: no package with this entry is installed here, or its plugin cannot be used.
+        """
+        if isinstance(name, str) and name not in self:
+            whose = f"the plugin {package}, which" if package else "a plugin that"
+            raise PluginError(f"{self.kind} {name!r} comes from {whose} is not installed here.")
+        return self[cast("str", name)]
+
+    def package_of(self, name: str) -> tuple[str, str] | None:
+        """Return the package of a plugin and its version; None for a built-in entry and an unknown name."""
+        return _distribution(self._points[name]) if name not in self._entries and name in self._points else None
+
     def usable(self) -> dict[str, T]:
         """Return every entry that can be used. A broken plugin is left out and reported once as a warning."""
         found: dict[str, T] = {}

@@ -4,10 +4,11 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 from hybrid_search.errors import SettingsError, is_number, whole
 from hybrid_search.objectives import OBJECTIVES, Objective
@@ -131,6 +132,16 @@ class Settings:
 
 
 @known_names("resources")
+class EngineObject(Protocol):
+    """The two functions of an engine; `hybrid_search.engines.Engine` documents them with their types."""
+
+    def ready(self, context: Any) -> AbstractContextManager[None]:
+        """Return a context manager that holds what `drive` needs."""
+
+    def drive(self, search: Any, context: Any) -> None:
+        """Run trials until the search has none left."""
+
+
 @dataclass(frozen=True)
 class Resources:
     """Where trials run and what each of them takes. `run` and `confirm` share it.
@@ -152,7 +163,7 @@ class Resources:
         >>> Resources(engine="ray", workers=8, gpus_per_trial=0.5)
     """
 
-    engine: Any = field(default=ENGINE, hash=False)  # an engine object may have no hash
+    engine: str | EngineObject = field(default=ENGINE, hash=False)  # an engine object may have no hash
     workers: int | None = None
     cpus_per_trial: float = 1.0
     gpus_per_trial: float | None = None

@@ -197,7 +197,7 @@ def test_an_architecture_of_an_absent_plugin_is_drawn_neutral_with_its_name_and_
     plain = reference("hybrid-50-CCAA").to_dict()
     plain["stages"][1] |= {"operator": "shift"}
     design = design_or_outline(plain, (3, 64, 32), 10)
-    assert design.unreadable.startswith("operator must be one of")
+    assert design.unreadable.startswith("operator 'shift' comes from a plugin")
     assert [part.kind for part in design.parts] == ["stem", "convolution", "other", "attention", "attention", "head"]
     svg = diagram_svg(design, LIGHT)
     assert ">shift</text>" in svg

@@ -69,11 +69,24 @@ def test_a_broken_image_ends_the_run_with_one_line_before_anything_is_stored(pho
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
-def test_a_file_that_is_no_image_is_found_in_every_split(tmp_path, capsys, split):
+def test_a_truncated_image_is_found_in_every_split(tmp_path, capsys, split):
     write_folder(tmp_path / "photos", ("train", "val", "test"))
-    (tmp_path / "photos" / split / "dog" / "5.png").write_text(POINTER)
+    broken = tmp_path / "photos" / split / "dog" / "5.png"
+    broken.write_bytes(damaged(broken))
     assert run_on(tmp_path / "photos") == 2
-    assert f"{split}/dog/5.png cannot be decoded: it is a Git LFS pointer" in capsys.readouterr().err
+    assert f"{split}/dog/5.png (mode RGB) cannot be decoded: image file is truncated" in capsys.readouterr().err
+    assert not Path("results.db").exists()
+
+
+def test_a_truncated_image_of_train_is_found_whichever_split_it_is_cut_into(photos, capsys):
+    for number in range(8):
+        broken = photos / "train" / "dog" / f"{number}.png"
+        whole = broken.read_bytes()
+        broken.write_bytes(damaged(broken))
+        data.clear_cache()
+        assert run_on(photos) == 2
+        assert f"dog/{number}.png (mode RGB) cannot be decoded" in capsys.readouterr().err
+        broken.write_bytes(whole)
     assert not Path("results.db").exists()
 
 
@@ -250,13 +263,13 @@ def test_the_file_beside_decoded_images_says_what_they_belong_to(photos, tmp_pat
 
 
 def test_a_disk_that_is_too_small_is_said_with_both_numbers(photos, capsys, monkeypatch):
-    usage = shutil.disk_usage(photos)._replace(free=3_000)
+    usage = shutil.disk_usage(photos)._replace(free=14_000)
     monkeypatch.setattr(decoded_cache.shutil, "disk_usage", lambda path: usage)
     assert run_on(photos) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "8 decoded images of 8 x 8 need 5.6 kB in " in said
-    assert "which has 3.0 kB free" in said
+    assert "16 decoded images of 8 x 8 need 15.4 kB in " in said
+    assert "which has 14.0 kB free" in said
     assert not Path("results.db").exists()
 
 

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -57,6 +59,21 @@ def test_two_validation_folders_are_refused_by_name(tmp_path, pair):
     first, second = sorted(pair)
     with pytest.raises(DataError, match=rf"the val split must be one folder; .*photos has {first} and {second}\. Keep"):
         sizes(tmp_path / "photos")
+
+
+def test_a_validation_folder_that_is_a_link_to_nothing_is_an_error_and_a_file_of_its_name_is_said(photos):
+    (photos / "test").write_text("../elsewhere/test")  # a link, as git writes it where links are not supported
+    assert said(photos) == (f"left out of {photos}: files with the name of a split: 1 (test)",)
+    (photos / "valid").symlink_to("nowhere")
+    with pytest.raises(DataError, match=r"the val split must be a folder; .*photos/valid is a link to nothing"):
+        sizes(photos)
+
+
+def test_a_class_without_images_says_which_files_it_has(photos):
+    for path in (photos / "train" / "dog").iterdir():
+        path.rename(path.with_suffix(".heic"))
+    with pytest.raises(DataError, match=r"train/dog has none \(\.png, .*\)\. Left out are files \.heic: 8 \(0\.heic, "):
+        sizes(photos)
 
 
 def test_two_links_to_one_validation_folder_are_one_split(tmp_path):
@@ -238,3 +255,19 @@ def test_a_class_that_is_missing_in_val_is_named(tmp_path):
     shutil.rmtree(tmp_path / "photos" / "val" / "dog")
     with pytest.raises(DataError, match=r"every class needs an image; .*val/dog is not a folder"):
         input_size_and_classes(settings_of(tmp_path / "photos"))
+
+
+def test_class_names_and_fingerprint_are_the_same_in_every_locale(tmp_path):
+    root = tmp_path / "photos"
+    write_folder(root, classes=("café", "dog", "猫"))
+    code = (
+        "import sys; from hybrid_search.data import load; from hybrid_search.records import Settings; "
+        "d = load(Settings(data='imagefolder', data_dir=sys.argv[1], image_size=8)); "
+        "print(ascii(d.classes), d.fingerprint)"
+    )
+    expected = load(settings_of(root))
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, root], capture_output=True, text=True, env=environment, check=True, timeout=60
+    )
+    assert done.stdout.split(") ") == [ascii(expected.classes)[:-1], f"{expected.fingerprint}\n"]

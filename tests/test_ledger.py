@@ -16,7 +16,7 @@ from support.fakes import scored, tiny_space
 from support.ledgers import a_search, fill, write_trial
 
 from hybrid_search import cli
-from hybrid_search.errors import LedgerError, SettingsError, UnknownName
+from hybrid_search.errors import HybridSearchError, LedgerError, SettingsError, UnknownName
 from hybrid_search.ledger import Ledger, Opening, Proposal, reads, writes
 from hybrid_search.ledger.schema import MIGRATIONS
 from hybrid_search.ledger.sqlite import _enable_write_ahead_log, network_file_system
@@ -373,13 +373,15 @@ def test_names_that_are_too_long_are_refused_on_both_databases(ledger):
     def evaluate(architecture, settings):
         yield {"accuracy": 0.5, "y" * 101: 1.0}
 
-    run(tiny_space(), trials=1, evaluate=evaluate, resources=Resources("local"), ledger=ledger)
+    with pytest.raises(HybridSearchError, match="the only trial failed"):
+        run(tiny_space(), trials=1, evaluate=evaluate, resources=Resources("local"), ledger=ledger)
     assert "a measurement needs a name of 1 to 100 characters" in ledger.read(reads.trial, 1, 0).failure_text
 
     def evaluated(architecture, settings):
         yield Report(1, {"accuracy": 0.5, "y" * 101: 1.0}, last=True)
 
-    run(tiny_space(), trials=1, evaluate=evaluated, resources=Resources("local"), ledger=ledger, name="another")
+    with pytest.raises(HybridSearchError, match="the only trial failed"):
+        run(tiny_space(), trials=1, evaluate=evaluated, resources=Resources("local"), ledger=ledger, name="another")
     assert "a measurement needs a name of 1 to 100 characters" in ledger.read(reads.trial, 2, 0).failure_text
 
 

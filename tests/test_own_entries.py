@@ -8,12 +8,14 @@ import optuna
 import pytest
 from sqlalchemy import text
 from support.fakes import tiny_space
+from support.plugins import installed
 
+from hybrid_search import cli
 from hybrid_search.analysis.status import status_of
 from hybrid_search.charts.axes import objectives_of
-from hybrid_search.errors import LedgerError, SettingsError, UnknownName
+from hybrid_search.errors import HybridSearchError, LedgerError, SettingsError, UnknownName
 from hybrid_search.ledger import Ledger, reads
-from hybrid_search.objectives import Objective, from_json, objectives, to_json
+from hybrid_search.objectives import OBJECTIVES, Objective, check_measured, from_json, objectives, to_json
 from hybrid_search.pareto import front_rows
 from hybrid_search.pruners import NoPruner
 from hybrid_search.records import Resources
@@ -121,6 +123,32 @@ def test_built_in_objectives_are_stored_as_names(ledger):
     names = ("accuracy", "flops")
     assert to_json(names, SearchSpec.create(SPACE, trials=1).record.own_objectives) == list(names)
     assert from_json(["accuracy", "flops"]) == (names, ())
+
+
+def test_an_objective_that_training_never_measures_is_refused_before_training(tmp_path, monkeypatch, capsys):
+    address = f"sqlite:///{tmp_path}/none.db"
+    source = "from hybrid_search import Objective; Thing = Objective('sharpness', 'minimize')"
+    with installed(tmp_path, monkeypatch, OBJECTIVES, "sharpness", source):
+        before = sorted(tmp_path.iterdir())
+        command = ["run", "digits", "--objectives", "accuracy,sharpness,flops", "--db", address, "--engine", "local"]
+        assert cli.run(command) == 2
+        assert sorted(tmp_path.iterdir()) == before
+    error = capsys.readouterr().err
+    assert "must be one that training measures: accuracy, loss, train_loss, flops, params" in error
+    assert "got 'sharpness'. Measure it in Python: run(..., evaluate=...)." in error
+    assert error.count("\n") == 1
+    with pytest.raises(SettingsError, match=r"training measures: .*; got 'spread'"):
+        run(SPACE, trials=1, ledger=address, objectives=(SPREAD, "flops"), resources=Resources("local"))
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_an_objective_that_training_measures_needs_no_evaluation_of_ones_own():
+    check_measured(objectives((Objective("train_loss", "minimize"), "latency_ms", "params")))
+
+
+def test_the_error_of_a_search_names_the_objective_that_its_evaluation_lacks(ledger):
+    with pytest.raises(HybridSearchError, match="must measure accuracy, which the search optimizes; it gave spread"):
+        search(ledger, trials=8, objectives=("accuracy", "flops"))
 
 
 @pytest.mark.parametrize(

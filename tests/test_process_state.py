@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from hybrid_search import Settings
@@ -76,7 +77,8 @@ def numbers():
     """Return the measurements of one training that do not depend on the clock, and its weights."""
     *_, last = evaluate(NETWORK, SETTINGS)
     timed = ("train_seconds", "latency_ms")
-    return {name: value for name, value in last.measurements.items() if name not in timed}, last.weights
+    weights = {name: value.tolist() for name, value in safetensors.torch.load(last.weights).items()}
+    return {name: value for name, value in last.measurements.items() if name not in timed}, weights
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,8 @@ class ProcessState:
         precision: The precision of float32 products: of torch itself (None if torch cannot say), and of each backend.
         generators: Name of a generator -> its state.
         numpy_errors: What numpy does about a division by zero and the like.
+        threads: CPU threads of torch; None: as they are.
+        seed: Seeds the generators that `generators` lacks; None: they are left as they are.
     """
 
     flags: dict[str, Any] = field(default_factory=dict)
@@ -43,6 +45,13 @@ class ProcessState:
     precision: tuple[str | None, dict[str, str]] = (HIGHEST, {})
     generators: dict[str, Any] = field(default_factory=dict)
     numpy_errors: dict[str, str] = field(default_factory=lambda: dict(NUMPY_ERRORS))
+    threads: int | None = None
+    seed: int | None = None
+
+    @classmethod
+    def seeded(cls, seed: int, threads: int) -> "ProcessState":
+        """Return the state of a fresh process with seeded generators and this number of threads."""
+        return cls(threads=threads, seed=seed)
 
     @classmethod
     def of_process(cls) -> "ProcessState":
@@ -54,6 +63,7 @@ class ProcessState:
             state.inference = torch.is_inference_mode_enabled()
             state.device = None if device.type == "cpu" else device
             state.precision = _precision(torch)
+            state.threads = torch.get_num_threads()
         if (numpy := _loaded("numpy")) is not None:
             state.numpy_errors = dict(numpy.geterr())
         return state
@@ -66,6 +76,10 @@ class ProcessState:
                 if read() != value:
                     write(value)
             _set_precision(torch, *self.precision)
+            if self.threads is not None and self.threads != torch.get_num_threads():
+                torch.set_num_threads(self.threads)
+        if self.seed is not None:
+            _seed_generators(self.seed)
         _set_generators(self.generators)
 
 
@@ -75,7 +89,7 @@ def clean_process_state(start: ProcessState | None = None) -> Iterator[None]:
 
     In the block torch has gradients on; inference mode, autocast, anomaly detection and deterministic kernels off;
     float32 on the CPU as its defaults; and full precision of products. A warning that would be an error is a warning.
-    Generators are restored at the end; the block starts with those of the caller. Threads are not changed.
+    Generators and the number of threads are restored at the end; the block starts with those of the caller.
 
     Args:
         start: Another state to begin with, for a block that continues an earlier one; None: that of a fresh process.
@@ -177,12 +191,11 @@ def _flags(torch: Any) -> dict[str, Flag]:
         "reduced sums bf16": _attribute(cuda.matmul, "allow_bf16_reduced_precision_reduction"),
         "denormals are zero": (lambda: _denormals_are_zero(torch), torch.set_flush_denormal),
     }
-    for kind in DEVICE_TYPES:
-        flags[f"autocast {kind}"] = (
-            lambda kind=kind: torch.is_autocast_enabled(kind),
-            lambda value, kind=kind: torch.set_autocast_enabled(kind, value),
-        )
-    return flags
+    return flags | {f"autocast {kind}": _autocast(torch, kind) for kind in DEVICE_TYPES}
+
+
+def _autocast(torch: Any, kind: str) -> Flag:
+    return lambda: torch.is_autocast_enabled(kind), lambda value: torch.set_autocast_enabled(kind, value)
 
 
 def _attribute(owner: Any, name: str) -> Flag:
@@ -239,6 +252,15 @@ def _generators() -> dict[str, Any]:
         if torch.cuda.is_initialized():
             states["cuda"] = torch.cuda.get_rng_state_all()
     return states
+
+
+def _seed_generators(seed: int) -> None:
+    """Seed the global generators of the modules that are loaded."""
+    random.seed(seed)
+    if (numpy := _loaded("numpy")) is not None:
+        numpy.random.seed(seed % 2**32)
+    if (torch := _loaded("torch")) is not None:
+        torch.manual_seed(seed % 2**63)
 
 
 def _set_generators(states: dict[str, Any]) -> None:

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from hybrid_search.errors import UserError
+from hybrid_search.analysis.confidence import confirmed_front
 from hybrid_search.ledger import FailedAttempt, Lease, Ledger, Point, reads
-from hybrid_search.ledger.leases import host_and_pid
-from hybrid_search.networks.architecture import Architecture
-from hybrid_search.pareto import hypervolume, pareto_front, reference_point
+from hybrid_search.ledger.leases import host_and_pid, purpose_of
+from hybrid_search.networks.stored_architecture import readable_line
+from hybrid_search.pareto import hypervolume, reference_point
 from hybrid_search.records import STATES, TRAINED, SearchRecord, Settings, TrialRecord
-from hybrid_search.spaces.budget import reference_costs
+from hybrid_search.spaces.budget import known_reference
 
 RECENT = 20  # the last trials that ended, from which the rate is computed
 
-SearchState = Literal["running", "interrupted", "finished", "idle"]
+SearchState = Literal["running", "confirming", "interrupted", "finished", "idle"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ class SearchStatus:
 
     Attributes:
         search: The search.
-        state: `running` if a process holds the lease; `interrupted` if no process does and trials are unfinished;
+        state: `running` if a process holds the lease, `confirming` if it confirms the front; `interrupted` if no
+            process does and trials are unfinished;
             `finished` if the target is reached; otherwise `idle`.
         driver: `host:pid` of the process that runs the search; None if it does not run.
         counts: Number of trials by trial state.
@@ -59,7 +60,11 @@ class SearchStatus:
         running: The trials that run or are unfinished.
         front: Number of trials on the Pareto front.
         best: Best value of the first objective.
-        hypervolume: Hypervolume of the front.
+        hypervolume: Hypervolume of the front, 0 before the first complete trial; None if its reference point is
+            unknown.
+        reference: Reference point of the hypervolume, one value for each objective; None if it is unknown, and before
+            the first complete trial.
+        unknown_reference: Why the reference point is unknown; empty if it is known.
         trials_per_hour: Rate of the last 20 trials; None if the search does not run.
         time_left: Time to the target at that rate.
         last_finished: When a trial ended last.
@@ -75,7 +80,9 @@ class SearchStatus:
     running: tuple[RunningTrial, ...]
     front: int
     best: float | None
-    hypervolume: float
+    hypervolume: float | None
+    reference: tuple[float, ...] | None
+    unknown_reference: str
     trials_per_hour: float | None
     time_left: timedelta | None
     last_finished: datetime | None
@@ -100,6 +107,10 @@ class SearchStatus:
             "front": self.front,
             f"best_{self.search.objectives[0]}": self.best,
             "hypervolume": self.hypervolume,
+            "reference_point": None
+            if self.reference is None
+            else dict(zip(self.search.objectives, self.reference, strict=True)),
+            "unknown_reference": self.unknown_reference or None,
             "trials_an_hour": self.trials_per_hour,
             "seconds_left": None if self.time_left is None else self.time_left.total_seconds(),
             "newest": None if self.last_finished is None else self.last_finished.isoformat(),
@@ -124,11 +135,15 @@ def status_of(ledger: Ledger, search: SearchRecord) -> SearchStatus:
     kinds = search.objective_list
     complete = [p for p in points if p.state == "complete" and all(o.name in p.values for o in kinds)]
     complete.sort(key=lambda point: (point.finished is None, point.finished, point.number))
+    values = {point.number: point.values for point in complete}
     rows = [[point.values[o.name] for o in kinds] for point in complete]
     directions = [o.direction for o in kinds]
     best = max if directions[0] == "maximize" else min
-    volume = hypervolume(rows, reference_point(rows, kinds, reference_costs(search)), directions) if rows else 0.0
-    rate = _trials_per_hour(points, lease) if lease.active else None
+    worst, unknown_reference = known_reference(search)
+    reference = None if worst is None or not rows else reference_point(rows, kinds, worst)
+    volume = hypervolume(rows, reference, directions) if reference is not None else None if unknown_reference else 0.0
+    state = _search_state(search, counts, lease)
+    rate = _trials_per_hour(points, lease) if state == "running" else None
     missing = max(0, search.target - sum(count for state, count in counts.items() if state != "running"))
     time_left = timedelta(hours=missing / rate) if rate else None
     failures = ledger.read(reads.failures, search.id)
@@ -136,15 +151,17 @@ def status_of(ledger: Ledger, search: SearchRecord) -> SearchStatus:
     running = ledger.read(reads.trials, search.id, numbers) if numbers else []
     return SearchStatus(
         search,
-        _search_state(search, counts, lease),
+        state,
         host_and_pid(lease.holder) if lease.active else None,
         counts,
         dict(Counter(failed.kind for failed in failures).most_common()),
         _last_failure(failures),
         tuple(_running_trial(trial, search, lease) for trial in running),
-        len(pareto_front(rows, directions)) if rows else 0,
+        len(confirmed_front(values, ledger.read(reads.repeats, search.id, confirmed=True), kinds).members),
         best((row[0] for row in rows), default=None),
         volume,
+        None if reference is None else tuple(reference),
+        unknown_reference,
         rate,
         time_left,
         max((point.finished for point in points if point.finished), default=None),
@@ -162,7 +179,7 @@ def _last_failure(failures: list[FailedAttempt]) -> str | None:
 
 def _search_state(search: SearchRecord, counts: Mapping[str, int], lease: Lease) -> SearchState:
     if lease.active:
-        return "running"
+        return "confirming" if purpose_of(lease.holder) == "confirm" else "running"
     if counts["running"]:
         return "interrupted"
     return "finished" if sum(counts.values()) >= search.target else "idle"
@@ -179,10 +196,7 @@ def _trials_per_hour(points: list[Point], lease: Lease) -> float | None:
 
 
 def _running_trial(trial: TrialRecord, search: SearchRecord, lease: Lease) -> RunningTrial:
-    try:
-        architecture = str(Architecture.from_dict(trial.architecture))
-    except UserError as error:  # the architecture uses a plugin that is not installed here
-        architecture = f"not readable here: {error}"
+    architecture = readable_line(trial.architecture)
     started = trial.started or lease.now
     silent = not lease.active or trial.expires is None or trial.expires < lease.now
     epochs = Settings.from_dict(trial.settings).epochs if search.evaluation == TRAINED else None

@@ -8,8 +8,9 @@ from hybrid_search.charts.families import family_of
 from hybrid_search.charts.parts import Part, outline_parts
 from hybrid_search.errors import UserError
 from hybrid_search.ledger import Ledger, reads
-from hybrid_search.networks.architecture import Architecture, Stage
+from hybrid_search.networks.architecture import Stage
 from hybrid_search.networks.costs import blocks, cost
+from hybrid_search.networks.stored_architecture import stored_architecture
 from hybrid_search.ops import Layer
 from hybrid_search.records import SearchRecord
 
@@ -52,9 +53,10 @@ def design_numbers(architecture: Mapping[str, Any], input_size: tuple[int, int, 
         classes: the number of classes.
 
     Raises:
-        ArchitectureError: the architecture breaks a rule, or one of its operators is not installed.
+        ArchitectureError: the architecture breaks a rule.
+        PluginError: its stem or one of its operators comes from a plugin that is not installed here.
     """
-    made = Architecture.from_dict(architecture)
+    made = stored_architecture(architecture)
     total = cost(made, input_size, classes)
     _, rows, cols = input_size
     sizes = {block.name: (block.rows, block.cols) for block in blocks(made, rows, cols)}

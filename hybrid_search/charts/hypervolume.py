@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +18,7 @@ from hybrid_search.ledger import Ledger, Point, reads
 from hybrid_search.objectives import Objective, scaled
 from hybrid_search.pareto import hypervolume, reference_point, to_minimize
 from hybrid_search.records import SearchRecord
-from hybrid_search.spaces.budget import reference_costs
+from hybrid_search.spaces.budget import known_reference
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -36,6 +38,7 @@ class HypervolumeNumbers:
         trials: after how many completed trials the front grew; the last entry counts all completed trials.
         values: the hypervolume then.
         exact: False if it is estimated from a fixed set of random points (three or more objectives).
+        unknown: why the hypervolume is unknown here; empty if it is known.
     """
 
     objectives: tuple[Objective, ...]
@@ -43,10 +46,11 @@ class HypervolumeNumbers:
     trials: tuple[int, ...]
     values: tuple[float, ...]
     exact: bool
+    unknown: str = ""
 
     @property
     def last(self) -> float | None:
-        """The hypervolume of all completed trials, None before the first."""
+        """The hypervolume of all completed trials; None before the first, and if it is unknown."""
         return self.values[-1] if self.values else None
 
     @property
@@ -95,7 +99,24 @@ def hypervolume_numbers(
 def read_hypervolume(ledger: Ledger, search: SearchRecord, _trials: tuple[int, ...] = ()) -> HypervolumeNumbers:
     """Read the hypervolume over the trials of a search from a ledger."""
     points, _ = ledger.read(reads.points, search.id, search.objectives)
-    return hypervolume_numbers(points, search.objectives, reference_costs(search), axes=axes_of(search))
+    return hypervolume_of(points, search, axes_of(search))
+
+
+def hypervolume_of(points: Sequence[Point], search: SearchRecord, axes: Mapping[str, Objective]) -> HypervolumeNumbers:
+    """Return the hypervolume over the trials of a search, from the reference point of the search.
+
+    Args:
+        points: the trials of the search.
+        search: the search.
+        axes: every objective by name.
+
+    Returns:
+        The numbers; without values and with a reason if a plugin of the space is not installed here.
+    """
+    known, unknown = known_reference(search)
+    if known is None:
+        return HypervolumeNumbers(tuple(axes[name] for name in search.objectives), (), (), (), True, unknown)
+    return hypervolume_numbers(points, search.objectives, known, axes=axes)
 
 
 def improvements(costs: Array) -> list[int]:
@@ -155,8 +176,14 @@ def hypervolume_figure(numbers: HypervolumeNumbers, theme: Theme) -> "go.Figure"
     if numbers.values and min(numbers.values) == max(numbers.values) > 0:  # otherwise all ticks have the same text
         figure.update_yaxes(range=[0.0, 1.2 * numbers.values[0]])
     if not numbers.values:
-        figure.update_layout(**empty_layout("No completed trial to measure.", theme))
+        figure.update_layout(**empty_layout(_why_empty(numbers), theme))
     return figure
+
+
+def _why_empty(numbers: HypervolumeNumbers) -> str:
+    if numbers.unknown:
+        return "The hypervolume is unknown here:<br>" + "<br>".join(wrap(escape(numbers.unknown), 60))
+    return "No completed trial to measure."
 
 
 def volume_text(value: float) -> str:

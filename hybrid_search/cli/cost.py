@@ -98,8 +98,8 @@ def find_design(design: str, db: str | None) -> tuple["Architecture", tuple[int,
         UnknownName: The design is none of these.
         ArchitectureError: The file cannot be read.
     """
-    from hybrid_search.networks.architecture import Architecture
     from hybrid_search.networks.references import reference, references
+    from hybrid_search.networks.stored_architecture import stored_architecture
 
     if design in references():
         return reference(design), REFERENCE_SIZE, REFERENCE_CLASSES
@@ -113,7 +113,7 @@ def find_design(design: str, db: str | None) -> tuple["Architecture", tuple[int,
         with Ledger(db, read_only=True) as ledger:
             record = ledger.search(name)
             trial = ledger.read(reads.trial, record.id, int(number))
-        return Architecture.from_dict(trial.architecture), record.input_size, record.classes
+        return stored_architecture(trial.architecture), record.input_size, record.classes
     raise UnknownName(
         f"a design must be a reference ({REFERENCE_NAMES}), a trial (SEARCH/NUMBER) or a .json file; got "
         f"{shown(design)}.{nearest(design, references())}"

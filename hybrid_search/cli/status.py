@@ -101,7 +101,7 @@ def updates(ledger: "Ledger", name: str, every: float, notice: Callable[[str], N
             yield now
             if now.state == "finished" or (had_driver and now.state == "idle"):
                 return
-            had_driver = now.state == "running"
+            had_driver = now.state in ("running", "confirming")
         time.sleep(every)
 
 
@@ -129,7 +129,7 @@ def _lines(now: "SearchStatus") -> list[str]:
     lines = [
         _headline(now),
         _counts(now),
-        f"{now.front} on the front, best {first.name} {first.text(now.best)}, hypervolume {now.hypervolume:.4g}",
+        f"{now.front} on the front, best {first.name} {first.text(now.best)}, hypervolume {_volume_text(now)}",
     ]
     if now.failures:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in now.failures.items())
@@ -141,9 +141,21 @@ def _lines(now: "SearchStatus") -> list[str]:
     return lines
 
 
+def _volume_text(now: "SearchStatus") -> str:
+    """Return the hypervolume with its reference point: `4.2e+05 (reference point accuracy 0.00 %, flops 1.3 M)`."""
+    if now.hypervolume is None:
+        return f"- ({now.unknown_reference})"
+    if now.reference is None:
+        return f"{now.hypervolume:.4g}"
+    pairs = zip(now.search.objective_list, now.reference, strict=True)
+    point = ", ".join(f"{objective.name} {objective.text(value)}" for objective, value in pairs)
+    return f"{now.hypervolume:.4g} (reference point {point})"
+
+
 def _headline(now: "SearchStatus") -> str:
     what = {
         "running": f"is run by {now.driver}",
+        "confirming": f"is being confirmed by {now.driver}",
         "interrupted": "was interrupted (run the same command to continue)",
         "finished": "has reached its number of trials",
         "idle": "is not running",
@@ -164,7 +176,7 @@ def _running_table(now: "SearchStatus") -> "Table":
         table.add_column(column, justify="right" if column != "worker" else "left", no_wrap=column != "worker")
     table.add_column("architecture", overflow="fold")
     for trial in now.running:
-        table.add_row(*_running_cells(trial, now.state == "running"))
+        table.add_row(*_running_cells(trial, now.state in ("running", "confirming")))
     return table
 
 

@@ -78,7 +78,7 @@ def page_update(
         volume = snapshot.hypervolume(view.search)
         changed["volume"] = hypervolume_figure(volume, theme)
         changed["summary"] = summary_facts(view, volume)
-        changed["reference"] = f"reference point: {volume.reference_text}" if volume.values else ""
+        changed["reference"] = f"reference point: {volume.reference_text}" if volume.values else volume.unknown
         changed["note"] = front_note(numbers, view)
     return outputs(**changed)
 

@@ -1,14 +1,17 @@
 """What every engine shares: the context of a run, and what happens to each report."""
 
+import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from hybrid_search._internal.event_log import print_notice
 from hybrid_search.engines.worker import Evaluate
+from hybrid_search.engines.worker.failure_report import user_error
 from hybrid_search.errors import HybridSearchError
-from hybrid_search.records import Report, Resources
+from hybrid_search.objectives import COSTS
+from hybrid_search.records import Report, Resources, SearchRecord
 from hybrid_search.search.trial import Outcome, Trial
 from hybrid_search.training.checkpoints import SearchCheckpoints, TrialCheckpoints
 
@@ -17,6 +20,11 @@ FIRST_FAILURES = 4  # if this many trials fail before one completes, the search 
 
 class TrialSource(Protocol):
     """What an engine drives: a search or a confirmation. It proposes trials and records their results."""
+
+    @property
+    def record(self) -> SearchRecord:
+        """The search in the ledger."""
+        ...
 
     def ask(self) -> Trial | None:
         """Return the next trial; None if there is none now. If no trial runs either, the search is complete."""
@@ -57,6 +65,7 @@ class RunContext:
         checkpoints: Where trials write checkpoints; None: nowhere.
         completed: Trials that completed in this run.
         failed: Trials that failed in this run.
+        first_failure: Kind and text of the first of them.
         silent: Trials, by id, whose worker has sent no heartbeat for half of the lease. Their leases are not renewed.
         problems: Checkpoint problems that were reported already, by trial number.
 
@@ -73,6 +82,7 @@ class RunContext:
     checkpoints: SearchCheckpoints | None = None
     completed: int = 0
     failed: int = 0
+    first_failure: tuple[str, str] = ("", "")
     silent: set[int] = field(default_factory=set)
     problems: set[tuple[int, str]] = field(default_factory=set)
 
@@ -99,6 +109,8 @@ def handle_report(
         The trial itself if it continues, the trial with its next attempt if it is retried, None if it has ended.
 
     Raises:
+        UserError: A worker met a mistake in the data, the settings or the environment. The trial is as it was, and
+            the next run of the search retries it.
         HybridSearchError: The first trials all failed, so that further trials would fail too.
         LostLease: Another driver holds the lease of the search.
     """
@@ -114,6 +126,8 @@ def _record(
 ) -> Trial | None:
     """Record one report, and return what `handle_report` returns."""
     if report.failure is not None:
+        if (mistake := user_error(report.failure)) is not None:
+            raise mistake
         return _record_failure(search, trial, report.failure.kind, report.failure.text, context)
     _notice_problem(trial, report.facts.get("checkpoint", ""), context)
     if search.report(trial, report) == "stop":
@@ -127,9 +141,8 @@ def _record(
         return trial
     on_front = search.tell(trial, Outcome("complete", report.measurements))
     if search.state(trial) == "failed":
-        names = ", ".join(report.measurements) or "nothing"
         context.on_event("failed", trial.number)
-        _count_failure(context, "bug", f"the evaluation measured {names}, which lacks an objective of the search")
+        _count_failure(context, *_fault_of_numbers(search.record, report.measurements))
         return None
     context.completed += 1
     weights = fetch(report.weights) if on_front and report.weights is not None else None
@@ -140,6 +153,16 @@ def _record(
             context.notice(f"the weights of trial {trial.number} are not kept: {error}")
     context.on_event("complete", trial.number)
     return None
+
+
+def _fault_of_numbers(record: SearchRecord, measurements: Mapping[str, float]) -> tuple[str, str]:
+    """Return the kind of failure and the text for final numbers that a search refused."""
+    missing = [name for name in record.objectives if name not in (*COSTS, *measurements)]
+    if not missing:
+        wrong = [name for name, value in measurements.items() if not math.isfinite(value)]
+        return "nan", f"{', '.join(wrong)} is not finite at the end"
+    names = ", ".join(measurements) or "nothing"
+    return "bug", f"the evaluation must measure {' and '.join(missing)}, which the search optimizes; it gave {names}"
 
 
 def _record_failure(search: TrialSource, trial: Trial, kind: str, text: str, context: RunContext) -> Trial | None:
@@ -163,7 +186,29 @@ def _notice_problem(trial: Trial, problem: str, context: RunContext) -> None:
 def _count_failure(context: RunContext, kind: str, text: str) -> None:
     """Count a failed trial; raise HybridSearchError if all the first trials failed."""
     context.failed += 1
+    if context.failed == 1:
+        context.first_failure = kind, text
     if context.failed >= FIRST_FAILURES and not context.completed:
-        raise HybridSearchError(
-            f"the first {context.failed} trials all failed ({kind}), so the search stops. The last error:\n{text}"
-        )
+        raise _all_failed(f"the first {context.failed} trials all", context, "so the search stops")
+
+
+def check_results(counts: Mapping[str, int], context: RunContext) -> None:
+    """Check, at the end of a run, that not every trial of the search failed.
+
+    Args:
+        counts: State -> number of trials of the search.
+        context: The context of the run.
+
+    Raises:
+        HybridSearchError: Every trial failed. The message ends with the error of the first one.
+    """
+    others = sum(count for state, count in counts.items() if state != "failed")
+    if context.failed and not others and not context.stop.is_set():
+        raise _all_failed(f"all {counts['failed']} trials" if counts["failed"] > 1 else "the only trial", context)
+
+
+def _all_failed(
+    trials: str, context: RunContext, consequence: str = "so the search has no result"
+) -> HybridSearchError:
+    kind, text = context.first_failure
+    return HybridSearchError(f"{trials} failed ({kind}), {consequence}. The first error:\n{text}")

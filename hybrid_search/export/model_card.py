@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hybrid_search.export.folder import plugin_packages
 from hybrid_search.export.formats import ExportFormat, TrainedNetwork
 from hybrid_search.export.proof import GIVEN, VALIDATION
 from hybrid_search.objectives import OBJECTIVES, Objective
@@ -21,6 +22,8 @@ def write_card(folder: Path, network: TrainedNetwork, formats: Sequence[ExportFo
     channels, rows, cols = network.input_size
     lines = [f"# Network {network.architecture.digest}", "", f"`{network.architecture}`", ""]
     lines += [f"Input: images of {channels} x {rows} x {cols}. Output: logits of {len(network.classes)} classes."]
+    for name, package in plugin_packages(network).items():
+        lines += ["", f"`{name}` comes from the package {package}. Install that package before you load the network."]
     if network.origin:
         lines += _origin_lines(network.origin)
     if unknown := network.origin.get("unknown"):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from hybrid_search._internal.places import placed
-from hybrid_search.errors import MOST, ArchitectureError, UserError, listed, nearest, shown, whole
+from hybrid_search.errors import MOST, ArchitectureError, listed, nearest, shown, whole
 from hybrid_search.networks.stems import STEMS, Stem, make_stem
 from hybrid_search.ops import OPERATORS, Operator, Options, make_operator, options_of
 from hybrid_search.ops.operator import as_declared, check_options_of, declared_types, option_names, shown_options
@@ -236,15 +236,3 @@ def _in_place(place: tuple[str | int, ...], make: Callable[..., Any], *values: A
     except ArchitectureError as error:
         named = [*STAGE_KEYS, *(values[-1] if isinstance(values[-1], Mapping) else ())]
         raise ArchitectureError(placed(place, str(error), map(str, named))) from error.__cause__
-
-
-def readable_line(plain: Mapping[str, Any]) -> str:
-    """Return the one-line text of a stored architecture, or why it cannot be read here (a plugin is not installed).
-
-    Args:
-        plain: a `to_dict` result.
-    """
-    try:
-        return str(Architecture.from_dict(plain))
-    except UserError as error:
-        return f"not readable here: {error}"

@@ -17,7 +17,7 @@ from hybrid_search.ledger import Ledger, Opening, writes
 from hybrid_search.ledger.urls import path_beside
 from hybrid_search.records import TRAINED, Resources, SearchRecord, Settings
 from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, search_checkpoints
-from hybrid_search.runs.data_checks import EVERY_SPLIT, check_data
+from hybrid_search.runs.data_checks import check_data
 from hybrid_search.runs.leadership import leading
 from hybrid_search.runs.progress import Terminal, shown_progress
 from hybrid_search.search.confirmation import Confirmation
@@ -67,6 +67,8 @@ def confirm(
     Raises:
         SettingsError: An argument is wrong, or nothing is left to do. Nothing was written.
         LedgerError: The search was scored by another evaluation, or the data set has changed.
+        PluginError: The search uses an operator, a stem or a data set of a plugin that is not installed here. Nothing
+            was written.
 
     Example:
         >>> confirmation = confirm("digits", seeds=3)
@@ -83,6 +85,7 @@ def confirm(
             record = replace(record, settings=record.settings.with_(data_dir=here))
         confirmation = Confirmation(record, held, seeds=seeds, trials=trials, hours=hours)
         _same_evaluation(record, evaluate)
+        confirmation.check_architectures()
         if why := confirmation.reason_to_stop():
             raise SettingsError(f"nothing to confirm: {why}.")
         return confirmation
@@ -94,10 +97,12 @@ def confirm(
             record = opened(reader).record
         held = Ledger(ledger, notice=notice or print_notice)
     if evaluate is None:
+        from hybrid_search.data import DATASETS
         from hybrid_search.training.retraining import retrain
 
+        DATASETS.stored(record.settings.data)
         cache_folder("", notice or print_notice)  # said here, because a worker writes to its log
-        check_data(record.settings, notice or print_notice, EVERY_SPLIT)
+        check_data(record.settings, notice or print_notice)
         check_local_data(record, held)
         context = RunContext(retrain, resources)
     else:
@@ -107,7 +112,7 @@ def confirm(
     with (
         engine.ready(context),
         log_file(path_beside(held.url, ".log"), context.notice, log_level),
-        leading(held, record, context),
+        leading(held, record, context, confirms=True),
     ):
         confirmation = opened(held)
         if evaluate is None:

@@ -4,28 +4,35 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hybrid_search import __version__
 from hybrid_search._internal.cache_folder import cache_folder
 from hybrid_search._internal.event_log import LOG, event_fields, level_of, log_file
 from hybrid_search.engines import Engine, engine_name, engine_of
-from hybrid_search.engines.driver import RunContext
+from hybrid_search.engines.driver import RunContext, check_results
 from hybrid_search.engines.worker import Evaluate
+from hybrid_search.errors import UserError
 from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.urls import path_beside
-from hybrid_search.objectives import Objective
+from hybrid_search.ledger.withdrawal import withdraw_search
+from hybrid_search.objectives import Objective, check_measured
 from hybrid_search.records import TRAINED, Resources, Settings
 from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, search_checkpoints
-from hybrid_search.runs.data_checks import TRAINED_SPLITS, check_data, store_data_notes
+from hybrid_search.runs.data_checks import check_data, store_data_notes
 from hybrid_search.runs.leadership import leading
 from hybrid_search.runs.progress import Terminal, shown_progress
 from hybrid_search.search.opening import resume_search, store_search
 from hybrid_search.search.search import Search
-from hybrid_search.search.spec import Factory, SearchSpec
+from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.stop_rules import StopRule
 from hybrid_search.search.stored_names import evaluation_name
 from hybrid_search.spaces.space import SearchSpace
 from hybrid_search.training.checkpoints import CheckpointStore
+
+if TYPE_CHECKING:
+    from hybrid_search.pruners import PrunerFactory
+    from hybrid_search.samplers import SamplerFactory
 
 
 def run(
@@ -34,8 +41,8 @@ def run(
     trials: int,
     objectives: Sequence[str | Objective] = ("accuracy", "flops"),
     settings: Settings | None = None,
-    sampler: str | Factory = "known-cost",
-    pruner: str | Factory = "none",
+    sampler: "str | SamplerFactory" = "known-cost",
+    pruner: "str | PrunerFactory" = "none",
     seed: int = 0,
     name: str | None = None,
     max_flops: float | None = None,
@@ -90,7 +97,9 @@ def run(
         The search, with its results in the ledger.
 
     Raises:
-        UserError: An argument is wrong. Nothing was written.
+        UserError: An argument is wrong; nothing was written. Or a worker met a mistake in the data, the settings or the
+            environment: it cost no trial, and the same call continues after the correction.
+        HybridSearchError: Every trial failed. The message ends with the first traceback.
         LostLease: Another process acquired the search while this machine slept.
 
     Example:
@@ -144,6 +153,7 @@ def run_spec(
     level_of(log_level)
     spec = replace(spec, evaluation=TRAINED if evaluate is None else evaluation_name(evaluate))
     if evaluate is None:
+        check_measured(spec.objectives)
         from hybrid_search.training.evaluation import evaluate as trained
 
         evaluate = trained
@@ -151,7 +161,7 @@ def run_spec(
     shown = shown_progress(progress, context, notice)
     if spec.evaluation == TRAINED:
         cache_folder("", context.notice)  # said here, because a worker writes to its log
-    notes = check_data(spec.settings, context.notice, TRAINED_SPLITS if spec.evaluation == TRAINED else ())
+    notes = check_data(spec.settings, context.notice, decode=spec.evaluation == TRAINED)
     root = checkpoint_root(checkpoints, ledger, resources.engine, resources.address)
     with engine.ready(context):
         opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger, notice=context.notice)
@@ -167,6 +177,7 @@ def run_spec(
                 context.notice(NO_CHECKPOINTS)
             with shown.follow(search, context) if shown else nullcontext():
                 _drive(engine, search, context)
+            check_results(search.progress().counts, context)
     return search
 
 
@@ -176,17 +187,26 @@ def lead_search(
 ) -> Iterator[Search]:
     """Hold the lease of the search of this configuration, new or resumed, while the block runs.
 
+    If a mistake of the user ends the block, a new search in which no trial has ended is removed from the ledger. The
+    running trials of another search stay "running"; the next run retries them.
+
     Args:
         spec: The configuration.
         ledger: The ledger.
         context: The context of this run; it is stopped if the lease is lost.
         stop_rule: When the search stops before its number of trials.
     """
+    is_new = ledger.find_search(spec.name) is None
     record = store_search(spec, ledger)
-    with leading(ledger, record, context) as after_crash:
-        search = resume_search(spec, ledger, stop_rule, clean_shutdown=not after_crash)
-        search.weights.remove_partial_files()
-        yield search
+    try:
+        with leading(ledger, record, context) as after_crash:
+            search = resume_search(spec, ledger, stop_rule, clean_shutdown=not after_crash)
+            search.weights.remove_partial_files()
+            yield search
+    except UserError:
+        if is_new and ledger.write(withdraw_search, record.id) and context.checkpoints is not None:
+            context.checkpoints.drop_all()
+        raise
 
 
 def _drive(engine: Engine, search: Search, context: RunContext) -> None:

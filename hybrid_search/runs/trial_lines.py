@@ -10,8 +10,9 @@ from typing import Protocol
 
 from hybrid_search.engines.driver import RunContext
 from hybrid_search.ledger import reads
-from hybrid_search.networks.architecture import Architecture, readable_line
+from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import total_cost
+from hybrid_search.networks.stored_architecture import readable_line
 from hybrid_search.objectives import Objective
 from hybrid_search.search.confirmation import Confirmation
 from hybrid_search.search.search import Search

@@ -31,11 +31,12 @@ from hybrid_search.analysis.confidence import (
 )
 from hybrid_search.errors import SettingsError, is_number, whole
 from hybrid_search.ledger import Ledger, Repeats, reads, writes
-from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import total_cost
+from hybrid_search.networks.stored_architecture import stored_architecture
 from hybrid_search.pareto import front_rows
 from hybrid_search.records import NOT_IN_DIGEST, RETRIES, Report, SearchRecord, Settings
 from hybrid_search.search.data_check import check_same_data
+from hybrid_search.search.report_rules import check_reported
 from hybrid_search.search.trial import Outcome, Trial
 
 DEFAULT_FACTOR = 2  # default budget: this many times the fresh seeds that the front needs
@@ -117,6 +118,17 @@ class Confirmation:
         self._ends = math.inf if hours is None else clock() + 3600 * hours
 
     # -- reading --
+
+    def check_architectures(self) -> None:
+        """Read the architecture of every completed trial: any of them may be trained again.
+
+        Raises:
+            PluginError: An operator or a stem comes from a plugin that is not installed here, or cannot be used.
+            ArchitectureError: An architecture breaks a rule of this version.
+        """
+        for number, plain in self.ledger.read(reads.architectures, self.record.id).items():
+            if number in self._repeats:
+                stored_architecture(plain)
 
     def values(self) -> dict[int, Mapping[str, float]]:
         """Return the present values of every completed trial: the means over its fresh seeds, if it has any."""
@@ -215,7 +227,7 @@ class Confirmation:
         LOG.info("retraining started", extra=event_fields(search=self.record.name, trial=number, seed=seed))
         here = {name: getattr(self.record.settings, name) for name in NOT_IN_DIGEST}
         settings = Settings.from_dict(record.settings).with_(**here, seed=seed)
-        return Trial(record.id, number, Architecture.from_dict(record.architecture), record.choices, settings)
+        return Trial(record.id, number, stored_architecture(record.architecture), record.choices, settings)
 
     def _next(self) -> int | None:
         """Return the trial of the next seed: on the front until each has its seeds, then where it helps most."""
@@ -242,7 +254,11 @@ class Confirmation:
 
         Raises:
             LedgerError: The worker has other data than the search.
+            EvaluationError: A number may not be reported; see `check_reported`.
         """
+        flops, params = total_cost(trial.architecture, self.record.input_size, self.record.classes)
+        costs = {"flops": float(flops), "params": float(params)}
+        check_reported(report.measurements, costs, self.objectives, self.record.evaluation)
         self._data = check_same_data(self._data, report.facts, trial)
         wrong = [name for name, value in report.measurements.items() if not math.isfinite(value)]
         if wrong:
@@ -260,7 +276,8 @@ class Confirmation:
         seed = trial.settings.seed
         self._pending[trial.number].discard(seed)
         flops, params = total_cost(trial.architecture, self.record.input_size, self.record.classes)
-        measured = {"flops": float(flops), "params": float(params), **outcome.measurements}
+        costs = {"flops": float(flops), "params": float(params)}
+        measured = {**outcome.measurements, **costs}
         missing = [o.name for o in self.objectives if not math.isfinite(measured.get(o.name, math.nan))]
         why = None
         if outcome.state != "complete":

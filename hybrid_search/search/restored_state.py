@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hybrid_search.ledger import Ledger, reads
-from hybrid_search.networks.architecture import Architecture
+from hybrid_search.networks.stored_architecture import stored_architecture
 from hybrid_search.pruners import INDICATORS, PrunerState, make_pruner
 from hybrid_search.records import SearchRecord, TrialRecord
 from hybrid_search.search.index import DEFERRED, OVER_BUDGET, TrialIndex
@@ -93,7 +93,7 @@ def _load_curves(
     for trial in trials:
         if trial.id not in curves:
             continue
-        costs = spec.cost(Architecture.from_dict(trial.architecture))
+        costs = spec.cost(stored_architecture(trial.architecture))
         pruner.start(trial.number, trial.digest, costs, trial.choices)
         pruner.restore(trial.number, curves[trial.id], trial.audit_rung)
         if trial.state != "running":

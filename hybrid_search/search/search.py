@@ -21,6 +21,7 @@ from hybrid_search.ledger.weights import WeightsFolder
 from hybrid_search.pruners import Audit
 from hybrid_search.records import Report, SearchRecord, TrialRecord
 from hybrid_search.search.data_check import check_same_data
+from hybrid_search.search.report_rules import check_reported
 from hybrid_search.search.restored_state import EXPECTED, load_state
 from hybrid_search.search.retries import PREEMPTED
 from hybrid_search.search.spec import SearchSpec
@@ -149,10 +150,12 @@ class Search:
 
         Raises:
             LedgerError: The trial was trained on other data than the trials before it. Nothing is written.
+            EvaluationError: A number may not be reported; see `check_reported`. Nothing is written.
         """
         rung, measurements, facts = report.rung, report.measurements, report.facts
         if report.last and rung == (self.retries.last_rung(trial.number) or 0):
             return "keep"
+        self._check_reported(trial, measurements)
         self._fingerprint = check_same_data(self._fingerprint, facts, trial)
         wrong = [name for name, value in measurements.items() if not math.isfinite(value)]
         if wrong:
@@ -199,6 +202,7 @@ class Search:
 
         Raises:
             LostLease: The trial has ended already, or another driver holds the search.
+            EvaluationError: A number may not be reported; see `check_reported`. Nothing is written.
         """
         if (state := self.state(trial)) != "running":
             raise LostLease(f"a trial ends once; trial {trial.number} of {self.record.name!r} is {state} already.")
@@ -241,12 +245,17 @@ class Search:
         for name, value in outcome.measurements.items():
             if not math.isfinite(value):
                 return Outcome("failed", {}, "nan", f"{name} is not finite at the end")
+        self._check_reported(trial, outcome.measurements)
         known = self.spec.cost(trial.architecture)
         for objective in self.spec.objectives:
             if objective.name not in outcome.measurements and objective.name not in known:
                 came = ", ".join(outcome.measurements) or "nothing"
                 return Outcome("failed", {}, "bug", f"the evaluation must measure {objective.name}; it gave {came}")
         return outcome
+
+    def _check_reported(self, trial: Trial, measurements: Mapping[str, float]) -> None:
+        costs = self.spec.cost(trial.architecture)
+        check_reported(measurements, costs, self.spec.objectives, self.record.evaluation)
 
     def keep_weights(self, trial: Trial, weights: bytes) -> None:
         """Keep the weights of a trial on the front, and delete those of trials that left it.

@@ -1,10 +1,10 @@
 """The configuration of a search: what is searched, under which settings, by which sampler and pruner."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from hybrid_search._internal.paths import data_location
 from hybrid_search._internal.search_names import search_name
@@ -20,8 +20,12 @@ from hybrid_search.spaces.choosers import Chooser
 from hybrid_search.spaces.known_designs import KnownDesign, known_designs
 from hybrid_search.spaces.recipe_tuning import choose_settings, tunable
 from hybrid_search.spaces.space import SearchSpace, load_space
+from hybrid_search.spaces.stored_space import stored_space
 
-Factory = Callable[..., Any]  # of a sampler: (seed, facts) -> optuna sampler; of a pruner: (aims, seed) -> Pruner
+if TYPE_CHECKING:
+    from hybrid_search.pruners import PrunerFactory
+    from hybrid_search.samplers import SamplerFactory
+
 FACTORY_NAME = 100  # characters of the ledger's columns for sampler and pruner
 
 
@@ -61,8 +65,8 @@ class SearchSpec:
     settings: Settings
     input_size: tuple[int, int, int]
     classes: int
-    sampler: str | Factory = "known-cost"
-    pruner: str | Factory = "none"
+    sampler: "str | SamplerFactory" = "known-cost"
+    pruner: "str | PrunerFactory" = "none"
     seed: int = 0
     max_flops: float | None = None
     max_params: float | None = None
@@ -81,8 +85,8 @@ class SearchSpec:
         trials: int,
         objectives: Sequence[str | Objective] = ("accuracy", "flops"),
         settings: Settings | None = None,
-        sampler: str | Factory = "known-cost",
-        pruner: str | Factory = "none",
+        sampler: "str | SamplerFactory" = "known-cost",
+        pruner: "str | PrunerFactory" = "none",
         seed: int = 0,
         name: str | None = None,
         max_flops: float | None = None,
@@ -162,7 +166,11 @@ class SearchSpec:
 
     @classmethod
     def from_record(
-        cls, record: SearchRecord, *, sampler: str | Factory | None = None, pruner: str | Factory | None = None
+        cls,
+        record: SearchRecord,
+        *,
+        sampler: "str | SamplerFactory | None" = None,
+        pruner: "str | PrunerFactory | None" = None,
     ) -> Self:
         """Return the configuration of a search of the ledger.
 
@@ -177,7 +185,7 @@ class SearchSpec:
         from hybrid_search.pruners import current_name
 
         return cls(
-            space=SearchSpace.from_dict(record.space, f"search {record.name}"),
+            space=stored_space(record.space, f"search {record.name}"),
             trials=record.target,
             name=record.name,
             objectives=record.objective_list,
@@ -293,7 +301,7 @@ class SearchSpec:
         return known_designs(self.record, self.space) if self.use_known_designs is not False else []
 
 
-def _check_entry(what: str, given: str | Factory, table: Any) -> None:
+def _check_entry(what: str, given: object, table: Any) -> None:
     """Raise UserError unless `given` is a name of the table or a function with a name."""
     if isinstance(given, str):
         table[given]

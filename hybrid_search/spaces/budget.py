@@ -13,6 +13,7 @@ from hybrid_search.networks.costs import cost, simplified_for, total_cost
 from hybrid_search.records import SearchRecord
 from hybrid_search.spaces.choosers import FixedChoices
 from hybrid_search.spaces.space import SearchSpace
+from hybrid_search.spaces.stored_space import stored_space
 
 COSTS = ("flops", "params")  # in the order of `total_cost`
 MARGIN = 1.1  # a point exactly on the reference would add no hypervolume
@@ -77,13 +78,29 @@ def reference_costs(record: SearchRecord) -> dict[str, float]:
     the configuration of the search, so the progress bar, the page and a resumed search agree.
 
     Returns:
-        Objective name ("flops", "params") -> value, for the objectives of the search. Empty if the space cannot be
-        read because it needs a plugin that is not installed.
+        Objective name ("flops", "params") -> value, for the objectives of the search. Empty for a record without a
+        space.
+
+    Raises:
+        UserError: the space cannot be read, for example because it needs a plugin that is not installed here.
     """
     names = tuple(name for name in COSTS if name in record.objectives)
+    if not names or not record.space:
+        return {}
     largest = _largest_costs(json.dumps(dict(record.space)), record.input_size, record.classes, names)
     budget = {"flops": record.max_flops, "params": record.max_params}
     return {name: MARGIN * min(value, budget[name] or value) for name, value in largest.items()}
+
+
+def known_reference(record: SearchRecord) -> tuple[dict[str, float] | None, str]:
+    """Return the reference costs of a search and an empty text; or None and why they are unknown on this machine.
+
+    Without them the hypervolume cannot be computed. A reference from the trials alone would give another number.
+    """
+    try:
+        return reference_costs(record), ""
+    except UserError as error:
+        return None, f"its reference point needs the largest cost of the space; {error}"
 
 
 @lru_cache(maxsize=64)  # it takes tenths of a second, and the page needs it after every trial
@@ -91,15 +108,12 @@ def _largest_costs(
     space: str, input_size: tuple[int, int, int], classes: int, names: tuple[str, ...]
 ) -> dict[str, float]:
     largest = {}
-    try:
-        parsed = SearchSpace.from_dict(json.loads(space))
-        for index, name in enumerate(COSTS):
-            if name in names:
+    parsed = stored_space(json.loads(space))
+    for index, name in enumerate(COSTS):
+        if name in names:
 
-                def one_cost(architecture: Architecture, index: int = index) -> float:
-                    return float(total_cost(simplified_for(architecture, input_size), input_size, classes)[index])
+            def one_cost(architecture: Architecture, index: int = index) -> float:
+                return float(total_cost(simplified_for(architecture, input_size), input_size, classes)[index])
 
-                largest[name] = one_cost(parsed.extreme(one_cost, largest=True)[0])
-    except UserError:
-        return {}
+            largest[name] = one_cost(parsed.extreme(one_cost, largest=True)[0])
     return largest

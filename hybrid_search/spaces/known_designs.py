@@ -24,6 +24,7 @@ from hybrid_search.records import SearchRecord
 from hybrid_search.spaces.budget import budget_excess
 from hybrid_search.spaces.choosers import FixedChoices
 from hybrid_search.spaces.space import SearchSpace
+from hybrid_search.spaces.stored_space import stored_space
 
 SPLITS = 3  # the largest number of designs with convolution early and attention late
 ATTENTION_STEM = "attention"
@@ -85,7 +86,7 @@ def known_designs(record: SearchRecord, space: SearchSpace | None = None) -> lis
         record: the search.
         space: its space, if it has been parsed already.
     """
-    space = space or SearchSpace.from_dict(record.space, f"search {record.name}")
+    space = space or stored_space(record.space, f"search {record.name}")
     found: dict[str, KnownDesign] = {}
     for name, kinds in _patterns(space).items():
         chooser = _Nearest(kinds)

@@ -1,13 +1,15 @@
 """The function that a worker runs for a trial: an architecture and settings in, one report after every epoch."""
 
+import errno
 from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor
 
+from hybrid_search._internal.exception_text import message_of
 from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.data import Dataset, load
-from hybrid_search.errors import OtherData, TrialError
+from hybrid_search.errors import OtherData, TrialError, UserError
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import cost
 from hybrid_search.networks.model import build_model
@@ -19,6 +21,10 @@ from hybrid_search.training.loop import Trainer
 from hybrid_search.training.recipe import device_of, reproducible, seed_for
 from hybrid_search.training.weights_file import pack_weights
 
+# Errors of files that every trial on this machine would meet. Others, such as a timeout of the network, may pass.
+UNUSABLE = (
+    errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EROFS, errno.ENOSPC, errno.EDQUOT,
+)  # fmt: skip
 FINGERPRINT = "fingerprint"  # key of the data fingerprint in a checkpoint: its characters as a tensor of bytes
 
 
@@ -60,6 +66,13 @@ def evaluate(
             if report is None:
                 return
             yield report
+    except OSError as error:
+        if error.errno not in UNUSABLE:
+            raise
+        raise UserError(
+            f"training must be able to read its data and to write its caches: {message_of(error)}. Correct this, and "
+            "run the same command again."
+        ) from error
     except Exception as error:
         if isinstance(error, TrialError) or classify_failure(error) != "oom":
             raise

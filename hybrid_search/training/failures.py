@@ -5,6 +5,7 @@ import sys
 
 import torch
 
+from hybrid_search._internal.exception_text import message_of
 from hybrid_search.errors import NotFinite, TrialError
 from hybrid_search.records import FailureKind, Settings
 from hybrid_search.training.recipe import device_of
@@ -26,10 +27,12 @@ def classify_failure(exception: BaseException) -> FailureKind:
         'oom'
     """
     current: BaseException | None = exception
-    while current is not None:
+    seen: set[int] = set()  # the causes of an exception may form a circle
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
         if isinstance(current, NotFinite):
             return "nan"
-        text = str(current).lower()
+        text = message_of(current).lower()
         memory = isinstance(current, RuntimeError | TrialError) and any(words in text for words in OUT_OF_MEMORY)
         if memory or isinstance(current, MemoryError | torch.OutOfMemoryError):
             return "oom"

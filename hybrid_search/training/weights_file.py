@@ -57,7 +57,17 @@ def pack_weights(model: nn.Module, architecture: Architecture, dataset: Dataset)
     """
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
     header = {"architecture": architecture.to_dict(), "data": asdict(DataFacts.of(dataset))}
-    return safetensors.torch.save(tensors, {name: json.dumps(value) for name, value in header.items()})
+    return _sorted_header(safetensors.torch.save(tensors, {name: json.dumps(value) for name, value in header.items()}))
+
+
+def _sorted_header(saved: bytes) -> bytes:
+    """Return a safetensors file with sorted metadata. safetensors writes them in another order each time."""
+    length = int.from_bytes(saved[:LENGTH_BYTES], "little")
+    header = json.loads(saved[LENGTH_BYTES:][:length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % LENGTH_BYTES)  # the tensors begin at a multiple of eight
+    return len(text).to_bytes(LENGTH_BYTES, "little") + text + saved[LENGTH_BYTES + length :]
 
 
 def data_facts(weights: bytes) -> DataFacts | None:

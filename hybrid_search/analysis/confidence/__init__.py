@@ -4,6 +4,7 @@ The seed of the search does not count once a trial has fresh seeds: the trial wa
 seed, so the result is biased upwards.
 """
 
+from hybrid_search.analysis.confidence.confirmed_front import ConfirmedFront, confirmed_front
 from hybrid_search.analysis.confidence.front_membership import (
     UNDECIDED_MARGIN,
     ObjectivePosterior,
@@ -25,9 +26,11 @@ from hybrid_search.analysis.confidence.trial_confidence import (
 __all__ = [
     "TEST_ACCURACY",
     "UNDECIDED_MARGIN",
+    "ConfirmedFront",
     "ObjectivePosterior",
     "SeedMeans",
     "TrialConfidence",
+    "confirmed_front",
     "decided_share",
     "front_probability",
     "next_trial",

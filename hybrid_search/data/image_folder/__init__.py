@@ -77,7 +77,10 @@ def _list_classes(classes: Mapping[str, Path], left_out: LeftOut) -> Files:
     files = {name: list_images(folder, left_out) for name, folder in classes.items()}
     for name, folder in classes.items():
         if not files[name]:
-            raise DataError(f"every class needs an image; {shown(folder)} has none ({', '.join(suffixes())}).")
+            found = LeftOut(folder)
+            list_images(folder, found)
+            others = f" Left out are {found.entries()}." if found.counts else ""
+            raise DataError(f"every class needs an image; {shown(folder)} has none ({', '.join(suffixes())}).{others}")
     return files
 
 

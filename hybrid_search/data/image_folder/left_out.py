@@ -42,11 +42,10 @@ class LeftOut:
         if len(names) <= EXAMPLES:
             names.append(shown(os.path.relpath(path, self.base)) if len(names) < EXAMPLES else "...")
 
+    def entries(self) -> str:
+        """Return every count with its names."""
+        return "; ".join(f"{what}: {count:,} ({', '.join(self.examples[what])})" for what, count in self.counts.items())
+
     def line(self) -> str | None:
         """Return one line with every count; None if nothing was left out."""
-        if not self.counts:
-            return None
-        entries = []
-        for reason, count in self.counts.items():
-            entries.append(f"{reason}: {count:,} ({', '.join(self.examples[reason])})")
-        return f"left out of {shown(self.base)}: {'; '.join(entries)}"
+        return f"left out of {shown(self.base)}: {self.entries()}" if self.counts else None

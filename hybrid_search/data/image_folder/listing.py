@@ -42,14 +42,14 @@ def is_image(name: str) -> bool:
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
-    """Return the entries of a folder, sorted by name.
+    """Return the entries of a folder, sorted by the bytes of their names.
 
     Raises:
         DataError: The folder cannot be read.
     """
     try:
         with os.scandir(folder) as found:
-            return sorted(found, key=lambda entry: entry.name)
+            return sorted(found, key=lambda entry: os.fsencode(entry.name))
     except OSError as error:
         raise DataError(f"a folder of images must be readable; {shown(folder)}: {error.strerror}.") from error
 

@@ -31,13 +31,13 @@ class TrialActor:
         """Start a trial, from its newest checkpoint if it has one, and run its first rung."""
         import ray
 
-        from hybrid_search.networks.architecture import Architecture
+        from hybrid_search.networks.stored_architecture import stored_architecture
         from hybrid_search.records import Settings
 
         self.release()
         if self._evaluate is None:
             self._evaluate = ray.get(self._reference[0])
-        parsed = Architecture.from_dict(architecture), Settings.from_dict(settings)
+        parsed = stored_architecture(architecture), Settings.from_dict(settings)
         self._runner = TrialRunner(self._evaluate, *parsed, checkpoints)
         return self.advance()
 

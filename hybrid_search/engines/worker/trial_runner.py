@@ -8,18 +8,23 @@ ledger and the pruner then have them even if the first report was lost.
 import os
 import platform
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from hybrid_search._internal.exception_text import message_of
+from hybrid_search._internal.process_state import ProcessState, clean_process_state
 from hybrid_search._internal.redaction import redact
 from hybrid_search.engines.worker.evaluation_protocol import Evaluate, takes_checkpoints
+from hybrid_search.engines.worker.failure_report import comes_from_outside, failure_from
+from hybrid_search.engines.worker.report_check import iterator_of, report_of
 from hybrid_search.errors import CheckpointError, OtherData
 from hybrid_search.networks.architecture import Architecture
-from hybrid_search.records import NAME, RETRIES, Failure, Report, Settings
+from hybrid_search.records import Report, Settings
 from hybrid_search.training.checkpoints import Checkpoint, TrialCheckpoints
+
+END = object()  # an evaluation has no further report
 
 
 class TrialRunner:
@@ -48,7 +53,8 @@ class TrialRunner:
     ) -> None:
         self._trial = (evaluate, architecture, settings)
         self._checkpoints = checkpoints if checkpoints is not None and takes_checkpoints(evaluate) else None
-        self._reports: Iterator[Report | Mapping[str, float]] | None = None
+        self._reports: Iterator[Any] | None = None
+        self._process = ProcessState.seeded(settings.seed, settings.threads)  # that the next rung starts with
         self._queue: deque[Report] = deque()  # reports that `advance` has not returned yet
         self._newest = Report(0, {})
         self._curve: dict[int, Mapping[str, float]] = {}
@@ -66,22 +72,25 @@ class TrialRunner:
             The report of the rung. After the last rung, and after an error, `report.last` is True.
         """
         try:
-            if self._reports is None:
-                self._start()
-            if not self._queue:
-                self._run_rung()
-        except Exception as error:  # any error of a network or of data ends this trial, not the search
-            from hybrid_search.training.failures import classify_failure
-
-            failure = Failure(classify_failure(error), failure_text(error))
-            return Report(self._newest.rung, {}, last=True, failure=failure)
+            with clean_process_state(self._process):
+                try:
+                    if self._reports is None:
+                        self._start()
+                    if not self._queue:
+                        self._run_rung()
+                finally:
+                    self._process = ProcessState.of_process()
+        except BaseException as error:  # of any class: an error of the evaluation ends this process in no case
+            if comes_from_outside(error):
+                raise
+            return Report(self._newest.rung, {}, last=True, failure=failure_from(error))
         return self._queue.popleft()
 
     def _start(self) -> None:
         """Start the evaluation, from the newest checkpoint that it accepts."""
         evaluate, architecture, settings = self._trial
         if self._checkpoints is None:
-            self._reports = iter(evaluate(architecture, settings))
+            self._reports = iterator_of(evaluate(architecture, settings))
             return
         latest = self._checkpoints.latest()
         self._note_problem(latest.problems)
@@ -90,16 +99,15 @@ class TrialRunner:
                 self._resume(latest.checkpoint)
                 return
             except Exception as error:  # the evaluation without the checkpoint shows which of them is at fault
-                if not isinstance(error, CheckpointError) and not _is_bug(error):
-                    raise
+                if not isinstance(error, CheckpointError) and failure_from(error).kind != "bug":
+                    raise  # a state that does not fit, for example after a code change, raises an error of any class
                 self._read_only = isinstance(error, OtherData)
-                lines = str(error).strip().splitlines() or [type(error).__name__]
-                self._note_problem(lines[0])
+                self._note_problem(message_of(error))
                 del self._facts["resumed"]
                 self._newest, self._valid_rung = Report(0, {}), 0
                 self._curve.clear()
                 self._queue.clear()
-        self._reports = iter(evaluate(architecture, settings, resume=None, keep=self._keep))
+        self._reports = iterator_of(evaluate(architecture, settings, resume=None, keep=self._keep))
 
     def _resume(self, checkpoint: Checkpoint) -> None:
         """Queue the reports up to this checkpoint and one more, which shows that the evaluation accepts the state."""
@@ -110,17 +118,17 @@ class TrialRunner:
         self._queue.extend(Report(rung, row, facts) for rung, row in sorted(checkpoint.curve.items()))
         self._newest = self._queue[-1]
         self._valid_rung = checkpoint.rung
-        self._reports = iter(evaluate(architecture, settings, resume=checkpoint.state, keep=self._keep))
+        self._reports = iterator_of(evaluate(architecture, settings, resume=checkpoint.state, keep=self._keep))
         self._run_rung()
 
     def _run_rung(self) -> None:
         """Run one rung, queue its report, and write a checkpoint if one is due."""
         assert self._reports is not None
-        yielded = next(self._reports, None)
-        if yielded is None:
+        yielded = next(self._reports, END)
+        if yielded is END:
             self._queue.append(replace(self._newest, last=True, weights=None))
             return
-        report = self._report_of(yielded)
+        report = report_of(yielded, self._newest)
         if self._rung not in (None, report.rung):
             raise ValueError(
                 f"keep(rung, state) must come before the report of its rung; got {self._rung} before {report.rung}."
@@ -131,20 +139,6 @@ class TrialRunner:
         self._rung = self._state = None
         self._newest = replace(report, facts={**self._facts, **report.facts})
         self._queue.append(self._newest)
-
-    def _report_of(self, yielded: Report | Mapping[str, float]) -> Report:
-        """Return what an evaluation yielded as a report; raise an error if it is malformed."""
-        if isinstance(yielded, Report):
-            measurements = _numbers(yielded.measurements)
-            if isinstance(yielded.rung, bool) or not isinstance(yielded.rung, int) or yielded.rung < 0:
-                raise TypeError(f"the rung of a report must be a whole number from 0 up; got {yielded.rung!r:.200}.")
-            if yielded.failure is not None and yielded.failure.kind not in RETRIES:
-                raise ValueError(f"a failure must be one of {', '.join(RETRIES)}; got {yielded.failure.kind!r:.200}.")
-            last = yielded.last or yielded.failure is not None
-            return replace(yielded, measurements=measurements, facts=dict(yielded.facts), last=last)
-        if not isinstance(yielded, Mapping):
-            raise TypeError(f"an evaluation must yield a mapping of numbers per rung; got {yielded!r}.")
-        return Report(self._newest.rung + 1, _numbers(yielded))
 
     def _keep(self, rung: int, state: Callable[[], Mapping[str, Any]]) -> None:
         """Take the state after a rung, if a checkpoint is due. It is written with the report that follows."""
@@ -168,30 +162,3 @@ class TrialRunner:
     def _note_problem(self, problem: str) -> None:
         if problem:
             self._facts["checkpoint"] = redact(problem)
-
-
-def _numbers(measurements: Mapping[str, Any]) -> dict[str, float]:
-    """Return measurements as floats; raise ValueError or TypeError for a wrong name or a value that is no number."""
-    numbers = {}
-    for name, value in measurements.items():
-        if not isinstance(name, str) or not 0 < len(name) <= NAME:
-            raise ValueError(f"a measurement needs a name of 1 to {NAME} characters; got {name!r:.200}.")
-        if isinstance(value, str | bytes) or value is None:
-            raise TypeError(f"a measurement must be a number; got {name} = {value!r:.200}.")
-        numbers[name] = float(value)
-    return numbers
-
-
-def _is_bug(error: Exception) -> bool:
-    """Return whether a state that does not fit may have caused this error, for example after a code change."""
-    from hybrid_search.training.failures import classify_failure
-
-    return classify_failure(error) == "bug"
-
-
-def failure_text(error: BaseException) -> str:
-    """Return an exception with its last four frames, for the ledger.
-
-    The secrets of this machine are removed here, because the driver may run on another machine.
-    """
-    return redact("".join(traceback.format_exception(error, limit=-4)).strip())

@@ -13,7 +13,7 @@ from ray import tune
 
 from hybrid_search.engines.worker import Evaluate, TrialRunner
 from hybrid_search.engines.worker.actor import free_gpu_memory, without_weights
-from hybrid_search.networks.architecture import Architecture
+from hybrid_search.networks.stored_architecture import stored_architecture
 from hybrid_search.records import Settings
 
 
@@ -33,7 +33,7 @@ class TrialTrainable(tune.Trainable):
         self._runner: TrialRunner | None = None
         free_gpu_memory()
         self.config, self._key = new_config, new_config["key"]
-        parsed = Architecture.from_dict(new_config["architecture"]), Settings.from_dict(new_config["settings"])
+        parsed = stored_architecture(new_config["architecture"]), Settings.from_dict(new_config["settings"])
         self._runner = TrialRunner(self._evaluate, *parsed, ray.get(self._mailbox.take_checkpoints.remote(self._key)))
         return True
 

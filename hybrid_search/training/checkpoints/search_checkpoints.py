@@ -60,6 +60,13 @@ class SearchCheckpoints:
         with suppress(CheckpointError):
             store_at(self.root).delete(f"{self.search}/{number}-{seed}")
 
+    def drop_all(self) -> None:
+        """Delete the checkpoints of a search that was removed."""
+        with suppress(CheckpointError):
+            for number, seed in self.trials():
+                self.drop(number, seed)
+        self.remove_empty_folder()
+
     def remove_empty_folder(self) -> None:
         """Remove the folder of this search if it is empty."""
         store = store_at(self.root)

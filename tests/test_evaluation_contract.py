@@ -1,0 +1,236 @@
+"""What an evaluation may return, yield and raise: accepted as it is meant, or refused by name."""
+
+import asyncio
+import signal
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from hybrid_search import Ledger, Report, Resources, Settings
+from hybrid_search.engines.worker import TrialRunner
+from hybrid_search.errors import ArchitectureError
+from hybrid_search.networks.references import reference
+from hybrid_search.records import Failure
+
+LOCAL = Resources(engine="local")
+NETWORK = reference("resnet26")
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger(f"sqlite:///{tmp_path}/l.db") as opened:
+        yield opened
+
+
+def first_report(evaluate):
+    return TrialRunner(evaluate, NETWORK, Settings()).advance()
+
+
+def yielding(value):
+    def evaluate(architecture, settings):
+        yield value
+
+    return evaluate
+
+
+def returning(value):
+    return lambda architecture, settings: value
+
+
+# -- what it yields --
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (1, 1.0),
+        (Fraction(1, 4), 0.25),
+        (Decimal("0.25"), 0.25),
+        (np.float32(0.25), 0.25),
+        (np.int64(3), 3.0),
+        (np.array(0.25), 0.25),
+        (torch.tensor(0.25), 0.25),
+        (torch.tensor(0.25, requires_grad=True), 0.25),
+        (torch.tensor(3), 3.0),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_numbers_of_every_library_are_numbers(value, number):
+    assert first_report(yielding({"accuracy": value})).measurements == {"accuracy": number}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (True, "accuracy = True"),
+        (np.bool_(True), "accuracy = True"),
+        (torch.tensor(True), "accuracy = True"),
+        ("0.5", "accuracy = '0.5', which is text. Use float"),
+        (b"0.5", "which is text"),
+        (None, "accuracy = None"),
+        (1j, "accuracy = 1j"),
+        (np.complex64(1j), "accuracy = 1j"),
+        ({"top1": 0.5}, "accuracy = {'top1': 0.5}"),
+        ([0.5], "accuracy = [0.5]"),
+        (np.zeros(2), "a ndarray of shape (2,)"),
+        (torch.zeros(1), "a Tensor of shape (1,). Use one of its values"),
+        (10**400, "a measurement must fit a float"),
+        (object, "accuracy = <class 'object'>"),
+    ],
+    ids=str,
+)
+def test_a_value_that_is_no_number_is_refused_by_name(value, text):
+    failure = first_report(yielding({"accuracy": value})).failure
+    assert failure.kind == "bug"
+    assert text in failure.text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "must yield a mapping of numbers per rung; got None"),
+        (0.5, "got a float: 0.5"),
+        ((1, {"accuracy": 0.5}), "got a tuple: (1, {'accuracy': 0.5})"),
+        (torch.tensor(0.5), "got a Tensor"),
+        ("accuracy", "got a str: 'accuracy'"),
+        ({}, "must have at least one measurement; got an empty mapping"),
+        ({1: 0.5}, "a measurement needs a name of 1 to 100 characters; got 1"),
+        ({"": 0.5}, "a measurement needs a name"),
+        ({"accu\0racy": 0.5}, "characters that can be printed"),
+        ({"accu\udcffracy": 0.5}, "characters that can be printed"),
+        (Report(1, [("accuracy", 0.5)]), "the measurements of a report must be a mapping"),
+        (Report(-1, {"accuracy": 0.5}), "a whole number from 0 up; got -1"),
+        (Report(2**31, {"accuracy": 0.5}), "a whole number from 0 up; got 2147483648"),
+        (Report(1, {"accuracy": 0.5}, {"epochs": 3}), "must map names to text; got 'epochs': 3"),
+        (Report(1, {"accuracy": 0.5}, ["a"]), "the facts of a report must be a mapping"),
+        (Report(1, {"accuracy": 0.5}, weights={"w": 1}), "must be bytes or None; got a dict"),
+        (Report(1, {}, failure="bug"), "must be a Failure with a text; got 'bug'"),
+        (Report(1, {}, failure=Failure("DataError", "x")), "a failure must be one of pre-empted, lost"),
+    ],
+    ids=str,
+)
+def test_a_report_that_is_none_is_refused_by_name(value, text):
+    failure = first_report(yielding(value)).failure
+    assert failure.kind == "bug"
+    assert text in failure.text
+
+
+def test_an_evaluation_may_return_a_list_of_reports():
+    runner = TrialRunner(returning([{"accuracy": 0.1}, Report(5, {"accuracy": 0.2})]), NETWORK, Settings())
+    assert [(report.rung, report.measurements) for report in (runner.advance(), runner.advance())] == [
+        (1, {"accuracy": 0.1}),
+        (5, {"accuracy": 0.2}),
+    ]
+    assert runner.advance().last
+
+
+# -- what it returns --
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ({"accuracy": 0.5}, "a dict"),
+        (Report(1, {"accuracy": 0.5}), "a Report"),
+        (None, "None"),
+        (0.5, "a float"),
+        ("0.5", "a str"),
+        ((0.5, 0.1), "a tuple"),
+        (np.zeros(3), "a ndarray"),
+        (torch.zeros(3), "a Tensor"),
+    ],
+)
+def test_an_evaluation_that_returns_instead_of_yielding_is_named_as_such(value, name):
+    failure = first_report(returning(value)).failure
+    assert (
+        f"evaluate must yield a mapping of numbers after each rung; it returned {name}. Write `yield`" in failure.text
+    )
+
+
+def test_what_an_async_function_returns_is_refused_by_name():
+    async def coroutine(architecture, settings):
+        return {"accuracy": 0.5}
+
+    async def generator(architecture, settings):
+        yield {"accuracy": 0.5}
+
+    for evaluate in (coroutine, generator):
+        wrapped = lambda architecture, settings, evaluate=evaluate: evaluate(architecture, settings)  # noqa: E731
+        assert "it is an async function. Use def and yield" in first_report(wrapped).failure.text
+
+
+# -- what it raises --
+
+
+class Unprintable(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+class Unpicklable(Exception):
+    def __init__(self):
+        super().__init__("has a lock")
+        self.call = lambda: None
+
+
+def in_a_circle():
+    one, two = ValueError("one"), ValueError("two")
+    one.__cause__, two.__cause__ = two, one
+    return one
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (SystemExit(3), "SystemExit: 3"),
+        (GeneratorExit(), "GeneratorExit"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (asyncio.CancelledError(), "CancelledError"),
+        (StopIteration(), "generator raised StopIteration"),
+        (Unprintable(), "Unprintable: <exception str() failed>"),
+        (Unpicklable(), "Unpicklable: has a lock"),
+        (ValueError("a\0b\udcff"), "a\N{REPLACEMENT CHARACTER}b?"),
+        (BaseExceptionGroup("several", [SystemExit(1)]), "several"),
+        (in_a_circle(), "ValueError: one"),
+        (ArchitectureError("width must be even; got 3."), "width must be even"),
+        (ConnectionError("reset"), "reset"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_exception_of_any_class_is_one_failure_of_kind_bug_with_its_traceback(error, text):
+    def evaluate(architecture, settings):
+        yield {"accuracy": 0.5}
+        raise error
+
+    runner = TrialRunner(evaluate, NETWORK, Settings())
+    assert runner.advance().failure is None
+    failure = runner.advance().failure
+    assert failure.kind == "bug"
+    assert text in failure.text
+    assert "in evaluate" in failure.text or isinstance(error, StopIteration)
+
+
+def test_a_message_of_ten_megabytes_is_cut():
+    def evaluate(architecture, settings):
+        raise ValueError("begin" + "x" * 10_000_000 + "end")
+        yield
+
+    text = first_report(evaluate).failure.text
+    assert len(text) < 30_000
+    assert "ValueError: begin" in text
+    assert text.endswith("end")
+    assert "characters left out" in text
+
+
+def test_the_interrupt_of_a_person_is_no_failure():
+    def evaluate(architecture, settings):
+        signal.raise_signal(signal.SIGINT)
+        yield {"accuracy": 0.5}
+
+    with pytest.raises(KeyboardInterrupt):
+        first_report(evaluate)
