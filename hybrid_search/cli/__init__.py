@@ -9,6 +9,7 @@ Shared files:
     number_options.py  numbers as people write them, in every option
     output.py     tables as text, JSON or CSV
     progress.py   the progress bar
+    next_commands.py  the commands that a command suggests
     signals.py    a clean stop after Ctrl-C or SIGTERM
     help_page.py  the text of --help
 """

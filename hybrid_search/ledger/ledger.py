@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from hybrid_search._internal.event_log import print_notice
 from hybrid_search._internal.redaction import register_secret
+from hybrid_search._internal.search_names import can_be_stored
 from hybrid_search.errors import UnknownName, nearest
 from hybrid_search.ledger import leases, reads, writes
 from hybrid_search.ledger.connection import open_engine, retry_policy_for
@@ -215,7 +216,7 @@ class Ledger:
         Example:
             >>> exists = ledger.find_search("digits") is not None
         """
-        return self.read(reads.find_search, name)
+        return self.read(reads.find_search, name) if can_be_stored(name) else None
 
     def create_search(self, search: SearchRecord) -> SearchRecord:
         """Write a new search.

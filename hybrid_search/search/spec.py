@@ -135,8 +135,8 @@ class SearchSpec:
             raise SettingsError(f"space must be a SearchSpace, a name or the path of a YAML file; got {space!r}.")
         if settings is not None and not isinstance(settings, Settings):
             raise SettingsError(f"settings must be a Settings value; got {settings!r}. Use Settings(epochs=8).")
-        if name is not None and not isinstance(name, str):
-            raise SettingsError(f"name must be text; got {name!r}.")
+        if name is not None and not (isinstance(name, str) and name):
+            search_name(name)
         space = space if isinstance(space, SearchSpace) else load_space(space)
         settings = settings or space.settings
         if settings.data_dir is not None:
@@ -147,7 +147,7 @@ class SearchSpec:
         spec = cls(
             space=space,
             trials=trials,
-            name=search_name(name or space.name),
+            name=space.name if name is None else name,
             objectives=chosen,
             settings=settings,
             input_size=input_size,
