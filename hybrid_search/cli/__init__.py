@@ -14,6 +14,7 @@ Shared files:
     help_page.py  the text of --help
 """
 
+import io
 import sys
 import traceback
 import warnings
@@ -64,6 +65,8 @@ def main() -> None:
     """Run the command line of this process, and exit. Tracebacks and warnings are printed without secrets."""
     sys.excepthook = _print_traceback
     warnings.showwarning = _print_warning
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a file name may be no text of the terminal
     sys.exit(run(sys.argv[1:]))
 
 

@@ -230,16 +230,17 @@ def changed_settings(base: "Settings", named: Mapping[str, Any], pairs: list[str
     changes = {name: value for name, value in named.items() if value is not None}
     given: set[str] = set()
     for pair in pairs or []:
-        name, equals, value = pair.partition("=")
-        if not equals or not name.strip():
+        name, equals, value = (part.strip() for part in pair.partition("="))
+        if not equals or not name:
             raise SettingsError(f"--set must be NAME=VALUE, such as --set learning_rate=0.01; got {shown(pair)}.")
-        if name.strip() in given:
-            raise SettingsError(f"--set must give a setting once; got {name.strip()} twice.")
-        if name.strip() in changes and name.strip() != "seed":  # --seed is that of the proposals as well
-            option = f"--{name.strip().replace('_', '-')}"
-            raise SettingsError(f"{name.strip()} must be given once; got {option} and --set {name.strip()}.")
-        given.add(name.strip())
-        changes[name.strip()] = value.strip() if name.strip() != "data_dir" or value.strip() not in NOTHING else None
+        if name in given:
+            raise SettingsError(f"--set must give a setting once; got {name} twice.")
+        if name in changes and name != "seed":  # --seed is that of the proposals as well
+            raise SettingsError(f"{name} must be given once; got --{name.replace('_', '-')} and --set {name}.")
+        given.add(name)
+        changes[name] = value
+        if name == "data_dir":
+            changes[name] = absolute_data_dir(None if value in NOTHING else value)
     return Settings.from_dict({**base.to_dict(), **changes})
 
 

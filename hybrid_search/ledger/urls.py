@@ -66,6 +66,8 @@ def _absolute(path: str) -> str:
     """Return the path of an SQLite file as an absolute one, because the current folder may change."""
     if path == ":memory:" or path.startswith("file:"):
         return path
+    if any("\ud800" <= letter <= "\udfff" for letter in path):  # bytes that are not UTF-8
+        raise LedgerError(f"--db must name a file with a name in UTF-8; got {path!r}.")
     try:
         return str(absolute_path("--db", path))
     except SettingsError as error:
