@@ -14,6 +14,7 @@ from hybrid_search.engines.driver import RunContext, check_results
 from hybrid_search.engines.worker import Evaluate
 from hybrid_search.errors import UserError
 from hybrid_search.ledger import Ledger
+from hybrid_search.ledger.new_name import check_new_name
 from hybrid_search.ledger.urls import path_beside
 from hybrid_search.ledger.withdrawal import withdraw_search
 from hybrid_search.objectives import Objective, check_measured
@@ -151,6 +152,7 @@ def run_spec(
     resources = Resources.of(resources)
     engine = engine_of(resources.engine)
     level_of(log_level)
+    check_new_name(spec.name, ledger)
     spec = replace(spec, evaluation=TRAINED if evaluate is None else evaluation_name(evaluate))
     if evaluate is None:
         check_measured(spec.objectives)

@@ -1,7 +1,7 @@
 """The configuration of a search: what is searched, under which settings, by which sampler and pruner."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -135,8 +135,8 @@ class SearchSpec:
             raise SettingsError(f"space must be a SearchSpace, a name or the path of a YAML file; got {space!r}.")
         if settings is not None and not isinstance(settings, Settings):
             raise SettingsError(f"settings must be a Settings value; got {settings!r}. Use Settings(epochs=8).")
-        if name is not None and not isinstance(name, str):
-            raise SettingsError(f"name must be text; got {name!r}.")
+        if name is not None and not (isinstance(name, str) and name):
+            search_name(name)
         space = space if isinstance(space, SearchSpace) else load_space(space)
         settings = settings or space.settings
         if settings.data_dir is not None:
@@ -147,7 +147,7 @@ class SearchSpec:
         spec = cls(
             space=space,
             trials=trials,
-            name=search_name(name or space.name),
+            name=space.name if name is None else name,
             objectives=chosen,
             settings=settings,
             input_size=input_size,
@@ -246,7 +246,7 @@ class SearchSpec:
             names.append("known_designs")
         pairs = [("objectives", _objective_words(self, other), _objective_words(other, self))]
         pairs += [(name, getattr(self.record, name), getattr(other.record, name)) for name in names]
-        mine, others = self.settings.to_dict(), other.settings.to_dict()
+        mine, others = asdict(self.settings), asdict(other.settings)
         pairs += [(name, mine[name], others[name]) for name in mine if name not in (*NOT_IN_DIGEST, "seed")]
         return [*found, *(f"{name} is {was} (got {now})" for name, was, now in pairs if was != now)]
 
