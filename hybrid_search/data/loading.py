@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from hybrid_search._internal.paths import data_location
 from hybrid_search.data.dataset import OPTIONAL_SETTINGS, Contents, Dataset, Indices, Part, Size, Source, Split
 from hybrid_search.data.duplicates import find_duplicates
 from hybrid_search.data.pixel_statistics import fingerprint, mean_and_std
@@ -142,7 +143,10 @@ def clear_cache() -> None:
 
 def _selection(settings: Settings) -> Settings:
     """Return the settings with everything that does not select images at its default."""
-    return Settings(**{name: getattr(settings, name) for name in SELECTED_BY})
+    selected = {name: getattr(settings, name) for name in SELECTED_BY}
+    if settings.data_dir is not None:  # the caches must not depend on the current folder
+        selected["data_dir"] = data_location("data_dir", settings.data_dir)
+    return Settings(**selected)
 
 
 @lru_cache(maxsize=2)
