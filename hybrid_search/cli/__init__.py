@@ -15,6 +15,7 @@ Shared files:
     help_tables.py  the tables at the end of `run --help`
 """
 
+import io
 import sys
 import traceback
 import warnings
@@ -65,6 +66,8 @@ def main() -> None:
     """Run the command line of this process, and exit. Tracebacks and warnings are printed without secrets."""
     sys.excepthook = _print_traceback
     warnings.showwarning = _print_warning
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a file name may be no text of the terminal
     sys.exit(run(sys.argv[1:]))
 
 
