@@ -38,7 +38,8 @@ def what_is_wrong(path: Path, error: BaseException | None = None) -> str:
         return known
     if error is None:
         return "is damaged or incomplete"
-    lines = str(error).splitlines()
+    reason = error.strerror if isinstance(error, OSError) else None
+    lines = (reason or str(error)).splitlines()
     return f"is damaged or incomplete ({lines[0] if lines and lines[0] else type(error).__name__})"
 
 
