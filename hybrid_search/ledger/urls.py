@@ -114,7 +114,7 @@ def url_without_password(url: URL) -> URL:
 def redact_url_secrets(text: str, url: URL) -> str:
     """Replace the secrets of a URL in a message, plain or percent-encoded, by ***."""
     values = [url.password, *(url.query.get(name) for name in SECRET_PARAMETERS)]
-    return redact(hide(text, {secret for value in values if value for secret in _texts(value)}))
+    return hide(redact(text), {secret for value in values if value for secret in _texts(value)})
 
 
 def _texts(value: object) -> tuple[str, ...]:

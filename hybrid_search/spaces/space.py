@@ -94,6 +94,9 @@ class SearchSpace:
 
         Returns:
             A legal architecture.
+
+        Raises:
+            ArchitectureError: the chooser returned a value that is none of the choices.
         """
 
         def suggest(name: str, choices: Sequence[Any]) -> Any:
