@@ -125,7 +125,9 @@ def test_a_path_in_python_is_made_absolute_too(work, monkeypatch):
 
 
 @pytest.mark.parametrize("command", [["run", "tiny.yaml"], ["confirm", "tiny"], ["export", "out"], ["space", "digits"]])
-@pytest.mark.parametrize(("typed", "message"), [("", "got an empty one"), ("~nobody-here/x", "no user 'nobody-here'")])
+@pytest.mark.parametrize(
+    ("typed", "message"), [("", "got an empty one"), ("~no-such-user/x", "no user 'no-such-user'")]
+)
 def test_a_data_dir_that_is_no_path_is_one_line(capsys, command, typed, message):
     code, out, err = call(capsys, *command, "--data-dir", typed)
     assert (code, out, len(err)) == (2, [], 1)
