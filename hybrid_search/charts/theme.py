@@ -13,7 +13,8 @@ FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation S
 class Theme:
     """The colours of one look: `convolution`, `attention` and `other` are the families of operators.
 
-    `series` are the colours of two compared trials, `categories` those of any number of lines.
+    `series` are the colours of two compared trials, `categories` those of any number of lines. `pale` is the opacity of
+    dominated trials, below and above 2,000 trials.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Theme:
     series: tuple[str, str]
     scale: str
     categories: tuple[str, ...]
+    pale: tuple[float, float]
 
 
 LIGHT = Theme(
@@ -45,6 +47,7 @@ LIGHT = Theme(
     series=("#18212b", "#8f3f86"),
     scale="Cividis",
     categories=("#0069a8", "#b84a00", "#007355", "#8f3f86", "#7a6200", "#566271"),
+    pale=(0.4, 0.16),
 )
 DARK = Theme(
     name="dark",
@@ -60,6 +63,7 @@ DARK = Theme(
     series=("#f4f7fa", "#dc9ad3"),
     scale="Cividis",
     categories=("#5ab4ec", "#f2944e", "#35c79b", "#dc9ad3", "#e2cf5a", "#9ba8b6"),
+    pale=(0.55, 0.3),
 )
 THEMES: dict[str, Theme] = {theme.name: theme for theme in (LIGHT, DARK)}
 
