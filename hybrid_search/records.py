@@ -14,6 +14,11 @@ from hybrid_search.errors import SettingsError, is_number, whole
 from hybrid_search.objectives import OBJECTIVES, Objective
 from hybrid_search.setting_rules import RULES, known_names
 
+__all__ = [
+    "RETRIES", "STATES", "TRAINED", "EngineObject", "Failure", "FailureKind", "Report", "Resources", "SearchRecord",
+    "Settings", "State", "TrialRecord",
+]  # fmt: skip
+
 State = Literal["running", "complete", "stopped", "failed"]
 STATES: tuple[State, ...] = ("running", "complete", "stopped", "failed")
 FailureKind = Literal["bug", "nan", "oom", "timeout", "lost", "pre-empted"]
@@ -32,8 +37,8 @@ TRAINED = "trained"  # the name of the package's own evaluation
 ENGINE = "ray"  # the default engine
 # Settings that change where and how fast a network is trained, but not the numbers; they are not part of the digest.
 NOT_IN_DIGEST = ("data_dir", "device", "threads", "max_image_pixels")
-# Settings that came later than the first searches. At their defaults they are not part of the digest either.
-ADDED: Mapping[str, Any] = {"drop_duplicates": False, "ignore_test": False}
+# Settings that came later than the first searches. At their defaults they are neither stored nor part of the digest.
+ADDED: Mapping[str, Any] = {"drop_duplicates": False, "ignore_test": False, "max_image_pixels": None}
 
 
 @known_names("settings")
@@ -100,8 +105,8 @@ class Settings:
             object.__setattr__(self, each.name, RULES[each.name].read(each.name, getattr(self, each.name)))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as plain JSON."""
-        return asdict(self)
+        """Return the settings as plain JSON, without those of `ADDED` that have their defaults."""
+        return {name: value for name, value in asdict(self).items() if name not in ADDED or value != ADDED[name]}
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> Self:
@@ -127,7 +132,6 @@ class Settings:
     def digest(self) -> str:
         """Sixteen hexadecimal digits over every setting that changes the numbers."""
         kept = {name: value for name, value in self.to_dict().items() if name not in NOT_IN_DIGEST}
-        kept = {name: value for name, value in kept.items() if name not in ADDED or value != ADDED[name]}
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -136,10 +140,19 @@ class EngineObject(Protocol):
     """The two functions of an engine; `hybrid_search.engines.Engine` documents them with their types."""
 
     def ready(self, context: Any) -> AbstractContextManager[None]:
-        """Return a context manager that holds what `drive` needs."""
+        """Return a context manager that holds what `drive` needs.
+
+        Args:
+            context: The `RunContext` of this run.
+        """
 
     def drive(self, search: Any, context: Any) -> None:
-        """Run trials until the search has none left."""
+        """Run trials until the search has none left.
+
+        Args:
+            search: A search or a confirmation.
+            context: The `RunContext` of this run.
+        """
 
 
 @dataclass(frozen=True)
@@ -177,6 +190,8 @@ class Resources:
             whole("workers", self.workers, 1, SettingsError)
         if self.address is not None and not isinstance(self.address, str):
             raise SettingsError(f'address must be text such as "auto" or "HOST:PORT"; got {self.address!r}.')
+        if self.address is not None and "@" in self.address:
+            raise SettingsError('address must be "auto" or "HOST:PORT"; got one with a user or password (not shown).')
         self._check_custom()
         for name, option in (("lease_seconds", "--lease"), ("timeout_seconds", "--timeout")):
             seconds = getattr(self, name)
@@ -224,9 +239,14 @@ class Resources:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an attempt at a trial failed: a kind that decides about retries, and a text for people."""
+    """Why an attempt at a trial failed.
 
-    kind: str  # one of RETRIES
+    Attributes:
+        kind: One of `RETRIES`; it decides about retries.
+        text: What happened, for people.
+    """
+
+    kind: str
     text: str
 
 
@@ -364,6 +384,9 @@ class SearchRecord:
 
     def objective(self, name: str) -> Objective:
         """Return the objective of a name: as stored with this search, otherwise from the table.
+
+        Args:
+            name: Name of a measurement.
 
         Raises:
             UnknownName: The name is in neither.

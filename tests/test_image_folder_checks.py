@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support.image_folders import picture, run_on, settings_of, write_folder
+from support.image_folders import SPACE, picture, run_on, settings_of, write_folder
 
 from hybrid_search import cli, data
 from hybrid_search.data import load, prepare
@@ -150,6 +150,20 @@ def test_the_notes_of_a_search_change_with_its_data_and_its_settings_do_not(phot
     data.clear_cache()
     assert run_on(photos, "--trials", 2) == 0
     assert notes() == ()
+
+
+def test_a_second_search_of_one_process_reads_the_files_as_they_are_then(photos, capsys):
+    def run_twice(change):
+        assert run_on(photos, "--name", "first") == 0
+        change()
+        assert run_on(photos, "--name", "second") == 0
+        with Ledger("sqlite:///results.db") as ledger:
+            pair = [ledger.search(name) for name in ("first", "second")]
+            return [(each.classes, ledger.read(reads.fact, each.id, "fingerprint")) for each in pair]
+
+    before, after = run_twice(lambda: shutil.copytree(photos / "train" / "cat", photos / "train" / "tiger"))
+    assert (before[0], after[0]) == (2, 3)
+    assert before[1] != after[1]
 
 
 def test_images_in_two_splits_are_counted_and_removed_from_train_on_request(tmp_path):
@@ -309,3 +323,29 @@ def test_a_search_by_an_own_evaluation_decodes_nothing_and_says_what_is_left_out
     )  # fmt: skip
     assert f"left out of {photos}: files .heic: 1 (train/cat/a.heic)" in said
     assert not cache_files(tmp_path, "*")
+
+
+def test_the_settings_of_image_folders_are_stored_and_digested_only_if_they_are_used(tmp_path):
+    assert Settings().digest == "634caa99e2eecd43"  # as before these settings existed
+    plain, given = Settings(), Settings(drop_duplicates=True, ignore_test=True, max_image_pixels=9)
+    assert set(given.to_dict()) - set(plain.to_dict()) == {"drop_duplicates", "ignore_test", "max_image_pixels"}
+    assert Settings.from_dict(given.to_dict()) == given
+    assert len({plain.digest, Settings(drop_duplicates=True).digest, Settings(ignore_test=True).digest}) == 3
+
+
+def test_a_search_is_not_continued_with_other_images(photos, capsys):
+    assert run_on(photos) == 0
+    capsys.readouterr()
+    assert run_on(photos, "--set", "drop_duplicates=true") == 2
+    assert "drop_duplicates is False (got True)" in capsys.readouterr().err
+    assert run_on(photos, "--set", "max_image_pixels=100000000") == 0  # a limit changes no image that is read
+
+
+def test_a_space_file_may_have_the_settings_of_image_folders(photos, capsys):
+    space = Path("own.yaml")
+    space.write_text(f"{SPACE}data: imagefolder\nsettings: {{data_dir: {photos}, image_size: 8, ignore_test: true}}\n")
+    (photos / "test").mkdir()
+    picture(1).save(photos / "test" / "flat.png")
+    words = ["run", space, "--trials", 1, "--epochs", 1, "--engine", "local", "--db", "sqlite:///own.db"]
+    assert cli.run([str(word) for word in words]) == 0
+    assert "test is left out (ignore_test); the test split is cut from train" in capsys.readouterr().err

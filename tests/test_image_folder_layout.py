@@ -14,6 +14,8 @@ from hybrid_search import data
 from hybrid_search.data import input_size_and_classes, load, open_test, prepare
 from hybrid_search.errors import DataError
 
+DEEPER = "images in folders below a class folder, which belong to this class"
+
 
 @pytest.fixture(autouse=True)
 def fresh(tmp_path, monkeypatch):
@@ -37,7 +39,7 @@ def sizes(root):
 
 def said(root, **changes):
     data.clear_cache()
-    return prepare(settings_of(root, **changes), print)
+    return prepare(settings_of(root).with_(**changes), print)
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "validation", "dev", "eval", "Val", "VALID", "Validation"])
@@ -73,6 +75,18 @@ def test_a_class_without_images_says_which_files_it_has(photos):
     for path in (photos / "train" / "dog").iterdir():
         path.rename(path.with_suffix(".heic"))
     with pytest.raises(DataError, match=r"train/dog has none \(\.png, .*\)\. Left out are files \.heic: 8 \(0\.heic, "):
+        sizes(photos)
+
+
+def test_a_folder_of_classes_without_train_says_what_to_do(photos, tmp_path):
+    with pytest.raises(
+        DataError, match=rf"train/train is not a folder\. Give its parent folder: --data-dir {photos}\."
+    ):
+        sizes(photos / "train")
+    (photos / "train").rename(tmp_path / "animals")
+    with pytest.raises(DataError, match=r"not a folder\. Move the class folders of .*animals into a folder train\."):
+        sizes(tmp_path / "animals")
+    with pytest.raises(DataError, match=r"photos/train is not a folder\.$"):
         sizes(photos)
 
 
@@ -153,7 +167,22 @@ def test_links_to_files_folders_classes_and_splits_are_followed(tmp_path):
         (elsewhere / "train" / "dog" / f"{number}.png").rename(elsewhere / "more" / f"{number}.png")
     (photos / "train" / "dog" / "subfolder").symlink_to(elsewhere / "more")
     assert sizes(photos) == (12, 16, 4)
-    assert said(photos) == ()
+    assert said(photos) == (f"{DEEPER}: 4 (train/dog/subfolder)",)
+
+
+def test_images_in_deeper_folders_belong_to_the_class_and_are_said(photos):
+    for number in range(5):
+        (photos / "train" / "cat" / f"session {number}").mkdir()
+        picture(100 + number).save(photos / "train" / "cat" / f"session {number}" / "a.png")
+    assert sum(sizes(photos)) == 21
+    first = ", ".join(f"train/cat/session {number}" for number in range(3))
+    assert said(photos) == (f"{DEEPER}: 5 ({first}, ...)",)
+
+
+def test_a_size_that_the_user_did_not_choose_is_said(photos):
+    assert said(photos, image_size=None) == (
+        "images are scaled to 64 x 64 pixels; --set image_size=N chooses another size",
+    )
 
 
 def test_loops_of_links_end_and_are_said(photos):
@@ -168,6 +197,7 @@ def test_loops_of_links_end_and_are_said(photos):
     assert said(photos) == (
         f"left out of {photos}: links to folders that are read already: 4 (train/everything, train/cat/above, "
         "train/cat/twice, ...)",
+        f"{DEEPER}: 1 (train/cat/deep)",
     )
 
 

@@ -203,7 +203,15 @@ def _confidence_columns(
         "seeds": confidence.seeds if confidence else 0,
         "front_probability": confidence.probability if confidence else 0.0,
         "test_accuracy": confidence.test if confidence else None,
+        **{name: confidence.tests.get(name) if confidence else None for name in _other_tests(objectives)},
     }
+
+
+def _other_tests(objectives: "Sequence[Objective]") -> list[str]:
+    """Return the measurements on the test split that are shown besides accuracy: those of the objectives."""
+    from hybrid_search.objectives import TEST, TESTED
+
+    return [f"{TEST}{each.name}" for each in objectives if each.name in TESTED and each.name != "accuracy"]
 
 
 def _row_with_intervals(
@@ -223,6 +231,8 @@ def _row_with_intervals(
             test = row["test_accuracy"]
             line |= {"test": objective.text(test), "seeds": str(row["seeds"] or "-")}
             line["on front"] = _probability_text(row["front_probability"])
+        elif (test := f"test_{name}") in row:
+            line["test bal. acc." if name == "balanced_accuracy" else "test macro F1"] = objective.text(row[test])
     line |= {column: text(row[column]) for column, (_, text) in more.items()}
     return line | {name: f"{row[name]:.3g}" for name in tuned} | {"design": row["design"]}
 

@@ -7,7 +7,7 @@ from typing import Any
 from hybrid_search.export.folder import plugin_packages
 from hybrid_search.export.formats import ExportFormat, TrainedNetwork
 from hybrid_search.export.proof import GIVEN, VALIDATION
-from hybrid_search.objectives import OBJECTIVES, Objective
+from hybrid_search.objectives import OBJECTIVES, TEST, TESTED, Objective
 
 
 def write_card(folder: Path, network: TrainedNetwork, formats: Sequence[ExportFormat], image_source: str) -> None:
@@ -44,7 +44,8 @@ def _origin_lines(origin: Mapping[str, Any]) -> list[str]:
     facts = ", ".join(f"{key} {value}" for key, value in origin.get("facts", {}).items())
     lines = ["", f"Trial {origin['trial']} of search {origin['search']!r}, seed {origin['seed']}: {'; '.join(values)}."]
     if confirmed := origin.get("confirmed"):
-        means = {n: v for n, v in confirmed["means"].items() if n in ("accuracy", "test_accuracy")}
+        names = [name for each in TESTED for name in (each, f"{TEST}{each}")]
+        means = {n: confirmed["means"][n] for n in names if n in confirmed["means"]}
         texts = ", ".join(f"{n.replace('_', ' ')} {OBJECTIVES['accuracy'].text(v)}" for n, v in means.items())
         lines += [f"Means over {confirmed['seeds']} fresh seeds of this design: {texts}."]
     return [*lines, f"Measured with: {facts}.", f"Licence of the data: {origin.get('data_licence', 'not stated')}."]

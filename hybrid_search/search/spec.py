@@ -1,7 +1,7 @@
 """The configuration of a search: what is searched, under which settings, by which sampler and pruner."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -246,7 +246,7 @@ class SearchSpec:
             names.append("known_designs")
         pairs = [("objectives", _objective_words(self, other), _objective_words(other, self))]
         pairs += [(name, getattr(self.record, name), getattr(other.record, name)) for name in names]
-        mine, others = self.settings.to_dict(), other.settings.to_dict()
+        mine, others = asdict(self.settings), asdict(other.settings)
         pairs += [(name, mine[name], others[name]) for name in mine if name not in (*NOT_IN_DIGEST, "seed")]
         return [*found, *(f"{name} is {was} (got {now})" for name, was, now in pairs if was != now)]
 
