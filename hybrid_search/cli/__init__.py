@@ -6,24 +6,29 @@ stopped by a signal.
 
 Shared files:
     options.py    options that several commands have
-    number_options.py  numbers as people write them, in every option
+    option_values.py  numbers as people write them, in every option
     output.py     tables as text, JSON or CSV
     progress.py   the progress bar
     next_commands.py  the commands that a command suggests
     signals.py    a clean stop after Ctrl-C or SIGTERM
     help_page.py  the text of --help
+    help_tables.py  the tables at the end of `run --help`
 """
 
+import io
 import sys
-from typing import Any
+import traceback
+import warnings
+from types import TracebackType
+from typing import Any, TextIO
 
 import typer
 
-from hybrid_search._internal.redaction import redact
+from hybrid_search._internal.redaction import redact, register_url
 from hybrid_search.cli import confirm, cost, dashboard, db, doctor, export, front, replay, space, spaces, status
 from hybrid_search.cli import run as run_command
 from hybrid_search.cli.help_page import HelpGroup
-from hybrid_search.cli.number_options import accept_numbers
+from hybrid_search.cli.option_values import accept_values
 from hybrid_search.errors import HybridSearchError, UserError
 
 # Newer versions of Typer bundle click, older ones use the installed one: take the class from Typer.
@@ -40,7 +45,7 @@ app = typer.Typer(
 )
 for module in (run_command, front, status, confirm, export, dashboard, replay, spaces, space, cost, db, doctor):
     module.add_to(app)
-accept_numbers(app)
+accept_values(app)
 
 
 def _print_version(requested: bool) -> None:
@@ -58,8 +63,27 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line of this process, and exit."""
+    """Run the command line of this process, and exit. Tracebacks and warnings are printed without secrets."""
+    sys.excepthook = _print_traceback
+    warnings.showwarning = _print_warning
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a file name may be no text of the terminal
     sys.exit(run(sys.argv[1:]))
+
+
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
+
+
+def _print_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    (file or sys.stderr).write(redact(warnings.formatwarning(message, category, filename, lineno, line)))
 
 
 def run(arguments: list[str]) -> int:
@@ -71,6 +95,10 @@ def run(arguments: list[str]) -> int:
     Returns:
         The exit code.
     """
+    for word in arguments:
+        register_url(word)  # whatever a word is for, its password is not shown
+        if word.startswith("-"):
+            register_url(f"{word.partition('=')[0]}@")  # an unknown option is shown up to its =
     try:
         code = app(arguments, prog_name="hybrid-search", standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -97,7 +125,8 @@ def _usage_error(error: Any) -> int:
         return 0
     message = error.format_message()
     hint = f" See: {context.command_path} --help" if context is not None else ""
-    _print_error(f"{message.rstrip('.')}.{hint}")
+    end = "" if message.endswith("?") else "."
+    _print_error(f"{message.rstrip('.')}{end}{hint}")
     return 2
 
 

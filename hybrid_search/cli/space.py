@@ -64,9 +64,11 @@ def _cost_facts(
 ) -> dict[str, Any]:
     """Return images, classes and costs by name; nothing, with a notice, if the space has no data of its own."""
     from hybrid_search.data import input_size_and_classes
+    from hybrid_search.data.table import DATASETS
     from hybrid_search.errors import DataError
     from hybrid_search.networks.costs import simplified_for, total_cost
 
+    DATASETS[settings.data]  # an unknown name is a fault of the space; missing data is none
     try:
         size, classes = input_size_and_classes(settings)
     except DataError as error:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from functools import lru_cache
 
+from hybrid_search._internal.paths import data_location
 from hybrid_search.data.class_counts import check_classes, notes_on_classes
 from hybrid_search.data.dataset import OPTIONAL_SETTINGS, Contents, Dataset, Indices, Part, Size, Source, Split
 from hybrid_search.data.duplicates import find_duplicates
@@ -49,6 +50,9 @@ def load(settings: Settings) -> Dataset:
 def input_size_and_classes(settings: Settings) -> tuple[Size, int]:
     """Return the size of an image and the number of classes. All checks are made, but no pixel is decoded or resized.
 
+    A search begins with this call. Files of the user's own are read anew, because they may have changed since an
+    earlier search of this process.
+
     Args:
         settings: as for `load`.
 
@@ -58,6 +62,8 @@ def input_size_and_classes(settings: Settings) -> tuple[Size, int]:
     Raises:
         DataError: `load` would fail for a reason that is visible without decoding the images.
     """
+    if settings.data_dir is not None:
+        clear_cache()
     contents, _ = _current_plan(settings)
     return contents.input_size, len(contents.classes)
 
@@ -140,7 +146,10 @@ def clear_cache() -> None:
 
 def _selection(settings: Settings) -> Settings:
     """Return the settings with everything that does not select images at its default."""
-    return Settings(**{name: getattr(settings, name) for name in SELECTED_BY})
+    selected = {name: getattr(settings, name) for name in SELECTED_BY}
+    if settings.data_dir is not None:  # the caches must not depend on the current folder
+        selected["data_dir"] = data_location("data_dir", settings.data_dir)
+    return Settings(**selected)
 
 
 def _current(settings: Settings) -> tuple[Settings, int | None]:

@@ -22,11 +22,13 @@ it against this contract.
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, get_args
 
-from hybrid_search.errors import ArchitectureError, HybridSearchError, PluginError, nearest, shown
+from hybrid_search.errors import ArchitectureError, HybridSearchError, PluginError, listed, nearest, shown
 from hybrid_search.number_text import read_number
 
 if TYPE_CHECKING:
     from torch import nn
+
+__all__ = ["FAMILIES", "Family", "Layer", "Operator", "Options", "Value", "options_of"]
 
 Value = bool | int | float | str
 Options = tuple[tuple[str, Value], ...]
@@ -65,7 +67,11 @@ class Layer:
         return 2 * self.macs
 
     def within(self, prefix: str) -> "Layer":
-        """Return the same layer under a longer name: `conv` within `stages.0.1` is `stages.0.1.conv`."""
+        """Return the same layer under a longer name: `conv` within `stages.0.1` is `stages.0.1.conv`.
+
+        Args:
+            prefix: name of the module that contains the layer.
+        """
         return Layer(f"{prefix}.{self.name}", self.kind, self.params, self.macs, self.rows, self.cols, self.formula)
 
 
@@ -77,7 +83,11 @@ class Operator(Protocol):
     symbol: ClassVar[str]
 
     def check(self, width: int) -> None:
-        """Raise ArchitectureError if an option is illegal at this width."""
+        """Raise ArchitectureError if an option is illegal at this width.
+
+        Args:
+            width: number of channels of the operator.
+        """
 
     def canonical(self, width: int, size: tuple[int, int] | None = None) -> Self:
         """Return the same operator with every option that has no effect set to one value.
@@ -89,10 +99,21 @@ class Operator(Protocol):
         """
 
     def cost(self, width: int, rows: int, cols: int, stride: int) -> list[Layer]:
-        """Return the layers for an input map of rows x cols. Their names are those of the built module."""
+        """Return the layers for an input map of rows x cols. Their names are those of the built module.
+
+        Args:
+            width: number of channels of input and output.
+            rows, cols: size of the input map in pixels.
+            stride: 1 or 2; the output map has ceil(rows / stride) x ceil(cols / stride) pixels.
+        """
 
     def build(self, width: int, stride: int) -> "nn.Module":
-        """Return the module: (batch, width, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride))."""
+        """Return the module: (batch, width, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride)).
+
+        Args:
+            width: number of channels of input and output.
+            stride: 1 or 2.
+        """
 
 
 def check_operator(name: str, thing: object) -> type[Any]:
@@ -184,6 +205,9 @@ def as_declared(value: object, declared: type | None) -> object:
 def options_of(value: Any) -> Options:
     """Return every option of an operator or stem with its value, in the order of declaration.
 
+    Args:
+        value: an operator or a stem.
+
     Example:
         >>> options_of(Conv(kernel_size=5))
         (('kernel_size', 5), ('groups', 1))
@@ -211,11 +235,11 @@ def from_options(what: str, kind: type[Any], options: dict[str, Any]) -> Any:
     known = option_names(kind)
     for name in options:
         if name not in known:
-            listed = ", ".join(known) or "none"
-            raise ArchitectureError(f"options of {what} are {listed}; got {shown(name)}.{nearest(name, known)}")
+            names = ", ".join(known) or "none"
+            raise ArchitectureError(f"options of {what} are {names}; got {shown(name)}.{nearest(name, known)}")
     for field in fields(kind):
         if field.default is MISSING and field.name not in options:
-            raise ArchitectureError(f"{what} needs the option {field.name}; got {', '.join(options) or 'none'}.")
+            raise ArchitectureError(f"{what} needs the option {field.name}; got {listed(options)}.")
     try:
         return kind(**options)
     except HybridSearchError:
@@ -245,5 +269,5 @@ def check_options_of(what: str, checked: Any, *width: int) -> None:
 
 def _cannot_check(what: str, options: dict[str, Any], error: Exception) -> ArchitectureError:
     reason = " ".join(f"{type(error).__name__}: {error}".split())[:100]
-    listed = ", ".join(f"{name}={shown(value)}" for name, value in options.items())[:150]
-    return ArchitectureError(f"options of {what} must be legal; got {listed or 'none'}. Its check failed: {reason}.")
+    got = listed(f"{name}={shown(value)}" for name, value in options.items())
+    return ArchitectureError(f"options of {what} must be legal; got {got}. Its check failed: {reason}.")
