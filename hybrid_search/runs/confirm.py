@@ -11,7 +11,7 @@ from hybrid_search._internal.event_log import level_of, log_file, print_notice
 from hybrid_search._internal.paths import data_location
 from hybrid_search.engines import engine_of
 from hybrid_search.engines.driver import RunContext
-from hybrid_search.engines.worker import Evaluate
+from hybrid_search.engines.worker import Evaluate, check_evaluation
 from hybrid_search.errors import LedgerError, SettingsError
 from hybrid_search.ledger import Ledger, Opening, writes
 from hybrid_search.ledger.urls import path_beside
@@ -77,6 +77,8 @@ def confirm(
     resources = Resources.of(resources)
     level_of(log_level)
     engine = engine_of(resources.engine)
+    if evaluate is not None:
+        check_evaluation(evaluate)
     here = None if data_dir is None else data_location("--data-dir", data_dir)
 
     def opened(held: Ledger) -> Confirmation:

@@ -10,7 +10,7 @@ from hybrid_search._internal.cache_folder import cache_folder
 from hybrid_search._internal.event_log import LOG, event_fields, level_of, log_file
 from hybrid_search.engines import Engine, engine_name, engine_of
 from hybrid_search.engines.driver import RunContext, check_results
-from hybrid_search.engines.worker import Evaluate
+from hybrid_search.engines.worker import Evaluate, check_evaluation
 from hybrid_search.errors import UserError
 from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.urls import path_beside
@@ -145,6 +145,8 @@ def run_spec(
     """Run the search of a configuration; the other arguments are those of `run`."""
     resources = Resources.of(resources)
     engine = engine_of(resources.engine)
+    if evaluate is not None:
+        check_evaluation(evaluate)
     level_of(log_level)
     spec = replace(spec, evaluation=TRAINED if evaluate is None else evaluation_name(evaluate))
     if evaluate is None:
