@@ -258,8 +258,8 @@ import beside
 from hybrid_search import Resources, run
 
 if __name__ == "__main__":
-    search = run("digits", trials=1, evaluate=beside.evaluate, resources=Resources(workers=1), ledger="l.db")
-    print(search.ledger.trials(search.record.id)[0].measurements["accuracy"])
+    search = run("digits", trials=1, evaluate=beside.evaluate, resources=Resources(workers=1), ledger="sqlite:///l.db")
+    print(search.trials()[0].measurements["accuracy"])
 """
 BESIDE = """
 import helper

@@ -22,7 +22,7 @@ from hybrid_search.runs.leadership import leading
 from hybrid_search.runs.progress import Terminal, shown_progress
 from hybrid_search.search.confirmation import Confirmation
 from hybrid_search.search.data_check import check_local_data
-from hybrid_search.search.stored_names import evaluation_name
+from hybrid_search.search.stored_names import evaluation_difference, evaluation_identity
 from hybrid_search.training.checkpoints import CheckpointStore
 
 
@@ -129,8 +129,9 @@ def confirm(
 
 def _same_evaluation(record: SearchRecord, evaluate: Evaluate | None) -> None:
     """Raise LedgerError unless the search used this evaluation: numbers of two are not comparable."""
-    own = TRAINED if evaluate is None else evaluation_name(evaluate)
-    if record.evaluation == own:
+    own = TRAINED if evaluate is None else evaluation_identity(evaluate)[0]
+    difference = evaluation_difference(record.evaluation, own)
+    if difference is None:
         return
     if evaluate is None:
         raise LedgerError(
@@ -138,7 +139,7 @@ def _same_evaluation(record: SearchRecord, evaluate: Evaluate | None) -> None:
             f"{record.evaluation}. From Python, without a test split: hybrid_search.confirm(name, evaluate=...)."
         )
     raise LedgerError(
-        f"a search is confirmed by the evaluation that scored it; {record.name!r} has {record.evaluation}; got {own}."
+        f"a search is confirmed by the evaluation that scored it; in search {record.name!r}, {difference}."
     )
 
 
