@@ -134,6 +134,12 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
+def listed(names: Iterable[object]) -> str:
+    """Return the keys that were given as a message shows them: `depth, width`, or "nothing"; at most 100 characters."""
+    text = "".join(letter if letter.isprintable() else "?" for letter in ", ".join(str(name)[:40] for name in names))
+    return text if 0 < len(text) <= 100 else f"{text[:97]}..." if text else "nothing"
+
+
 def one_of(what: str, value: object, choices: Iterable[object], error: type[UserError] = UnknownName) -> None:
     """Raise `error` unless the value is one of the choices.
 
@@ -145,9 +151,9 @@ def one_of(what: str, value: object, choices: Iterable[object], error: type[User
     """
     names = list(choices)
     if value not in names:
-        listed = ", ".join(str(name) for name in names)
+        possible = ", ".join(str(name) for name in names)
         raise error(
-            f"{what} must be one of {listed}; got {shown(value)}.{nearest(value, names) if value is not None else ''}"
+            f"{what} must be one of {possible}; got {shown(value)}.{nearest(value, names) if value is not None else ''}"
         )
 
 

@@ -13,6 +13,8 @@ from hybrid_search.errors import SettingsError, is_number, nearest, one_of
 from hybrid_search.plugins import Table
 
 Direction = Literal["maximize", "minimize"]
+TESTED = ("accuracy", "balanced_accuracy", "macro_f1")  # retrainings measure them on the test split too,
+TEST = "test_"  # under a name that begins like this; never an objective
 ROUNDING = 1e-6  # relative error of a mean in float32
 NAME_LENGTH = 100  # characters of a measurement's name in the ledger
 
@@ -140,6 +142,8 @@ BUILT_IN: Mapping[str, Objective] = {
     objective.name: objective
     for objective in (
         Objective("accuracy", "maximize", "validation accuracy", "share", worst=0.0, best=1.0),
+        Objective("balanced_accuracy", "maximize", "balanced validation accuracy", "share", worst=0.0, best=1.0),
+        Objective("macro_f1", "maximize", "validation macro F1", "share", worst=0.0, best=1.0),
         Objective("loss", "minimize", "validation loss", "nats", best=0.0),
         Objective("flops", "minimize", "cost (2 x MACs)", "FLOPs", known=True),
         Objective("params", "minimize", "parameters", "", known=True),
@@ -151,7 +155,7 @@ BUILT_IN: Mapping[str, Objective] = {
 
 COSTS = tuple(name for name, objective in BUILT_IN.items() if objective.known)  # exact for every architecture
 # What the package's own training measures, with the costs; a test compares it with a training.
-MEASURED_BY_TRAINING = ("accuracy", "loss", "train_loss", *COSTS, "train_seconds", "latency_ms")
+MEASURED_BY_TRAINING = (*TESTED, "loss", "train_loss", *COSTS, "train_seconds", "latency_ms")
 
 
 def check_measured(chosen: Iterable[Objective]) -> None:

@@ -4,10 +4,11 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 from hybrid_search.errors import SettingsError, is_number, whole
 from hybrid_search.objectives import OBJECTIVES, Objective
@@ -31,8 +32,8 @@ TRAINED = "trained"  # the name of the package's own evaluation
 ENGINE = "ray"  # the default engine
 # Settings that change where and how fast a network is trained, but not the numbers; they are not part of the digest.
 NOT_IN_DIGEST = ("data_dir", "device", "threads", "max_image_pixels")
-# Settings that came later than the first searches. At their defaults they are not part of the digest either.
-ADDED: Mapping[str, Any] = {"drop_duplicates": False, "ignore_test": False}
+# Settings that came later than the first searches. At their defaults they are neither stored nor part of the digest.
+ADDED: Mapping[str, Any] = {"drop_duplicates": False, "ignore_test": False, "max_image_pixels": None}
 
 
 @known_names("settings")
@@ -99,8 +100,8 @@ class Settings:
             object.__setattr__(self, each.name, RULES[each.name].read(each.name, getattr(self, each.name)))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as plain JSON."""
-        return asdict(self)
+        """Return the settings as plain JSON, without those of `ADDED` that have their defaults."""
+        return {name: value for name, value in asdict(self).items() if name not in ADDED or value != ADDED[name]}
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> Self:
@@ -126,11 +127,20 @@ class Settings:
     def digest(self) -> str:
         """Sixteen hexadecimal digits over every setting that changes the numbers."""
         kept = {name: value for name, value in self.to_dict().items() if name not in NOT_IN_DIGEST}
-        kept = {name: value for name, value in kept.items() if name not in ADDED or value != ADDED[name]}
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @known_names("resources")
+class EngineObject(Protocol):
+    """The two functions of an engine; `hybrid_search.engines.Engine` documents them with their types."""
+
+    def ready(self, context: Any) -> AbstractContextManager[None]:
+        """Return a context manager that holds what `drive` needs."""
+
+    def drive(self, search: Any, context: Any) -> None:
+        """Run trials until the search has none left."""
+
+
 @dataclass(frozen=True)
 class Resources:
     """Where trials run and what each of them takes. `run` and `confirm` share it.
@@ -152,7 +162,7 @@ class Resources:
         >>> Resources(engine="ray", workers=8, gpus_per_trial=0.5)
     """
 
-    engine: Any = field(default=ENGINE, hash=False)  # an engine object may have no hash
+    engine: str | EngineObject = field(default=ENGINE, hash=False)  # an engine object may have no hash
     workers: int | None = None
     cpus_per_trial: float = 1.0
     gpus_per_trial: float | None = None
@@ -166,6 +176,8 @@ class Resources:
             whole("workers", self.workers, 1, SettingsError)
         if self.address is not None and not isinstance(self.address, str):
             raise SettingsError(f'address must be text such as "auto" or "HOST:PORT"; got {self.address!r}.')
+        if self.address is not None and "@" in self.address:
+            raise SettingsError('address must be "auto" or "HOST:PORT"; got one with a user or password (not shown).')
         self._check_custom()
         for name, option in (("lease_seconds", "--lease"), ("timeout_seconds", "--timeout")):
             seconds = getattr(self, name)

@@ -1,10 +1,12 @@
 """A search whose operator comes from a plugin that is no longer installed: what is shown, what is refused, and how."""
 
 import json
+import os
 import shutil
 from contextlib import closing
 
 import pytest
+import torch
 from sqlalchemy import text
 from support.dilated_conv import SOURCE
 from support.plugins import installed
@@ -14,8 +16,10 @@ from hybrid_search.analysis.status import status_of
 from hybrid_search.charts import CHARTS
 from hybrid_search.dashboard.snapshot import Snapshot
 from hybrid_search.errors import PluginError
+from hybrid_search.export import export_model, load_exported
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.networks.architecture import Architecture
+from hybrid_search.networks.model import build_model
 from hybrid_search.networks.stored_architecture import readable_line, stored_architecture
 from hybrid_search.ops import OPERATORS
 from hybrid_search.records import Resources
@@ -38,8 +42,8 @@ PLAIN = {
 }
 
 
-def space(name="dilated", stages=(STAGE,)):
-    return SearchSpace.from_dict({"name": name, "stem": {"conv3x3": {"width": 8}}, "stages": list(stages)})
+def space(stage=STAGE):
+    return SearchSpace.from_dict({"name": "dilated", "stem": {"conv3x3": {"width": 8}}, "stages": [stage]})
 
 
 def evaluate(architecture, settings):
@@ -47,9 +51,17 @@ def evaluate(architecture, settings):
     yield {"accuracy": 0.5 + 0.1 * (last.operator == "dilated_conv") + 0.01 * last.width / 16, "loss": 1.0}
 
 
-def searched(url, name="dilated", **more):
+def searched(url, name="dilated", searched_space=None, **more):
     with Ledger(url) as ledger:
-        run(space(), trials=6, name=name, ledger=ledger, evaluate=evaluate, resources=Resources("local"), **more)
+        run(
+            searched_space or space(),
+            trials=2 if name == "plain" else 6,
+            name=name,
+            ledger=ledger,
+            evaluate=evaluate,
+            resources=Resources("local"),
+            **more,
+        )
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +72,7 @@ def database(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, installed(folder, patch, OPERATORS, "dilated_conv", SOURCE):
         searched(address, "without costs", objectives=("accuracy", "loss"))
         searched(address)
+        searched(address, "plain", space({**STAGE, "operator": "conv"}))
         with Ledger(address, read_only=True) as ledger:
             assert status_of(ledger, ledger.search("dilated")).hypervolume > 0
     _largest_costs.cache_clear()
@@ -162,3 +175,31 @@ def test_a_stored_name_names_its_plugin_and_a_typed_name_gets_a_guess():
         ValueError, match=r"operator must be one of .*; got 'dilated_conv'. Did you mean 'depthwise_conv'"
     ):
         Architecture.from_dict(PLAIN)
+
+
+@pytest.mark.slow
+def test_an_export_lists_the_packages_it_needs_and_names_them_where_they_are_absent(tmp_path):
+    out = tmp_path / "net"
+    with pytest.MonkeyPatch.context() as patch, installed(tmp_path, patch, OPERATORS, "dilated_conv", SOURCE):
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+        architecture = Architecture.from_dict(PLAIN)
+        model = build_model(architecture, 1, 2).eval()
+        images = torch.zeros(1, 1, 8, 8)
+        sizes = {"input_size": (1, 8, 8), "classes": ("a", "b"), "mean": (0.0,), "std": (1.0,)}
+        export_model(model, architecture, out, images=images, **sizes)
+        assert load_exported(out)(images).shape == (1, 2)
+    assert json.loads((out / "manifest.json").read_text())["plugins"] == {"dilated_conv": "other_package 1.2"}
+    assert "`dilated_conv` comes from the package other_package 1.2. Install that" in (out / "README.md").read_text()
+    with pytest.raises(PluginError, match=r"from the plugin other_package 1\.2, which is not installed here\."):
+        load_exported(out)
+
+
+def test_a_data_set_of_an_absent_plugin_is_named_before_anything_is_confirmed(url, capsys):
+    with Ledger(url) as ledger, ledger._engine.begin() as connection:
+        settings = json.loads(connection.execute(text("SELECT settings FROM search WHERE name = 'plain'")).scalar_one())
+        values = {"settings": json.dumps({**settings, "data": "stripes"})}
+        connection.execute(text("UPDATE search SET settings = :settings, evaluation = 'trained'"), values)
+    assert cli.run(["confirm", "plain", "--db", url, "--engine", "local", "--quiet"]) == 2
+    assert capsys.readouterr().err.strip().endswith("data 'stripes' comes from a plugin that is not installed here.")
+    with Ledger(url, read_only=True) as ledger:
+        assert ledger.read(reads.openings, ledger.search("plain").id) == []

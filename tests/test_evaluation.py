@@ -38,7 +38,7 @@ def test_every_epoch_yields_a_report_and_the_last_one_has_the_weights():
     first, last = evaluate(ARCHITECTURE, SETTINGS)
     assert (first.rung, first.last) == (1, False)
     assert (last.rung, last.last) == (2, True)
-    shared = {"accuracy", "loss", "train_loss", "flops", "params", "train_seconds"}
+    shared = {"accuracy", "balanced_accuracy", "macro_f1", "loss", "train_loss", "flops", "params", "train_seconds"}
     assert set(first.measurements) == shared
     assert set(last.measurements) == shared | {"latency_ms"} == set(MEASURED_BY_TRAINING)
     assert first.weights is None

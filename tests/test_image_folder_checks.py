@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support.image_folders import picture, run_on, settings_of, write_folder
+from support.image_folders import SPACE, picture, run_on, settings_of, write_folder
 
 from hybrid_search import cli, data
 from hybrid_search.data import load, prepare
@@ -69,11 +69,24 @@ def test_a_broken_image_ends_the_run_with_one_line_before_anything_is_stored(pho
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
-def test_a_file_that_is_no_image_is_found_in_every_split(tmp_path, capsys, split):
+def test_a_truncated_image_is_found_in_every_split(tmp_path, capsys, split):
     write_folder(tmp_path / "photos", ("train", "val", "test"))
-    (tmp_path / "photos" / split / "dog" / "5.png").write_text(POINTER)
+    broken = tmp_path / "photos" / split / "dog" / "5.png"
+    broken.write_bytes(damaged(broken))
     assert run_on(tmp_path / "photos") == 2
-    assert f"{split}/dog/5.png cannot be decoded: it is a Git LFS pointer" in capsys.readouterr().err
+    assert f"{split}/dog/5.png (mode RGB) cannot be decoded: image file is truncated" in capsys.readouterr().err
+    assert not Path("results.db").exists()
+
+
+def test_a_truncated_image_of_train_is_found_whichever_split_it_is_cut_into(photos, capsys):
+    for number in range(8):
+        broken = photos / "train" / "dog" / f"{number}.png"
+        whole = broken.read_bytes()
+        broken.write_bytes(damaged(broken))
+        data.clear_cache()
+        assert run_on(photos) == 2
+        assert f"dog/{number}.png (mode RGB) cannot be decoded" in capsys.readouterr().err
+        broken.write_bytes(whole)
     assert not Path("results.db").exists()
 
 
@@ -250,13 +263,13 @@ def test_the_file_beside_decoded_images_says_what_they_belong_to(photos, tmp_pat
 
 
 def test_a_disk_that_is_too_small_is_said_with_both_numbers(photos, capsys, monkeypatch):
-    usage = shutil.disk_usage(photos)._replace(free=3_000)
+    usage = shutil.disk_usage(photos)._replace(free=14_000)
     monkeypatch.setattr(decoded_cache.shutil, "disk_usage", lambda path: usage)
     assert run_on(photos) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "8 decoded images of 8 x 8 need 5.6 kB in " in said
-    assert "which has 3.0 kB free" in said
+    assert "16 decoded images of 8 x 8 need 15.4 kB in " in said
+    assert "which has 14.0 kB free" in said
     assert not Path("results.db").exists()
 
 
@@ -296,3 +309,29 @@ def test_a_search_by_an_own_evaluation_decodes_nothing_and_says_what_is_left_out
     )  # fmt: skip
     assert f"left out of {photos}: files .heic: 1 (train/cat/a.heic)" in said
     assert not cache_files(tmp_path, "*")
+
+
+def test_the_settings_of_image_folders_are_stored_and_digested_only_if_they_are_used(tmp_path):
+    assert Settings().digest == "634caa99e2eecd43"  # as before these settings existed
+    plain, given = Settings(), Settings(drop_duplicates=True, ignore_test=True, max_image_pixels=9)
+    assert set(given.to_dict()) - set(plain.to_dict()) == {"drop_duplicates", "ignore_test", "max_image_pixels"}
+    assert Settings.from_dict(given.to_dict()) == given
+    assert len({plain.digest, Settings(drop_duplicates=True).digest, Settings(ignore_test=True).digest}) == 3
+
+
+def test_a_search_is_not_continued_with_other_images(photos, capsys):
+    assert run_on(photos) == 0
+    capsys.readouterr()
+    assert run_on(photos, "--set", "drop_duplicates=true") == 2
+    assert "drop_duplicates is False (got True)" in capsys.readouterr().err
+    assert run_on(photos, "--set", "max_image_pixels=100000000") == 0  # a limit changes no image that is read
+
+
+def test_a_space_file_may_have_the_settings_of_image_folders(photos, capsys):
+    space = Path("own.yaml")
+    space.write_text(f"{SPACE}data: imagefolder\nsettings: {{data_dir: {photos}, image_size: 8, ignore_test: true}}\n")
+    (photos / "test").mkdir()
+    picture(1).save(photos / "test" / "flat.png")
+    words = ["run", space, "--trials", 1, "--epochs", 1, "--engine", "local", "--db", "sqlite:///own.db"]
+    assert cli.run([str(word) for word in words]) == 0
+    assert "test is left out (ignore_test); the test split is cut from train" in capsys.readouterr().err

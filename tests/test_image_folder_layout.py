@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from support.image_folders import picture, settings_of, write_folder
 from hybrid_search import data
 from hybrid_search.data import input_size_and_classes, load, open_test, prepare
 from hybrid_search.errors import DataError
+
+DEEPER = "images in folders below a class folder, which belong to this class"
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +39,7 @@ def sizes(root):
 
 def said(root, **changes):
     data.clear_cache()
-    return prepare(settings_of(root, **changes), print)
+    return prepare(settings_of(root).with_(**changes), print)
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "validation", "dev", "eval", "Val", "VALID", "Validation"])
@@ -57,6 +61,21 @@ def test_two_validation_folders_are_refused_by_name(tmp_path, pair):
     first, second = sorted(pair)
     with pytest.raises(DataError, match=rf"the val split must be one folder; .*photos has {first} and {second}\. Keep"):
         sizes(tmp_path / "photos")
+
+
+def test_a_validation_folder_that_is_a_link_to_nothing_is_an_error_and_a_file_of_its_name_is_said(photos):
+    (photos / "test").write_text("../elsewhere/test")  # a link, as git writes it where links are not supported
+    assert said(photos) == (f"left out of {photos}: files with the name of a split: 1 (test)",)
+    (photos / "valid").symlink_to("nowhere")
+    with pytest.raises(DataError, match=r"the val split must be a folder; .*photos/valid is a link to nothing"):
+        sizes(photos)
+
+
+def test_a_class_without_images_says_which_files_it_has(photos):
+    for path in (photos / "train" / "dog").iterdir():
+        path.rename(path.with_suffix(".heic"))
+    with pytest.raises(DataError, match=r"train/dog has none \(\.png, .*\)\. Left out are files \.heic: 8 \(0\.heic, "):
+        sizes(photos)
 
 
 def test_two_links_to_one_validation_folder_are_one_split(tmp_path):
@@ -136,7 +155,22 @@ def test_links_to_files_folders_classes_and_splits_are_followed(tmp_path):
         (elsewhere / "train" / "dog" / f"{number}.png").rename(elsewhere / "more" / f"{number}.png")
     (photos / "train" / "dog" / "subfolder").symlink_to(elsewhere / "more")
     assert sizes(photos) == (12, 16, 4)
-    assert said(photos) == ()
+    assert said(photos) == (f"{DEEPER}: 4 (train/dog/subfolder)",)
+
+
+def test_images_in_deeper_folders_belong_to_the_class_and_are_said(photos):
+    for number in range(5):
+        (photos / "train" / "cat" / f"session {number}").mkdir()
+        picture(100 + number).save(photos / "train" / "cat" / f"session {number}" / "a.png")
+    assert sum(sizes(photos)) == 21
+    first = ", ".join(f"train/cat/session {number}" for number in range(3))
+    assert said(photos) == (f"{DEEPER}: 5 ({first}, ...)",)
+
+
+def test_a_size_that_the_user_did_not_choose_is_said(photos):
+    assert said(photos, image_size=None) == (
+        "images are scaled to 64 x 64 pixels; --set image_size=N chooses another size",
+    )
 
 
 def test_loops_of_links_end_and_are_said(photos):
@@ -151,6 +185,7 @@ def test_loops_of_links_end_and_are_said(photos):
     assert said(photos) == (
         f"left out of {photos}: links to folders that are read already: 4 (train/everything, train/cat/above, "
         "train/cat/twice, ...)",
+        f"{DEEPER}: 1 (train/cat/deep)",
     )
 
 
@@ -238,3 +273,19 @@ def test_a_class_that_is_missing_in_val_is_named(tmp_path):
     shutil.rmtree(tmp_path / "photos" / "val" / "dog")
     with pytest.raises(DataError, match=r"every class needs an image; .*val/dog is not a folder"):
         input_size_and_classes(settings_of(tmp_path / "photos"))
+
+
+def test_class_names_and_fingerprint_are_the_same_in_every_locale(tmp_path):
+    root = tmp_path / "photos"
+    write_folder(root, classes=("café", "dog", "猫"))
+    code = (
+        "import sys; from hybrid_search.data import load; from hybrid_search.records import Settings; "
+        "d = load(Settings(data='imagefolder', data_dir=sys.argv[1], image_size=8)); "
+        "print(ascii(d.classes), d.fingerprint)"
+    )
+    expected = load(settings_of(root))
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, root], capture_output=True, text=True, env=environment, check=True, timeout=60
+    )
+    assert done.stdout.split(") ") == [ascii(expected.classes)[:-1], f"{expected.fingerprint}\n"]

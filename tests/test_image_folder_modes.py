@@ -1,5 +1,6 @@
 """Every mode of an image file becomes the right 8-bit values, or is refused by file name and mode."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,39 @@ def test_values_that_are_no_picture_are_refused_by_file_and_mode(tmp_path, name,
         decode(saved(tmp_path, name, values), 8)
 
 
+def write_tiff(path, values, sample_format):
+    """Write an uncompressed little-endian TIFF file of any type of values."""
+    rows, cols, channels = values.shape
+    raw, count = values.tobytes(), 10
+    tags = [(256, cols), (257, rows), (258, values.itemsize * 8), (259, 1), (262, 1 if channels == 1 else 2)]
+    tags += [(273, 14 + 12 * count), (277, channels), (278, rows), (279, len(raw)), (339, sample_format)]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    path.write_bytes(b"II*\0" + struct.pack("<IH", 8, count) + entries + bytes(4) + raw)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("values", "sample_format", "message"),
+    [
+        (np.ones((8, 8, 3), np.float32), 3, "3 channels of 32 bits, floating point"),
+        (np.ones((8, 8, 1), np.float64), 3, "1 channels of 64 bits, floating point"),
+        (np.ones((8, 8, 1), np.complex64), 6, "1 channels of 64 bits, complex numbers"),
+        (np.full((8, 8, 1), -3, np.int8), 2, r"must have values from 0 up; got signed values \(mode L\)"),
+        (np.full((8, 8, 1), -3, np.int16), 2, "has mode I with values from -3 to -3"),
+    ],
+)
+def test_a_tiff_of_other_values_is_refused_by_file_and_kind(tmp_path, values, sample_format, message):
+    with pytest.raises(DataError, match=rf"image .*odd\.tif .*{message}"):
+        decode(write_tiff(tmp_path / "odd.tif", values, sample_format), 8)
+
+
+def test_a_file_that_other_programs_would_decode_is_refused(tmp_path):
+    path = tmp_path / "drawing.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+    with pytest.raises(DataError, match=r"drawing\.png cannot be decoded: it is a text file, not an image"):
+        decode(path, 8)
+
+
 def test_lab_is_refused_by_file_and_mode(tmp_path):
     with pytest.raises(DataError, match=r"image .*lab\.tif must have grey or RGB values; got mode LAB"):
         decode(saved(tmp_path, "lab.tif", Image.new("LAB", (8, 8), (200, 9, 9))), 8)
@@ -152,6 +186,13 @@ def test_what_is_transparent_becomes_white_and_a_white_form_stays_visible(tmp_pa
     assert np.array_equal(decode(saved(tmp_path, "la.png", grey), 8)[1], np.where(form, 90, 255))
 
 
+def test_an_alpha_channel_of_zeros_is_no_transparency(tmp_path):
+    photo = picture(4)
+    photo.putalpha(0)
+    opaque = decode(saved(tmp_path, "opaque.png", photo.convert("RGB")), 8)
+    assert np.array_equal(decode(saved(tmp_path, "bitmap.png", photo), 8), opaque)
+
+
 def test_the_first_frame_of_several_is_used_and_said(tmp_path):
     settings = write_folder(tmp_path / "photos")
     frames = [picture(seed, size=16) for seed in range(3)]
@@ -161,7 +202,7 @@ def test_the_first_frame_of_several_is_used_and_said(tmp_path):
         decode(tmp_path / "photos/train/cat/a.tif", 8), decode(saved(tmp_path, "one.tif", frames[0]), 8)
     )
     said = []
-    notes = prepare(settings, said.append, ("train", "validation", "test"))
+    notes = prepare(settings, said.append)
     assert notes == ("images with several frames, of which the first is used: 2",)
     assert said == []
 

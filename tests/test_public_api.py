@@ -134,13 +134,23 @@ def test_the_main_names_have_an_example(name):
 
 
 CLIENT = """
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import optuna
+from torch import nn
+
 from hybrid_search import (
     Architecture, Cost, Ledger, Objective, Outcome, Resources, Search, SearchSpace, SearchSpec, Settings, Stage, Trial,
     UserError, build_model, confirm, cost, export_model, hypervolume, load_exported, load_space, open_search,
     pareto_front, reference, run,
 )
-from hybrid_search.ops import LocalAttention2d, local_attention
-from hybrid_search.samplers import KnownCostSampler
+from hybrid_search.engines.driver import RunContext, TrialSource
+from hybrid_search.ops import Family, Layer, LocalAttention2d, local_attention
+from hybrid_search.pruners import NoPruner, Pruner, PrunerObjectives
+from hybrid_search.samplers import Facts, KnownCostSampler
+from hybrid_search.testing import ObjectiveContract, OperatorContract, SamplerContract
 
 space: SearchSpace = load_space("digits")
 found: Cost = cost(reference("resnet26"), (3, 224, 224), 1000)
@@ -153,8 +163,64 @@ trial: Trial | None = opened.ask()
 if trial is not None:
     opened.tell(trial, Outcome("complete", {"accuracy": 0.5}))
 volume: float = hypervolume([[0.5, 1.0]], [0.0, 2.0], ["maximize", "minimize"])
+
+
+@dataclass(frozen=True)
+class Shift:
+    reach: int = 1
+    family: ClassVar[Family] = "other"
+    label: ClassVar[str] = "shift"
+    symbol: ClassVar[str] = "S"
+
+    def check(self, width: int) -> None: ...
+    def canonical(self, width: int, size: tuple[int, int] | None = None) -> Self:
+        return self
+    def cost(self, width: int, rows: int, cols: int, stride: int) -> list[Layer]:
+        return []
+    def build(self, width: int, stride: int) -> nn.Module:
+        return nn.Identity()
+
+
+class TestShift(OperatorContract):
+    name, operator, width = "shift", Shift, 10
+    cases = ({}, {"reach": 2})
+    illegal = (({"reach": 0}, 10, "reach must be a whole number"), ({"reach": 1}, 4, "width"))
+
+
+class TestOwn(ObjectiveContract):
+    objective = Objective("own", "maximize")
+
+
+def sampler(seed: int, facts: Facts) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.RandomSampler(seed=facts.shifted_seed(seed))
+
+
+class TestSampler(SamplerContract):
+    factory = staticmethod(sampler)
+
+
+def pruner(aims: PrunerObjectives, seed: int) -> Pruner:
+    return NoPruner()
+
+
+class Serial:
+    def ready(self, context: RunContext) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def drive(self, search: TrialSource, context: RunContext) -> None:
+        return
+
+
+run("digits", trials=1, sampler=sampler, pruner=pruner, resources=Resources(engine=Serial()))
 reveal_type(search)
 wrong: int = search.front()
+run("digits", trials=1, sampler=pruner)
+run("digits", trials=1, resources=Resources(engine=3))
+
+
+class TestWrong(OperatorContract):
+    width = "10"
+    cases = ({"reach": []},)
 """
 
 
@@ -176,6 +242,7 @@ def test_a_project_that_installed_the_wheel_sees_types(tmp_path):
     said = checked.stdout + checked.stderr
     assert 'Revealed type is "hybrid_search.search.search.Search"' in said, said
     errors_found = [line for line in said.splitlines() if ": error:" in line]
-    assert len(errors_found) == 1, said  # the deliberate one: a list is no int
-    assert "client.py" in errors_found[0]
-    assert "[assignment]" in errors_found[0]
+    kinds = [re.search(r"client.py:\d+: error: .*\[([a-z-]+)\]$", line) for line in errors_found]
+    # The deliberate ones: a list is no int, a pruner no sampler, 3 no engine, a text no width, and a list no option.
+    expected = ["assignment", "arg-type", "arg-type", "assignment", "dict-item"]
+    assert [kind and kind[1] for kind in kinds] == expected, said

@@ -15,13 +15,9 @@ def printable(name: str) -> str:
         name: The name of a file or folder, as Python's functions return it.
 
     Returns:
-        The same text if the name is UTF-8.
+        The name as UTF-8, in every locale.
     """
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return os.fsencode(name).decode("utf-8", "backslashreplace")
-    return name
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def shown(path: str | os.PathLike[str]) -> str:

@@ -51,8 +51,10 @@ def read_text(path: Path, law: str, error: type[UserError]) -> str:
             if status.st_size > LARGEST:
                 raise refused(f"it has {status.st_size:,} bytes, and at most {LARGEST:,} are read")
             content = file.read(LARGEST + 1)
+    except UserError:
+        raise
     except OSError as failure:
-        raise refused(_why(path, failure)) from None
+        raise refused(_why(failure)) from None
     except ValueError:  # a NUL in the name
         raise refused("its name has a NUL character") from None
     return _decoded(content, refused)
@@ -74,10 +76,10 @@ def _kind(mode: int) -> str:
     return next((text for test, text in KINDS if test(mode)), "it is a device")
 
 
-def _why(path: Path, failure: OSError) -> str:
+def _why(failure: OSError) -> str:
     if isinstance(failure, FileNotFoundError):
         return "no such file"
-    if isinstance(failure, IsADirectoryError) or path.is_dir():
+    if isinstance(failure, IsADirectoryError):
         return "it is a folder"
     return str(failure.strerror or type(failure).__name__).lower()
 

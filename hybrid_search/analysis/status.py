@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from hybrid_search.analysis.confidence import confirmed_front
 from hybrid_search.ledger import FailedAttempt, Lease, Ledger, Point, reads
-from hybrid_search.ledger.leases import host_and_pid
+from hybrid_search.ledger.leases import host_and_pid, purpose_of
 from hybrid_search.networks.stored_architecture import readable_line
-from hybrid_search.pareto import hypervolume, pareto_front, reference_point
+from hybrid_search.pareto import hypervolume, reference_point
 from hybrid_search.records import STATES, TRAINED, SearchRecord, Settings, TrialRecord
 from hybrid_search.spaces.budget import known_reference
 
 RECENT = 20  # the last trials that ended, from which the rate is computed
 
-SearchState = Literal["running", "interrupted", "finished", "idle"]
+SearchState = Literal["running", "confirming", "interrupted", "finished", "idle"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class SearchStatus:
 
     Attributes:
         search: The search.
-        state: `running` if a process holds the lease; `interrupted` if no process does and trials are unfinished;
+        state: `running` if a process holds the lease, `confirming` if it confirms the front; `interrupted` if no
+            process does and trials are unfinished;
             `finished` if the target is reached; otherwise `idle`.
         driver: `host:pid` of the process that runs the search; None if it does not run.
         counts: Number of trials by trial state.
@@ -133,13 +135,15 @@ def status_of(ledger: Ledger, search: SearchRecord) -> SearchStatus:
     kinds = search.objective_list
     complete = [p for p in points if p.state == "complete" and all(o.name in p.values for o in kinds)]
     complete.sort(key=lambda point: (point.finished is None, point.finished, point.number))
+    values = {point.number: point.values for point in complete}
     rows = [[point.values[o.name] for o in kinds] for point in complete]
     directions = [o.direction for o in kinds]
     best = max if directions[0] == "maximize" else min
     worst, unknown_reference = known_reference(search)
     reference = None if worst is None or not rows else reference_point(rows, kinds, worst)
     volume = hypervolume(rows, reference, directions) if reference is not None else None if unknown_reference else 0.0
-    rate = _trials_per_hour(points, lease) if lease.active else None
+    state = _search_state(search, counts, lease)
+    rate = _trials_per_hour(points, lease) if state == "running" else None
     missing = max(0, search.target - sum(count for state, count in counts.items() if state != "running"))
     time_left = timedelta(hours=missing / rate) if rate else None
     failures = ledger.read(reads.failures, search.id)
@@ -147,13 +151,13 @@ def status_of(ledger: Ledger, search: SearchRecord) -> SearchStatus:
     running = ledger.read(reads.trials, search.id, numbers) if numbers else []
     return SearchStatus(
         search,
-        _search_state(search, counts, lease),
+        state,
         host_and_pid(lease.holder) if lease.active else None,
         counts,
         dict(Counter(failed.kind for failed in failures).most_common()),
         _last_failure(failures),
         tuple(_running_trial(trial, search, lease) for trial in running),
-        len(pareto_front(rows, directions)) if rows else 0,
+        len(confirmed_front(values, ledger.read(reads.repeats, search.id, confirmed=True), kinds).members),
         best((row[0] for row in rows), default=None),
         volume,
         None if reference is None else tuple(reference),
@@ -175,7 +179,7 @@ def _last_failure(failures: list[FailedAttempt]) -> str | None:
 
 def _search_state(search: SearchRecord, counts: Mapping[str, int], lease: Lease) -> SearchState:
     if lease.active:
-        return "running"
+        return "confirming" if purpose_of(lease.holder) == "confirm" else "running"
     if counts["running"]:
         return "interrupted"
     return "finished" if sum(counts.values()) >= search.target else "idle"

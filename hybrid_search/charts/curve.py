@@ -10,7 +10,7 @@ from hybrid_search.charts.axes import AXES, labelled, objectives_of
 from hybrid_search.charts.chart import Chart
 from hybrid_search.charts.theme import Theme, empty_layout, figure_axis, figure_layout
 from hybrid_search.ledger import Ledger, reads
-from hybrid_search.objectives import Objective
+from hybrid_search.objectives import TESTED, Objective
 from hybrid_search.records import SearchRecord
 
 if TYPE_CHECKING:
@@ -61,7 +61,10 @@ def curve_numbers(
 def read_curves(ledger: Ledger, search: SearchRecord, trials: tuple[int, ...]) -> CurveNumbers:
     """Read the learning curves of some trials from a ledger."""
     rungs = {trial.number: ledger.read(reads.curve, trial.id) for trial in ledger.read(reads.trials, search.id, trials)}
-    return curve_numbers({n: rungs[n] for n in trials if n in rungs}, objectives=objectives_of(search))
+    shown = {n: rungs[n] for n in trials if n in rungs}
+    own = [name for name in search.objectives if name in TESTED]
+    reported = own and any(own[0] in values for curve in shown.values() for _, values in curve)
+    return curve_numbers(shown, own[0] if reported else None, objectives=objectives_of(search))
 
 
 def curve_figure(numbers: CurveNumbers, theme: Theme) -> "go.Figure":

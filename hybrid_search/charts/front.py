@@ -11,12 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hybrid_search.analysis.confidence import TrialConfidence, read_confidence
+from hybrid_search.analysis.confidence import TrialConfidence, confirmed_front, read_confidence
 from hybrid_search.charts.axes import AXES, TRIAL, axes_of, axis_named, default_axes
 from hybrid_search.charts.network_kinds import operators_of
 from hybrid_search.ledger import Ledger, Point, reads
 from hybrid_search.objectives import Objective
-from hybrid_search.pareto import pareto_front
 from hybrid_search.records import SearchRecord
 
 COLOURS = ("mix", "trial")  # and `stage:0`, `stage:1`, ...
@@ -103,7 +102,7 @@ def front_numbers(
     """
     across, up = axis_named(x, axes), axis_named(y, {name: axes[name] for name in axes if name != TRIAL.name})
     kinds = [axes[name] for name in objectives]
-    members = front_of(points, kinds) if front is None else front
+    members = front_of(points, kinds, retrained_numbers(standings or {})) if front is None else front
     spots, missing = spots_of(points, x, y, operators or {})
     return FrontNumbers(
         tuple(kinds),
@@ -158,12 +157,22 @@ def spots_of(
     return spots, missing
 
 
-def front_of(points: Sequence[Point], objectives: Sequence[Objective]) -> set[int]:
-    """Return the numbers of the completed trials that no other trial dominates in all objectives."""
+def front_of(points: Sequence[Point], objectives: Sequence[Objective], retrained: Collection[int] = ()) -> set[int]:
+    """Return the numbers of the trials on the front of all objectives; see `confirmed_front`.
+
+    Args:
+        points: the trials of the search.
+        objectives: its objectives.
+        retrained: the trials with fresh seeds. If there are any, only they can be on the front.
+    """
     names = [objective.name for objective in objectives]
-    whole = [point for point in points if has_all(point, names)]
-    rows = [[point.values[name] for name in names] for point in whole]
-    return {whole[i].number for i in pareto_front(rows, [objective.direction for objective in objectives])}
+    values = {point.number: point.values for point in points if has_all(point, names)}
+    return set(confirmed_front(values, retrained, objectives).members)
+
+
+def retrained_numbers(standings: Mapping[int, TrialConfidence]) -> set[int]:
+    """Return the trials with fresh seeds."""
+    return {number for number, confidence in standings.items() if confidence.seeds}
 
 
 def has_all(point: Point, objectives: Sequence[str]) -> bool:

@@ -9,16 +9,20 @@ Shared files:
     number_options.py  numbers as people write them, in every option
     output.py     tables as text, JSON or CSV
     progress.py   the progress bar
+    next_commands.py  the commands that a command suggests
     signals.py    a clean stop after Ctrl-C or SIGTERM
     help_page.py  the text of --help
 """
 
 import sys
-from typing import Any
+import traceback
+import warnings
+from types import TracebackType
+from typing import Any, TextIO
 
 import typer
 
-from hybrid_search._internal.redaction import redact
+from hybrid_search._internal.redaction import redact, register_url
 from hybrid_search.cli import confirm, cost, dashboard, db, doctor, export, front, replay, space, spaces, status
 from hybrid_search.cli import run as run_command
 from hybrid_search.cli.help_page import HelpGroup
@@ -57,8 +61,25 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line of this process, and exit."""
+    """Run the command line of this process, and exit. Tracebacks and warnings are printed without secrets."""
+    sys.excepthook = _print_traceback
+    warnings.showwarning = _print_warning
     sys.exit(run(sys.argv[1:]))
+
+
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
+
+
+def _print_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    (file or sys.stderr).write(redact(warnings.formatwarning(message, category, filename, lineno, line)))
 
 
 def run(arguments: list[str]) -> int:
@@ -70,6 +91,10 @@ def run(arguments: list[str]) -> int:
     Returns:
         The exit code.
     """
+    for word in arguments:
+        register_url(word)  # whatever a word is for, its password is not shown
+        if word.startswith("-"):
+            register_url(f"{word.partition('=')[0]}@")  # an unknown option is shown up to its =
     try:
         code = app(arguments, prog_name="hybrid-search", standalone_mode=False)
         return code if isinstance(code, int) else 0

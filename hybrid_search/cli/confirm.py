@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hybrid_search.cli.help_page import HelpCommand
+from hybrid_search.cli.next_commands import command_line, print_commands
 from hybrid_search.cli.options import (
     STOP,
     Checkpoints,
@@ -21,7 +22,7 @@ from hybrid_search.cli.options import (
     SearchName,
     with_resources,
 )
-from hybrid_search.cli.output import Format, command_name, last_line, print_nothing, say
+from hybrid_search.cli.output import Format, last_line, print_nothing, say
 from hybrid_search.cli.progress import keep_signal_handlers, progress_on_stderr
 from hybrid_search.cli.signals import stop_on_signals
 
@@ -138,14 +139,15 @@ def _print_next(
     confirmation: "Confirmation", db: str | None, address: str | None, *, stopped: bool, notice: Callable[[str], None]
 ) -> None:
     """Print the next commands."""
-    name, command = quote(confirmation.record.name), command_name()
-    tail = f" --db {quote(confirmation.ledger.command_url)}" if db else ""
-    notice("next:")
+    name, tail = confirmation.record.name, f" --db {quote(confirmation.ledger.command_url)}" if db else ""
+    commands = [(command_line("dashboard", [name], tail), "explore the results and their intervals")]
     if confirmation.uncertain_trials() != []:
         more = "" if stopped else f" --trials {2 * max(confirmation.done, confirmation.budget or 0)}"
         cluster = f" --address {quote(address)}" if address else ""
-        notice(f"  {command} confirm {name} --seeds {confirmation.seeds}{more}{cluster}{tail}      # continue")
-    notice(f"  {command} dashboard {name}{tail}      # explore the results and their intervals")
+        options = f" --seeds {confirmation.seeds}{more}{cluster}{tail}"
+        commands.insert(0, (command_line("confirm", [name], options), "continue"))
+    notice("next:")
+    print_commands(commands, notice)
 
 
 def _trials(numbers: list[int]) -> str:

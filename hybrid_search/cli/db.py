@@ -65,6 +65,7 @@ def copy(
     from hybrid_search.errors import LedgerError
     from hybrid_search.ledger import Ledger
     from hybrid_search.ledger.copy import copy_search
+    from hybrid_search.ledger.new_name import check_new_name
     from hybrid_search.ledger.urls import database_url
     from hybrid_search.ledger.weights import WeightsFolder, copy_weights
 
@@ -76,6 +77,8 @@ def copy(
             raise LedgerError(
                 f"a copy needs another database, or another name: --as NAME; got {source.display_url} twice."
             )
+        if as_name is not None:
+            check_new_name(as_name, to)  # before the target is created
         with _target(to) as target:
 
             def weights(source_id: int, target_id: int, digests: Mapping[int, str]) -> int:

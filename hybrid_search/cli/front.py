@@ -1,19 +1,20 @@
 """`hybrid-search front`: the Pareto front of a search, with intervals once trials were retrained."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hybrid_search.cli.help_page import HelpCommand
-from hybrid_search.cli.options import Database, FormatOption, SearchName
+from hybrid_search.cli.options import OUTPUT, Database, FormatOption, SearchName
 from hybrid_search.cli.output import Format, print_rows, say
 
 if TYPE_CHECKING:
     from hybrid_search.analysis.confidence import TrialConfidence
     from hybrid_search.ledger import Ledger
     from hybrid_search.objectives import Objective
-    from hybrid_search.records import SearchRecord
+    from hybrid_search.records import SearchRecord, TrialRecord
 
 
 def add_to(app: typer.Typer) -> None:
@@ -21,15 +22,35 @@ def add_to(app: typer.Typer) -> None:
     app.command(cls=HelpCommand)(front)
 
 
-def front(name: SearchName = None, db: Database = None, form: FormatOption = Format.table) -> None:
+def front(
+    name: SearchName = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            rich_help_panel=OUTPUT,
+            help="More columns of the table, separated by commas: seconds (training time of a trial), or the name of a "
+            "measurement, such as latency or train_loss.",
+        ),
+    ] = None,
+    db: Database = None,
+    form: FormatOption = Format.table,
+) -> None:
     """Print the Pareto front of a search, best accuracy first."""
     from hybrid_search.ledger import Ledger
 
+    more = [part.strip() for part in columns.split(",")] if columns is not None else []
     with Ledger(db, read_only=True) as ledger:
-        print_front(ledger, ledger.search(name), form)
+        print_front(ledger, ledger.search(name), form, columns=more)
 
 
-def print_front(ledger: "Ledger", record: "SearchRecord", form: Format, notice: Callable[[str], None] = say) -> None:
+def print_front(
+    ledger: "Ledger",
+    record: "SearchRecord",
+    form: Format,
+    notice: Callable[[str], None] = say,
+    columns: Sequence[str] = (),
+) -> None:
     """Print the front of one search.
 
     Args:
@@ -37,20 +58,30 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format, notice: 
         record: The search.
         form: Table, JSON (objects with trial, objectives, digest and architecture) or CSV.
         notice: Called with a line for each known design that is not on the front.
+        columns: More columns: `seconds`, or names of measurements.
+
+    Raises:
+        UnknownName: No trial of the front has such a column.
     """
-    from hybrid_search.analysis.confidence import read_confidence
+    from hybrid_search.analysis.confidence import confirmed_front, read_confidence
     from hybrid_search.ledger import reads
     from hybrid_search.networks.stored_architecture import readable_line
-    from hybrid_search.pareto import front_rows
     from hybrid_search.spaces.known_designs import known_names
 
     objectives = record.all_objectives()
     names = list(dict.fromkeys([*record.objectives, "accuracy", "flops", "params"]))
     values = ledger.read(reads.front_candidates, record.id, sorted(names), record.objective_list)
-    numbers = front_rows(list(values.items()), record.objective_list)
+    confidences = read_confidence(ledger, record)
+    retrained = [number for number, confidence in confidences.items() if confidence.seeds]
+    numbers, not_retrained = confirmed_front(values, retrained, record.objective_list)
     trials = {trial.number: trial for trial in ledger.read(reads.trials, record.id, numbers)}
     known = known_names(record)
-    confidences = read_confidence(ledger, record)
+    if not_retrained:
+        notice(
+            f"trials {', '.join(map(str, not_retrained))} were not retrained yet. With their single seed they would be "
+            "on the front, but means are not compared with single seeds"
+        )
+    more = _more_columns(columns, list(trials.values()), objectives)
     rows: list[dict[str, Any]] = [
         {
             "trial": number,
@@ -60,6 +91,7 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format, notice: 
                 if confidences
                 else {}
             ),
+            **{column: value(trials[number]) for column, (value, _) in more.items()},
             "digest": trials[number].digest,
             "design": readable_line(trials[number].architecture),
             "architecture": dict(trials[number].architecture),
@@ -87,15 +119,49 @@ def print_front(ledger: "Ledger", record: "SearchRecord", form: Format, notice: 
         shown = [
             objectives[name] for name in present if name != "params" or name in record.objectives
         ]  # a line has limited width
-        lines = [_row_with_intervals(row, confidences.get(row["trial"]), shown, record.tuned) for row in rows]
+        lines = [_row_with_intervals(row, confidences.get(row["trial"]), shown, record.tuned, more) for row in rows]
         intervals = any(confidence.intervals for confidence in confidences.values())
         note = "± is half the 95 % interval" if intervals else "intervals need two fresh seeds"
         print_rows(_right_aligned(lines), form, title=f"{title}; {note}")
     else:
-        columns = {"trial": str, **{name: objectives[name].text for name in present}}
-        columns |= {**dict.fromkeys(record.tuned, "{:.3g}".format), "design": str}
-        print_rows(rows, form, title=title, columns=columns)
+        texts = {"trial": str, **{name: objectives[name].text for name in present}}
+        texts |= {column: text for column, (_, text) in more.items()}
+        texts |= {**dict.fromkeys(record.tuned, "{:.3g}".format), "design": str}
+        print_rows(rows, form, title=title, columns=texts)
     _list_known_designs(ledger, record, known, numbers, notice)
+
+
+def _more_columns(
+    names: Sequence[str], trials: "Sequence[TrialRecord]", objectives: "Mapping[str, Objective]"
+) -> "dict[str, tuple[Callable[[TrialRecord], float | None], Callable[[float | None], str]]]":
+    """Return the further columns by name: each with its value for a trial, and the text of a value.
+
+    Args:
+        names: `seconds`, or names of measurements.
+        trials: The trials of the front.
+        objectives: The objectives of the table and of the search, which know their units.
+
+    Raises:
+        UnknownName: No trial has such a measurement.
+    """
+    from hybrid_search.errors import UnknownName, nearest
+
+    possible = ["seconds", *sorted({name for trial in trials for name in trial.measurements})]
+    found: dict[str, tuple[Callable[[TrialRecord], float | None], Callable[[float | None], str]]] = {}
+    for name in names:
+        if trials and name not in possible:
+            raise UnknownName(f"--columns must be of {', '.join(possible)}; got {name!r}.{nearest(name, possible)}")
+        if name == "seconds":
+            found[name] = (lambda trial: trial.seconds), lambda value: "-" if value is None else f"{value:.1f} s"
+        elif name in objectives:
+            found[name] = partial(_measurement, name=name), objectives[name].text
+        else:
+            found[name] = partial(_measurement, name=name), lambda value: "-" if value is None else f"{value:.4g}"
+    return found
+
+
+def _measurement(trial: "TrialRecord", name: str) -> float | None:
+    return trial.measurements.get(name)
 
 
 def _list_known_designs(
@@ -137,14 +203,23 @@ def _confidence_columns(
         "seeds": confidence.seeds if confidence else 0,
         "front_probability": confidence.probability if confidence else 0.0,
         "test_accuracy": confidence.test if confidence else None,
+        **{name: confidence.tests.get(name) if confidence else None for name in _other_tests(objectives)},
     }
+
+
+def _other_tests(objectives: "Sequence[Objective]") -> list[str]:
+    """Return the measurements on the test split that are shown besides accuracy: those of the objectives."""
+    from hybrid_search.objectives import TEST, TESTED
+
+    return [f"{TEST}{each.name}" for each in objectives if each.name in TESTED and each.name != "accuracy"]
 
 
 def _row_with_intervals(
     row: Mapping[str, Any],
     confidence: "TrialConfidence | None",
     objectives: "Sequence[Objective]",
-    tuned: Sequence[str] = (),
+    tuned: Sequence[str],
+    more: "Mapping[str, tuple[Any, Callable[[float | None], str]]]",
 ) -> dict[str, str]:
     """Return one line of the table with intervals; `tuned` names the settings that differ from trial to trial."""
     line = {"trial": str(row["trial"])}
@@ -156,6 +231,9 @@ def _row_with_intervals(
             test = row["test_accuracy"]
             line |= {"test": objective.text(test), "seeds": str(row["seeds"] or "-")}
             line["on front"] = _probability_text(row["front_probability"])
+        elif (test := f"test_{name}") in row:
+            line["test bal. acc." if name == "balanced_accuracy" else "test macro F1"] = objective.text(row[test])
+    line |= {column: text(row[column]) for column, (_, text) in more.items()}
     return line | {name: f"{row[name]:.3g}" for name in tuned} | {"design": row["design"]}
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hybrid_search._internal.paths import data_location
+from hybrid_search._internal.url_secrets import ENCODE, must_be_encoded, split_password
 from hybrid_search.cli.output import Format
 from hybrid_search.errors import SettingsError, shown
 from hybrid_search.number_text import read_number
@@ -22,9 +23,8 @@ PANELS = ("Commands", "Arguments", SEARCH, TRAINING, RESOURCES, STOP, "Options",
 
 NOTHING = ("", "null")  # values of --set data_dir: no folder
 
-# A password in a URL: after the user (not a port before a path), or in the query.
-USER_PASSWORD = re.compile(r"://[^:/?#@]*:(?!\d{1,5}(?:[/?#]|$)).+@")
-QUERY_PASSWORD = re.compile(r"[?&](?:ssl)?password=[^&#]")
+QUERY_PASSWORD = re.compile(r"(?i)[?&;](?:ssl)?password=[^&#]")
+KEYWORD_PASSWORD = re.compile(r"(?i)^(?!\w+:).*\b(?:ssl)?password\s*=", re.DOTALL)  # a connection string of libpq
 
 
 def without_password(url: str | None) -> str | None:
@@ -36,16 +36,17 @@ def without_password(url: str | None) -> str | None:
         SettingsError: The URL has a password. The message does not show it.
     """
     if url and _has_password(url):
+        encode = f" {ENCODE}" if must_be_encoded(url) else ""
         raise SettingsError(
             "a database URL on the command line must not have a password, because other users can list command lines. "
-            "Put the whole URL into HYBRID_SEARCH_DB, or the password into PGPASSWORD or ~/.pgpass."
+            f"Put the whole URL into HYBRID_SEARCH_DB, or the password into PGPASSWORD or ~/.pgpass.{encode}"
         )
     return url
 
 
 def _has_password(url: str) -> bool:
     """Return whether a database URL has a password in any form that SQLAlchemy accepts."""
-    if USER_PASSWORD.search(url) or QUERY_PASSWORD.search(url):
+    if split_password(url) or QUERY_PASSWORD.search(url) or KEYWORD_PASSWORD.search(url):
         return True
     if "@" not in url and "%" not in url:
         return False  # no user, and no encoded key
@@ -105,6 +106,19 @@ DataDir = Annotated[
         rich_help_panel=TRAINING,
         callback=absolute_data_dir,
         help="Folder of the data set, or the .npz file. It is stored as an absolute path.",
+    ),
+]
+DataName = Annotated[
+    str | None,
+    typer.Option("--data", metavar="NAME", rich_help_panel=TRAINING, help="Data set. Default: that of the space."),
+]
+SetSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        rich_help_panel=TRAINING,
+        help="Any other training setting, such as learning_rate=0.01. Repeat it for several.",
     ),
 ]
 Hours = Annotated[
@@ -216,16 +230,17 @@ def changed_settings(base: "Settings", named: Mapping[str, Any], pairs: list[str
     changes = {name: value for name, value in named.items() if value is not None}
     given: set[str] = set()
     for pair in pairs or []:
-        name, equals, value = pair.partition("=")
-        if not equals or not name.strip():
+        name, equals, value = (part.strip() for part in pair.partition("="))
+        if not equals or not name:
             raise SettingsError(f"--set must be NAME=VALUE, such as --set learning_rate=0.01; got {shown(pair)}.")
-        if name.strip() in given:
-            raise SettingsError(f"--set must give a setting once; got {name.strip()} twice.")
-        if name.strip() in changes and name.strip() != "seed":  # --seed is that of the proposals as well
-            option = f"--{name.strip().replace('_', '-')}"
-            raise SettingsError(f"{name.strip()} must be given once; got {option} and --set {name.strip()}.")
-        given.add(name.strip())
-        changes[name.strip()] = value.strip() if name.strip() != "data_dir" or value.strip() not in NOTHING else None
+        if name in given:
+            raise SettingsError(f"--set must give a setting once; got {name} twice.")
+        if name in changes and name != "seed":  # --seed is that of the proposals as well
+            raise SettingsError(f"{name} must be given once; got --{name.replace('_', '-')} and --set {name}.")
+        given.add(name)
+        changes[name] = value
+        if name == "data_dir":
+            changes[name] = absolute_data_dir(None if value in NOTHING else value)
     return Settings.from_dict({**base.to_dict(), **changes})
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
@@ -80,19 +81,27 @@ def safe_cell(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
 
 
-def _print_table(rows: Sequence[Mapping[str, Any]], title: str, columns: Mapping[str, Any]) -> None:
+def terminal_width() -> int | None:
+    """Return the columns of the terminal that stdout is; None for a pipe or a file, where lines have any length."""
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
-    table = Table(
-        title=Text(title) if title else None, title_justify="left", box=None, pad_edge=False, header_style="bold"
-    )
+    console = Console(file=sys.stdout)
+    return console.width if console.is_terminal else None
+
+
+def _print_table(rows: Sequence[Mapping[str, Any]], title: str, columns: Mapping[str, Any]) -> None:
+    from hybrid_search.cli.text_table import table_lines
+
+    width = terminal_width()
+    for line in title.split("\n") if title else ():
+        typer.echo("\n".join(textwrap.wrap(line, width)) if width else line)
     names = list(columns) or list(rows[0] if rows else {})
-    for name in names:
-        right = bool(rows) and isinstance(rows[0].get(name), int | float)
-        table.add_column(name.replace("_", " "), justify="right" if right else "left", overflow="fold")
+    if not names:
+        return
     to_text = [columns.get(name) or str for name in names]
-    for row in rows:
-        table.add_row(*(Text(text(row[name])) for name, text in zip(names, to_text, strict=True)))
-    Console(soft_wrap=False).print(table)
+    cells = [[text(row[name]) for name, text in zip(names, to_text, strict=True)] for row in rows]
+    right = [bool(rows) and isinstance(rows[0].get(name), int | float) for name in names]
+    header, *lines = table_lines([name.replace("_", " ") for name in names], cells, right, width)
+    typer.secho(header, bold=True)
+    for line in lines:
+        typer.echo(line)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hybrid_search.cli.help_page import HelpCommand
+from hybrid_search.cli.next_commands import command_line, print_commands
 from hybrid_search.cli.options import (
     SEARCH,
     STOP,
@@ -16,14 +17,16 @@ from hybrid_search.cli.options import (
     Checkpoints,
     Database,
     DataDir,
+    DataName,
     FormatOption,
     Hours,
     LogLevel,
     Quiet,
+    SetSettings,
     changed_settings,
     with_resources,
 )
-from hybrid_search.cli.output import Format, command_name, print_nothing, print_rows, say
+from hybrid_search.cli.output import Format, print_nothing, print_rows, say
 from hybrid_search.cli.progress import keep_signal_handlers, progress_on_stderr
 from hybrid_search.cli.signals import stop_on_signals
 
@@ -103,24 +106,13 @@ def run(
         str | None,
         typer.Option(metavar="NAME", rich_help_panel=SEARCH, help="Name of the search. Default: that of the space."),
     ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", rich_help_panel=TRAINING, help="Data set. Default: that of the space."),
-    ] = None,
+    data: DataName = None,
     data_dir: DataDir = None,
     epochs: Annotated[
         int | None,
         typer.Option(metavar="N", rich_help_panel=TRAINING, help="Epochs of each trial. Default: those of the space."),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            rich_help_panel=TRAINING,
-            help="Any other training setting, such as learning_rate=0.01. Repeat it for several.",
-        ),
-    ] = None,
+    settings: SetSettings = None,
     checkpoints: Checkpoints = None,
     hours: Hours = None,
     until_settled: Annotated[
@@ -241,10 +233,12 @@ def print_result(
         notice("every design of the space within the budget was tried")
     if not progress.counts["complete"]:
         return
-    name, command = quote(search.record.name), command_name()
-    tail = f" --db {quote(search.ledger.command_url)}" if db else ""
+    name, tail = search.record.name, f" --db {quote(search.ledger.command_url)}" if db else ""
     notice("next: run the same command to continue, or" if stopped else "next:")
-    notice(f"  {command} dashboard {name}{tail}      # explore the results in the browser")
-    notice(f"  {command} confirm {name}{tail}      # retrain the front: intervals and test accuracy")
-    notice(f"  {command} export {name} my-network --pick knee{tail}      # write a network as a model")
+    commands = [
+        (command_line("dashboard", [name], tail), "explore the results in the browser"),
+        (command_line("confirm", [name], tail), "retrain the front: intervals and test accuracy"),
+        (command_line("export", [name, "my-network"], f" --pick knee{tail}"), "write a network as a model"),
+    ]
+    print_commands(commands, notice)
     sys.stdout.flush()

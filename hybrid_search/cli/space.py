@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hybrid_search.cli.help_page import HelpCommand
-from hybrid_search.cli.options import FormatOption, absolute_data_dir, check_positive
+from hybrid_search.cli.options import DataDir, DataName, FormatOption, SetSettings, changed_settings, check_positive
 from hybrid_search.cli.output import Format, count_text, print_rows, say
 
 if TYPE_CHECKING:
@@ -30,72 +30,74 @@ def space(
     max_params: Annotated[
         float | None, typer.Option(metavar="N", help="Estimate the share of designs within this many parameters.")
     ] = None,
-    data_dir: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATH", callback=absolute_data_dir, help="Folder of the data set, which fixes the image size."
-        ),
-    ] = None,
+    data: DataName = None,
+    data_dir: DataDir = None,
+    changes: SetSettings = None,
     form: FormatOption = Format.table,
 ) -> None:
-    """Show one search space: its size, its parameters, its smallest and largest design, the share within a budget."""
+    """Show one search space: its size, its parameters, its smallest and largest design, the share within a budget.
+
+    Costs are those of `run` with the same data and settings: the data set fixes image size and classes. They are left
+    out if the space has no data of its own and none is given.
+    """
     from hybrid_search.spaces.space import load_space
 
     check_positive("--max-flops", max_flops)
     check_positive("--max-params", max_params)
     loaded = load_space(name)
-    settings = loaded.settings.with_(data_dir=data_dir) if data_dir else loaded.settings
-    facts = _facts(loaded, settings, max_flops, max_params)
+    settings = changed_settings(loaded.settings, {"data": data, "data_dir": data_dir}, changes)
+    facts = _facts(loaded, settings) | _cost_facts(loaded, settings, max_flops, max_params)
+    facts["parameters"] = {name: list(choices) for name, choices in _parameters(loaded).items()}
     if form is Format.table:
         _print_tables(loaded, facts)
     else:
         print_rows([facts], form)
 
 
-def _facts(
+def _facts(space: "SearchSpace", settings: "Settings") -> dict[str, Any]:
+    """Return what is known without the data, by name."""
+    return {"name": space.name, "designs": space.size(), "data": settings.data, "epochs": settings.epochs}
+
+
+def _cost_facts(
     space: "SearchSpace", settings: "Settings", max_flops: float | None, max_params: float | None
 ) -> dict[str, Any]:
-    """Return what the command shows, by name."""
-    from hybrid_search.networks.costs import cost
+    """Return images, classes and costs by name; nothing, with a notice, if the space has no data of its own."""
+    from hybrid_search.data import input_size_and_classes
+    from hybrid_search.data.table import DATASETS
+    from hybrid_search.errors import DataError
+    from hybrid_search.networks.costs import simplified_for, total_cost
 
-    size, classes = _input_of(settings)
+    DATASETS[settings.data]  # an unknown name is a fault of the space; missing data is none
+    try:
+        size, classes = input_size_and_classes(settings)
+    except DataError as error:
+        if settings != space.settings or settings.data_dir is not None or max_flops or max_params:
+            raise
+        say(f"costs are left out, because they depend on the images: {error}")
+        return {}
+
+    def costs(architecture: "Architecture") -> tuple[int, int]:
+        return total_cost(simplified_for(architecture, size), size, classes)
 
     def flops(architecture: "Architecture") -> float:
-        return cost(architecture, size, classes).flops
+        return costs(architecture)[0]
 
     def params(architecture: "Architecture") -> float:
-        return cost(architecture, size, classes).params
+        return costs(architecture)[1]
 
-    facts: dict[str, Any] = {
-        "name": space.name,
-        "designs": space.size(),
-        "data": settings.data,
-        "epochs": settings.epochs,
-    }
+    facts: dict[str, Any] = {"images": "x".join(map(str, size)), "classes": classes}
     for word, largest in (("smallest", False), ("largest", True)):
         by_flops = space.extreme(flops, largest=largest)[0]
         by_params = space.extreme(params, largest=largest)[0]
         facts |= {f"{word}_flops": flops(by_flops), f"{word}_params": params(by_params)}
-        facts[f"{word}_design"] = str(by_flops)
+        facts[f"{word}_design"] = str(simplified_for(by_flops, size))
     if max_flops or max_params:
         rng = random.Random(0)
-        costs = [cost(space.random_choices(rng)[0], size, classes) for _ in range(SAMPLES)]
-        within = [c for c in costs if c.flops <= (max_flops or c.flops) and c.params <= (max_params or c.params)]
+        drawn = [costs(space.random_choices(rng)[0]) for _ in range(SAMPLES)]
+        within = [pair for pair in drawn if pair[0] <= (max_flops or pair[0]) and pair[1] <= (max_params or pair[1])]
         facts["share_within_budget"] = len(within) / SAMPLES
-    return facts | {"parameters": {name: list(choices) for name, choices in _parameters(space).items()}}
-
-
-def _input_of(settings: "Settings") -> tuple[tuple[int, int, int], int]:
-    """Return the input size and number of classes of the data set. Without the data: 3 channels, 1000 classes."""
-    from hybrid_search.data import input_size_and_classes
-    from hybrid_search.errors import DataError
-
-    try:
-        return input_size_and_classes(settings)
-    except DataError as error:
-        side = settings.image_size or 224
-        say(f"the data set cannot be read, so costs are for 3x{side}x{side} images and 1000 classes: {error}")
-        return (3, side, side), 1000
+    return facts
 
 
 def _parameters(space: "SearchSpace") -> dict[str, tuple[Any, ...]]:
@@ -124,7 +126,8 @@ def _print_tables(space: "SearchSpace", facts: dict[str, Any]) -> None:
     texts = {name: count_text(value) if isinstance(value, int) else str(value) for name, value in facts.items()}
     for what in ("flops", "params"):
         for word in ("smallest", "largest"):
-            texts[f"{word}_{what}"] = OBJECTIVES[what].text(facts[f"{word}_{what}"])
+            if f"{word}_{what}" in facts:
+                texts[f"{word}_{what}"] = OBJECTIVES[what].text(facts[f"{word}_{what}"])
     if "share_within_budget" in facts:
         share = facts["share_within_budget"]
         texts["share_within_budget"] = f"about {share:.1%}, estimated from {SAMPLES} random designs"

@@ -1,27 +1,25 @@
 """`hybrid-search status`: progress, running trials and failures of a search, read from its database alone."""
 
 import json
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hybrid_search.cli.help_page import HelpCommand
 from hybrid_search.cli.options import Database, FormatOption, SearchName
-from hybrid_search.cli.output import Format, print_rows, say
+from hybrid_search.cli.output import Format, print_rows, say, terminal_width
 from hybrid_search.errors import LedgerAway, SettingsError
 
 if TYPE_CHECKING:
-    from rich.console import Console, Group
-    from rich.table import Table
-
     from hybrid_search.analysis.status import RunningTrial, SearchStatus
     from hybrid_search.ledger import Ledger
 
 
-PIPE_WIDTH = 200  # columns, if stdout is not a terminal
+WORDS = {"stopped": "pruned"}  # states of the ledger -> words for people
 
 
 def add_to(app: typer.Typer) -> None:
@@ -59,25 +57,26 @@ def status(
             flat = {key: value for key, value in facts.items() if not isinstance(value, dict | list)}
             print_rows([flat | facts["counts"]], form)
         else:
-            _console().print(_drawn(now))
+            for line in _drawn(now, terminal_width()):
+                typer.echo(line)
 
 
 def _watch(ledger: "Ledger", name: str, every: float, form: Format) -> None:
     """Print the status again and again, until the search ends."""
     from rich.live import Live
+    from rich.text import Text
 
     if form is Format.json:
         for now in updates(ledger, name, every, say):
             print(json.dumps(now.to_dict()), flush=True)
         return
-    console = _console()
-    if not console.is_terminal:
+    if terminal_width() is None:
         for now in updates(ledger, name, every, say):
-            console.print(_drawn(now), "")
+            print("\n".join([*_drawn(now, None), ""]), flush=True)
         return
-    with Live(console=console, auto_refresh=False) as live:
+    with Live(auto_refresh=False) as live:
         for now in updates(ledger, name, every, live.console.print):
-            live.update(_drawn(now), refresh=True)
+            live.update(Text("\n".join(_drawn(now, terminal_width()))), refresh=True)
 
 
 def updates(ledger: "Ledger", name: str, every: float, notice: Callable[[str], None]) -> "Iterator[SearchStatus]":
@@ -101,27 +100,20 @@ def updates(ledger: "Ledger", name: str, every: float, notice: Callable[[str], N
             yield now
             if now.state == "finished" or (had_driver and now.state == "idle"):
                 return
-            had_driver = now.state == "running"
+            had_driver = now.state in ("running", "confirming")
         time.sleep(every)
 
 
-def _console() -> "Console":
-    """Return the console of the status: as wide as the terminal, and wide enough for whole lines elsewhere."""
-    from rich.console import Console
-
-    console = Console()
-    return console if console.is_terminal else Console(width=PIPE_WIDTH)
-
-
-def _drawn(now: "SearchStatus") -> "Group":
+def _drawn(now: "SearchStatus", width: int | None) -> list[str]:
     """Return the status for people: some lines, then a table of running trials."""
-    from rich.console import Group
-    from rich.text import Text
+    from hybrid_search.cli.text_table import table_lines
 
-    parts: list[Any] = [Text(line) for line in _lines(now)]
+    lines = [part for line in _lines(now) for part in (textwrap.wrap(line, width) if width else [line])]
     if now.running:
-        parts += [Text(""), _running_table(now)]
-    return Group(*parts)
+        names = ("trial", "attempt", "rung", "time", "worker", "architecture")
+        rows = [_running_cells(trial, now.state in ("running", "confirming")) for trial in now.running]
+        lines += ["", *table_lines(names, rows, (True, True, True, True, False, False), width)]
+    return lines
 
 
 def _lines(now: "SearchStatus") -> list[str]:
@@ -155,6 +147,7 @@ def _volume_text(now: "SearchStatus") -> str:
 def _headline(now: "SearchStatus") -> str:
     what = {
         "running": f"is run by {now.driver}",
+        "confirming": f"is being confirmed by {now.driver}",
         "interrupted": "was interrupted (run the same command to continue)",
         "finished": "has reached its number of trials",
         "idle": "is not running",
@@ -163,33 +156,19 @@ def _headline(now: "SearchStatus") -> str:
 
 
 def _counts(now: "SearchStatus") -> str:
-    words = {"running": "to resume"} if now.state == "interrupted" else {}
+    words = WORDS | ({"running": "to resume"} if now.state == "interrupted" else {})
     return ", ".join(f"{count:,} {words.get(state, state)}" for state, count in now.counts.items())
 
 
-def _running_table(now: "SearchStatus") -> "Table":
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold", title_justify="left")
-    for column in ("trial", "attempt", "rung", "time", "worker"):
-        table.add_column(column, justify="right" if column != "worker" else "left", no_wrap=column != "worker")
-    table.add_column("architecture", overflow="fold")
-    for trial in now.running:
-        table.add_row(*_running_cells(trial, now.state == "running"))
-    return table
-
-
-def _running_cells(trial: "RunningTrial", has_driver: bool) -> list[Any]:
-    from rich.text import Text
-
+def _running_cells(trial: "RunningTrial", has_driver: bool) -> list[str]:
     worker = trial.worker or "-"
     return [
         str(trial.number),
         str(trial.attempt),
         f"{trial.rung}/{trial.rungs}" if trial.rungs else str(trial.rung),
         _time_text(timedelta(seconds=trial.seconds)),
-        Text(f"{worker} (no heartbeat)" if trial.silent and has_driver else worker),
-        Text(trial.architecture),
+        f"{worker} (no heartbeat)" if trial.silent and has_driver else worker,
+        trial.architecture,
     ]
 
 

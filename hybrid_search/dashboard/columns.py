@@ -11,7 +11,11 @@ from hybrid_search.objectives import Objective
 from hybrid_search.records import SearchRecord
 
 COSTS = ("flops", "params")  # columns of every search
-SHORT = {"accuracy": "acc."}  # headings that would be too long
+SHORT = {
+    "accuracy": "acc.",
+    "balanced_accuracy": "bal. acc.",
+    "macro_f1": "macro F1",
+}  # headings that would be too long
 CONFIRMED = {
     "probability": ("on front [%]", "probability of being on the front, given the noise between seeds", 112),
     "test": ("test [%]", "accuracy on the test split, mean over fresh seeds", 80),

@@ -13,13 +13,12 @@ from typing import NamedTuple, TypeVar
 
 from hybrid_search.analysis.confidence import TrialConfidence, read_confidence
 from hybrid_search.charts.axes import axes_of, objectives_of
-from hybrid_search.charts.front import has_all
+from hybrid_search.charts.front import front_of, has_all, retrained_numbers
 from hybrid_search.charts.hypervolume import HypervolumeNumbers, hypervolume_of
 from hybrid_search.charts.network_kinds import operators_of
 from hybrid_search.ledger import Lease, Ledger, Point, reads
 from hybrid_search.networks.stored_architecture import readable_line
 from hybrid_search.objectives import Objective
-from hybrid_search.pareto import pareto_front
 from hybrid_search.records import STATES, SearchRecord
 
 T = TypeVar("T")
@@ -183,8 +182,8 @@ class Snapshot:
         ended = [point.finished for point in fresh if point.finished]
         first = state.last_change is None
         state.last_change = max(ended, default=None) if first and ended else datetime.now(UTC)
-        self._place(state, fresh)
         self._read_standings(state)
+        self._place(state, fresh)
         return state
 
     def _read_standings(self, state: _SearchState) -> None:
@@ -202,9 +201,9 @@ class Snapshot:
         """Sort new trials into front and dominated: the new front holds only old members and new trials."""
         names, kinds = state.search.objectives, objectives_of(state.search)
         rivals = [*state.front, *(point.number for point in fresh if has_all(point, names))]
-        rows = [[state.points[number].values[name] for name in names] for number in rivals]
-        members = pareto_front(rows, [kinds[name].direction for name in names]) if rows else []
-        front = tuple(rivals[i] for i in members)
+        points = [state.points[number] for number in rivals]
+        members = front_of(points, [kinds[name] for name in names], retrained_numbers(state.standings))
+        front = tuple(number for number in rivals if number in members)
         complete = {point.number for point in fresh if point.state == "complete"}
         state.dominated += sorted((complete | set(state.front)) - set(front))
         for number in set(front) ^ set(state.front):

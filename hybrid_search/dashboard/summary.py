@@ -8,7 +8,7 @@ from hybrid_search.charts.axes import TRIAL
 from hybrid_search.charts.front import FrontNumbers
 from hybrid_search.charts.hypervolume import HypervolumeNumbers, volume_text
 from hybrid_search.dashboard.snapshot import SearchView
-from hybrid_search.ledger.leases import host_and_pid
+from hybrid_search.ledger.leases import host_and_pid, purpose_of
 
 SYMBOLS = {"complete": "●", "running": "◌", "stopped": "■", "failed": "✕"}  # AGREES with hsState in page.js
 WORDS = {"complete": "completed"}  # the state in words if it differs; AGREES with hsState in page.js
@@ -65,7 +65,8 @@ def front_note(numbers: FrontNumbers, view: SearchView) -> str:
 def _driver(view: SearchView) -> tuple[str, str]:
     """Return whether a process runs the search, and its host; for an interrupted search, what to do."""
     if view.lease.active:
-        return "running", f"on {host_and_pid(view.lease.holder)}"
+        word = "confirming" if purpose_of(view.lease.holder) == "confirm" else "running"
+        return word, f"on {host_and_pid(view.lease.holder)}"
     return ("interrupted", "rerun to continue") if view.counts["running"] else ("none", "")
 
 

@@ -65,8 +65,8 @@ class Contents:
         validation: the official validation images, if there are any.
         test: the official test images, if there are any.
         notes: what the source left out or reinterpreted, one line for people each; said once before the first trial.
-        prepare: called before the first trial, on the machine that runs the search, with parts and the indices of the
-            images that the trials use, and with a function that shows a line. It reads the images, raises DataError
+        prepare: called before the first trial, on the machine that runs the search, with the part and the indices of
+            every split, and with a function that shows a line. It reads the images, raises DataError
             if one is damaged, and returns further notes. None: reading the source was check enough.
     """
 

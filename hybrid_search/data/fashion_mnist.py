@@ -1,6 +1,7 @@
 """`fashion-mnist`: 70,000 pictures of clothes by Zalando, in the IDX format of MNIST, gzipped or not."""
 
 import gzip
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -9,12 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_search._internal.cache_folder import cache_folder, user_cache
+from hybrid_search._internal.unreadable_file import HEAD, what_content_is, what_is_wrong
 from hybrid_search.data.dataset import Contents, Part, Source
 from hybrid_search.data.downloads import download
+from hybrid_search.data.memory import check_fits
 from hybrid_search.errors import DataError
 from hybrid_search.records import Settings
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+GZIP = b"\x1f\x8b"
+PUBLISHED = (60_000, 10_000)  # training and test images
 PARTS = {"train": "train", "test": "t10k"}
 KINDS = ("images-idx3-ubyte", "labels-idx1-ubyte")
 CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
@@ -38,40 +43,54 @@ def read(settings: Settings) -> Contents:
     """
     folder = _find_folder(settings)
     train, (rows, cols) = _read_part(folder, PARTS["train"], settings)
-    test, _ = _read_part(folder, PARTS["test"], settings)
+    test, other = _read_part(folder, PARTS["test"], settings)
+    if other != (rows, cols):
+        raise DataError(
+            f"images of {folder} must have one size; train has {rows} x {cols}, t10k {other[0]} x {other[1]}."
+        )
     size = settings.image_size
-    return Contents((1, size or rows, size or cols), CLASSES, train, test=test)
+    return Contents((1, size or rows, size or cols), CLASSES, train, test=test, notes=_notes(folder, train, test))
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     """Return the array of bytes in an IDX file.
 
     Args:
-        path: the file; a name that ends with .gz is decompressed.
+        path: the file, compressed by gzip or not, whatever its name.
         dimensions: the number of dimensions that the array must have.
 
     Raises:
-        DataError: the file is incomplete, damaged, or has other dimensions.
+        DataError: the file is incomplete, damaged, larger than memory, or has other dimensions.
     """
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            data = file.read()
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"an IDX file must be complete; {path} cannot be read: {error}.") from error
     head = 4 * (1 + dimensions)
-    if len(data) < head or data[:4] != bytes((0, 0, 8, dimensions)):
-        raise DataError(f"{path} must be an IDX file of bytes with {dimensions} dimensions; it has another header.")
-    shape = struct.unpack(f">{dimensions}I", data[4:head])
-    expected = int(np.prod(shape, dtype=object))
-    if len(data) - head != expected:
-        raise DataError(f"{path} must have {expected:,} bytes after its header; it has {len(data) - head:,}.")
-    return np.frombuffer(data, np.uint8, offset=head).reshape(shape)
+    try:
+        with path.open("rb") as start:
+            zipped = start.read(2) == GZIP
+        with gzip.open(path) if zipped else path.open("rb") as file:
+            header = file.read(head)
+            if len(header) < head or header[:4] != bytes((0, 0, 8, dimensions)):
+                wrong = what_content_is(header + file.read(HEAD)) or "has another header"
+                raise DataError(f"{path} must be an IDX file of bytes with {dimensions} dimensions; it {wrong}.")
+            shape = struct.unpack(f">{dimensions}I", header[4:])
+            expected = math.prod(shape)
+            check_fits(f"the array {shape} of {path}", expected)
+            data = file.read(expected + 1)
+    except DataError:
+        raise
+    except (OSError, EOFError, zlib.error, MemoryError, ValueError) as error:
+        raise DataError(f"an IDX file must be complete; {path} {what_is_wrong(path, error)}.") from error
+    if len(data) != expected:
+        there = f"{len(data):,}" if len(data) < expected else "more"
+        raise DataError(f"{path} must have {expected:,} bytes after its header; it has {there}.")
+    return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 def _find_folder(settings: Settings) -> Path:
     """Return `data_dir`, or else the folder of the Debian package, or else a folder with downloaded files."""
     if settings.data_dir is not None:
-        return Path(settings.data_dir)
+        base = Path(settings.data_dir)
+        below = base / "FashionMNIST" / "raw"  # where torchvision puts them
+        return below if below.is_dir() and not _find_file(base, f"train-{KINDS[0]}") else base
     for folder in (DEBIAN, user_cache() / "fashion-mnist"):
         if all(_find_file(folder, f"{stem}-{kind}") for stem in PARTS.values() for kind in KINDS):
             return folder
@@ -97,6 +116,8 @@ def _read_part(folder: Path, stem: str, settings: Settings) -> tuple[Part, tuple
             "give the folder that has them with --data-dir."
         )
     images, labels = read_idx(files[0], 3), read_idx(files[1], 1).astype(np.int64)
+    if 0 in images.shape[1:]:
+        raise DataError(f"images must have rows and columns; {files[0]} has images of {images.shape[1:]}.")
     if len(images) != len(labels):
         raise DataError(
             f"every image of {folder} must have one label; {stem} has {len(images)} images, {len(labels)} labels."
@@ -104,6 +125,17 @@ def _read_part(folder: Path, stem: str, settings: Settings) -> tuple[Part, tuple
     if len(labels) and labels.max() >= len(CLASSES):
         raise DataError(f"labels of fashion-mnist must be 0 to {len(CLASSES) - 1}; {files[1]} has {labels.max()}.")
     return Part.from_arrays(images[:, None], labels, settings.image_size), (images.shape[1], images.shape[2])
+
+
+def _notes(folder: Path, train: Part, test: Part) -> tuple[str, ...]:
+    """Return what a user must know: the numbers of images differ from the published ones."""
+    counts = (len(train.labels), len(test.labels))
+    if counts == PUBLISHED:
+        return ()
+    return (
+        f"fashion-mnist: {folder} has {counts[0]:,} training and {counts[1]:,} test images; the published data set has "
+        f"{PUBLISHED[0]:,} and {PUBLISHED[1]:,}",
+    )
 
 
 FASHION_MNIST = Source(

@@ -4,7 +4,7 @@ Results are cached in the process, so a worker reads its images once.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -61,17 +61,16 @@ def input_size_and_classes(settings: Settings) -> tuple[Size, int]:
     return contents.input_size, len(contents.classes)
 
 
-def prepare(
-    settings: Settings, notice: Callable[[str], None], splits: Sequence[str] = ("train", "validation")
-) -> tuple[str, ...]:
+def prepare(settings: Settings, notice: Callable[[str], None], decode: bool = True) -> tuple[str, ...]:
     """Check the images of a search before its first trial, and return what a person should know about them.
 
-    A mistake in the data is found here, and not by the trials. Decoded images are cached for the workers.
+    A mistake in the data is found here, and not by the trials or by a confirmation. Decoded images are cached for the
+    workers. No number is computed from the images.
 
     Args:
         settings: as for `load`.
         notice: called with lines about the progress if it takes long.
-        splits: names of the splits whose images are decoded: train, validation, test.
+        decode: whether the images of all splits are decoded; otherwise they are listed and compared only.
 
     Returns:
         Lines about images that are left out, reinterpreted or contained twice.
@@ -90,8 +89,8 @@ def prepare(
         ending = "drop_duplicates removed them from train" if settings.drop_duplicates else REMEDY
         notes.append(f"{found.in_train_fact}; {ending}")
     notes += found.facts
-    if contents.prepare is not None and splits:
-        notes += contents.prepare([parts[name] for name in splits], notice)
+    if contents.prepare is not None and decode:
+        notes += contents.prepare([parts[name] for name in ("train", "validation", "test")], notice)
     return tuple(notes)
 
 

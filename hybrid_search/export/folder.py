@@ -2,19 +2,22 @@
 
 architecture.json   architecture, input size, classes, preprocessing and origin
 README.md           a model card
-manifest.json       SHA-256 of every file, and the proof of every format; it is written last
+manifest.json       SHA-256 of every file, the proof of every format, and the packages of plugins; it is written last
 """
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hybrid_search._internal.paths import reason
 from hybrid_search.errors import UserError
 from hybrid_search.export.formats import TrainedNetwork
 from hybrid_search.export.proof import Proof
+
+if TYPE_CHECKING:
+    from hybrid_search.networks.architecture import Architecture
 
 DESCRIPTION = "architecture.json"
 MANIFEST = "manifest.json"
@@ -56,12 +59,12 @@ def read_description(folder: Path) -> dict[str, Any]:
 
     Raises:
         UserError: the file is missing, damaged, or not a description of a network.
+        PluginError: an operator or the stem comes from a plugin that is not installed here.
     """
-    from hybrid_search.networks.architecture import Architecture
-
     path = folder / DESCRIPTION
     content = _read_object(path)
-    architecture = Architecture.from_dict(_entry(path, content, "architecture", dict))
+    _entry(path, content, "architecture", dict)
+    architecture = described_architecture(folder, content)
     if (digest := content.get("digest", architecture.digest)) != architecture.digest:
         raise UserError(
             f"the digest in {DESCRIPTION} must be that of its architecture, {architecture.digest}; {path} has "
@@ -76,12 +79,43 @@ def read_description(folder: Path) -> dict[str, Any]:
     return content
 
 
-def write_manifest(folder: Path, proofs: Iterable[Proof]) -> None:
+def described_architecture(folder: Path, description: Mapping[str, Any]) -> "Architecture":
+    """Return the architecture of architecture.json.
+
+    Args:
+        folder: the exported folder; its manifest names the packages of plugins.
+        description: the content of architecture.json.
+
+    Raises:
+        PluginError: an operator or the stem comes from a plugin that is not installed here.
+        ArchitectureError: the description breaks a rule.
+    """
+    from hybrid_search.networks.stored_architecture import stored_architecture
+
+    manifest = folder / MANIFEST
+    listed = _read_object(manifest).get("plugins") if _is_file(manifest) else None
+    packages = {str(name): str(package) for name, package in (listed if isinstance(listed, dict) else {}).items()}
+    return stored_architecture(description["architecture"], packages)
+
+
+def plugin_packages(network: TrainedNetwork) -> dict[str, str]:
+    """Return the plugins that a network needs when it is loaded: operator or stem -> package and version.
+
+    Args:
+        network: what is exported.
+    """
+    from hybrid_search.networks.stored_architecture import plugins_of
+
+    return {name: " ".join(package) for name, package in plugins_of(network.architecture).items()}
+
+
+def write_manifest(folder: Path, proofs: Iterable[Proof], packages: Mapping[str, str]) -> None:
     """Write manifest.json with the checksum of every other file.
 
     Args:
         folder: a folder with all its other files.
         proofs: one proof for each format.
+        packages: the plugins that the network needs, see `plugin_packages`.
     """
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
     _write_json(
@@ -89,6 +123,7 @@ def write_manifest(folder: Path, proofs: Iterable[Proof]) -> None:
         {
             "files": {path.relative_to(folder).as_posix(): sha256_of(path) for path in paths},
             "proof": {proof.format: proof.to_dict() for proof in proofs},
+            **({"plugins": dict(packages)} if packages else {}),
         },
     )
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hybrid_search.export.folder import plugin_packages
 from hybrid_search.export.formats import ExportFormat, TrainedNetwork
 from hybrid_search.export.proof import GIVEN, VALIDATION
-from hybrid_search.objectives import OBJECTIVES, Objective
+from hybrid_search.objectives import OBJECTIVES, TEST, TESTED, Objective
 
 
 def write_card(folder: Path, network: TrainedNetwork, formats: Sequence[ExportFormat], image_source: str) -> None:
@@ -21,6 +22,8 @@ def write_card(folder: Path, network: TrainedNetwork, formats: Sequence[ExportFo
     channels, rows, cols = network.input_size
     lines = [f"# Network {network.architecture.digest}", "", f"`{network.architecture}`", ""]
     lines += [f"Input: images of {channels} x {rows} x {cols}. Output: logits of {len(network.classes)} classes."]
+    for name, package in plugin_packages(network).items():
+        lines += ["", f"`{name}` comes from the package {package}. Install that package before you load the network."]
     if network.origin:
         lines += _origin_lines(network.origin)
     if unknown := network.origin.get("unknown"):
@@ -41,7 +44,8 @@ def _origin_lines(origin: Mapping[str, Any]) -> list[str]:
     facts = ", ".join(f"{key} {value}" for key, value in origin.get("facts", {}).items())
     lines = ["", f"Trial {origin['trial']} of search {origin['search']!r}, seed {origin['seed']}: {'; '.join(values)}."]
     if confirmed := origin.get("confirmed"):
-        means = {n: v for n, v in confirmed["means"].items() if n in ("accuracy", "test_accuracy")}
+        names = [name for each in TESTED for name in (each, f"{TEST}{each}")]
+        means = {n: confirmed["means"][n] for n in names if n in confirmed["means"]}
         texts = ", ".join(f"{n.replace('_', ' ')} {OBJECTIVES['accuracy'].text(v)}" for n, v in means.items())
         lines += [f"Means over {confirmed['seeds']} fresh seeds of this design: {texts}."]
     return [*lines, f"Measured with: {facts}.", f"Licence of the data: {origin.get('data_licence', 'not stated')}."]

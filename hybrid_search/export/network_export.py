@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.errors import SettingsError, UserError
-from hybrid_search.export.folder import MANIFEST, write_description, write_manifest
+from hybrid_search.export.folder import MANIFEST, plugin_packages, write_description, write_manifest
 from hybrid_search.export.formats import EXPORT_FORMATS, ExportFormat, TrainedNetwork
 from hybrid_search.export.model_card import write_card
 from hybrid_search.export.output_folder import OutputFolder, output_folder
@@ -132,7 +132,7 @@ def write_export(
     _check_fit(network, images)
     state = network.model.state_dict().values()
     folder.check_space(len(entries) * sum(tensor.nbytes for tensor in state))
-    new = folder.unfinished
+    new, packages = folder.unfinished, plugin_packages(network)
     with clean_process_state():
         logits = _logits(network, images)
         with folder.writing():
@@ -140,14 +140,14 @@ def write_export(
                 entry.write(network, new)
             write_description(new, network)
             write_card(new, network, entries, image_source)
-            write_manifest(new, ())
+            write_manifest(new, (), packages)
         proofs = [prove(new, entry.name, images.cpu(), logits, image_source) for entry in entries]
     proofs = [replace(proof, folder=folder.path) for proof in proofs]
     for proof in proofs:
         if not proof.holds:
             raise UserError(f"logits of an exported model must be within {TOLERANCE:g}; {proof}.")
     with folder.writing():
-        write_manifest(new, proofs)
+        write_manifest(new, proofs, packages)
     folder.finish(MANIFEST)
     return tuple(proofs)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.errors import UserError
-from hybrid_search.export.folder import DESCRIPTION, check_files, read_description, read_file
+from hybrid_search.export.folder import DESCRIPTION, check_files, described_architecture, read_description, read_file
 from hybrid_search.export.formats import TrainedNetwork
 from hybrid_search.networks.architecture import Architecture
 
@@ -41,10 +41,11 @@ class SafetensorsFormat:
 
         Raises:
             UserError: a file is missing or damaged, or the weights are those of another network.
+            PluginError: an operator or the stem comes from a plugin that is not installed here.
         """
         check_files(folder, (DESCRIPTION, WEIGHTS))
         description = read_description(folder)
-        architecture = Architecture.from_dict(description["architecture"])
+        architecture = described_architecture(folder, description)
         channels, classes = description["input_size"][0], len(description["classes"])
         with clean_process_state():
             return network_of(architecture, channels, classes, read_file(folder / WEIGHTS), str(folder / WEIGHTS))
@@ -71,6 +72,8 @@ def load_exported(folder: Path | str) -> "nn.Module":
 
     Raises:
         UserError: a file is missing or damaged, or the weights are those of another network.
+        PluginError: an operator or the stem comes from a plugin that is not installed here; the message names the
+            package that the manifest lists.
 
     Example:
         >>> model = load_exported("my-network")

@@ -3,10 +3,11 @@
 import math
 from typing import TYPE_CHECKING
 
+from hybrid_search.analysis.confidence import confirmed_front
 from hybrid_search.errors import SettingsError, UnknownName, nearest
 from hybrid_search.ledger import reads
 from hybrid_search.objectives import Objective
-from hybrid_search.pareto import front_rows, knee
+from hybrid_search.pareto import knee
 from hybrid_search.records import SearchRecord, TrialRecord
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def choose_trial(ledger: "Ledger", record: SearchRecord, pick: str) -> TrialReco
         return _by_number(ledger, record, pick)
     points, _ = ledger.read(reads.points, record.id, record.objectives)
     rows = {p.number: dict(p.values) for p in points if p.state == "complete"}
-    numbers = front_rows(list(rows.items()), record.objective_list)
+    retrained = ledger.read(reads.repeats, record.id, confirmed=True)
+    numbers = confirmed_front(rows, retrained, record.objective_list).members
     if not numbers:
         raise SettingsError(f"--pick {pick} needs a completed trial; search {record.name!r} has none yet.")
     if pick == "best":

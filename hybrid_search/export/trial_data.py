@@ -90,6 +90,7 @@ def _load(settings: Settings, facts: Mapping[str, str]) -> Dataset:
     """Return the data set; raise LedgerError unless it is the one with the fingerprint of a trial's facts."""
     from hybrid_search import data
 
+    data.DATASETS.stored(settings.data)
     dataset = data.load(settings)
     fingerprint = facts.get("fingerprint")
     if fingerprint not in (None, dataset.fingerprint):

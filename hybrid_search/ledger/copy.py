@@ -63,9 +63,12 @@ def copy_search(
 
     Raises:
         LedgerError: The target has another search of this name, a copy that was continued, or a copy that runs.
+        SettingsError: No new search can have the name `as_name`.
     """
     found = source.search(name)
-    wanted = search_name(as_name or found.name)
+    wanted = found.name if as_name is None else as_name
+    if target.find_search(wanted) is None and wanted != found.name:
+        search_name(wanted)
     uid = found.uid if wanted == found.name else uuid5(NAMESPACE_OID, f"{found.uid}/{wanted}").hex
 
     def work(here: Connection, there: Connection) -> CopyResult:

@@ -15,6 +15,8 @@ from hybrid_search.ledger.entries import Lease
 from hybrid_search.ledger.tables import SearchRow, TrialRow
 from hybrid_search.ledger.transaction import Transaction
 
+CONFIRM = "confirm-"  # the token of the identity of a process that confirms starts with it
+
 
 def database_time(connection: Connection) -> datetime:
     """Return the present time (UTC) of the database server; of this machine for SQLite.
@@ -132,6 +134,11 @@ def release(transaction: Transaction, search_id: int, holder: str, clean_shutdow
 def host_and_pid(holder: str | None) -> str:
     """Return `host:pid` of a lease holder for a message; `no process` for None."""
     return holder.partition("/")[0] if holder else "no process"
+
+
+def purpose_of(holder: str | None) -> str:
+    """Return what a lease holder does: `confirm` for a confirmation, otherwise `run`."""
+    return "confirm" if holder and holder.rpartition("/")[2].startswith(CONFIRM) else "run"
 
 
 def _require_holder(connection: Connection, search_id: int, holder: str | None) -> None:

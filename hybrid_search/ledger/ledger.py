@@ -13,7 +13,7 @@ from weakref import finalize
 from sqlalchemy import Connection
 
 from hybrid_search._internal.event_log import print_notice
-from hybrid_search._internal.redaction import register_secret
+from hybrid_search._internal.search_names import can_be_stored
 from hybrid_search.errors import UnknownName, nearest
 from hybrid_search.ledger import leases, reads, writes
 from hybrid_search.ledger.connection import open_engine, retry_policy_for
@@ -63,8 +63,6 @@ class Ledger:
             >>> ledger = Ledger("postgresql://me@host/results", read_only=True)
         """
         self.url = database_url(url)
-        if self.url.password:
-            register_secret(str(self.url.password))  # from now on, in every text that this process shows or stores
         self.read_only = read_only
         self.retry_policy = replace(retry_policy_for(self.url, read_only=read_only), notice=notice)
         self.lease_seconds = LEASE_SECONDS
@@ -215,7 +213,7 @@ class Ledger:
         Example:
             >>> exists = ledger.find_search("digits") is not None
         """
-        return self.read(reads.find_search, name)
+        return self.read(reads.find_search, name) if can_be_stored(name) else None
 
     def create_search(self, search: SearchRecord) -> SearchRecord:
         """Write a new search.

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from hybrid_search._internal.event_log import print_notice
+from hybrid_search._internal.redaction import redact
 from hybrid_search.errors import LedgerAway, LedgerError
 
 T = TypeVar("T")
@@ -213,5 +214,5 @@ def is_outage(error: Exception) -> bool:
 
 def first_line(error: BaseException) -> str:
     """Return the first line of a database driver's message, without SQLAlchemy's statement and parameters."""
-    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+    lines = redact(str(getattr(error, "orig", None) or error)).strip().splitlines()
     return lines[0].strip() if lines else type(error).__name__

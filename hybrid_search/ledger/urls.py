@@ -1,19 +1,24 @@
 """Database URLs: which database is meant, and how a message or a command line names it without secrets."""
 
 import os
+import re
 from pathlib import Path
-from urllib.parse import quote, quote_plus
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from hybrid_search._internal.paths import absolute_path
+from hybrid_search._internal.redaction import redact, register_secret, register_url
+from hybrid_search._internal.url_secrets import ENCODE, HIDDEN
+from hybrid_search._internal.written_forms import hide
 from hybrid_search.errors import LedgerError, SettingsError
 
 DEFAULT_URL = "sqlite:///results/hybrid-search.db"
 POSTGRES_NAMES = ("postgres", "postgresql", "postgresql+psycopg")  # all mean PostgreSQL by psycopg
-SECRET_PARAMETERS = ("password", "sslpassword", "passfile")  # query parameters of libpq
-HIDDEN = "***"
+# Query parameters of libpq.
+SECRET_PARAMETERS = (
+    *("password", "sslpassword", "passfile", "oauth_client_secret", "scram_client_key", "scram_server_key"),
+)
 
 
 def database_url(url: str | Path | None = None) -> URL:
@@ -35,17 +40,23 @@ def database_url(url: str | Path | None = None) -> URL:
             raise LedgerError("a path must name an SQLite file; got a Path that looks like a URL. Use text, not Path.")
         return URL.create("sqlite", database=_absolute(str(url)))
     if url is not None and not isinstance(url, str):
-        raise LedgerError(f"a ledger must be a Ledger, a database URL or the path of an SQLite file; got {url!r}.")
+        raise LedgerError(
+            f"a ledger must be a Ledger, a database URL or the path of an SQLite file; got {redact(repr(url))}."
+        )
     text = url or os.environ.get("HYBRID_SEARCH_DB") or DEFAULT_URL
+    register_url(text)  # from now on, its secrets are hidden in every text that this process shows or stores
     try:
         parsed = make_url(text)
     except (ArgumentError, ValueError):
         raise LedgerError(
             f"--db must be a database URL such as {DEFAULT_URL}; got text that does not parse (hidden, because it may "
-            "contain a password). A file is sqlite:///PATH."
+            f"contain a password). A file is sqlite:///PATH.{f' {ENCODE}' if '@' in text else ''}"
         ) from None
     if parsed.get_backend_name() == "sqlite":
         return parsed.set(database=_absolute(parsed.database)) if parsed.database else parsed
+    if text.count("@") > 1 or "@" in f"{parsed.host}{parsed.database}":
+        shown = f"{parsed.drivername}://{HIDDEN}@{text.rpartition('@')[2]}"
+        raise LedgerError(f"--db must have one @, between password and host; got {redact(shown)}. {ENCODE}")
     if parsed.get_backend_name() not in POSTGRES_NAMES:
         raise LedgerError(f"--db must be a sqlite or postgresql URL; got {display_url(parsed)}.")
     return _postgres_url(parsed)
@@ -64,13 +75,13 @@ def _absolute(path: str) -> str:
 def _postgres_url(url: URL) -> URL:
     if url.drivername not in POSTGRES_NAMES:
         raise LedgerError(f"--db must use psycopg for PostgreSQL; got {url.drivername}. Write postgresql://...")
-    if url.host and "@" in url.host:
-        raise LedgerError("--db must write @ in a user name or password as %40; got a URL with a second @.")
     if not url.database:
         raise LedgerError(f"--db must name a database, as in postgresql://USER@HOST/DATABASE; got {display_url(url)}.")
     in_query = url.query.get("password")
     password = url.password or (in_query[-1] if isinstance(in_query, tuple) else in_query)
     password = password or os.environ.get("PGPASSWORD")
+    for secret in {password, *(_password_file_secrets(url) if not password else ())}:
+        register_secret(secret or "")
     return url.difference_update_query(["password"]).set(drivername="postgresql+psycopg", password=password)
 
 
@@ -100,11 +111,25 @@ def url_without_password(url: URL) -> URL:
 
 def redact_url_secrets(text: str, url: URL) -> str:
     """Replace the secrets of a URL in a message, plain or percent-encoded, by ***."""
-    secrets = [url.password, *(url.query.get(name) for name in SECRET_PARAMETERS)]
-    for secret in {str(secret) for secret in secrets if secret}:
-        for written in (secret, quote(secret, safe=""), quote_plus(secret)):
-            text = text.replace(written, HIDDEN)
-    return text
+    values = [url.password, *(url.query.get(name) for name in SECRET_PARAMETERS)]
+    return redact(hide(text, {secret for value in values if value for secret in _texts(value)}))
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """Return the values of a query parameter, which may be given several times."""
+    return tuple(map(str, value)) if isinstance(value, tuple) else (str(value),)
+
+
+def _password_file_secrets(url: URL) -> set[str]:
+    """Return every password of libpq's password file, because the driver may use one of them."""
+    given = url.query.get("passfile") or os.environ.get("PGPASSFILE") or os.path.expanduser("~/.pgpass")
+    try:
+        lines = Path(_texts(given)[-1]).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except (OSError, ValueError):
+        return set()
+    fields = [re.split(r"(?<!\\):", line, maxsplit=4) for line in lines if not line.startswith("#")]
+    written = {parts[4] for parts in fields if len(parts) == 5}
+    return {form for secret in written for form in (secret, re.sub(r"\\(.)", r"\1", secret))}
 
 
 def path_beside(url: URL, ending: str) -> Path:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from hybrid_search._internal.places import placed
-from hybrid_search.errors import MOST, ArchitectureError, nearest, shown, whole
+from hybrid_search.errors import MOST, ArchitectureError, listed, nearest, shown, whole
 from hybrid_search.networks.stems import STEMS, Stem, make_stem
 from hybrid_search.ops import OPERATORS, Operator, Options, make_operator, options_of
 from hybrid_search.ops.operator import as_declared, check_options_of, declared_types, option_names, shown_options
@@ -103,8 +103,7 @@ class Stage:
             if key not in d:
                 others = [name for name in d if name not in STAGE_KEYS]
                 meant = next((nearest(name, (key,)) for name in others if nearest(name, (key,))), "")
-                got = ", ".join(map(str, d)) or "nothing"
-                raise ArchitectureError(f"a stage needs operator, depth and width; got {got[:100]}.{meant}")
+                raise ArchitectureError(f"a stage needs operator, depth and width; got {listed(d)}.{meant}")
         name = d["operator"]
         given = {key: value for key, value in d.items() if key not in STAGE_KEYS}
         if isinstance(name, str) and name in OPERATORS:

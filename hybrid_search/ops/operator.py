@@ -22,7 +22,7 @@ it against this contract.
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, get_args
 
-from hybrid_search.errors import ArchitectureError, HybridSearchError, PluginError, nearest, shown
+from hybrid_search.errors import ArchitectureError, HybridSearchError, PluginError, listed, nearest, shown
 from hybrid_search.number_text import read_number
 
 if TYPE_CHECKING:
@@ -211,11 +211,11 @@ def from_options(what: str, kind: type[Any], options: dict[str, Any]) -> Any:
     known = option_names(kind)
     for name in options:
         if name not in known:
-            listed = ", ".join(known) or "none"
-            raise ArchitectureError(f"options of {what} are {listed}; got {shown(name)}.{nearest(name, known)}")
+            names = ", ".join(known) or "none"
+            raise ArchitectureError(f"options of {what} are {names}; got {shown(name)}.{nearest(name, known)}")
     for field in fields(kind):
         if field.default is MISSING and field.name not in options:
-            raise ArchitectureError(f"{what} needs the option {field.name}; got {', '.join(options) or 'none'}.")
+            raise ArchitectureError(f"{what} needs the option {field.name}; got {listed(options)}.")
     try:
         return kind(**options)
     except HybridSearchError:
@@ -245,5 +245,5 @@ def check_options_of(what: str, checked: Any, *width: int) -> None:
 
 def _cannot_check(what: str, options: dict[str, Any], error: Exception) -> ArchitectureError:
     reason = " ".join(f"{type(error).__name__}: {error}".split())[:100]
-    listed = ", ".join(f"{name}={shown(value)}" for name, value in options.items())[:150]
-    return ArchitectureError(f"options of {what} must be legal; got {listed or 'none'}. Its check failed: {reason}.")
+    got = listed(f"{name}={shown(value)}" for name, value in options.items())
+    return ArchitectureError(f"options of {what} must be legal; got {got}. Its check failed: {reason}.")

@@ -17,12 +17,12 @@ from hybrid_search.ledger import Ledger, Opening, writes
 from hybrid_search.ledger.urls import path_beside
 from hybrid_search.records import TRAINED, Resources, SearchRecord, Settings
 from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, search_checkpoints
-from hybrid_search.runs.data_checks import EVERY_SPLIT, check_data
+from hybrid_search.runs.data_checks import check_data
 from hybrid_search.runs.leadership import leading
 from hybrid_search.runs.progress import Terminal, shown_progress
 from hybrid_search.search.confirmation import Confirmation
 from hybrid_search.search.data_check import check_local_data
-from hybrid_search.search.stored_names import evaluation_difference, evaluation_identity
+from hybrid_search.search.stored_names import evaluation_difference, evaluation_identity, evaluation_label
 from hybrid_search.training.checkpoints import CheckpointStore
 
 
@@ -99,10 +99,12 @@ def confirm(
             record = opened(reader).record
         held = Ledger(ledger, notice=notice or print_notice)
     if evaluate is None:
+        from hybrid_search.data import DATASETS
         from hybrid_search.training.retraining import retrain
 
+        DATASETS.stored(record.settings.data)
         cache_folder("", notice or print_notice)  # said here, because a worker writes to its log
-        check_data(record.settings, notice or print_notice, EVERY_SPLIT)
+        check_data(record.settings, notice or print_notice)
         check_local_data(record, held)
         context = RunContext(retrain, resources)
     else:
@@ -112,7 +114,7 @@ def confirm(
     with (
         engine.ready(context),
         log_file(path_beside(held.url, ".log"), context.notice, log_level),
-        leading(held, record, context),
+        leading(held, record, context, confirms=True),
     ):
         confirmation = opened(held)
         if evaluate is None:
@@ -136,7 +138,8 @@ def _same_evaluation(record: SearchRecord, evaluate: Evaluate | None) -> None:
     if evaluate is None:
         raise LedgerError(
             f"only trained networks can be retrained from here; search {record.name!r} was scored by "
-            f"{record.evaluation}. From Python, without a test split: hybrid_search.confirm(name, evaluate=...)."
+            f"{evaluation_label(record.evaluation)}. From Python, without a test split: "
+            "hybrid_search.confirm(name, evaluate=...)."
         )
     raise LedgerError(
         f"a search is confirmed by the evaluation that scored it; in search {record.name!r}, {difference}."

@@ -8,17 +8,14 @@ from hybrid_search.ledger import Ledger, reads
 from hybrid_search.ledger.data_notes import set_data_notes
 from hybrid_search.records import SearchRecord, Settings
 
-TRAINED_SPLITS = ("train", "validation")
-EVERY_SPLIT = ("train", "validation", "test")
 
-
-def check_data(settings: Settings, notice: Callable[[str], None], splits: Sequence[str]) -> tuple[str, ...]:
+def check_data(settings: Settings, notice: Callable[[str], None], decode: bool = True) -> tuple[str, ...]:
     """Check the images, and say what is left out, reinterpreted or contained twice.
 
     Args:
         settings: The settings of the search.
         notice: Called with each line.
-        splits: The splits whose images are decoded; none for an evaluation that may not decode them.
+        decode: Whether the images are decoded; False for an evaluation that may not use them.
 
     Returns:
         The lines.
@@ -26,7 +23,7 @@ def check_data(settings: Settings, notice: Callable[[str], None], splits: Sequen
     Raises:
         DataError: An image is damaged, or the data set cannot be used for another reason.
     """
-    notes = prepare(settings, notice, splits)
+    notes = prepare(settings, notice, decode)
     for note in notes:
         notice(note)
     return notes

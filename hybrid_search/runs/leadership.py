@@ -15,7 +15,7 @@ from hybrid_search._internal.event_log import LOG, event_fields
 from hybrid_search.engines.driver import RunContext
 from hybrid_search.errors import HybridSearchError, LedgerAway, LedgerError, LostLease
 from hybrid_search.ledger import LEASE_SECONDS, Lease, Ledger
-from hybrid_search.ledger.leases import host_and_pid
+from hybrid_search.ledger.leases import CONFIRM, host_and_pid
 from hybrid_search.ledger.process_identity import ProcessIdentity
 from hybrid_search.records import SearchRecord
 
@@ -24,7 +24,12 @@ WAIT_SECONDS = 1.0  # between two attempts to acquire the lease
 
 @contextmanager
 def leading(
-    ledger: Ledger, search: SearchRecord, context: RunContext, seconds: float = LEASE_SECONDS
+    ledger: Ledger,
+    search: SearchRecord,
+    context: RunContext,
+    seconds: float = LEASE_SECONDS,
+    *,
+    confirms: bool = False,
 ) -> Iterator[bool]:
     """Hold the write lease of a search inside the `with` block. Wait first if another driver holds it.
 
@@ -36,6 +41,7 @@ def leading(
         search: The search.
         context: The context of the run.
         seconds: How long the lease is valid after each renewal.
+        confirms: Whether this process confirms the front, so that page and `status` say so.
 
     Yields:
         Whether the previous driver crashed or was waited for. False: it made a clean shutdown, or there was none.
@@ -44,6 +50,8 @@ def leading(
         LostLease: Another driver acquired the lease.
     """
     driver = ProcessIdentity()
+    if confirms:
+        driver = replace(driver, token=f"{CONFIRM}{driver.token}")
     lost: list[LostLease] = []
     retry_policy = ledger.retry_policy
     # An outage of the database is reported by `context.notice`, and a run that must stop does not wait for its end.

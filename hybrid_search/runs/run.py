@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hybrid_search import __version__
 from hybrid_search._internal.cache_folder import cache_folder
@@ -13,21 +14,26 @@ from hybrid_search.engines.driver import RunContext, check_results
 from hybrid_search.engines.worker import Evaluate, check_evaluation
 from hybrid_search.errors import UserError
 from hybrid_search.ledger import Ledger
+from hybrid_search.ledger.new_name import check_new_name
 from hybrid_search.ledger.urls import path_beside
 from hybrid_search.ledger.withdrawal import withdraw_search
 from hybrid_search.objectives import Objective, check_measured
 from hybrid_search.records import TRAINED, Resources, Settings
 from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, search_checkpoints
-from hybrid_search.runs.data_checks import TRAINED_SPLITS, check_data, store_data_notes
+from hybrid_search.runs.data_checks import check_data, store_data_notes
 from hybrid_search.runs.leadership import leading
 from hybrid_search.runs.progress import Terminal, shown_progress
 from hybrid_search.search.opening import resume_search, store_search
 from hybrid_search.search.search import Search
-from hybrid_search.search.spec import Factory, SearchSpec
+from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.stop_rules import StopRule
 from hybrid_search.search.stored_names import evaluation_identity
 from hybrid_search.spaces.space import SearchSpace
 from hybrid_search.training.checkpoints import CheckpointStore
+
+if TYPE_CHECKING:
+    from hybrid_search.pruners import PrunerFactory
+    from hybrid_search.samplers import SamplerFactory
 
 NOT_COMPARED = "evaluate uses objects whose content cannot be compared when the search continues: {}"
 
@@ -38,8 +44,8 @@ def run(
     trials: int,
     objectives: Sequence[str | Objective] = ("accuracy", "flops"),
     settings: Settings | None = None,
-    sampler: str | Factory = "known-cost",
-    pruner: str | Factory = "none",
+    sampler: "str | SamplerFactory" = "known-cost",
+    pruner: "str | PrunerFactory" = "none",
     seed: int = 0,
     name: str | None = None,
     max_flops: float | None = None,
@@ -150,6 +156,7 @@ def run_spec(
     if evaluate is not None:
         check_evaluation(evaluate)
     level_of(log_level)
+    check_new_name(spec.name, ledger)
     identity, unknown = (TRAINED, ()) if evaluate is None else evaluation_identity(evaluate)
     spec = replace(spec, evaluation=identity)
     if evaluate is None:
@@ -163,7 +170,7 @@ def run_spec(
         cache_folder("", context.notice)  # said here, because a worker writes to its log
     if unknown:
         context.notice(NOT_COMPARED.format(", ".join(unknown)))
-    notes = check_data(spec.settings, context.notice, TRAINED_SPLITS if spec.evaluation == TRAINED else ())
+    notes = check_data(spec.settings, context.notice, decode=spec.evaluation == TRAINED)
     root = checkpoint_root(checkpoints, ledger, resources.engine, resources.address)
     with engine.ready(context):
         opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger, notice=context.notice)

@@ -22,6 +22,7 @@ from hybrid_search._internal.event_log import LOG, event_fields
 from hybrid_search.analysis.confidence import (
     ObjectivePosterior,
     TrialConfidence,
+    class_step,
     front_probability,
     next_trial,
     objective_posterior,
@@ -113,6 +114,7 @@ class Confirmation:
         self.begin: Callable[[], None] | None = None  # called once, before the first retraining
         self._used = ledger.read(reads.seeds, record.id)
         self._data = ledger.read(reads.fact, record.id, "fingerprint")
+        self._step = class_step(ledger, record.id)
         self._pending: dict[int, set[int]] = {number: set() for number in self._repeats}
         self._clock = clock
         self._ends = math.inf if hours is None else clock() + 3600 * hours
@@ -151,7 +153,7 @@ class Confirmation:
     def trial_confidences(self) -> dict[int, TrialConfidence]:
         """Return the confidence of every trial that was retrained or may be on the front."""
         retrained = {number: found for number, found in self._repeats.items() if found.fresh}
-        return trial_confidence(retrained, self.values(), self.objectives)
+        return trial_confidence(retrained, self.values(), self.objectives, self._step)
 
     @property
     def done(self) -> int:
@@ -168,7 +170,7 @@ class Confirmation:
 
     def _posterior(self) -> ObjectivePosterior | None:
         retrained = {number: found for number, found in self._repeats.items() if found.fresh}
-        return objective_posterior(retrained, self.values(), self.objectives)
+        return objective_posterior(retrained, self.values(), self.objectives, self._step)
 
     def remaining(self) -> tuple[int, int]:
         """Return the smallest and the largest number of retrainings that have not started.

@@ -36,14 +36,12 @@ def check_local_data(record: SearchRecord, ledger: Ledger) -> None:
     Raises:
         LedgerError: The fingerprints differ.
         DataError: The data set cannot be read.
-        PluginError: The data set comes from a plugin that is not installed here.
     """
-    from hybrid_search.data import DATASETS, load
+    from hybrid_search.data import load
 
     before = ledger.read(reads.fact, record.id, "fingerprint")
     if before is None:
         return
-    DATASETS.stored(record.settings.data)
     now = load(record.settings).fingerprint
     if now != before:
         raise LedgerError(

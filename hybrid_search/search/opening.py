@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from hybrid_search._internal.search_names import search_name
 from hybrid_search.errors import LedgerError
 from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.pruners import make_pruner
@@ -41,10 +42,11 @@ def store_search(spec: SearchSpec, ledger: Ledger) -> SearchRecord:
 
     Raises:
         LedgerError: The name belongs to a search with another configuration, or the data set has changed.
-        SettingsError: The factory of the sampler or the pruner cannot be used.
+        SettingsError: The factory of the sampler or the pruner cannot be used, or a new search cannot have the name.
     """
     found = ledger.find_search(spec.name)
     if found is None:
+        search_name(spec.name)
         _check_factories(spec)
         try:
             return ledger.create_search(spec.record)

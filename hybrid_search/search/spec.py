@@ -1,10 +1,10 @@
 """The configuration of a search: what is searched, under which settings, by which sampler and pruner."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from hybrid_search._internal.paths import data_location
 from hybrid_search._internal.search_names import search_name
@@ -22,7 +22,10 @@ from hybrid_search.spaces.recipe_tuning import choose_settings, tunable
 from hybrid_search.spaces.space import SearchSpace, load_space
 from hybrid_search.spaces.stored_space import stored_space
 
-Factory = Callable[..., Any]  # of a sampler: (seed, facts) -> optuna sampler; of a pruner: (aims, seed) -> Pruner
+if TYPE_CHECKING:
+    from hybrid_search.pruners import PrunerFactory
+    from hybrid_search.samplers import SamplerFactory
+
 FACTORY_NAME = 100  # characters of the ledger's columns for sampler and pruner
 
 
@@ -62,8 +65,8 @@ class SearchSpec:
     settings: Settings
     input_size: tuple[int, int, int]
     classes: int
-    sampler: str | Factory = "known-cost"
-    pruner: str | Factory = "none"
+    sampler: "str | SamplerFactory" = "known-cost"
+    pruner: "str | PrunerFactory" = "none"
     seed: int = 0
     max_flops: float | None = None
     max_params: float | None = None
@@ -82,8 +85,8 @@ class SearchSpec:
         trials: int,
         objectives: Sequence[str | Objective] = ("accuracy", "flops"),
         settings: Settings | None = None,
-        sampler: str | Factory = "known-cost",
-        pruner: str | Factory = "none",
+        sampler: "str | SamplerFactory" = "known-cost",
+        pruner: "str | PrunerFactory" = "none",
         seed: int = 0,
         name: str | None = None,
         max_flops: float | None = None,
@@ -132,8 +135,8 @@ class SearchSpec:
             raise SettingsError(f"space must be a SearchSpace, a name or the path of a YAML file; got {space!r}.")
         if settings is not None and not isinstance(settings, Settings):
             raise SettingsError(f"settings must be a Settings value; got {settings!r}. Use Settings(epochs=8).")
-        if name is not None and not isinstance(name, str):
-            raise SettingsError(f"name must be text; got {name!r}.")
+        if name is not None and not (isinstance(name, str) and name):
+            search_name(name)
         space = space if isinstance(space, SearchSpace) else load_space(space)
         settings = settings or space.settings
         if settings.data_dir is not None:
@@ -144,7 +147,7 @@ class SearchSpec:
         spec = cls(
             space=space,
             trials=trials,
-            name=search_name(name or space.name),
+            name=space.name if name is None else name,
             objectives=chosen,
             settings=settings,
             input_size=input_size,
@@ -163,7 +166,11 @@ class SearchSpec:
 
     @classmethod
     def from_record(
-        cls, record: SearchRecord, *, sampler: str | Factory | None = None, pruner: str | Factory | None = None
+        cls,
+        record: SearchRecord,
+        *,
+        sampler: "str | SamplerFactory | None" = None,
+        pruner: "str | PrunerFactory | None" = None,
     ) -> Self:
         """Return the configuration of a search of the ledger.
 
@@ -239,7 +246,7 @@ class SearchSpec:
             names.append("known_designs")
         pairs = [("objectives", _objective_words(self, other), _objective_words(other, self))]
         pairs += [(name, getattr(self.record, name), getattr(other.record, name)) for name in names]
-        mine, others = self.settings.to_dict(), other.settings.to_dict()
+        mine, others = asdict(self.settings), asdict(other.settings)
         pairs += [(name, mine[name], others[name]) for name in mine if name not in (*NOT_IN_DIGEST, "seed")]
         found += [f"{name} is {was} (got {now})" for name, was, now in pairs if was != now]
         evaluation = evaluation_difference(self.evaluation, other.evaluation)
@@ -296,7 +303,7 @@ class SearchSpec:
         return known_designs(self.record, self.space) if self.use_known_designs is not False else []
 
 
-def _check_entry(what: str, given: str | Factory, table: Any) -> None:
+def _check_entry(what: str, given: object, table: Any) -> None:
     """Raise UserError unless `given` is a name of the table or a function with a name."""
     if isinstance(given, str):
         table[given]

@@ -93,6 +93,15 @@ def evaluation_identity(evaluate: Any) -> tuple[str, tuple[str, ...]]:
     )
 
 
+def evaluation_label(stored: str) -> str:
+    """Return the name of an evaluation without its digest, for people.
+
+    Args:
+        stored: The identity in the ledger.
+    """
+    return IDENTITY.sub("", stored)
+
+
 def evaluation_difference(stored: str, now: str) -> str | None:
     """Return how the evaluation of a search differs from the one that is given now, in words; None if it is the same.
 
@@ -105,10 +114,10 @@ def evaluation_difference(stored: str, now: str) -> str | None:
     before, after = IDENTITY.search(stored), IDENTITY.search(now)
     if stored == now:
         return None
-    names = [IDENTITY.sub("", text) for text in (stored, now)]
+    names = [evaluation_label(text) for text in (stored, now)]
     starts = [name.rpartition("~")[0] or name for name in names]  # a longer name was cut at another place
     if not (names[0] == names[1] or ("~" in stored and starts[0].startswith(starts[1]))):
-        return f"evaluation is {stored} (got {now})"
+        return f"evaluation is {names[0]} (got {names[1]})"
     if before is None or after is None or before[2] != after[2]:
         return None
     return (

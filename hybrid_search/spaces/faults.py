@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from hybrid_search._internal.places import Place, dotted, placed
-from hybrid_search.errors import nearest, shown
+from hybrid_search.errors import listed, nearest, shown
 from hybrid_search.ops import OPERATORS
 from hybrid_search.ops.operator import option_names
 from hybrid_search.records import Settings
@@ -68,6 +68,5 @@ def _owners(option: str) -> list[str]:
 
 
 def _missing_key(place: Place, given: Any) -> str:
-    got = ", ".join(str(key)[:40] for key in given)[:100] if isinstance(given, Mapping) and given else "none"
     owner = dotted(place[:-1]) or "a space"
-    return f"{owner} needs the key {place[-1]}; got {got}."
+    return f"{owner} needs the key {place[-1]}; got {listed(given)}."

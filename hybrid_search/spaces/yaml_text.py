@@ -59,20 +59,26 @@ class YamlContent:
         return None
 
 
-class _TooMany(Exception):
-    """More nodes than a file may have; it stops the parser early."""
+class _TooLarge(Exception):
+    """More nodes than a file may have, or a deeper nesting; it stops the parser early."""
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's parser as far as nodes, with a limit of their number."""
+    """PyYAML's parser as far as nodes, with a limit of their number and of their nesting."""
 
     nodes = 0
+    depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         self.nodes += 1
+        self.depth += 1
         if self.nodes > MOST_VALUES:
-            raise _TooMany
-        return super().compose_node(parent, index)
+            raise _TooLarge(f"a file must have at most {MOST_VALUES:,} values")
+        if self.depth > DEEPEST + 1:
+            raise _TooLarge(f"lists and mappings must be nested at most {DEEPEST} deep")
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
         return PLAIN if kind is yaml.ScalarNode and implicit[0] else super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
@@ -111,10 +117,8 @@ def parse_yaml(text: str, law: str, source: str) -> YamlContent:
         raise SpaceError(f"{law}; {source} is not, at line {line}: {_reason(error)}.") from None
     except yaml.YAMLError:
         raise SpaceError(f"{law}; {source} is not.") from None
-    except _TooMany:
-        raise SpaceError(f"{source}: a file must have at most {MOST_VALUES:,} values; got more.") from None
-    except RecursionError:
-        raise SpaceError(f"{source}: lists and mappings must be nested at most {DEEPEST} deep; got more.") from None
+    except _TooLarge as limit:
+        raise SpaceError(f"{source}: {limit}; got more.") from None
     except (ValueError, OverflowError):  # an escape such as \UFFFFFFFF
         raise SpaceError(f"{law}; {source} is not: an escape in it is no character.") from None
     finally:

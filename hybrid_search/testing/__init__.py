@@ -4,12 +4,38 @@ from hybrid_search.testing import OperatorContract
 
 class TestShift(OperatorContract):
     name, operator = "shift", Shift
-    cases = ({}, {"step": 2})
-    illegal = (({"step": 0}, 16, "step must be a whole number"),)
+    cases = ({}, {"reach": 2})
+    illegal = (({"reach": 0}, 16, "reach must be a whole number"),)
 """
 
 from importlib import import_module
-from typing import Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hybrid_search.testing.charts import ChartContract
+    from hybrid_search.testing.checkpoint_stores import CheckpointStoreContract
+    from hybrid_search.testing.datasets import DatasetContract
+    from hybrid_search.testing.engines import EngineContract
+    from hybrid_search.testing.export_formats import ExportFormatContract
+    from hybrid_search.testing.objectives import ObjectiveContract
+    from hybrid_search.testing.operators import OperatorContract
+    from hybrid_search.testing.pruners import PrunerContract
+    from hybrid_search.testing.samplers import SamplerContract
+    from hybrid_search.testing.stems import StemContract
+
+__all__ = [
+    "ChartContract",
+    "CheckpointStoreContract",
+    "DatasetContract",
+    "EngineContract",
+    "ExportFormatContract",
+    "ObjectiveContract",
+    "OperatorContract",
+    "PrunerContract",
+    "SamplerContract",
+    "StemContract",
+]
 
 # name -> module. A contract imports torch and pytest, so it is loaded on first use.
 _CONTRACTS = {
@@ -18,12 +44,15 @@ _CONTRACTS = {
     "DatasetContract": "datasets",
     "EngineContract": "engines",
     "ExportFormatContract": "export_formats",
+    "ObjectiveContract": "objectives",
     "OperatorContract": "operators",
     "PrunerContract": "pruners",
     "SamplerContract": "samplers",
     "StemContract": "stems",
 }
-__all__ = sorted(_CONTRACTS)
+
+if find_spec("pytest") is None:
+    raise ModuleNotFoundError("hybrid_search.testing needs pytest, which is not installed. Run: pip install pytest")
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,16 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from hybrid_search.data import DATASETS, Dataset, clear_cache, fingerprint_of, input_size_and_classes, load, open_test
+from hybrid_search.data import (
+    DATASETS,
+    Dataset,
+    clear_cache,
+    fingerprint_of,
+    input_size_and_classes,
+    load,
+    open_test,
+    prepare,
+)
 from hybrid_search.data.dataset import Split
 from hybrid_search.data.splits import plan_splits
 from hybrid_search.errors import DataError
@@ -86,6 +95,13 @@ class DatasetContract:
             assert split.labels.shape == (len(split),)
             assert set(split.labels) <= set(range(len(dataset.classes)))
         assert set(dataset.train.labels) == set(range(len(dataset.classes)))
+
+    def test_the_images_are_checked_before_a_search_and_what_is_said_about_them_is_lines(
+        self, settings: Settings
+    ) -> None:
+        """`prepare` raises nothing for files in order; its notes are kept with the search."""
+        notes = prepare(settings, print)
+        assert all(isinstance(note, str) and note.strip() and "\n" not in note for note in notes)
 
     def test_the_class_names_are_distinct_and_in_the_order_of_the_labels(self, settings: Settings) -> None:
         """An exported model carries these names."""

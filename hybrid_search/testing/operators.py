@@ -1,6 +1,6 @@
 """The contract of an operator as a class of tests."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import pytest
@@ -8,17 +8,20 @@ import torch
 from torch import Tensor
 
 from hybrid_search.errors import ArchitectureError
-from hybrid_search.ops.operator import Operator, check_operator, from_options, option_names, options_of
+from hybrid_search.ops import OPERATORS
+from hybrid_search.ops.operator import Operator, Value, check_operator, from_options, option_names, options_of
 from hybrid_search.testing.counting import assert_cost
 
-Case = dict[str, Any]
+Case = Mapping[str, Value]  # option name -> value
 
 
 class OperatorContract:
     """The tests that every operator must pass. Inherit from it in a test module.
 
+    The package of the operator must be installed, so that its entry point is found.
+
     Attributes:
-        name: name of the operator in the table.
+        name: name of the operator in the table, which is the name of its entry point.
         operator: its class.
         width: number of channels in all tests.
         cases: options that are legal at this width; every option must be in one of them.
@@ -50,7 +53,7 @@ class OperatorContract:
 
     def made(self, options: Case) -> Operator:
         """Return the operator with these options."""
-        operator: Operator = from_options(self.name, self.operator, options)
+        operator: Operator = from_options(self.name, self.operator, dict(options))
         return operator
 
     def convert(self, state: dict[str, Tensor], operator: Operator, canonical: Operator) -> dict[str, Tensor]:
@@ -64,6 +67,10 @@ class OperatorContract:
     def test_the_class_follows_the_contract(self) -> None:
         """It is a frozen dataclass with family, label, symbol and the four methods."""
         assert check_operator(self.name, self.operator) is self.operator
+
+    def test_the_table_has_the_operator_under_its_name(self) -> None:
+        """The name of the entry point is `name`; install the package again after a change of its entry points."""
+        assert OPERATORS[self.name] is self.operator
 
     def test_every_option_has_a_case(self) -> None:
         """The cases set every option that the class declares."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 
-from hybrid_search.pruners import Pruner, PrunerFactory, PrunerObjectives, TrialView
+from hybrid_search.pruners import Pruner, PrunerObjectives, TrialView
 
 _EPOCHS = 6
 
@@ -36,7 +36,7 @@ class PrunerContract:
         ...     factory = staticmethod(lambda aims, seed: MyPruner(aims))
     """
 
-    factory: ClassVar[PrunerFactory]
+    factory: "ClassVar[staticmethod[[PrunerObjectives, int], Pruner]]"
 
     @pytest.fixture
     def pruner(self) -> Pruner:

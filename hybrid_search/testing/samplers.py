@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import optuna
 from optuna.trial import TrialState
 
-from hybrid_search.samplers import Facts, SamplerFactory, make_sampler
+from hybrid_search.samplers import Facts, make_sampler
 
 Params = Mapping[str, Any]
 
@@ -43,7 +43,7 @@ class SamplerContract:
         ...     factory = staticmethod(lambda seed, facts: MySampler(seed))
     """
 
-    factory: ClassVar[SamplerFactory]
+    factory: "ClassVar[staticmethod[[int, Facts], optuna.samplers.BaseSampler]]"
     uses_seed: ClassVar[bool] = True
 
     def study(self, seed: int) -> optuna.Study:

@@ -1,21 +1,24 @@
 """The contract of a stem as a class of tests."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import pytest
 import torch
 
 from hybrid_search.errors import ArchitectureError
+from hybrid_search.networks.stems import STEMS
 from hybrid_search.networks.stems.stem import Stem, check_stem
-from hybrid_search.ops.operator import from_options, option_names, options_of
+from hybrid_search.ops.operator import Value, from_options, option_names, options_of
 from hybrid_search.testing.counting import assert_cost
 
-Case = dict[str, Any]
+Case = Mapping[str, Value]  # option name -> value
 
 
 class StemContract:
     """The tests that every stem must pass. Inherit from it in a test module.
+
+    The package of the stem must be installed, so that its entry point is found.
 
     Attributes:
         stem: its class.
@@ -46,12 +49,16 @@ class StemContract:
 
     def made(self, options: Case) -> Stem:
         """Return the stem with these options."""
-        stem: Stem = from_options(f"stem {self.stem.kind}", self.stem, options)
+        stem: Stem = from_options(f"stem {self.stem.kind}", self.stem, dict(options))
         return stem
 
     def test_the_class_follows_the_contract(self) -> None:
         """It is a frozen dataclass with kind, family, label, width, stride and the four methods."""
         assert check_stem(self.stem.kind, self.stem) is self.stem
+
+    def test_the_table_has_the_stem_under_its_kind(self) -> None:
+        """The name of the entry point is `kind`; install the package again after a change of its entry points."""
+        assert STEMS[self.stem.kind] is self.stem
 
     def test_every_option_has_a_case(self) -> None:
         """The cases set every option that the class declares."""

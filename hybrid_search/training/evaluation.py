@@ -45,8 +45,9 @@ def evaluate(
             tensors, which safetensors can write.
 
     Yields:
-        Measurements: `accuracy` 0..1 and `loss` on the validation split, `train_loss`, `flops`, `params` and
-        `train_seconds` so far. The last report also has `latency_ms` and the weights as safetensors bytes.
+        Measurements: `accuracy`, `balanced_accuracy` and `macro_f1` 0..1 and `loss` on the validation split,
+        `train_loss`, `flops`, `params` and `train_seconds` so far. The last report also has `latency_ms` and the
+        weights as safetensors bytes.
 
     Raises:
         NotFinite: a loss is NaN or infinite.
@@ -109,6 +110,8 @@ def _epochs(
             keep(epoch.epoch, state)
         measurements = {
             "accuracy": epoch.accuracy,
+            "balanced_accuracy": epoch.classes.balanced_accuracy,
+            "macro_f1": epoch.classes.macro_f1,
             "loss": epoch.loss,
             "train_loss": epoch.train_loss,
             "flops": float(costs.flops),

@@ -5,6 +5,7 @@ import subprocess
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from hybrid_search import __version__
@@ -24,12 +25,16 @@ def gather_facts(architecture: Architecture, dataset: Dataset, settings: Setting
         settings: the training settings.
 
     Returns:
-        Fact name -> text: data, fingerprint, digests, precision, threads, device, commit, versions, host and CPU.
+        Fact name -> text: data, fingerprint, the number of classes that have validation images and the images of the
+        smallest one, digests, precision, threads, device, commit, versions, host and CPU.
     """
+    images = np.bincount(dataset.validation.labels)
     device = device_of(settings)
     return {
         "data": dataset.name,
         "fingerprint": dataset.fingerprint,
+        "validation_classes": str(np.count_nonzero(images)),
+        "smallest_class": str(images[images > 0].min()),
         "settings": settings.digest,
         "architecture": architecture.digest,
         "precision": precision_of(settings, device),

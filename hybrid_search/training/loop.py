@@ -14,6 +14,7 @@ from hybrid_search.data import Dataset, Split
 from hybrid_search.errors import CheckpointError, NotFinite, SettingsError
 from hybrid_search.records import Settings
 from hybrid_search.training.batches import EpochPlan, Images, batch_edges
+from hybrid_search.training.class_scores import ClassScores, class_scores
 from hybrid_search.training.recipe import (
     CLIP,
     MovingAverage,
@@ -34,10 +35,12 @@ class Score:
     Attributes:
         accuracy: 0..1.
         loss: mean cross entropy in nats, without label smoothing.
+        classes: balanced accuracy and macro F1.
     """
 
     accuracy: float
     loss: float
+    classes: ClassScores
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Epoch:
         train_loss: mean over the images of this epoch, with label smoothing.
         seconds: training time of this epoch, without scoring.
         data_share: the share of `seconds` for selecting, augmenting and normalising images, 0..1.
+        classes: balanced accuracy and macro F1 on the validation split.
     """
 
     epoch: int
@@ -59,6 +63,7 @@ class Epoch:
     train_loss: float
     seconds: float
     data_share: float
+    classes: ClassScores
 
 
 class Trainer:
@@ -126,7 +131,9 @@ class Trainer:
         result = score(self.scored, self.dataset.validation, self.dataset, settings)
         self.epoch += 1
         self.seconds += seconds
-        return Epoch(self.epoch, result.accuracy, result.loss, train_loss, seconds, data_seconds / seconds)
+        return Epoch(
+            self.epoch, result.accuracy, result.loss, train_loss, seconds, data_seconds / seconds, result.classes
+        )
 
     def _train(self, epoch: int) -> tuple[float, float]:
         """Train on all images once; return the mean loss and the seconds spent on data."""
@@ -232,7 +239,7 @@ class Trainer:
 
 
 def score(model: nn.Module, split: Split, dataset: Dataset, settings: Settings) -> Score:
-    """Return accuracy and loss of a network on a split.
+    """Return accuracy, loss, balanced accuracy and macro F1 of a network on a split.
 
     Args:
         model: the network; it is put into evaluation mode.
@@ -247,6 +254,7 @@ def score(model: nn.Module, split: Split, dataset: Dataset, settings: Settings) 
     edges = batch_edges(len(split), settings.batch_size)
     model.eval()
     correct = loss = 0.0
+    predicted = []
     with (
         reproducible(device, settings.threads, 0),
         torch.inference_mode(),
@@ -258,8 +266,10 @@ def score(model: nn.Module, split: Split, dataset: Dataset, settings: Settings) 
             x, y = images.batch(plan, start, stop)
             logits = model(x.contiguous(memory_format=torch.channels_last)).float()
             loss += F.cross_entropy(logits, y, reduction="sum").item()
-            correct += (logits.argmax(1) == y).sum().item()
+            predicted.append(logits.argmax(1))
+            correct += (predicted[-1] == y).sum().item()
     loss /= len(split)
     if loss != loss or loss in (float("inf"), float("-inf")):
         raise NotFinite(f"the loss on a split must be finite; this network's is {loss}.")
-    return Score(correct / len(split), loss)
+    answers = torch.cat(predicted).cpu().numpy()
+    return Score(correct / len(split), loss, class_scores(split.labels, answers, len(dataset.classes)))

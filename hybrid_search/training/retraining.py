@@ -37,7 +37,8 @@ def retrain(
         keep: as for `evaluate`.
 
     Yields:
-        The reports of `evaluate`. The last one also has `test_accuracy` 0..1 and `test_loss`, and no weights.
+        The reports of `evaluate`. The last one also has `test_accuracy`, `test_balanced_accuracy` and
+        `test_macro_f1` 0..1 and `test_loss`, and no weights.
 
     Raises:
         HybridSearchError: as `evaluate`.
@@ -54,7 +55,12 @@ def retrain(
             model = build_model(architecture, dataset.input_size[0], len(dataset.classes))
             model.load_state_dict(load_weights(report.weights))
             result = score(model.to(device_of(settings)), load_test_split(settings), dataset, settings)
-        tested = {"test_accuracy": result.accuracy, "test_loss": result.loss}
+        tested = {
+            "test_accuracy": result.accuracy,
+            "test_balanced_accuracy": result.classes.balanced_accuracy,
+            "test_macro_f1": result.classes.macro_f1,
+            "test_loss": result.loss,
+        }
         yield replace(report, measurements={**report.measurements, **tested}, weights=None)
 
 

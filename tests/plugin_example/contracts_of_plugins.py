@@ -2,6 +2,7 @@
 
 from hybrid_search_example.chart import SECONDS
 from hybrid_search_example.checkpoint_store import Shelf
+from hybrid_search_example.objective import TRAIN_LOSS
 from hybrid_search_example.operator import Shift
 from hybrid_search_example.pruner import low_accuracy
 from hybrid_search_example.sampler import sobol
@@ -14,6 +15,7 @@ from hybrid_search.testing import (
     DatasetContract,
     EngineContract,
     ExportFormatContract,
+    ObjectiveContract,
     OperatorContract,
     PrunerContract,
     SamplerContract,
@@ -38,6 +40,10 @@ class TestStripes(DatasetContract):
 
     def write(self, folder):
         return Settings(data="stripes")
+
+
+class TestTrainLoss(ObjectiveContract):
+    objective = TRAIN_LOSS
 
 
 class TestSobol(SamplerContract):

@@ -1,6 +1,7 @@
 """The source of a package with the operator `dilated_conv`, as a user writes it."""
 
 SOURCE = """
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -25,9 +26,13 @@ class Thing:
 
     def cost(self, width, rows, cols, stride):
         rows, cols = -(-rows // stride), -(-cols // stride)
-        weights = 9 * self.kernel_size**2 * width**2
+        weights = self.kernel_size**2 * width**2
         return [Layer("conv", "conv", weights, weights * rows * cols, rows, cols)]
 
     def build(self, width, stride):
-        raise NotImplementedError
+        from torch import nn
+
+        reach = self.dilation * (self.kernel_size // 2)
+        conv = nn.Conv2d(width, width, self.kernel_size, stride, reach, self.dilation, bias=False)
+        return nn.Sequential(OrderedDict(conv=conv))
 """

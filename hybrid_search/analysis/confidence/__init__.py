@@ -4,6 +4,7 @@ The seed of the search does not count once a trial has fresh seeds: the trial wa
 seed, so the result is biased upwards.
 """
 
+from hybrid_search.analysis.confidence.confirmed_front import ConfirmedFront, confirmed_front
 from hybrid_search.analysis.confidence.front_membership import (
     UNDECIDED_MARGIN,
     ObjectivePosterior,
@@ -12,6 +13,7 @@ from hybrid_search.analysis.confidence.front_membership import (
     next_trial,
     undecided,
 )
+from hybrid_search.analysis.confidence.measurement_noise import TEST_OBJECTIVES, class_step, repeated_means
 from hybrid_search.analysis.confidence.seed_means import SeedMeans, seed_means
 from hybrid_search.analysis.confidence.trial_confidence import (
     TEST_ACCURACY,
@@ -24,15 +26,20 @@ from hybrid_search.analysis.confidence.trial_confidence import (
 
 __all__ = [
     "TEST_ACCURACY",
+    "TEST_OBJECTIVES",
     "UNDECIDED_MARGIN",
+    "ConfirmedFront",
     "ObjectivePosterior",
     "SeedMeans",
     "TrialConfidence",
+    "class_step",
+    "confirmed_front",
     "decided_share",
     "front_probability",
     "next_trial",
     "objective_posterior",
     "read_confidence",
+    "repeated_means",
     "seed_means",
     "seed_values",
     "trial_confidence",

@@ -87,6 +87,7 @@ def seed_means(
     samples: Sequence[Sequence[float]],
     variance: Callable[[Array], ArrayLike] = np.ones_like,
     min_relative_variance: float = 0.0,
+    min_variance: float = 0.0,
 ) -> SeedMeans:
     """Return the mean of every trial and the noise of one seed.
 
@@ -95,6 +96,7 @@ def seed_means(
         variance: Means (n,) -> typical variances (n,). The default gives all trials the same variance.
         min_relative_variance: Smallest variance relative to `variance`. Two seeds with equal values do not prove that
             there is no noise.
+        min_variance: Smallest variance, of a measurement that changes in steps.
 
     Returns:
         Means, counts, noise and degrees of freedom.
@@ -118,4 +120,5 @@ def seed_means(
         shrunk = np.where(degrees > 0, np.fmax(shrunk, squares / np.maximum(degrees, 1.0)), shrunk)
         noise = np.sqrt(np.maximum(shrunk, min_relative_variance))
         satterthwaite = (weight + degrees) ** 2 / (weight**2 / np.maximum(other_degrees, 1.0) + degrees)
-    return SeedMeans(mean, count, noise * np.sqrt(typical), np.nan_to_num(satterthwaite))
+    noise = np.maximum(noise * np.sqrt(typical), np.sqrt(min_variance))  # NaN stays NaN
+    return SeedMeans(mean, count, noise, np.nan_to_num(satterthwaite))

@@ -1,25 +1,19 @@
 """Confidence intervals and front probabilities of the trials of one search."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from hybrid_search.analysis.confidence.front_membership import ObjectivePosterior, front_probability
-from hybrid_search.analysis.confidence.seed_means import (
-    MIN_RELATIVE_VARIANCE,
-    SeedMeans,
-    reference_variance,
-    seed_means,
-)
+from hybrid_search.analysis.confidence.measurement_noise import TEST_OBJECTIVES, class_step, repeated_means
+from hybrid_search.analysis.confidence.seed_means import SeedMeans
 from hybrid_search.ledger import Ledger, Repeats, reads
 from hybrid_search.objectives import OBJECTIVES, Objective
 from hybrid_search.objectives import objectives as find_objectives
 from hybrid_search.records import SearchRecord
 
 TEST_ACCURACY = "test_accuracy"  # a measurement of retrainings only; never an objective
-TEST_OBJECTIVE = Objective(TEST_ACCURACY, "maximize", unit="share")  # it has the noise of an accuracy
 Measurements = Mapping[str, float]
 
 
@@ -34,6 +28,7 @@ class TrialConfidence:
             trial has two fresh seeds.
         probability: Probability of being on the Pareto front; None while no trial has two fresh seeds.
         test: Mean accuracy on the test split, 0..1; None without a retraining.
+        tests: Mean of each measurement on the test split by name, such as `test_balanced_accuracy`.
     """
 
     number: int
@@ -41,6 +36,7 @@ class TrialConfidence:
     intervals: Mapping[str, tuple[float, float]]
     probability: float | None
     test: float | None = None
+    tests: Mapping[str, float] = field(default_factory=dict)
 
 
 def seed_values(repeats: Repeats, name: str) -> list[float]:
@@ -58,7 +54,10 @@ def seed_values(repeats: Repeats, name: str) -> list[float]:
 
 
 def objective_posterior(
-    repeats: Mapping[int, Repeats], values: Mapping[int, Measurements], objectives: Sequence[str | Objective]
+    repeats: Mapping[int, Repeats],
+    values: Mapping[int, Measurements],
+    objectives: Sequence[str | Objective],
+    step: float = 0.0,
 ) -> ObjectivePosterior | None:
     """Return the posterior of the true objective values.
 
@@ -66,6 +65,7 @@ def objective_posterior(
         repeats: Measurements by seed of the retrained trials; others may be missing.
         values: Present value of every objective, by trial number.
         objectives: The objectives, or their names in the table.
+        step: How much one image changes a mean over classes; see `class_step`.
 
     Returns:
         The posterior, with trials in the order of `values`; None if no measurement has two fresh seeds.
@@ -76,7 +76,7 @@ def objective_posterior(
     for column, kind in enumerate(kinds):
         if kind.known:
             continue
-        found = _objective_means(repeats, values, kind)
+        found = _objective_means(repeats, values, kind, step)
         if not found.degrees.all():
             return None
         errors[:, column], degrees[:, column], noise[:, column] = found.standard_error, found.degrees, found.noise
@@ -85,7 +85,10 @@ def objective_posterior(
 
 
 def trial_confidence(
-    repeats: Mapping[int, Repeats], values: Mapping[int, Measurements], objectives: Sequence[str | Objective]
+    repeats: Mapping[int, Repeats],
+    values: Mapping[int, Measurements],
+    objectives: Sequence[str | Objective],
+    step: float = 0.0,
 ) -> dict[int, TrialConfidence]:
     """Return the confidence of every trial that was retrained or may be on the front.
 
@@ -93,20 +96,21 @@ def trial_confidence(
         repeats: Measurements by seed of the retrained trials.
         values: Present values of the completed trials, with at least every objective.
         objectives: The objectives, or their names in the table.
+        step: How much one image changes a mean over classes; see `class_step`.
 
     Returns:
         Trial number -> confidence.
     """
-    posterior = objective_posterior(repeats, values, objectives)
+    posterior = objective_posterior(repeats, values, objectives, step)
     probabilities = [None] * len(values) if posterior is None else front_probability(posterior).tolist()
     retrained = {number: found for number, found in repeats.items() if found.fresh and number in values}
     intervals: dict[int, dict[str, tuple[float, float]]] = {number: {} for number in retrained}
     kinds = {**OBJECTIVES.usable(), **{kind.name: kind for kind in find_objectives(objectives)}}
-    for kind in [*(kind for kind in kinds.values() if not kind.known), TEST_OBJECTIVE]:
+    for kind in [*(kind for kind in kinds.values() if not kind.known), *TEST_OBJECTIVES]:
         name = kind.name
         samples = {number: seed_values(found, name) for number, found in retrained.items()}
         samples = {number: row for number, row in samples.items() if row}
-        means = seed_means(list(samples.values()), *_noise_model(kind))
+        means = repeated_means(list(samples.values()), kind, step)
         smallest = 0.0 if kind.is_built_in or kind.unit == "share" else -np.inf
         largest = 1.0 if kind.unit == "share" else np.inf
         for index, number in enumerate(samples):
@@ -116,10 +120,10 @@ def trial_confidence(
     result = {}
     for number, probability in zip(values, probabilities, strict=True):
         if number in retrained:
-            tests = seed_values(retrained[number], TEST_ACCURACY)
-            test = sum(tests) / len(tests) if tests else None
-            seeds = len(retrained[number].fresh)
-            result[number] = TrialConfidence(number, seeds, intervals[number], probability, test)
+            rows = {kind.name: seed_values(retrained[number], kind.name) for kind in TEST_OBJECTIVES}
+            tests = {name: sum(row) / len(row) for name, row in rows.items() if row}
+            seeds, test = len(retrained[number].fresh), tests.get(TEST_ACCURACY)
+            result[number] = TrialConfidence(number, seeds, intervals[number], probability, test, tests)
         elif probability is None or probability:
             result[number] = TrialConfidence(number, 0, {}, probability)
     return result
@@ -148,16 +152,12 @@ def read_confidence(
         for number, row in values.items()
         if all(np.isfinite(row.get(name, np.nan)) for name in search.objectives)
     }
-    return trial_confidence(repeats, finite, search.objective_list)
+    return trial_confidence(repeats, finite, search.objective_list, class_step(ledger, search.id))
 
 
-def _objective_means(repeats: Mapping[int, Repeats], values: Mapping[int, Measurements], kind: Objective) -> SeedMeans:
+def _objective_means(
+    repeats: Mapping[int, Repeats], values: Mapping[int, Measurements], kind: Objective, step: float
+) -> SeedMeans:
     name = kind.name
     samples = [seed_values(repeats[n], name) if n in repeats else [row[name]] for n, row in values.items()]
-    return seed_means(samples, *_noise_model(kind))
-
-
-def _noise_model(kind: Objective) -> tuple[partial[np.ndarray], float]:
-    """Return the variance function of a measurement and its smallest relative variance."""
-    is_share = kind.unit == "share"
-    return partial(reference_variance, share=is_share), MIN_RELATIVE_VARIANCE if is_share else 0.0
+    return repeated_means(samples, kind, step)

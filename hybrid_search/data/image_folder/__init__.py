@@ -60,14 +60,15 @@ def read(settings: Settings) -> Contents:
     every_file = [path for files in listed.values() for paths in files.values() for path in paths]
     images = ImageFiles(base, every_file, size, settings.max_image_pixels or MAX_PIXELS)
     parts = {name: _part(files, images) for name, files in listed.items()}
-    line = left_out.line()
+    if settings.image_size is None:
+        notes.append(f"images are scaled to {SIZE} x {SIZE} pixels; --set image_size=N chooses another size")
     return Contents(
         (3, size, size),
         tuple(classes),
         parts["train"],
         parts.get("val"),
         parts.get("test"),
-        notes=(*([line] if line else []), *notes),
+        notes=(*left_out.lines(), *notes),
         prepare=images.prepare,
     )
 
@@ -77,7 +78,10 @@ def _list_classes(classes: Mapping[str, Path], left_out: LeftOut) -> Files:
     files = {name: list_images(folder, left_out) for name, folder in classes.items()}
     for name, folder in classes.items():
         if not files[name]:
-            raise DataError(f"every class needs an image; {shown(folder)} has none ({', '.join(suffixes())}).")
+            found = LeftOut(folder)
+            list_images(folder, found)
+            others = f" Left out are {found.entries()}." if found.counts else ""
+            raise DataError(f"every class needs an image; {shown(folder)} has none ({', '.join(suffixes())}).{others}")
     return files
 
 

@@ -131,7 +131,7 @@ def _mapped(cached: Path, shape: tuple[int, ...]) -> Pixels | None:
 
 def _decode_all(paths: Sequence[Path], how: Decoding, cached: Path, source: Path, notice: Notice) -> None:
     """Decode all images into a file that is then renamed, so that no process sees an incomplete file."""
-    _check_space(cached.parent, len(paths), how.size)
+    check_space([paths], how)
     shape = (len(paths), 3, how.size, how.size)
     decode = partial(decoding.decode_image, size=how.size, max_pixels=how.max_pixels, tops=how.tops)
     remarks: Counter[str] = Counter()
@@ -195,18 +195,33 @@ def _joined(broken: Sequence[tuple[Path, DataError]]) -> DataError:
     if not others:
         return first[1]
     names = ", ".join(shown(path) for path, _ in others[:NAMED])
-    more = ", ..." if len(others) > NAMED else ""
-    return DataError(f"{first[1]} {len(others):,} more cannot be used: {names}{more}.")
+    more = ", ..." if len(others) > NAMED else "."
+    return DataError(f"{first[1]} {len(others):,} more cannot be used: {names}{more}")
 
 
-def _check_space(folder: Path, images: int, size: int) -> None:
-    """Raise DataError if the disk has less space than the decoded images need."""
-    needed, free = images * 3 * size * size + HEADER, shutil.disk_usage(folder).free
+def check_space(splits: Sequence[Sequence[Path]], how: Decoding) -> None:
+    """Raise DataError if the disk has less space than the images that are not yet in the cache need.
+
+    Args:
+        splits: The image files of each split.
+        how: How they are decoded.
+    """
+    cached = [(len(paths), cached_file(NAME, f"{hash_of(paths, how)}.npy")) for paths in splits]
+    missing = [(images, path.parent) for images, path in cached if not path.is_file()]
+    if not missing:
+        return
+    images, folder = sum(count for count, _ in missing), missing[0][1]
+    needed, free = images * 3 * how.size**2 + HEADER * len(missing), shutil.disk_usage(_existing(folder)).free
     if needed > free:
         raise DataError(
-            f"{images:,} decoded images of {size} x {size} need {_amount(needed)} in {shown(folder)}, which has "
-            f"{_amount(free)} free. Free some space, or set {VARIABLE} to a folder on another disk."
+            f"{images:,} decoded images of {how.size} x {how.size} need {_amount(needed)} in {shown(folder)}, which "
+            f"has {_amount(free)} free. Free some space, or set {VARIABLE} to a folder on another disk."
         )
+
+
+def _existing(folder: Path) -> Path:
+    """Return the folder, or the nearest one around it that exists."""
+    return next(each for each in (folder, *folder.parents) if each.is_dir())
 
 
 def _amount(count: int) -> str:

@@ -2,7 +2,8 @@
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,8 +27,12 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_PIXELS = 178_956_970  # Pillow refuses larger images, unless it is configured otherwise
+NO_PICTURES = ("EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5")  # Pillow decodes EPS with Ghostscript, others not at all
 GIT_LFS = b"version https://git-lfs.github.com/spec/"
 PILLOW = RLock()  # held while the settings of Pillow, which belong to the whole process, are those of this package
+TIFF = (b"II*\0", b"MM\0*")
+SAMPLE_FORMAT = 339  # the TIFF tag
+TIFF_FORMATS = {1: "whole numbers", 2: "signed whole numbers", 3: "floating point"}  # of the values
 FRAMES, TRANSPARENT = "with several frames", "with transparent pixels"
 
 
@@ -113,7 +118,8 @@ def decode_image(path: Path, size: int, max_pixels: int, tops: Tops) -> Decoded:
         if mode is not None:
             upright = eight_bits(upright, mode, tops, is_white_zero(image))
         rgba = upright.convert("RGBA")
-        transparent = upright.has_transparency_data and rgba.getchannel("A").getextrema()[0] != 255
+        least, most = rgba.getchannel("A").getextrema() if upright.has_transparency_data else (255, 255)
+        transparent = least != 255 and most != 0  # bitmaps with 32 bits may have an alpha channel of zeros
         rgb = _on_plain_ground(rgba) if transparent else rgba.convert("RGB")
         square = ImageOps.fit(rgb, (size, size), Image.Resampling.BILINEAR)
         remarks = [FRAMES] if _has_frames(image) else []
@@ -128,7 +134,7 @@ def opened(path: Path, max_pixels: int) -> "Iterator[Image]":
 
     mode = ""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_formats()) as image:
             mode = f" (mode {image.mode})"
             pixels = image.width * image.height
             if pixels > max_pixels:
@@ -138,6 +144,8 @@ def opened(path: Path, max_pixels: int) -> "Iterator[Image]":
                 )
             if image.mode == "LAB":
                 raise DataError(f"image {shown(path)} must have grey or RGB values; got mode LAB. Convert it to RGB.")
+            if mode_of(image) is None and _is_signed(image):
+                raise DataError(f"image {shown(path)} must have values from 0 up; got signed values{mode}.")
             yield image
     except DataError:
         raise
@@ -169,6 +177,20 @@ def _has_frames(image: "Image") -> bool:
         return True
 
 
+def _is_signed(image: "Image") -> bool:
+    """Return whether a TIFF file has signed values, which Pillow reads as unsigned ones if they have 8 bits."""
+    return image.format == "TIFF" and 2 in image.tag_v2.get(SAMPLE_FORMAT, ())  # type: ignore[attr-defined]
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Return the formats that are read: those of Pillow whose decoding starts no other program and reads no video."""
+    from PIL import Image
+
+    Image.init()
+    return tuple(name for name in Image.ID if name not in NO_PICTURES)
+
+
 def _content(path: Path) -> str:
     """Return what a file is that is not an image."""
     with path.open("rb") as file:
@@ -177,6 +199,8 @@ def _content(path: Path) -> str:
         return "the file is empty"
     if head.startswith(GIT_LFS):
         return "it is a Git LFS pointer; git lfs pull fetches the image"
+    if head.startswith(TIFF):
+        return f"it is a TIFF file with pixels that Pillow cannot read ({_tiff_pixels(path)})"
     if not head.strip(b"\0"):
         return "it begins with zeros only, and is no image"
     try:
@@ -184,3 +208,16 @@ def _content(path: Path) -> str:
     except UnicodeDecodeError:
         return "it is no image that Pillow can read"
     return "it is a text file, not an image"
+
+
+def _tiff_pixels(path: Path) -> str:
+    """Return the channels, bits and kind of values of a TIFF file."""
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+    with suppress(Exception), path.open("rb") as file:
+        tags = ImageFileDirectory_v2(file.read(8))
+        file.seek(tags.next)
+        tags.load(file)
+        bits, kinds = tags.get(258, (1,)), tags.get(SAMPLE_FORMAT, (1,))
+        return f"{tags.get(277, 1)} channels of {bits[0]} bits, {TIFF_FORMATS.get(kinds[0], 'complex numbers')}"
+    return "its header is damaged"

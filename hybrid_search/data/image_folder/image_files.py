@@ -14,6 +14,7 @@ from hybrid_search.data.image_folder.decoded_cache import (
     NAME,
     Decoding,
     Notice,
+    check_space,
     each_image,
     hash_of,
     no_notice,
@@ -101,9 +102,11 @@ class ImageFiles:
         remarks: Counter[str] = Counter()
         self.notice = notice
         try:
-            for part, indices in splits:
-                part.take(indices)
-                remarks.update(remarks_of([part.files[int(index)] for index in indices], self.how))
+            chosen = [[part.files[int(index)] for index in indices] for part, indices in splits]
+            check_space(chosen, self.how)
+            for paths in chosen:
+                read_cached_images(paths, self.how, self.source, notice)
+                remarks.update(remarks_of(paths, self.how))
         finally:
             self.notice = no_notice
         tops, counts = self.survey

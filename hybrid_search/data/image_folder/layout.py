@@ -38,7 +38,7 @@ def find_splits(base: Path, left_out: LeftOut) -> dict[str, Path]:
         left_out: Other folders and images beside the splits are counted here.
 
     Raises:
-        DataError: There is no train folder, or two folders are the same split.
+        DataError: There is no train folder, two folders are the same split, or one is a link to nothing.
     """
     if not base.is_dir():
         raise DataError(f"imagefolder needs train/<class>/ with images; {shown(base / 'train')} is not a folder.")
@@ -49,10 +49,16 @@ def find_splits(base: Path, left_out: LeftOut) -> dict[str, Path]:
         split = next((split for split, names in NAMES.items() if entry.name.lower() in names), None)
         if split is not None and kind == "folder":
             found[split].append(path)
+        elif split is not None and kind == "nothing":
+            raise DataError(f"the {split} split must be a folder; {shown(path)} is a link to nothing.")
+        elif split is not None:
+            left_out.add("files with the name of a split", path)
+        elif kind == "nothing":
+            left_out.add(DANGLING, path)
         elif kind == "folder":
             others.append(path)
         elif is_image(entry.name):
-            left_out.add("images beside train" if kind == "file" else DANGLING, path)
+            left_out.add("images beside train", path)
     for split, folders in found.items():
         if len({identity(folder) for folder in folders}) > 1:
             names = " and ".join(shown(folder.name) for folder in folders)

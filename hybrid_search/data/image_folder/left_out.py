@@ -1,4 +1,4 @@
-"""What a folder of images contains besides the images that are used, as counts and one line for people."""
+"""What the reading of a folder of images left out or took together, as counts and one line each for people."""
 
 import os
 from collections import Counter
@@ -15,16 +15,21 @@ class LeftOut:
     Args:
         base: The folder; names are shown relative to it.
 
+    Attributes:
+        counts: Number of things that were left out, by reason.
+        deeper: Number of images in folders below the class folders, by the name of the folder.
+
     Example:
         >>> left_out = LeftOut(Path("photos"))
         >>> left_out.add("files .heic", Path("photos/train/cat/1.heic"))
-        >>> left_out.line()
-        'left out of photos: files .heic: 1 (train/cat/1.heic)'
+        >>> left_out.lines()
+        ['left out of photos: files .heic: 1 (train/cat/1.heic)']
     """
 
     def __init__(self, base: Path) -> None:
         self.base = base
         self.counts: Counter[str] = Counter()
+        self.deeper: Counter[str] = Counter()
         self.examples: dict[str, list[str]] = {}
 
     def add(self, reason: str, path: Path, count: int = 1) -> None:
@@ -42,11 +47,20 @@ class LeftOut:
         if len(names) <= EXAMPLES:
             names.append(shown(os.path.relpath(path, self.base)) if len(names) < EXAMPLES else "...")
 
-    def line(self) -> str | None:
-        """Return one line with every count; None if nothing was left out."""
-        if not self.counts:
-            return None
-        entries = []
-        for reason, count in self.counts.items():
-            entries.append(f"{reason}: {count:,} ({', '.join(self.examples[reason])})")
-        return f"left out of {shown(self.base)}: {'; '.join(entries)}"
+    def add_deeper(self, path: Path) -> None:
+        """Count an image that is in a folder below its class folder."""
+        self.deeper[shown(os.path.relpath(path.parent, self.base))] += 1
+
+    def entries(self) -> str:
+        """Return every count with its names."""
+        return "; ".join(f"{what}: {count:,} ({', '.join(self.examples[what])})" for what, count in self.counts.items())
+
+    def lines(self) -> list[str]:
+        """Return a line about what was left out, and one about images in folders below the class folders."""
+        lines = [f"left out of {shown(self.base)}: {self.entries()}"] if self.counts else []
+        if self.deeper:
+            names = ", ".join([*sorted(self.deeper)[:EXAMPLES], *(["..."] if len(self.deeper) > EXAMPLES else [])])
+            lines.append(
+                f"images in folders below a class folder, which belong to this class: {self.deeper.total():,} ({names})"
+            )
+        return lines

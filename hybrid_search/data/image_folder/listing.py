@@ -42,14 +42,14 @@ def is_image(name: str) -> bool:
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
-    """Return the entries of a folder, sorted by name.
+    """Return the entries of a folder, sorted by the bytes of their names.
 
     Raises:
         DataError: The folder cannot be read.
     """
     try:
         with os.scandir(folder) as found:
-            return sorted(found, key=lambda entry: entry.name)
+            return sorted(found, key=lambda entry: os.fsencode(entry.name))
     except OSError as error:
         raise DataError(f"a folder of images must be readable; {shown(folder)}: {error.strerror}.") from error
 
@@ -85,7 +85,7 @@ def list_images(folder: Path, left_out: LeftOut) -> list[Path]:
 
     Args:
         folder: The folder of one class, which exists.
-        left_out: Everything that is not an image is counted here.
+        left_out: Everything that is not an image is counted here, and images in deeper folders.
 
     Raises:
         DataError: A folder cannot be read.
@@ -108,6 +108,8 @@ def list_images(folder: Path, left_out: LeftOut) -> list[Path]:
                 (links if entry.is_symlink() else pending).append(path)
             elif kind == "file" and is_image(entry.name):
                 images.append(path)
+                if here != folder:
+                    left_out.add_deeper(path)
             else:
                 _leave_out(path, kind, left_out)
     return sorted(images)

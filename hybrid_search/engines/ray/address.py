@@ -55,6 +55,8 @@ def check_address(address: str) -> None:
     """
     if address == "auto":
         return
+    if "@" in address:
+        raise no_cluster("one with a user or password (not shown)", "it must be auto or HOST:PORT")
     host, _, port = address.rpartition(":")
     if not host or "/" in host or not port.isdecimal():
         raise no_cluster(address, "it must be auto or HOST:PORT")

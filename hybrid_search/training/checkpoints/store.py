@@ -9,7 +9,7 @@ Another package adds a store through the entry-point group `hybrid_search.checkp
 is opened by fsspec.
 """
 
-import re
+import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,10 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, cast
 
+from hybrid_search._internal.redaction import redact
+from hybrid_search._internal.url_secrets import split_password, without_secrets
 from hybrid_search.errors import CheckpointError, PluginError, SettingsError
 from hybrid_search.plugins import Table
 
-PASSWORD = re.compile("://[^/@]*:[^/@]*@")
 PARTIAL_SUFFIX = ".part"  # of a file that is being written
 METHODS = ("names", "read", "write", "delete")
 
@@ -117,22 +118,23 @@ def check_writable(root: str | CheckpointStore) -> str | CheckpointStore:
         root = root.removeprefix("file://")
     if "://" not in root:
         return _check_folder(root)
-    if PASSWORD.search(root):
+    if split_password(root):
         raise SettingsError(
             "a URL for checkpoints must contain no password, because every worker gets the URL; got one with a "
             "password (not shown). Put it in the environment variables or the file of the store."
         )
     root = root.rstrip("/")
-    _try_to_write(root, root)
+    _try_to_write(root, without_secrets(root))
     return root
 
 
 def _check_folder(root: str) -> str:
-    folder = Path(root).expanduser().resolve()
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    folder = Path(os.path.expanduser(root))  # unlike Path.expanduser, it accepts an unknown user
     try:
+        folder = folder.resolve()
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
         tempfile.TemporaryFile(dir=existing).close()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL character
         raise _not_writable(str(folder), error) from None
     return str(folder)
 
@@ -159,7 +161,7 @@ def reason_of(error: BaseException) -> str:
     """Return one line that says what is wrong, without the path, which the message names itself."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    return (redact(str(error)).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 @contextmanager
