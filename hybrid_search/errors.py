@@ -32,6 +32,13 @@ LONGEST = 60  # characters of a value in a message
 MOST = 1_000_000  # the largest number of channels, blocks, pixels or heads
 
 
+__all__ = [
+    "ArchitectureError", "CheckpointError", "DataError", "EvaluationError", "HybridSearchError", "LedgerAway",
+    "LedgerError", "LostLease", "NotFinite", "OtherData", "PluginError", "SettingsError", "SpaceError", "TrialError",
+    "UnknownName", "UserError", "is_number", "nearest", "odd", "one_of", "shown", "whole", "yes_or_no",
+]  # fmt: skip
+
+
 class HybridSearchError(Exception):
     """Base class of every error that this package raises on purpose."""
 
@@ -123,7 +130,11 @@ def nearest(value: object, choices: Iterable[object]) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a wrong value as a message shows it: "nothing" for None, otherwise its `repr`, at most 60 characters."""
+    """Return a wrong value as a message shows it: "nothing" for None, otherwise its `repr`, at most 60 characters.
+
+    Args:
+        value: any value.
+    """
     if value is None:
         return "nothing"
     try:
@@ -160,7 +171,18 @@ def one_of(what: str, value: object, choices: Iterable[object], error: type[User
 def whole(
     what: str, value: object, least: int = 1, error: type[UserError] = ArchitectureError, most: int | None = None
 ) -> int:
-    """Return the value as an int. Raise `error` unless it is a whole number from `least` up, or up to `most`."""
+    """Return the value as an int. Raise `error` unless it is a whole number from `least` up, or up to `most`.
+
+    Args:
+        what: name of the setting, the first words of the message.
+        value: the value to check.
+        least: the smallest legal value.
+        error: class of the error.
+        most: the largest legal value.
+
+    Raises:
+        `error`: the value is no whole number, or outside these bounds; an ArchitectureError by default.
+    """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise error(f"{what} must be a whole number from {least} up; got {shown(value)}.")
     if most is not None and value > most:
@@ -169,12 +191,21 @@ def whole(
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Return whether the value is a real number. True and False are not."""
+    """Return whether the value is a real number. True and False are not.
+
+    Args:
+        value: any value.
+    """
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def odd(what: str, value: object) -> int:
-    """Return the value as an int. Raise ArchitectureError unless it is an odd number from 1 to a million."""
+    """Return the value as an int. Raise ArchitectureError unless it is an odd number from 1 to a million.
+
+    Args:
+        what: name of the option, the first words of the message.
+        value: the value to check.
+    """
     if isinstance(value, bool) or not isinstance(value, int) or value < 1 or value % 2 == 0:
         raise ArchitectureError(f"{what} must be an odd number from 1 up; got {shown(value)}.")
     if value > MOST:
@@ -183,7 +214,12 @@ def odd(what: str, value: object) -> int:
 
 
 def yes_or_no(what: str, value: object) -> bool:
-    """Return the value. Raise ArchitectureError unless it is true or false."""
+    """Return the value. Raise ArchitectureError unless it is true or false.
+
+    Args:
+        what: name of the option, the first words of the message.
+        value: the value to check.
+    """
     if not isinstance(value, bool):
         raise ArchitectureError(f"{what} must be true or false; got {shown(value)}.")
     return value

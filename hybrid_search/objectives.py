@@ -12,6 +12,21 @@ from typing import Any, Literal, Self
 from hybrid_search.errors import SettingsError, is_number, nearest, one_of
 from hybrid_search.plugins import Table
 
+__all__ = [
+    "BUILT_IN",
+    "COSTS",
+    "MEASURED_BY_TRAINING",
+    "OBJECTIVES",
+    "Direction",
+    "Objective",
+    "check_measured",
+    "from_json",
+    "given_objectives",
+    "objectives",
+    "scaled",
+    "to_json",
+]
+
 Direction = Literal["maximize", "minimize"]
 TESTED = ("accuracy", "balanced_accuracy", "macro_f1")  # retrainings measure them on the test split too,
 TEST = "test_"  # under a name that begins like this; never an objective
@@ -131,7 +146,11 @@ class Objective:
 
 
 def scaled(value: float) -> str:
-    """Return three significant digits and a prefix: 3410000 -> `3.41 M`. It ends in a space or a prefix."""
+    """Return three significant digits and a prefix: 3410000 -> `3.41 M`. It ends in a space or a prefix.
+
+    Args:
+        value: Any number.
+    """
     for bound, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= bound * 0.9995:
             return f"{value / bound:.3g} {prefix}"
@@ -160,6 +179,9 @@ MEASURED_BY_TRAINING = (*TESTED, "loss", "train_loss", *COSTS, "train_seconds", 
 
 def check_measured(chosen: Iterable[Objective]) -> None:
     """Check that training measures these objectives.
+
+    Args:
+        chosen: The objectives of a search without an evaluation of its own.
 
     Raises:
         SettingsError: An objective needs an evaluation of the user's own.
@@ -243,13 +265,22 @@ def _check_own_name(own: Objective) -> None:
 
 
 def to_json(names: Iterable[str], own: Iterable[Objective]) -> list[Any]:
-    """Return the objectives of a search as the ledger stores them: a name, or all fields of an objective of its own."""
+    """Return the objectives of a search as the ledger stores them: a name, or all fields of an objective of its own.
+
+    Args:
+        names: Names of the objectives, in order.
+        own: The objectives that the package does not have.
+    """
     fields_of = {objective.name: objective.to_dict() for objective in own}
     return [fields_of.get(name, name) for name in names]
 
 
 def from_json(stored: Iterable[Any]) -> tuple[tuple[str, ...], tuple[Objective, ...]]:
-    """Return the names that `to_json` wrote, and the objectives that were stored with all fields."""
+    """Return the names that `to_json` wrote, and the objectives that were stored with all fields.
+
+    Args:
+        stored: The list that `to_json` wrote.
+    """
     names, own = [], []
     for entry in stored:
         names.append(entry if isinstance(entry, str) else entry["name"])

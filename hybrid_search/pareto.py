@@ -12,12 +12,27 @@ from numpy.typing import ArrayLike, NDArray
 from hybrid_search.errors import SettingsError, one_of
 from hybrid_search.objectives import Direction, Objective, objectives
 
+__all__ = [
+    "RunningFront",
+    "front_reference",
+    "front_rows",
+    "hypervolume",
+    "knee",
+    "pareto_front",
+    "reference_point",
+    "to_minimize",
+]
+
 Array = NDArray[np.float64]
 REFERENCE_TRIALS = 8  # points that fix the reference value of an objective without a known or natural worst value
 
 
 def to_minimize(points: ArrayLike, directions: Sequence[Direction]) -> Array:
     """Return the points, (n, objectives), with the sign changed in every maximized column: less is better.
+
+    Args:
+        points: (n, objectives) values.
+        directions: "maximize" or "minimize" for each column.
 
     Raises:
         SettingsError: the number of columns differs from the number of directions, or the rows are no numbers or of
@@ -53,6 +68,9 @@ def pareto_front(points: ArrayLike, directions: Sequence[Direction]) -> list[int
     Args:
         points: (n, objectives) values.
         directions: "maximize" or "minimize" for each column.
+
+    Raises:
+        SettingsError: a direction is unknown, or the points do not have one number for each direction.
 
     Example:
         >>> pareto_front([[0.9, 10.0], [0.8, 20.0]], ["maximize", "minimize"])
@@ -107,7 +125,18 @@ class RunningFront:
         self._rows: dict[int, Array] = {}
 
     def add(self, number: int, point: Sequence[float]) -> bool:
-        """Add a point, remove the points that it dominates, and return whether it is on the front."""
+        """Add a point, remove the points that it dominates, and return whether it is on the front.
+
+        Args:
+            number: number of the point.
+            point: one value for each objective. A point with a NaN is never on the front.
+
+        Returns:
+            Whether the point is on the front.
+
+        Raises:
+            SettingsError: the point does not have one number for each direction.
+        """
         row = to_minimize([point], self._directions)[0]
         if np.isnan(row).any():
             return False
@@ -136,6 +165,9 @@ def hypervolume(points: ArrayLike, reference: ArrayLike, directions: Sequence[Di
         points: (n, objectives) values.
         reference: (objectives,) the reference point.
         directions: "maximize" or "minimize" for each column.
+
+    Raises:
+        SettingsError: a direction is unknown, or points or reference do not have one number for each direction.
 
     Example:
         >>> hypervolume([[0.5, 5.0]], [0.0, 10.0], ["maximize", "minimize"])
@@ -248,6 +280,10 @@ def front_rows(trials: Sequence[tuple[int, dict[str, float]]], names: Sequence[s
         trials: (number, measurement name -> value) of completed trials. Trials without one of the objectives are
             ignored.
         names: the objectives, or their names in the table.
+
+    Raises:
+        UnknownName: no objective of the table has one of the names.
+        SettingsError: there is no objective, or one twice.
     """
     kinds = objectives(names)
     rows = [[values.get(kind.name, math.nan) for kind in kinds] for _, values in trials]

@@ -22,20 +22,35 @@ from typing import Generic, TypeVar, cast
 
 from hybrid_search.errors import PluginError, UnknownName, UserError, one_of
 
+__all__ = [
+    "TABLES",
+    "Plugin",
+    "Table",
+]
+
 T = TypeVar("T")
 LOG = logging.getLogger("hybrid_search.plugins")
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry that an installed package adds to a table, as `hybrid-search doctor` lists it."""
+    """One entry that an installed package adds to a table, as `hybrid-search doctor` lists it.
+
+    Attributes:
+        table: the entry-point group.
+        name: name of the entry.
+        package: the package that adds it.
+        version: its version.
+        target: module:attribute.
+        error: why it cannot be used; None if it works.
+    """
 
     table: str
     name: str
     package: str
     version: str
-    target: str  # module:attribute
-    error: str | None = None  # why it cannot be used; None if it works
+    target: str
+    error: str | None = None
 
 
 class Table(Generic[T]):
@@ -97,7 +112,11 @@ class Table(Generic[T]):
         return [*self._entries, *self._points]
 
     def is_built_in(self, name: str) -> bool:
-        """Return whether the package itself provides this name."""
+        """Return whether the package itself provides this name.
+
+        Args:
+            name: any name.
+        """
         return name in self._entries
 
     def stored(self, name: object, package: str = "") -> T:
@@ -108,7 +127,8 @@ class Table(Generic[T]):
             package: package and version of its plugin, if they were stored with the name.
 
         Raises:
-            UserError: no package with this entry is installed here, or its plugin cannot be used.
+            PluginError: no package with this entry is installed here, or its plugin cannot be used.
+            UserError: the name is no text.
         """
         if isinstance(name, str) and name not in self:
             whose = f"the plugin {package}, which" if package else "a plugin that"
@@ -116,7 +136,11 @@ class Table(Generic[T]):
         return self[cast("str", name)]
 
     def package_of(self, name: str) -> tuple[str, str] | None:
-        """Return the package of a plugin and its version; None for a built-in entry and an unknown name."""
+        """Return the package of a plugin and its version; None for a built-in entry and an unknown name.
+
+        Args:
+            name: any name.
+        """
         return _distribution(self._points[name]) if name not in self._entries and name in self._points else None
 
     def usable(self) -> dict[str, T]:

@@ -14,6 +14,11 @@ from hybrid_search.errors import SettingsError, is_number, whole
 from hybrid_search.objectives import OBJECTIVES, Objective
 from hybrid_search.setting_rules import RULES, known_names
 
+__all__ = [
+    "RETRIES", "STATES", "TRAINED", "EngineObject", "Failure", "FailureKind", "Report", "Resources", "SearchRecord",
+    "Settings", "State", "TrialRecord",
+]  # fmt: skip
+
 State = Literal["running", "complete", "stopped", "failed"]
 STATES: tuple[State, ...] = ("running", "complete", "stopped", "failed")
 FailureKind = Literal["bug", "nan", "oom", "timeout", "lost", "pre-empted"]
@@ -135,10 +140,19 @@ class EngineObject(Protocol):
     """The two functions of an engine; `hybrid_search.engines.Engine` documents them with their types."""
 
     def ready(self, context: Any) -> AbstractContextManager[None]:
-        """Return a context manager that holds what `drive` needs."""
+        """Return a context manager that holds what `drive` needs.
+
+        Args:
+            context: The `RunContext` of this run.
+        """
 
     def drive(self, search: Any, context: Any) -> None:
-        """Run trials until the search has none left."""
+        """Run trials until the search has none left.
+
+        Args:
+            search: A search or a confirmation.
+            context: The `RunContext` of this run.
+        """
 
 
 @dataclass(frozen=True)
@@ -225,9 +239,14 @@ class Resources:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an attempt at a trial failed: a kind that decides about retries, and a text for people."""
+    """Why an attempt at a trial failed.
 
-    kind: str  # one of RETRIES
+    Attributes:
+        kind: One of `RETRIES`; it decides about retries.
+        text: What happened, for people.
+    """
+
+    kind: str
     text: str
 
 
@@ -365,6 +384,9 @@ class SearchRecord:
 
     def objective(self, name: str) -> Objective:
         """Return the objective of a name: as stored with this search, otherwise from the table.
+
+        Args:
+            name: Name of a measurement.
 
         Raises:
             UnknownName: The name is in neither.

@@ -6,6 +6,7 @@ import pytest
 
 from hybrid_search._internal.redaction import redact, register_secret
 from hybrid_search.engines.worker import TrialRunner
+from hybrid_search.records import Settings
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,16 @@ def test_a_long_text_is_redacted_quickly(text):
     assert time.process_time() - began < 2.0
 
 
+@pytest.mark.parametrize(
+    "cut", ["postgresql://me:pa/ss w...", "got 'postgresql://me:pa/ss'", "me:pa/ss wo", "pa%2Fs\u2026"]
+)
+def test_the_beginning_of_a_secret_is_removed_where_a_text_was_cut(cut, monkeypatch):
+    monkeypatch.setattr("hybrid_search._internal.redaction._registered", set())
+    register_secret("pa/ss word")
+    assert "pa" not in redact(cut, environ={})
+    assert redact("pa/ss is no secret", environ={}) == "pa/ss is no secret"
+
+
 def test_a_short_secret_does_not_change_ordinary_words():
     assert redact("accuracy is 0.5", environ={"A_TOKEN": "is"}) == "accuracy is 0.5"
 
@@ -66,6 +77,6 @@ def test_a_worker_takes_the_secrets_of_its_own_machine_out_of_a_traceback(monkey
         yield {}
 
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")
-    report = TrialRunner(evaluate, None, None).advance()
+    report = TrialRunner(evaluate, None, Settings()).advance()
     assert report.failure.kind == "bug"
     assert "403 from the store with key ***" in report.failure.text

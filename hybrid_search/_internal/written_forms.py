@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import takewhile
 from urllib.parse import quote, quote_plus
 
 from hybrid_search._internal.url_secrets import HIDDEN
@@ -13,6 +14,7 @@ ENCODED_BYTE = re.compile("%[0-9A-F]{2}")
 # A shorter word of letters and digits may be part of an ordinary word, such as "postgres" in "postgresql".
 ORDINARY_LENGTH = 12
 ESCAPE_BEFORE = r"|(?<=\\[abfnrtv])|(?<=%[0-9A-Fa-f]{2})|(?<=\\x[0-9a-f]{2})|(?<=\\u[0-9a-f]{4})"
+CUT = re.compile(r"\.\.\.|\u2026|['\"]|$")
 SHORT = 4  # a shorter secret is hidden only as a word of its own
 
 
@@ -26,13 +28,31 @@ def hide(text: str, secrets: Iterable[str]) -> str:
     Returns:
         The text without them.
     """
-    forms = {form for secret in secrets for form in written_forms(secret)}
-    for form in sorted(forms, key=len, reverse=True):
-        if len(form) < SHORT or (len(form) < ORDINARY_LENGTH and form.isalnum()):
-            if form in text:
-                text = _as_a_word(form).sub(HIDDEN, text)
-        else:
+    forms = sorted({form for secret in secrets for form in written_forms(secret)}, key=len, reverse=True)
+    for form in forms:
+        if not _is_ordinary(form):
             text = text.replace(form, HIDDEN)
+        elif form in text:
+            text = _as_a_word(form).sub(HIDDEN, text)
+    for form in forms:
+        if not _is_ordinary(form):
+            text = _without_beginning(text, form)
+    return text
+
+
+def _is_ordinary(form: str) -> bool:
+    return len(form) < SHORT or (len(form) < ORDINARY_LENGTH and form.isalnum())
+
+
+def _without_beginning(text: str, form: str) -> str:
+    """Hide the beginning of a form where a message was cut: at its end, or before an ellipsis or a quote."""
+    position = 0
+    while (begin := text.find(form[:SHORT], position)) >= 0:
+        pairs = zip(form, text[begin : begin + len(form)], strict=False)
+        position = begin + sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        if CUT.match(text, position):
+            text = f"{text[:begin]}{HIDDEN}{text[position:]}"
+            position = begin + len(HIDDEN)
     return text
 
 

@@ -36,7 +36,11 @@ def axis_named(name: str, axes: Mapping[str, Objective]) -> Objective:
 
 
 def default_axes(objectives: Sequence[str]) -> tuple[str, str]:
-    """Return the axes that a page opens with: the second objective across (or the trial), the first one upward."""
+    """Return the axes that a page opens with: the second objective across (or the trial), the first one upward.
+
+    Args:
+        objectives: names of the objectives of a search, in order.
+    """
     return (objectives[1] if len(objectives) > 1 else TRIAL.name, objectives[0])
 
 

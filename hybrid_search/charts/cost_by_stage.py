@@ -22,6 +22,9 @@ def cost_by_stage_figure(designs: Mapping[int, Design], theme: Theme) -> "go.Fig
         designs: one or two designs by trial number. A design whose costs are unknown is left out. The bars of the
             second design are paler and outlined.
         theme: the look. Colour and hatching show the family of the operator.
+
+    Returns:
+        A plotly figure.
     """
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots

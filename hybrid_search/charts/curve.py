@@ -68,7 +68,15 @@ def read_curves(ledger: Ledger, search: SearchRecord, trials: tuple[int, ...]) -
 
 
 def curve_figure(numbers: CurveNumbers, theme: Theme) -> "go.Figure":
-    """Draw one line a trial. The second line has another colour, another dash and other markers."""
+    """Draw one line a trial. The second line has another colour, another dash and other markers.
+
+    Args:
+        numbers: the curves of one or two trials.
+        theme: the look.
+
+    Returns:
+        A plotly figure.
+    """
     import plotly.graph_objects as go
 
     looks = (("solid", "circle"), ("dash", "diamond"))

@@ -128,7 +128,11 @@ def read_designs(ledger: Ledger, search: SearchRecord, trials: tuple[int, ...]) 
 
 
 def differences(one: Design, other: Design) -> frozenset[int]:
-    """Return the positions of the parts in which two designs differ. The head, the last part, never counts."""
+    """Return the positions of the parts in which two designs differ. The head, the last part, never counts.
+
+    Args:
+        one, other: two designs.
+    """
 
     def described(part: Part) -> tuple[Any, ...]:
         return (part.name, part.operator, part.depth, part.width, part.stride, part.options)

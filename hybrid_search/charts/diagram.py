@@ -40,6 +40,9 @@ def diagram_svg(design: Design, theme: Theme, marks: frozenset[int] = frozenset(
         design: the architecture.
         theme: the look.
         marks: the positions of parts to outline, because another design differs there (`differences`).
+
+    Returns:
+        The text of an SVG element.
     """
     width, height, drawn = _drawing(design, theme, marks)
     return _svg(width, height, design.text, theme, drawn)

@@ -76,6 +76,9 @@ def front_figure(
         designs: one-line architectures for the hover texts of the front, by trial.
         pinned: the one or two selected trials.
         webgl: draw dominated trials with WebGL; without it thousands of trials are slow.
+
+    Returns:
+        A plotly figure.
     """
     import plotly.graph_objects as go
 

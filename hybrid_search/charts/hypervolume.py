@@ -75,6 +75,9 @@ def hypervolume_numbers(
         known: the worst value of each objective that is known before training (`spaces.budget.reference_costs`); with
             it the reference point is that of the search itself.
         axes: every objective by name; default: the built-in ones.
+
+    Returns:
+        The numbers; without values before the first complete trial.
     """
     kinds = tuple(axes[name] for name in objectives)
     whole = [point for point in points if has_all(point, objectives)]
@@ -147,7 +150,15 @@ def _estimate(costs: Array, bound: Array) -> list[float]:
 
 
 def hypervolume_figure(numbers: HypervolumeNumbers, theme: Theme) -> "go.Figure":
-    """Draw the hypervolume as a step line that ends at the newest trial."""
+    """Draw the hypervolume as a step line that ends at the newest trial.
+
+    Args:
+        numbers: the hypervolume over the trials.
+        theme: the look.
+
+    Returns:
+        A plotly figure.
+    """
     import plotly.graph_objects as go
 
     texts = [

@@ -19,7 +19,15 @@ MARKED = 10  # marks on a line
 
 @dataclass(frozen=True)
 class Band:
-    """One sampler: the median, the lower and the upper quartile over its seeds, after each evaluation."""
+    """The curve of one sampler over its seeds, with one value after each evaluation.
+
+    Attributes:
+        name: the sampler.
+        seeds: number of seeds.
+        median: the median over the seeds.
+        low: the lower quartile.
+        high: the upper quartile.
+    """
 
     name: str
     seeds: int
@@ -55,6 +63,9 @@ def bands_figure(
         title: text above the figure.
         goals: shares that are drawn as horizontal lines.
         x: the title of the horizontal axis.
+
+    Returns:
+        A plotly figure.
     """
     import plotly.graph_objects as go
 

@@ -6,14 +6,37 @@ The hues are Okabe and Ito's (2008), darkened on white and lightened on black un
 from dataclasses import dataclass
 from typing import Any
 
+__all__ = [
+    "DARK",
+    "LIGHT",
+    "THEMES",
+    "Theme",
+    "empty_layout",
+    "figure_axis",
+    "figure_layout",
+]
+
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif'
 
 
 @dataclass(frozen=True)
 class Theme:
-    """The colours of one look: `convolution`, `attention` and `other` are the families of operators.
+    """The colours of one look, as CSS text.
 
-    `series` are the colours of two compared trials, `categories` those of any number of lines.
+    Attributes:
+        name: "light" or "dark".
+        surface: background of a chart.
+        ink: text.
+        muted: text of less weight.
+        grid: lines of the grid.
+        convolution: the family of operators `convolution`.
+        hybrid: networks of both families.
+        attention: the family of operators `attention`.
+        other: the family of operators `other`.
+        neutral: what belongs to no family.
+        series: two compared trials.
+        scale: name of plotly's colour scale for numbers.
+        categories: any number of lines.
     """
 
     name: str
@@ -65,7 +88,13 @@ THEMES: dict[str, Theme] = {theme.name: theme for theme in (LIGHT, DARK)}
 
 
 def figure_axis(theme: Theme, title: str, **more: Any) -> dict[str, Any]:
-    """Return the plotly axis that all charts share: a title with its unit, a pale grid, no line through zero."""
+    """Return the plotly axis that all charts share: a title with its unit, a pale grid, no line through zero.
+
+    Args:
+        theme: the look.
+        title: title of the axis, as markup.
+        more: other properties of a plotly axis.
+    """
     return {
         "title": {"text": title, "font": {"size": 12, "color": theme.muted}, "standoff": 8},
         "gridcolor": theme.grid,
@@ -78,14 +107,24 @@ def figure_axis(theme: Theme, title: str, **more: Any) -> dict[str, Any]:
 
 
 def empty_layout(text: str, theme: Theme) -> dict[str, Any]:
-    """Return the layout of a chart without numbers: this text, and no axes."""
+    """Return the layout of a chart without numbers: this text, and no axes.
+
+    Args:
+        text: why there is nothing to draw, as markup.
+        theme: the look.
+    """
     words = {"text": text, "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5, "showarrow": False}
     bare = {"showgrid": False, "showticklabels": False, "title": {"text": ""}}
     return {"annotations": [{**words, "font": {"size": 13, "color": theme.muted}}], "xaxis": bare, "yaxis": bare}
 
 
 def figure_layout(theme: Theme, **more: Any) -> dict[str, Any]:
-    """Return the plotly layout that all charts share. It has no title, because the page shows one as a heading."""
+    """Return the plotly layout that all charts share. It has no title, because the page shows one as a heading.
+
+    Args:
+        theme: the look.
+        more: other properties of a plotly layout.
+    """
     return {
         "colorway": list(theme.categories),
         "paper_bgcolor": theme.surface,

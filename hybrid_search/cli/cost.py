@@ -1,5 +1,6 @@
 """`hybrid-search cost`: parameters and FLOPs of every layer of a design."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from hybrid_search.networks.architecture import Architecture
 
 REFERENCE_SIZE, REFERENCE_CLASSES = (3, 224, 224), 1000
+EXPORT_FILES = ("architecture.json", "manifest.json")  # a folder with one of them is an exported one
 REFERENCE_NAMES = "resnet26, resnet38, resnet50, sasa-26-stem ... sasa-50-full, hybrid-50-CCCA ... hybrid-50-AAAC"
 
 
@@ -29,18 +31,21 @@ def cost(
     design: Annotated[
         str,
         typer.Argument(
-            metavar="DESIGN", help="A reference network (resnet50), a trial (SEARCH/NUMBER), or a JSON file."
+            metavar="DESIGN",
+            help="A reference network (resnet50), an exported folder, a trial (SEARCH/NUMBER), or a JSON file.",
         ),
     ],
     input_size: Annotated[
         int | None,
-        typer.Option("--input", metavar="N", help="Rows and columns of the image. Default: of the trial, or 224."),
+        typer.Option(
+            "--input", metavar="N", help="Rows and columns of the image. Default: of the trial or export, or 224."
+        ),
     ] = None,
     channels: Annotated[
-        int | None, typer.Option(metavar="N", help="Channels of the image. Default: of the trial, or 3.")
+        int | None, typer.Option(metavar="N", help="Channels of the image. Default: of the trial or export, or 3.")
     ] = None,
     classes: Annotated[
-        int | None, typer.Option(metavar="N", help="Number of classes. Default: of the trial, or 1000.")
+        int | None, typer.Option(metavar="N", help="Number of classes. Default: of the trial or export, or 1000.")
     ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show the formula of each layer, and attention against convolution.")
@@ -91,19 +96,24 @@ def find_design(design: str, db: str | None) -> tuple["Architecture", tuple[int,
     """Return an architecture, its input size and its number of classes.
 
     Args:
-        design: Name of a reference network, `SEARCH/NUMBER` for a trial, or the path of a JSON file.
+        design: Name of a reference network, an exported folder or its architecture.json, `SEARCH/NUMBER` for a trial,
+            or the path of a JSON file with an architecture.
         db: Database URL, for a trial.
 
     Raises:
         UnknownName: The design is none of these.
-        ArchitectureError: The file cannot be read.
+        UserError: The file or folder is damaged.
     """
     from hybrid_search.networks.references import reference, references
     from hybrid_search.networks.stored_architecture import stored_architecture
 
     if design in references():
         return reference(design), REFERENCE_SIZE, REFERENCE_CLASSES
-    path = Path(design)
+    path = Path(os.path.expanduser(design))
+    if any(exists(path / name) for name in EXPORT_FILES):
+        return _read_export(path)
+    if path.name == EXPORT_FILES[0] and exists(path.with_name(EXPORT_FILES[1])):
+        return _read_export(path.parent)
     if path.suffix in (".json", ".yaml", ".yml") or exists(path):
         return _read_design(path), REFERENCE_SIZE, REFERENCE_CLASSES
     name, slash, number = design.rpartition("/")
@@ -115,9 +125,20 @@ def find_design(design: str, db: str | None) -> tuple["Architecture", tuple[int,
             trial = ledger.read(reads.trial, record.id, int(number))
         return stored_architecture(trial.architecture), record.input_size, record.classes
     raise UnknownName(
-        f"a design must be a reference ({REFERENCE_NAMES}), a trial (SEARCH/NUMBER) or a .json file; got "
-        f"{shown(design)}.{nearest(design, references())}"
+        f"a design must be a reference ({REFERENCE_NAMES}), an exported folder, a trial (SEARCH/NUMBER) or a .json "
+        f"file; got {shown(design)}.{nearest(design, references())}"
     )
+
+
+def _read_export(folder: Path) -> tuple["Architecture", tuple[int, int, int], int]:
+    """Return what the architecture.json of an exported folder describes. The weights are not read."""
+    from hybrid_search.export.folder import DESCRIPTION, check_files, read_description
+    from hybrid_search.networks.architecture import Architecture
+
+    check_files(folder, (DESCRIPTION,))
+    content = read_description(folder)
+    channels, rows, cols = content["input_size"]
+    return Architecture.from_dict(content["architecture"]), (channels, rows, cols), len(content["classes"])
 
 
 def _read_design(path: Path) -> "Architecture":

@@ -66,14 +66,13 @@ def copy(
     from hybrid_search.ledger import Ledger
     from hybrid_search.ledger.copy import copy_search
     from hybrid_search.ledger.new_name import check_new_name
-    from hybrid_search.ledger.urls import database_url
     from hybrid_search.ledger.weights import WeightsFolder, copy_weights
 
     if not to:
         raise LedgerError("a copy needs a database to go to: --to URL.")
     with Ledger(db, read_only=True) as source:
         source.search(name)  # an unknown search is an error before the target is created
-        if as_name is None and database_url(to) == source.url:
+        if as_name is None and _is_target(to, source):
             raise LedgerError(
                 f"a copy needs another database, or another name: --as NAME; got {source.display_url} twice."
             )
@@ -91,6 +90,17 @@ def copy(
                 f"copied {shown!r} from {source.display_url} to {target.display_url}: {copied.written:,} trials "
                 f"written, {copied.unchanged:,} unchanged, {copied.weights:,} files of weights"
             )
+
+
+def _is_target(url: str, source: "Ledger") -> bool:
+    """Return whether a URL means the database of a ledger. Errors about the URL name --to."""
+    from hybrid_search.errors import LedgerError
+    from hybrid_search.ledger.urls import database_url
+
+    try:
+        return database_url(url) == source.url
+    except LedgerError as error:
+        raise LedgerError(str(error).replace("--db", "--to", 1)) from None
 
 
 def _target(url: str) -> "Ledger":

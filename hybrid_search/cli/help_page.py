@@ -39,6 +39,8 @@ def print_help(command: Any, context: Any) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from hybrid_search.cli.help_tables import tables_of
+
     console = Console(highlight=False)
     width = min(console.width, context.max_content_width or console.width)
     paragraphs = [" ".join(text.split()) for text in cleandoc(command.help or "").split("\n\n")]
@@ -47,7 +49,7 @@ def print_help(command: Any, context: Any) -> None:
         console.print(Text.assemble(("Usage: ", "bold"), usage), width=width)
         for paragraph in paragraphs:
             console.print(Text(f"\n{paragraph}"), width=width)
-        for heading, rows in _panels(command, context).items():
+        for heading, rows in {**_panels(command, context), **tables_of(command.name)}.items():
             longest = max(len(name) for name, _ in rows)
             table = Table.grid(padding=(0, 2))
             table.add_column(width=min(longest, int(NAME_SHARE * width)), style="cyan")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hybrid_search._internal.paths import absolute_path
 from hybrid_search.cli.help_page import HelpCommand
 from hybrid_search.cli.options import Database, FormatOption
 from hybrid_search.cli.output import Format, print_rows, say
@@ -78,7 +79,7 @@ def replay(
     ] = False,
     jobs: Annotated[int, typer.Option(metavar="N", help="Number of processes.")] = 1,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="Write the figure as a self-contained HTML file.")
+        str | None, typer.Option(metavar="FILE.html", help="Write the figure as a self-contained HTML file.")
     ] = None,
     db: Database = None,
     form: FormatOption = Format.table,
@@ -88,7 +89,7 @@ def replay(
 
     if seeds < 1:
         raise SettingsError(f"--seeds must be a whole number from 1 up; got {seeds}.")
-    _check_out(out)
+    target = None if out is None else _figure_file(out)
     pruner_names = _names(pruners)
     table = _table(source, objectives, known, db, curves=pruner_names != ["none"])
     limit = min(100, len(table.designs)) if evaluations is None else evaluations
@@ -108,21 +109,22 @@ def replay(
         print_rows([_texts(row, limit) for row in rows], form, title=f"{title}\nEvaluations: median (worst)")
     else:
         print_rows(rows, form)
-    if out is not None:
-        _draw(runs, out, title)
-        say(f"figure: {out}")
+    if target is not None:
+        _draw(runs, target, title)
+        say(f"figure: {target}")
 
 
-def _check_out(out: Path | None) -> None:
-    """Raise SettingsError unless a figure can be written to this path."""
-    if out is None:
-        return
-    if out.suffix.lower() != ".html":
+def _figure_file(out: str) -> Path:
+    """Return the absolute path of the figure; raise SettingsError unless it can be written there."""
+    from hybrid_search._internal.output_file import check_output_file
+
+    path = absolute_path("--out", out)
+    if path.suffix.lower() != ".html":
         raise SettingsError(f"--out must be an HTML file, such as replay.html; got {out}.")
-    if not out.resolve().parent.parent.is_dir():  # one missing folder is created; a longer path is a mistake
-        raise SettingsError(f"--out must be in a folder that exists; got {out}.")
+    check_output_file("--out", out)
     if find_spec("plotly") is None:
         raise SettingsError("--out needs plotly, which is not installed. Install it: pip install plotly")
+    return path
 
 
 def _names(text: str) -> list[str]:
@@ -175,6 +177,7 @@ def _texts(row: dict[str, Any], limit: int) -> dict[str, str]:
 
 def _draw(runs: "list[SimulatedRun]", out: Path, title: str) -> None:
     """Write the figure: the share of the hypervolume over evaluations, or over epochs with a pruner."""
+    from hybrid_search._internal.output_file import written_file
     from hybrid_search.charts import LIGHT, band_numbers, bands_figure
 
     shares: dict[str, list[tuple[float, ...]]] = {}
@@ -184,8 +187,8 @@ def _draw(runs: "list[SimulatedRun]", out: Path, title: str) -> None:
         shares.setdefault(name, []).append(_by_epoch(run) if pruned else run.shares)
     x = "epochs" if pruned else "evaluations"
     figure = bands_figure(band_numbers(shares), LIGHT, title=title, goals=GOALS, x=x)
-    out.resolve().parent.mkdir(exist_ok=True)
-    figure.write_html(out, include_plotlyjs=True)
+    with written_file(out) as file:
+        figure.write_html(file, include_plotlyjs=True)
 
 
 def _by_epoch(run: "SimulatedRun") -> tuple[float, ...]:

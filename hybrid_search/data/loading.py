@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from hybrid_search._internal.paths import data_location
 from hybrid_search.data.dataset import OPTIONAL_SETTINGS, Contents, Dataset, Indices, Part, Size, Source, Split
 from hybrid_search.data.duplicates import find_duplicates
 from hybrid_search.data.pixel_statistics import fingerprint, mean_and_std
@@ -48,6 +49,9 @@ def load(settings: Settings) -> Dataset:
 def input_size_and_classes(settings: Settings) -> tuple[Size, int]:
     """Return the size of an image and the number of classes. All checks are made, but no pixel is decoded or resized.
 
+    A search begins with this call. Files of the user's own are read anew, because they may have changed since an
+    earlier search of this process.
+
     Args:
         settings: as for `load`.
 
@@ -57,6 +61,8 @@ def input_size_and_classes(settings: Settings) -> tuple[Size, int]:
     Raises:
         DataError: `load` would fail for a reason that is visible without decoding the images.
     """
+    if settings.data_dir is not None:
+        clear_cache()
     contents, _ = _plan(_selection(settings))
     return contents.input_size, len(contents.classes)
 
@@ -137,7 +143,10 @@ def clear_cache() -> None:
 
 def _selection(settings: Settings) -> Settings:
     """Return the settings with everything that does not select images at its default."""
-    return Settings(**{name: getattr(settings, name) for name in SELECTED_BY})
+    selected = {name: getattr(settings, name) for name in SELECTED_BY}
+    if settings.data_dir is not None:  # the caches must not depend on the current folder
+        selected["data_dir"] = data_location("data_dir", settings.data_dir)
+    return Settings(**selected)
 
 
 @lru_cache(maxsize=2)

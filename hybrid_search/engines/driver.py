@@ -16,6 +16,8 @@ from hybrid_search.records import Report, Resources, SearchRecord
 from hybrid_search.search.trial import Outcome, Trial
 from hybrid_search.training.checkpoints import SearchCheckpoints, TrialCheckpoints
 
+__all__ = ["RunContext", "TrialSource", "handle_report"]
+
 FIRST_FAILURES = 4  # if this many trials fail before one completes, the search stops
 
 
@@ -32,23 +34,57 @@ class TrialSource(Protocol):
         ...
 
     def fail(self, trial: Trial, kind: str, text: str) -> Trial | None:
-        """Record a failed attempt. Return the trial with its next attempt, or None if the trial has failed."""
+        """Record a failed attempt. Return the trial with its next attempt, or None if the trial has failed.
+
+        Args:
+            trial: The trial of the attempt.
+            kind: Kind of the failure, one of `RETRIES`.
+            text: What happened.
+
+        Returns:
+            The trial with its next attempt, or None.
+        """
         ...
 
     def report(self, trial: Trial, report: Report) -> Literal["keep", "stop"]:
-        """Record the numbers of one rung. Return whether to continue the trial."""
+        """Record the numbers of one rung. Return whether to continue the trial.
+
+        Args:
+            trial: The running trial.
+            report: Numbers and facts after the rung.
+
+        Returns:
+            "keep", or "stop" if the trial has ended.
+        """
         ...
 
     def state(self, trial: Trial) -> str:
-        """Return how a trial ended: complete, stopped or failed."""
+        """Return how a trial ended: complete, stopped or failed.
+
+        Args:
+            trial: A trial of this source.
+        """
         ...
 
     def tell(self, trial: Trial, outcome: Outcome) -> bool:
-        """Record how a trial ended. Return True if its weights should be kept."""
+        """Record how a trial ended. Return True if its weights should be kept.
+
+        Args:
+            trial: The running trial.
+            outcome: How it ended.
+
+        Returns:
+            Whether to keep the weights.
+        """
         ...
 
     def keep_weights(self, trial: Trial, weights: bytes) -> None:
-        """Write the weights of a trial, as safetensors bytes."""
+        """Write the weights of a trial, as safetensors bytes.
+
+        Args:
+            trial: A trial for which `tell` returned True.
+            weights: The bytes of a safetensors file.
+        """
         ...
 
 
@@ -99,7 +135,11 @@ class RunContext:
         return self._packed
 
     def checkpoints_of(self, trial: Trial) -> TrialCheckpoints | None:
-        """Return where the worker of this trial reads and writes checkpoints; None if it writes none."""
+        """Return where the worker of this trial reads and writes checkpoints; None if it writes none.
+
+        Args:
+            trial: The trial.
+        """
         if self.checkpoints is None:
             return None
         return self.checkpoints.of(trial.number, trial.architecture, trial.settings)

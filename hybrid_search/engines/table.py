@@ -26,13 +26,21 @@ class Engine(Protocol):
     def ready(self, context: "RunContext") -> AbstractContextManager[None]:
         """Return a context manager that holds what `drive` needs, such as a connection to a cluster.
 
+        Args:
+            context: The context of this run.
+
         Raises:
             SettingsError: This engine cannot use these resources. Nothing is written in that case.
         """
         ...
 
     def drive(self, search: "TrialSource", context: "RunContext") -> None:
-        """Run trials until the search has none left, or until `context.stop` is set."""
+        """Run trials until the search has none left, or until `context.stop` is set.
+
+        Args:
+            search: A search or a confirmation.
+            context: The context of this run.
+        """
         ...
 
 
@@ -88,5 +96,9 @@ def engine_of(engine: object) -> Engine:
 
 
 def engine_name(engine: object) -> str:
-    """Return the name of an engine for the log: the name itself, or the class of an object."""
+    """Return the name of an engine for the log: the name itself, or the class of an object.
+
+    Args:
+        engine: A name, or an engine.
+    """
     return engine if isinstance(engine, str) else getattr(engine, "__name__", type(engine).__name__).rpartition(".")[2]

@@ -14,6 +14,7 @@ Files:
     model_card.py           README.md of an exported folder
 """
 
+from hybrid_search.export.folder import check_files, read_description
 from hybrid_search.export.formats import EXPORT_FORMATS, ExportFormat, TrainedNetwork
 from hybrid_search.export.network_export import export_model, export_network
 from hybrid_search.export.proof import Proof
@@ -26,9 +27,11 @@ __all__ = [
     "ExportFormat",
     "Proof",
     "TrainedNetwork",
+    "check_files",
     "choose_trial",
     "export_model",
     "export_network",
     "export_trial",
     "load_exported",
+    "read_description",
 ]

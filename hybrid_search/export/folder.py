@@ -153,7 +153,9 @@ def check_files(folder: Path, names: Iterable[str]) -> None:
             raise UserError(f"{MANIFEST} must have the sha256 of {name}; {path} has none. Export the network again.")
         if sha256_of(folder / name) != checksums[name]:
             path, pointer = folder / name, _pointer(folder / name)
-            raise UserError(f"an exported file must not be changed; {path} differs from its sha256{pointer}.")
+            raise UserError(
+                f"an exported file must not be changed; {path} differs from its sha256 in {MANIFEST}{pointer}."
+            )
 
 
 def check_folder(folder: Path) -> None:

@@ -79,6 +79,7 @@ def export_network(
         out: the folder to write; it must be new or empty. Files are written into it; it is never renamed.
         images: images for the proof, as for `export_model`.
         formats: names in `EXPORT_FORMATS`.
+        image_source: what the images are, in words; the model card and the manifest state it.
 
     Returns:
         One proof for each format.

@@ -182,4 +182,5 @@ def _writing(path: Path) -> Iterator[None]:
 
 def _amount(size: int) -> str:
     """Return a number of bytes as `1.4 MB`."""
-    return f"{size / 1e6:.1f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"
+    unit, name = next((each for each in ((1e9, "GB"), (1e6, "MB")) if size >= each[0]), (1e3, "kB"))
+    return f"{size / unit:.1f} {name}"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hybrid_search._internal.paths import absolute_path
 from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.errors import UserError
 from hybrid_search.export.folder import DESCRIPTION, check_files, described_architecture, read_description, read_file
@@ -79,7 +80,7 @@ def load_exported(folder: Path | str) -> "nn.Module":
         >>> model = load_exported("my-network")
         >>> logits = model(images)  # (n, channels, rows, columns), normalised as architecture.json says
     """
-    return SAFETENSORS.load(Path(folder))
+    return SAFETENSORS.load(absolute_path("the exported folder", folder))
 
 
 def network_of(architecture: Architecture, channels: int, classes: int, weights: bytes, where: str) -> "nn.Module":
@@ -106,7 +107,8 @@ def network_of(architecture: Architecture, channels: int, classes: int, weights:
         with torch.device("meta"):  # without memory
             expected = build_model(architecture, channels, classes).state_dict()
     except (RuntimeError, ValueError, TypeError, OverflowError) as error:
-        raise UserError(f"a network must be one that torch can build; {architecture.digest} is not: {error}.") from None
+        text = str(error).splitlines()[0].rstrip(".")
+        raise UserError(f"a network must be one that torch can build; {architecture.digest} is not: {text}.") from None
     _check_fit(expected, state, where)
     model = build_model(architecture, channels, classes)
     model.load_state_dict(state)

@@ -9,7 +9,12 @@ from typing import Any, NamedTuple
 
 
 class TrialKey(NamedTuple):
-    """Row id and number of a trial."""
+    """What identifies a trial.
+
+    Attributes:
+        id: Row of the trial.
+        number: Number of the trial within its search.
+    """
 
     id: int
     number: int
@@ -18,7 +23,13 @@ class TrialKey(NamedTuple):
 class Point(NamedTuple):
     """A trial without its architecture and learning curve: what a chart needs.
 
-    `seconds` is the wall-clock time of a trial that has ended; `values` are its measurements by name.
+    Attributes:
+        id: Row of the trial.
+        number: Number of the trial within its search.
+        state: running, complete, stopped or failed.
+        seconds: Wall-clock time of a trial that has ended; None while it runs.
+        finished: When it ended, UTC; None while it runs.
+        values: Its measurements by name.
     """
 
     id: int
@@ -32,8 +43,11 @@ class Point(NamedTuple):
 class Proposal(NamedTuple):
     """A proposal that was not trained.
 
-    `reason` is `gated` (over budget), `duplicate` or `passed over` (deferred by the pruner). `budget_excess` is the
-    excess over the budget as a share of the budget.
+    Attributes:
+        reason: `gated` (over budget), `duplicate` or `passed over` (deferred by the pruner).
+        digest: Digest of the architecture.
+        choices: Parameter name -> choice.
+        budget_excess: The excess over the budget as a share of the budget.
     """
 
     reason: str
@@ -43,7 +57,14 @@ class Proposal(NamedTuple):
 
 
 class Opening(NamedTuple):
-    """One use of the test split: fingerprint and number of its images, reason, and time."""
+    """One use of the test split.
+
+    Attributes:
+        fingerprint: Fingerprint of its images.
+        images: Number of its images.
+        reason: What it was used for.
+        opened: When, UTC; None: now.
+    """
 
     fingerprint: str
     images: int
@@ -52,16 +73,29 @@ class Opening(NamedTuple):
 
 
 class Repeats(NamedTuple):
-    """The measurements of one completed trial: under the seed of the search, and by confirmation seed."""
+    """The measurements of one completed trial.
+
+    Attributes:
+        own: The measurements under the seed of the search.
+        fresh: Confirmation seed -> measurements.
+    """
 
     own: Mapping[str, float]
     fresh: Mapping[int, Mapping[str, float]]
 
 
 class FailedAttempt(NamedTuple):
-    """One failed attempt at a trial: failure kind and text, rung, worker and time of the failure.
+    """One failed attempt at a trial.
 
-    `seed` is the seed of a failed retraining. It is None if the attempt was part of the search.
+    Attributes:
+        number: Number of the trial.
+        attempt: Number of the attempt, from 1.
+        kind: Kind of the failure.
+        text: What happened, for people.
+        rung: Number of complete rungs.
+        worker: Host and process of the worker.
+        failed: When it failed, UTC.
+        seed: Seed of a failed retraining; None if the attempt was part of the search.
     """
 
     number: int
@@ -75,7 +109,13 @@ class FailedAttempt(NamedTuple):
 
 
 class Lease(NamedTuple):
-    """The write lease of a search: its holder, when it expires, and the present time of the database."""
+    """The write lease of a search.
+
+    Attributes:
+        holder: Identity of the process that holds it; None: no process.
+        expires: When it expires, UTC.
+        now: The present time of the database, UTC.
+    """
 
     holder: str | None
     expires: datetime | None

@@ -66,6 +66,8 @@ def _absolute(path: str) -> str:
     """Return the path of an SQLite file as an absolute one, because the current folder may change."""
     if path == ":memory:" or path.startswith("file:"):
         return path
+    if any("\ud800" <= letter <= "\udfff" for letter in path):  # bytes that are not UTF-8
+        raise LedgerError(f"--db must name a file with a name in UTF-8; got {path!r}.")
     try:
         return str(absolute_path("--db", path))
     except SettingsError as error:
@@ -112,7 +114,7 @@ def url_without_password(url: URL) -> URL:
 def redact_url_secrets(text: str, url: URL) -> str:
     """Replace the secrets of a URL in a message, plain or percent-encoded, by ***."""
     values = [url.password, *(url.query.get(name) for name in SECRET_PARAMETERS)]
-    return redact(hide(text, {secret for value in values if value for secret in _texts(value)}))
+    return hide(redact(text), {secret for value in values if value for secret in _texts(value)})
 
 
 def _texts(value: object) -> tuple[str, ...]:

@@ -119,6 +119,9 @@ def build_model(architecture: Architecture, in_channels: int = 3, num_classes: i
         in_channels: number of channels of the images.
         num_classes: number of classes; 0 for a network without a classifier.
 
+    Raises:
+        ArchitectureError: the number of channels or classes is no whole number, or too small.
+
     Example:
         >>> model = build_model(reference("sasa-26-stem"), num_classes=10)
         >>> model(torch.randn(1, 3, 224, 224)).shape

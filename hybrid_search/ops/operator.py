@@ -28,6 +28,8 @@ from hybrid_search.number_text import read_number
 if TYPE_CHECKING:
     from torch import nn
 
+__all__ = ["FAMILIES", "Family", "Layer", "Operator", "Options", "Value", "options_of"]
+
 Value = bool | int | float | str
 Options = tuple[tuple[str, Value], ...]
 Family = Literal["convolution", "attention", "other"]
@@ -65,7 +67,11 @@ class Layer:
         return 2 * self.macs
 
     def within(self, prefix: str) -> "Layer":
-        """Return the same layer under a longer name: `conv` within `stages.0.1` is `stages.0.1.conv`."""
+        """Return the same layer under a longer name: `conv` within `stages.0.1` is `stages.0.1.conv`.
+
+        Args:
+            prefix: name of the module that contains the layer.
+        """
         return Layer(f"{prefix}.{self.name}", self.kind, self.params, self.macs, self.rows, self.cols, self.formula)
 
 
@@ -77,7 +83,11 @@ class Operator(Protocol):
     symbol: ClassVar[str]
 
     def check(self, width: int) -> None:
-        """Raise ArchitectureError if an option is illegal at this width."""
+        """Raise ArchitectureError if an option is illegal at this width.
+
+        Args:
+            width: number of channels of the operator.
+        """
 
     def canonical(self, width: int, size: tuple[int, int] | None = None) -> Self:
         """Return the same operator with every option that has no effect set to one value.
@@ -89,10 +99,21 @@ class Operator(Protocol):
         """
 
     def cost(self, width: int, rows: int, cols: int, stride: int) -> list[Layer]:
-        """Return the layers for an input map of rows x cols. Their names are those of the built module."""
+        """Return the layers for an input map of rows x cols. Their names are those of the built module.
+
+        Args:
+            width: number of channels of input and output.
+            rows, cols: size of the input map in pixels.
+            stride: 1 or 2; the output map has ceil(rows / stride) x ceil(cols / stride) pixels.
+        """
 
     def build(self, width: int, stride: int) -> "nn.Module":
-        """Return the module: (batch, width, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride))."""
+        """Return the module: (batch, width, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride)).
+
+        Args:
+            width: number of channels of input and output.
+            stride: 1 or 2.
+        """
 
 
 def check_operator(name: str, thing: object) -> type[Any]:
@@ -183,6 +204,9 @@ def as_declared(value: object, declared: type | None) -> object:
 
 def options_of(value: Any) -> Options:
     """Return every option of an operator or stem with its value, in the order of declaration.
+
+    Args:
+        value: an operator or a stem.
 
     Example:
         >>> options_of(Conv(kernel_size=5))

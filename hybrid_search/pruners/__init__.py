@@ -43,20 +43,41 @@ PrunerFactory = Callable[[PrunerObjectives, int], Pruner]
 
 @dataclass(frozen=True)
 class NoPruner:
-    """The pruner that trains every design to the end."""
+    """The pruner that trains every design to the end.
+
+    Args:
+        min_probability: The bound of a pruner; here every probability is 1.
+    """
 
     min_probability: float = 0.0
 
     def front_probabilities(self, designs: Sequence[TrialView], others: Sequence[TrialView]) -> list[float]:
-        """Return 1 for every design."""
+        """Return 1 for every design.
+
+        Args:
+            designs: designs without a curve.
+            others: all other trials so far.
+        """
         return [1.0] * len(designs)
 
     def judge(self, trial: TrialView, rung: int, others: Sequence[TrialView]) -> Verdict:
-        """Return "keep"."""
+        """Return "keep".
+
+        Args:
+            trial: the running trial.
+            rung: the epoch that it has completed.
+            others: all other trials so far.
+        """
         return "keep"
 
     def expected_values(self, trial: TrialView, rung: int, others: Sequence[TrialView]) -> tuple[float, ...]:
-        """Return the values at the rung."""
+        """Return the values at the rung.
+
+        Args:
+            trial: the running trial.
+            rung: the epoch that it has completed.
+            others: all other trials so far.
+        """
         return trial.curve[rung]
 
 
@@ -83,7 +104,11 @@ PRUNERS: Table[PrunerFactory] = Table(
 
 
 def current_name(name: str) -> str:
-    """Return the name of a pruner in this version, given the name in this or an earlier version."""
+    """Return the name of a pruner in this version, given the name in this or an earlier version.
+
+    Args:
+        name: name of a pruner.
+    """
     return FORMER_NAMES.get(name, name)
 
 

@@ -77,7 +77,12 @@ def saved_epochs(trials: Sequence[TrialView]) -> int:
 
 
 def audit_of(trials: Sequence[TrialView], aims: PrunerObjectives) -> Audit:
-    """Return the audit of a search's trials; running ones may be among them."""
+    """Return the audit of a search's trials; running ones may be among them.
+
+    Args:
+        trials: all trials of a search.
+        aims: its objectives.
+    """
     done, full = completed(trials), full_budget(trials)
     spared = [trial for trial in done if trial.spared is not None]
     rows = [aims.row(trial.known, trial.final or ()) for trial in done]

@@ -89,7 +89,12 @@ class FrontProbabilityPruner:
         return list(rungs)
 
     def front_probabilities(self, designs: Sequence[TrialView], others: Sequence[TrialView]) -> list[float]:
-        """Return the front probability of each design; 1 until enough trials are completed. See `Pruner`."""
+        """Return the front probability of each design; 1 until enough trials are completed. See `Pruner`.
+
+        Args:
+            designs: designs without a curve.
+            others: all other trials so far.
+        """
         done = completed(others)
         if not designs or len(done) < self.n_startup_trials:
             return [1.0] * len(designs)
@@ -99,7 +104,13 @@ class FrontProbabilityPruner:
         return [by_position[at] for at in range(len(designs))]
 
     def judge(self, trial: TrialView, rung: int, others: Sequence[TrialView]) -> Verdict:
-        """Return "keep", "stop" or "spare". See `Pruner`."""
+        """Return "keep", "stop" or "spare". See `Pruner`.
+
+        Args:
+            trial: the running trial.
+            rung: the epoch that it has completed.
+            others: all other trials so far.
+        """
         done = completed(others)
         if trial.spared is not None or len(done) < self.n_startup_trials or rung not in self.rungs(full_budget(others)):
             return "keep"
@@ -109,7 +120,13 @@ class FrontProbabilityPruner:
         return "spare" if self._is_audited(trial.digest) else "stop"
 
     def expected_values(self, trial: TrialView, rung: int, others: Sequence[TrialView]) -> tuple[float, ...]:
-        """Return the forecast of the final values; the values at the rung if no trial is completed. See `Pruner`."""
+        """Return the forecast of the final values; the values at the rung if no trial is completed. See `Pruner`.
+
+        Args:
+            trial: the running trial.
+            rung: the epoch that it has completed.
+            others: all other trials so far.
+        """
         done = completed(others)
         if not done:
             return trial.curve[rung]

@@ -14,7 +14,12 @@ class DeferredDesigns:
         self.designs: dict[Hashable, TrialView] = {}
 
     def add(self, key: Hashable, design: TrialView) -> None:
-        """Add a design. One that was added before becomes the newest."""
+        """Add a design. One that was added before becomes the newest.
+
+        Args:
+            key: identity of the design.
+            design: the design, without a curve.
+        """
         self.designs.pop(key, None)
         self.designs[key] = design
 
@@ -28,6 +33,9 @@ class DeferredDesigns:
             pruner: gives the probabilities.
             others: all trials so far.
             required: choose the most probable design even if it is below the bound.
+
+        Returns:
+            The key of the design, or None.
         """
         keys = list(self.designs)
         probabilities = dict(zip(keys, pruner.front_probabilities(list(self.designs.values()), others), strict=True))

@@ -44,13 +44,27 @@ class PrunerState:
         self.deferred.add(digest, self._view(digest, costs, choices))
 
     def next_design(self, *, required: bool = False) -> TrialView | None:
-        """Remove the deferred design to train next and return it; None if every one stays deferred."""
+        """Remove the deferred design to train next and return it; None if every one stays deferred.
+
+        Args:
+            required: return the most probable design even if its probability is low.
+
+        Returns:
+            The design, or None.
+        """
         before = dict(self.deferred.designs)
         key = self.deferred.next_design(self._pruner, list(self.trials.values()), required=required)
         return None if key is None else before[key]
 
     def start(self, number: int, digest: str, costs: Mapping[str, float], choices: Mapping[str, Any]) -> None:
-        """Add a trial that starts. A trial that was added before stays as it is."""
+        """Add a trial that starts. A trial that was added before stays as it is.
+
+        Args:
+            number: number of the trial.
+            digest: identity of the architecture.
+            costs: name -> exact value known before training.
+            choices: parameter name -> choice.
+        """
         self.trials.setdefault(number, self._view(digest, costs, choices))
 
     def _view(self, digest: str, costs: Mapping[str, float], choices: Mapping[str, Any]) -> TrialView:
@@ -58,7 +72,13 @@ class PrunerState:
         return TrialView(digest, _values(costs, self._known), {}, features=features, choices=dict(choices))
 
     def add_rung(self, number: int, rung: int, measurements: Mapping[str, float]) -> None:
-        """Add the measurements of one epoch of a trial. Later epochs, of an earlier attempt, are removed."""
+        """Add the measurements of one epoch of a trial. Later epochs, of an earlier attempt, are removed.
+
+        Args:
+            number: number of a trial that started.
+            rung: the epoch.
+            measurements: name -> value after this epoch.
+        """
         before = self.trials[number]
         curve = {epoch: row for epoch, row in before.curve.items() if epoch < rung}
         indicators = {epoch: row for epoch, row in before.indicators.items() if epoch < rung}
@@ -67,25 +87,47 @@ class PrunerState:
         self.trials[number] = replace(before, curve=curve, indicators=indicators, spared=spared)
 
     def restore(self, number: int, curve: Mapping[int, Mapping[str, float]], spared: int | None) -> None:
-        """Add what an earlier driver recorded of a trial: its measurements by epoch, and the rung of a spared stop."""
+        """Add what an earlier driver recorded of a trial: its measurements by epoch, and the rung of a spared stop.
+
+        Args:
+            number: number of a trial that started.
+            curve: epoch -> measurements.
+            spared: the rung at which the audit spared the trial; None if it did not.
+        """
         for rung, measurements in curve.items():
             self.add_rung(number, rung, measurements)
         self.trials[number] = replace(self.trials[number], spared=spared)
 
     def judge(self, number: int, rung: int) -> Verdict:
-        """Return the pruner's verdict on a trial at this rung. A spared trial is marked as spared."""
+        """Return the pruner's verdict on a trial at this rung. A spared trial is marked as spared.
+
+        Args:
+            number: number of a running trial.
+            rung: the epoch that it has completed.
+        """
         verdict = self._pruner.judge(self.trials[number], rung, self._others(number))
         if verdict == "spare":
             self.trials[number] = replace(self.trials[number], spared=rung)
         return verdict
 
     def expected_values(self, number: int, rung: int) -> dict[str, float]:
-        """Return the expected final value of each unknown objective of a trial, by name."""
+        """Return the expected final value of each unknown objective of a trial, by name.
+
+        Args:
+            number: number of a trial.
+            rung: the epoch that it has completed.
+        """
         values = self._pruner.expected_values(self.trials[number], rung, self._others(number))
         return dict(zip(self.unknown, values, strict=True))
 
     def finish(self, number: int, state: str, measurements: Mapping[str, float]) -> None:
-        """Set how a trial ended: "complete" with its final measurements, "stopped", or "failed" (it is removed)."""
+        """Set how a trial ended: "complete" with its final measurements, "stopped", or "failed" (it is removed).
+
+        Args:
+            number: number of the trial.
+            state: "complete", "stopped" or "failed".
+            measurements: its final numbers by name.
+        """
         if state == "failed":
             self.trials.pop(number, None)
         elif number in self.trials:

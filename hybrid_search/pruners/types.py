@@ -41,7 +41,11 @@ class PrunerObjectives:
 
     @classmethod
     def of(cls, objectives: Sequence[Objective]) -> "PrunerObjectives":
-        """Return the aims of these entries of the objective table."""
+        """Return the aims of these entries of the objective table.
+
+        Args:
+            objectives: the objectives of a search, in order.
+        """
         return cls(
             tuple(objective.direction for objective in objectives),
             tuple(i for i, objective in enumerate(objectives) if objective.known),
@@ -54,7 +58,15 @@ class PrunerObjectives:
         return tuple(i for i in range(len(self.directions)) if i not in self.known)
 
     def row(self, known: Sequence[float], unknown: Sequence[float]) -> list[float]:
-        """Merge known and unknown values into one row, in the order of the objectives."""
+        """Merge known and unknown values into one row, in the order of the objectives.
+
+        Args:
+            known: values of the known objectives.
+            unknown: values of the unknown objectives.
+
+        Returns:
+            One value for each objective.
+        """
         values = dict(zip(self.known, known, strict=True)) | dict(zip(self.unknown, unknown, strict=True))
         return [values[i] for i in range(len(self.directions))]
 
@@ -120,7 +132,13 @@ class Pruner(Protocol):
         """
 
     def expected_values(self, trial: TrialView, rung: int, others: Sequence[TrialView]) -> tuple[float, ...]:
-        """Return the expected final values of the unknown objectives of a trial at `rung`."""
+        """Return the expected final values of the unknown objectives of a trial at `rung`.
+
+        Args:
+            trial: the running trial.
+            rung: the epoch that it has completed.
+            others: all other trials so far.
+        """
 
 
 def full_budget(trials: Sequence[TrialView]) -> int:

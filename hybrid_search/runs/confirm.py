@@ -99,11 +99,12 @@ def confirm(
             record = opened(reader).record
         held = Ledger(ledger, notice=notice or print_notice)
     if evaluate is None:
-        from hybrid_search.data import DATASETS
+        from hybrid_search.data import DATASETS, clear_cache
         from hybrid_search.training.retraining import retrain
 
         DATASETS.stored(record.settings.data)
         cache_folder("", notice or print_notice)  # said here, because a worker writes to its log
+        clear_cache()  # the files may have changed since a search of this process
         check_data(record.settings, notice or print_notice)
         check_local_data(record, held)
         context = RunContext(retrain, resources)

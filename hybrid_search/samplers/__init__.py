@@ -69,7 +69,15 @@ SamplerFactory = Callable[[int, Facts], BaseSampler]
 
 
 def make_known_cost(seed: int, facts: Facts) -> KnownCostSampler:
-    """Return the default sampler. It also estimates the remaining improvement of studies with other samplers."""
+    """Return the default sampler. It also estimates the remaining improvement of studies with other samplers.
+
+    Args:
+        seed: seed of all random choices.
+        facts: what is known of the search.
+
+    Raises:
+        SettingsError: the facts are not valid arguments of `KnownCostSampler`.
+    """
     return KnownCostSampler(
         facts.known,
         features=facts.features,

@@ -57,7 +57,18 @@ class GridSampler(BaseSampler):
         self._proposed: dict[int, Hashable] = {}  # trial number -> key, while its parameters are suggested
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Choose the next design and return its distributions."""
+        """Choose the next design and return its distributions.
+
+        Args:
+            study: the study.
+            trial: the new trial.
+
+        Returns:
+            Parameter name -> its distribution; empty if every design was proposed.
+
+        Raises:
+            SettingsError: a parameter has too many values to list.
+        """
         used = set(self._proposed.values())
         used |= {self._canonical(other.params) for other in study.get_trials(deepcopy=False) if other.params}
         key = next((key for key, design in self._visited.items() if design is not None and key not in used), None)
@@ -92,16 +103,36 @@ class GridSampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Return the values of the chosen design."""
+        """Return the values of the chosen design.
+
+        Args:
+            study: the study.
+            trial: the new trial.
+            search_space: the distributions of the chosen design.
+        """
         key = self._proposed.get(trial.number)
         return {} if key is None else {name: self._design(key).params[name] for name in search_space}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """Return a random value: every design was proposed."""
+        """Return a random value: every design was proposed.
+
+        Args:
+            study: the study.
+            trial: the new trial.
+            param_name: name of the parameter.
+            param_distribution: its distribution.
+        """
         return random_value(param_distribution, random.Random(f"{self._seed}/{trial.number}/{param_name}"))
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        """Forget the proposal: the finished trial has the parameters itself."""
+        """Forget the proposal: the finished trial has the parameters itself.
+
+        Args:
+            study: the study.
+            trial: the trial that ended.
+            state: how it ended.
+            values: its objectives; None if it has none.
+        """
         self._proposed.pop(trial.number, None)

@@ -12,12 +12,24 @@ from typing import Any, Protocol
 
 from hybrid_search.errors import SpaceError, nearest
 
+__all__ = [
+    "Chooser",
+    "ExhaustiveChooser",
+    "FixedChoices",
+    "RandomChooser",
+]
+
 
 class Chooser(Protocol):
     """The contract: anything that can pick one of several choices for a named parameter."""
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """Return one of the choices for the parameter `name`."""
+        """Return one of the choices for the parameter `name`.
+
+        Args:
+            name: name of the parameter.
+            choices: the possible choices, at least two.
+        """
 
 
 @dataclass
@@ -39,6 +51,10 @@ class FixedChoices:
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """Return the given choice, or the first one if none is given.
+
+        Args:
+            name: name of the parameter.
+            choices: the possible choices.
 
         Raises:
             SpaceError: the given choice is not one of `choices`.
@@ -70,7 +86,12 @@ class RandomChooser:
     offered: dict[str, tuple[Any, ...]] = field(default_factory=dict, init=False)
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """Return the given choice if it is one of `choices`, otherwise a random one."""
+        """Return the given choice if it is one of `choices`, otherwise a random one.
+
+        Args:
+            name: name of the parameter.
+            choices: the possible choices.
+        """
         fixed = name in self.given and self.given[name] in choices
         self.params[name] = self.given[name] if fixed else self.rng.choice(list(choices))
         self.offered[name] = tuple(choices)
@@ -94,7 +115,12 @@ class ExhaustiveChooser:
         self._position = 0
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """Return the choice of the current combination."""
+        """Return the choice of the current combination.
+
+        Args:
+            name: name of the parameter.
+            choices: the possible choices.
+        """
         if self._position == len(self._path):
             self._path.append((0, len(choices)))
         self.params[name] = choices[self._path[self._position][0]]
@@ -103,7 +129,11 @@ class ExhaustiveChooser:
         return self.params[name]
 
     def advance(self) -> bool:
-        """Move to the next combination. Return False if there are no more."""
+        """Move to the next combination. Return False if there are no more.
+
+        Returns:
+            Whether there is a next combination.
+        """
         self.params, self.offered, self._position = {}, {}, 0
         while self._path:
             index, count = self._path.pop()

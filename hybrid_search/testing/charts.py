@@ -65,12 +65,22 @@ class ChartContract:
             yield ledger
 
     def numbers(self, ledger: Ledger, search: SearchRecord) -> Any:
-        """Return the numbers of the chart; a chart of trials gets the first two."""
+        """Return the numbers of the chart; a chart of trials gets the first two.
+
+        Args:
+            ledger: the ledger.
+            search: a search in it.
+        """
         trials = [point.number for point in ledger.read(reads.points, search.id, ["accuracy"])[0]][:2]
         return self.chart.read(ledger, search, tuple(trials) if self.chart.subject == "trials" else ())
 
     def draw(self, numbers: Any, theme: Theme) -> str:
-        """Return the picture as text: SVG, or the JSON of a plotly figure."""
+        """Return the picture as text: SVG, or the JSON of a plotly figure.
+
+        Args:
+            numbers: what `read` returned.
+            theme: the look.
+        """
         drawn = self.chart.draw(numbers, theme)
         return str(drawn) if self.chart.svg else str(drawn.to_json())
 

@@ -19,7 +19,11 @@ class CheckpointStoreContract:
     """
 
     def new_store(self, tmp_path: Path) -> CheckpointStore:
-        """Return an empty store that can be written."""
+        """Return an empty store that can be written.
+
+        Args:
+            tmp_path: an empty folder of this test.
+        """
         raise NotImplementedError
 
     @pytest.fixture

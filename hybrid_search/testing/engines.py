@@ -67,23 +67,50 @@ class EngineContract:
             yield opened
 
     def run(self, ledger: Ledger, evaluate: Evaluate, trials: int, workers: int | None = None, **more: Any) -> Any:
-        """Run a search on this engine and return it."""
+        """Run a search on this engine and return it.
+
+        Args:
+            ledger: an empty ledger, or one with the search.
+            evaluate: the evaluation.
+            trials: total number of trials.
+            workers: number of trials at a time.
+            more: other arguments of `run`.
+
+        Returns:
+            The search.
+
+        Raises:
+            SettingsError: an argument of `run` is wrong.
+        """
         searched = more.pop("space", None) or space()
         resources = Resources(self.engine, workers=workers)
         return run(searched, trials=trials, resources=resources, ledger=ledger, evaluate=evaluate, **more)
 
     @staticmethod
     def trials(ledger: Ledger) -> Any:
-        """Return the trials of the newest search."""
+        """Return the trials of the newest search.
+
+        Args:
+            ledger: the ledger.
+        """
         return ledger.read(reads.trials, ledger.search().id)
 
     @staticmethod
     def rungs(ledger: Ledger, trial: Any) -> list[int]:
-        """Return the rungs of a trial that the ledger has."""
+        """Return the rungs of a trial that the ledger has.
+
+        Args:
+            ledger: the ledger.
+            trial: a record of one of its trials.
+        """
         return [rung for rung, _ in ledger.read(reads.curve, trial.id)]
 
     def states(self, ledger: Ledger) -> dict[int, str]:
-        """Return the state of every trial of the newest search, by number."""
+        """Return the state of every trial of the newest search, by number.
+
+        Args:
+            ledger: the ledger.
+        """
         return {trial.number: trial.state for trial in self.trials(ledger)}
 
     def test_every_trial_ends_with_its_numbers_and_its_curve(self, ledger: Ledger) -> None:

@@ -57,7 +57,11 @@ class ExportFormatContract:
 
     @staticmethod
     def images(count: int) -> torch.Tensor:
-        """Return random images, float32 (count, channels, rows, columns)."""
+        """Return random images, float32 (count, channels, rows, columns).
+
+        Args:
+            count: number of images.
+        """
         return torch.randn(count, *SIZE, generator=torch.Generator().manual_seed(count))
 
     @pytest.fixture(scope="class")

@@ -52,16 +52,34 @@ class OperatorContract:
             metafunc.parametrize("size", ((8, 5), (7, 4), (1, 3)), ids=lambda size: f"{size[0]}x{size[1]}")
 
     def made(self, options: Case) -> Operator:
-        """Return the operator with these options."""
+        """Return the operator with these options.
+
+        Args:
+            options: option name -> value.
+
+        Raises:
+            ArchitectureError: an option is unknown or missing.
+        """
         operator: Operator = from_options(self.name, self.operator, dict(options))
         return operator
 
     def convert(self, state: dict[str, Tensor], operator: Operator, canonical: Operator) -> dict[str, Tensor]:
-        """Return the weights of the operator as its canonical form stores them. Override it if they differ."""
+        """Return the weights of the operator as its canonical form stores them. Override it if they differ.
+
+        Args:
+            state: the weights of the module of `operator`.
+            operator: the operator.
+            canonical: its canonical form.
+        """
         return state
 
     def has_effect(self, options: Case, parameter: str) -> bool:
-        """Return whether the output depends on this parameter. Override it if some options have idle parameters."""
+        """Return whether the output depends on this parameter. Override it if some options have idle parameters.
+
+        Args:
+            options: option name -> value.
+            parameter: name of the parameter, or "the input".
+        """
         return True
 
     def test_the_class_follows_the_contract(self) -> None:

@@ -47,7 +47,14 @@ class SamplerContract:
     uses_seed: ClassVar[bool] = True
 
     def study(self, seed: int) -> optuna.Study:
-        """Return a study of accuracy (maximized) and cost (minimized) with this sampler."""
+        """Return a study of accuracy (maximized) and cost (minimized) with this sampler.
+
+        Args:
+            seed: seed of the sampler.
+
+        Raises:
+            SettingsError: the factory raises an error, or returns no sampler.
+        """
         facts = Facts(known={1: _cost}, space=_space)
         sampler = make_sampler(type(self).factory, seed, facts)
         verbosity = optuna.logging.get_verbosity()
@@ -57,7 +64,15 @@ class SamplerContract:
         return study
 
     def proposals(self, study: optuna.Study, count: int) -> list[dict[str, Any]]:
-        """Run so many trials and return their parameters."""
+        """Run so many trials and return their parameters.
+
+        Args:
+            study: a study of `self.study`.
+            count: number of trials.
+
+        Returns:
+            The parameters of each trial, in order.
+        """
         for _ in range(count):
             trial = study.ask()
             _space(trial)

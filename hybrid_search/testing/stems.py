@@ -48,7 +48,14 @@ class StemContract:
             metafunc.parametrize("size", self.sizes, ids=lambda size: f"{size[0]}x{size[1]}")
 
     def made(self, options: Case) -> Stem:
-        """Return the stem with these options."""
+        """Return the stem with these options.
+
+        Args:
+            options: option name -> value.
+
+        Raises:
+            ArchitectureError: an option is unknown or missing.
+        """
         stem: Stem = from_options(f"stem {self.stem.kind}", self.stem, dict(options))
         return stem
 

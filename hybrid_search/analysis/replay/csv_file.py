@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from hybrid_search._internal.output_file import written_file
 from hybrid_search.analysis.replay.results_table import Result, ResultsTable, column_name
 from hybrid_search.errors import DataError, SettingsError, nearest
 from hybrid_search.objectives import OBJECTIVES, Direction
@@ -212,7 +213,7 @@ def write_table(table: ResultsTable, path: Path) -> None:
     results = [*sorted((*table.features, *table.objectives), key=lambda result: not result.known), *table.indicators]
     header = [*table.parameters, *(["digest"] if table.digests else []), *(c for r in results for c in r.columns)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with written_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         for i, design in enumerate(table.designs):

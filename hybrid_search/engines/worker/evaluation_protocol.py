@@ -51,7 +51,11 @@ def check_evaluation(evaluate: object) -> None:
 
 
 def takes_checkpoints(evaluate: Evaluate) -> bool:
-    """Return whether an evaluation has both keyword arguments, `resume` and `keep`."""
+    """Return whether an evaluation has both keyword arguments, `resume` and `keep`.
+
+    Args:
+        evaluate: the evaluation.
+    """
     try:
         return {"resume", "keep"} <= inspect.signature(evaluate).parameters.keys()
     except (TypeError, ValueError):  # a callable without a readable signature

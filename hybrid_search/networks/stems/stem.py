@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 from hybrid_search.errors import PluginError
 from hybrid_search.ops.operator import Family, Layer, check_declaration, option_names, shown_options
 
+__all__ = ["Stem", "one_line"]
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -36,7 +38,12 @@ class Stem(Protocol):
         """Return the same stem with every option that has no effect set to one value."""
 
     def cost(self, channels: int, rows: int, cols: int) -> list[Layer]:
-        """Return the layers for an image of channels x rows x cols. Their names are those of the built module."""
+        """Return the layers for an image of channels x rows x cols. Their names are those of the built module.
+
+        Args:
+            channels: number of channels of the image.
+            rows, cols: size of the image in pixels.
+        """
 
     def build(self, channels: int) -> "nn.Module":
         """Return the module: (batch, channels, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride)).
@@ -63,5 +70,9 @@ def check_stem(name: str, thing: object) -> type[Any]:
 
 
 def one_line(stem: Stem) -> str:
-    """Return a stem in one line: `conv7x7 width=64`."""
+    """Return a stem in one line: `conv7x7 width=64`.
+
+    Args:
+        stem: a stem.
+    """
     return " ".join([stem.kind, *shown_options(stem)])

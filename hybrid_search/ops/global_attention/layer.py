@@ -148,7 +148,17 @@ class GlobalAttention2d(nn.Module):
         self.attention.reset_parameters()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, width, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride))."""
+        """(batch, width, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride)).
+
+        Args:
+            x: the maps, (batch, width, rows, cols).
+
+        Returns:
+            The maps after attention and pooling.
+
+        Raises:
+            ArchitectureError: `x` has another number of dimensions or channels.
+        """
         if x.dim() != 4 or x.shape[1] != self.width:
             raise ArchitectureError(f"x must be (batch, {self.width}, rows, cols); got {tuple(x.shape)}.")
         batch, _, rows, cols = x.shape

@@ -143,7 +143,17 @@ class LocalAttention2d(nn.Module):
         return list(x.view(batch, heads, channels // width, *head).unbind(2))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, width, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride))."""
+        """(batch, width, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride)).
+
+        Args:
+            x: the maps, (batch, width, rows, cols).
+
+        Returns:
+            The maps after attention and pooling.
+
+        Raises:
+            ArchitectureError: `x` has another number of dimensions or channels.
+        """
         if x.dim() != 4 or x.shape[1] != self.width:
             raise ArchitectureError(f"x must be (batch, {self.width}, rows, cols); got {tuple(x.shape)}.")
         y: Tensor = self._attend_fused(x) if self._can_fuse(x) else self._attend(x)

@@ -142,7 +142,20 @@ class KnownCostSampler(BaseSampler):
     # -- the interface of Optuna --
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Choose the design of this trial and return its distributions."""
+        """Choose the design of this trial and return its distributions.
+
+        Args:
+            study: the study.
+            trial: the new trial.
+
+        Returns:
+            Parameter name -> its distribution; empty while nothing is known of the space.
+
+        Raises:
+            SettingsError: the study does not fit the arguments, or a function of `known` raises an error or returns a
+                number
+                that is not finite.
+        """
         with self._lock:
             self._select_study(study)
             # With all threads of a busy machine this is 15 times slower. One thread gives the same sums everywhere.
@@ -158,14 +171,27 @@ class KnownCostSampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Return the values of the chosen design."""
+        """Return the values of the chosen design.
+
+        Args:
+            study: the study.
+            trial: the new trial.
+            search_space: the distributions of the chosen design.
+        """
         params = self._reader.proposed.get(trial.number, {})
         return {name: params[name] for name in search_space if name in params}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """Return a value of a parameter that is not part of the chosen design: one of the least frequent values."""
+        """Return a value of a parameter that is not part of the chosen design: one of the least frequent values.
+
+        Args:
+            study: the study.
+            trial: the new trial.
+            param_name: name of the parameter.
+            param_distribution: its distribution.
+        """
         rng = random.Random(f"{self._seed}/{trial.number}/{param_name}")
         values = values_of(param_distribution)
         if values is None:
@@ -176,7 +202,14 @@ class KnownCostSampler(BaseSampler):
         return rarest[rng.randrange(len(rarest))]
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        """Check the reported values against the known ones."""
+        """Check the reported values against the known ones.
+
+        Args:
+            study: the study.
+            trial: the trial that ended.
+            state: how it ended.
+            values: its objectives; None if it has none.
+        """
         with self._lock:
             self._reader.proposed.pop(trial.number, None)
             if state == TrialState.COMPLETE and values is not None:

@@ -27,7 +27,13 @@ class SearchCheckpoints:
     interval: float = INTERVAL_SECONDS
 
     def of(self, number: int, architecture: Architecture, settings: Settings) -> TrialCheckpoints:
-        """Return the checkpoints of one training: the number of its trial, its architecture and its settings."""
+        """Return the checkpoints of one training: the number of its trial, its architecture and its settings.
+
+        Args:
+            number: number of the trial.
+            architecture: its architecture.
+            settings: its settings; the seed is part of the name.
+        """
         owner = Owner(self.search, number, architecture.digest, settings.digest)
         return TrialCheckpoints(self.root, owner, settings.seed, self.interval)
 
@@ -56,7 +62,12 @@ class SearchCheckpoints:
         return {(int(number), int(seed)) for number, _, seed in parts if number.isdecimal() and seed.isdecimal()}
 
     def drop(self, number: int, seed: int) -> None:
-        """Delete the checkpoints of a training. If that fails, the next driver deletes them."""
+        """Delete the checkpoints of a training. If that fails, the next driver deletes them.
+
+        Args:
+            number: number of the trial.
+            seed: seed of the training.
+        """
         with suppress(CheckpointError):
             store_at(self.root).delete(f"{self.search}/{number}-{seed}")
 

@@ -36,19 +36,47 @@ class CheckpointStore(Protocol):
     """
 
     def names(self, folder: str) -> list[str]:
-        """Return the names of all files in a folder and below, from the root; none if the folder does not exist."""
+        """Return the names of all files in a folder and below, from the root; none if the folder does not exist.
+
+        Args:
+            folder: name of a folder; an empty text is the root.
+
+        Raises:
+            CheckpointError: the store cannot be read.
+        """
         ...
 
     def read(self, name: str) -> bytes:
-        """Return the content of a file."""
+        """Return the content of a file.
+
+        Args:
+            name: name of a file, from the root.
+
+        Raises:
+            CheckpointError: the file does not exist or cannot be read.
+        """
         ...
 
     def write(self, files: dict[str, bytes]) -> None:
-        """Write files of one folder, in this order. After a crash, each file is complete or does not exist."""
+        """Write files of one folder, in this order. After a crash, each file is complete or does not exist.
+
+        Args:
+            files: name, from the root -> content.
+
+        Raises:
+            CheckpointError: a file cannot be written.
+        """
         ...
 
     def delete(self, name: str) -> None:
-        """Delete a file, or a folder with its files. Do nothing if it does not exist."""
+        """Delete a file, or a folder with its files. Do nothing if it does not exist.
+
+        Args:
+            name: name of a file or a folder, from the root.
+
+        Raises:
+            CheckpointError: it cannot be deleted.
+        """
         ...
 
 

@@ -54,6 +54,7 @@ class TrialCheckpoints:
 
         Raises:
             CheckpointError: It cannot be written. The existing checkpoints are unchanged.
+            TypeError: a value of the state is no tensor.
         """
         data, store = pack(self.owner, checkpoint), store_at(self.root)
         existing = store.names(self.folder)

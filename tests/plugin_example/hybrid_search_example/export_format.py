@@ -4,8 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hybrid_search.export.folder import check_files, read_description
-from hybrid_search.export.formats import TrainedNetwork
+from hybrid_search.export import TrainedNetwork, check_files, read_description
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,0 +1,33 @@
+"""An exported folder without its proof, so that a test need not start a process."""
+
+import json
+
+from hybrid_search.export.folder import write_description, write_manifest
+from hybrid_search.export.safetensors_format import SAFETENSORS
+from hybrid_search.testing import ExportFormatContract
+
+
+def network():
+    """Return a small trained network with convolution and attention: images of 2 x 12 x 20, 3 classes."""
+    return ExportFormatContract.network()
+
+
+def write_export(folder):
+    """Write an exported folder whose files are intact; return it."""
+    folder.mkdir()
+    SAFETENSORS.write(network(), folder)
+    write_description(folder, network())
+    (folder / "README.md").write_text("a model card\n")
+    write_manifest(folder, (), {})
+    return folder
+
+
+def renew_manifest(folder):
+    """Write the manifest of a folder whose files were changed, so that every checksum is right."""
+    write_manifest(folder, (), {})
+
+
+def edit(path, **changes):
+    """Change entries of a JSON file; a value of None removes the entry."""
+    content = {**json.loads(path.read_text()), **changes}
+    path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
