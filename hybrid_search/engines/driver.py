@@ -122,7 +122,7 @@ class RunContext:
     first_failure: tuple[str, str] = ("", "")
     silent: set[int] = field(default_factory=set)
     problems: set[tuple[int, str]] = field(default_factory=set)
-    _packed: PackedEvaluation | None = None
+    _packed: PackedEvaluation | None = field(default=None, init=False, repr=False)
 
     def packed_evaluation(self) -> PackedEvaluation:
         """Return the evaluation as it is sent to worker processes. It is pickled once.
