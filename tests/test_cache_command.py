@@ -19,7 +19,7 @@ KEY = "0123456789abcdef" * 2
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    """Make a cache with decoded images, a kernel and a download, and files that belong to somebody else."""
+    """Make a cache with decoded images, a kernel and a download, and files of other programs."""
     folder = tmp_path / "cache"
     monkeypatch.setenv("HYBRID_SEARCH_CACHE", str(folder))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
