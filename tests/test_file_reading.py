@@ -44,7 +44,7 @@ WRONG_SPACES = {
     "infinite": (SETTINGS % "epochs: .inf", "epochs must be a whole number from 1 up; got inf."),
     "not a number": (SETTINGS % "ema: .nan", "ema must be a finite number from 0 to 1; got nan."),
     "a tag": (SETTINGS % "epochs: !!python/object/apply:os.system [ls]", "values must be plain; got the tag"),
-    "a tab": (GOOD.replace("  - ", "\t- "), "at line 4: it is indented by a tab. Use spaces."),
+    "a tab": (GOOD.replace("  - ", "\t- "), "at line 4: it has a tab. Use spaces."),
     "a list": ("- a\n", "must have keys such as stem and stages; .* is a list."),
     "empty": ("", "must have keys such as stem and stages; .* is empty."),
     "a comment": ("# nothing\n", "must have keys such as stem and stages; .* is empty."),
