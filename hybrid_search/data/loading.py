@@ -23,7 +23,7 @@ SELECTED_BY = (
     "data", "data_dir", "image_size", "train_images", "validation_images", "split_seed", *OPTIONAL_SETTINGS,
 )  # fmt: skip
 LOG = logging.getLogger("hybrid_search.data")
-REMEDY = "--set drop_duplicates=true removes them from train"
+REMEDY = "drop_duplicates=true (--set) removes them from train"
 
 
 def load(settings: Settings) -> Dataset:

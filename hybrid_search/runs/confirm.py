@@ -77,7 +77,7 @@ def confirm(
     resources = Resources.of(resources)
     level_of(log_level)
     engine = engine_of(resources.engine)
-    here = None if data_dir is None else data_location("--data-dir", data_dir)
+    here = None if data_dir is None else data_location("data_dir (--data-dir)", data_dir)
 
     def opened(held: Ledger) -> Confirmation:
         record = held.search(name)

@@ -58,7 +58,7 @@ def store_search(spec: SearchSpec, ledger: Ledger) -> SearchRecord:
     if differences := stored.differences(spec):
         raise LedgerError(
             f"a search must be continued with its own configuration; in search {found.name!r}, "
-            f"{'; '.join(differences)}. Use the same options, or choose another --name for a new search."
+            f"{'; '.join(differences)}. Use the same options, or choose another name (--name) for a new search."
         )
     if found.evaluation == TRAINED:
         check_local_data(replace(found, settings=spec.settings), ledger)
