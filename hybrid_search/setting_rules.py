@@ -62,7 +62,7 @@ class Real:
 
     def possible(self) -> str:
         """Return the range."""
-        return f"{self.least:g} to {self.most:g}"
+        return f"from {self.least:g} up" if self.most >= MOST else f"{self.least:g} to {self.most:g}"
 
 
 @dataclass(frozen=True)
@@ -129,8 +129,8 @@ class YesNo:
         return found
 
     def possible(self) -> str:
-        """Return the two values."""
-        return "true, false"
+        """Return no words: the default is one of the two values."""
+        return ""
 
 
 RULES: Mapping[str, Rule] = {

@@ -478,7 +478,8 @@ def test_doctor_without_a_compiler_prints_how_to_install_one(capsys, monkeypatch
 
 def test_the_usual_extents_include_those_of_the_shipped_spaces():
     from hybrid_search.ops.local_attention.cpu import USUAL
-    from hybrid_search.spaces.space import load_space, shipped_spaces
+    from hybrid_search.spaces.shipped import shipped_spaces
+    from hybrid_search.spaces.space import load_space
 
     def extents(node):
         if isinstance(node, dict):

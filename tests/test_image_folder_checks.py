@@ -152,6 +152,20 @@ def test_the_notes_of_a_search_change_with_its_data_and_its_settings_do_not(phot
     assert notes() == ()
 
 
+def test_a_second_search_of_one_process_reads_the_files_as_they_are_then(photos, capsys):
+    def run_twice(change):
+        assert run_on(photos, "--name", "first") == 0
+        change()
+        assert run_on(photos, "--name", "second") == 0
+        with Ledger("sqlite:///results.db") as ledger:
+            pair = [ledger.search(name) for name in ("first", "second")]
+            return [(each.classes, ledger.read(reads.fact, each.id, "fingerprint")) for each in pair]
+
+    before, after = run_twice(lambda: shutil.copytree(photos / "train" / "cat", photos / "train" / "tiger"))
+    assert (before[0], after[0]) == (2, 3)
+    assert before[1] != after[1]
+
+
 def test_images_in_two_splits_are_counted_and_removed_from_train_on_request(tmp_path):
     photos = tmp_path / "photos"
     settings = write_folder(photos, ("train", "val", "test"))

@@ -78,6 +78,18 @@ def test_a_class_without_images_says_which_files_it_has(photos):
         sizes(photos)
 
 
+def test_a_folder_of_classes_without_train_says_what_to_do(photos, tmp_path):
+    with pytest.raises(
+        DataError, match=rf"train/train is not a folder\. Give its parent folder: --data-dir {photos}\."
+    ):
+        sizes(photos / "train")
+    (photos / "train").rename(tmp_path / "animals")
+    with pytest.raises(DataError, match=r"not a folder\. Move the class folders of .*animals into a folder train\."):
+        sizes(tmp_path / "animals")
+    with pytest.raises(DataError, match=r"photos/train is not a folder\.$"):
+        sizes(photos)
+
+
 def test_two_links_to_one_validation_folder_are_one_split(tmp_path):
     write_folder(tmp_path / "photos", ("train", "valid"))
     (tmp_path / "photos" / "val").symlink_to("valid")

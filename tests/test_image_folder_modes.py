@@ -186,6 +186,14 @@ def test_what_is_transparent_becomes_white_and_a_white_form_stays_visible(tmp_pa
     assert np.array_equal(decode(saved(tmp_path, "la.png", grey), 8)[1], np.where(form, 90, 255))
 
 
+@pytest.mark.parametrize("values", [SIXTEEN, SIXTEEN.astype(">u2"), (RAMP / 255).astype(np.float32)])
+def test_an_image_of_more_than_eight_bits_is_turned_upright_as_its_camera_says(tmp_path, values):
+    exif = Image.Exif()
+    exif[274] = 6  # the camera was turned by 90 degrees
+    turned = grey_of(saved(tmp_path, "turned.tif", values, exif=exif))
+    assert np.array_equal(turned, np.rot90(GREY, -1))
+
+
 def test_an_alpha_channel_of_zeros_is_no_transparency(tmp_path):
     photo = picture(4)
     photo.putalpha(0)

@@ -150,3 +150,10 @@ def test_a_suffix_and_an_exponent_are_numbers_of_every_option(capsys):
     first = capsys.readouterr().out
     assert cli.run(["cost", "resnet26", "--input", "64", "--classes", "100", "--format", "json"]) == 0
     assert capsys.readouterr().out == first
+
+
+def test_a_choice_of_the_command_line_has_the_same_form_of_error(capsys):
+    for word, hint in (("xml", ""), ("CSV", " Did you mean 'csv'?")):
+        assert cli.run(["spaces", "--format", word]) == 2
+        line = capsys.readouterr().err
+        assert line.startswith(f"hybrid-search: --format must be one of table, json, csv; got '{word}'.{hint} See: ")

@@ -2,6 +2,7 @@
 
 import io
 import re
+import time
 
 import pytest
 from rich.console import Console
@@ -121,6 +122,17 @@ def test_a_notebook_without_ipywidgets_gets_the_lines_in_the_output_of_its_cell(
     notebook = Terminal(Console(force_jupyter=True, width=80))
     searched(ledger, notebook, trials=2).ledger.close()
     assert any("trial 1 complete" in text for text in shown)
+
+
+def test_a_long_epoch_prints_lines_without_a_terminal(ledger, monkeypatch):
+    def slow(architecture, settings):
+        time.sleep(0.3)
+        yield {"accuracy": 0.5}
+
+    monkeypatch.setattr("hybrid_search.runs.progress.SILENCE", 0.1)
+    shown = terminal(is_terminal=False)
+    searched(ledger, shown, slow, trials=1).ledger.close()
+    assert re.search(r"running: trial 0 \(epoch 1 of \d+, 0:00:00\) \[0/1\]", text_of(shown))
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00:00"), (130, "0:02:10"), (3725, "1:02:05")])

@@ -10,7 +10,8 @@ from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import cost
 from hybrid_search.spaces import schema
 from hybrid_search.spaces.choosers import FixedChoices, RandomChooser
-from hybrid_search.spaces.space import SearchSpace, load_space, shipped_spaces
+from hybrid_search.spaces.shipped import shipped_spaces
+from hybrid_search.spaces.space import SearchSpace, load_space
 
 CONV = {"conv": {"kernel_size": [3, 5]}}
 BOTH = {**CONV, "local_attention": {"extent": [3, 7], "heads": 4}}

@@ -17,7 +17,8 @@ from hybrid_search.errors import ArchitectureError, SpaceError, UserError
 from hybrid_search.networks.costs import cost
 from hybrid_search.networks.references import reference
 from hybrid_search.spaces.choosers import RandomChooser
-from hybrid_search.spaces.space import load_space, shipped_spaces
+from hybrid_search.spaces.shipped import shipped_spaces
+from hybrid_search.spaces.space import load_space
 
 COUNTS = [300, pytest.param(20_000, marks=pytest.mark.slow)]
 SECONDS = 2.0  # of processor time

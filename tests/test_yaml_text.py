@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from hybrid_search.errors import SpaceError
-from hybrid_search.spaces.space import shipped_spaces
+from hybrid_search.spaces.shipped import shipped_spaces
 from hybrid_search.spaces.yaml_text import parse_yaml
 
 VALUES = {

@@ -4,6 +4,7 @@ from pathlib import Path
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 WEB_PAGE = (b"<!doctype", b"<html", b"<?xml")
+LONGEST = 150  # characters of a quoted reason
 HEAD = 512  # bytes that are enough to recognise a file
 
 
@@ -38,8 +39,9 @@ def what_is_wrong(path: Path, error: BaseException | None = None) -> str:
         return known
     if error is None:
         return "is damaged or incomplete"
-    lines = str(error).splitlines()
-    return f"is damaged or incomplete ({lines[0] if lines and lines[0] else type(error).__name__})"
+    reason = error.strerror if isinstance(error, OSError) else None
+    lines = (reason or str(error)).splitlines()
+    return f"is damaged or incomplete ({lines[0][:LONGEST] if lines and lines[0] else type(error).__name__})"
 
 
 def what_content_is(content: bytes) -> str | None:

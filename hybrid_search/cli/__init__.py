@@ -6,12 +6,13 @@ stopped by a signal.
 
 Shared files:
     options.py    options that several commands have
-    number_options.py  numbers as people write them, in every option
+    option_values.py  numbers as people write them, in every option
     output.py     tables as text, JSON or CSV
     progress.py   the progress bar
     next_commands.py  the commands that a command suggests
     signals.py    a clean stop after Ctrl-C or SIGTERM
     help_page.py  the text of --help
+    help_tables.py  the tables at the end of `run --help`
 """
 
 import io
@@ -27,7 +28,7 @@ from hybrid_search._internal.redaction import redact, register_url
 from hybrid_search.cli import confirm, cost, dashboard, db, doctor, export, front, replay, space, spaces, status
 from hybrid_search.cli import run as run_command
 from hybrid_search.cli.help_page import HelpGroup
-from hybrid_search.cli.number_options import accept_numbers
+from hybrid_search.cli.option_values import accept_values
 from hybrid_search.errors import HybridSearchError, UserError
 
 # Newer versions of Typer bundle click, older ones use the installed one: take the class from Typer.
@@ -44,7 +45,7 @@ app = typer.Typer(
 )
 for module in (run_command, front, status, confirm, export, dashboard, replay, spaces, space, cost, db, doctor):
     module.add_to(app)
-accept_numbers(app)
+accept_values(app)
 
 
 def _print_version(requested: bool) -> None:
@@ -124,7 +125,8 @@ def _usage_error(error: Any) -> int:
         return 0
     message = error.format_message()
     hint = f" See: {context.command_path} --help" if context is not None else ""
-    _print_error(f"{message.rstrip('.')}.{hint}")
+    end = "" if message.endswith("?") else "."
+    _print_error(f"{message.rstrip('.')}{end}{hint}")
     return 2
 
 

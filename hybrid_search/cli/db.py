@@ -1,10 +1,11 @@
-"""`hybrid-search db`: upgrade a ledger, check it, or copy one of its searches into another."""
+"""`hybrid-search db`: upgrade a ledger, check it, copy, rename or delete one of its searches."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hybrid_search.cli.db_searches import delete, rename
 from hybrid_search.cli.help_page import HelpCommand, HelpGroup
 from hybrid_search.cli.options import Database, FormatOption, SearchName, without_password
 from hybrid_search.cli.output import Format, print_rows, say
@@ -16,9 +17,12 @@ if TYPE_CHECKING:
 def add_to(app: typer.Typer) -> None:
     """Add the group of commands to the application."""
     group = typer.Typer(
-        name="db", cls=HelpGroup, help="Upgrade, check or copy the results database.", no_args_is_help=True
+        name="db",
+        cls=HelpGroup,
+        help="Upgrade or check the results database; copy, rename or delete searches.",
+        no_args_is_help=True,
     )
-    for command in (upgrade, check, copy):
+    for command in (upgrade, check, copy, rename, delete):
         group.command(cls=HelpCommand)(command)
     app.add_typer(group)
 

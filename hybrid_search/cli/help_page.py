@@ -12,10 +12,9 @@ import typer.core
 from hybrid_search.cli.options import OUTPUT, PANELS
 
 # Parameter -> the table of its names, without `hybrid_search.`.
-TABLES = {
+PLUGIN_TABLES = {
     "data": "datasets",
     "engine": "engines",
-    "objectives": "objectives",
     "pruner": "pruners",
     "sampler": "samplers",
     "samplers": "samplers",
@@ -48,6 +47,8 @@ def print_help(command: Any, context: Any) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from hybrid_search.cli.help_tables import tables_of
+
     console = Console(highlight=False)
     width = min(console.width, context.max_content_width or console.width)
     paragraphs = [" ".join(text.split()) for text in cleandoc(command.help or "").split("\n\n")]
@@ -56,7 +57,7 @@ def print_help(command: Any, context: Any) -> None:
         console.print(Text.assemble(("Usage: ", "bold"), usage), width=width)
         for paragraph in paragraphs:
             console.print(Text(f"\n{paragraph}"), width=width)
-        for heading, rows in _panels(command, context).items():
+        for heading, rows in {**_panels(command, context), **tables_of(command.name)}.items():
             longest = max(len(name) for name, _ in rows)
             table = Table.grid(padding=(0, 2))
             table.add_column(width=min(longest, int(NAME_SHARE * width)), style="cyan")
@@ -70,11 +71,11 @@ def print_help(command: Any, context: Any) -> None:
 
 def _plugin_text(parameter: str) -> str:
     """Return a sentence with the names that installed packages add to what a parameter selects; empty without any."""
-    if parameter not in TABLES:
+    if parameter not in PLUGIN_TABLES:
         return ""
     from importlib.metadata import entry_points
 
-    names = sorted({point.name for point in entry_points(group=f"hybrid_search.{TABLES[parameter]}")})
+    names = sorted({point.name for point in entry_points(group=f"hybrid_search.{PLUGIN_TABLES[parameter]}")})
     return f" From plugins: {', '.join(names)}." if names else ""
 
 

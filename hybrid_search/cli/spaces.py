@@ -14,7 +14,8 @@ def add_to(app: typer.Typer) -> None:
 
 def spaces(form: FormatOption = Format.table) -> None:
     """List the search spaces that come with the package."""
-    from hybrid_search.spaces.space import load_space, shipped_spaces
+    from hybrid_search.spaces.shipped import shipped_spaces
+    from hybrid_search.spaces.space import load_space
 
     rows = []
     for name in shipped_spaces():

@@ -9,15 +9,11 @@ Files:
     pixel_statistics.py  fingerprint, mean and standard deviation
     resizing.py          bilinear resizing, exact on every machine
     downloads.py         downloads and the cache folder
-<<<<<<< HEAD
-    digits.py, fashion_mnist.py, cifar.py, npz.py    one file for each kind of source
-    image_folder/         the kind of source with one file for each image
-=======
     memory.py            the memory that arrays may use
-    digits.py, fashion_mnist.py, cifar.py, image_folder.py, npz.py    one file for each kind of source
+    digits.py, fashion_mnist.py, cifar.py, npz.py    one file for each kind of source
+    image_folder/        the kind of source with one file for each image
     cifar_formats.py, restricted_pickle.py, file_members.py    the files of cifar
     npz_archive.py, array_keys.py, array_images.py, array_labels.py, class_names.py    the parts of an npz file
->>>>>>> main
 """
 
 from hybrid_search.data.dataset import Contents, Dataset, Part, Source, Split

@@ -49,6 +49,9 @@ def load(settings: Settings) -> Dataset:
 def input_size_and_classes(settings: Settings) -> tuple[Size, int]:
     """Return the size of an image and the number of classes. All checks are made, but no pixel is decoded or resized.
 
+    A search begins with this call. Files of the user's own are read anew, because they may have changed since an
+    earlier search of this process.
+
     Args:
         settings: as for `load`.
 
@@ -58,6 +61,8 @@ def input_size_and_classes(settings: Settings) -> tuple[Size, int]:
     Raises:
         DataError: `load` would fail for a reason that is visible without decoding the images.
     """
+    if settings.data_dir is not None:
+        clear_cache()
     contents, _ = _plan(_selection(settings))
     return contents.input_size, len(contents.classes)
 

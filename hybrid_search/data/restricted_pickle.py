@@ -57,7 +57,8 @@ def read_data(content: bytes, name: str) -> Any:
     except DataError:
         raise
     except DAMAGE as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+        ours = isinstance(error, AttributeError | TypeError)  # of the reader, which says nothing about the file
+        reason = ((not ours and str(error)) or type(error).__name__).splitlines()[0][:200]
         raise DataError(
             f"{name} must be a complete pickle of plain data; it is damaged or incomplete ({reason})."
         ) from error

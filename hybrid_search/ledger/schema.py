@@ -59,7 +59,8 @@ def upgrade(
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if revision is not None and not (revision.isdecimal() and len(revision) == len(HEAD)):
         raise LedgerError(
-            f"the database URL must name a ledger or an empty database; {display_url} belongs to another program ({revision})."
+            f"the database URL must name a ledger or an empty database; {display_url} belongs to another program "
+            f"({revision})."
         )
     if revision is not None and revision not in known:
         raise LedgerError(

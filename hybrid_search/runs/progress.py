@@ -1,5 +1,6 @@
 """Progress of a running search or confirmation on stderr: a bar in a terminal or notebook, plain lines elsewhere."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 ENDS = ("complete", "stopped", "failed")  # events after which a trial no longer runs
+SILENCE = 30.0  # seconds after which a line is printed where there is no bar
 MAX_RUNNING = 6  # running trials that the bar lists
 
 
@@ -54,22 +56,50 @@ class Terminal:
             self.say(line)
         bar = _bar(state, self.console) if _has_bar(self.console) and not self.quiet else None
 
+        alive = _Heartbeat(lambda: self.say(f"{state.running()} [{state.summary()}]"))
+
         def on_event(kind: str, number: int) -> None:
             before(kind, number)
             state.update(kind, number)
             if not self.quiet and (kind == "retry" or kind in ENDS):
                 line = followed.line(kind, number)
                 self.say(line if bar is not None else f"{line} [{state.summary()}]")
+                alive.printed()
 
         context.on_event = on_event
         try:
-            if bar is not None:
-                with bar:
-                    yield
-            else:
+            with alive if bar is None else bar:
                 yield
         finally:
             context.on_event = before
+
+
+class _Heartbeat:
+    """A thread that prints a line after a while without one, so that a long epoch does not look like a hang."""
+
+    def __init__(self, say: Callable[[], None]) -> None:
+        self._say = say
+        self._ended, self._printed = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> "_Heartbeat":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        self._printed.set()
+        self._thread.join()
+
+    def printed(self) -> None:
+        """Note that a line was printed."""
+        self._printed.set()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            if not self._printed.wait(SILENCE):
+                self._say()
+            self._printed.clear()
 
 
 class _State:

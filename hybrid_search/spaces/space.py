@@ -22,6 +22,7 @@ from hybrid_search.records import Settings
 from hybrid_search.spaces.choosers import Chooser, ExhaustiveChooser, FixedChoices, RandomChooser
 from hybrid_search.spaces.coordinate_descent import descend
 from hybrid_search.spaces.schema import SpaceForm, parse_space, read_space_file
+from hybrid_search.spaces.shipped import shipped_spaces
 
 Kinds = Mapping[str, Sequence[Mapping[str, tuple[Any, ...]]]]  # operator or stem -> its variants -> options -> choices
 
@@ -207,16 +208,6 @@ class SearchSpace:
 def _ways(kinds: Kinds) -> int:
     variants = [options for several in kinds.values() for options in several]
     return sum(math.prod(len(values) for values in options.values()) for options in variants)
-
-
-def _shipped() -> Path:
-    packed = Path(__file__).parent.parent / "_search_spaces"  # in a wheel; a checkout has the folder at its top
-    return packed if packed.is_dir() else Path(__file__).parent.parent.parent / "search_spaces"
-
-
-def shipped_spaces() -> dict[str, Path]:
-    """Return the space files that come with the package: name -> path."""
-    return {path.stem: path for path in sorted(_shipped().glob("*.yaml"))}
 
 
 def load_space(name_or_path: str | Path) -> SearchSpace:

@@ -1,8 +1,13 @@
 """An exported folder without its proof, so that a test need not start a process."""
 
 import json
+import tempfile
+from pathlib import Path
+
+from safetensors.torch import save
 
 from hybrid_search.export.folder import write_description, write_manifest
+from hybrid_search.export.proof import Proof, compare
 from hybrid_search.export.safetensors_format import SAFETENSORS
 from hybrid_search.testing import ExportFormatContract
 
@@ -31,3 +36,13 @@ def edit(path, **changes):
     """Change entries of a JSON file; a value of None removes the entry."""
     content = {**json.loads(path.read_text()), **changes}
     path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+
+
+def prove_in_this_process(folder, name, images, logits, image_source):
+    """Do the work of `prove` without its new process."""
+    with tempfile.TemporaryDirectory() as scratch:
+        inputs, result = Path(scratch, "inputs"), Path(scratch, "result")
+        inputs.write_bytes(save({"images": images.contiguous(), "logits": logits.contiguous()}))
+        compare(str(folder), name, str(inputs), str(result))
+        found = json.loads(result.read_text())
+    return Proof(folder, name, found["max_difference"], found["equal_answers"], len(images), image_source)

@@ -64,11 +64,21 @@ def find_splits(base: Path, left_out: LeftOut) -> dict[str, Path]:
             names = " and ".join(shown(folder.name) for folder in folders)
             raise DataError(f"the {split} split must be one folder; {shown(base)} has {names}. Keep one of them.")
     if not found["train"]:
-        raise DataError(f"imagefolder needs train/<class>/ with images; {shown(base / 'train')} is not a folder.")
+        missing = f"imagefolder needs train/<class>/ with images; {shown(base / 'train')} is not a folder."
+        raise DataError(f"{missing}{_hint(base, others)}")
     for path in others:
         what = "hidden or system folders" if is_hidden(path.name) else "folders beside train"
         left_out.add(what, path)
     return {split: folders[0] for split, folders in found.items() if folders}
+
+
+def _hint(base: Path, folders: Sequence[Path]) -> str:
+    """Return what the user can do if a folder has class folders but no train folder."""
+    if not any(is_image(entry.name) for folder in folders if not is_hidden(folder.name) for entry in entries(folder)):
+        return ""
+    if base.name.lower() in NAMES["train"]:
+        return f" Give its parent folder: --data-dir {shown(base.parent)}."
+    return f" Move the class folders of {shown(base)} into a folder train."
 
 
 def find_classes(split: Path, left_out: LeftOut) -> dict[str, Path]:
