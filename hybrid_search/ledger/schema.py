@@ -64,8 +64,8 @@ def upgrade(
         )
     if revision is not None and revision not in known:
         raise LedgerError(
-            f"the database URL must name a ledger of this version or an older one; {display_url} holds revision {revision}, "
-            f"newer than {HEAD}. Upgrade hybrid-search."
+            f"the database URL must name a ledger of this version or an older one; {display_url} holds revision "
+            f"{revision}, newer than {HEAD}. Upgrade hybrid-search."
         )
     backup_path = None
     with engine.begin() as connection:
