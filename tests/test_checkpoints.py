@@ -294,7 +294,7 @@ def test_a_root_is_checked_without_leaving_anything(tmp_path, monkeypatch):
         (" ", "must be a folder or a URL; got an empty one"),
         (
             "/proc/kept",
-            r"need a place that can be written; /proc/kept cannot: .*\. checkpoints 'none' \(--checkpoints none\) runs without",
+            r"need a place that can be written; /proc/kept cannot: .*\. checkpoints 'none' \(--checkpoints none\) runs",
         ),
         ("file.txt/kept", r"/file.txt/kept cannot: Not a directory"),
         ("nosuch://bucket/kept", "nosuch://bucket/kept cannot: Protocol not known: nosuch"),

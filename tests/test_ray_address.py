@@ -113,8 +113,8 @@ def test_a_refused_token_is_an_error_that_says_where_tokens_are_read(tmp_path, a
     assert (code, trials) == (2, [])
     assert not (tmp_path / "l.db").exists()
     assert (
-        f"hybrid-search: address (--address) must be that of a running Ray cluster; {address} is not: no answer in 2 s. "
-        "A cluster with a token needs it in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, or in ~/.ray/auth_token, and "
+        f"hybrid-search: address (--address) must be that of a running Ray cluster; {address} is not: no answer in 2 s"
+        ". A cluster with a token needs it in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, or in ~/.ray/auth_token, and "
         "RAY_AUTH_MODE=token before Ray is imported."
     ) in words  # Ray prints its own lines around it
 

@@ -49,8 +49,8 @@ def database_url(url: str | Path | None = None) -> URL:
         parsed = make_url(text)
     except (ArgumentError, ValueError):
         raise LedgerError(
-            f"the database URL must be a URL such as {DEFAULT_URL}; got text that does not parse (hidden, because it may "
-            f"contain a password). A file is sqlite:///PATH.{f' {ENCODE}' if '@' in text else ''}"
+            f"the database URL must be a URL such as {DEFAULT_URL}; got text that does not parse (hidden, because it "
+            f"may contain a password). A file is sqlite:///PATH.{f' {ENCODE}' if '@' in text else ''}"
         ) from None
     if parsed.get_backend_name() == "sqlite":
         return parsed.set(database=_absolute(parsed.database)) if parsed.database else parsed
