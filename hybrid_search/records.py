@@ -155,6 +155,7 @@ class EngineObject(Protocol):
         """
 
 
+@known_names("resources")
 @dataclass(frozen=True)
 class Resources:
     """Where trials run and what each of them takes. `run` and `confirm` share it.

@@ -23,7 +23,7 @@ from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, 
 from hybrid_search.runs.data_checks import check_data, store_data_notes
 from hybrid_search.runs.leadership import leading
 from hybrid_search.runs.progress import Terminal, shown_progress
-from hybrid_search.search.opening import resume_search, store_search
+from hybrid_search.search.opening import check_stored, resume_search, store_search
 from hybrid_search.search.search import Search
 from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.stop_rules import StopRule
@@ -164,6 +164,7 @@ def run_spec(
         from hybrid_search.training.evaluation import evaluate as trained
 
         evaluate = trained
+    check_stored(spec, ledger)
     context = RunContext(evaluate, resources)
     shown = shown_progress(progress, context, notice)
     if spec.evaluation == TRAINED:
