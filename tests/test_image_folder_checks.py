@@ -334,11 +334,14 @@ def test_the_settings_of_image_folders_are_stored_and_digested_only_if_they_are_
     assert len({plain.digest, Settings(drop_duplicates=True).digest, Settings(ignore_test=True).digest}) == 3
 
 
-def test_a_search_is_not_continued_with_other_images(photos, capsys):
+def test_a_search_is_not_continued_with_other_images(photos, capsys, tmp_path):
     assert run_on(photos) == 0
     capsys.readouterr()
     assert run_on(photos, "--set", "drop_duplicates=true") == 2
     assert "drop_duplicates is False (got True)" in capsys.readouterr().err
+    decoded = cache_files(tmp_path, "*.npy")
+    assert run_on(photos, "--set", "split_seed=5") == 2
+    assert cache_files(tmp_path, "*.npy") == decoded  # found before the images of the other splits are decoded
     assert run_on(photos, "--set", "max_image_pixels=100000000") == 0  # a limit changes no image that is read
 
 
