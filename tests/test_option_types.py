@@ -66,7 +66,8 @@ def test_options_are_read_in_the_type_of_their_default_or_annotation():
 
 FAULTS = {
     "a text in the place of a number": ({"reach": "far"}, r"options of shift must be legal; got reach='far', "
-                                        r"share=0\.5, wrap=False, mode='zero'\. Its check failed: TypeError: '<' not supported"),
+                                        r"share=0\.5, wrap=False, mode='zero'\. Its check failed: "
+                                        r"TypeError: '<' not supported"),
     "nothing": ({"reach": None}, r"got reach=nothing, .*Its check failed: TypeError"),
     "nothing that the check does not see": ({"reach": 1, "mode": None}, "mode must have a value; got nothing"),
     "an error of several lines": ({"reach": 0}, r"Its check failed: OverflowError: reach 0 of 8\."),

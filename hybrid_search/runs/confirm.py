@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from hybrid_search._internal.cache_folder import cache_folder
-from hybrid_search._internal.event_log import level_of, log_file, print_notice
+from hybrid_search._internal.event_log import failures_shown, level_of, log_file, print_notice
 from hybrid_search._internal.paths import data_location
 from hybrid_search.engines import engine_of
 from hybrid_search.engines.driver import RunContext
@@ -79,7 +79,7 @@ def confirm(
     engine = engine_of(resources.engine)
     if evaluate is not None:
         check_evaluation(evaluate)
-    here = None if data_dir is None else data_location("--data-dir", data_dir)
+    here = None if data_dir is None else data_location("data_dir (--data-dir)", data_dir)
 
     def opened(held: Ledger) -> Confirmation:
         record = held.search(name)
@@ -114,6 +114,7 @@ def confirm(
     shown = shown_progress(progress, context, notice)
     with (
         engine.ready(context),
+        failures_shown(notice is None and shown is None),
         log_file(path_beside(held.url, ".log"), context.notice, log_level),
         leading(held, record, context, confirms=True),
     ):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hybrid_search import __version__
 from hybrid_search._internal.cache_folder import cache_folder
-from hybrid_search._internal.event_log import LOG, event_fields, level_of, log_file
+from hybrid_search._internal.event_log import LOG, event_fields, failures_shown, level_of, log_file
 from hybrid_search.engines import Engine, engine_name, engine_of
 from hybrid_search.engines.driver import RunContext, check_results
 from hybrid_search.engines.worker import Evaluate, check_evaluation
@@ -176,6 +176,7 @@ def run_spec(
     with engine.ready(context):
         opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger, notice=context.notice)
         with (
+            failures_shown(notice is None and shown is None),
             log_file(path_beside(opened.url, ".log"), context.notice, log_level),
             lead_search(spec, opened, context, stop_rule) as search,
             search_checkpoints(root, search.record, opened) as context.checkpoints,
