@@ -71,7 +71,7 @@ def test_a_network_without_stored_weights_is_trained_again_with_the_same_result(
     lines = []
     export_trial(ledger, "taken", tmp_path / "net", str(number), notice=lines.append)
     accuracy = ledger.read(reads.trial, ledger.search().id, number).measurements["accuracy"]
-    assert f"trial {number}: its weights are not stored; training it again (1 epochs, seed 0)" in lines
+    assert f"trial {number}: its weights are not stored; training it again (1 epoch, seed 0)" in lines
     assert f"accuracy {accuracy:.4f}" in lines[1]
 
 
