@@ -25,9 +25,9 @@ def test_a_search_of_one_trial_and_one_epoch_prints_no_plural(capsys):
     for command in ("front", "status"):
         assert cli.run([command, "one", "--db", "sqlite:///one.db"]) == 0
     printed = "".join(capsys.readouterr())
-    assert "1 of 1 trained network\n" in printed
+    assert "1 of 1 evaluated network\n" in printed
     assert "1 of 1 trial has ended" in printed
-    for wrong in ("1 trials", "1 epochs", "1 trained networks"):
+    for wrong in ("1 trials", "1 epochs", "1 evaluated networks"):
         assert wrong not in printed
 
 

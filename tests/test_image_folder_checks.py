@@ -178,7 +178,7 @@ def test_images_in_two_splits_are_counted_and_removed_from_train_on_request(tmp_
         f"({photos}/train/cat/copy-0.png and {photos}/val/cat/0.png); "
     )
     other = "validation images that are also in test, with the same content: 1"
-    assert prepare(settings, print) == (f"{first}--set drop_duplicates=true removes them from train", other)
+    assert prepare(settings, print) == (f"{first}drop_duplicates=true (--set) removes them from train", other)
     assert len(load(settings).train) == 20
     dropped = settings.with_(drop_duplicates=True)
     assert prepare(dropped, print) == (f"{first}drop_duplicates removed them from train", other)

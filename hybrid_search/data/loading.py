@@ -24,7 +24,7 @@ SELECTED_BY = (
 )  # fmt: skip
 LOG = logging.getLogger("hybrid_search.data")
 _stamps: dict[Settings, int] = {}  # the last stamp of the files of each selection
-REMEDY = "--set drop_duplicates=true removes them from train"
+REMEDY = "drop_duplicates=true (--set) removes them from train"
 
 
 def load(settings: Settings) -> Dataset:

@@ -79,7 +79,7 @@ def confirm(
     engine = engine_of(resources.engine)
     if evaluate is not None:
         check_evaluation(evaluate)
-    here = None if data_dir is None else data_location("--data-dir", data_dir)
+    here = None if data_dir is None else data_location("data_dir (--data-dir)", data_dir)
 
     def opened(held: Ledger) -> Confirmation:
         record = held.search(name)
