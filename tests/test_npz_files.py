@@ -129,8 +129,8 @@ def test_labels_of_true_and_false_are_two_classes(save):
         (CLASSES + 1, "numbered from 0; y_train has labels from 1 to 3. Subtract 1"),
         (CLASSES * 2, "class '1' has 0"),
         (CLASSES[:20], "must be 30 whole numbers, one for each image"),
-        (CLASSES.reshape(1, 30), r"one for each image; got int64 \(1, 30\). the shape must be \(n,\), \(n, 1\), or"),
-        (CLASSES.reshape(30, 1, 1), r"the shape must be \(n,\), \(n, 1\), or one-hot"),
+        (CLASSES.reshape(1, 30), r"one for each image; got int64 \(1, 30\). The shape must be \(n,\), \(n, 1\), or"),
+        (CLASSES.reshape(30, 1, 1), r"The shape must be \(n,\), \(n, 1\), or one-hot"),
         (np.stack([CLASSES, CLASSES], axis=1), r"y_train \(30, 2\) must be one-hot.* row 0 has \[0, 0\]"),
         (np.full((30, 3), 1 / 3), r"must be one-hot: one 1 in each row.* row 0 has \[0.333333, "),
         (np.full((30, 3), np.nan), "must be one-hot"),
@@ -318,7 +318,9 @@ def test_a_pickle_in_an_archive_is_refused_and_nothing_of_it_runs(save, tmp_path
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 9\n", "is a Git LFS pointer .*git lfs pull"),
         (b"<!DOCTYPE html><html>", "is a web page, not the file"),
         (b"PK\x03\x04 and nothing else", "is damaged or incomplete"),
-        (npy((3,), payload=b"123"), "is damaged or incomplete .File is not a zip file"),
+        (b"PK only in part", r"is damaged or incomplete \(File is not a zip file\)"),
+        (npy((3,), payload=b"123"), r"is one NumPy array \(\.npy\)"),
+        (b"\x80\x04K\x01.", "is a pickle"),
     ],
 )
 def test_a_file_that_is_no_archive_is_described(tmp_path, content, match):

@@ -27,7 +27,9 @@ def check_classes(name: str, contents: Contents) -> None:
     few = np.flatnonzero(counts < least)
     if len(few):
         fewest = int(counts.argmin())
-        others = "" if len(few) == 1 else f", and {len(few) - 1} other classes have too few"
+        others = {1: "", 2: ", and 1 other class has too few"}.get(
+            len(few), f", and {len(few) - 1} other classes have too few"
+        )
         reason = f", one for each split that is cut from them ({', '.join(['train', *missing])})" if missing else ""
         remedy = f" or give a {' and a '.join(missing)} part" if missing and counts[fewest] else ""
         raise DataError(
