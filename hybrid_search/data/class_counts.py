@@ -74,5 +74,5 @@ def _official(contents: Contents) -> dict[str, Part | None]:
 
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(repr(name) for name in names[:LISTED])
-    more = f" and {len(names) - LISTED} more classes" if len(names) > LISTED else ""
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return f"{'class' if len(names) == 1 else 'classes'} {shown}{more}"
