@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from hybrid_search import __version__
 from hybrid_search._internal.cache_folder import cache_folder
-from hybrid_search._internal.event_log import LOG, event_fields, level_of, log_file
+from hybrid_search._internal.event_log import LOG, event_fields, failures_shown, level_of, log_file
+from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.engines import Engine, engine_name, engine_of
 from hybrid_search.engines.driver import RunContext, check_results
 from hybrid_search.engines.worker import Evaluate, check_evaluation
@@ -23,7 +24,7 @@ from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, 
 from hybrid_search.runs.data_checks import check_data, store_data_notes
 from hybrid_search.runs.leadership import leading
 from hybrid_search.runs.progress import Terminal, shown_progress
-from hybrid_search.search.opening import resume_search, store_search
+from hybrid_search.search.opening import check_stored, resume_search, store_search
 from hybrid_search.search.search import Search
 from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.stop_rules import StopRule
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 NOT_COMPARED = "evaluate uses objects whose content cannot be compared when the search continues: {}"
 
 
+@clean_process_state()
 def run(
     space: SearchSpace | str | Path,
     *,
@@ -137,6 +139,7 @@ def run(
     )
 
 
+@clean_process_state()
 def run_spec(
     spec: SearchSpec,
     *,
@@ -164,6 +167,7 @@ def run_spec(
         from hybrid_search.training.evaluation import evaluate as trained
 
         evaluate = trained
+    check_stored(spec, ledger)
     context = RunContext(evaluate, resources)
     shown = shown_progress(progress, context, notice)
     if spec.evaluation == TRAINED:
@@ -175,6 +179,7 @@ def run_spec(
     with engine.ready(context):
         opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger, notice=context.notice)
         with (
+            failures_shown(notice is None and shown is None),
             log_file(path_beside(opened.url, ".log"), context.notice, log_level),
             lead_search(spec, opened, context, stop_rule) as search,
             search_checkpoints(root, search.record, opened) as context.checkpoints,
