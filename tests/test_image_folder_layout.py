@@ -78,7 +78,7 @@ def test_a_class_without_images_says_which_files_it_has(photos):
         path.rename(path.with_suffix(".heic"))
     with pytest.raises(
         DataError,
-        match=r"^every class needs an image; .*train/dog has none \(\.png, .*\)\. Left out are files \.heic: 8 \(0\.heic",
+        match=r"^every class needs an image; .*dog has none \(\.png, .*\)\. Left out are files \.heic: 8 \(0\.heic",
     ):
         sizes(photos)
 
