@@ -216,7 +216,7 @@ def test_a_trial_without_weights_and_without_data_is_one_line(work, capsys):
     code, out, err = call(capsys, "export", "tiny", "out", "--db", f"sqlite:///{work}/a.db")
     assert (code, out, len(err)) == (2, [], 1)
     assert "trial 0 has no stored weights, so its data is needed to train it again: " in err[0]
-    assert err[0].endswith("Name the folder or file of the data: --data-dir PATH.")
+    assert err[0].endswith("Name the folder or file of the data: data_dir (--data-dir PATH).")
     assert not Path("out").exists()
     proof, lines, described = export(work, data_dir=work / "moved")
     assert proof.image_source == "validation images"

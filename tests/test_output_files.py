@@ -111,7 +111,7 @@ def test_a_ledger_keeps_its_place_when_the_current_folder_changes(here, monkeypa
 
 
 def test_a_name_that_is_not_utf8_is_refused_for_a_database(here):
-    with pytest.raises(LedgerError, match=r"--db must name a file with a name in UTF-8; got '\\udcff\.db'"):
+    with pytest.raises(LedgerError, match=r"the database URL must name a file with a name in UTF-8; got '\\udcff\.db'"):
         database_url("sqlite:///" + b"\xff.db".decode(errors="surrogateescape"))
 
 

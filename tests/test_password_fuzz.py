@@ -191,7 +191,7 @@ def test_a_url_that_its_password_breaks_is_refused_with_the_way_to_write_it(url,
     monkeypatch.setenv("HYBRID_SEARCH_DB", url)
     assert cli.run(["front"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "--db must have one @, between password and host; got postgresql://***@127.0.0.1:9/db. " in line
+    assert "the database URL must have one @, between password and host; got postgresql://***@127.0.0.1:9/db. " in line
     assert "@ as %40, / as %2F" in line
     monkeypatch.delenv("HYBRID_SEARCH_DB")
     assert cli.run(["front", "--db", url]) == 2

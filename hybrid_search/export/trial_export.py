@@ -135,7 +135,8 @@ def _rebuild(
     measurements = dict(repeats.own if repeats else trial.measurements)  # of this network, not the mean over seeds
     weights, channels = stored.weights, record.input_size[0]
     if weights is None:
-        again = f"training it again ({data.settings.epochs} epochs, seed {trial.seed})"
+        epochs = data.settings.epochs
+        again = f"training it again ({epochs} epoch{'s' * (epochs != 1)}, seed {trial.seed})"
         notice(f"trial {trial.number}: {stored.why}; {again}")
         recorded = measurements.get("accuracy")
         weights, measurements = _train_again(stored.architecture, data.settings, notice)

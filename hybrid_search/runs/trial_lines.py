@@ -79,7 +79,8 @@ class FollowedSearch:
         search, record = self._search, self._search.record
         counts = search.progress().counts
         ended = sum(counts.values()) - counts["running"]
-        parts = [record.settings.data, f"{record.settings.epochs} epochs", f"sampler {record.sampler}"]
+        epochs = record.settings.epochs
+        parts = [record.settings.data, f"{epochs} epoch{'s' * (epochs != 1)}", f"sampler {record.sampler}"]
         if record.tuned:
             parts.append(f"{' and '.join(name.replace('_', ' ') for name in record.tuned)} tuned")
         if record.pruner != "none":
@@ -134,7 +135,8 @@ class FollowedSearch:
             why = f"{trial.failure_kind}: {last_line(trial.failure_text or '')}"
             return f"trial {number} failed ({why}){seconds}, {design}"
         if kind == "stopped":
-            return f"trial {number} pruned after {trial.rung} of {trial.settings['epochs']} epochs{seconds}, {design}"
+            epochs = trial.settings["epochs"]
+            return f"trial {number} pruned after {trial.rung} of {epochs} epoch{'s' * (epochs != 1)}{seconds}, {design}"
         return f"trial {number} complete: {values_text(trial.measurements, search.spec.objectives)}{seconds}, {design}"
 
 

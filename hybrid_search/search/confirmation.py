@@ -208,7 +208,8 @@ class Confirmation:
     def reason_to_stop(self) -> str | None:
         """Return why no retraining is left, in words; None if there is one."""
         if spent := self.exhausted_budget():
-            return f"the budget of {self.record.name!r} ({spent}) is used up; increase it with --trials N or --hours H"
+            name = self.record.name
+            return f"the budget of {name!r} ({spent}) is used up; increase trials (--trials) or hours (--hours)"
         return None if self._next() is not None else f"the front of {self.record.name!r} is settled"
 
     # -- ask, report, tell --
