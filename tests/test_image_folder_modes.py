@@ -51,6 +51,7 @@ def grey_of(path):
         ("12-bit-camera.tif", (RAMP * 16 + 15).astype(np.uint16)),
         ("12-bit-camera.png", (RAMP * 16).astype(np.uint16)),
         ("10-bit.tif", (RAMP * 4).astype(np.uint16)),
+        ("14-bit.tif", (RAMP * 64 + 63).astype(np.uint16)),
         ("float-1.tif", (RAMP / 255).astype(np.float32)),
         ("float-255.tif", RAMP.astype(np.float32)),
         ("float-65535.tif", (RAMP * 257).astype(np.float32)),
