@@ -153,9 +153,12 @@ def _possible(value: object, suffix: str, *, whole: bool = False) -> str:
     if not isinstance(value, str) or not any(letter.isdigit() for letter in value):
         return ""
     text = value.strip()
-    thousands = re.fullmatch(r"[+-]?\d{1,3}(?:,\d{3})+", text)
-    comma = "" if thousands else "."
-    for wrong, right in ((",", comma), ("m", "M"), ("g", "G"), ("t", "T"), ("b", "B"), (" ", "")):
+    if re.fullmatch(r"[+-]?\d{1,3}(?:[, ]\d{3})+", text):
+        return f" Use {re.sub('[, ]', '', text)}."
+    percent = read_number(text.removesuffix("%")) if text.endswith("%") and not whole else None
+    if percent is not None:
+        return f" Use {percent / 100:g}."
+    for wrong, right in ((",", "."), ("m", "M"), ("g", "G"), ("t", "T"), ("b", "B")):
         if whole and (wrong, right) == (",", "."):
             continue
         if wrong in text and len(text) < 20 and read_number(text.replace(wrong, right)) is not None:

@@ -155,6 +155,7 @@ class EngineObject(Protocol):
         """
 
 
+@known_names("resources")
 @dataclass(frozen=True)
 class Resources:
     """Where trials run and what each of them takes. `run` and `confirm` share it.
@@ -280,17 +281,14 @@ class TrialRecord:
     """One trial as stored in the ledger. Times are UTC.
 
     Attributes:
-        id: Row of the trial.
-        number: Number of the trial within its search, from 0.
+        id, number: Row of the trial, and its number within its search, from 0.
         state: running, complete, stopped or failed.
-        digest: Digest of the architecture.
-        architecture: The architecture as plain JSON.
+        digest, architecture: Digest of the architecture, and the architecture as plain JSON.
         choices: parameter name -> choice, with which the space gives this architecture.
         seed: Seed of the training.
         measurements: Final numbers by name; after a confirmation, means over fresh seeds.
         settings: The settings of this trial as plain JSON.
-        attempt: Number of the present attempt, from 1.
-        rung: Number of complete rungs.
+        attempt, rung: Number of the present attempt, from 1, and of complete rungs.
         started, finished: Begin and end; None if unknown or not reached.
         worker: Host and process of the worker.
         failure_kind, failure_text: Why the trial failed.
@@ -320,6 +318,11 @@ class TrialRecord:
     weights: str | None = None
     expires: datetime | None = None
     audit_rung: int | None = None
+
+    def __repr__(self) -> str:
+        facts = [self.failure_kind] if self.failure_kind else []
+        facts += [f"{name} {value:.4g}" for name, value in self.measurements.items()]
+        return f"<trial {self.number}: {', '.join([self.state, *facts])}; architecture {self.digest}>"
 
     @property
     def seconds(self) -> float | None:

@@ -1,5 +1,6 @@
 """The rules of the training settings: what each of them can be. `records.Settings` and `run --help` use this table."""
 
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -177,6 +178,8 @@ def known_names(what: str) -> Callable[[type[T]], type[T]]:
                     raise SettingsError(f"{what} are {', '.join(known)}; got {shown(name)}.{nearest(name, known)}")
             plain_init(self, *values, **named)
 
+        del init.__wrapped__  # generated code: it has no source file
+        init.__signature__ = inspect.signature(plain_init)  # type: ignore[attr-defined]
         kind.__init__ = init  # type: ignore[method-assign, assignment]
         return kind
 

@@ -212,7 +212,7 @@ def test_failures_are_recorded_and_do_not_stop_a_confirmation(searched):
             raise RuntimeError("the disk is not mounted")
         yield from noisy(architecture, settings)
 
-    breaks.__qualname__, breaks.__module__ = noisy.__qualname__, noisy.__module__
+    breaks.name = searched.search().evaluation
     confirmation = confirm(resources=Resources("local"), ledger=searched, evaluate=breaks, seeds=2, trials=20)
     assert [failure.number for failure in confirmation.failures] == [victim, victim]
     assert "the disk is not mounted" in confirmation.failures[0].text
@@ -255,7 +255,7 @@ def test_a_confirmation_stops_with_an_error_if_all_retrainings_fail(searched):
         raise RuntimeError("no data")
         yield
 
-    breaks.__qualname__, breaks.__module__ = noisy.__qualname__, noisy.__module__
+    breaks.name = searched.search().evaluation
     with pytest.raises(HybridSearchError, match="the first 4 trials all failed"):
         confirm(resources=Resources("local"), ledger=searched, evaluate=breaks, seeds=2, trials=60)
 
@@ -298,7 +298,7 @@ def test_a_user_evaluation_opens_no_test_split(searched, caplog):
         (
             {"evaluate": scored()},
             LedgerError,
-            "confirmed by the evaluation that scored it; 'tiny' has test_confirm.noisy",
+            "confirmed by the evaluation that scored it; in search 'tiny', evaluation is test_confirm.noisy",
         ),
     ],
 )

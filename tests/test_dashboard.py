@@ -252,8 +252,30 @@ def test_the_address_selects_search_axes_and_trials(written, client):
         [],
     ]
     assert answer["requested"]["data"]["trials"] == [3, 7]
-    nonsense = "?search=none&x=<b>&y=trial&colour=red&trials=a,-1,99999999999,2"
+    assert answer["notice"] == {"children": [], "hidden": True}
+    nonsense = "?search=second&x=<b>&y=trial&colour=red&trials=a,-1,99999999999,2"
     answer = call(page, "search.value", ["query.data"], query=nonsense)
     assert [answer[name]["value"] for name in ("search", "x", "y", "colour")] == ["second", "flops", "accuracy", "mix"]
     assert answer["log"]["value"] == ["log"], "costs span powers of ten: logarithmic by default"
     assert answer["requested"]["data"]["trials"] == [2]
+    assert not answer["notice"]["hidden"]
+    said = "".join(answer["notice"]["children"])
+    for part in ("no x axis '<b>'; it shows 'flops'", "no y axis 'trial'; it shows 'accuracy'", "no colour 'red'"):
+        assert part in said
+
+
+def test_an_unknown_search_in_the_address_is_said_and_no_other_search_is_shown(written, client):
+    a_search(written, "first")
+    page = client()
+    answer = call(page, "search.value", ["query.data"], query="?search=frist")
+    assert answer["search"]["value"] is None
+    assert answer["notice"] == {
+        "children": ["This ledger has no search 'frist'. Choose one above."],
+        "hidden": False,
+    }
+    drawn = draw(page, search=None)
+    assert drawn["table"]["rowData"] == []
+    assert drawn["note"]["children"] == ""
+    picked = call(page, "search.value", ["search.value"], query="?search=frist", search="first", requested=None)
+    assert picked["search"]["value"] == "first"
+    assert picked["notice"]["hidden"]

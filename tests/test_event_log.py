@@ -53,7 +53,9 @@ def test_debug_adds_every_rung_and_error_leaves_the_rest_out(ledger, tmp_path):
     )
     assert sum(line["event"] == "rung" for line in lines(tmp_path / "l.db.log")) == 6
     before = (tmp_path / "l.db.log").read_text()
-    run(tiny_space(), trials=2, resources=Resources("local"), ledger=ledger, evaluate=scored(), log_level="error")
+    run(
+        tiny_space(), trials=2, resources=Resources("local"), ledger=ledger, evaluate=scored(rungs=3), log_level="error"
+    )
     assert (tmp_path / "l.db.log").read_text() == before
 
 

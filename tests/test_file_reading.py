@@ -44,7 +44,7 @@ WRONG_SPACES = {
     "infinite": (SETTINGS % "epochs: .inf", "epochs must be a whole number from 1 up; got inf."),
     "not a number": (SETTINGS % "ema: .nan", "ema must be a finite number from 0 to 1; got nan."),
     "a tag": (SETTINGS % "epochs: !!python/object/apply:os.system [ls]", "values must be plain; got the tag"),
-    "a tab": (GOOD.replace("  - ", "\t- "), "at line 4: it is indented by a tab. Use spaces."),
+    "a tab": (GOOD.replace("  - ", "\t- "), "at line 4: it has a tab. Use spaces."),
     "a list": ("- a\n", "must have keys such as stem and stages; .* is a list."),
     "empty": ("", "must have keys such as stem and stages; .* is empty."),
     "a comment": ("# nothing\n", "must have keys such as stem and stages; .* is empty."),
@@ -157,6 +157,56 @@ def test_a_space_is_no_design_of_one_network(capsys):
     Path("mine.yaml").write_text(GOOD, encoding="utf-8")
     line = same_line(capsys, "mine.yaml", ("cost",))
     assert "a design must be one network; mine.yaml is a search space of 1 designs. See: hybrid-search space" in line
+
+
+STAGE = "stem: conv3x3\nstages:\n  - depth: 1\n    width: 8\n    operator: conv\n"
+SLIPS = {
+    "a list of names without brackets": (("conv\n", "conv, local_attention\n"), "Use [conv, local_attention]."),
+    "a list of numbers without brackets": (("width: 8", "width: 8, 16"), "got '8, 16'. Use [8, 16]."),
+    "no space after a colon": (
+        ("- depth: 1\n    width: 8\n    operator: conv", "- depth:1"),
+        "Put a space after the colon.",
+    ),
+    "no space in braces": (
+        ("- depth: 1\n    width: 8\n    operator: conv", "- {depth:1, width: 8}"),
+        "got 'depth:1'. Put a space after the colon.",
+    ),
+    "a no-break space": (
+        ("    operator", "\u00a0   operator"),
+        "It has the character U+00A0, which YAML does not take",
+    ),
+    "a tab after a value": (("width: 8", "width: 8\t"), "at line 4: it has a tab. Use spaces."),
+    "an option beside its operator": (
+        ("conv\n", "\n      conv:\n      kernel_size: 3\n"),
+        "It is an option: write it below conv.",
+    ),
+    "operators as a list of mappings": (("conv\n", "[conv: {}]\n"), "Write it as a mapping of names, without a list."),
+    "a setting among the keys": (("stem", "epochs: 3\nstem"), "got 'epochs'. Write it under settings: {epochs: ...}."),
+    "almost a setting": (("stem", "epoch: 3\nstem"), "got 'epoch'. Did you mean 'epochs' under settings?"),
+    "no such setting": (("stem", "classes: 3\nstem"), "got 'classes'. The number of classes comes from the data set."),
+    "an option among the keys of a stage": (
+        ("operator: conv", "operator: conv\n    heads: 2"),
+        "Write it under operator: {",
+    ),
+    "the None of Python": (("conv\n", "{local_attention: {heads: 4, position: None}}\n"), "Did you mean 'none'?"),
+    "typographic quotation marks": (("conv\n", "\u201cconv\u201d\n"), "Did you mean 'conv'?"),
+    "a percentage": (("stem", "settings: {weight_decay: 5%}\nstem"), "got '5%'. Use 0.05."),
+    "a unit": (("width: 8", "width: 8px"), "got '8px'. Possible forms: 1000, 1_000, 1e3, 1k."),
+    "a mapping in the place of a list": (
+        ("stages:\n  -", "stages:\n   "),
+        "stages must be a list with at least one stage;",
+    ),
+}
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_slip_of_a_person_is_answered_with_what_to_write(slip):
+    (wrong, right), hint = SLIPS[slip]
+    Path("mine.yaml").write_text(STAGE.replace(wrong, right, 1), encoding="utf-8")
+    with pytest.raises(SpaceError) as caught:
+        load_space("mine.yaml")
+    assert hint in str(caught.value)
+    assert len(str(caught.value)) < 300
 
 
 DESIGN = '{"stem": {"kind": "conv3x3"},\n "stages": [{"operator": "conv", "depth": 1, "width": 8}]}'

@@ -11,7 +11,7 @@ from PIL import Image
 from support.image_folders import SPACE, picture, run_on, settings_of, write_folder
 
 from hybrid_search import cli, data
-from hybrid_search.data import load, prepare
+from hybrid_search.data import load, loading, prepare
 from hybrid_search.data.image_folder import decoded_cache, decoding
 from hybrid_search.errors import DataError
 from hybrid_search.ledger import Ledger, reads
@@ -248,7 +248,8 @@ def test_a_file_that_changes_while_it_is_decoded_is_an_error(photos, tmp_path, m
     assert not cache_files(tmp_path, "*.npy")
 
 
-def test_a_file_that_vanished_is_named(photos):
+def test_a_file_that_vanished_is_named(photos, monkeypatch):
+    monkeypatch.setattr(loading, "stamp", lambda path: 1)  # it vanishes after the files were listed
     data.input_size_and_classes(settings_of(photos))
     (photos / "train" / "dog" / "2.png").unlink()
     with pytest.raises(DataError, match=r"image .*dog/2\.png cannot be read any more: No such file"):
@@ -333,11 +334,14 @@ def test_the_settings_of_image_folders_are_stored_and_digested_only_if_they_are_
     assert len({plain.digest, Settings(drop_duplicates=True).digest, Settings(ignore_test=True).digest}) == 3
 
 
-def test_a_search_is_not_continued_with_other_images(photos, capsys):
+def test_a_search_is_not_continued_with_other_images(photos, capsys, tmp_path):
     assert run_on(photos) == 0
     capsys.readouterr()
     assert run_on(photos, "--set", "drop_duplicates=true") == 2
     assert "drop_duplicates is False (got True)" in capsys.readouterr().err
+    decoded = cache_files(tmp_path, "*.npy")
+    assert run_on(photos, "--set", "split_seed=5") == 2
+    assert cache_files(tmp_path, "*.npy") == decoded  # found before the images of the other splits are decoded
     assert run_on(photos, "--set", "max_image_pixels=100000000") == 0  # a limit changes no image that is read
 
 

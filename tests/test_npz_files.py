@@ -182,6 +182,10 @@ def test_class_names_that_cannot_be_used_are_refused_by_name(save, names, match)
         np.minimum(IMAGES + 0.25, 255),
         IMAGES.astype(np.uint16) * 257,
         (IMAGES.astype(np.uint16) * 257).astype(">u2"),
+        IMAGES.astype(np.uint16) << 8,
+        IMAGES.astype(np.uint16) << 4,
+        IMAGES.astype(np.int16) << 2,
+        IMAGES.astype(np.int32) * 257,
         IMAGES.astype(np.int64),
         IMAGES.astype(np.uint16),
         np.asfortranarray(IMAGES),
@@ -201,7 +205,9 @@ def test_grey_and_true_or_false_images_are_read_and_changes_are_said(save):
     assert set(np.unique(load(settings).train.images)) == {0, 255}
     assert contents(settings).notes == ("npz: x_train: false and true are used as 0 and 255",)
     wide = contents(save(x_train=IMAGES.astype(np.uint16) * 257, y_train=CLASSES))
-    assert wide.notes == ("npz: x_train: 16-bit values are divided by 257, to 0 to 255",)
+    assert wide.notes == (
+        "npz: x_train: uint16 values up to 65,535 are used as 16-bit values, whose highest 8 bits are kept",
+    )
     assert contents(save(x_train=IMAGES / 255, y_train=CLASSES)).notes == (
         "npz: x_train: values from 0 to 1 are multiplied by 255",
     )
@@ -220,6 +226,10 @@ def test_all_parts_are_scaled_alike(save):
         "must have one scale; x_val has values up to 1, x_train up to 255",
     )
     refused(save(x_train=IMAGES, y_train=CLASSES, x_val=IMAGES > 9, y_val=CLASSES), "x_val is bool, x_train uint8")
+    refused(
+        save(x_train=IMAGES, y_train=CLASSES, x_val=IMAGES.astype(np.uint16) * 257, y_val=CLASSES),
+        "x_val must have values from 0 to 255, like x_train, which is uint8; got uint16 with up to 65,535",
+    )
 
 
 @pytest.mark.parametrize(
@@ -230,10 +240,9 @@ def test_all_parts_are_scaled_alike(save):
         (IMAGES / 50, "got float64 with up to 5.1, whose scale is unknown"),
         (np.where(IMAGES > 3, IMAGES / 255, np.nan), "must have finite values; image 0 has NaN or infinity"),
         (np.where(IMAGES > 3, IMAGES / 255, np.inf), "must have finite values"),
-        (IMAGES.astype(np.uint16) * 16, "got uint16 with up to 4,080, whose scale is unknown"),
         (IMAGES.astype(np.int16) - 9, "got int16 with -9 to 246"),
-        (IMAGES.astype(np.int32) * 257, "got int32 with up to 65,535"),
-        (IMAGES.astype(np.int16) * 100, "got int16 with up to 25,500"),
+        (IMAGES.astype(np.int32) * 258, "at most 65,535; got int32 with up to 65,790"),
+        (IMAGES.astype(np.uint64) << 40, "at most 65,535; got uint64 with up to 280,375,465,082,880"),
         (IMAGES.astype(complex), "got complex128"),
         (IMAGES.astype("U3"), "got <U3"),
         (IMAGES.reshape(30, -1), "Flat images: reshape them to their rows and columns"),

@@ -1,5 +1,6 @@
 """The page in Chromium, with a ledger of synthetic trials."""
 
+import random
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +16,7 @@ from support.ledgers import a_search, fill, url_of, write_trial
 from support.served import served
 
 from hybrid_search.ledger import Ledger
+from hybrid_search.objectives import scaled
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -127,10 +129,11 @@ def test_the_table_sorts_filters_downloads_the_filtered_trials_and_selects(visit
     )
     known = [cost for cost in costs if cost is not None]
     assert costs == sorted(known) + [None] * (len(costs) - len(known))
-    page.locator("#filter").fill("stopped")
+    page.locator("#filter").fill("pruned")
     expect(page.locator("#row-count")).to_have_text(re.compile(r"^6 of \d+ trials$"))
     with page.expect_download() as waiting:
         page.get_by_role("button", name="CSV").click()
+    assert waiting.value.suggested_filename == "digits.csv"
     lines = Path(waiting.value.path()).read_text().splitlines()
     assert [line.split(",")[1] for line in lines] == ["state", *["stopped"] * 6]
     page.get_by_role("button", name="Clear filters").click()
@@ -192,6 +195,80 @@ def test_markup_in_a_name_is_text_and_an_interrupted_or_silent_search_is_reporte
     site[1].acquire_lease(search.id, "host:1/m/0/t", 3600)
     expect(page.locator("#banner")).to_contain_text("the search may have stopped")  # the synthetic trials are old
     site[1].release_lease(search.id)
+
+
+def test_a_cell_of_the_table_rounds_like_the_terminal(visit):
+    page = visit("?search=empty")
+    rng = random.Random(0)
+    shares = [0.62625, 0.62375, 0.00125, 0.0, 1.0, 0.99875, 0.625, 0.3333, 2e-5, *(rng.random() for _ in range(200))]
+    shares += [k / 800 for k in range(0, 800, 7)]
+    counts = [
+        1125.0,
+        1135.0,
+        2.125,
+        2.135,
+        1125000.0,
+        999.5,
+        0.0,
+        7.0,
+        12500.0,
+        *(rng.lognormvariate(9, 5) for _ in range(200)),
+    ]
+    shown = page.evaluate(
+        """([shares, counts]) => [
+            shares.map(value => dashAgGridFunctions.hsShare({value})),
+            counts.map(value => dashAgGridFunctions.hsScaled({value})),
+        ]""",
+        [shares, counts],
+    )
+    assert shown[0] == [f"{100 * share:.2f}" for share in shares]
+    printed = [scaled(count).strip() for count in counts]
+    same = [a == b or float(a.split()[0]) == float(b.split()[0]) for a, b in zip(shown[1], printed, strict=True)]
+    assert all(same), [pair for pair, equal in zip(zip(shown[1], printed, strict=True), same, strict=True) if not equal]
+
+
+def test_on_a_small_laptop_the_operators_are_visible_explained_and_the_buttons_cover_nothing(visit):
+    page = visit("?search=digits&colour=stage:0")
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.reload()
+    page.wait_for_selector(DRAWN)
+    expect(page.locator("#operators-legend")).to_have_text("C convolution, A local attention")
+    table = page.locator("#table").bounding_box()
+    cell = page.locator("#table .ag-row[row-index='0'] [col-id=operators]")
+    expect(cell).to_have_text(re.compile(r"^[CA]( [CA]){2}$"))
+    box = cell.bounding_box()
+    assert table["x"] < box["x"]
+    assert box["x"] + box["width"] < table["x"] + table["width"]
+    page.locator("#front .modebar").wait_for(state="attached")
+    boxes = """() => ['.modebar', '.legend', '.nsewdrag'].map(one => {
+        const box = document.querySelector('#front ' + one).getBoundingClientRect();
+        return [box.left, box.right, box.top, box.bottom];
+    })"""
+    buttons, legend, plot = page.evaluate(boxes)
+    for left, right, top, bottom in (legend, plot):
+        apart = right <= buttons[0] or buttons[1] <= left or bottom <= buttons[2] or buttons[3] <= top
+        assert apart, (buttons, (left, right, top, bottom))
+
+
+def test_on_a_phone_the_words_of_the_stage_table_stay_whole(visit):
+    page = visit("?search=digits&trials=0")
+    page.set_viewport_size({"width": 420, "height": 900})
+    page.reload()
+    expect(page.locator("#detail .stages")).to_be_visible()
+    widths = page.evaluate(
+        """() => [...document.querySelectorAll('#detail .stages td.options')].map(cell => cell.clientWidth)"""
+    )
+    assert min(widths) >= 150
+    wide = """() => [...document.querySelectorAll('body *')]
+        .filter(e => e.getBoundingClientRect().right > 421 && !e.closest('.scroll, .ag-root-wrapper, svg'))
+        .map(e => `${e.tagName} ${e.id} ${e.className}`)"""
+    assert page.evaluate(wide) == [], "wider than the screen"
+
+
+def test_an_unknown_search_in_the_address_is_reported(visit):
+    page = visit("?search=nope")
+    expect(page.locator("#notice")).to_have_text("This ledger has no search 'nope'. Choose one above.")
+    assert "search=nope" in page.url
 
 
 def test_a_search_without_trials_shows_sentences_instead_of_charts(visit):

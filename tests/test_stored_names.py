@@ -48,10 +48,9 @@ def test_a_long_name_fits_the_column_and_differs_from_another_long_name():
     assert {len(name) for name in names} == {EVALUATION_LENGTH}
 
 
-def test_an_argument_without_a_complete_text_is_refused():
-    for data in (object(), np.zeros(3000)):
-        with pytest.raises(SettingsError, match=r"must have a complete text, .* Use a callable object"):
-            evaluation_name(partial(evaluate, data=data))
+def test_an_argument_without_a_complete_text_is_named_by_its_class():
+    assert evaluation_name(partial(evaluate, data=object())) == HERE + "evaluate(data=<object>)"
+    assert evaluation_name(partial(evaluate, data=np.zeros(3000))) == HERE + "evaluate(data=<ndarray>)"
 
 
 @pytest.mark.parametrize(("what", "name"), [("evaluate", "trained"), ("sampler", "tpe"), ("pruner", "none")])
@@ -62,9 +61,13 @@ def test_a_name_of_the_package_is_refused(what, name):
         stored_name(what, thing)
 
 
-def test_an_evaluation_without_a_name_is_refused():
+def test_a_lambda_is_an_evaluation_and_no_sampler():
+    assert evaluation_name(lambda architecture, settings: iter(())).endswith("<locals>.<lambda>")
     with pytest.raises(SettingsError, match=r"a name that stays the same, .*; got .*<lambda>. Use a function"):
-        evaluation_name(lambda architecture, settings: iter(()))
+        stored_name("sampler", lambda seed, facts: None)
+
+
+def test_an_evaluation_that_cannot_be_called_is_refused():
     with pytest.raises(SettingsError, match="evaluate must be a function or a callable object; got 3"):
         evaluation_name(3)
     with pytest.raises(SettingsError, match="evaluate must be a function or a callable object; got 'trained'"):

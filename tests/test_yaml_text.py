@@ -78,7 +78,7 @@ REFUSED = [
     ("true: 2", "line 1: keys must be text; got True"),
     ("? [a]\n: 2", "line 1: keys must be text; got a list or mapping"),
     ("a: {<<: 3}", "a merge .* must name a mapping or a list of mappings"),
-    ("a:\n\t- b", "at line 2: it is indented by a tab. Use spaces"),
+    ("a:\n\t- b", "at line 2: it has a tab. Use spaces"),
     ("---\na: 1\n---\nb: 1", "at line 3: a file must hold one document; remove the line ---"),
     ("a: b: c", "at line 1: a colon stands where no key can be"),
     ("a: [1", "a comma or a closing bracket is missing"),

@@ -44,6 +44,51 @@ def event_fields(**fields: Any) -> dict[str, Mapping[str, Any]]:
     return {FIELDS: fields}
 
 
+def last_line(text: str | None) -> str:
+    """Return the last line of a traceback, which has the class and the message of the exception."""
+    lines = (text or "").strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+def log_failure(what: str, event: str, fields: dict[str, Mapping[str, Any]]) -> None:
+    """Log that a trial failed or is retried, with the reason in the message, at level warning.
+
+    Args:
+        what: What failed, such as "trial 3".
+        event: Name of the event in the log file.
+        fields: The fields of the event, with `kind` and `text`.
+    """
+    details = {**fields[FIELDS], "event": event}
+    done = event.rpartition(" ")[2]
+    LOG.warning("%s %s (%s): %s", what, done, details["kind"], last_line(details["text"]), extra={FIELDS: details})
+
+
+@contextmanager
+def failures_shown(shown: bool = True) -> Iterator[None]:
+    """Print warnings on stderr inside the `with` block, unless the program has configured logging itself.
+
+    Args:
+        shown: Whether to print them at all.
+    """
+    handlers = [*LOG.handlers, *(logging.getLogger().handlers if LOG.propagate else [])]
+    if not shown or any(not isinstance(one, logging.NullHandler) for one in handlers):
+        yield
+        return
+    handler = logging.StreamHandler()  # stderr
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(_AsMessage())
+    LOG.addHandler(handler)
+    try:
+        yield
+    finally:
+        LOG.removeHandler(handler)
+
+
+class _AsMessage(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(record.getMessage())
+
+
 def fields_of(record: logging.LogRecord) -> Mapping[str, Any]:
     """Return the fields of an event; empty for a record of other code."""
     fields: Mapping[str, Any] = record.__dict__.get(FIELDS, {})
@@ -77,7 +122,11 @@ class AsText(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        pairs = [f"{name}={_plain(value)}" for name, value in fields_of(record).items() if value not in (None, "")]
+        pairs = [
+            f"{name}={_plain(value)}"
+            for name, value in fields_of(record).items()
+            if name != "event" and value not in (None, "")
+        ]
         return " ".join([redact(record.getMessage()), *pairs])
 
 

@@ -11,7 +11,8 @@ from hybrid_search.records import SearchRecord
 # Not an objective: the horizontal axis of a search with one objective.
 TRIAL = Objective("trial", "minimize", "trial", "", known=True)
 AXES: dict[str, Objective] = {**BUILT_IN, TRIAL.name: TRIAL}
-LOGARITHMIC = ("flops", "params", "train_seconds", "latency_ms")
+COUNTS = ("flops", "params")  # with prefixes: 500k
+LOGARITHMIC = (*COUNTS, "train_seconds", "latency_ms")
 
 
 def objectives_of(search: SearchRecord) -> dict[str, Objective]:
@@ -64,10 +65,9 @@ def axis_title(objective: Objective) -> str:
 
 
 def axis_scale(objective: Objective, log: bool) -> dict[str, Any]:
-    """Return plotly's scale of an axis: a share in per cent, a cost linear or logarithmic with SI prefixes."""
+    """Return plotly's scale of an axis: a share in per cent, a cost linear or logarithmic. Counts have SI prefixes."""
     if objective.unit == "share":
         # One trial alone would get an axis from below 0 to far above 1.
         return {"tickformat": "~%", "hoverformat": ".2%", "autorangeoptions": {"clipmin": 0.0, "clipmax": 1.03}}
-    if log and objective.name in LOGARITHMIC:
-        return {"type": "log", "tickformat": "~s", "dtick": "D2"}
-    return {"tickformat": "~s"} if objective.name in LOGARITHMIC else {}
+    plain = {"tickformat": "~s" if objective.name in COUNTS else "~g"} if objective.name in LOGARITHMIC else {}
+    return {"type": "log", "dtick": "D2", **plain} if log and plain else plain

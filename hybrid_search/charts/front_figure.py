@@ -91,7 +91,8 @@ def front_figure(
         [
             markers(
                 **_columns(pale),
-                marker={"color": pale["color"], "symbol": pale["symbol"], **faded(len(numbers.dominated))} | scale,
+                marker={"color": pale["color"], "symbol": pale["symbol"], **faded(len(numbers.dominated), theme)}
+                | scale,
                 **_markers("dominated", numbers),
             ),
             go.Scatter(
@@ -121,20 +122,33 @@ def front_figure(
         uirevision=f"{numbers.x.name} {numbers.y.name} {log}",
         coloraxis={
             "colorscale": theme.scale,
-            "colorbar": {"title": {"text": "trial", "side": "right"}, "thickness": 10, "outlinewidth": 0},
+            "colorbar": {
+                "title": {"text": "trial", "side": "right"},
+                "thickness": 10,
+                "outlinewidth": 0,
+                "len": 0.5,
+                "y": 0,
+                "yanchor": "bottom",
+            },
         },
     )
     if not numbers.front and not numbers.dominated:
         figure.update_layout(**empty_layout("No completed trial to draw.", theme))
     # Fixed room above the axes: with automatic margins, plotly draws a wrapped legend over the plot.
     place = {"yref": "container", "y": 1.0, "yanchor": "top", "x": 0, "xanchor": "left"}
-    figure.update_layout(legend={"orientation": "h", **place}, margin={"t": 36 if _stage(colour) is None else 60})
+    # The buttons have a margin of their own, where they cover neither the legend nor a trial.
+    figure.update_layout(
+        legend={"orientation": "h", **place},
+        margin={"t": 40 if _stage(colour) is None else 76, "r": 48},
+        modebar={"orientation": "v", "bgcolor": "rgba(0,0,0,0)", "color": theme.muted, "activecolor": theme.ink},
+    )
     return figure
 
 
-def faded(count: int) -> dict[str, float]:
+def faded(count: int, theme: Theme) -> dict[str, float]:
     """Return size and opacity of the dominated markers: the more trials, the smaller and paler."""
-    return {"size": 7, "opacity": 0.32} if count < 2000 else {"size": 5, "opacity": 0.16}
+    few, many = theme.pale
+    return {"size": 7, "opacity": few} if count < 2000 else {"size": 5, "opacity": many}
 
 
 def pinned_trace(numbers: FrontNumbers, pinned: Sequence[int], theme: Theme) -> "go.Scatter":

@@ -169,8 +169,10 @@ def hypervolume_figure(numbers: HypervolumeNumbers, theme: Theme) -> "go.Figure"
         go.Scatter(
             x=list(numbers.trials),
             y=list(numbers.values),
-            mode="lines" if len(numbers.values) > 1 else "markers",
+            mode="lines+markers",  # the last step may be at the right edge, where only a marker shows its height
             line={"shape": "hv", "width": 2, "color": theme.hybrid},
+            marker={"size": [0] * (len(numbers.values) - 1) + [7], "color": theme.hybrid, "opacity": 1},
+            cliponaxis=False,
             hovertext=texts,
             hoverinfo="text",
             name="hypervolume",
@@ -179,7 +181,10 @@ def hypervolume_figure(numbers: HypervolumeNumbers, theme: Theme) -> "go.Figure"
     figure.update_layout(
         **figure_layout(theme, showlegend=False, hovermode="x"),
         xaxis=figure_axis(
-            theme, "completed trials", rangemode="tozero", **({"dtick": 1} if len(numbers.values) < 6 else {})
+            theme,
+            "completed trials",
+            rangemode="tozero",
+            **({"dtick": 1} if max(numbers.trials, default=1) < 10 else {}),
         ),
         yaxis=figure_axis(theme, "hypervolume" if numbers.exact else "hypervolume (estimated)", tickformat=ticks),
         uirevision="hypervolume",

@@ -37,6 +37,7 @@ class Theme:
         series: two compared trials.
         scale: name of plotly's colour scale for numbers.
         categories: any number of lines.
+        pale: opacity of dominated trials, below and above 2,000 trials.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Theme:
     series: tuple[str, str]
     scale: str
     categories: tuple[str, ...]
+    pale: tuple[float, float]
 
 
 LIGHT = Theme(
@@ -68,6 +70,7 @@ LIGHT = Theme(
     series=("#18212b", "#8f3f86"),
     scale="Cividis",
     categories=("#0069a8", "#b84a00", "#007355", "#8f3f86", "#7a6200", "#566271"),
+    pale=(0.4, 0.16),
 )
 DARK = Theme(
     name="dark",
@@ -83,6 +86,7 @@ DARK = Theme(
     series=("#f4f7fa", "#dc9ad3"),
     scale="Cividis",
     categories=("#5ab4ec", "#f2944e", "#35c79b", "#dc9ad3", "#e2cf5a", "#9ba8b6"),
+    pale=(0.55, 0.3),
 )
 THEMES: dict[str, Theme] = {theme.name: theme for theme in (LIGHT, DARK)}
 

@@ -1,7 +1,7 @@
 """`hybrid-search confirm`: retrain the front with fresh seeds, and report which trials are certain to be on it."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
@@ -99,7 +99,8 @@ def confirm(
     notice = print_nothing if quiet else say
     print_front(confirmation.ledger, confirmation.record, form, notice)
     _print_result(confirmation, stopped=stop.came, notice=notice)
-    _print_next(confirmation, db, resources.address, stopped=stop.came, notice=notice)
+    given = {"--address": resources.address, "--data-dir": data_dir}
+    _print_next(confirmation, db, given, stopped=stop.came, notice=notice)
     confirmation.ledger.close()
     sys.stdout.flush()
     stop.exit_if_stopped()
@@ -136,15 +137,20 @@ def _print_result(confirmation: "Confirmation", *, stopped: bool, notice: Callab
 
 
 def _print_next(
-    confirmation: "Confirmation", db: str | None, address: str | None, *, stopped: bool, notice: Callable[[str], None]
+    confirmation: "Confirmation",
+    db: str | None,
+    given: Mapping[str, str | None],
+    *,
+    stopped: bool,
+    notice: Callable[[str], None],
 ) -> None:
-    """Print the next commands."""
+    """Print the next commands. `given` are the options that the same command needs again."""
     name, tail = confirmation.record.name, f" --db {quote(confirmation.ledger.command_url)}" if db else ""
     commands = [(command_line("dashboard", [name], tail), "explore the results and their intervals")]
     if confirmation.uncertain_trials() != []:
         more = "" if stopped else f" --trials {2 * max(confirmation.done, confirmation.budget or 0)}"
-        cluster = f" --address {quote(address)}" if address else ""
-        options = f" --seeds {confirmation.seeds}{more}{cluster}{tail}"
+        again = "".join(f" {option} {quote(value)}" for option, value in given.items() if value)
+        options = f" --seeds {confirmation.seeds}{more}{again}{tail}"
         commands.insert(0, (command_line("confirm", [name], options), "continue"))
     notice("next:")
     print_commands(commands, notice)

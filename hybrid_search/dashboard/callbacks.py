@@ -15,7 +15,7 @@ from hybrid_search.charts import THEMES, Chart, default_axes
 from hybrid_search.charts.axes import AXES, TRIAL, axes_of
 from hybrid_search.charts.front import COLOURS
 from hybrid_search.dashboard.chart_cards import charts_of_search
-from hybrid_search.dashboard.download import as_csv, as_json
+from hybrid_search.dashboard.download import as_csv, as_json, file_name
 from hybrid_search.dashboard.layout import axis_options, colour_options, search_options
 from hybrid_search.dashboard.snapshot import Snapshot
 from hybrid_search.dashboard.trial_panel import trial_panel
@@ -47,12 +47,17 @@ def register(app: Dash, snapshot: Snapshot, opened: str | None, charts: Sequence
         Output("colour", "options"),
         Output("log", "value"),
         Output("requested", "data"),
+        Output("notice", "children"),
+        Output("notice", "hidden"),
         Input("query", "data"),
         Input("search", "value"),
         State("requested", "data"),
     )
     def choose(query: str | None, name: str | None, requested: dict[str, Any] | None) -> tuple[Any, ...]:
-        """Return the search and axes of the address, or the default axes of a search that the user picked."""
+        """Return the search and axes of the address, or the default axes of a search that the user picked.
+
+        What the address names and the ledger does not have is said in a notice.
+        """
         if query is None:
             raise PreventUpdate
         given = {key: values[-1] for key, values in parse_qs(query.removeprefix("?")).items()}
@@ -61,24 +66,32 @@ def register(app: Dash, snapshot: Snapshot, opened: str | None, charts: Sequence
                 raise PreventUpdate  # this callback itself has set the picker
             given = {"search": name}
         searches = snapshot.searches()
-        newest = searches[0] if searches else None
-        by_name = {search.name: search for search in searches}
-        search = by_name.get(given.get("search", opened or ""), newest)
+        wanted_name = given.get("search", opened)
+        search = next((each for each in searches if wanted_name in (None, each.name)), None)
+        notices = [] if search or not searches else [f"This ledger has no search {wanted_name!r}. Choose one above."]
         axes = axes_of(search) if search else AXES
         pickers = axis_options(axes.values(), trial=True), axis_options(axes.values(), trial=False)
         if search is None:
             nothing: dict[str, Any] = {"search": None, "trials": []}
-            return (None, "flops", pickers[0], "accuracy", pickers[1], "mix", colour_options(4), [], nothing)
-        x, y = default_axes(search.objectives)
-        x = given["x"] if given.get("x") in axes else x
-        y = given["y"] if given.get("y") in axes and given["y"] != TRIAL.name else y
+            shown = None, "flops", pickers[0], "accuracy", pickers[1], "mix", colour_options(4), [], nothing
+            return *shown, notices, not notices
         options = colour_options(snapshot.view(search).stages or 4)
-        colours = [option["value"] for option in options]
-        colour = given["colour"] if given.get("colour") in colours else COLOURS[0]
+        x, y = default_axes(search.objectives)
+        allowed = {
+            "x": ("x axis", [*axes], x),
+            "y": ("y axis", [name for name in axes if name != TRIAL.name], y),
+            "colour": ("colour", [option["value"] for option in options], COLOURS[0]),
+        }
+        chosen = {}
+        for key, (what, names, default) in allowed.items():
+            chosen[key] = given[key] if given.get(key) in names else default
+            if key in given and given[key] not in names:
+                notices.append(f"This search has no {what} {given[key]!r}; it shows {default!r}. ")
         log = [] if given.get("log") == "0" else ["log"]  # costs span powers of ten
         trials = [int(text) for text in given.get("trials", "").split(",") if text.isdecimal() and len(text) < 10][:2]
         wanted = {"search": search.name, "trials": trials}
-        return search.name, x, pickers[0], y, pickers[1], colour, options, log, wanted
+        shown = search.name, chosen["x"], pickers[0], chosen["y"], pickers[1], chosen["colour"], options, log, wanted
+        return *shown, notices, not notices
 
     @app.callback(Output("search", "options"), Input("refresh", "n_intervals"), State("search", "options"))
     def list_searches(_refresh: int | None, known: list[dict[str, str]]) -> Any:
@@ -97,6 +110,7 @@ def register(app: Dash, snapshot: Snapshot, opened: str | None, charts: Sequence
         Output("note", "children"),
         Output("reference", "children"),
         Output("heartbeat", "data"),
+        Output("operators-legend", "children"),
         Input("refresh", "n_intervals"),
         Input("search", "value"),
         Input("x", "value"),
@@ -116,13 +130,14 @@ def register(app: Dash, snapshot: Snapshot, opened: str | None, charts: Sequence
         try:
             search = _named(snapshot, name)
             view = snapshot.view(search) if search else None
+            empty = view is None and not snapshot.searches()
         except Exception as error:
             # The page keeps what it shows. It reports the kind of error, not the message, which may hold a password.
             return outputs(heartbeat={"now": time.time() * 1000, "error": type(error).__name__})
         axes = view.axes if view else AXES
         if x not in axes or y not in axes or y == TRIAL.name:
             raise PreventUpdate
-        wanted = {"search": name, "x": x, "y": y, "colour": colour, "log": bool(log), **look}
+        wanted = {"search": name, "empty": empty, "x": x, "y": y, "colour": colour, "log": bool(log), **look}
         return page_update(snapshot, view, wanted, pinned or [], received or {})
 
     @app.callback(
@@ -171,7 +186,7 @@ def register(app: Dash, snapshot: Snapshot, opened: str | None, charts: Sequence
         write, kind = (as_csv, "csv") if wanted["format"] == "csv" else (as_json, "json")
         return {
             "content": write(search, chosen),
-            "filename": f"hybrid-search-{search.id}.{kind}",
+            "filename": f"{file_name(search.name)}.{kind}",
             "type": f"text/{kind}",
         }
 

@@ -7,6 +7,7 @@ from typing import Any
 from hybrid_search.charts.axes import unit_of
 from hybrid_search.charts.families import count_repeated_operators, look_of
 from hybrid_search.dashboard.snapshot import SearchView
+from hybrid_search.dashboard.summary import state_word
 from hybrid_search.objectives import Objective
 from hybrid_search.records import SearchRecord
 
@@ -22,10 +23,10 @@ CONFIRMED = {
 }  # field -> heading, tooltip, width
 OPERATORS_COLUMN = {
     "field": "operators",
-    "minWidth": 100,
+    "minWidth": 104,
     "flex": 1,
     "tooltipField": "operators",
-    "headerTooltip": "operator of each stage; the tooltip of a cell shows the names",
+    "headerTooltip": "operator of each stage, from the first to the last; letters are explained below the table",
 }  # shows the symbols, filters by the names
 
 
@@ -62,13 +63,24 @@ def table_columns(
     duration = {"field": "seconds", "headerName": "time [s]", "width": 86, **scaled}
     return [
         {"field": "trial", "width": 60, **numeric},
+        {**OPERATORS_COLUMN, "valueFormatter": _formatted("hsPattern")},
         {"field": "state", "width": 100, "valueFormatter": _formatted("hsState")},
         {"field": "front", "width": 68, "headerTooltip": "whether the trial is on the front of all objectives"},
         *measured,
         *(retrained if confirmed else []),
         {**duration, "headerTooltip": "time from start to end of the trial"},
-        {**OPERATORS_COLUMN, "valueFormatter": _formatted("hsPattern")},
     ]
+
+
+def operators_legend(view: SearchView) -> str:
+    """Return what the letters of the column of operators mean: `C convolution, A local attention`; "" without trials.
+
+    Args:
+        view: the search; only operators of its trials are named.
+    """
+    used = sorted({operator for operators in view.operators.values() for operator in operators})
+    looks = [look_of(operator) for operator in used]
+    return ", ".join(f"{look.symbol} {look.label}" for look in looks if look.symbol != look.label)
 
 
 def table_row(view: SearchView, number: int) -> dict[str, Any]:
@@ -77,7 +89,7 @@ def table_row(view: SearchView, number: int) -> dict[str, Any]:
     names = dict.fromkeys([*view.search.objectives, *COSTS])
     return {
         "trial": number,
-        "state": point.state,
+        "state": state_word(point.state),
         "front": "front" if number in view.front else "",
         **{name: _rounded(point.values.get(name)) for name in names},
         **_confirmed(view, number),
@@ -100,8 +112,8 @@ def _confirmed(view: SearchView, number: int) -> dict[str, Any]:
 
 
 def _rounded(value: float | None) -> float | None:
-    """Return six digits, which are enough for a table and half as much to send; None if the value is not finite."""
-    return float(f"{value:.6g}") if value is not None and math.isfinite(value) else None
+    """Return nine digits, which round like the value itself and are short to send; None if it is not finite."""
+    return float(f"{value:.9g}") if value is not None and math.isfinite(value) else None
 
 
 def _formatted(function: str) -> dict[str, str]:

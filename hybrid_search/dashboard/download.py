@@ -13,6 +13,12 @@ from hybrid_search.records import SearchRecord, TrialRecord
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
+def file_name(name: str) -> str:
+    """Return the name of a search as the name of a file: what a file name cannot have becomes `-`."""
+    kept = "".join("-" if c in '<>:"/\\|?*' or not c.isprintable() else c for c in name)
+    return kept.strip(" .-")[:100] or "search"
+
+
 def spreadsheet_safe(cell: object) -> object:
     """Return a cell that a spreadsheet does not execute: text that starts like a formula gets an apostrophe."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell

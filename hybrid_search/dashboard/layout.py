@@ -52,6 +52,7 @@ def page_layout(searches: Sequence[SearchRecord]) -> html.Div:
             dcc.Interval(id="clock", interval=1000),
             dcc.Download(id="file"),
             _header(searches),
+            html.Div(id="notice", role="status", className="notice", hidden=True),
             html.Div(id="banner", role="alert", className="banner", hidden=True),
             html.Main(
                 [
@@ -185,6 +186,7 @@ def _table() -> html.Section:
                 },
                 className="ag-theme-quartz table",
             ),
+            html.P(id="operators-legend", className="note legend"),
         ],
         className="card",
         **attributes(aria_labelledby="table-title"),

@@ -84,8 +84,8 @@ def _training(search: SearchRecord, trials: Sequence[TrialRecord]) -> list[Cells
         rows.append(("known design", [names.get(trial.digest, "-") for trial in trials], None))
     rows.append(("attempt", [str(trial.attempt) for trial in trials], None))
     rows.append(("worker", [trial.worker or "-" for trial in trials], None))
-    others = dict.fromkeys(name for trial in trials for name in trial.facts if name != "worker")
-    rows += [(name, [str(trial.facts.get(name, "-")) for trial in trials], None) for name in others]
+    others = dict.fromkeys(name for trial in trials for name, fact in trial.facts.items() if name != "worker" and fact)
+    rows += [(name.replace("_", " "), [str(trial.facts.get(name) or "-") for trial in trials], None) for name in others]
     return rows
 
 

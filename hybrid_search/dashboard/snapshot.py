@@ -170,7 +170,7 @@ class Snapshot:
         if not fresh:
             return state
         if _revised(state, fresh):
-            return self._update(_SearchState(state.search))
+            return self._update(_SearchState(state.search, last_change=state.last_change))
         unknown = [point.number for point in fresh if point.number not in state.operators]
         if unknown:
             plain = self.ledger.read(reads.architectures, state.search.id, unknown if state.points else None)
@@ -179,12 +179,16 @@ class Snapshot:
         state.points |= {point.number: point for point in fresh}
         state.first_in = {point.number: state.version for point in fresh} | state.first_in
         state.changed_in |= {point.number: state.version for point in fresh}
-        ended = [point.finished for point in fresh if point.finished]
-        first = state.last_change is None
-        state.last_change = max(ended, default=None) if first and ended else datetime.now(UTC)
+        state.last_change = datetime.now(UTC) if state.last_change else self._stored_change(state.search, fresh)
         self._read_standings(state)
         self._place(state, fresh)
         return state
+
+    def _stored_change(self, search: SearchRecord, points: Sequence[Point]) -> datetime:
+        """Return when the ledger last changed, as far as it says: the end of a trial, or a use of the test split."""
+        times = [point.finished for point in points if point.finished]
+        times += [use.opened for use in self.ledger.read(reads.openings, search.id) if use.opened]
+        return max(times, default=datetime.now(UTC))
 
     def _read_standings(self, state: _SearchState) -> None:
         """Read what retraining has shown; a trial whose standing differs counts as changed."""

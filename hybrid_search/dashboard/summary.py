@@ -10,12 +10,12 @@ from hybrid_search.charts.hypervolume import HypervolumeNumbers, volume_text
 from hybrid_search.dashboard.snapshot import SearchView
 from hybrid_search.ledger.leases import host_and_pid, purpose_of
 
-SYMBOLS = {"complete": "●", "running": "◌", "stopped": "■", "failed": "✕"}  # AGREES with hsState in page.js
-WORDS = {"complete": "completed"}  # the state in words if it differs; AGREES with hsState in page.js
+SYMBOLS = {"complete": "●", "running": "◌", "stopped": "■", "failed": "✕"}  # AGREES with SYMBOLS in page.js
+WORDS = {"complete": "completed", "stopped": "pruned"}  # the state in words if it differs
 
 
 def state_word(state: str) -> str:
-    """Return the state of a trial as the page shows it: `completed`, `running`, `stopped`, `failed`."""
+    """Return the state of a trial as the page shows it: `completed`, `running`, `pruned`, `failed`."""
     return WORDS.get(state, state)
 
 
@@ -55,10 +55,12 @@ def front_note(numbers: FrontNumbers, view: SearchView) -> str:
         sentences.append(f"Not drawn: {', '.join(hidden)}.")
     if numbers.missing:
         sentences.append(f"{numbers.missing:,} completed without a finite number on an axis.")
+    if numbers.dominated or counts["complete"] > len(view.front):
+        sentences.append("Large markers: on the front. Pale markers: dominated.")
     if numbers.bars:
         sentences.append("Error bars: 95 % intervals of the mean over fresh seeds.")
     if not set(view.search.objectives) <= {numbers.x.name, numbers.y.name} and numbers.x.name != TRIAL.name:
-        sentences.append("Filled markers: front of all objectives. Line: front of these two axes.")
+        sentences.append("The front is of all objectives, the line of these two axes.")
     return " ".join(sentences)
 
 

@@ -24,13 +24,14 @@ from hybrid_search.charts.front_figure import (
     without_dominated,
 )
 from hybrid_search.charts.theme import Theme
-from hybrid_search.dashboard.columns import table_columns, table_row
+from hybrid_search.dashboard.columns import operators_legend, table_columns, table_row
 from hybrid_search.dashboard.snapshot import SearchView, Snapshot
 from hybrid_search.dashboard.summary import front_note, summary_facts
 
 # The outputs of the callback that draws the page, in its order.
 OUTPUTS = (
     "front", "volume", "rows", "row_changes", "columns", "received", "summary", "note", "reference", "heartbeat",
+    "legend",
 )  # fmt: skip
 
 
@@ -80,6 +81,7 @@ def page_update(
         changed["summary"] = summary_facts(view, volume)
         changed["reference"] = f"reference point: {volume.reference_text}" if volume.values else volume.unknown
         changed["note"] = front_note(numbers, view)
+        changed["legend"] = operators_legend(view)
     return outputs(**changed)
 
 
@@ -120,7 +122,7 @@ def _front(
     if received is None:
         trace, marker = figure["data"][DOMINATED], figure["data"][DOMINATED]["marker"]
         trace |= {name: pale[name] for name in ("x", "y", "customdata")}
-        marker |= faded(len(view.dominated)) | {"color": pale["color"], "symbol": pale["symbol"]}
+        marker |= faded(len(view.dominated), theme) | {"color": pale["color"], "symbol": pale["symbol"]}
         figure["data"][PINNED] = rings
         figure["layout"]["uirevision"] += f" {wanted['search']}"
         return figure
@@ -184,7 +186,7 @@ def _empty_page(wanted: dict[str, Any]) -> tuple[Any, ...]:
         rows=[],
         received=received,
         summary=[],
-        note="This ledger has no search yet. Start one: hybrid-search run",
+        note="This ledger has no search yet. Start one: hybrid-search run" if wanted["empty"] else "",
         reference="",
         heartbeat={"now": time.time() * 1000, **nothing},
     )

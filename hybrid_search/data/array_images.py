@@ -4,11 +4,11 @@ type of the array     values                   becomes
 uint8                 0 to 255                 the same
 bool                  false, true              0, 255
 other integers        0 to 255                 the same
-uint16                0 to above 16,383        value / 257, rounded: 65,535 becomes 255
+other integers        0 to 65,535              the highest 8 of 10, 12, 14 or 16 bits, the fewest that hold all values
 floats                0 to 1                   value x 255, rounded
 floats                0 to 255                 rounded
 
-Everything else is refused by name: the scale of a 12-bit image or of a normalised one cannot be known.
+Everything else is refused by name: the scale of a normalised image cannot be known.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ LAYOUTS = (
 )
 CHUNK = 1024  # images converted at a time; bounds the memory
 ROUNDING = 1e-6  # how far a float may be outside 0..1
-FULL_RANGE = 1 << 14  # a 16-bit image of the full range is brighter than this; one of 10, 12 or 14 bits is not
+BITS = (10, 12, 14, 16)  # of images with more than 8 bits
 COARSE = 32.0  # floats that are no whole numbers must reach this to be 0..255
 Convert = Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -120,17 +120,14 @@ def _scale_of_integers(group: Mapping[str, NDArray[Any]]) -> tuple[Convert | Non
     most, dtype = int(wide[brightest].max(initial=0)), wide[brightest].dtype
     if most <= 255:
         return None, f"{dtype} values are used as 8-bit values, 0 to 255"
-    if len(wide) < len(group) or any(array.dtype.itemsize != 2 for array in wide.values()) or dtype.kind != "u":
-        raise DataError(
-            f"{brightest} must have values from 0 to 255, or 0 to 65,535 in uint16 like every other array; got {dtype} "
-            f"with up to {most:,}."
-        )
-    if most < FULL_RANGE:
-        raise DataError(
-            f"{brightest} must have 8 bits, or 16 bits of the full range to 65,535; got {dtype} with up to {most:,}, "
-            "whose scale is unknown. Scale the images to uint8, 0 to 255."
-        )
-    return (lambda part: (part.astype(np.uint32) + 128) // 257), "16-bit values are divided by 257, to 0 to 255"
+    narrow = [key for key in group if key not in wide]
+    if narrow or most >= 1 << BITS[-1]:
+        alike = f", like {narrow[0]}, which is uint8" if narrow else f" or at most {(1 << BITS[-1]) - 1:,}"
+        raise DataError(f"{brightest} must have values from 0 to 255{alike}; got {dtype} with up to {most:,}.")
+    bits = next(bits for bits in BITS if most < 1 << bits)
+    return (lambda part: part.astype(np.int64) >> (bits - 8)), (
+        f"{dtype} values up to {most:,} are used as {bits}-bit values, whose highest 8 bits are kept"
+    )
 
 
 def _scale_of_floats(group: Mapping[str, NDArray[Any]]) -> tuple[Convert | None, str]:

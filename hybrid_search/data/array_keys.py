@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hybrid_search._internal.shown_path import shown
 from hybrid_search.errors import DataError
 
 KEYS = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test", "classes")
@@ -46,7 +47,7 @@ class ArrayKeys:
         return (*pairs, *([self.classes] if self.classes else []))
 
 
-def find_keys(path: Path, keys: Sequence[str]) -> ArrayKeys:
+def find_keys(path: Path, keys: Sequence[str], *, ignore_test: bool = False) -> ArrayKeys:
     """Return which of the arrays of a file are images, labels and class names.
 
     The names of this package are x_train, y_train, x_val and so on. Other usual names are read too: train_images and
@@ -55,6 +56,7 @@ def find_keys(path: Path, keys: Sequence[str]) -> ArrayKeys:
     Args:
         path: the file, for messages.
         keys: the names of its arrays.
+        ignore_test: whether the arrays of the test part are left out.
 
     Raises:
         DataError: images or labels are missing, two arrays have one meaning, or a name is misspelled.
@@ -64,21 +66,24 @@ def find_keys(path: Path, keys: Sequence[str]) -> ArrayKeys:
         meaning = _meaning(key)
         if meaning is not None and meaning in found:
             raise DataError(
-                f"an npz file must have one array of each kind; {found[meaning]!r} and {key!r} of {path} are both "
-                f"{_words(meaning)}. Remove one."
+                f"an npz file must have one array of each kind; {found[meaning]!r} and {key!r} of {shown(path)} are "
+                f"both {_words(meaning)}. Remove one."
             )
-        if meaning is not None:
+        if meaning is not None and not (ignore_test and meaning[1] == "test"):
             found[meaning] = key
     if ("x", "train") not in found and ("y", "train") not in found:  # one set of images, without the name of a part
         found |= {(role, "train"): found[role, ""] for role in ROLES if (role, "") in found}
     used = {key for (role, part), key in found.items() if part or role == "classes"}
     unused = tuple(key for key in keys if key not in used)
-    _check_spelling(unused, {f"{role}_{part}" for role, part in found if part})
+    _check_spelling(
+        [key for key in unused if _meaning(key) is None], {f"{role}_{part}" for role, part in found if part}
+    )
     for part in PARTS:
         pair = [found.get((role, part)) for role in ROLES]
         if (pair[0] is None) != (pair[1] is None) or (part == "train" and pair[0] is None):
             raise DataError(
-                f"an npz file needs both x_{part} and y_{part}; {path} has {_listed(keys)}.{_unnamed(keys)}"
+                f"an npz file needs both x_{part} and y_{part}; {shown(path)} has {_listed(keys)}."
+                f"{_remedy(part, pair, keys)}"
             )
     parts = [part for part in PARTS if ("x", part) in found]
     return ArrayKeys(
@@ -149,8 +154,10 @@ def _listed(keys: Sequence[str]) -> str:
     return ", ".join(keys[:LISTED]) + more if keys else "none"
 
 
-def _unnamed(keys: Sequence[str]) -> str:
-    """Return a remedy for arrays that were saved without names."""
+def _remedy(part: str, pair: Sequence[str | None], keys: Sequence[str]) -> str:
+    """Return a remedy for a test part without labels, or for arrays that were saved without names."""
+    if part == "test" and pair[0] is not None:
+        return " --set ignore_test=true leaves the test images out."
     if not any(re.fullmatch(r"arr_\d+", key) for key in keys):
         return ""
     return " Name the arrays: np.savez(path, x_train=images, y_train=labels)."

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from hybrid_search._internal.cache_folder import cache_folder, user_cache
+from hybrid_search._internal.shown_path import shown
 from hybrid_search.data.cifar_formats import (
     CIFAR10_BINARY,
     CIFAR10_PICKLES,
@@ -63,8 +64,8 @@ def read(variant: Variant, settings: Settings) -> Contents:
     files = read_files(place, form.folder, (*form.train, form.test), (form.names,))
     train = _read_part(variant, form, place, {name: files[name] for name in form.train}, settings.image_size)
     test = _read_part(variant, form, place, {form.test: files[form.test]}, settings.image_size)
-    names = class_names(form, files.get(form.names), variant.classes, str(place / form.names))
-    check_names(str(place / form.names), names)
+    names = class_names(form, files.get(form.names), variant.classes, shown(place / form.names))
+    check_names(shown(place / form.names), names)
     size = settings.image_size or SIDE
     return Contents((3, size, size), names, train, test=test, notes=_notes(variant, form, place, train, test))
 
@@ -83,7 +84,7 @@ def _find_files(variant: Variant, settings: Settings) -> tuple[Form, Path]:
     if settings.data_dir is not None:
         places = [f"{form.folder}/{form.test}" for form in variant.forms] + [form.archive for form in variant.forms]
         raise DataError(
-            f"{variant.name} needs {', '.join(places[:-1])} or {places[-1]}; {base} "
+            f"{variant.name} needs {', '.join(places[:-1])} or {places[-1]}; {shown(base)} "
             f"{'has none of them' if base.is_dir() else 'is none of them' if base.exists() else 'is missing'}."
         )
     form = variant.forms[0]
@@ -94,10 +95,12 @@ def _find_files(variant: Variant, settings: Settings) -> tuple[Form, Path]:
 
 def _read_part(variant: Variant, form: Form, place: Path, files: dict[str, bytes], image_size: int | None) -> Part:
     """Return the images of these files; raise DataError for a damaged file or a wrong label."""
-    found = [images_and_labels(form, content, str(place / name)) for name, content in files.items()]
+    found = [images_and_labels(form, content, shown(place / name)) for name, content in files.items()]
     labels = np.concatenate([labels for _, labels in found])
     if labels.max() >= variant.classes:
-        raise DataError(f"labels of {variant.name} must be 0 to {variant.classes - 1}; {place} has {labels.max()}.")
+        raise DataError(
+            f"labels of {variant.name} must be 0 to {variant.classes - 1}; {shown(place)} has {labels.max()}."
+        )
     return Part.from_arrays(np.concatenate([images for images, _ in found]), labels, image_size)
 
 
@@ -106,11 +109,13 @@ def _notes(variant: Variant, form: Form, place: Path, train: Part, test: Part) -
     counts = (len(train.labels), len(test.labels))
     if counts != PUBLISHED:
         return (
-            f"{variant.name}: {place} has {counts[0]:,} training and {counts[1]:,} test images; the published data set "
-            f"has {PUBLISHED[0]:,} and {PUBLISHED[1]:,}",
+            f"{variant.name}: {shown(place)} has {counts[0]:,} training and {counts[1]:,} test images; the published "
+            f"data set has {PUBLISHED[0]:,} and {PUBLISHED[1]:,}",
         )
     if place.is_file() and (md5 := _md5(place)) != form.md5:
-        return (f"{variant.name}: {place} is not the archive of the authors: its MD5 is {md5}, theirs is {form.md5}",)
+        return (
+            f"{variant.name}: {shown(place)} is not the archive of the authors: its MD5 is {md5}, theirs is {form.md5}",
+        )
     return ()
 
 
@@ -121,7 +126,7 @@ def _md5(path: Path) -> str:
 
 def _source(variant: Variant) -> Source:
     about = f"60,000 photographs, {variant.classes} classes, 3 x 32 x 32 (the binary or the Python version)"
-    return Source(variant.name, about, LICENCE, partial(read, variant))
+    return Source(variant.name, about, LICENCE, partial(read, variant), reads=("drop_duplicates",))
 
 
 CIFAR10 = _source(Variant("cifar10", 10, (CIFAR10_BINARY, CIFAR10_PICKLES)))

@@ -36,11 +36,14 @@ class Part:
         labels: int64 (n,), the class of every image.
         take: a function from indices to pixels, uint8 (len(indices), channels, rows, columns), already resized.
         files: the file of every image, if each image has its own; equal files in two splits are then found.
+        images: the images before resizing, uint8 (n, channels, rows, columns), if they are in memory; equal images in
+            two splits are then found.
     """
 
     labels: Labels
     take: Callable[[Indices], Pixels]
     files: tuple[Path, ...] = ()
+    images: Pixels | None = None
 
     @classmethod
     def from_arrays(cls, images: Pixels, labels: Labels, image_size: int | None = None) -> "Part":
@@ -51,7 +54,7 @@ class Part:
             labels: int64 (n,).
             image_size: rows and columns after resizing; None keeps the images as they are.
         """
-        return cls(labels, lambda indices: resize(images[indices], image_size))
+        return cls(labels, lambda indices: resize(images[indices], image_size), images=images)
 
 
 @dataclass(frozen=True, eq=False)

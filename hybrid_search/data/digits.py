@@ -54,4 +54,5 @@ DIGITS = Source(
     "1,797 scans of handwritten digits, 10 classes, 1 x 16 x 16, inside scikit-learn",
     "CC BY 4.0 (UCI Optical Recognition of Handwritten Digits, Alpaydin and Kaynak 1998)",
     read,
+    reads=("drop_duplicates",),
 )

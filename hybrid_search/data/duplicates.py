@@ -1,6 +1,7 @@
-"""Images that occur in several splits, or in several classes: files with the same bytes.
+"""Images that occur in several splits, or in several classes: files with the same bytes, arrays with the same pixels.
 
-Only files of one size are compared: first the hash of their beginnings, then the hash of the whole files.
+Only files of one size are compared: first the hash of their beginnings, then the hash of the whole files. Images in
+memory are compared by the hash of their pixels, before they are resized.
 """
 
 import hashlib
@@ -13,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_search._internal.shown_path import shown
-from hybrid_search.data.dataset import Indices, Part
+from hybrid_search.data.dataset import Indices, Part, Pixels
 from hybrid_search.errors import DataError
 
 BEGINNING = 4096  # bytes
 CHUNK = 1 << 20  # bytes that are read at a time
+SPLITS = ("train", "validation", "test")
 Splits = Mapping[str, tuple[Part, Indices]]
 
 
@@ -46,6 +48,24 @@ def same_content(files: Sequence[Path]) -> NDArray[np.int64]:
     return number
 
 
+def same_pixels(images: Sequence[Pixels]) -> NDArray[np.int64]:
+    """Return a number for each image; images with the same pixels have the same number.
+
+    Args:
+        images: Arrays of images of one size, each uint8 (n, channels, rows, columns).
+
+    Returns:
+        int64 (sum of n,): the position of the first image with the same pixels.
+
+    Example:
+        >>> same_pixels([np.zeros((2, 1, 8, 8), np.uint8), np.ones((1, 1, 8, 8), np.uint8)])
+        array([0, 0, 2])
+    """
+    first: dict[bytes, int] = {}
+    rows = (hashlib.blake2b(image.tobytes(), digest_size=16).digest() for part in images for image in part)
+    return np.fromiter((first.setdefault(digest, i) for i, digest in enumerate(rows)), np.int64)
+
+
 class Duplicates(NamedTuple):
     """Images that occur several times.
 
@@ -59,7 +79,7 @@ class Duplicates(NamedTuple):
 
 
 def find_duplicates(splits: Splits) -> Duplicates:
-    """Compare the files of all splits; nothing is found in a source that does not have one file for each image.
+    """Compare the images of all splits; nothing is found in a source with neither a file nor an array of each image.
 
     Args:
         splits: "train", "validation" and "test": a part, and the indices of the images of the split.
@@ -67,13 +87,17 @@ def find_duplicates(splits: Splits) -> Duplicates:
     Raises:
         DataError: A file cannot be read.
     """
-    names = [name for name in ("train", "validation", "test") if splits[name][0].files]
+    in_files = bool(splits["train"][0].files)
+    names = [name for name in SPLITS if _comparable(splits[name][0], in_files)]
     if "train" not in names:
         return Duplicates(np.array([], np.int64), "", ())
-    files = [splits[name][0].files[int(index)] for name in names for index in splits[name][1]]
+    where = _Places(splits, names)
     split = np.repeat(names, [len(splits[name][1]) for name in names])
     labels = np.concatenate([splits[name][0].labels[splits[name][1]] for name in names])
-    number = same_content(files)
+    if in_files:
+        number = same_content([splits[name][0].files[int(index)] for name in names for index in splits[name][1]])
+    else:
+        number = same_pixels([_pixels(splits[name]) for name in names])
     in_train = split == "train"
     shared = in_train & np.isin(number, number[~in_train])
     fact = ""
@@ -82,18 +106,58 @@ def find_duplicates(splits: Splits) -> Duplicates:
         other = int(np.flatnonzero((number == number[one]) & ~in_train)[0])
         fact = (
             f"training images that are also in validation or test, with the same content: {count:,} of "
-            f"{int(in_train.sum()):,} ({shown(files[one])} and {shown(files[other])})"
+            f"{int(in_train.sum()):,} ({where.of(one)} and {where.of(other)})"
         )
     facts = []
     both = (split == "validation") & np.isin(number, number[split == "test"])
     if count := int(both.sum()):
         facts.append(f"validation images that are also in test, with the same content: {count:,}")
-    facts += _contradictions(files, number, labels)
+    facts += _contradictions(where, number, labels)
     return Duplicates(np.flatnonzero(shared[in_train]), fact, tuple(facts))
 
 
-def _contradictions(files: Sequence[Path], number: NDArray[np.int64], labels: NDArray[np.int64]) -> list[str]:
-    """Return a line if files with the same bytes are in two classes."""
+class _Places:
+    """Where each compared image is, for people: its file, or its position in the array of a part.
+
+    Args:
+        splits: as for `find_duplicates`.
+        names: the splits that are compared, in order.
+    """
+
+    def __init__(self, splits: Splits, names: Sequence[str]) -> None:
+        self._splits = splits
+        self._names = names
+
+    def of(self, position: int) -> str:
+        """Return the place of one of the compared images.
+
+        Args:
+            position: its position among the images of all splits.
+        """
+        for name in self._names:
+            part, indices = self._splits[name]
+            if position < len(indices):
+                index = int(indices[position])
+                if part.files:
+                    return shown(part.files[index])
+                source = next(each for each in SPLITS if self._splits[each][0] is part)  # a split may be cut from train
+                return f"image {index} of {source}"
+            position -= len(indices)
+        raise IndexError(position)
+
+
+def _comparable(part: Part, in_files: bool) -> bool:
+    return bool(part.files) if in_files else part.images is not None
+
+
+def _pixels(split: tuple[Part, Indices]) -> Pixels:
+    part, indices = split
+    assert part.images is not None
+    return part.images[indices]
+
+
+def _contradictions(where: "_Places", number: NDArray[np.int64], labels: NDArray[np.int64]) -> list[str]:
+    """Return a line if images with the same content are in two classes."""
     pairs = np.unique(np.stack([number, labels]), axis=1)
     contents, classes = np.unique(pairs[0], return_counts=True)
     several = contents[classes > 1]
@@ -103,8 +167,8 @@ def _contradictions(files: Sequence[Path], number: NDArray[np.int64], labels: ND
     first = int(same[0])
     other = int(same[labels[same] != labels[first]][0])
     return [
-        f"images that are in several classes, with the same content: {len(several):,} ({shown(files[first])} and "
-        f"{shown(files[other])})"
+        f"images that are in several classes, with the same content: {len(several):,} ({where.of(first)} and "
+        f"{where.of(other)})"
     ]
 
 

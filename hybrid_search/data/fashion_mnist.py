@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_search._internal.cache_folder import cache_folder, user_cache
+from hybrid_search._internal.shown_path import shown
 from hybrid_search._internal.unreadable_file import HEAD, what_content_is, what_is_wrong
 from hybrid_search.data.dataset import Contents, Part, Source
 from hybrid_search.data.downloads import download
@@ -46,7 +47,7 @@ def read(settings: Settings) -> Contents:
     test, other = _read_part(folder, PARTS["test"], settings)
     if other != (rows, cols):
         raise DataError(
-            f"images of {folder} must have one size; train has {rows} x {cols}, t10k {other[0]} x {other[1]}."
+            f"images of {shown(folder)} must have one size; train has {rows} x {cols}, t10k {other[0]} x {other[1]}."
         )
     size = settings.image_size
     return Contents((1, size or rows, size or cols), CLASSES, train, test=test, notes=_notes(folder, train, test))
@@ -70,18 +71,18 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
             header = file.read(head)
             if len(header) < head or header[:4] != bytes((0, 0, 8, dimensions)):
                 wrong = what_content_is(header + file.read(HEAD)) or "has another header"
-                raise DataError(f"{path} must be an IDX file of bytes with {dimensions} dimensions; it {wrong}.")
+                raise DataError(f"{shown(path)} must be an IDX file of bytes with {dimensions} dimensions; it {wrong}.")
             shape = struct.unpack(f">{dimensions}I", header[4:])
             expected = math.prod(shape)
-            check_fits(f"the array {shape} of {path}", expected)
+            check_fits(f"the array {shape} of {shown(path)}", expected)
             data = file.read(expected + 1)
     except DataError:
         raise
     except (OSError, EOFError, zlib.error, MemoryError, ValueError) as error:
-        raise DataError(f"an IDX file must be complete; {path} {what_is_wrong(path, error)}.") from error
+        raise DataError(f"an IDX file must be complete; {shown(path)} {what_is_wrong(path, error)}.") from error
     if len(data) != expected:
         there = f"{len(data):,}" if len(data) < expected else "more"
-        raise DataError(f"{path} must have {expected:,} bytes after its header; it has {there}.")
+        raise DataError(f"{shown(path)} must have {expected:,} bytes after its header; it has {there}.")
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
@@ -112,18 +113,21 @@ def _read_part(folder: Path, stem: str, settings: Settings) -> tuple[Part, tuple
     if files[0] is None or files[1] is None:
         names = " and ".join(f"{stem}-{kind}[.gz]" for kind in KINDS)
         raise DataError(
-            f"fashion-mnist needs {names}; {folder} lacks them. Install Debian's package dataset-fashion-mnist, or "
-            "give the folder that has them with --data-dir."
+            f"fashion-mnist needs {names}; {shown(folder)} lacks them. Install Debian's package dataset-fashion-mnist, "
+            "or give the folder that has them with --data-dir."
         )
     images, labels = read_idx(files[0], 3), read_idx(files[1], 1).astype(np.int64)
     if 0 in images.shape[1:]:
-        raise DataError(f"images must have rows and columns; {files[0]} has images of {images.shape[1:]}.")
+        raise DataError(f"images must have rows and columns; {shown(files[0])} has images of {images.shape[1:]}.")
     if len(images) != len(labels):
         raise DataError(
-            f"every image of {folder} must have one label; {stem} has {len(images)} images, {len(labels)} labels."
+            f"every image of {shown(folder)} must have one label; {stem} has {len(images)} images, {len(labels)} "
+            "labels."
         )
     if len(labels) and labels.max() >= len(CLASSES):
-        raise DataError(f"labels of fashion-mnist must be 0 to {len(CLASSES) - 1}; {files[1]} has {labels.max()}.")
+        raise DataError(
+            f"labels of fashion-mnist must be 0 to {len(CLASSES) - 1}; {shown(files[1])} has {labels.max()}."
+        )
     return Part.from_arrays(images[:, None], labels, settings.image_size), (images.shape[1], images.shape[2])
 
 
@@ -133,11 +137,15 @@ def _notes(folder: Path, train: Part, test: Part) -> tuple[str, ...]:
     if counts == PUBLISHED:
         return ()
     return (
-        f"fashion-mnist: {folder} has {counts[0]:,} training and {counts[1]:,} test images; the published data set has "
-        f"{PUBLISHED[0]:,} and {PUBLISHED[1]:,}",
+        f"fashion-mnist: {shown(folder)} has {counts[0]:,} training and {counts[1]:,} test images; the published data "
+        f"set has {PUBLISHED[0]:,} and {PUBLISHED[1]:,}",
     )
 
 
 FASHION_MNIST = Source(
-    "fashion-mnist", "70,000 pictures of clothes, 10 classes, 1 x 28 x 28", "MIT (Zalando SE, Fashion-MNIST 2017)", read
+    "fashion-mnist",
+    "70,000 pictures of clothes, 10 classes, 1 x 28 x 28",
+    "MIT (Zalando SE, Fashion-MNIST 2017)",
+    read,
+    reads=("drop_duplicates",),
 )

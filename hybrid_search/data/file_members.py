@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from hybrid_search._internal.shown_path import shown
 from hybrid_search._internal.unreadable_file import what_is_wrong
 from hybrid_search.data.memory import check_fits
 from hybrid_search.errors import DataError
@@ -32,7 +33,7 @@ def read_files(place: Path, folder: str, names: Sequence[str], optional: Sequenc
     )
     for name in names:
         if name not in found:
-            where = place / name if place.is_dir() else f"{folder}/{name} in {place}"
+            where = shown(place / name) if place.is_dir() else f"{folder}/{name} in {shown(place)}"
             raise DataError(f"a data set needs {', '.join(names)}; {where} is missing.")
     return found
 
@@ -44,10 +45,10 @@ def _from_folder(folder: Path, names: Sequence[str]) -> dict[str, bytes]:
         if not path.exists():
             continue
         try:
-            check_fits(str(path), path.stat().st_size)
+            check_fits(shown(path), path.stat().st_size)
             found[name] = path.read_bytes()
         except OSError as error:
-            raise DataError(f"{path} {what_is_wrong(path, error)}.") from error
+            raise DataError(f"{shown(path)} {what_is_wrong(path, error)}.") from error
     return found
 
 
@@ -60,12 +61,12 @@ def _from_archive(path: Path, folder: str, names: Sequence[str]) -> dict[str, by
                 name = wanted.get(member.name.removeprefix("./"))
                 if name is None or not member.isfile():
                     continue
-                check_fits(f"{member.name} in {path}", member.size)
+                check_fits(f"{member.name} in {shown(path)}", member.size)
                 file = archive.extractfile(member)
                 assert file is not None  # it is an ordinary file
                 found[name] = file.read()
     except DataError:
         raise
     except (OSError, tarfile.TarError, EOFError, zlib.error, ValueError, MemoryError) as error:
-        raise DataError(f"an archive must be complete; {path} {what_is_wrong(path, error)}.") from error
+        raise DataError(f"an archive must be complete; {shown(path)} {what_is_wrong(path, error)}.") from error
     return found

@@ -7,13 +7,13 @@ import logging
 from collections.abc import Callable
 from functools import lru_cache
 
-import numpy as np
-
 from hybrid_search._internal.paths import data_location
+from hybrid_search.data.class_counts import check_classes, notes_on_classes
 from hybrid_search.data.dataset import OPTIONAL_SETTINGS, Contents, Dataset, Indices, Part, Size, Source, Split
 from hybrid_search.data.duplicates import find_duplicates
 from hybrid_search.data.pixel_statistics import fingerprint, mean_and_std
 from hybrid_search.data.splits import divide, plan_splits
+from hybrid_search.data.stamp import stamp
 from hybrid_search.data.table import DATASETS
 from hybrid_search.errors import DataError
 from hybrid_search.records import Settings
@@ -23,6 +23,7 @@ SELECTED_BY = (
     "data", "data_dir", "image_size", "train_images", "validation_images", "split_seed", *OPTIONAL_SETTINGS,
 )  # fmt: skip
 LOG = logging.getLogger("hybrid_search.data")
+_stamps: dict[Settings, int] = {}  # the last stamp of the files of each selection
 REMEDY = "--set drop_duplicates=true removes them from train"
 
 
@@ -43,7 +44,7 @@ def load(settings: Settings) -> Dataset:
         >>> load(Settings(data="digits")).input_size
         (1, 16, 16)
     """
-    return _load(_selection(settings))
+    return _load(*_current(settings))
 
 
 def input_size_and_classes(settings: Settings) -> tuple[Size, int]:
@@ -63,7 +64,7 @@ def input_size_and_classes(settings: Settings) -> tuple[Size, int]:
     """
     if settings.data_dir is not None:
         clear_cache()
-    contents, _ = _plan(_selection(settings))
+    contents, _ = _current_plan(settings)
     return contents.input_size, len(contents.classes)
 
 
@@ -88,13 +89,14 @@ def prepare(settings: Settings, notice: Callable[[str], None], decode: bool = Tr
         >>> for line in prepare(Settings(data="imagefolder", data_dir="photos"), print):
         ...     print(line)
     """
-    contents, parts = _plan(_selection(settings))
+    contents, parts = _current_plan(settings)
     notes = [*contents.notes]
     found = find_duplicates(divide(contents, settings.split_seed))
     if found.in_train_fact:
         ending = "drop_duplicates removed them from train" if settings.drop_duplicates else REMEDY
         notes.append(f"{found.in_train_fact}; {ending}")
     notes += found.facts
+    notes += notes_on_classes(parts, contents.classes)
     if contents.prepare is not None and decode:
         notes += contents.prepare([parts[name] for name in ("train", "validation", "test")], notice)
     return tuple(notes)
@@ -114,7 +116,7 @@ def open_test(settings: Settings, reason: str) -> Split:
     """
     if not reason.strip():
         raise DataError("a use of the test split needs a reason for the log; got an empty one.")
-    contents, parts = _plan(_selection(settings))
+    contents, parts = _current_plan(settings)
     test = _read(*parts["test"])
     digits = fingerprint((test,), contents.classes)
     LOG.warning("used the test split of %s (%d images, fingerprint %s): %s", settings.data, len(test), digits, reason)
@@ -131,14 +133,15 @@ def fingerprint_of(split: Split, settings: Settings) -> str:
     Returns:
         Sixteen hexadecimal digits over the split and the class names.
     """
-    contents, _ = _plan(_selection(settings))
+    contents, _ = _current_plan(settings)
     return fingerprint((split,), contents.classes)
 
 
 def clear_cache() -> None:
-    """Remove all loaded images from memory, for example after files have changed."""
+    """Remove all loaded images from memory."""
     _plan.cache_clear()
     _load.cache_clear()
+    _stamps.clear()
 
 
 def _selection(settings: Settings) -> Settings:
@@ -149,13 +152,26 @@ def _selection(settings: Settings) -> Settings:
     return Settings(**selected)
 
 
+def _current(settings: Settings) -> tuple[Settings, int | None]:
+    """Return what selects the images: the settings, and a stamp of the files, which may change during this process."""
+    selection = _selection(settings)
+    now = stamp(selection.data_dir)
+    if now is not None:
+        _stamps[selection] = now
+    return selection, _stamps.get(selection)  # files that are away for a while do not end a search that has read them
+
+
+def _current_plan(settings: Settings) -> tuple[Contents, dict[str, tuple[Part, Indices]]]:
+    return _plan(*_current(settings))
+
+
 @lru_cache(maxsize=2)
-def _plan(settings: Settings) -> tuple[Contents, dict[str, tuple[Part, Indices]]]:
+def _plan(settings: Settings, _stamp: int | None) -> tuple[Contents, dict[str, tuple[Part, Indices]]]:
     """Return the contents, and for each split the part that it comes from and the indices in that part."""
     source = DATASETS[settings.data]
     _check_settings(source, settings)
     contents = source.read(settings)
-    _check(settings.data, contents)
+    check_classes(settings.data, contents)
     return contents, plan_splits(contents, settings)
 
 
@@ -168,30 +184,13 @@ def _check_settings(source: Source, settings: Settings) -> None:
             raise DataError(f"{name} is a setting of the data sets {users}; got {value!r} with data {source.name}.")
 
 
-def _check(name: str, contents: Contents) -> None:
-    """Raise DataError if a network cannot learn from these contents."""
-    if len(contents.classes) < 2:
-        raise DataError(f"{name} must have at least two classes; got {', '.join(contents.classes)}.")
-    least = 1 + (contents.validation is None) + (contents.test is None)
-    counts = np.bincount(contents.train.labels, minlength=len(contents.classes))
-    fewest = int(counts.argmin())
-    if counts[fewest] < least:
-        raise DataError(
-            f"every class of {name} must have at least {least} training images, one for each split that is cut from "
-            f"them; class {contents.classes[fewest]!r} has {counts[fewest]}."
-        )
-    for part, official in (("validation", contents.validation), ("test", contents.test)):
-        if official is not None and len(official.labels) == 0:
-            raise DataError(f"the {part} part of {name} must have at least one image; it is empty.")
-
-
 def _read(part: Part, indices: Indices) -> Split:
     return Split(part.take(indices), part.labels[indices])
 
 
 @lru_cache(maxsize=2)
-def _load(settings: Settings) -> Dataset:
-    contents, parts = _plan(settings)
+def _load(settings: Settings, stamp_of_files: int | None) -> Dataset:
+    contents, parts = _plan(settings, stamp_of_files)
     train, validation = _read(*parts["train"]), _read(*parts["validation"])
     mean, std = mean_and_std(train.images)
     licence = DATASETS[settings.data].licence

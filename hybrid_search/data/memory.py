@@ -1,17 +1,20 @@
 """The memory that this process may still use, and the check that arrays fit into it before they are read."""
 
+import os
 from pathlib import Path
 
+from hybrid_search._internal.process_limits import memory_limit
 from hybrid_search.errors import DataError
 
 MEMINFO = Path("/proc/meminfo")
-GROUP = Path("/sys/fs/cgroup")
+STATM = Path("/proc/self/statm")
 
 
-def free_memory() -> int | None:
-    """Return the bytes that this process can still allocate: of the machine and of its cgroup; None if unknown."""
-    found = [amount for amount in (_of_machine(), _of_group()) if amount is not None]
-    return min(found, default=None)
+def free_memory() -> int:
+    """Return the bytes that this process can still allocate, of those of the machine and of its limits."""
+    allowed = max(0, memory_limit() - _used())
+    of_machine = _of_machine()
+    return allowed if of_machine is None else min(allowed, of_machine)
 
 
 def check_fits(what: str, size: int) -> None:
@@ -22,7 +25,7 @@ def check_fits(what: str, size: int) -> None:
         size: their bytes.
     """
     free = free_memory()
-    if free is not None and size > free:
+    if size > free:
         raise DataError(f"{what} must fit into memory; they have {megabytes(size)}, {megabytes(free)} are free.")
 
 
@@ -41,18 +44,9 @@ def _of_machine() -> int | None:
     return 1024 * int(amount[0]) if amount else None
 
 
-def _of_group() -> int | None:
-    for limit, used, stat, cached in (
-        ("memory.max", "memory.current", "memory.stat", "inactive_file"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
-    ):
-        try:
-            most, now = ((GROUP / name).read_text(encoding="ascii").strip() for name in (limit, used))
-            if most == "max":
-                return None
-            lines = (GROUP / stat).read_text(encoding="ascii").splitlines()
-            pages = dict(line.split() for line in lines).get(cached, "0")  # the kernel gives these back when needed
-            return max(0, int(most) - int(now) + int(pages))
-        except (OSError, ValueError):
-            continue
-    return None
+def _used() -> int:
+    """Return the bytes of memory of this process; 0 if unknown."""
+    try:
+        return int(STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0

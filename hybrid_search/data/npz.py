@@ -20,7 +20,7 @@ def read(settings: Settings) -> Contents:
     """Return the parts of the archive `data_dir`.
 
     Args:
-        settings: `data_dir` (required, the path of the archive) and `image_size` are used.
+        settings: `data_dir` (required, the path of the archive), `image_size` and `ignore_test` are used.
 
     Raises:
         DataError: the archive cannot be read, or an array is missing or has the wrong type, shape or values.
@@ -29,7 +29,7 @@ def read(settings: Settings) -> Contents:
         raise DataError("npz needs --data-dir, the path of a .npz file; got none.")
     path = Path(settings.data_dir)
     headers, others = array_headers(path)
-    keys = find_keys(path, list(headers))
+    keys = find_keys(path, list(headers), ignore_test=settings.ignore_test)
     arrays = read_arrays(path, {name: headers[name] for name in keys.used})
     labels, counts = {}, {}
     for part, name in keys.labels.items():
@@ -65,4 +65,5 @@ NPZ = Source(
     "your own images in a .npz file: x_train, y_train, and x_val, y_val, x_test, y_test",
     "set by the owner",
     read,
+    reads=("drop_duplicates", "ignore_test"),
 )

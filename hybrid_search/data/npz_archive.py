@@ -20,6 +20,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from hybrid_search._internal.shown_path import shown
 from hybrid_search._internal.unreadable_file import what_is_wrong
 from hybrid_search.data.memory import check_fits, megabytes
 from hybrid_search.errors import DataError
@@ -66,7 +67,7 @@ def array_headers(path: Path) -> tuple[dict[str, ArrayHeader], tuple[str, ...]]:
         for member in archive.infolist():
             name = member.filename.removesuffix(".npy")
             if name in headers:
-                raise DataError(f"a .npz file must have one array of each name; {path} has {name!r} twice.")
+                raise DataError(f"a .npz file must have one array of each name; {shown(path)} has {name!r} twice.")
             if name == member.filename:
                 others.append(name)
             else:
@@ -84,7 +85,7 @@ def read_arrays(path: Path, headers: dict[str, ArrayHeader]) -> dict[str, NDArra
     Raises:
         DataError: an array is damaged, or the arrays do not fit into memory.
     """
-    check_fits(f"the arrays {', '.join(headers)} of {path}", sum(header.size for header in headers.values()))
+    check_fits(f"the arrays {', '.join(headers)} of {shown(path)}", sum(header.size for header in headers.values()))
     arrays = {}
     with _opened(path) as archive:
         for name in headers:
@@ -97,27 +98,27 @@ def _read_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) 
     """Return the header of one member; raise DataError for Python objects, encryption or a wrong length."""
     name = member.filename.removesuffix(".npy")
     if member.flag_bits & ENCRYPTED:
-        raise DataError(f"a .npz file must not be encrypted; {name} of {path} is.")
+        raise DataError(f"a .npz file must not be encrypted; {name} of {shown(path)} is.")
     with archive.open(member) as file:
         version = npy.read_magic(file)
         reader = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
         if reader is None:
             raise DataError(
-                f"arrays of a .npz file must be of version 1 or 2 of the format; {name} of {path} has version "
+                f"arrays of a .npz file must be of version 1 or 2 of the format; {name} of {shown(path)} has version "
                 f"{version[0]}.{version[1]}."
             )
         shape, _, dtype = reader(file)
         before = file.tell()
     if dtype.hasobject:
         raise DataError(
-            f"a .npz file must be without Python objects (pickle), which could run programs; {name} of {path} has "
-            f"type {dtype}. Save it as numbers or text."
+            f"a .npz file must be without Python objects (pickle), which could run programs; {name} of {shown(path)} "
+            f"has type {dtype}. Save it as numbers or text."
         )
     header = ArrayHeader(dtype, shape)
     if before + header.size != member.file_size:
         raise DataError(
-            f"{name} of {path} must have {megabytes(header.size)} after its header, as its shape {shape} says; it has "
-            f"{megabytes(member.file_size - before)}. The file is damaged."
+            f"{name} of {shown(path)} must have {megabytes(header.size)} after its header, as its shape {shape} says; "
+            f"it has {megabytes(member.file_size - before)}. The file is damaged."
         )
     return header
 
@@ -133,11 +134,11 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         raise
     except DAMAGE as error:
         raise DataError(
-            f"npz needs --data-dir with a complete .npz file; {path} {what_is_wrong(path, error)}."
+            f"npz needs --data-dir with a complete .npz file; {shown(path)} {what_is_wrong(path, error)}."
         ) from error
 
 
 def _open(path: Path) -> IO[bytes]:
     if not path.is_file():
-        raise DataError(f"npz needs --data-dir with a complete .npz file; {path} {what_is_wrong(path)}.")
+        raise DataError(f"npz needs --data-dir with a complete .npz file; {shown(path)} {what_is_wrong(path)}.")
     return path.open("rb")

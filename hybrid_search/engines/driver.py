@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 from hybrid_search._internal.event_log import print_notice
 from hybrid_search.engines.worker import Evaluate
 from hybrid_search.engines.worker.failure_report import user_error
+from hybrid_search.engines.worker.packed_evaluation import PackedEvaluation
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.objectives import COSTS
 from hybrid_search.records import Report, Resources, SearchRecord
@@ -121,6 +122,17 @@ class RunContext:
     first_failure: tuple[str, str] = ("", "")
     silent: set[int] = field(default_factory=set)
     problems: set[tuple[int, str]] = field(default_factory=set)
+    _packed: PackedEvaluation | None = field(default=None, init=False, repr=False)
+
+    def packed_evaluation(self) -> PackedEvaluation:
+        """Return the evaluation as it is sent to worker processes. It is pickled once.
+
+        Raises:
+            SettingsError: A part of it cannot be pickled.
+        """
+        if self._packed is None:
+            self._packed = PackedEvaluation.of(self.evaluate)
+        return self._packed
 
     def checkpoints_of(self, trial: Trial) -> TrialCheckpoints | None:
         """Return where the worker of this trial reads and writes checkpoints; None if it writes none.

@@ -19,6 +19,7 @@ from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import total_cost
 from hybrid_search.networks.stored_architecture import stored_architecture
 from hybrid_search.records import TRAINED, SearchRecord, Settings, TrialRecord
+from hybrid_search.search.stored_names import evaluation_label
 from hybrid_search.training.weights_file import data_facts
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class StoredNetwork:
         if weights is None and record.evaluation != TRAINED:
             raise SettingsError(
                 f"only trained networks can be exported; trial {trial.number} of {record.name} was scored by "
-                f"{record.evaluation}, which returned no weights."
+                f"{evaluation_label(record.evaluation)}, which returned no weights."
             )
         why = f"its weights are missing or damaged in {file}" if trial.weights else "its weights are not stored"
         return cls(stored_architecture(trial.architecture), weights, file, why)

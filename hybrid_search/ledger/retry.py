@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from hybrid_search._internal.event_log import print_notice
 from hybrid_search._internal.redaction import redact
 from hybrid_search.errors import LedgerAway, LedgerError
+from hybrid_search.number_text import read_number
 
 T = TypeVar("T")
 
@@ -148,13 +149,10 @@ def default_retry_policy(read_only: bool = False) -> RetryPolicy:
     text = os.environ.get(VARIABLE)
     if not text:
         return RetryPolicy()
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
+    seconds = read_number(text)
+    if seconds is None or not 0 <= seconds < math.inf:
         raise LedgerError(f"{VARIABLE} must be a number of seconds from 0 up; got {text!r}.")
-    return RetryPolicy(seconds)
+    return RetryPolicy(float(seconds))
 
 
 def run_transaction(engine: Engine, work: Callable[[Connection, bool], T], policy: RetryPolicy, display_url: str) -> T:

@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 
 from hybrid_search._internal.cache_folder import cache_folder
-from hybrid_search._internal.event_log import level_of, log_file, print_notice
+from hybrid_search._internal.event_log import failures_shown, level_of, log_file, print_notice
 from hybrid_search._internal.paths import data_location
 from hybrid_search.engines import engine_of
 from hybrid_search.engines.driver import RunContext
-from hybrid_search.engines.worker import Evaluate
+from hybrid_search.engines.worker import Evaluate, check_evaluation
 from hybrid_search.errors import LedgerError, SettingsError
 from hybrid_search.ledger import Ledger, Opening, writes
 from hybrid_search.ledger.urls import path_beside
@@ -22,7 +22,7 @@ from hybrid_search.runs.leadership import leading
 from hybrid_search.runs.progress import Terminal, shown_progress
 from hybrid_search.search.confirmation import Confirmation
 from hybrid_search.search.data_check import check_local_data
-from hybrid_search.search.stored_names import evaluation_name
+from hybrid_search.search.stored_names import evaluation_difference, evaluation_identity, evaluation_label
 from hybrid_search.training.checkpoints import CheckpointStore
 
 
@@ -77,6 +77,8 @@ def confirm(
     resources = Resources.of(resources)
     level_of(log_level)
     engine = engine_of(resources.engine)
+    if evaluate is not None:
+        check_evaluation(evaluate)
     here = None if data_dir is None else data_location("--data-dir", data_dir)
 
     def opened(held: Ledger) -> Confirmation:
@@ -112,6 +114,7 @@ def confirm(
     shown = shown_progress(progress, context, notice)
     with (
         engine.ready(context),
+        failures_shown(notice is None and shown is None),
         log_file(path_beside(held.url, ".log"), context.notice, log_level),
         leading(held, record, context, confirms=True),
     ):
@@ -130,16 +133,18 @@ def confirm(
 
 def _same_evaluation(record: SearchRecord, evaluate: Evaluate | None) -> None:
     """Raise LedgerError unless the search used this evaluation: numbers of two are not comparable."""
-    own = TRAINED if evaluate is None else evaluation_name(evaluate)
-    if record.evaluation == own:
+    own = TRAINED if evaluate is None else evaluation_identity(evaluate)[0]
+    difference = evaluation_difference(record.evaluation, own)
+    if difference is None:
         return
     if evaluate is None:
         raise LedgerError(
             f"only trained networks can be retrained from here; search {record.name!r} was scored by "
-            f"{record.evaluation}. From Python, without a test split: hybrid_search.confirm(name, evaluate=...)."
+            f"{evaluation_label(record.evaluation)}. From Python, without a test split: "
+            "hybrid_search.confirm(name, evaluate=...)."
         )
     raise LedgerError(
-        f"a search is confirmed by the evaluation that scored it; {record.name!r} has {record.evaluation}; got {own}."
+        f"a search is confirmed by the evaluation that scored it; in search {record.name!r}, {difference}."
     )
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from hybrid_search import __version__
 from hybrid_search._internal.cache_folder import cache_folder
-from hybrid_search._internal.event_log import LOG, event_fields, level_of, log_file
+from hybrid_search._internal.event_log import LOG, event_fields, failures_shown, level_of, log_file
 from hybrid_search.engines import Engine, engine_name, engine_of
 from hybrid_search.engines.driver import RunContext, check_results
-from hybrid_search.engines.worker import Evaluate
+from hybrid_search.engines.worker import Evaluate, check_evaluation
 from hybrid_search.errors import UserError
 from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.new_name import check_new_name
@@ -23,17 +23,19 @@ from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, 
 from hybrid_search.runs.data_checks import check_data, store_data_notes
 from hybrid_search.runs.leadership import leading
 from hybrid_search.runs.progress import Terminal, shown_progress
-from hybrid_search.search.opening import resume_search, store_search
+from hybrid_search.search.opening import check_stored, resume_search, store_search
 from hybrid_search.search.search import Search
 from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.stop_rules import StopRule
-from hybrid_search.search.stored_names import evaluation_name
+from hybrid_search.search.stored_names import evaluation_identity
 from hybrid_search.spaces.space import SearchSpace
 from hybrid_search.training.checkpoints import CheckpointStore
 
 if TYPE_CHECKING:
     from hybrid_search.pruners import PrunerFactory
     from hybrid_search.samplers import SamplerFactory
+
+NOT_COMPARED = "evaluate uses objects whose content cannot be compared when the search continues: {}"
 
 
 def run(
@@ -85,8 +87,8 @@ def run(
         ledger: A ledger, the URL of its database, or the path of an SQLite file; default: HYBRID_SEARCH_DB, or
             sqlite:///results/hybrid-search.db.
         evaluate: Your own evaluation, a generator of reports that takes the place of training. It may be a function, a
-            `functools.partial` or a callable object. The ledger stores its name, so that numbers of two evaluations
-            never mix. See `hybrid_search.engines.worker` for checkpoints.
+            `functools.partial` or a callable object. The ledger stores its name and a digest of what it does, so that
+            numbers of two evaluations never mix. See `hybrid_search.engines.worker` for checkpoints.
         checkpoints: Folder, fsspec URL or checkpoint store that every worker can reach; "none": no
             checkpoints; None: beside a database file.
         watch: Called with the search and its `RunContext` before the first trial.
@@ -151,23 +153,30 @@ def run_spec(
     """Run the search of a configuration; the other arguments are those of `run`."""
     resources = Resources.of(resources)
     engine = engine_of(resources.engine)
+    if evaluate is not None:
+        check_evaluation(evaluate)
     level_of(log_level)
     check_new_name(spec.name, ledger)
-    spec = replace(spec, evaluation=TRAINED if evaluate is None else evaluation_name(evaluate))
+    identity, unknown = (TRAINED, ()) if evaluate is None else evaluation_identity(evaluate)
+    spec = replace(spec, evaluation=identity)
     if evaluate is None:
         check_measured(spec.objectives)
         from hybrid_search.training.evaluation import evaluate as trained
 
         evaluate = trained
+    check_stored(spec, ledger)
     context = RunContext(evaluate, resources)
     shown = shown_progress(progress, context, notice)
     if spec.evaluation == TRAINED:
         cache_folder("", context.notice)  # said here, because a worker writes to its log
+    if unknown:
+        context.notice(NOT_COMPARED.format(", ".join(unknown)))
     notes = check_data(spec.settings, context.notice, decode=spec.evaluation == TRAINED)
     root = checkpoint_root(checkpoints, ledger, resources.engine, resources.address)
     with engine.ready(context):
         opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger, notice=context.notice)
         with (
+            failures_shown(notice is None and shown is None),
             log_file(path_beside(opened.url, ".log"), context.notice, log_level),
             lead_search(spec, opened, context, stop_rule) as search,
             search_checkpoints(root, search.record, opened) as context.checkpoints,

@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from hybrid_search._internal.event_log import LOG, event_fields
+from hybrid_search._internal.event_log import LOG, event_fields, log_failure
 from hybrid_search.analysis.confidence import (
     ObjectivePosterior,
     TrialConfidence,
@@ -291,7 +291,8 @@ class Confirmation:
         if why is not None:
             self.ledger.write(writes.add_failed_retraining, trial.id, seed, *why)
             self.failures.append(FailedRetraining(trial.number, seed, *why))
-            LOG.warning("retraining failed", extra=event_fields(**details, kind=why[0], text=why[1]))
+            fields = event_fields(**details, kind=why[0], text=why[1])
+            log_failure(f"the retraining of trial {trial.number} with seed {seed}", "retraining failed", fields)
             return False
         self.ledger.write(writes.add_measurements, trial.id, seed, measured)
         fresh = self._repeats[trial.number].fresh

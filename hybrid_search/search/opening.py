@@ -1,6 +1,7 @@
 """Searches opened in a ledger: stored if they are new, resumed otherwise."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from hybrid_search._internal.search_names import search_name
 from hybrid_search.errors import LedgerError
@@ -54,15 +55,40 @@ def store_search(spec: SearchSpec, ledger: Ledger) -> SearchRecord:
             found = ledger.find_search(spec.name)
             if found is None:
                 raise
-    stored = SearchSpec.from_record(found)
-    if differences := stored.differences(spec):
+    _check_configuration(found, spec)
+    if found.evaluation == TRAINED:
+        check_local_data(replace(found, settings=spec.settings), ledger)
+    return found
+
+
+def check_stored(spec: SearchSpec, ledger: Ledger | str | Path | None) -> None:
+    """Check, before long work, that a configuration continues the stored search of its name. Nothing is written.
+
+    Args:
+        spec: The configuration.
+        ledger: The ledger, the URL of its database, or the path of an SQLite file.
+
+    Raises:
+        LedgerError: The name belongs to a search with another configuration.
+    """
+    if isinstance(ledger, Ledger):
+        found = ledger.find_search(spec.name)
+    else:
+        try:
+            with Ledger(ledger, read_only=True) as reader:
+                found = reader.find_search(spec.name)
+        except LedgerError:  # there is no database yet, or its opening for the search says what is wrong with it
+            found = None
+    if found is not None:
+        _check_configuration(found, spec)
+
+
+def _check_configuration(found: SearchRecord, spec: SearchSpec) -> None:
+    if differences := SearchSpec.from_record(found).differences(spec):
         raise LedgerError(
             f"a search must be continued with its own configuration; in search {found.name!r}, "
             f"{'; '.join(differences)}. Use the same options, or choose another --name for a new search."
         )
-    if found.evaluation == TRAINED:
-        check_local_data(replace(found, settings=spec.settings), ledger)
-    return found
 
 
 def _check_factories(spec: SearchSpec) -> None:

@@ -1,10 +1,12 @@
 """Rules for the numbers of an evaluation: exact costs are not reported, and bounded objectives stay in their range."""
 
+import math
 from collections.abc import Iterable, Mapping
 
 from hybrid_search.errors import EvaluationError
 from hybrid_search.objectives import BUILT_IN, Objective
 from hybrid_search.records import TRAINED
+from hybrid_search.search.trial import Outcome
 
 
 def check_reported(
@@ -37,3 +39,21 @@ def check_reported(
     for name, objective in {**shares, **own}.items():
         if name in measurements and (problem := objective.range_problem(measurements[name])):
             raise EvaluationError(problem)
+
+
+def checked_outcome(outcome: Outcome, costs: Mapping[str, float], objectives: Iterable[Objective]) -> Outcome:
+    """Return the outcome of a completed trial, or a failure if its measurements cannot be used.
+
+    Args:
+        outcome: The outcome.
+        costs: The exact costs of the network, by name.
+        objectives: The objectives of the search.
+    """
+    for name, value in outcome.measurements.items():
+        if not math.isfinite(value):
+            return Outcome("failed", {}, "nan", f"{name} is not finite at the end")
+    for objective in objectives:
+        if objective.name not in outcome.measurements and objective.name not in costs:
+            came = ", ".join(outcome.measurements) or "nothing"
+            return Outcome("failed", {}, "bug", f"the evaluation must measure {objective.name}; it gave {came}")
+    return outcome

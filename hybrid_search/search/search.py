@@ -8,21 +8,22 @@
 Over-budget proposals and proposals of a known architecture are answered at once and consume no trial.
 """
 
-import logging
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from hybrid_search._internal.event_log import LOG, event_fields
+from hybrid_search._internal.event_log import LOG, event_fields, last_line, log_failure
+from hybrid_search._internal.redaction import redact
 from hybrid_search.errors import LostLease
 from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.ledger.weights import WeightsFolder
 from hybrid_search.pruners import Audit
 from hybrid_search.records import Report, SearchRecord, TrialRecord
 from hybrid_search.search.data_check import check_same_data
-from hybrid_search.search.report_rules import check_reported
+from hybrid_search.search.report_rules import check_reported, checked_outcome
 from hybrid_search.search.restored_state import EXPECTED, load_state
+from hybrid_search.search.results import Front, search_text, trials_frame
 from hybrid_search.search.retries import PREEMPTED
 from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.starter import TrialStarter
@@ -30,6 +31,9 @@ from hybrid_search.search.stop_rules import LOOK_AHEAD, StopRule
 from hybrid_search.search.trial import Outcome, Progress, Trial
 from hybrid_search.spaces.equivalence import count_equivalent
 from hybrid_search.spaces.recipe_tuning import without_recipe
+
+if TYPE_CHECKING:
+    import pandas
 
 MAX_COUNTED = 500  # networks whose equivalent designs are counted, at some milliseconds each
 
@@ -132,8 +136,7 @@ class Search:
             return None
         attempt = self.ledger.write(writes.fail_attempt, trial.id, trial.attempt, kind, text)
         self.retries.retried(trial.number, kind)
-        last_line = text.strip().splitlines()[-1] if text.strip() else ""
-        LOG.warning("trial retried", extra=self._about(trial, kind=kind, text=last_line))
+        log_failure(f"trial {trial.number}", "trial retried", self._about(trial, kind=kind, text=last_line(text)))
         return replace(trial, attempt=attempt)
 
     def report(self, trial: Trial, report: Report) -> Literal["keep", "stop"]:
@@ -206,9 +209,11 @@ class Search:
         """
         if (state := self.state(trial)) != "running":
             raise LostLease(f"a trial ends once; trial {trial.number} of {self.record.name!r} is {state} already.")
-        outcome = self._checked(trial, outcome)
-        complete = outcome.state == "complete"
         cost = self.spec.cost(trial.architecture)  # exact, whatever an evaluation reports under these names
+        if outcome.state == "complete":
+            self._check_reported(trial, outcome.measurements)
+            outcome = checked_outcome(outcome, cost, self.spec.objectives)
+        complete = outcome.state == "complete"
         values = {**cost, **outcome.measurements, **cost} if complete else {}
         self.ledger.write(
             writes.finish_trial,
@@ -222,8 +227,10 @@ class Search:
             attempt=trial.attempt,
         )
         details = self._about(trial, measurements=values, kind=outcome.failure_kind, text=outcome.failure_text)
-        level = logging.WARNING if outcome.state == "failed" else logging.INFO
-        LOG.log(level, f"trial {outcome.state}", extra=details)
+        if outcome.state == "failed":
+            log_failure(f"trial {trial.number}", "trial failed", details)
+        else:
+            LOG.info(f"trial {outcome.state}", extra=details)
         digest = trial.architecture.digest
         self.index.finish(trial.number, digest, outcome.state)
         self.pruner.finish(trial.number, outcome.state, values)
@@ -237,21 +244,6 @@ class Search:
         on_front = self.index.complete(trial.number, digest, values, trial.choices)
         self.proposer.complete(trial.number, self.index.row(values))
         return on_front
-
-    def _checked(self, trial: Trial, outcome: Outcome) -> Outcome:
-        """Return the outcome, or a failure if the measurements of a completed trial cannot be used."""
-        if outcome.state != "complete":
-            return outcome
-        for name, value in outcome.measurements.items():
-            if not math.isfinite(value):
-                return Outcome("failed", {}, "nan", f"{name} is not finite at the end")
-        self._check_reported(trial, outcome.measurements)
-        known = self.spec.cost(trial.architecture)
-        for objective in self.spec.objectives:
-            if objective.name not in outcome.measurements and objective.name not in known:
-                came = ", ".join(outcome.measurements) or "nothing"
-                return Outcome("failed", {}, "bug", f"the evaluation must measure {objective.name}; it gave {came}")
-        return outcome
 
     def _check_reported(self, trial: Trial, measurements: Mapping[str, float]) -> None:
         costs = self.spec.cost(trial.architecture)
@@ -274,9 +266,28 @@ class Search:
 
     # -- where it stands --
 
-    def front(self) -> list[int]:
-        """Return the numbers of the completed trials on the Pareto front."""
-        return self.index.front.numbers
+    def __repr__(self) -> str:
+        return search_text(self.record.name, self.progress(), self.front(), redact(str(self.ledger.url)))
+
+    def front(self) -> Front:
+        """Return the numbers of the completed trials on the Pareto front. Their text has the values too."""
+        rows = dict(zip(self.index.front.numbers, self.index.front_rows(), strict=True))
+        return Front(self.record.name, rows, self.spec.objectives)
+
+    def trials(self) -> list[TrialRecord]:
+        """Return all trials, as they are in the ledger, by number."""
+        return self.ledger.read(reads.trials, self.record.id)
+
+    def frame(self) -> "pandas.DataFrame":
+        """Return a pandas table of all trials: state, front, seconds, measurements, choices.
+
+        Raises:
+            SettingsError: pandas is not installed.
+
+        Example:
+            >>> search.frame().query("front").sort_values("accuracy")
+        """
+        return trials_frame(self.trials(), self.front())
 
     def progress(self) -> Progress:
         """Return counts, front size and hypervolume, measured from a reference point that does not move."""

@@ -14,7 +14,7 @@ from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import simplified_for, total_cost
 from hybrid_search.objectives import Direction, Objective, given_objectives
 from hybrid_search.records import NOT_IN_DIGEST, TRAINED, SearchRecord, Settings
-from hybrid_search.search.stored_names import shortened, stored_name
+from hybrid_search.search.stored_names import evaluation_difference, shortened, stored_name
 from hybrid_search.spaces.budget import budget_excess, check_budget, reference_costs
 from hybrid_search.spaces.choosers import Chooser
 from hybrid_search.spaces.known_designs import KnownDesign, known_designs
@@ -241,14 +241,16 @@ class SearchSpec:
             mine, others = self.space.to_dict(), other.space.to_dict()
             keys = [key for key in ("stem", "groups", "stages", "expansion") if mine.get(key) != others.get(key)]
             found.append(f"space is {self.space.name}, which differs in {', '.join(keys)}")
-        names = ["sampler", "seed", "max_flops", "max_params", "input_size", "classes", "evaluation", "pruner", "tuned"]
+        names = ["sampler", "seed", "max_flops", "max_params", "input_size", "classes", "pruner", "tuned"]
         if other.use_known_designs is not None:
             names.append("known_designs")
         pairs = [("objectives", _objective_words(self, other), _objective_words(other, self))]
         pairs += [(name, getattr(self.record, name), getattr(other.record, name)) for name in names]
         mine, others = asdict(self.settings), asdict(other.settings)
         pairs += [(name, mine[name], others[name]) for name in mine if name not in (*NOT_IN_DIGEST, "seed")]
-        return [*found, *(f"{name} is {was} (got {now})" for name, was, now in pairs if was != now)]
+        found += [f"{name} is {was} (got {now})" for name, was, now in pairs if was != now]
+        evaluation = evaluation_difference(self.evaluation, other.evaluation)
+        return found if evaluation is None else [*found, evaluation]
 
     # -- architectures --
 

@@ -2,15 +2,19 @@
 
 import hashlib
 import re
+import sys
 from functools import partial
 from typing import Any
 
 from hybrid_search.errors import SettingsError
 from hybrid_search.records import TRAINED
+from hybrid_search.search.content_digest import ContentDigest
 
 EVALUATION_LENGTH = 200  # characters of the column for evaluations
 DIGEST = 12  # hexadecimal digits that end the name of a thing with a longer one
 NAME = re.compile(r"[^\W\d]\w*(\.([^\W\d]\w*|<locals>))*")
+LAMBDA = re.compile(r"[^\W\d]\w*(\.([^\W\d]\w*|<locals>|<lambda>))*")  # a digest tells them apart
+IDENTITY = re.compile(r"#([0-9a-f]{12})@([\d.]+)$")  # the digest of an evaluation, and the version of Python
 
 
 def stored_name(what: str, thing: Any) -> str:
@@ -35,7 +39,7 @@ def stored_name(what: str, thing: Any) -> str:
     """
     if isinstance(thing, str):
         return thing
-    if isinstance(thing, partial):
+    if isinstance(thing, partial) and not isinstance(getattr(thing, "name", None), str):
         arguments = [_plain(value) for value in thing.args]
         arguments += [f"{name}={_plain(value)}" for name, value in sorted(thing.keywords.items())]
         return f"{stored_name(what, thing.func)}({', '.join(arguments)})"
@@ -47,7 +51,7 @@ def stored_name(what: str, thing: Any) -> str:
         return own
     named = thing if hasattr(thing, "__qualname__") else type(thing)
     name = f"{named.__module__}.{named.__qualname__}"
-    if not NAME.fullmatch(name):
+    if not (LAMBDA if what == "evaluate" else NAME).fullmatch(name):
         raise SettingsError(
             f"{what} must have a name that stays the same, because the ledger stores it; got {name}. Use a function "
             "made by def, or a callable object with an attribute `name`."
@@ -56,10 +60,70 @@ def stored_name(what: str, thing: Any) -> str:
 
 
 def evaluation_name(evaluate: Any) -> str:
-    """Return the stored name of an evaluation, at most 200 characters; see `stored_name`."""
+    """Return the name of an evaluation, at most 200 characters; see `stored_name`."""
     if isinstance(evaluate, str):
         raise SettingsError(f"evaluate must be a function or a callable object; got {evaluate!r}.")
     return shortened(stored_name("evaluate", evaluate), EVALUATION_LENGTH)
+
+
+def evaluation_identity(evaluate: Any) -> tuple[str, tuple[str, ...]]:
+    """Return what the ledger stores of an evaluation: its name and a digest of what it does.
+
+    Args:
+        evaluate: The evaluation. The digest counts its code, defaults, captured variables, arguments and attributes;
+            see `ContentDigest`. An object or a function with an attribute `name` is identified by this name alone.
+
+    Returns:
+        The identity, at most 200 characters, and the classes of captured objects whose content cannot be compared.
+
+    Raises:
+        SettingsError: It is not callable, or has no name.
+
+    Example:
+        >>> evaluation_identity(my_module.evaluate)
+        ('my_module.evaluate#0f3a5c7d9e1b@3.11', ())
+    """
+    name = evaluation_name(evaluate)
+    if isinstance(getattr(evaluate, "name", None), str) and name == shortened(evaluate.name, EVALUATION_LENGTH):
+        return name, ()
+    walk = ContentDigest()
+    mark = f"#{walk.of(evaluate).hex()[:DIGEST]}@{sys.version_info.major}.{sys.version_info.minor}"
+    return shortened(stored_name("evaluate", evaluate), EVALUATION_LENGTH - len(mark)) + mark, tuple(
+        sorted(walk.unknown)
+    )
+
+
+def evaluation_label(stored: str) -> str:
+    """Return the name of an evaluation without its digest, for people.
+
+    Args:
+        stored: The identity in the ledger.
+    """
+    return IDENTITY.sub("", stored)
+
+
+def evaluation_difference(stored: str, now: str) -> str | None:
+    """Return how the evaluation of a search differs from the one that is given now, in words; None if it is the same.
+
+    A search of an earlier version has a name without a digest. Bytecode of two versions of Python is not compared.
+
+    Args:
+        stored: The identity in the ledger.
+        now: The identity of the evaluation that is given now.
+    """
+    before, after = IDENTITY.search(stored), IDENTITY.search(now)
+    if stored == now:
+        return None
+    names = [evaluation_label(text) for text in (stored, now)]
+    starts = [name.rpartition("~")[0] or name for name in names]  # a longer name was cut at another place
+    if not (names[0] == names[1] or ("~" in stored and starts[0].startswith(starts[1]))):
+        return f"evaluation is {names[0]} (got {names[1]})"
+    if before is None or after is None or before[2] != after[2]:
+        return None
+    return (
+        f"evaluation is {stored} (got {now}: its code, or a value that it uses, is another). If the numbers stay "
+        f"comparable, set evaluate.name = {stored!r}"
+    )
 
 
 def shortened(name: str, length: int) -> str:
@@ -86,13 +150,11 @@ def _check_own(what: str, name: str) -> None:
 
 
 def _plain(value: object) -> str:
-    """Return a text of one argument that is the same in every process, and another for another value."""
+    """Return a text of one argument that is the same in every process. The digest tells other values apart."""
     if callable(value) and hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
-    text = repr(value)
-    if " at 0x" in text or "..." in text:
-        raise SettingsError(
-            f"an argument of a functools.partial must have a complete text, because the ledger stores it; got a "
-            f"{type(value).__qualname__} that prints as {text[:60]!r}. Use a callable object with an attribute `name`."
-        )
-    return text
+    try:
+        text = repr(value)
+    except Exception:  # code of the user
+        text = "..."
+    return f"<{type(value).__qualname__}>" if " at 0x" in text or "..." in text or "\n" in text else text

@@ -29,6 +29,9 @@ class Trial:
     settings: Settings
     attempt: int = 1
 
+    def __repr__(self) -> str:
+        return f"<trial {self.number}, attempt {self.attempt}, seed {self.settings.seed}: {self.architecture}>"
+
 
 @dataclass(frozen=True)
 class Outcome:

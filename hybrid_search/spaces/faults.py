@@ -55,8 +55,16 @@ def _unknown_key(place: Place, forms: Mapping[str, type[BaseModel]]) -> str:
     known = list(form.model_fields)
     where = f"keys of {dotted(place[:-1])}" if len(place) > 1 else "keys of a space"
     hint = nearest(key, known)
-    if len(place) == 1 and key in {field.name for field in fields(Settings)}:
+    settings = [field.name for field in fields(Settings)]
+    unusual = next((letter for letter in key if letter.isspace() and letter != " "), None)
+    if ":" in key:
+        hint = " Put a space after the colon."
+    elif unusual is not None:
+        hint = f" It has the character U+{ord(unusual):04X}, which YAML does not take as a space."
+    elif len(place) == 1 and key in settings:
         hint = f" Write it under settings: {{{key}: ...}}."
+    elif len(place) == 1 and not hint:
+        hint = nearest(key, settings).replace("?", " under settings?")
     elif "operator" in known and (owners := _owners(key)):
         hint = f" Write it under operator: {{{owners[0]}: {{{key}: ...}}}}."
     return f"{where} are {', '.join(known)}; got {shown(key)}.{hint}"

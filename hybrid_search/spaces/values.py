@@ -1,18 +1,20 @@
 """The values of a space file: each function returns a value in its stored form, or raises WrongValue with the law."""
 
 import math
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from hybrid_search._internal.places import Place
-from hybrid_search.errors import HybridSearchError, PluginError, SettingsError, nearest, shown
+from hybrid_search.errors import HybridSearchError, SettingsError, nearest, shown
 from hybrid_search.number_text import whole_number
-from hybrid_search.ops.operator import as_declared, declared_types
+from hybrid_search.ops.operator import as_declared, declared_types, option_names
 from hybrid_search.plugins import Table
 
 LONGEST_NAME = 100  # characters of the name of a space
+MOST_PARTS = 20  # of a text that was meant as a list
 LONGEST_TEXT = 10_000  # characters of any other text
 
 Choices = tuple[Any, ...]
@@ -104,7 +106,8 @@ def wholes(least: int, most: int) -> Callable[[object], tuple[int, ...]]:
 def mapping(value: object) -> Mapping[str, Any]:
     """Return a mapping whose keys are text."""
     if not isinstance(value, Mapping):
-        raise WrongValue(f"must be a mapping of names to values; got {shown(value)}.")
+        hint = " Put a space after the colon." if isinstance(value, str) and ":" in value else ""
+        raise WrongValue(f"must be a mapping of names to values; got {shown(value)}.{hint}")
     for key in value:
         if not isinstance(key, str) or not _encodable(key):
             raise WrongValue(f"must have keys that are text; got {shown(key)}.")
@@ -135,22 +138,28 @@ def kinds_of(table: Table[type[Any]]) -> Callable[[object], Kinds]:
     """
 
     def kinds(value: object) -> Kinds:
-        if isinstance(value, list | tuple):
-            return {name: ({},) for name in _choices(value, _kind_name)}
         if not isinstance(value, Mapping):
-            return {_kind_name(value): ({},)}
+            return {name: ({},) for name in _choices(value, kind_name)}
         if not value:
             raise WrongValue(f"must name at least one {table.kind}; got none.")
         found = {}
         for name, options in mapping(value).items():
             with inside(name):
-                found[name] = _variants(options, _declared(table, name))
+                declared = declared_types(table[kind_name(name)])
+                found[name] = _variants(options, declared)
         return found
 
-    def _kind_name(value: object) -> str:
+    def kind_name(value: object) -> str:
         if not isinstance(value, str):
-            raise WrongValue(f"must be one of {', '.join(table.names())}; got {shown(value)}.")
-        return text(value)
+            hint = " Write it as a mapping of names, without a list." if isinstance(value, Mapping) else ""
+            raise WrongValue(f"must be one of {', '.join(table.names())}; got {shown(value)}.{hint}")
+        try:
+            table[text(value)]
+        except HybridSearchError as error:
+            owners = [name for name in table if table.is_built_in(name) and value in option_names(table[name])]
+            hint = f" It is an option: write it below {owners[0]}." if owners else ""
+            raise WrongValue(f"{error}{hint}") from None
+        return value
 
     return kinds
 
@@ -186,17 +195,13 @@ def _option_value(value: object, declared: type | None) -> object:
     return text(found) if isinstance(found := as_declared(value, declared), str) else found
 
 
-def _declared(table: Table[type[Any]], name: str) -> dict[str, type]:
-    try:
-        return declared_types(table[name]) if name in table else {}
-    except PluginError:  # raised again where the operator is made
-        return {}
-
-
 def _choices(value: object, check: Callable[[object], Any]) -> tuple[Any, ...]:
     """Return the choices of a list, or the one choice that a single value is. They differ from each other."""
     if not isinstance(value, list | tuple):
-        return (check(value),)
+        try:
+            return (check(value),)
+        except WrongValue as fault:
+            raise (_meant_list(value, check, fault) or fault) from None
     if not value:
         raise WrongValue("must have at least one choice; got none.")
     found = []
@@ -209,6 +214,20 @@ def _choices(value: object, check: Callable[[object], Any]) -> tuple[Any, ...]:
             raise WrongValue(f"must have choices that differ from each other; got {shown(each)} twice.")
         seen.add((type(each), each))
     return tuple(found)
+
+
+def _meant_list(value: object, check: Callable[[object], Any], fault: WrongValue) -> WrongValue | None:
+    """Return the fault with a hint if the value is a text such as `8, 16` whose parts are legal, otherwise None."""
+    parts = [part for part in re.split(r"[,\s]+", value) if part] if isinstance(value, str) else []
+    if len(parts) < 2 or len(parts) > MOST_PARTS:
+        return None
+    try:
+        for part in parts:
+            check(part)
+    except WrongValue:
+        return None
+    law = fault.message.partition("; got ")[0]
+    return WrongValue(f"{law}; got {shown(value)}. Use [{', '.join(parts)}].", fault.place, fault.names)
 
 
 def _encodable(value: str) -> bool:

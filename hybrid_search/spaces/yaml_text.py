@@ -100,7 +100,6 @@ def parse_yaml(text: str, law: str, source: str) -> YamlContent:
         >>> parse_yaml("depth: [1, 2]", "a space must be YAML", "mine.yaml").values
         {'depth': [1, 2]}
     """
-    tab = re.search(r"^ *\t", text, re.MULTILINE)
     loader = None
     try:
         loader = _Loader(text)
@@ -112,8 +111,8 @@ def parse_yaml(text: str, law: str, source: str) -> YamlContent:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        if tab is not None and "cannot start any token" in str(error.problem):
-            raise SpaceError(f"{law}; {source} is not, at line {line}: it is indented by a tab. Use spaces.") from None
+        if "'\\t'" in str(error.problem):
+            raise SpaceError(f"{law}; {source} is not, at line {line}: it has a tab. Use spaces.") from None
         raise SpaceError(f"{law}; {source} is not, at line {line}: {_reason(error)}.") from None
     except yaml.YAMLError:
         raise SpaceError(f"{law}; {source} is not.") from None

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.data import Split, load, open_test
+from hybrid_search.data.loading import SELECTED_BY
+from hybrid_search.data.stamp import stamp
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.model import build_model
 from hybrid_search.records import Report, Settings
@@ -68,12 +70,13 @@ def load_test_split(settings: Settings) -> Split:
     """Return the test split of these settings. The first call of a process reads it and logs this use.
 
     Args:
-        settings: data set, folder, image size and split seed are used.
+        settings: what selects the images is used; `train_images` and `validation_images` are not.
     """
-    selection = {name: getattr(settings, name) for name in ("data", "data_dir", "image_size", "split_seed")}
-    return _open_once(Settings(**selection))
+    names = [name for name in SELECTED_BY if name not in ("train_images", "validation_images")]
+    selection = {name: getattr(settings, name) for name in names}
+    return _open_once(Settings(**selection), stamp(settings.data_dir))
 
 
 @lru_cache(maxsize=1)
-def _open_once(settings: Settings) -> Split:
+def _open_once(settings: Settings, _stamp: int | None) -> Split:
     return open_test(settings, REASON)

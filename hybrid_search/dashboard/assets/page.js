@@ -183,21 +183,34 @@
     if (event.target.id === "clear-selection") window.dash_clientside.set_props("pinned", { data: [] });
   });
 
-  const STATES = { complete: "● completed", running: "◌ running", stopped: "■ stopped", failed: "✕ failed" };
+  const SYMBOLS = { completed: "●", running: "◌", pruned: "■", failed: "✕" };
   const empty = (value) => value === null || value === undefined;
+  // Significant digits as Python rounds them: halfway, to the even digit. toPrecision and toFixed would round up.
+  function rounded(value, digits) {
+    const [mantissa, exponent] = value.toExponential(60).split("e");
+    const exact = mantissa.replace(/[-.]/g, "");
+    const cut = exact.slice(0, digits);
+    if (digits < 1 || !/^50*$/.test(exact.slice(digits)) || Number(cut.at(-1)) % 2) return Number(value.toPrecision(Math.max(digits, 1)));
+    return Math.sign(value) * Number(`${cut[0]}.${cut.slice(1)}e${exponent}`);
+  }
   function scaled(value) {
     for (const [bound, prefix] of [[1e9, " G"], [1e6, " M"], [1e3, " k"]])
-      if (Math.abs(value) >= bound * 0.9995) return Number((value / bound).toPrecision(3)) + prefix;
-    return String(Number(value.toPrecision(3)));
+      if (Math.abs(value) >= bound * 0.9995) return rounded(value / bound, 3) + prefix;
+    return String(rounded(value, 3));
+  }
+  function share(value) {
+    const percent = 100 * value;
+    const digits = percent ? Math.floor(Math.log10(Math.abs(percent)) + 1e-12) + 3 : 3;
+    return (digits < 1 ? percent : rounded(percent, digits)).toFixed(2);
   }
   window.dashAgGridFunctions = Object.assign({}, window.dashAgGridFunctions, {
-    hsShare: (params) => (empty(params.value) ? "-" : (100 * params.value).toFixed(2)),
+    hsShare: (params) => (empty(params.value) ? "-" : share(params.value)),
     hsScaled: (params) => (empty(params.value) ? "-" : scaled(params.value)),
     hsEmptyLast: (a, b, nodeA, nodeB, descending) => {
       if (empty(a) || empty(b)) return (Number(empty(a)) - Number(empty(b))) * (descending ? -1 : 1);
       return a - b;
     },
     hsPattern: (params) => params.data.pattern,
-    hsState: (params) => STATES[params.value] || params.value,
+    hsState: (params) => `${SYMBOLS[params.value] || ""} ${params.value}`.trim(),
   });
 })();

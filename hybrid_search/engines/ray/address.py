@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from hybrid_search.engines.ray.job import job_config
 from hybrid_search.errors import SettingsError
 from hybrid_search.records import Resources
 
@@ -106,7 +107,7 @@ def join(address: str) -> None:
 
     def connect() -> None:
         try:
-            ray.init(address=address, **QUIET_OPTIONS)
+            ray.init(address=address, job_config=job_config(), **QUIET_OPTIONS)
         except Exception as error:  # of any type: the user gets its message
             errors.append(error)
         else:
@@ -149,7 +150,7 @@ def choose_auth_mode(address: str) -> None:
         return
     environment = {**os.environ, AUTH_MODE: "disabled"}
     probe = subprocess.Popen(
-        [sys.executable, "-c", PROBE, address],
+        [sys.executable, "-P", "-c", PROBE, address],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -19,6 +19,7 @@ from hybrid_search.engines.ray.address import (
     disable_usage_reports,
     join,
 )
+from hybrid_search.engines.ray.job import job_config
 from hybrid_search.errors import SettingsError
 from hybrid_search.records import Resources
 
@@ -34,7 +35,7 @@ def ready(context: RunContext) -> Iterator[None]:
     on this machine is started by `drive`, unless GPUs are requested: then it is started here, to count them.
 
     Raises:
-        SettingsError: The cluster does not answer, or no node has room for one trial.
+        SettingsError: The cluster does not answer, no node has room for one trial, or the evaluation cannot be pickled.
     """
     resources = context.resources
     address = cluster_address(resources)
@@ -50,9 +51,12 @@ def ready(context: RunContext) -> Iterator[None]:
     else:
         local_session.check(context)
         if not resources.gpus_per_trial:
+            disable_usage_reports()
+            context.packed_evaluation()
             yield
             return
     with ray_session(context):
+        context.packed_evaluation()
         need = need_of(resources)
         if not count_slots(need):
             raise SettingsError(
@@ -100,7 +104,7 @@ def _connect(resources: Resources) -> None:
         return
     try:
         # "local": a new session, even if another cluster runs on this machine
-        ray.init("local", **local_session.options(resources), **QUIET_OPTIONS)
+        ray.init("local", job_config=job_config(), **local_session.options(resources), **QUIET_OPTIONS)
     except (OSError, RuntimeError, ValueError, RayError) as error:
         ray.shutdown()  # its processes that started
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)

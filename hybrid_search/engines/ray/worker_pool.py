@@ -70,7 +70,7 @@ class WorkerPool:
         remote: Any = ray.remote
         actor = remote(concurrency_groups={HEARTBEAT: 1}, max_restarts=0, resources=custom, **options)(TrialActor)
         self._new_actor = actor.remote
-        self._evaluate = [ray.put(context.evaluate)]
+        self._evaluate = [ray.put(context.packed_evaluation())]
         # A thread, because this call waits while the head node is away. Running trials must not wait.
         self._checker = threading.Thread(target=self._check_nodes, daemon=True)
         self._checker.start()

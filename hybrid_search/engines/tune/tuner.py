@@ -20,6 +20,7 @@ from hybrid_search.engines.ray.session import count_slots, need_of
 from hybrid_search.engines.tune.scheduler import TuneScheduler
 from hybrid_search.engines.tune.searcher import TuneSearcher
 from hybrid_search.engines.worker import Evaluate
+from hybrid_search.engines.worker.packed_evaluation import PackedEvaluation
 from hybrid_search.engines.worker.tune_trainable import TrialTrainable
 
 CHECK_SECONDS = 1.0  # between two checks of the cluster's nodes
@@ -35,21 +36,25 @@ ENVIRONMENT = {
 }
 
 
-def trainable(evaluate: Evaluate, searcher: TuneSearcher) -> type[tune.Trainable]:
+def trainable(evaluate: Evaluate | PackedEvaluation, searcher: TuneSearcher) -> type[tune.Trainable]:
     """Return the Trainable of a search, for a Tuner of your own.
 
     Args:
-        evaluate: The evaluation that workers run.
+        evaluate: The evaluation that workers run, packed or not.
         searcher: The searcher of the same Tuner.
 
     Returns:
         A Trainable class. Assign its resources with `tune.with_resources`.
 
+    Raises:
+        SettingsError: The evaluation cannot be pickled.
+
     Example:
         >>> tune.Tuner(tune.with_resources(trainable(evaluate, searcher), {"cpu": 1}), ...)
     """
+    packed = evaluate if isinstance(evaluate, PackedEvaluation) else PackedEvaluation.of(evaluate)
     made: type[tune.Trainable] = tune.with_parameters(
-        TrialTrainable, evaluate=evaluate, mailbox=searcher.mailbox, period=searcher.heartbeat_seconds
+        TrialTrainable, evaluate=packed, mailbox=searcher.mailbox, period=searcher.heartbeat_seconds
     )
     return made
 
@@ -57,6 +62,7 @@ def trainable(evaluate: Evaluate, searcher: TuneSearcher) -> type[tune.Trainable
 def fit(search: TrialSource, context: RunContext) -> None:
     """Run trials under Tune until the search has none left, or until `context.stop` is set."""
     need = need_of(context.resources)
+    packed = context.packed_evaluation()
     searcher = TuneSearcher(search, context, _Room(need))
     try:
         with (
@@ -66,7 +72,8 @@ def fit(search: TrialSource, context: RunContext) -> None:
         ):
             tune.Tuner(
                 tune.with_resources(
-                    trainable(context.evaluate, searcher), tune.PlacementGroupFactory([need or {"CPU": 0.001}])
+                    trainable(packed, searcher),
+                    tune.PlacementGroupFactory([need or {"CPU": 0.001}]),
                 ),
                 tune_config=tune.TuneConfig(
                     search_alg=searcher,

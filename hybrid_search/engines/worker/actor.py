@@ -17,7 +17,7 @@ class TrialActor:
     """One worker process. Its data set and its Python imports stay loaded from trial to trial.
 
     Args:
-        evaluate: A reference to the evaluation, in a list: Ray would otherwise fetch it when the actor starts.
+        evaluate: A reference to the `PackedEvaluation`, in a list: Ray would otherwise fetch it when the actor starts.
     """
 
     def __init__(self, evaluate: list[Any]) -> None:
@@ -29,17 +29,21 @@ class TrialActor:
         self, architecture: dict[str, Any], settings: dict[str, Any], checkpoints: TrialCheckpoints | None = None
     ) -> Report:
         """Start a trial, from its newest checkpoint if it has one, and run its first rung."""
-        import ray
-
-        from hybrid_search.networks.stored_architecture import stored_architecture
-        from hybrid_search.records import Settings
+        from hybrid_search.engines.worker.trial_start import start_trial
 
         self.release()
-        if self._evaluate is None:
-            self._evaluate = ray.get(self._reference[0])
-        parsed = stored_architecture(architecture), Settings.from_dict(settings)
-        self._runner = TrialRunner(self._evaluate, *parsed, checkpoints)
+        started = start_trial(self._unpacked, architecture, settings, checkpoints)
+        if isinstance(started, Report):
+            return started
+        self._runner = started
         return self.advance()
+
+    def _unpacked(self) -> Evaluate:
+        import ray
+
+        if self._evaluate is None:
+            self._evaluate = ray.get(self._reference[0]).unpack()
+        return self._evaluate
 
     def advance(self) -> Report:
         """Run the next rung."""

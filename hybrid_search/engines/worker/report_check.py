@@ -86,7 +86,7 @@ def _facts(facts: Any) -> dict[str, str]:
     for name, value in facts.items():
         if not _is_name(name) or not isinstance(value, str):
             raise TypeError(f"the facts of a report must map names to text; got {_short(name)}: {_short(value)}.")
-    return dict(facts)
+    return {str.__str__(name): str.__str__(value) for name, value in facts.items()}  # of no class of the user
 
 
 def numbers_of(measurements: Mapping[Any, Any]) -> dict[str, float]:
@@ -101,7 +101,7 @@ def numbers_of(measurements: Mapping[Any, Any]) -> dict[str, float]:
             raise ValueError(f"a measurement needs a name of 1 to {NAME} characters; got {_short(name)}.")
         if not _is_name(name):
             raise ValueError(f"the name of a measurement must have characters that can be printed; got {name!r}.")
-        numbers[name] = _number(name, value)
+        numbers[str.__str__(name)] = _number(name, value)
     return numbers
 
 

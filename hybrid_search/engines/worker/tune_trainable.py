@@ -6,23 +6,25 @@ mailbox: texts and weights must not be written to Tune's files. Heartbeats go th
 
 import threading
 import time
+from functools import cache
 from typing import Any
 
 import ray
 from ray import tune
 
-from hybrid_search.engines.worker import Evaluate, TrialRunner
+from hybrid_search.engines.worker import TrialRunner
 from hybrid_search.engines.worker.actor import free_gpu_memory, without_weights
-from hybrid_search.networks.stored_architecture import stored_architecture
-from hybrid_search.records import Settings
+from hybrid_search.engines.worker.packed_evaluation import PackedEvaluation
+from hybrid_search.engines.worker.trial_start import start_trial
+from hybrid_search.records import Report
 
 
 class TrialTrainable(tune.Trainable):
     """One worker process under Tune. Tune reuses it from trial to trial."""
 
-    def setup(self, config: dict[str, Any], evaluate: Evaluate, mailbox: Any, period: float) -> None:  # type: ignore[override]
+    def setup(self, config: dict[str, Any], evaluate: PackedEvaluation, mailbox: Any, period: float) -> None:  # type: ignore[override]
         """Start the first trial, and send a heartbeat every `period` seconds."""
-        self._evaluate, self._mailbox = evaluate, mailbox
+        self._unpack, self._mailbox = cache(evaluate.unpack), mailbox
         self._rung_start: float | None = None
         self._closed = threading.Event()
         self.reset_config(config)
@@ -30,18 +32,18 @@ class TrialTrainable(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Release the memory of the last trial and start another one."""
-        self._runner: TrialRunner | None = None
+        self._started: TrialRunner | Report | None = None
         free_gpu_memory()
         self.config, self._key = new_config, new_config["key"]
-        parsed = stored_architecture(new_config["architecture"]), Settings.from_dict(new_config["settings"])
-        self._runner = TrialRunner(self._evaluate, *parsed, ray.get(self._mailbox.take_checkpoints.remote(self._key)))
+        checkpoints = ray.get(self._mailbox.take_checkpoints.remote(self._key))
+        self._started = start_trial(self._unpack, new_config["architecture"], new_config["settings"], checkpoints)
         return True
 
     def step(self) -> dict[str, Any]:
         """Run the next rung and return its numbers."""
-        assert self._runner is not None
+        assert self._started is not None
         self._rung_start = time.monotonic()
-        report = without_weights(self._runner.advance())
+        report = self._started if isinstance(self._started, Report) else without_weights(self._started.advance())
         self._rung_start = None
         ray.get(self._mailbox.put_report.remote(self._key, report))
         return {"rung": report.rung, **report.measurements}
