@@ -5,6 +5,7 @@ front in README.md is written again. The script needs /usr/bin/chromium (apt-get
 """
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +45,8 @@ def main() -> None:
         server.terminate()
         server.wait()
     front = [*command, "front", search.name, *database]
-    _write_table(subprocess.run(front, capture_output=True, text=True, check=True).stdout)
+    look = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": "80"}  # as in a terminal: one stage on each line
+    _write_table(subprocess.run(front, capture_output=True, text=True, check=True, env=look).stdout)
 
 
 def _take_pictures(address: str, search: str, trial: int) -> None:

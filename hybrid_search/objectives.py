@@ -123,7 +123,7 @@ class Objective:
             return "-"
         if self.unit == "share":
             return f"{100 * value:.2f} %"
-        return f"{scaled(value)}{self.unit}"
+        return f"{scaled(value)}{self.unit}".rstrip()  # without a unit, no space follows the number
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON."""

@@ -292,7 +292,10 @@ def test_a_root_is_checked_without_leaving_anything(tmp_path, monkeypatch):
     ("root", "said"),
     [
         (" ", "must be a folder or a URL; got an empty one"),
-        ("/proc/kept", r"need a place that can be written; /proc/kept cannot: .*\. --checkpoints none runs without"),
+        (
+            "/proc/kept",
+            r"need a place that can be written; /proc/kept cannot: .*\. checkpoints 'none' \(--checkpoints none\) runs",
+        ),
         ("file.txt/kept", r"/file.txt/kept cannot: Not a directory"),
         ("nosuch://bucket/kept", "nosuch://bucket/kept cannot: Protocol not known: nosuch"),
         ("ftp://me:secret@host/kept", "must contain no password"),

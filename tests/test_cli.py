@@ -85,7 +85,7 @@ def stage(**options):
         (["run", "--max-flops", "1000"], "must allow at least one design of digits; got"),
         (["run", "--max-params", "10"], "must allow at least one design of digits; got"),
         (["run", "--db", "sqlite:////proc/no/such/l.db"], "must name a database that can be opened"),
-        (["run", "--db", "hello"], "--db must be a database URL"),
+        (["run", "--db", "hello"], "the database URL must be a URL"),
         (["run", "--set", "lr=1"], "settings are data, "),
         (["run", "--set", "epochs"], "--set must be NAME=VALUE"),
         (["run", "--set", "x=["], "settings are data, "),
@@ -96,7 +96,10 @@ def stage(**options):
         (["run", "--address", "nonsense"], "nonsense is not: it must be auto or HOST:PORT"),
         (["run", "--hours", "0"], "hours must be a number above 0; got 0"),
         (["run", "--settled-share", "1.5"], "must be a share of the hypervolume between 0 and 1; got 1.5"),
-        (["run", "--tune-recipe", "--set", "learning_rate=0", "--set", "weight_decay=0"], "--tune-recipe needs"),
+        (
+            ["run", "--tune-recipe", "--set", "learning_rate=0", "--set", "weight_decay=0"],
+            "tune_recipe (--tune-recipe) needs",
+        ),
         (["run", "a" * 3000], "space must be one of"),
         (["cost", "a" * 3000], "a design must be a reference"),
         (["cost", "digits/²"], "a design must be a reference"),
@@ -366,7 +369,7 @@ def test_other_settings_under_the_same_name_are_refused(capsys):
 
 
 def test_export_refuses_a_trial_that_does_not_exist(capsys, searched):
-    assert "--pick must be best, knee or the number of a trial" in refused(
+    assert "pick (--pick) must be best, knee or the number of a trial" in refused(
         capsys, "export", "o", "--pick", "x", "--db", searched
     )
     assert "trial must be a number from 0 to 4; got 77" in refused(

@@ -150,7 +150,7 @@ def test_the_budget_counts_what_earlier_confirmations_trained(searched):
     assert again(searched, seeds=2, trials=3).done == 3
     with pytest.raises(
         SettingsError,
-        match=r"the budget of '.*' \(3 retrainings\) is used up; increase it with --trials N or --hours H",
+        match=r"the budget of '.*' \(3 retrainings\) is used up; increase trials \(--trials\) or hours \(--hours\)",
     ):
         again(searched, seeds=2, trials=3)
     assert again(searched, seeds=2, trials=5).done == 5

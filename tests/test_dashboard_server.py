@@ -120,13 +120,13 @@ def test_the_server_answers_over_a_socket_and_refuses_a_port_that_is_taken(writt
             assert answer.status == 200
             assert "Server" not in answer.headers
         port = int(address.rsplit(":", 1)[1].strip("/"))
-        with pytest.raises(UserError, match=f"--port must be free on 127.0.0.1; {port} is not"):
+        with pytest.raises(UserError, match=rf"port \(--port\) must be free on 127.0.0.1; {port} is not"):
             serve(url_of(tmp_path), port=port)
 
 
 @pytest.mark.parametrize("port", [-1, 65536, 99999])
 def test_a_port_out_of_range_is_refused(written, tmp_path, port):
-    with pytest.raises(UserError, match=f"--port must be a number from 0 .* to 65535; got {port}"):
+    with pytest.raises(UserError, match=rf"port \(--port\) must be a number from 0 .* to 65535; got {port}"):
         serve(url_of(tmp_path), port=port)
 
 
@@ -135,7 +135,9 @@ def test_a_host_that_is_no_address_is_refused(written, tmp_path, monkeypatch):
         raise OSError("Name or service not known")
 
     monkeypatch.setattr("socket.getaddrinfo", unknown)
-    with pytest.raises(UserError, match="--host must be an address of this machine; got nowhere: Name or service"):
+    with pytest.raises(
+        UserError, match=r"host \(--host\) must be an address of this machine; got nowhere: Name or service"
+    ):
         serve(url_of(tmp_path), host="nowhere", token=TOKEN)
 
 

@@ -150,9 +150,9 @@ def test_an_npz_path_must_be_a_complete_archive(tmp_path, small):
     (tmp_path / "bare.npy").write_bytes(b"")
     np.save(tmp_path / "bare.npy", np.zeros(3))
     for name in ("cut.npz", "text.npz", "none.npz", "bare.npy", "."):
-        with pytest.raises(DataError, match=r"npz needs --data-dir with a complete \.npz file"):
+        with pytest.raises(DataError, match=r"npz needs data_dir \(--data-dir\) with a complete \.npz file"):
             input_size_and_classes(Settings(data="npz", data_dir=str(tmp_path / name)))
-    with pytest.raises(DataError, match="npz needs --data-dir"):
+    with pytest.raises(DataError, match="npz needs data_dir"):
         input_size_and_classes(Settings(data="npz"))
 
 
@@ -330,7 +330,7 @@ def test_an_image_folder_with_val_and_test_uses_them_as_splits(pictures):
 
 def test_an_unusable_image_folder_raises_an_error_with_the_reason(pictures, tmp_path):
     base = Path(pictures.data_dir)
-    with pytest.raises(DataError, match="imagefolder needs --data-dir"):
+    with pytest.raises(DataError, match="imagefolder needs data_dir"):
         input_size_and_classes(pictures.with_(data_dir=None))
     with pytest.raises(DataError, match=r"imagefolder needs train/<class>/ .*missing/train is not a folder"):
         input_size_and_classes(pictures.with_(data_dir=str(tmp_path / "missing")))

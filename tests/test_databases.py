@@ -63,7 +63,7 @@ def test_a_resumed_search_has_the_same_result_on_both_databases(tmp_path, server
         ),
         ("postgresql://u:geheim@host", r"must name a database, as in postgresql://USER@HOST/DATABASE; got .*\*\*\*"),
         ("postgresql+asyncpg://u:geheim@host/d", "must use psycopg for PostgreSQL; got postgresql.asyncpg"),
-        ("postgresql://host:geheim/d", "must be a database URL"),
+        ("postgresql://host:geheim/d", "must be a URL"),
         ("mysql://u@h/d?password=geheim", r"must be a sqlite or postgresql URL; got mysql://u@h/d\?password=%2A%2A%2A"),
     ],
 )

@@ -280,3 +280,17 @@ def test_differences_in_words():
     assert len(identity(long)) == 200
     assert evaluation_difference(evaluation_name(long), identity(long)) is None
     assert evaluation_difference(evaluation_name(functools.partial(with_rate, "x" * 500)), identity(long)) is not None
+
+
+class Strange:
+    def __getattr__(self, name):
+        raise RuntimeError("no attributes")
+
+    def __reduce_ex__(self, protocol):
+        raise RuntimeError("no state")
+
+
+def test_an_object_that_raises_counts_by_its_class():
+    walk = ContentDigest()
+    assert walk.of(capturing(Strange())) == ContentDigest().of(capturing(Strange()))
+    assert walk.unknown == {f"{__name__}.Strange"}

@@ -71,7 +71,7 @@ def test_a_network_without_stored_weights_is_trained_again_with_the_same_result(
     lines = []
     export_trial(ledger, "taken", tmp_path / "net", str(number), notice=lines.append)
     accuracy = ledger.read(reads.trial, ledger.search().id, number).measurements["accuracy"]
-    assert f"trial {number}: its weights are not stored; training it again (1 epochs, seed 0)" in lines
+    assert f"trial {number}: its weights are not stored; training it again (1 epoch, seed 0)" in lines
     assert f"accuracy {accuracy:.4f}" in lines[1]
 
 
@@ -86,12 +86,20 @@ def test_a_network_whose_data_changed_is_not_trained_again(ledger, tmp_path, mon
     assert not (tmp_path / "net").exists()
 
 
-def test_the_code_of_the_model_card_runs_as_written(best):
+def test_the_code_of_the_model_card_gives_the_accuracy_that_the_search_measured(best, ledger, monkeypatch):
     folder, _ = best
+    monkeypatch.chdir(folder)
     code = (folder / "README.md").read_text().split("```python\n")[1].split("```")[0]
-    program = f"import torch\nimages = torch.zeros(2, 1, 16, 16)\n{code}\nprint(tuple(logits.shape))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=folder)
-    assert done.stdout.strip() == "(2, 10)"
+    as_written = {}
+    exec(code, as_written)
+    assert as_written["logits"].shape == (1, 10)
+    validation = data.load(SETTINGS).validation
+    lines = ["pixels = given" if line.startswith("pixels = ") else line for line in code.splitlines()]
+    of_validation = {"given": validation.images}
+    exec("\n".join(lines), of_validation)
+    accuracy = (of_validation["logits"].argmax(1).numpy() == validation.labels).mean()
+    measured = json.loads((folder / "architecture.json").read_text())["origin"]["measurements"]["accuracy"]
+    assert accuracy == pytest.approx(measured, abs=1e-9)
 
 
 def test_best_is_the_most_accurate_and_the_knee_is_on_the_front(ledger):

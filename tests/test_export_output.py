@@ -212,3 +212,21 @@ def test_sigterm_leaves_nothing(here):
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 143
     assert contents(here / "empty") == []
+
+
+def test_a_name_with_a_newline_is_shown_in_one_line(here):
+    (here / "two\nlines").mkdir()
+    (here / "two\nlines" / "a\nb").write_text("mine")
+    with pytest.raises(SettingsError, match=r"/two\\nlines' is not empty: it contains 'a\\nb'\.$") as error:
+        put("two\nlines")
+    assert "\n" not in str(error.value)
+
+
+def test_a_relative_path_in_a_folder_that_was_removed_is_one_line(here, monkeypatch):
+    monkeypatch.chdir("empty")
+    (here / "empty").rmdir()
+    with pytest.raises(
+        SettingsError, match="got net, and the current folder cannot be used: No such file or directory"
+    ):
+        put("net")
+    put(here / "net")

@@ -11,7 +11,7 @@ from PIL import Image
 from support.image_folders import SPACE, picture, run_on, settings_of, write_folder
 
 from hybrid_search import cli, data
-from hybrid_search.data import load, loading, prepare
+from hybrid_search.data import load, loading, prepare, progress_lines
 from hybrid_search.data.image_folder import decoded_cache, decoding
 from hybrid_search.errors import DataError
 from hybrid_search.ledger import Ledger, reads
@@ -178,7 +178,7 @@ def test_images_in_two_splits_are_counted_and_removed_from_train_on_request(tmp_
         f"({photos}/train/cat/copy-0.png and {photos}/val/cat/0.png); "
     )
     other = "validation images that are also in test, with the same content: 1"
-    assert prepare(settings, print) == (f"{first}--set drop_duplicates=true removes them from train", other)
+    assert prepare(settings, print) == (f"{first}drop_duplicates=true (--set) removes them from train", other)
     assert len(load(settings).train) == 20
     dropped = settings.with_(drop_duplicates=True)
     assert prepare(dropped, print) == (f"{first}drop_duplicates removed them from train", other)
@@ -303,11 +303,17 @@ def test_a_disk_that_becomes_full_is_one_line(photos, capsys, monkeypatch, tmp_p
 
 def test_a_long_decoding_shows_its_progress(photos, monkeypatch):
     monkeypatch.setattr(decoded_cache, "BATCH", 5)
-    monkeypatch.setattr(decoded_cache, "FIRST_NOTICE", -1.0)
-    monkeypatch.setattr(decoded_cache, "NEXT_NOTICE", 1e9)
+    monkeypatch.setattr(progress_lines, "FIRST", -1.0)
+    monkeypatch.setattr(progress_lines, "NEXT", 1e9)
     said = []
     prepare(settings_of(photos), said.append)
-    assert [line.partition(";")[0] for line in said] == ["checked 5 of 16 images", "decoded 5 of 8 images"]
+    lines = [line.partition(";")[0] for line in said]
+    assert lines[0] == "compared 1 of 16 images"
+    assert lines[-2:] == ["checked 5 of 16 images", "decoded 5 of 8 images"]
+    assert all(line.endswith(" s left") for line in said)
+    said.clear()
+    prepare(settings_of(photos), said.append)
+    assert all(line.startswith("compared") for line in said)  # nothing is decoded again
 
 
 def test_a_search_by_an_own_evaluation_decodes_nothing_and_says_what_is_left_out(photos, tmp_path):

@@ -181,7 +181,7 @@ def test_images_in_deeper_folders_belong_to_the_class_and_are_said(photos):
 
 def test_a_size_that_the_user_did_not_choose_is_said(photos):
     assert said(photos, image_size=None) == (
-        "images are scaled to 64 x 64 pixels; --set image_size=N chooses another size",
+        "images are scaled to 64 x 64 pixels; image_size (--set image_size=N) chooses another size",
     )
 
 
@@ -267,12 +267,12 @@ def test_a_test_folder_without_classes_names_the_setting_that_leaves_it_out(phot
     for number in range(5):
         picture(number).save(photos / "test" / f"{number}.png")
     message = (
-        r"images of test must be in class folders, .*test has 5 images and no class folder\. --set ignore_test=true"
+        r"images of test must be in class folders, .*test has 5 images and no class folder\. ignore_test=true \(--set\)"
     )
     with pytest.raises(DataError, match=message):
         input_size_and_classes(settings_of(photos))
     (photos / "test" / "unknown").mkdir()
-    with pytest.raises(DataError, match=r"got 'unknown'\. --set ignore_test=true leaves the test folder out"):
+    with pytest.raises(DataError, match=r"got 'unknown'\. ignore_test=true \(--set\) leaves the test folder out"):
         input_size_and_classes(settings_of(photos))
     assert said(photos, ignore_test=True) == (
         f"{photos}/test is left out (ignore_test); the test split is cut from train",

@@ -21,6 +21,7 @@ from hybrid_search.pruners import NoPruner
 from hybrid_search.records import Resources
 from hybrid_search.runs.confirm import confirm
 from hybrid_search.runs.run import run
+from hybrid_search.samplers import SAMPLERS
 from hybrid_search.search.opening import open_search
 from hybrid_search.search.spec import SearchSpec
 
@@ -134,7 +135,7 @@ def test_an_objective_that_training_never_measures_is_refused_before_training(tm
         assert cli.run(command) == 2
         assert sorted(tmp_path.iterdir()) == before
     error = capsys.readouterr().err
-    assert "must be one that training measures: accuracy, loss, train_loss, flops, params" in error
+    assert "must be one that training measures: accuracy, balanced_accuracy, macro_f1, loss, train_loss, flops" in error
     assert "got 'sharpness'. Measure it in Python: run(..., evaluate=...)." in error
     assert error.count("\n") == 1
     with pytest.raises(SettingsError, match=r"training measures: .*; got 'spread'"):
@@ -179,3 +180,27 @@ def test_wrong_objectives_are_refused(given, error, message):
 def test_a_wrong_field_of_an_objective_is_refused(fields, message):
     with pytest.raises(SettingsError, match=message):
         replace(SPREAD, **fields)
+
+
+def test_a_value_without_a_unit_ends_with_its_last_letter():
+    plain = Objective("spread", "maximize")
+    assert [plain.text(value) for value in (0.00281, 12300.0, None)] == ["0.00281", "12.3 k", "-"]
+
+
+def test_networks_of_an_own_evaluation_are_called_evaluated(ledger, capsys):
+    search(ledger, trials=3)
+    assert cli.run(["front", "--db", str(ledger.url)]) == 0
+    assert "of 3 evaluated networks" in capsys.readouterr().out
+
+
+def test_help_and_the_error_of_an_unknown_name_list_the_installed_plugins(tmp_path, monkeypatch, capsys):
+    assert "From plugins" not in help_of_run(capsys)
+    with installed(tmp_path, monkeypatch, SAMPLERS, "sobol", "def Thing(seed, facts): ..."):
+        assert "or grid. From plugins: sobol." in help_of_run(capsys)
+        assert cli.run(["run", "digits", "--sampler", "sobbol", "--db", f"sqlite:///{tmp_path}/none.db"]) == 2
+        assert "gp, grid, sobol; got 'sobbol'. Did you mean 'sobol'?" in capsys.readouterr().err
+
+
+def help_of_run(capsys):
+    assert cli.run(["run", "--help"]) == 0
+    return " ".join(capsys.readouterr().out.split())

@@ -24,7 +24,7 @@ from hybrid_search.ledger.urls import database_url, display_url, redact_url_secr
 from hybrid_search.records import Resources
 from hybrid_search.training.checkpoints import check_writable
 
-FULL, REDUCED = 10_000, 120
+FULL, REDUCED = 10_000, 60
 LEAK = 4  # characters of a password in a row that count as a leak
 UNICODE = "äßéπ中文🙂\u2028\u00a0"
 ALPHABET = string.printable.replace("\0", "") + UNICODE
@@ -107,7 +107,7 @@ def test_no_password_leaks_from_a_message_or_log(count):
             assert found == [], f"password {number}: {password!r} in {text}"
 
 
-@pytest.mark.parametrize("count", [6, pytest.param(1_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [4, pytest.param(1_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "words",
     [
@@ -126,19 +126,22 @@ def test_no_password_leaks_from_a_message_or_log(count):
     ids=" ".join,
 )
 def test_no_password_leaks_from_a_command_line(words, count, capsys):
-    rng = random.Random(2)
-    for password in passwords(count, seed=3):
+    rng, public = random.Random(2), ""  # a part of a password that the message has anyway is no leak
+    for password in ("0" * 20, *passwords(count, seed=3)):
         redaction._registered.clear()
         scheme = "s3" if "--checkpoints" in words else "postgresql"
         url = f"{scheme}://me:{written(password, rng)}@db.example:5432/lab"
         assert cli.run([word.format(url) for word in words]) == 2
         said = capsys.readouterr()
         assert said.err.startswith("hybrid-search: ")
-        assert leaks(password, said.out + said.err) == [], f"{password!r}: {said.err}"
+        public = public or said.err
+        found = [part for part in leaks(password, said.out + said.err) if part not in public]
+        assert "0000" not in public
+        assert found == [], f"{password!r}: {said.err}"
     assert not os.listdir()
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(2_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [20, pytest.param(2_000, marks=pytest.mark.slow)])
 def test_no_password_of_the_environment_leaks(count, monkeypatch, capsys):
     rng = random.Random(4)
     for password in passwords(count, seed=5):
@@ -188,7 +191,7 @@ def test_a_url_that_its_password_breaks_is_refused_with_the_way_to_write_it(url,
     monkeypatch.setenv("HYBRID_SEARCH_DB", url)
     assert cli.run(["front"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "--db must have one @, between password and host; got postgresql://***@127.0.0.1:9/db. " in line
+    assert "the database URL must have one @, between password and host; got postgresql://***@127.0.0.1:9/db. " in line
     assert "@ as %40, / as %2F" in line
     monkeypatch.delenv("HYBRID_SEARCH_DB")
     assert cli.run(["front", "--db", url]) == 2

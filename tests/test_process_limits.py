@@ -174,7 +174,7 @@ def test_the_object_store_fits_shared_memory_and_the_memory_limit(free, memory, 
 def test_a_trial_that_needs_more_cpus_than_allowed_is_refused_with_both_numbers(monkeypatch):
     monkeypatch.setattr(local_session, "allowed_cpus", lambda: 2)
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
-    law = "a trial must fit the 2 CPUs that this process may use, of 64 of this machine; got --cpus-per-trial 4."
+    law = "a trial must fit the 2 CPUs that this process may use, of 64 of this machine; got cpus_per_trial 4 "
     with pytest.raises(SettingsError, match=law):
         local_session.check(RunContext(None, Resources(cpus_per_trial=4)))
 

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from support.fakes import tiny_space
 
-from hybrid_search import Settings
+from hybrid_search import Ledger, Resources, Settings, run
 from hybrid_search._internal.process_state import ProcessState, clean_process_state
 from hybrid_search.data import load
+from hybrid_search.engines.worker import TrialRunner
 from hybrid_search.networks.model import build_model
 from hybrid_search.search.spec import SearchSpec
 from hybrid_search.training.evaluation import evaluate
@@ -171,3 +173,48 @@ def test_a_block_continues_the_state_of_an_earlier_one():
     with clean_process_state(earlier):
         assert not torch.is_grad_enabled()
         assert torch.equal(torch.rand(3), expected)
+
+
+def searched(path):
+    """Return the trials of a small search with a surrogate model: designs and numbers."""
+    with Ledger(f"sqlite:///{path}") as ledger:
+        more = {"resources": Resources(engine="local"), "checkpoints": "none", "notice": lambda line: None}
+        search = run(tiny_space(), trials=8, settings=SETTINGS.with_(train_images=32), ledger=ledger, **more)
+        return [(trial.digest, trial.measurements["accuracy"], trial.measurements["loss"]) for trial in search.trials()]
+
+
+def test_a_whole_search_is_the_same_in_every_process_and_restores_its_state(tmp_path):
+    expected = searched(tmp_path / "fresh.db")
+    with (
+        warnings_as_errors(),
+        np.errstate(all="raise"),
+        STATES["float64"](),
+        STATES["a default device"](),
+        STATES["one attention"](),
+        torch.autocast("cpu", dtype=torch.bfloat16),
+        torch.no_grad(),
+    ):
+        before = present_state()
+        assert searched(tmp_path / "other.db") == expected
+        assert present_state() == before
+
+
+def test_an_evaluation_of_the_user_starts_with_seeded_generators_and_its_threads(tmp_path):
+    def evaluate(architecture, settings):
+        drawn = [random.random(), np.random.random(), torch.rand(1).item()]
+        torch.set_default_dtype(torch.float64)
+        yield {"accuracy": sum(drawn) / 3}
+        assert torch.get_default_dtype() == torch.float64
+        yield {"accuracy": torch.rand(1).item() / torch.get_num_threads()}
+
+    def curve():
+        runner = TrialRunner(evaluate, NETWORK, Settings(seed=3, threads=2))
+        return [runner.advance().measurements["accuracy"] for _ in range(2)]
+
+    expected = curve()
+    torch.manual_seed(99)
+    random.seed(99)
+    with STATES["a device block"](), STATES["a seed"]():
+        before = present_state()
+        assert curve() == expected
+        assert present_state() == before

@@ -113,8 +113,8 @@ def test_a_refused_token_is_an_error_that_says_where_tokens_are_read(tmp_path, a
     assert (code, trials) == (2, [])
     assert not (tmp_path / "l.db").exists()
     assert (
-        f"hybrid-search: --address must be that of a running Ray cluster; {address} is not: no answer in 2 s. "
-        "A cluster with a token needs it in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, or in ~/.ray/auth_token, and "
+        f"hybrid-search: address (--address) must be that of a running Ray cluster; {address} is not: no answer in 2 s"
+        ". A cluster with a token needs it in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, or in ~/.ray/auth_token, and "
         "RAY_AUTH_MODE=token before Ray is imported."
     ) in words  # Ray prints its own lines around it
 
@@ -123,7 +123,7 @@ def test_an_address_where_nothing_listens_is_refused_at_once_and_nothing_is_writ
     nowhere = f"127.0.0.1:{free_port()}"
     code, words, _ = search(tmp_path, nowhere, home)
     assert code == 2
-    refused = f"hybrid-search: --address must be that of a running Ray cluster; {nowhere} is not: "
+    refused = f"hybrid-search: address (--address) must be that of a running Ray cluster; {nowhere} is not: "
     assert words == [refused + "[Errno 111] Connection refused"]
     assert not (tmp_path / "l.db").exists()
 

@@ -75,7 +75,7 @@ def test_a_search_follows_nodes_that_join_and_leave(ledger, cluster, tmp_path):
     assert [rung for trial in trials for rung, _ in ledger.read(reads.curve, trial.id)] == [1, 2, 3] * 6
     assert [failed.kind for failed in ledger.read(reads.failures, search.record.id)] == ["pre-empted"]
     assert [line for line in said if line != NO_CHECKPOINTS][:2] == [
-        "the cluster has room for 1 of --workers 2 (1 CPU each); more start as nodes join",
+        "the cluster has room for 1 of 2 workers (1 CPU each); more start as nodes join",
         "the cluster has room for all 2 workers",
     ]
 
@@ -123,7 +123,7 @@ def test_an_address_beside_another_session_is_refused_and_not_ignored(cluster, t
     ray.init(cluster.address, log_to_driver=False)
     try:
         more = {"resources": Resources("ray", address="127.0.0.1:1"), "ledger": f"sqlite:///{tmp_path}/none.db"}
-        with pytest.raises(SettingsError, match=r"joined .*; got --address 127.0.0.1:1. Omit"):
+        with pytest.raises(SettingsError, match=r"joined .*; got address 127.0.0.1:1 \(--address\). Omit"):
             run(SPACE, trials=2, evaluate=scored(), **more)
     finally:
         ray.shutdown()

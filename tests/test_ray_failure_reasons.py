@@ -45,6 +45,6 @@ def test_a_node_that_went_away_is_a_pre_emption(message):
 
 def test_any_other_death_has_the_first_line_of_the_message():
     assert failure_of("The actor died unexpectedly.\nmore") == Failure(
-        "lost", "its worker died: The actor died unexpectedly."
+        "lost", "its worker died: The actor died unexpectedly: os._exit, a crash of native code, or a kill."
     )
     assert failure_of("").text == "its worker died: Ray gives no reason"

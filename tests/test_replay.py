@@ -446,7 +446,7 @@ def test_pruners_are_compared_on_the_command_line(capsys):
     assert call("replay", path, *words, "--out", "figure.html") == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [line[:2] for line in lines[-2:]] == [["random", "none"], ["random", "front-probability"]]
-    assert lines[-3] == ["sampler", "pruner", "to", "98", "%", "front", "in", "epochs", "stopped", "of", "the", "front"]
+    assert lines[-3] == ["sampler", "pruner", "to", "98", "%", "front", "in", "epochs", "pruned", "of", "the", "front"]
     assert "random, front-probability" in Path("figure.html").read_text(encoding="utf-8")
 
 

@@ -25,8 +25,8 @@ def refused(ledger, resources):
         ({"timeout_seconds": float("inf")}, r"timeout_seconds \(--timeout\) must be at least 1 second; got inf"),
         ({"cpus_per_trial": -1}, r"cpus_per_trial must be a number from 0 up; got -1"),
         ({"engine": "tune", "custom": {"fast": 1}}, r"got 1 fast on this machine alone"),
-        ({"engine": "local", "custom": {"fast": 1}}, r"engine local has no nodes; got --resources fast"),
-        ({"engine": "local", "timeout_seconds": 5}, r"engine local cannot enforce --timeout; got --timeout 5"),
+        ({"engine": "local", "custom": {"fast": 1}}, r"engine local has no nodes; got custom resource fast"),
+        ({"engine": "local", "timeout_seconds": 5}, r"engine local cannot enforce a time limit; got timeout_seconds 5"),
     ],
 )
 def test_resources_out_of_range_are_refused_before_anything_is_written(tmp_path, monkeypatch, more, said):

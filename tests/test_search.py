@@ -211,7 +211,7 @@ def test_only_weights_of_the_front_are_saved(ledger):
         ({"max_flops": 1e9}, r"max_flops is None \(got 1000000000.0\)"),
         (
             {"objectives": ("accuracy", "params")},
-            r"accuracy, flops \(got accuracy, params\). Use the same .*, or choose another --name",
+            r"accuracy, flops \(got accuracy, params\). Use the same .*, or choose another name \(--name\)",
         ),
     ],
 )
@@ -230,10 +230,11 @@ def test_the_error_names_the_difference_if_the_name_belongs_to_another_space(led
 
 def test_the_error_names_the_cost_of_the_smallest_design_if_the_budget_is_below_it():
     with pytest.raises(
-        SettingsError, match=r"--max-flops must allow .*; got 1,000\. The smallest design has [\d,]+ flops"
+        SettingsError,
+        match=r"max_flops \(--max-flops\) must allow .*; got 1,000\. The smallest design has [\d,]+ flops",
     ):
         SearchSpec.create(SPACE, trials=1, max_flops=1000)
-    with pytest.raises(SettingsError, match=r"--max-params must allow at least one design"):
+    with pytest.raises(SettingsError, match=r"max_params \(--max-params\) must allow at least one design"):
         SearchSpec.create(SPACE, trials=1, max_params=10)
     with pytest.raises(SettingsError, match="max_flops must be a number more than 0; got -1"):
         SearchSpec.create(SPACE, trials=1, max_flops=-1)
@@ -245,7 +246,7 @@ def test_the_error_names_the_cost_of_the_smallest_design_if_the_budget_is_below_
         ({"trials": 0}, SettingsError, "trials must be a whole number from 1 up; got 0"),
         ({"sampler": "tpee"}, UnknownName, r"sampler must be one of .*; got 'tpee'. Did you mean 'tpe'"),
         ({"resources": Resources("slurm")}, UnknownName, "engine must be one of local, ray, tune; got 'slurm'"),
-        ({"resources": Resources("local", workers=2)}, SettingsError, "engine local has one worker; got --workers 2"),
+        ({"resources": Resources("local", workers=2)}, SettingsError, "engine local has one worker; got workers 2"),
         ({"settings": Settings(data="mnist")}, Exception, "data must be one of .*fashion-mnist"),
     ],
 )
@@ -366,7 +367,8 @@ def test_an_evaluation_without_an_objective_stops_the_search_after_the_first_tri
         yield {"acuracy": 0.5}
 
     with pytest.raises(
-        HybridSearchError, match=r"the first 4 trials all failed \(bug\)[\s\S]*the evaluation measured acuracy"
+        HybridSearchError,
+        match=r"the first 4 trials all failed \(bug\)[\s\S]*the evaluation must measure accuracy, .*it gave acuracy",
     ):
         run(SPACE, trials=12, resources=Resources("local"), ledger=ledger, evaluate=evaluate)
     assert ledger.read(reads.counts, 1) == {"failed": 4}

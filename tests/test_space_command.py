@@ -75,12 +75,12 @@ def test_the_share_within_the_budget_is_that_of_the_proposals(capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["digits", "--data-dir", "photos"], "digits are part of scikit-learn and need no --data-dir"),
+        (["digits", "--data-dir", "photos"], "digits are part of scikit-learn and need no data_dir (--data-dir)"),
         (["digits", "--data", "nope"], "data must be one of digits"),
         (["digits", "--data", "imagefolder", "--data-dir", "missing"], "missing"),
         (["digits", "--data", "npz", "--data-dir", "missing.npz"], "missing.npz"),
-        (["digits", "--data", "imagefolder"], "imagefolder needs --data-dir"),
-        (["sasa-resnet26", "--max-flops", "1e9"], "imagefolder needs --data-dir"),
+        (["digits", "--data", "imagefolder"], "imagefolder needs data_dir (--data-dir)"),
+        (["sasa-resnet26", "--max-flops", "1e9"], "imagefolder needs data_dir (--data-dir)"),
         (["digits", "--set", "image_size=0"], "image_size must be"),
         (["digits", "--set", "depth=3"], "depth"),
         (["digits", "--data-dir", ""], "--data-dir"),

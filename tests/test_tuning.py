@@ -47,7 +47,9 @@ def test_steps_are_even_in_the_logarithm_and_begin_with_the_value_of_the_recipe(
 def test_settings_that_are_zero_in_the_recipe_are_not_tuned():
     assert tunable(Settings()) == BOTH
     assert tunable(Settings(weight_decay=0.0)) == ("learning_rate",)
-    with pytest.raises(SettingsError, match="--tune-recipe needs a learning rate or a weight decay above 0 to vary"):
+    with pytest.raises(
+        SettingsError, match=r"tune_recipe \(--tune-recipe\) needs a learning rate or a weight decay above 0 to vary"
+    ):
         SearchSpec.create(SPACE, trials=1, settings=Settings(learning_rate=0.0, weight_decay=0.0), tune_recipe=True)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hybrid_search._internal.paths import absolute_path, reason
+from hybrid_search._internal.paths import absolute_path, reason, shown_path
 from hybrid_search.errors import SettingsError
 
 LONGEST_NAME = 255  # bytes, on the usual file systems
@@ -28,17 +28,19 @@ def check_output_file(what: str, typed: str | Path) -> Path:
     try:
         exists = _exists(path)
         if path.is_dir() or os.fspath(typed).endswith("/"):
-            raise SettingsError(f"{what} must be a file; {typed} is a folder.")
+            raise SettingsError(f"{what} must be a file; {shown_path(typed)} is a folder.")
         folder = path.parent if _exists(path.parent) else path.parent.parent
         if not folder.is_dir():
-            raise SettingsError(f"{what} must be in a folder that exists; got {typed}.")
+            raise SettingsError(f"{what} must be in a folder that exists; got {shown_path(typed)}.")
         if len(os.fsencode(path.name)) > LONGEST_NAME:
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
         if exists and not os.access(path, os.W_OK):
             raise OSError(errno.EACCES, os.strerror(errno.EACCES))
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise SettingsError(f"{what} must be a file that can be written; {typed} cannot: {reason(error)}.") from None
+        raise SettingsError(
+            f"{what} must be a file that can be written; {shown_path(typed)} cannot: {reason(error)}."
+        ) from None
     return path
 
 
@@ -65,7 +67,7 @@ def written_file(path: Path) -> Iterator[Path]:
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        raise SettingsError(f"an output file must be writable; {path} is not: {reason(error)}.") from None
+        raise SettingsError(f"an output file must be writable; {shown_path(path)} is not: {reason(error)}.") from None
 
 
 def _replace(part: Path, target: Path) -> None:

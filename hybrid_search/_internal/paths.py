@@ -32,13 +32,15 @@ def absolute_path(what: str, typed: str | Path) -> Path:
     expanded = os.path.expanduser(text)
     user = expanded.partition("/")[0]
     if user.startswith("~") and not os.path.lexists(user):
-        raise SettingsError(f"{what} must be a path; got {text}. There is no user {user[1:]!r}. Write ./{text}.")
+        raise SettingsError(
+            f"{what} must be a path; got {shown_path(text)}. There is no user {user[1:]!r}. Write ./{shown_path(text)}."
+        )
     try:
         # Behind a symbolic link, `..` is not the folder that the text suggests.
         whole = os.path.realpath(expanded) if ".." in Path(expanded).parts else os.path.abspath(expanded)
     except OSError as error:
         raise SettingsError(
-            f"{what} must be a path; got {text}, and the current folder cannot be used: {reason(error)}."
+            f"{what} must be a path; got {shown_path(text)}, and the current folder cannot be used: {reason(error)}."
         ) from None
     return Path(whole)
 
@@ -55,6 +57,16 @@ def data_location(what: str, typed: str | Path) -> str:
     """
     text = os.fspath(typed)
     return text if "://" in text else str(absolute_path(what, text))
+
+
+def shown_path(path: str | Path) -> str:
+    """Return a path as a message shows it: in one line, in quotes if it has characters that cannot be printed.
+
+    Args:
+        path: any path.
+    """
+    text = os.fspath(path)
+    return text if text.isprintable() else repr(text)
 
 
 def reason(error: OSError) -> str:

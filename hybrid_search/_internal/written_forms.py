@@ -78,6 +78,8 @@ def _with_backslashes(text: str) -> Iterable[str]:
     if text.isprintable() and text.isascii() and not {"'", '"', "\\"} & set(text):
         return
     yield text.replace("\\", "\\\\").replace("'", "\\'")
+    yield "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    yield "".join(f"\\x{ord(char):02x}" if ord(char) < ord(" ") else char for char in text)
     for to_text in (repr, ascii, _repr_of_bytes):  # which of the quotes is escaped depends on the text around
         body = "".join(char if char in "'\"" else to_text(char)[1:-1] for char in text)
         yield from (body, body.replace("'", "\\'"), body.replace('"', '\\"'))

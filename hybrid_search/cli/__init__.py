@@ -25,7 +25,7 @@ from typing import Any, TextIO
 import typer
 
 from hybrid_search._internal.redaction import redact, register_url
-from hybrid_search.cli import confirm, cost, dashboard, db, doctor, export, front, replay, space, spaces, status
+from hybrid_search.cli import cache, confirm, cost, dashboard, db, doctor, export, front, replay, space, spaces, status
 from hybrid_search.cli import run as run_command
 from hybrid_search.cli.help_page import HelpGroup
 from hybrid_search.cli.option_values import accept_values
@@ -43,7 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
-for module in (run_command, front, status, confirm, export, dashboard, replay, spaces, space, cost, db, doctor):
+for module in (run_command, front, status, confirm, export, dashboard, replay, spaces, space, cost, db, cache, doctor):
     module.add_to(app)
 accept_values(app)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hybrid_search._internal.counted import counted
 from hybrid_search.cli.db_searches import delete, rename
 from hybrid_search.cli.help_page import HelpCommand, HelpGroup
 from hybrid_search.cli.options import Database, FormatOption, SearchName, without_password
@@ -91,8 +92,9 @@ def copy(
             copied = copy_search(source, target, name, as_name, weights)
             shown = as_name or source.search(name).name
             say(
-                f"copied {shown!r} from {source.display_url} to {target.display_url}: {copied.written:,} trials "
-                f"written, {copied.unchanged:,} unchanged, {copied.weights:,} files of weights"
+                f"copied {shown!r} from {source.display_url} to {target.display_url}: "
+                f"{counted(copied.written, 'trial')} written, {copied.unchanged:,} unchanged, "
+                f"{copied.weights:,} files of weights"
             )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hybrid_search._internal.counted import counted
 from hybrid_search.cli.help_page import HelpCommand
 from hybrid_search.cli.options import OUTPUT, Database, FormatOption, SearchName
 from hybrid_search.cli.output import Format, print_rows, say
@@ -66,6 +67,7 @@ def print_front(
     from hybrid_search.analysis.confidence import confirmed_front, read_confidence
     from hybrid_search.ledger import reads
     from hybrid_search.networks.stored_architecture import readable_line
+    from hybrid_search.records import TRAINED
     from hybrid_search.spaces.known_designs import known_names
 
     objectives = record.all_objectives()
@@ -113,7 +115,8 @@ def print_front(
         if row.get("known_as"):
             row["design"] = f"{row['known_as']}: {row['design']}"
     complete = ledger.read(reads.counts, record.id).get("complete", 0)
-    title = f"Front of {record.name}: {len(rows)} of {complete} trained networks"
+    made = "trained network" if record.evaluation == TRAINED else "evaluated network"
+    title = f"Front of {record.name}: {len(rows)} of {counted(complete, made)}"
     present = [name for name in names if any(row[name] is not None for row in rows)]
     if confidences:
         shown = [

@@ -11,6 +11,14 @@ import typer.core
 
 from hybrid_search.cli.options import OUTPUT, PANELS
 
+# Parameter -> the table of its names, without `hybrid_search.`.
+PLUGIN_TABLES = {
+    "data": "datasets",
+    "engine": "engines",
+    "pruner": "pruners",
+    "sampler": "samplers",
+    "samplers": "samplers",
+}
 NAME_SHARE = 0.4  # largest share of the width for the names of options
 
 
@@ -61,6 +69,16 @@ def print_help(command: Any, context: Any) -> None:
     sys.stdout.write("\n".join(line.rstrip() for line in page.get().splitlines()) + "\n")
 
 
+def _plugin_text(parameter: str) -> str:
+    """Return a sentence with the names that installed packages add to what a parameter selects; empty without any."""
+    if parameter not in PLUGIN_TABLES:
+        return ""
+    from importlib.metadata import entry_points
+
+    names = sorted({point.name for point in entry_points(group=f"hybrid_search.{PLUGIN_TABLES[parameter]}")})
+    return f" From plugins: {', '.join(names)}." if names else ""
+
+
 def _panels(command: Any, context: Any) -> dict[str, list[tuple[str, str]]]:
     """Return the panels in the order of `PANELS`: heading -> rows of name and text."""
     panels: dict[str, list[tuple[str, str]]] = {}
@@ -77,5 +95,6 @@ def _panels(command: Any, context: Any) -> dict[str, list[tuple[str, str]]]:
             heading = OUTPUT if OUTPUT in panels else "Options"
         else:
             heading = parameter.rich_help_panel or "Options"
-        panels.setdefault(heading, []).append(record)
+        text, default, value = record[1].partition("  [")  # such as `[default: known-cost]`
+        panels.setdefault(heading, []).append((record[0], f"{text}{_plugin_text(parameter.name)}{default}{value}"))
     return {heading: panels[heading] for heading in PANELS if heading in panels}

@@ -30,7 +30,7 @@ def checked_token(host: str, token: str | None) -> str | None:
     token = token or os.environ.get(VARIABLE) or None
     if token is None and not is_loopback(host):
         raise UserError(
-            f"--host must be a loopback address (127.0.0.1) unless a token guards the page; got {host}. "
+            f"host (--host) must be a loopback address (127.0.0.1) unless a token guards the page; got {host}. "
             f"Set {VARIABLE} to the output of: {MAKE_TOKEN}"
         )
     if token is not None and (len(token) < SHORTEST or not token.isascii()):

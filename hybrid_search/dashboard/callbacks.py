@@ -73,6 +73,7 @@ def register(app: Dash, snapshot: Snapshot, opened: str | None, charts: Sequence
         pickers = axis_options(axes.values(), trial=True), axis_options(axes.values(), trial=False)
         if search is None:
             nothing: dict[str, Any] = {"search": None, "trials": []}
+            shown: tuple[Any, ...]
             shown = None, "flops", pickers[0], "accuracy", pickers[1], "mix", colour_options(4), [], nothing
             return *shown, notices, not notices
         options = colour_options(snapshot.view(search).stages or 4)

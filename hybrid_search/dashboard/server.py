@@ -74,18 +74,18 @@ def make_server(app: "Dash", host: str, port: int) -> "BaseWSGIServer":
     from waitress import create_server
 
     if not 0 <= port <= 65535:  # the system would take the remainder
-        raise UserError(f"--port must be a number from 0 (any free port) to 65535; got {port}.")
+        raise UserError(f"port (--port) must be a number from 0 (any free port) to 65535; got {port}.")
     try:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, kind, proto)  # bound here, because waitress leaks a socket that it cannot bind
     except OSError as error:
-        raise UserError(f"--host must be an address of this machine; got {host}: {error}.") from None
+        raise UserError(f"host (--host) must be an address of this machine; got {host}: {error}.") from None
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
     except OSError as error:
         bound.close()
-        raise UserError(f"--port must be free on {host}; {port} is not: {error}.") from None
+        raise UserError(f"port (--port) must be free on {host}; {port} is not: {error}.") from None
     return create_server(app.server, sockets=[bound], threads=THREADS, ident=None, clear_untrusted_proxy_headers=True)
 
 

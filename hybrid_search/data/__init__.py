@@ -4,6 +4,7 @@ Files:
     dataset.py           the values: Split, Part, Contents, Source, Dataset
     table.py             DATASETS, the table of data sets
     loading.py           load, prepare, input_size_and_classes, open_test, fingerprint_of
+    progress_lines.py    lines about the progress of long work
     duplicates.py        files that are in several splits
     splits.py            stratified, seeded splits
     pixel_statistics.py  fingerprint, mean and standard deviation

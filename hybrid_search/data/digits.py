@@ -42,7 +42,7 @@ def read(settings: Settings) -> Contents:
         DataError: `data_dir` is given.
     """
     if settings.data_dir is not None:
-        raise DataError(f"digits are part of scikit-learn and need no --data-dir; got {settings.data_dir}.")
+        raise DataError(f"digits are part of scikit-learn and need no data_dir (--data-dir); got {settings.data_dir}.")
     size = settings.image_size or SIZE
     rows = read_scans()
     images = np.floor(rows[:, :64] * 255 / 16 + 0.5).astype(np.uint8).reshape(-1, 1, 8, 8)

@@ -35,7 +35,8 @@ def download(url: str, folder: Path, md5: str, name: str, advice: str, unpack: b
         folder: where the file is stored.
         md5: the expected MD5 of the file.
         name: the data set, for the error message.
-        advice: what the user can do without a download; the message continues with "--data-dir with its files".
+        advice: what the user can do without a download; the message continues with
+            "data_dir (--data-dir) with its files".
         unpack: whether the file is an archive to unpack in the folder.
 
     Raises:
@@ -61,5 +62,6 @@ def download(url: str, folder: Path, md5: str, name: str, advice: str, unpack: b
     except Exception as error:  # torchvision is missing or does not fit torch, or there is no network
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
-            f"{name} is not on this machine and cannot be downloaded ({reason}); {advice} --data-dir with its files."
+            f"{name} is not on this machine and cannot be downloaded ({reason}); {advice} data_dir (--data-dir) with "
+            "its files."
         ) from error

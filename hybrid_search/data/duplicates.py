@@ -6,7 +6,7 @@ memory are compared by the hash of their pixels, before they are resized.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hybrid_search._internal.shown_path import shown
 from hybrid_search.data.dataset import Indices, Part, Pixels
+from hybrid_search.data.progress_lines import ProgressLines, no_notice
 from hybrid_search.errors import DataError
 
 BEGINNING = 4096  # bytes
@@ -23,11 +24,12 @@ SPLITS = ("train", "validation", "test")
 Splits = Mapping[str, tuple[Part, Indices]]
 
 
-def same_content(files: Sequence[Path]) -> NDArray[np.int64]:
+def same_content(files: Sequence[Path], notice: Callable[[str], None] = no_notice) -> NDArray[np.int64]:
     """Return a number for each file; files with the same bytes have the same number.
 
     Args:
         files: The files; a file may occur several times.
+        notice: Called with lines about the progress if it takes long.
 
     Returns:
         int64 (len(files),): the position of the first file with the same bytes.
@@ -40,9 +42,10 @@ def same_content(files: Sequence[Path]) -> NDArray[np.int64]:
         array([0, 1, 0])
     """
     number = np.arange(len(files), dtype=np.int64)
-    groups: Iterable[list[int]] = [list(range(len(files)))]
+    groups: list[list[int]] = [list(range(len(files)))]
     for key in (_size, _beginning, _digest):
-        groups = [group for whole in groups for group in _divide(whole, files, key) if len(group) > 1]
+        progress = ProgressLines(notice, "compared", sum(len(group) for group in groups))
+        groups = [group for whole in groups for group in _divide(whole, files, key, progress) if len(group) > 1]
     for group in groups:
         number[group] = group[0]
     return number
@@ -78,11 +81,12 @@ class Duplicates(NamedTuple):
     facts: tuple[str, ...]
 
 
-def find_duplicates(splits: Splits) -> Duplicates:
+def find_duplicates(splits: Splits, notice: Callable[[str], None] = no_notice) -> Duplicates:
     """Compare the images of all splits; nothing is found in a source with neither a file nor an array of each image.
 
     Args:
         splits: "train", "validation" and "test": a part, and the indices of the images of the split.
+        notice: Called with lines about the progress if it takes long.
 
     Raises:
         DataError: A file cannot be read.
@@ -95,7 +99,9 @@ def find_duplicates(splits: Splits) -> Duplicates:
     split = np.repeat(names, [len(splits[name][1]) for name in names])
     labels = np.concatenate([splits[name][0].labels[splits[name][1]] for name in names])
     if in_files:
-        number = same_content([splits[name][0].files[int(index)] for name in names for index in splits[name][1]])
+        number = same_content(
+            [splits[name][0].files[int(index)] for name in names for index in splits[name][1]], notice
+        )
     else:
         number = same_pixels([_pixels(splits[name]) for name in names])
     in_train = split == "train"
@@ -172,7 +178,9 @@ def _contradictions(where: "_Places", number: NDArray[np.int64], labels: NDArray
     ]
 
 
-def _divide(group: list[int], files: Sequence[Path], key: Callable[[Path], Hashable]) -> list[list[int]]:
+def _divide(
+    group: list[int], files: Sequence[Path], key: Callable[[Path], Hashable], progress: ProgressLines
+) -> list[list[int]]:
     """Return the positions of a group, divided by a property of their files."""
     found: dict[Hashable, list[int]] = defaultdict(list)
     for position in group:
@@ -180,6 +188,7 @@ def _divide(group: list[int], files: Sequence[Path], key: Callable[[Path], Hasha
             found[key(files[position])].append(position)
         except OSError as error:
             raise DataError(f"image {shown(files[position])} cannot be read: {error.strerror}.") from error
+        progress.advance()
     return list(found.values())
 
 

@@ -114,7 +114,7 @@ def _read_part(folder: Path, stem: str, settings: Settings) -> tuple[Part, tuple
         names = " and ".join(f"{stem}-{kind}[.gz]" for kind in KINDS)
         raise DataError(
             f"fashion-mnist needs {names}; {shown(folder)} lacks them. Install Debian's package dataset-fashion-mnist, "
-            "or give the folder that has them with --data-dir."
+            "or give the folder that has them as data_dir (--data-dir)."
         )
     images, labels = read_idx(files[0], 3), read_idx(files[1], 1).astype(np.int64)
     if 0 in images.shape[1:]:

@@ -24,7 +24,7 @@ SELECTED_BY = (
 )  # fmt: skip
 LOG = logging.getLogger("hybrid_search.data")
 _stamps: dict[Settings, int] = {}  # the last stamp of the files of each selection
-REMEDY = "--set drop_duplicates=true removes them from train"
+REMEDY = "drop_duplicates=true (--set) removes them from train"
 
 
 def load(settings: Settings) -> Dataset:
@@ -91,7 +91,7 @@ def prepare(settings: Settings, notice: Callable[[str], None], decode: bool = Tr
     """
     contents, parts = _current_plan(settings)
     notes = [*contents.notes]
-    found = find_duplicates(divide(contents, settings.split_seed))
+    found = find_duplicates(divide(contents, settings.split_seed), notice)
     if found.in_train_fact:
         ending = "drop_duplicates removed them from train" if settings.drop_duplicates else REMEDY
         notes.append(f"{found.in_train_fact}; {ending}")

@@ -26,7 +26,7 @@ def read(settings: Settings) -> Contents:
         DataError: the archive cannot be read, or an array is missing or has the wrong type, shape or values.
     """
     if settings.data_dir is None:
-        raise DataError("npz needs --data-dir, the path of a .npz file; got none.")
+        raise DataError("npz needs data_dir (--data-dir), the path of a .npz file; got none.")
     path = Path(settings.data_dir)
     headers, others = array_headers(path)
     keys = find_keys(path, list(headers), ignore_test=settings.ignore_test)

@@ -134,11 +134,13 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         raise
     except DAMAGE as error:
         raise DataError(
-            f"npz needs --data-dir with a complete .npz file; {shown(path)} {what_is_wrong(path, error)}."
+            f"npz needs data_dir (--data-dir) with a complete .npz file; {shown(path)} {what_is_wrong(path, error)}."
         ) from error
 
 
 def _open(path: Path) -> IO[bytes]:
     if not path.is_file():
-        raise DataError(f"npz needs --data-dir with a complete .npz file; {shown(path)} {what_is_wrong(path)}.")
+        raise DataError(
+            f"npz needs data_dir (--data-dir) with a complete .npz file; {shown(path)} {what_is_wrong(path)}."
+        )
     return path.open("rb")

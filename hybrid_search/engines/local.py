@@ -19,19 +19,21 @@ def ready(context: RunContext) -> Iterator[None]:
     resources = context.resources
     if resources.workers not in (None, 1):
         raise SettingsError(
-            f"engine local has one worker; got --workers {resources.workers}. Use --engine ray for more."
+            f"engine local has one worker; got workers {resources.workers} (--workers). Use engine ray for more."
         )
     if resources.address is not None:
         raise SettingsError(
-            f"engine local has no cluster; got --address {resources.address}. Use --engine ray for one."
+            f"engine local has no cluster; got address {resources.address} (--address). Use engine ray for one."
         )
     if resources.custom:
         raise SettingsError(
-            f"engine local has no nodes; got --resources {next(iter(resources.custom))}. Use --engine ray."
+            f"engine local has no nodes; got custom resource {next(iter(resources.custom))} (--resources). Use "
+            "engine ray."
         )
     if resources.timeout_seconds is not None:
         raise SettingsError(
-            f"engine local cannot enforce --timeout; got --timeout {resources.timeout_seconds:g}. Use --engine ray."
+            f"engine local cannot enforce a time limit; got timeout_seconds {resources.timeout_seconds:g} (--timeout). "
+            "Use engine ray."
         )
     yield
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hybrid_search._internal.paths import reason
+from hybrid_search._internal.paths import reason, shown_path
 from hybrid_search.errors import UserError
 from hybrid_search.export.formats import TrainedNetwork
 from hybrid_search.export.proof import Proof
@@ -67,15 +67,15 @@ def read_description(folder: Path) -> dict[str, Any]:
     architecture = described_architecture(folder, content)
     if (digest := content.get("digest", architecture.digest)) != architecture.digest:
         raise UserError(
-            f"the digest in {DESCRIPTION} must be that of its architecture, {architecture.digest}; {path} has "
-            f"{digest!r}. Export the network again."
+            f"the digest in {DESCRIPTION} must be that of its architecture, {architecture.digest}; {shown_path(path)} "
+            f"has {digest!r}. Export the network again."
         )
     size = _entry(path, content, "input_size", list)
     if len(size) != 3 or not all(type(each) is int and each > 0 for each in size):
-        raise UserError(f"input_size in {path} must be channels, rows and columns from 1 up; got {size!r}.")
+        raise UserError(f"input_size in {shown_path(path)} must be channels, rows and columns from 1 up; got {size!r}.")
     classes = _entry(path, content, "classes", list)
     if not classes or not all(isinstance(each, str) for each in classes):
-        raise UserError(f"classes in {path} must be a list of names; got {str(classes)[:80]}.")
+        raise UserError(f"classes in {shown_path(path)} must be a list of names; got {str(classes)[:80]}.")
     return content
 
 
@@ -144,17 +144,20 @@ def check_files(folder: Path, names: Iterable[str]) -> None:
         if not _is_file(folder / name):
             every = " and ".join((*names, MANIFEST))
             raise UserError(
-                f"an exported folder must contain {every}; {folder} lacks {name}. Export the network again."
+                f"an exported folder must contain {every}; {shown_path(folder)} lacks {name}. Export the network again."
             )
     path = folder / MANIFEST
     checksums = _entry(path, _read_object(path), "files", dict)
     for name in names:
         if name not in checksums:
-            raise UserError(f"{MANIFEST} must have the sha256 of {name}; {path} has none. Export the network again.")
+            raise UserError(
+                f"{MANIFEST} must have the sha256 of {name}; {shown_path(path)} has none. Export the network again."
+            )
         if sha256_of(folder / name) != checksums[name]:
             path, pointer = folder / name, _pointer(folder / name)
             raise UserError(
-                f"an exported file must not be changed; {path} differs from its sha256 in {MANIFEST}{pointer}."
+                f"an exported file must not be changed; {shown_path(path)} differs from its sha256 in "
+                f"{MANIFEST}{pointer}."
             )
 
 
@@ -185,9 +188,9 @@ def read_file(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UserError(f"an exported file must be readable; {path} is not: {reason(error)}.") from None
+        raise UserError(f"an exported file must be readable; {shown_path(path)} is not: {reason(error)}.") from None
     if content.startswith(GIT_LFS):
-        raise UserError(f"an exported file must be complete; {path}{_pointer(path)}.")
+        raise UserError(f"an exported file must be complete; {shown_path(path)}{_pointer(path)}.")
     return content
 
 
@@ -204,7 +207,7 @@ def sha256_of(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise UserError(f"an exported file must be readable; {path} is not: {reason(error)}.") from None
+        raise UserError(f"an exported file must be readable; {shown_path(path)} is not: {reason(error)}.") from None
 
 
 def _pointer(path: Path) -> str:
@@ -218,7 +221,7 @@ def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError as error:
-        raise UserError(f"an exported file must be readable; {path} is not: {reason(error)}.") from None
+        raise UserError(f"an exported file must be readable; {shown_path(path)} is not: {reason(error)}.") from None
 
 
 def _read_object(path: Path) -> dict[str, Any]:
@@ -230,11 +233,11 @@ def _read_object(path: Path) -> dict[str, Any]:
             raise
         text = str(error) if isinstance(error, json.JSONDecodeError) else type(error).__name__
         raise UserError(
-            f"{path.name} must be complete JSON; {path} is not: {text}. Export the network again."
+            f"{path.name} must be complete JSON; {shown_path(path)} is not: {text}. Export the network again."
         ) from None
     if not isinstance(content, dict):
         raise UserError(
-            f"{path.name} must be a JSON object; {path} is {str(content)[:60]!r}. Export the network again."
+            f"{path.name} must be a JSON object; {shown_path(path)} is {str(content)[:60]!r}. Export the network again."
         )
     return content
 
@@ -243,7 +246,9 @@ def _entry(path: Path, content: dict[str, Any], key: str, kind: type[Any]) -> An
     """Return the entry of a JSON object; raise UserError unless it has this type."""
     if not isinstance(content.get(key), kind):
         got = f"{str(content[key])[:60]!r}" if key in content else "none"
-        raise UserError(f"{key} in {path.name} must be {KINDS[kind]}; {path} has {got}. Export the network again.")
+        raise UserError(
+            f"{key} in {path.name} must be {KINDS[kind]}; {shown_path(path)} has {got}. Export the network again."
+        )
     return content[key]
 
 

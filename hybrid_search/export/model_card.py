@@ -22,6 +22,8 @@ def write_card(folder: Path, network: TrainedNetwork, formats: Sequence[ExportFo
     channels, rows, cols = network.input_size
     lines = [f"# Network {network.architecture.digest}", "", f"`{network.architecture}`", ""]
     lines += [f"Input: images of {channels} x {rows} x {cols}. Output: logits of {len(network.classes)} classes."]
+    lines += ["Each pixel, 0 to 255, is normalised as `(pixel * scale - mean) / std`, with scale 1 / 255."]
+    lines += ["`architecture.json` has scale, mean and std of each channel."]
     for name, package in plugin_packages(network).items():
         lines += ["", f"`{name}` comes from the package {package}. Install that package before you load the network."]
     if network.origin:
@@ -31,8 +33,47 @@ def write_card(folder: Path, network: TrainedNetwork, formats: Sequence[ExportFo
     if image_source not in (VALIDATION, GIVEN):
         lines += [f"Proof: the logits were compared on {image_source}, because the data of the trial was not there."]
     for entry in formats:
-        lines += ["", f"## Use ({entry.name})", "", "```python", entry.usage(), "```"]
+        lines += ["", f"## Use ({entry.name})", "", "Run this inside the folder of this file:", ""]
+        lines += ["```python", *image_lines(network), entry.usage(), "```"]
     (folder / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def image_lines(network: TrainedNetwork) -> list[str]:
+    """Return the Python lines that define `images`, float32 (n, channels, rows, columns), for the network.
+
+    For an image folder they read a picture as the search did; for other data they start from an array.
+
+    Args:
+        network: what is exported.
+    """
+    channels, rows, cols = network.input_size
+    lines = ["import json", "from pathlib import Path", "", "import numpy as np", "import torch"]
+    if network.origin.get("settings", {}).get("data") == "imagefolder":
+        lines += [
+            "from PIL import Image, ImageOps",
+            "",
+            'picture = Image.open("photo.jpg")  # your picture; 8 bits a channel, without transparent pixels',
+            f'picture.draft("RGB", ({cols}, {rows}))  # a large JPEG is decoded at a fraction of its size',
+            'picture = ImageOps.exif_transpose(picture).convert("RGB")',
+            f"picture = ImageOps.fit(picture, ({cols}, {rows}), Image.Resampling.BILINEAR)  # scaled and cropped",
+            "pixels = np.asarray(picture).transpose(2, 0, 1)[None]  # (n, channels, rows, columns), 0 to 255",
+        ]
+    else:
+        shape = f"(1, {channels}, {rows}, {cols})"
+        lines += [
+            "",
+            f"pixels = np.zeros({shape}, np.uint8)  # your images, 0 to 255, in the size that the search used",
+        ]
+    if not network.mean:
+        return [*lines, "images = torch.tensor(pixels) / 255  # mean and std are unknown; subtract and divide here", ""]
+    return [
+        *lines,
+        "",
+        'preprocessing = json.loads(Path("architecture.json").read_text(encoding="utf-8"))["preprocessing"]',
+        'mean, std = (torch.tensor(preprocessing[name]).view(1, -1, 1, 1) for name in ("mean", "std"))',
+        'images = (torch.tensor(pixels) * preprocessing["scale"] - mean) / std',
+        "",
+    ]
 
 
 def _origin_lines(origin: Mapping[str, Any]) -> list[str]:
@@ -41,7 +82,7 @@ def _origin_lines(origin: Mapping[str, Any]) -> list[str]:
     own = [Objective.from_dict(each) for each in origin.get("own_objectives", [])]
     kinds = {**OBJECTIVES.usable(), **{each.name: each for each in own}}
     values = [f"{kinds[n].label} {kinds[n].text(v)}" for n, v in measurements.items() if n in kinds]
-    facts = ", ".join(f"{key} {value}" for key, value in origin.get("facts", {}).items())
+    facts = ", ".join(f"{key} {value}" for key, value in origin.get("facts", {}).items() if value)
     lines = ["", f"Trial {origin['trial']} of search {origin['search']!r}, seed {origin['seed']}: {'; '.join(values)}."]
     if confirmed := origin.get("confirmed"):
         names = [name for each in TESTED for name in (each, f"{TEST}{each}")]

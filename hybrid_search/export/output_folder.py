@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hybrid_search._internal.paths import absolute_path, reason
+from hybrid_search._internal.paths import absolute_path, reason, shown_path
 from hybrid_search.errors import SettingsError
 
 UNFINISHED = ".hybrid-search-export"  # the folder inside OUT; only one export can create it
@@ -49,8 +49,8 @@ class OutputFolder:
             free = shutil.disk_usage(self.unfinished).free
         if free < needed + SPARE_BYTES:
             raise SettingsError(
-                f"OUT must be on a disk with {_amount(needed + SPARE_BYTES)} of free space; {self.path} has "
-                f"{_amount(free)}."
+                f"OUT must be on a disk with {_amount(needed + SPARE_BYTES)} of free space; {shown_path(self.path)} "
+                f"has {_amount(free)}."
             )
 
     def finish(self, last: str) -> None:
@@ -70,7 +70,9 @@ class OutputFolder:
             for name in names:
                 target = self.path / name
                 if os.path.lexists(target):
-                    raise SettingsError(f"OUT must be a new or empty folder; {target} was written by another program.")
+                    raise SettingsError(
+                        f"OUT must be a new or empty folder; {shown_path(target)} was written by another program."
+                    )
                 self._moved.append(target)
                 (self.unfinished / name).rename(target)
             self.unfinished.rmdir()
@@ -123,18 +125,20 @@ def _check_empty(path: Path) -> None:
     if not os.path.lexists(path):
         return
     if path.is_symlink() and not path.exists():
-        raise SettingsError(f"{law}; {path} is a symbolic link to {os.readlink(path)}, which does not exist.")
+        raise SettingsError(
+            f"{law}; {shown_path(path)} is a symbolic link to {os.readlink(path)}, which does not exist."
+        )
     if not path.is_dir():
-        raise SettingsError(f"{law}; {path} is a file.")
+        raise SettingsError(f"{law}; {shown_path(path)} is a file.")
     names = sorted(set(os.listdir(path)) - set(IGNORED))
     if UNFINISHED in names:
         raise SettingsError(
-            f"{law}; {path} contains {UNFINISHED} of an export that is running or was killed. If none is running, "
-            "remove that folder."
+            f"{law}; {shown_path(path)} contains {UNFINISHED} of an export that is running or was killed. "
+            "If none is running, remove that folder."
         )
     if names:
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        raise SettingsError(f"{law}; {path} is not empty: it contains {names[0]}{more}.")
+        raise SettingsError(f"{law}; {shown_path(path)} is not empty: it contains {shown_path(names[0])}{more}.")
 
 
 def _create(path: Path) -> list[Path]:
@@ -177,7 +181,9 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SettingsError(f"OUT must be a folder that can be written; {path} cannot: {reason(error)}.") from None
+        raise SettingsError(
+            f"OUT must be a folder that can be written; {shown_path(path)} cannot: {reason(error)}."
+        ) from None
 
 
 def _amount(size: int) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hybrid_search._internal.paths import reason
+from hybrid_search._internal.paths import reason, shown_path
 from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.errors import UserError
 from hybrid_search.export.formats import EXPORT_FORMATS
@@ -55,7 +55,7 @@ class Proof:
 
     def __str__(self) -> str:
         return (
-            f"{self.folder}: a new process loaded the format {self.format} and classified {self.images} "
+            f"{shown_path(self.folder)}: a new process loaded the format {self.format} and classified {self.images} "
             f"{self.image_source}; largest difference of a logit {self.max_difference:.3g}, equal predictions "
             f"{100 * self.equal_answers:.0f} %"
         )
@@ -102,7 +102,9 @@ def prove(
 def _not_loaded(folder: Path, name: str, text: str) -> UserError:
     """Return the error of a process that cannot load a format; the last line of its error text says why."""
     why = (text.splitlines() or ["no error text"])[-1][:LONGEST]
-    return UserError(f"an exported model must load in a new process; {folder} (format {name}) does not: {why}")
+    return UserError(
+        f"an exported model must load in a new process; {shown_path(folder)} (format {name}) does not: {why}"
+    )
 
 
 def compare(folder: str, name: str, inputs: str, result: str) -> None:

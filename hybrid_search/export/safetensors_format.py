@@ -56,7 +56,7 @@ class SafetensorsFormat:
         return (
             "from hybrid_search import load_exported\n"
             'model = load_exported(".")  # this folder\n'
-            "logits = model(images)  # (n, channels, rows, columns): (pixel - mean) / std, see architecture.json"
+            "logits = model(images)  # (n, classes)"
         )
 
 

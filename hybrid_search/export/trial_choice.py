@@ -37,7 +37,7 @@ def choose_trial(ledger: "Ledger", record: SearchRecord, pick: str) -> TrialReco
     retrained = ledger.read(reads.repeats, record.id, confirmed=True)
     numbers = confirmed_front(rows, retrained, record.objective_list).members
     if not numbers:
-        raise SettingsError(f"--pick {pick} needs a completed trial; search {record.name!r} has none yet.")
+        raise SettingsError(f"pick {pick!r} (--pick) needs a completed trial; search {record.name!r} has none yet.")
     if pick == "best":
         return ledger.read(reads.trial, record.id, numbers[0])
     directions = [objective.direction for objective in record.objective_list]
@@ -49,11 +49,11 @@ def choose_trial(ledger: "Ledger", record: SearchRecord, pick: str) -> TrialReco
 def _by_number(ledger: "Ledger", record: SearchRecord, pick: str) -> TrialRecord:
     if not (pick.isascii() and pick.isdecimal() and len(pick) < 10):
         raise UnknownName(
-            f"--pick must be best, knee or the number of a trial; got {pick!r}.{nearest(pick, ('best', 'knee'))}"
+            f"pick (--pick) must be best, knee or the number of a trial; got {pick!r}.{nearest(pick, ('best', 'knee'))}"
         )
     trial = ledger.read(reads.trial, record.id, int(pick))
     if trial.state != "complete":
-        raise SettingsError(f"--pick must be a completed trial; trial {pick} of {record.name} is {trial.state}.")
+        raise SettingsError(f"pick (--pick) must be a completed trial; trial {pick} of {record.name} is {trial.state}.")
     return trial
 
 

@@ -73,7 +73,7 @@ def find_data(record: SearchRecord, trial: TrialRecord, data_dir: str | Path | N
     """
     settings = Settings.from_dict(trial.settings)
     if data_dir is not None:
-        settings = settings.with_(data_dir=data_location("--data-dir", data_dir))
+        settings = settings.with_(data_dir=data_location("data_dir (--data-dir)", data_dir))
         return TrialData(settings, _load(settings, trial.facts))
     reasons = []
     for place in dict.fromkeys((settings.data_dir, record.settings.data_dir)):
@@ -110,7 +110,7 @@ def needed(found: TrialData, number: int) -> LedgerError:
     """
     return LedgerError(
         f"trial {number} has no stored weights, so its data is needed to train it again: {found.why} "
-        "Name the folder or file of the data: --data-dir PATH."
+        "Name the folder or file of the data: data_dir (--data-dir PATH)."
     )
 
 

@@ -72,14 +72,14 @@ def stored_revision(url: str | None = None) -> str:
     with _connected(parsed, read_only=True) as (engine, revision):
         engine.dispose()
         if revision is None:
-            raise LedgerError(f"--db must name a ledger; {display_url(parsed)} holds no ledger.")
+            raise LedgerError(f"the database URL must name a ledger; {display_url(parsed)} holds no ledger.")
         return revision
 
 
 def _wrong_revision(url: URL, revision: str | None) -> LedgerError:
     if revision is None:
-        return LedgerError(f"--db must name a ledger; {display_url(url)} holds no ledger.")
-    law = f"--db must name a ledger of this version; {display_url(url)} holds revision {revision}"
+        return LedgerError(f"the database URL must name a ledger; {display_url(url)} holds no ledger.")
+    law = f"the database URL must name a ledger of this version; {display_url(url)} holds revision {revision}"
     if revision.isdecimal() and int(revision) > int(HEAD):
         return LedgerError(f"{law}, newer than {HEAD}. Upgrade hybrid-search.")
     return LedgerError(f"{law}. `hybrid-search db upgrade` upgrades an older ledger.")
@@ -92,8 +92,8 @@ def _connected(url: URL, read_only: bool) -> Iterator[tuple[Engine, str | None]]
         engine = (sqlite_engine if url.get_backend_name() == "sqlite" else postgres_engine)(url, read_only)
     except (NoSuchModuleError, ImportError) as error:
         raise LedgerError(
-            f"--db {display_url(url)} needs a database driver that is not installed: {error}. Install it: pip install "
-            "'psycopg[binary]'"
+            f"database {display_url(url)} needs a database driver that is not installed: {error}. Install it: pip "
+            "install 'psycopg[binary]'"
         ) from None
     except OSError as error:
         raise _cannot_open(url, error) from None
@@ -110,4 +110,6 @@ def _connected(url: URL, read_only: bool) -> Iterator[tuple[Engine, str | None]]
 
 def _cannot_open(url: URL, error: Exception) -> LedgerError:
     reason = redact_url_secrets(first_line(error), url)
-    return LedgerError(f"--db must name a database that can be opened; {display_url(url)} cannot be opened: {reason}.")
+    return LedgerError(
+        f"the database URL must name a database that can be opened; {display_url(url)} cannot be opened: {reason}."
+    )

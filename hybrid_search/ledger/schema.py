@@ -59,12 +59,13 @@ def upgrade(
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if revision is not None and not (revision.isdecimal() and len(revision) == len(HEAD)):
         raise LedgerError(
-            f"--db must name a ledger or an empty database; {display_url} belongs to another program ({revision})."
+            f"the database URL must name a ledger or an empty database; {display_url} belongs to another program "
+            f"({revision})."
         )
     if revision is not None and revision not in known:
         raise LedgerError(
-            f"--db must name a ledger of this version or an older one; {display_url} holds revision {revision}, "
-            f"newer than {HEAD}. Upgrade hybrid-search."
+            f"the database URL must name a ledger of this version or an older one; {display_url} holds revision "
+            f"{revision}, newer than {HEAD}. Upgrade hybrid-search."
         )
     backup_path = None
     with engine.begin() as connection:
@@ -73,7 +74,9 @@ def upgrade(
         # Read again under the lock: another process may have created or upgraded the ledger.
         revision = _revision(connection)
         if revision is None and inspect(connection).get_table_names():
-            raise LedgerError(f"--db must name a ledger or an empty database; {display_url} holds other tables.")
+            raise LedgerError(
+                f"the database URL must name a ledger or an empty database; {display_url} holds other tables."
+            )
         if revision not in (None, HEAD) and engine.dialect.name == "sqlite":
             backup_path = backup(Path(str(url.database)), str(revision))
         config.attributes["connection"] = connection

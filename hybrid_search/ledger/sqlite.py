@@ -33,7 +33,9 @@ def sqlite_engine(url: URL, read_only: bool) -> Engine:
     """
     path = url.database
     if not path or path == ":memory:":
-        raise LedgerError("--db must name a file, because a ledger in memory is lost; got a sqlite URL without a path.")
+        raise LedgerError(
+            "the database URL must name a file, because a ledger in memory is lost; got a sqlite URL without a path."
+        )
     path = os.path.abspath(path)  # the working directory may change
     if read_only:
         if not Path(path).exists():

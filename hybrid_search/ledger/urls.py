@@ -49,16 +49,16 @@ def database_url(url: str | Path | None = None) -> URL:
         parsed = make_url(text)
     except (ArgumentError, ValueError):
         raise LedgerError(
-            f"--db must be a database URL such as {DEFAULT_URL}; got text that does not parse (hidden, because it may "
-            f"contain a password). A file is sqlite:///PATH.{f' {ENCODE}' if '@' in text else ''}"
+            f"the database URL must be a URL such as {DEFAULT_URL}; got text that does not parse (hidden, because it "
+            f"may contain a password). A file is sqlite:///PATH.{f' {ENCODE}' if '@' in text else ''}"
         ) from None
     if parsed.get_backend_name() == "sqlite":
         return parsed.set(database=_absolute(parsed.database)) if parsed.database else parsed
     if text.count("@") > 1 or "@" in f"{parsed.host}{parsed.database}":
         shown = f"{parsed.drivername}://{HIDDEN}@{text.rpartition('@')[2]}"
-        raise LedgerError(f"--db must have one @, between password and host; got {redact(shown)}. {ENCODE}")
+        raise LedgerError(f"the database URL must have one @, between password and host; got {redact(shown)}. {ENCODE}")
     if parsed.get_backend_name() not in POSTGRES_NAMES:
-        raise LedgerError(f"--db must be a sqlite or postgresql URL; got {display_url(parsed)}.")
+        raise LedgerError(f"the database URL must be a sqlite or postgresql URL; got {display_url(parsed)}.")
     return _postgres_url(parsed)
 
 
@@ -67,18 +67,22 @@ def _absolute(path: str) -> str:
     if path == ":memory:" or path.startswith("file:"):
         return path
     if any("\ud800" <= letter <= "\udfff" for letter in path):  # bytes that are not UTF-8
-        raise LedgerError(f"--db must name a file with a name in UTF-8; got {path!r}.")
+        raise LedgerError(f"the database URL must name a file with a name in UTF-8; got {path!r}.")
     try:
-        return str(absolute_path("--db", path))
+        return str(absolute_path("database URL (--db)", path))
     except SettingsError as error:
         raise LedgerError(str(error)) from None
 
 
 def _postgres_url(url: URL) -> URL:
     if url.drivername not in POSTGRES_NAMES:
-        raise LedgerError(f"--db must use psycopg for PostgreSQL; got {url.drivername}. Write postgresql://...")
+        raise LedgerError(
+            f"the database URL must use psycopg for PostgreSQL; got {url.drivername}. Write postgresql://..."
+        )
     if not url.database:
-        raise LedgerError(f"--db must name a database, as in postgresql://USER@HOST/DATABASE; got {display_url(url)}.")
+        raise LedgerError(
+            f"the database URL must name a database, as in postgresql://USER@HOST/DATABASE; got {display_url(url)}."
+        )
     in_query = url.query.get("password")
     password = url.password or (in_query[-1] if isinstance(in_query, tuple) else in_query)
     password = password or os.environ.get("PGPASSWORD")

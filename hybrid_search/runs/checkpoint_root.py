@@ -14,7 +14,8 @@ from hybrid_search.training.checkpoints import CheckpointStore, SearchCheckpoint
 NONE = "none"
 # Printed if no place is given, and no folder is known that all workers can reach.
 NO_CHECKPOINTS = (
-    "no checkpoints: an interrupted trial starts again; --checkpoints names a folder or URL that all workers can reach"
+    "no checkpoints: an interrupted trial starts again; checkpoints (--checkpoints) names a folder or URL that all "
+    "workers can reach"
 )
 
 

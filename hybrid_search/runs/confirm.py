@@ -9,6 +9,7 @@ from pathlib import Path
 from hybrid_search._internal.cache_folder import cache_folder
 from hybrid_search._internal.event_log import failures_shown, level_of, log_file, print_notice
 from hybrid_search._internal.paths import data_location
+from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.engines import engine_of
 from hybrid_search.engines.driver import RunContext
 from hybrid_search.engines.worker import Evaluate, check_evaluation
@@ -26,6 +27,7 @@ from hybrid_search.search.stored_names import evaluation_difference, evaluation_
 from hybrid_search.training.checkpoints import CheckpointStore
 
 
+@clean_process_state()
 def confirm(
     name: str | None = None,
     *,
@@ -79,7 +81,7 @@ def confirm(
     engine = engine_of(resources.engine)
     if evaluate is not None:
         check_evaluation(evaluate)
-    here = None if data_dir is None else data_location("--data-dir", data_dir)
+    here = None if data_dir is None else data_location("data_dir (--data-dir)", data_dir)
 
     def opened(held: Ledger) -> Confirmation:
         record = held.search(name)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hybrid_search import __version__
 from hybrid_search._internal.cache_folder import cache_folder
 from hybrid_search._internal.event_log import LOG, event_fields, failures_shown, level_of, log_file
+from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.engines import Engine, engine_name, engine_of
 from hybrid_search.engines.driver import RunContext, check_results
 from hybrid_search.engines.worker import Evaluate, check_evaluation
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 NOT_COMPARED = "evaluate uses objects whose content cannot be compared when the search continues: {}"
 
 
+@clean_process_state()
 def run(
     space: SearchSpace | str | Path,
     *,
@@ -137,6 +139,7 @@ def run(
     )
 
 
+@clean_process_state()
 def run_spec(
     spec: SearchSpec,
     *,

@@ -52,7 +52,7 @@ class ContentDigest:
             self._active.append(key)
             try:
                 self._done[key] = self._compound(value), value
-            except RecursionError:
+            except Exception:  # too many levels, or code of the object
                 self._done[key] = self._unknown(value), value
             finally:
                 self._active.pop()

@@ -7,7 +7,7 @@ from hybrid_search.ledger import Ledger, reads
 from hybrid_search.records import SearchRecord
 from hybrid_search.search.trial import Trial
 
-REMEDY = "Restore the data, or choose another --name for a new search."
+REMEDY = "Restore the data, or choose another name (--name) for a new search."
 
 
 def check_same_data(fingerprint: str | None, facts: Mapping[str, str], trial: Trial) -> str | None:

@@ -87,7 +87,7 @@ def _check_configuration(found: SearchRecord, spec: SearchSpec) -> None:
     if differences := SearchSpec.from_record(found).differences(spec):
         raise LedgerError(
             f"a search must be continued with its own configuration; in search {found.name!r}, "
-            f"{'; '.join(differences)}. Use the same options, or choose another --name for a new search."
+            f"{'; '.join(differences)}. Use the same options, or choose another name (--name) for a new search."
         )
 
 

@@ -55,8 +55,8 @@ def check_budget(space: SearchSpace, record: SearchRecord) -> None:
         least = one_cost(space.extreme(one_cost)[0])
         if bound < least:
             raise SettingsError(
-                f"--max-{name} must allow at least one design of {space.name}; got {bound:,.0f}. The smallest design "
-                f"has {least:,.0f} {name}."
+                f"max_{name} (--max-{name}) must allow at least one design of {space.name}; got {bound:,.0f}. "
+                f"The smallest design has {least:,.0f} {name}."
             )
     if None not in budget.values():
 
@@ -66,8 +66,8 @@ def check_budget(space: SearchSpace, record: SearchRecord) -> None:
 
         if largest_share(space.extreme(largest_share)[0]) > 1:
             raise SettingsError(
-                f"--max-flops and --max-params must together allow at least one design of {space.name}; got "
-                f"{record.max_flops:,.0f} and {record.max_params:,.0f}. No design meets both."
+                f"max_flops (--max-flops) and max_params (--max-params) must together allow at least one design of "
+                f"{space.name}; got {record.max_flops:,.0f} and {record.max_params:,.0f}. No design meets both."
             )
 
 

@@ -24,7 +24,9 @@ def tunable(settings: Settings) -> tuple[str, ...]:
     """Return the settings that can be tuned. Raise SettingsError if the recipe has none above 0."""
     names = tuple(name for name in STEPS if getattr(settings, name) > 0)
     if not names:
-        raise SettingsError("--tune-recipe needs a learning rate or a weight decay above 0 to vary; both are 0.")
+        raise SettingsError(
+            "tune_recipe (--tune-recipe) needs a learning rate or a weight decay above 0 to vary; both are 0."
+        )
     return names
 
 

@@ -42,7 +42,7 @@ def read(settings: Settings) -> Contents:
         DataError: A folder is missing, a class has no image, or a class of val or test is not a class of train.
     """
     if settings.data_dir is None:
-        raise DataError("imagefolder needs --data-dir, a folder that contains train/<class>/; got none.")
+        raise DataError("imagefolder needs data_dir (--data-dir), a folder that contains train/<class>/; got none.")
     base = Path(settings.data_dir)
     left_out = LeftOut(base)
     splits = find_splits(base, left_out)
@@ -61,7 +61,9 @@ def read(settings: Settings) -> Contents:
     images = ImageFiles(base, every_file, size, settings.max_image_pixels or MAX_PIXELS)
     parts = {name: _part(files, images) for name, files in listed.items()}
     if settings.image_size is None:
-        notes.append(f"images are scaled to {SIZE} x {SIZE} pixels; --set image_size=N chooses another size")
+        notes.append(
+            f"images are scaled to {SIZE} x {SIZE} pixels; image_size (--set image_size=N) chooses another size"
+        )
     return Contents(
         (3, size, size),
         tuple(classes),

@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import shutil
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,13 +26,13 @@ from hybrid_search._internal.shown_path import shown
 from hybrid_search.data.dataset import Pixels
 from hybrid_search.data.downloads import locked
 from hybrid_search.data.image_folder import decoding
+from hybrid_search.data.progress_lines import ProgressLines, no_notice
 from hybrid_search.errors import DataError
 
 FORMAT = "2"  # part of the hash; increase it when the decoding changes
 NAME = "imagefolder"  # the folder below the cache folder
 BATCH = 256  # images that are decoded before they are written
 HEADER = 4096  # bytes besides the pixels, at most
-FIRST_NOTICE, NEXT_NOTICE = 5.0, 30.0  # seconds before and between the lines about the progress
 NAMED = 5  # broken files that one message names
 Notice = Callable[[str], None]
 Result = TypeVar("Result")
@@ -45,10 +44,6 @@ class Decoding(NamedTuple):
     size: int
     max_pixels: int
     tops: Mapping[str, float]
-
-
-def no_notice(line: str) -> None:
-    """Say nothing: a worker has no terminal."""
 
 
 def read_cached_images(paths: Sequence[Path], how: Decoding, source: Path, notice: Notice = no_notice) -> Pixels:
@@ -163,7 +158,7 @@ def each_image(
     Raises:
         DataError: The function raised it for some files; the message is that of the first, with the names of others.
     """
-    begin = said = time.monotonic()
+    progress = ProgressLines(notice, verb, len(paths))
     broken: list[tuple[Path, DataError]] = []
 
     def guarded(path: Path) -> Result | DataError:
@@ -180,11 +175,7 @@ def each_image(
                     broken.append((path, result))
                 elif not broken:
                     yield result
-            now, done = time.monotonic(), start + len(batch)
-            if now - said > (FIRST_NOTICE if said == begin else NEXT_NOTICE) and done < len(paths):
-                said = now
-                left = (now - begin) / done * (len(paths) - done)
-                notice(f"{verb} {done:,} of {len(paths):,} images; about {left:.0f} s left")
+            progress.advance(len(batch))
     if broken:
         raise _joined(broken)
 

@@ -140,7 +140,7 @@ def opened(path: Path, max_pixels: int) -> "Iterator[Image]":
             if pixels > max_pixels:
                 raise DataError(
                     f"image {shown(path)} must have at most {max_pixels:,} pixels; got {image.width:,} x "
-                    f"{image.height:,}. --set max_image_pixels={pixels} allows it."
+                    f"{image.height:,}. max_image_pixels={pixels} (--set) allows it."
                 )
             if image.mode == "LAB":
                 raise DataError(f"image {shown(path)} must have grey or RGB values; got mode LAB. Convert it to RGB.")

@@ -17,11 +17,11 @@ from hybrid_search.data.image_folder.decoded_cache import (
     check_space,
     each_image,
     hash_of,
-    no_notice,
     read_cached_images,
     remarks_of,
 )
 from hybrid_search.data.image_folder.value_range import tops_of
+from hybrid_search.data.progress_lines import no_notice
 
 RANGES = {
     "I;16": "16-bit images, read with values from 0 to {top:g}, which become 0 to 255",

@@ -27,7 +27,7 @@ NAMES: Mapping[str, Sequence[str]] = {
     "val": ("val", "valid", "validation", "dev", "eval"),
     "test": ("test", "testing"),
 }
-IGNORE_TEST = "--set ignore_test=true leaves the test folder out."
+IGNORE_TEST = "ignore_test=true (--set) leaves the test folder out."
 
 
 def find_splits(base: Path, left_out: LeftOut) -> dict[str, Path]:

@@ -77,8 +77,8 @@ def check_same_cluster(resources: Resources) -> None:
     joined: str = ray.get_runtime_context().gcs_address
     if resources.address not in (None, "auto") and _resolved(str(resources.address)) != _resolved(joined):
         raise SettingsError(
-            f"a process joins one Ray cluster; this one has joined {joined}; got --address {resources.address}. Omit "
-            "the address, or call ray.shutdown() first."
+            f"a process joins one Ray cluster; this one has joined {joined}; got address {resources.address} "
+            "(--address). Omit the address, or call ray.shutdown() first."
         )
 
 
@@ -170,4 +170,4 @@ def choose_auth_mode(address: str) -> None:
 
 def no_cluster(address: str, reason: str) -> SettingsError:
     """Return the error that names the address and the reason."""
-    return SettingsError(f"--address must be that of a running Ray cluster; {address} is not: {reason}")
+    return SettingsError(f"address (--address) must be that of a running Ray cluster; {address} is not: {reason}")

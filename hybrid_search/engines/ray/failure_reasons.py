@@ -5,6 +5,7 @@ import re
 from hybrid_search.records import Failure
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+UNEXPECTED = "died unexpectedly"  # the process ended without an exception
 LOW_MEMORY = "running low on memory"  # Ray's memory monitor killed the worker
 # Ray reports a node that was shut down. It notices a node that lost its connection some ten seconds later; until then
 # the actor is only "temporarily unavailable". The node of a dead process reports the death itself.
@@ -34,4 +35,7 @@ def failure_of(message: str) -> Failure:
     if NODE_GONE.search(message):
         return Failure("pre-empted", "the node of its worker went away")
     lines = message.strip().splitlines()
-    return Failure("lost", f"its worker died: {lines[0] if lines else 'Ray gives no reason'}")
+    reason = lines[0] if lines else "Ray gives no reason"
+    if UNEXPECTED in reason:
+        reason = f"{reason.rstrip('.')}: os._exit, a crash of native code, or a kill."
+    return Failure("lost", f"its worker died: {reason}")

@@ -35,7 +35,7 @@ def check(context: RunContext) -> None:
         names = f"{cpus} CPU{'s' if cpus > 1 else ''} that this process may use"
         raise SettingsError(
             f"a trial must fit the {names}{f', of {machine} of this machine' if machine > cpus else ''}; got "
-            f"--cpus-per-trial {need:g}."
+            f"cpus_per_trial {need:g} (--cpus-per-trial)."
         )
     provide_token(context.notice)
     session_folder(context.notice)
@@ -69,7 +69,7 @@ def count_cpus(resources: Resources, notice: Callable[[str], None] = lambda line
         return cpus
     notice(
         f"{fits} {'trial runs' if fits == 1 else 'trials run'} at a time, because this process may use "
-        f"{memory / 2**30:.1f} GiB of memory. --workers sets another number"
+        f"{memory / 2**30:.1f} GiB of memory. workers (--workers) sets another number"
     )
     return math.ceil(fits * each)
 

@@ -45,8 +45,8 @@ def ready(context: RunContext) -> Iterator[None]:
         check_address(address)
     elif resources.custom:
         raise SettingsError(
-            f"--resources are those that the nodes of a cluster declare; got {describe(resources.custom)} on this "
-            "machine alone. Give the cluster's --address."
+            f"custom resources (--resources) are those that the nodes of a cluster declare; got "
+            f"{describe(resources.custom)} on this machine alone. Give the address of the cluster (--address)."
         )
     else:
         local_session.check(context)
@@ -109,8 +109,8 @@ def _connect(resources: Resources) -> None:
         ray.shutdown()  # its processes that started
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise SettingsError(
-            f"engine ray must be able to start its processes on this machine; got {reason.rstrip('.')}. --engine local "
-            "needs none."
+            f"engine ray must be able to start its processes on this machine; got {reason.rstrip('.')}. "
+            "Engine local (--engine local) needs none."
         ) from error
 
 

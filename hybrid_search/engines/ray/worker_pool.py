@@ -145,7 +145,7 @@ class WorkerPool:
             return
         self._announced = room
         if room < requested:
-            workers = f"{room} of --workers {self._requested}" if self._requested else "no worker"
+            workers = f"{room} of {self._requested} workers" if self._requested else "no worker"
             self._notice(f"the cluster has room for {workers} ({describe(self._need)} each); more start as nodes join")
         else:
             workers = f"all {requested} workers" if self._requested else "workers again"

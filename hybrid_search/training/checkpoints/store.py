@@ -180,8 +180,8 @@ def _try_to_write(root: str | CheckpointStore, where: str) -> None:
 
 def _not_writable(root: str, error: BaseException) -> SettingsError:
     return SettingsError(
-        f"checkpoints need a place that can be written; {root} cannot: {reason_of(error)}. --checkpoints none runs "
-        "without checkpoints."
+        f"checkpoints need a place that can be written; {root} cannot: {reason_of(error)}. checkpoints 'none' "
+        "(--checkpoints none) runs without checkpoints."
     )
 
 

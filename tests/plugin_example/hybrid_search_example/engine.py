@@ -12,7 +12,7 @@ from hybrid_search.errors import SettingsError
 def ready(context: RunContext) -> Iterator[None]:
     """Raise SettingsError if several workers are asked for."""
     if context.resources.workers not in (None, 1):
-        raise SettingsError(f"engine serial has one worker; got --workers {context.resources.workers}.")
+        raise SettingsError(f"engine serial has one worker; got workers {context.resources.workers} (--workers).")
     yield
 
 
