@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from hybrid_search.errors import ArchitectureError
-from hybrid_search.networks.blocks import BLOCKS, Block, check_block
+from hybrid_search.networks.blocks import BLOCKS, Block
+from hybrid_search.networks.blocks.block import check_block
 from hybrid_search.ops import make_operator
 from hybrid_search.ops.operator import Operator, Value, from_options, option_names, options_of
 from hybrid_search.testing.counting import assert_cost

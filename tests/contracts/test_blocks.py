@@ -1,6 +1,9 @@
 """The built-in blocks follow the contract."""
 
-from hybrid_search.networks.blocks import Basic, Bottleneck, InvertedResidual, MetaFormer
+from hybrid_search.networks.blocks.basic import Basic
+from hybrid_search.networks.blocks.bottleneck import Bottleneck
+from hybrid_search.networks.blocks.inverted_residual import InvertedResidual
+from hybrid_search.networks.blocks.metaformer import MetaFormer
 from hybrid_search.testing import BlockContract
 
 WRONG_ACTIVATION = ({"activation": "tanh"}, 16, "activation must be one of relu, silu, gelu; got 'tanh'")

@@ -11,18 +11,7 @@ from hybrid_search.networks.blocks.metaformer import MetaFormer
 from hybrid_search.ops.operator import from_options
 from hybrid_search.plugins import Table
 
-__all__ = [
-    "BLOCKS",
-    "BOTTLENECK",
-    "Basic",
-    "Block",
-    "Bottleneck",
-    "InvertedResidual",
-    "MetaFormer",
-    "OperatorPlace",
-    "check_block",
-    "make_block",
-]
+__all__ = ["BLOCKS", "BOTTLENECK", "Block", "OperatorPlace", "make_block"]
 
 BOTTLENECK = "bottleneck"  # the block of a stage that names none
 

@@ -55,4 +55,5 @@ class MetaFormerModule(nn.Module):
             x = self.merge(self.merge_norm(x))
         x = x + self.depth(self.operator_scale(self.operator(self.operator_norm(x))))
         y: Tensor = self.narrow(self.activation(self.widen(self.mlp_norm(x))))
-        return x + self.depth(self.mlp_scale(y))
+        y = x + self.depth(self.mlp_scale(y))
+        return y
