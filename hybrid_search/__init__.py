@@ -7,6 +7,8 @@ Editors and type checkers see the imports below `TYPE_CHECKING`.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hybrid_search._internal.torchvision_compat import allow_missing_operators
+
 if TYPE_CHECKING:
     from hybrid_search.errors import (
         ArchitectureError,
@@ -126,6 +128,9 @@ _PUBLIC: dict[str, tuple[str, ...]] = {
     ),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
+
+
+allow_missing_operators()  # otherwise timm cannot be imported beside some builds of torch
 
 
 def __getattr__(name: str) -> Any:

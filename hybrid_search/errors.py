@@ -122,7 +122,7 @@ def nearest(value: object, choices: Iterable[object]) -> str:
         return f" {NO_SETTING[word]}"
     same = [name for name in names if name.lower().replace("-", "_") == word]
     meant = [name for name in SYNONYMS.get(word, ()) if name in names]
-    close = same or meant or difflib.get_close_matches(str(value)[:LONGEST], names, n=1, cutoff=0.5)
+    close = same or meant or difflib.get_close_matches(str(value)[:LONGEST], names, n=1, cutoff=0.6)
     if not close:
         return ""
     difference = f" {DIFFERENCES[word]}" if meant and not same and word in DIFFERENCES else ""

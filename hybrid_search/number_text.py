@@ -106,8 +106,6 @@ def real_number(
     value: object,
     least: float | None = None,
     most: float | None = None,
-    *,
-    above: float | None = None,
     error: type[UserError] = SettingsError,
 ) -> float:
     """Return a finite number that is given as a number or as text.
@@ -116,7 +114,6 @@ def real_number(
         what: its name, the first words of the message.
         value: an int, a float, or a text of `read_number`.
         least, most: the smallest and the largest possible value; None: no bound.
-        above: a bound that the value must exceed; None: no such bound.
         error: class of the error.
 
     Raises:
@@ -132,11 +129,10 @@ def real_number(
         result = math.nan if wrong else float(number)  # type: ignore[arg-type]
     except OverflowError:  # an int beyond the largest float
         result = math.nan
-    low = result < least if least is not None else above is not None and result <= above
+    low = least is not None and result < least
     if math.isnan(result) or low or (most is not None and result > most):
-        bounds = f" above {above:g}" if above is not None else _range(least, most)
         finite = "finite " if isinstance(number, float) and not math.isfinite(number) else ""
-        raise error(f"{what} must be a {finite}number{bounds}; got {shown(value)}.{_possible(value, 'M')}")
+        raise error(f"{what} must be a {finite}number{_range(least, most)}; got {shown(value)}.{_possible(value, 'M')}")
     return result
 
 

@@ -10,7 +10,7 @@ import pytest
 from support.datasets import write_cifar
 
 from hybrid_search import data
-from hybrid_search.data import input_size_and_classes, load, open_test
+from hybrid_search.data import cifar, input_size_and_classes, load, open_test
 from hybrid_search.data.restricted_pickle import read_data
 from hybrid_search.data.table import DATASETS
 from hybrid_search.errors import DataError
@@ -173,6 +173,27 @@ def test_a_pickle_with_other_names_or_damage_is_refused(content, match, tmp_path
         read_data(content, "a file")
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_numbers_of_numpy_and_arrays_of_every_order_are_read(protocol):
+    value = {"n": np.int64(-7), "f": np.asfortranarray(np.arange(6, dtype=">u2").reshape(2, 3)), "x": np.float32(0.5)}
+    found = read_data(pickle.dumps(value, protocol=protocol), "a file")
+    assert (found["n"], found["x"]) == (-7, 0.5)
+    assert np.array_equal(found["f"], value["f"])
+
+
+def test_an_archive_of_the_published_counts_with_other_contents_is_said(tmp_path, monkeypatch):
+    folder = tmp_path / "made" / "cifar-10-batches-py"
+    write_pickles(folder)
+    archive = tmp_path / "cifar-10-python.tar.gz"
+    with tarfile.open(archive, "w:gz") as file:
+        file.add(folder, "cifar-10-batches-py")
+    monkeypatch.setattr(cifar, "PUBLISHED", (100, 20))
+    for place, said in ((archive, True), (folder, False)):
+        notes = DATASETS["cifar10"].read(Settings(data="cifar10", data_dir=str(place))).notes
+        assert bool(notes) == said
+        assert all("is not the archive of the authors: its MD5 is " in note for note in notes)
 
 
 def test_one_list_named_many_times_is_read_once():

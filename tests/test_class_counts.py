@@ -83,6 +83,15 @@ def test_a_class_without_validation_or_test_images_is_said(save):
     ]
 
 
+@pytest.mark.parametrize(
+    ("absent", "text"),
+    [(1, "class '1':"), (3, "classes '1', '2', '3':"), (4, "classes '1', '2', '3' and 1 more:")],
+)
+def test_at_most_three_classes_are_listed(save, absent, text):
+    settings = save(**of_classes("train", *[9] * 6), **of_classes("val", 5, *[0] * absent, *[5] * (5 - absent), seed=1))
+    assert any(note.startswith(f"validation has no image of {text}") for note in notes(settings))
+
+
 def test_classes_of_very_different_sizes_are_said_with_the_objective_that_shows_them(save):
     assert notes(save(**of_classes("train", 200, 3))) == (
         "validation has 1 image of class '1' and 40 of the largest class: accuracy hardly shows small classes, and one "

@@ -78,10 +78,13 @@ def test_the_folder_of_torchvision_is_found_and_other_counts_are_said(tmp_path):
     raw = tmp_path / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
     write_fashion_mnist(raw)
-    notes = DATASETS["fashion-mnist"].read(Settings(data="fashion-mnist", data_dir=str(tmp_path))).notes
+    settings = Settings(data="fashion-mnist", data_dir=str(tmp_path))
+    notes = DATASETS["fashion-mnist"].read(settings).notes
     assert notes == (
         f"fashion-mnist: {raw} has 50 training and 20 test images; the published data set has 60,000 and 10,000",
     )
+    write_fashion_mnist(tmp_path, train=30)  # files in the folder itself come first
+    assert len(DATASETS["fashion-mnist"].read(settings).train.labels) == 30
 
 
 def test_a_seeded_mutation_of_an_idx_file_raises_nothing_but_a_data_error(tmp_path):

@@ -129,11 +129,16 @@ def test_labels_of_true_and_false_are_two_classes(save):
         (CLASSES + 1, "numbered from 0; y_train has labels from 1 to 3. Subtract 1"),
         (CLASSES * 2, "class '1' has 0"),
         (CLASSES[:20], "must be 30 whole numbers, one for each image"),
-        (CLASSES.reshape(1, 30), r"one for each image; got int64 \(1, 30\). the shape must be \(n,\), \(n, 1\), or"),
-        (CLASSES.reshape(30, 1, 1), r"the shape must be \(n,\), \(n, 1\), or one-hot"),
+        (CLASSES.reshape(1, 30), r"one for each image; got int64 \(1, 30\). The shape must be \(n,\), \(n, 1\), or"),
+        (CLASSES.reshape(30, 1, 1), r"The shape must be \(n,\), \(n, 1\), or one-hot"),
         (np.stack([CLASSES, CLASSES], axis=1), r"y_train \(30, 2\) must be one-hot.* row 0 has \[0, 0\]"),
         (np.full((30, 3), 1 / 3), r"must be one-hot: one 1 in each row.* row 0 has \[0.333333, "),
         (np.full((30, 3), np.nan), "must be one-hot"),
+        (np.zeros((30, 6)), r"row 0 has \[0, 0, 0, 0, 0, 0\]\."),
+        (np.zeros((30, 7)), r"row 0 has \[0, 0, 0, 0, 0, 0, \.\.\.\]\."),
+        (np.zeros((30, 0)), r"one for each image; got float64 \(30, 0\)"),
+        (np.full(30, 30), "y_train has 30, and y_train has 30 images, which is too few"),
+        (np.full(30, 29), "class '0' has 0"),
         (np.array(["cat", "dog", "cow"])[CLASSES], r"got text, <U3 \(30,\). np.unique\(labels, return_inverse=True\)"),
         (CLASSES.astype(complex), r"got complex128 \(30,\)"),
         (np.array(3), "must be 30 whole numbers"),
@@ -200,6 +205,13 @@ def test_images_of_every_usual_type_become_the_same_bytes(save, images):
     assert dataset.train.images.flags.c_contiguous
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_images_of_one_to_four_channels_are_read_in_both_layouts(save, channels):
+    images = random_pixels(30, channels=channels)
+    for layout in (images, images.transpose(0, 2, 3, 1)):
+        assert input_size_and_classes(save(x_train=layout, y_train=CLASSES)) == ((channels, 6, 9), 3)
+
+
 def test_grey_and_true_or_false_images_are_read_and_changes_are_said(save):
     settings = save(x_train=IMAGES[:, 0] > 127, y_train=CLASSES)
     assert set(np.unique(load(settings).train.images)) == {0, 255}
@@ -248,6 +260,7 @@ def test_all_parts_are_scaled_alike(save):
         (IMAGES.reshape(30, -1), "Flat images: reshape them to their rows and columns"),
         (IMAGES[..., None], r"got uint8 \(30, 3, 6, 9, 1\)"),
         (IMAGES.reshape(30, 27, 6, 1)[:, :, :, [0] * 5], "has no channel axis"),
+        (IMAGES.reshape(30, 3, 6, 9)[:, [0, 1, 2, 0, 1]], r"has no channel axis: .*; got \(30, 5, 6, 9\)"),
         (np.array(7, np.uint8), r"got uint8 \(\)|30 whole numbers|0 whole numbers"),
     ],
 )
@@ -275,6 +288,20 @@ def test_a_header_that_describes_more_than_the_file_holds_is_refused(tmp_path):
             archive.writestr("y_train.npy", npy((3,), "|u1", b"123"))
         message = refused(Settings(data="npz", data_dir=str(tmp_path / "bomb.npz")), "bomb.npz")
         assert len(message) < 400
+
+
+@pytest.mark.parametrize(("version", "match"), [((2, 0), None), ((3, 0), "classes of .* has version 3.0")])
+def test_arrays_of_version_2_are_read_and_of_version_3_refused(tmp_path, version, match):
+    path = tmp_path / "versions.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in (("x_train", IMAGES), ("y_train", CLASSES), ("classes", np.array(["a", "b", "c"]))):
+            with archive.open(f"{name}.npy", "w") as file:
+                np.lib.format.write_array(file, array, version if name == "classes" else (1, 0))
+    settings = Settings(data="npz", data_dir=str(path))
+    if match is None:
+        assert load(settings).classes == ("a", "b", "c")
+    else:
+        refused(settings, match)
 
 
 def test_members_that_are_encrypted_repeated_or_no_arrays_are_named(tmp_path):
@@ -318,7 +345,9 @@ def test_a_pickle_in_an_archive_is_refused_and_nothing_of_it_runs(save, tmp_path
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 9\n", "is a Git LFS pointer .*git lfs pull"),
         (b"<!DOCTYPE html><html>", "is a web page, not the file"),
         (b"PK\x03\x04 and nothing else", "is damaged or incomplete"),
-        (npy((3,), payload=b"123"), "is damaged or incomplete .File is not a zip file"),
+        (b"PK only in part", r"is damaged or incomplete \(File is not a zip file\)"),
+        (npy((3,), payload=b"123"), r"is one NumPy array \(\.npy\)"),
+        (b"\x80\x04K\x01.", "is a pickle"),
     ],
 )
 def test_a_file_that_is_no_archive_is_described(tmp_path, content, match):

@@ -95,10 +95,12 @@ def test_a_value_that_is_no_number_is_refused(value, message):
     assert str(caught.value).startswith(message)
 
 
-def test_a_number_above_a_bound_excludes_the_bound():
-    assert real_number("x", "1e-9", above=0) == 1e-9
-    with pytest.raises(SettingsError, match="x must be a number above 0; got 0"):
-        real_number("x", 0, above=0)
+def test_the_bounds_of_a_number_are_possible_values():
+    assert [real_number("x", value, 0, 100) for value in (0, "100", 0.5)] == [0.0, 100.0, 0.5]
+    assert [whole_number("x", value, 1, 1000) for value in (1, "1k")] == [1, 1000]
+    for wrong in (0, 1001):
+        with pytest.raises(SettingsError, match=f"x must be a whole number from 1 to 1,000; got {wrong}"):
+            whole_number("x", wrong, 1, 1000)
 
 
 SPELLINGS = {"learning_rate": ("1e-3", 0.001), "epochs": ("1e1", 10), "train_images": ("0.5k", 500),

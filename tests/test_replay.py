@@ -446,7 +446,7 @@ def test_pruners_are_compared_on_the_command_line(capsys):
     assert call("replay", path, *words, "--out", "figure.html") == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [line[:2] for line in lines[-2:]] == [["random", "none"], ["random", "front-probability"]]
-    assert lines[-3] == ["sampler", "pruner", "to", "98", "%", "front", "in", "epochs", "stopped", "of", "the", "front"]
+    assert lines[-3] == ["sampler", "pruner", "to", "98", "%", "front", "in", "epochs", "pruned", "of", "the", "front"]
     assert "random, front-probability" in Path("figure.html").read_text(encoding="utf-8")
 
 
@@ -480,7 +480,7 @@ def search_of(ledger, name, seed=0, trials=50, **settings):
     record = SearchSpec.create(tiny_space(), trials=trials, sampler="grid", settings=recipe, name=name)
     search = open_search(record, ledger)
     while (trial := search.ask()) is not None:
-        final = int(trial.architecture.digest[:4], 16) / 65536 + 0.01 * seed
+        final = 0.9 * int(trial.architecture.digest[:4], 16) / 65536 + 0.01 * seed
         for rung in (1, 2):
             search.report(trial, Report(rung, {"accuracy": final * rung / 2}))
         search.tell(trial, Outcome("complete", {"accuracy": final}))

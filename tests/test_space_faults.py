@@ -4,6 +4,7 @@ import copy
 
 import pytest
 
+from hybrid_search._internal.places import one_line
 from hybrid_search.errors import SpaceError
 from hybrid_search.spaces.space import SearchSpace, load_space
 
@@ -183,6 +184,38 @@ def test_a_space_of_too_many_combinations_is_refused_at_once():
     extents = [2 * n + 1 for n in range(18)]
     wide = {**STAGE, "per": "block", "depth": 330, "operator": {"local_attention": {"extent": extents, "heads": 2}}}
     assert "a space must have at most 10^300 designs; got about 10^415 in 't'." in message_of(space(stages=[wide]))
+
+
+def test_data_among_the_settings_and_a_group_named_like_a_stage_are_refused_with_their_line(tmp_path):
+    path = tmp_path / "mine.yaml"
+    stages = "stages:\n  - {depth: 1, width: 8, operator: conv}\n"
+    for text, message in (
+        (
+            "settings:\n  epochs: 2\n  data: digits\n",
+            "line 3: settings.data is a key of the space, not of its settings; got 'digits' in",
+        ),
+        (
+            "groups:\n  stage1: {operator: conv}\n",
+            "line 2: groups must not be named like a stem or stage; got 'stage1'.",
+        ),
+    ):
+        path.write_text(f"{text}stem: conv3x3\n{stages}")
+        with pytest.raises(SpaceError) as caught:
+            load_space(path)
+        assert message in str(caught.value)
+
+
+def test_a_long_name_and_a_long_message_are_cut():
+    name, text = "x" * 200, message_of(space(groups={"x" * 200: None}))
+    assert name not in text
+    assert f"groups.{'x' * 57}... must be a mapping" in text
+    long = one_line("/folder/" * 100 + "mine.yaml", 7, "m " * 150)
+    assert "about must be text of at most 10,000 characters; got 'xxx" in message_of(space(about="x" * 10_001))
+    assert SearchSpace.from_dict(space(about="x" * 10_000)).about == "x" * 10_000
+    assert long.startswith("...")
+    assert "mine.yaml, line 7: m m" in long
+    assert len(long) == 390
+    assert one_line("mine.yaml", None, "m" * 1000).endswith("m...")
 
 
 def test_values_may_be_written_in_the_forms_of_a_file():

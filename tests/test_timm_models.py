@@ -1,11 +1,15 @@
 """The networks in timm. Each test uses a new process, because timm is imported and torchvision is patched only once."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
+
+import hybrid_search
 
 needs_timm = pytest.mark.skipif(
     not importlib.util.find_spec("timm"), reason='timm is not installed: pip install "hybrid-search[timm]"'
@@ -14,7 +18,8 @@ needs_timm = pytest.mark.skipif(
 
 def fresh(code, path=None):
     """Run code in a new process with warnings as errors; return its output."""
-    environment = {"PYTHONPATH": str(path)} if path else {}
+    package = Path(hybrid_search.__file__).parents[1]
+    environment = {"PYTHONPATH": os.pathsep.join(str(each) for each in (path, package) if each)}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", textwrap.dedent(code)],
         capture_output=True,
@@ -118,6 +123,21 @@ def test_a_torchvision_without_its_operators_is_imported_without_their_descripti
         """,
         stand_ins(tmp_path, BROKEN),
     )
+
+
+@pytest.mark.parametrize("order", ["timm, torchvision", "torchvision, timm"])
+@pytest.mark.parametrize("failed_before", [False, True])
+def test_after_this_package_timm_and_torchvision_are_imported_in_any_order(order, failed_before, tmp_path):
+    before = "try: import timm\nexcept RuntimeError: failed = True\nassert failed" if failed_before else ""
+    code = f"{before}\nimport hybrid_search\nimport {order}\nassert torchvision.rest and timm.torchvision"
+    fresh(code, stand_ins(tmp_path, BROKEN))
+
+
+@needs_timm
+@pytest.mark.slow
+def test_the_real_timm_and_torchvision_are_imported_in_any_order_after_this_package():
+    for order in ("timm, torchvision", "torchvision, timm"):
+        fresh(f"import hybrid_search, {order}\nassert torchvision.transforms and timm.create_model")
 
 
 def test_any_other_fault_of_torchvision_is_passed_on(tmp_path):

@@ -85,11 +85,16 @@ REFUSED = [
     ("a: 'x", "a quotation mark is not closed"),
     ('a: "\\q"', "a backslash in double quotes must begin an escape"),
     ('a: "\\UFFFFFFFF"', "an escape in it is no character"),
+    ("a\nb: 1", "at line 2: a colon stands where no key can be|a key needs a colon and a space after it"),
+    ("a: {b: 1\nc: 2", "at line 2: a comma or a closing bracket is missing"),
+    ("a: 1\n b: 2", "at line 2: a colon stands where no key can be"),
+    ("a: 1\n- b", "at line 2: the line does not belong to the block above; check its indentation"),
+    ("a: &b &c 1", "at line 1: "),
     ("a: @x", "a character stands where no value can begin"),
     ("a: \x07", r"at line 1: it has the character U\+0007"),
     ("[" * 5000, "nested at most 50 deep; got more"),
     ("[" * 60 + "]" * 60, "nested at most 50 deep; got more"),
-    ("[" + "1," * 30_000 + "1]", "at most 20,000 values; got more"),
+    ("[" + "1," * 21_000 + "1]", "at most 20,000 values; got more"),
 ]
 
 

@@ -5,6 +5,15 @@ from pathlib import Path
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 WEB_PAGE = (b"<!doctype", b"<html", b"<?xml")
 LONGEST = 150  # characters of a quoted reason
+OTHER_KINDS = {  # first bytes -> what the file is, if it cannot be read as what was expected
+    b"\x93NUMPY": "one NumPy array (.npy)",
+    b"\x80\x02": "a pickle",
+    b"\x80\x03": "a pickle",
+    b"\x80\x04": "a pickle",
+    b"\x80\x05": "a pickle",
+    b"\x89HDF": "an HDF5 file",
+    b"\x89PNG": "a PNG image",
+}
 HEAD = 512  # bytes that are enough to recognise a file
 
 
@@ -37,6 +46,9 @@ def what_is_wrong(path: Path, error: BaseException | None = None) -> str:
         return "is not a path"
     if known := what_content_is(head):
         return known
+    for beginning, kind in OTHER_KINDS.items():
+        if head.startswith(beginning) and error is not None:
+            return f"is {kind}"
     if error is None:
         return "is damaged or incomplete"
     reason = error.strerror if isinstance(error, OSError) else None

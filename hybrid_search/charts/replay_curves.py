@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hybrid_search._internal.counted import counted
 from hybrid_search.charts.theme import Theme, figure_axis, figure_layout
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def bands_figure(
         xaxis=figure_axis(theme, x, range=[0, 1.02 * longest]),
         yaxis=figure_axis(
             theme,
-            f"share of the hypervolume, median and quartiles of {seeds} seeds",
+            f"share of the hypervolume, median and quartiles of {counted(seeds, 'seed')}",
             tickformat=".0%",
             range=[max(0.0, min(lowest, 0.9) - 0.02), 1.005],
         ),

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from hybrid_search._internal.counted import counted
 from hybrid_search.cli.approval import approve
 from hybrid_search.cli.help_page import HelpCommand, HelpGroup
 from hybrid_search.cli.options import FormatOption
@@ -41,7 +42,7 @@ def cache(context: typer.Context, form: FormatOption = Format.table) -> None:
     if rows or form is not Format.table:
         print_rows(rows, form, columns=columns)
     total = sum(entry.bytes for entry in entries)
-    say(f"{size_text(total)} in {sum(entry.files for entry in entries):,} files; cache folder {user_cache()}")
+    say(f"{size_text(total)} in {counted(sum(entry.files for entry in entries), 'file')}; cache folder {user_cache()}")
     say(f"{VARIABLE} names another folder. `hybrid-search cache clear` empties it")
 
 
@@ -63,7 +64,7 @@ def clear(
     size = size_text(sum(entry.bytes for entry in entries))
     approve(f"delete {size} of {', '.join(kinds)} from the cache?", yes)
     files, freed = clear_cache(kinds, say)
-    say(f"deleted {files:,} files, {size_text(freed)}")
+    say(f"deleted {counted(files, 'file')}, {size_text(freed)}")
 
 
 def size_text(size: int) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hybrid_search._internal.counted import counted
 from hybrid_search.cli.help_page import HelpCommand
 from hybrid_search.cli.next_commands import command_line, print_commands
 from hybrid_search.cli.options import (
@@ -111,13 +112,12 @@ def confirm(
 def _print_result(confirmation: "Confirmation", *, stopped: bool, notice: Callable[[str], None]) -> None:
     """Print what changed, failed retrainings, whether the front is settled, and the uses of the test split."""
     from hybrid_search.ledger import reads
-    from hybrid_search.runs.trial_lines import count_text
 
     before, now = set(confirmation.before), confirmation.front()
     left, entered = sorted(before - set(now)), sorted(set(now) - before)
     changes = [f"{word} {_trials(numbers)}" for word, numbers in (("left:", left), ("entered:", entered)) if numbers]
     change = "; ".join(changes) or "the front has the same trials as before"
-    notice(f"\n{count_text(confirmation.done, 'retraining')}; {change}")
+    notice(f"\n{counted(confirmation.done, 'retraining')}; {change}")
     for failure in confirmation.failures:
         notice(f"trial {failure.number} failed with seed {failure.seed} ({failure.kind}: {last_line(failure.text)})")
     uncertain = confirmation.uncertain_trials()
@@ -131,8 +131,8 @@ def _print_result(confirmation: "Confirmation", *, stopped: bool, notice: Callab
         last = uses[-1]
         times = "once" if len(uses) == 1 else f"{len(uses)} times"
         notice(
-            f"the test split ({last.images:,} images, fingerprint {last.fingerprint}) was used to score retrained "
-            f"networks. For this search it was used {times}; the ledger records each use"
+            f"the test split ({counted(last.images, 'image')}, fingerprint {last.fingerprint}) was used to score "
+            f"retrained networks. For this search it was used {times}; the ledger records each use"
         )
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hybrid_search._internal.counted import counted
 from hybrid_search.cli.db_searches import delete, rename
 from hybrid_search.cli.help_page import HelpCommand, HelpGroup
 from hybrid_search.cli.options import Database, FormatOption, SearchName, without_password
@@ -91,8 +92,9 @@ def copy(
             copied = copy_search(source, target, name, as_name, weights)
             shown = as_name or source.search(name).name
             say(
-                f"copied {shown!r} from {source.display_url} to {target.display_url}: {copied.written:,} trials "
-                f"written, {copied.unchanged:,} unchanged, {copied.weights:,} files of weights"
+                f"copied {shown!r} from {source.display_url} to {target.display_url}: "
+                f"{counted(copied.written, 'trial')} written, {copied.unchanged:,} unchanged, "
+                f"{copied.weights:,} files of weights"
             )
 
 
@@ -104,7 +106,7 @@ def _is_target(url: str, source: "Ledger") -> bool:
     try:
         return database_url(url) == source.url
     except LedgerError as error:
-        raise LedgerError(str(error).replace("--db", "--to", 1)) from None
+        raise LedgerError(str(error).replace("the database URL", "--to", 1)) from None
 
 
 def _target(url: str) -> "Ledger":
@@ -115,4 +117,4 @@ def _target(url: str) -> "Ledger":
     try:
         return Ledger(url)
     except LedgerError as error:
-        raise LedgerError(str(error).replace("--db", "--to", 1)) from None
+        raise LedgerError(str(error).replace("the database URL", "--to", 1)) from None

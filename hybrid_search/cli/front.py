@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hybrid_search._internal.counted import counted
 from hybrid_search.cli.help_page import HelpCommand
 from hybrid_search.cli.options import OUTPUT, Database, FormatOption, SearchName
 from hybrid_search.cli.output import Format, print_rows, say
@@ -114,8 +115,8 @@ def print_front(
         if row.get("known_as"):
             row["design"] = f"{row['known_as']}: {row['design']}"
     complete = ledger.read(reads.counts, record.id).get("complete", 0)
-    made = "trained" if record.evaluation == TRAINED else "evaluated"
-    title = f"Front of {record.name}: {len(rows)} of {complete} {made} networks"
+    made = "trained network" if record.evaluation == TRAINED else "evaluated network"
+    title = f"Front of {record.name}: {len(rows)} of {counted(complete, made)}"
     present = [name for name in names if any(row[name] is not None for row in rows)]
     if confidences:
         shown = [

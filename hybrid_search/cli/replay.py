@@ -1,5 +1,6 @@
 """`hybrid-search replay`: compare samplers and pruners on a finished search, without training."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hybrid_search._internal.counted import counted
 from hybrid_search._internal.paths import absolute_path
 from hybrid_search.cli.help_page import HelpCommand
 from hybrid_search.cli.options import Database, FormatOption
@@ -19,6 +21,7 @@ from hybrid_search.errors import SettingsError
 if TYPE_CHECKING:
     from hybrid_search.analysis.replay import ResultsTable, SimulatedRun
 
+REPORT_SECONDS = 10.0  # between two lines of progress, without a terminal
 GOALS = (0.95, 0.98)  # shares of the hypervolume that the figure marks
 
 
@@ -149,7 +152,7 @@ def _table(
 
 def _title(table: "ResultsTable", exact: bool) -> str:
     objectives = ", ".join(result.name for result in table.objectives)
-    title = f"{table.name}: {len(table.designs)} designs, {objectives}; seeds of training: {table.n_seeds}"
+    title = f"{table.name}: {counted(len(table.designs), 'design')}, {objectives}; seeds of training: {table.n_seeds}"
     if table.n_seeds == 1:
         return title
     reported = "the mean" if exact else "one seed"
@@ -171,7 +174,7 @@ def _texts(row: dict[str, Any], limit: int) -> dict[str, str]:
     texts["front"] = f"{row['front_found']:g} of {row['front']}"
     if "pruner" in row:
         texts["in epochs"] = f"{epochs(row['epochs_to_98'])} ({epochs(row['epochs_to_98_worst'])})"
-        return texts | {"stopped": f"{row['stopped']:.3g}", "of the front": f"{row['front_stopped']:.3g}"}
+        return texts | {"pruned": f"{row['stopped']:.3g}", "of the front": f"{row['front_stopped']:.3g}"}
     return texts | {"repeats": f"{row['repeats']:.1f}", "proposal": f"{row['proposal_ms']:.0f} ms"}
 
 
@@ -204,10 +207,13 @@ def _bar() -> Iterator[Callable[[int, int], None]]:
     """Show a bar of runs on stderr; yield the function to call after each run."""
     with progress_bar() as bar:
         task = bar.add_task("runs", total=None)
+        said = time.monotonic()
 
         def watch(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
-            if done == 1 and not bar.console.is_terminal:
-                say(f"run 1 of {total} is complete")
+            nonlocal said
+            if not bar.console.is_terminal and (done in (1, total) or time.monotonic() - said >= REPORT_SECONDS):
+                said = time.monotonic()
+                say(f"{done} of {counted(total, 'run')} complete")
 
         yield watch

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hybrid_search._internal.counted import counted
 from hybrid_search.cli.help_page import HelpCommand
 from hybrid_search.cli.next_commands import command_line, print_commands
 from hybrid_search.cli.options import (
@@ -226,8 +227,8 @@ def print_result(
             notice(line)
     if search.stop_rule.why is not None:
         notice(
-            f"the search stopped before {search.record.target} trials: {search.stop_rule.why}. Run the same command to "
-            "continue"
+            f"the search stopped before {counted(search.record.target, 'trial')}: {search.stop_rule.why}. "
+            "Run the same command to continue"
         )
     elif not stopped and _ended(search) < search.record.target and progress.counts["running"] == 0:
         notice("every design of the space within the budget was tried")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hybrid_search._internal.counted import counted
 from hybrid_search.cli.help_page import HelpCommand
 from hybrid_search.cli.options import Database, FormatOption, SearchName
 from hybrid_search.cli.output import Format, print_rows, say, terminal_width
@@ -152,7 +153,8 @@ def _headline(now: "SearchStatus") -> str:
         "finished": "has reached its number of trials",
         "idle": "is not running",
     }[now.state]
-    return f"search {now.search.name!r} {what}: {now.ended:,} of {now.search.target:,} trials have ended"
+    verb = "has" if now.search.target == 1 else "have"
+    return f"search {now.search.name!r} {what}: {now.ended:,} of {counted(now.search.target, 'trial')} {verb} ended"
 
 
 def _counts(now: "SearchStatus") -> str:

@@ -4,6 +4,7 @@ from typing import Any
 
 from dash import html
 
+from hybrid_search._internal.counted import counted
 from hybrid_search.charts.axes import TRIAL
 from hybrid_search.charts.front import FrontNumbers
 from hybrid_search.charts.hypervolume import HypervolumeNumbers, volume_text
@@ -29,7 +30,6 @@ def summary_facts(view: SearchView, volume: HypervolumeNumbers) -> list[Any]:
     holder = next((point.number for point in members if point.values[first.name] == best), None)
     ended = sum(counts.values()) - counts["running"]
     states = [_state(name, counts[name], _word(name, view)) for name in ("complete", "running", "stopped", "failed")]
-    epochs = view.search.settings.epochs
     about = "" if volume.exact else "≈ "
     return [
         _fact("trials ended", f"{ended:,}", f"of {view.search.target:,}"),
@@ -41,7 +41,7 @@ def summary_facts(view: SearchView, volume: HypervolumeNumbers) -> list[Any]:
         _fact("hypervolume", "-" if volume.last is None else about + volume_text(volume.last), ""),
         _fact("driver", *_driver(view)),
         _fact("sampler", view.search.sampler, f"seed {view.search.seed}"),
-        _fact("data", view.search.settings.data, f"{epochs} epoch{'s' * (epochs != 1)}"),
+        _fact("data", view.search.settings.data, counted(view.search.settings.epochs, "epoch")),
     ]
 
 

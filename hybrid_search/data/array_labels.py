@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from hybrid_search.data.dataset import Labels
 from hybrid_search.errors import DataError
 
-FORMS = "the shape must be (n,), (n, 1), or one-hot (n, classes)"
+FORMS = "The shape must be (n,), (n, 1), or one-hot (n, classes)"
 
 
 def class_numbers(key: str, array: NDArray[Any], images: int) -> tuple[Labels, int]:

@@ -27,7 +27,9 @@ def check_classes(name: str, contents: Contents) -> None:
     few = np.flatnonzero(counts < least)
     if len(few):
         fewest = int(counts.argmin())
-        others = "" if len(few) == 1 else f", and {len(few) - 1} other classes have too few"
+        others = {1: "", 2: ", and 1 other class has too few"}.get(
+            len(few), f", and {len(few) - 1} other classes have too few"
+        )
         reason = f", one for each split that is cut from them ({', '.join(['train', *missing])})" if missing else ""
         remedy = f" or give a {' and a '.join(missing)} part" if missing and counts[fewest] else ""
         raise DataError(
@@ -72,5 +74,5 @@ def _official(contents: Contents) -> dict[str, Part | None]:
 
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(repr(name) for name in names[:LISTED])
-    more = f" and {len(names) - LISTED} more classes" if len(names) > LISTED else ""
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return f"{'class' if len(names) == 1 else 'classes'} {shown}{more}"

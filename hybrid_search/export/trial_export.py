@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hybrid_search._internal.counted import counted
 from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.errors import SettingsError
 from hybrid_search.export.formats import TrainedNetwork
@@ -135,8 +136,7 @@ def _rebuild(
     measurements = dict(repeats.own if repeats else trial.measurements)  # of this network, not the mean over seeds
     weights, channels = stored.weights, record.input_size[0]
     if weights is None:
-        epochs = data.settings.epochs
-        again = f"training it again ({epochs} epoch{'s' * (epochs != 1)}, seed {trial.seed})"
+        again = f"training it again ({counted(data.settings.epochs, 'epoch')}, seed {trial.seed})"
         notice(f"trial {trial.number}: {stored.why}; {again}")
         recorded = measurements.get("accuracy")
         weights, measurements = _train_again(stored.architecture, data.settings, notice)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hybrid_search._internal.counted import counted
 from hybrid_search.pareto import pareto_front
 from hybrid_search.pruners.types import PrunerObjectives, TrialView, completed, full_budget
 
@@ -46,26 +47,26 @@ class Audit:
         """Return the audit as two to five lines of text."""
         share = self.saved / max(self.saved + self.spent, 1)
         lines = [
-            f"pruning stopped {self.stopped} of {self.stopped + self.complete} trials and saved {self.saved} of "
-            f"{self.saved + self.spent} epochs ({100 * share:.0f} %)"
+            f"pruning stopped {self.stopped} of {counted(self.stopped + self.complete, 'trial')} and saved "
+            f"{self.saved} of {counted(self.saved + self.spent, 'epoch')} ({100 * share:.0f} %)"
         ]
         known = [f"{rung}: {value:.2f}" for rung, value in self.correlations.items() if value is not None]
         if known:
             lines.append(f"rank correlation with the full budget, by epoch: {', '.join(known)}")
         else:
-            lines.append(f"rank correlation: not enough data ({self.complete} completed trials)")
+            lines.append(f"rank correlation: not enough data ({counted(self.complete, 'completed trial')})")
         if self.missed is None and self.stopped:
             lines.append("share of wrong stops: unknown, because no stop was skipped for the audit")
         elif self.missed is not None:
             low, share, high = self.missed
             lines.append(
-                f"share of wrong stops: {self.spared_on_front} of {self.spared} trials whose stop was skipped reached "
-                f"the front, {100 * share:.0f} % (95 % interval {100 * low:.0f} to {100 * high:.0f} %)"
+                f"share of wrong stops: {self.spared_on_front} of {counted(self.spared, 'trial')} whose stop was "
+                f"skipped reached the front, {100 * share:.0f} % (95 % interval {100 * low:.0f} to {100 * high:.0f} %)"
             )
         if self.deferred:
             lines.append(
-                f"deferred {self.deferred} designs before their first epoch; {self.deferred_on_front:.1f} of them are "
-                "expected on the front"
+                f"deferred {counted(self.deferred, 'design')} before their first epoch; {self.deferred_on_front:.1f} "
+                "of them are expected on the front"
             )
         return lines
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from statistics import fmean
 from typing import Protocol
 
+from hybrid_search._internal.counted import counted
 from hybrid_search.engines.driver import RunContext
 from hybrid_search.ledger import reads
 from hybrid_search.networks.architecture import Architecture
@@ -79,8 +80,7 @@ class FollowedSearch:
         search, record = self._search, self._search.record
         counts = search.progress().counts
         ended = sum(counts.values()) - counts["running"]
-        epochs = record.settings.epochs
-        parts = [record.settings.data, f"{epochs} epoch{'s' * (epochs != 1)}", f"sampler {record.sampler}"]
+        parts = [record.settings.data, counted(record.settings.epochs, "epoch"), f"sampler {record.sampler}"]
         if record.tuned:
             parts.append(f"{' and '.join(name.replace('_', ' ') for name in record.tuned)} tuned")
         if record.pruner != "none":
@@ -89,13 +89,13 @@ class FollowedSearch:
             parts.append(f"at most {search.stop_rule.hours:g} hours")
         if search.stop_rule.until_settled is not None:
             parts.append(f"until settled within {search.stop_rule.until_settled:.2%}")
-        facts = f"{', '.join(parts)}; {search.spec.space.size():,} designs; {search.ledger.display_url}"
+        facts = f"{', '.join(parts)}; {counted(search.spec.space.size(), 'design')}; {search.ledger.display_url}"
         if not sum(counts.values()):
-            first = f"search {record.name!r} starts: {record.target} trials ({facts})"
+            first = f"search {record.name!r} starts: {counted(record.target, 'trial')} ({facts})"
         elif search.is_finished():
-            first = f"search {record.name!r} already has its {record.target} trials ({facts})"
+            first = f"search {record.name!r} already has its {counted(record.target, 'trial')} ({facts})"
         else:
-            first = f"search {record.name!r} resumes: {ended} of {record.target} trials have ended ({facts})"
+            first = f"search {record.name!r} resumes: {ended} of {counted(record.target, 'trial')} have ended ({facts})"
         slow = "the first trials take longest: each machine loads torch and compiles the attention kernel once"
         return [first] if ended else [first, slow]
 
@@ -135,8 +135,8 @@ class FollowedSearch:
             why = f"{trial.failure_kind}: {last_line(trial.failure_text or '')}"
             return f"trial {number} failed ({why}){seconds}, {design}"
         if kind == "stopped":
-            epochs = trial.settings["epochs"]
-            return f"trial {number} pruned after {trial.rung} of {epochs} epoch{'s' * (epochs != 1)}{seconds}, {design}"
+            epochs = counted(trial.settings["epochs"], "epoch")
+            return f"trial {number} pruned after {trial.rung} of {epochs}{seconds}, {design}"
         return f"trial {number} complete: {values_text(trial.measurements, search.spec.objectives)}{seconds}, {design}"
 
 
@@ -157,20 +157,20 @@ class FollowedConfirmation:
         confirmation = self._confirmation
         done = f", {confirmation.done} done already" if confirmation.done else ""
         first = (
-            f"confirming search {confirmation.record.name!r}: {len(confirmation.before)} trials on the front, at least "
-            f"{count_text(confirmation.seeds, 'fresh seed')} each, more for uncertain trials{done}"
+            f"confirming search {confirmation.record.name!r}: {counted(len(confirmation.before), 'trial')} on the "
+            f"front, at least {counted(confirmation.seeds, 'fresh seed')} each, more for uncertain trials{done}"
         )
         needed, most = confirmation.remaining()
         seconds = confirmation.mean_seconds()
         limit = f", at most {most}" if confirmation.budget is not None else ""
         if seconds is None:
-            return [first, f"it takes {count_text(needed, 'retraining')}{limit}"]
+            return [first, f"it takes {counted(needed, 'retraining')}{limit}"]
         workers = context.resources.workers or 1
         times = [duration_text(count * seconds / workers) for count in (needed, most)]
         together = f" with {workers} workers" if workers > 1 else " one after the other"
         return [
             first,
-            f"it takes {count_text(needed, 'retraining')} ({times[0]}{together})"
+            f"it takes {counted(needed, 'retraining')} ({times[0]}{together})"
             + (f"{limit} ({times[1]})" if confirmation.budget is not None else ""),
         ]
 
@@ -208,11 +208,6 @@ class FollowedConfirmation:
             return f"trial {number} failed with seed {failure.seed} ({failure.kind}: {last_line(failure.text)})"
         seed, values = confirmation.newest(number)
         return f"trial {number} with seed {seed}: {values_text(values, confirmation.objectives)}"
-
-
-def count_text(count: int, noun: str) -> str:
-    """Return a count with its noun: `1 fresh seed`, `3 fresh seeds`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def duration_text(seconds: float) -> str:

@@ -18,6 +18,7 @@ from typing import Literal
 
 import numpy as np
 
+from hybrid_search._internal.counted import counted
 from hybrid_search._internal.event_log import LOG, event_fields, log_failure
 from hybrid_search.analysis.confidence import (
     ObjectivePosterior,
@@ -202,7 +203,7 @@ class Confirmation:
         """Return which budget is used up, in words; None while some is left."""
         tried = self.done + sum(map(len, self._pending.values())) + len(self.failures)
         if self.budget is not None and tried >= self.budget:
-            return f"{self.budget} retrainings"
+            return counted(self.budget, "retraining")
         return "the hours" if self._clock() >= self._ends else None
 
     def reason_to_stop(self) -> str | None:

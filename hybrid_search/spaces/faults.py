@@ -13,18 +13,6 @@ from hybrid_search.ops.operator import option_names
 from hybrid_search.records import Settings
 from hybrid_search.spaces.values import WrongValue
 
-# pydantic's type of a fault -> the rule
-LAWS = {
-    "model_type": "must be a mapping of names to values",
-    "dict_type": "must be a mapping of names to values",
-    "tuple_type": "must be a list",
-    "list_type": "must be a list",
-    "string_type": "must be text",
-    "bool_type": "must be true or false",
-    "int_type": "must be a whole number",
-    "float_type": "must be a number",
-}
-
 
 def first_fault(error: ValidationError, forms: Mapping[str, type[BaseModel]]) -> tuple[Place, str]:
     """Return the place of the most helpful fault and its message: the rule, the value, what is possible.
@@ -45,8 +33,7 @@ def first_fault(error: ValidationError, forms: Mapping[str, type[BaseModel]]) ->
     if isinstance(wrong, WrongValue):
         place = (*place, *wrong.place)
         return place, placed(place, wrong.message, wrong.names)
-    law = LAWS.get(fault["type"], "must have a legal value")
-    return place, f"{dotted(place)} {law}; got {shown(fault['input'])}."
+    return place, f"{dotted(place)} must have a legal value; got {shown(fault['input'])}."
 
 
 def _unknown_key(place: Place, forms: Mapping[str, type[BaseModel]]) -> str:

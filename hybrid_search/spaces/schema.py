@@ -145,7 +145,11 @@ class SpaceForm(_Form):
     @model_validator(mode="after")
     def _legal(self) -> "SpaceForm":
         if "data" in self.settings:
-            raise WrongValue("data is a key of the space, not of its settings; got both.", ("settings", "data"))
+            got = shown(self.settings["data"])
+            raise WrongValue(
+                f"data is a key of the space, not of its settings; got {got} in the settings. Move it out of them.",
+                ("settings", "data"),
+            )
         for name in self.groups:
             if re.fullmatch(r"stem|stage\d+", name):
                 raise WrongValue(f"groups must not be named like a stem or stage; got {name!r}.", ("groups", name))

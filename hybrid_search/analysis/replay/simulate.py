@@ -13,6 +13,7 @@ from multiprocessing import get_context
 
 from threadpoolctl import threadpool_limits
 
+from hybrid_search._internal.counted import counted
 from hybrid_search.analysis.replay.baselines import BASELINES
 from hybrid_search.analysis.replay.objective_table import ObjectiveTable, Target, target_of
 from hybrid_search.analysis.replay.simulated_search import N_RANDOM, Rules, SimulatedSearch
@@ -154,7 +155,7 @@ def simulate(
     if not samplers or len(set(samplers)) < len(samplers) or not seeds:
         raise SettingsError(
             f"a replay needs one or more different samplers and a seed; got {', '.join(samplers) or 'no sampler'} and "
-            f"{len(seeds)} seeds."
+            f"{counted(len(seeds), 'seed')}."
         )
     whole("jobs", jobs, 1, SettingsError)
     for name in pruners:
