@@ -216,7 +216,7 @@ def test_a_trial_without_weights_and_without_data_is_one_line(work, capsys):
     code, out, err = call(capsys, "export", "tiny", "out", "--db", f"sqlite:///{work}/a.db")
     assert (code, out, len(err)) == (2, [], 1)
     assert "trial 0 has no stored weights, so its data is needed to train it again: " in err[0]
-    assert err[0].endswith("Name the folder or file of the data: --data-dir PATH.")
+    assert err[0].endswith("Name the folder or file of the data: data_dir (--data-dir PATH).")
     assert not Path("out").exists()
     proof, lines, described = export(work, data_dir=work / "moved")
     assert proof.image_source == "validation images"
@@ -255,3 +255,12 @@ def test_confirm_takes_a_relative_data_dir_too(work, monkeypatch):
     write_folder(work / "other", count=9)
     with pytest.raises(LedgerError, match="had fingerprint"):
         confirm("tiny", seeds=1, ledger="sqlite:///a.db", data_dir="other")
+
+
+def test_data_of_another_size_without_a_fingerprint_is_not_used(work):
+    change(work, "UPDATE trial SET facts = '{}'")
+    for column in ("search", "trial"):
+        change(work, f"UPDATE {column} SET settings = replace(settings, '\"image_size\": 16', '\"image_size\": 12')")
+    proof, lines, _ = export(work)
+    assert proof.image_source == "images drawn from seed 0"
+    assert "3x16x16 images of 2 classes; imagefolder has 3x12x12 images of 2 classes here" in lines[0]

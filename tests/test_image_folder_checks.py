@@ -94,7 +94,7 @@ def test_several_broken_images_are_named_in_one_line(photos):
     for name in ("cat/1.png", "cat/5.png", "dog/2.png"):
         (photos / "train" / name).write_bytes(b"")
     with pytest.raises(
-        DataError, match=r"cat/1\.png .* the file is empty\. 2 more cannot be used: .*5\.png, .*dog/2\.png"
+        DataError, match=r"^image .*cat/1\.png .* the file is empty\. 2 more cannot be used: .*5\.png, .*dog/2\.png"
     ):
         prepare(settings_of(photos), print)
 
@@ -243,7 +243,7 @@ def test_a_file_that_changes_while_it_is_decoded_is_an_error(photos, tmp_path, m
         return decoded
 
     monkeypatch.setattr(decoding, "decode_image", changing)
-    with pytest.raises(DataError, match=r"images must not change while they are read; .*photos did\. Run it again"):
+    with pytest.raises(DataError, match=r"^images must not change while they are read; .*photos did\. Run it again"):
         load(settings_of(photos))
     assert not cache_files(tmp_path, "*.npy")
 
@@ -252,7 +252,7 @@ def test_a_file_that_vanished_is_named(photos, monkeypatch):
     monkeypatch.setattr(loading, "stamp", lambda path: 1)  # it vanishes after the files were listed
     data.input_size_and_classes(settings_of(photos))
     (photos / "train" / "dog" / "2.png").unlink()
-    with pytest.raises(DataError, match=r"image .*dog/2\.png cannot be read any more: No such file"):
+    with pytest.raises(DataError, match=r"^image .*dog/2\.png cannot be read any more: No such file"):
         load(settings_of(photos))
 
 

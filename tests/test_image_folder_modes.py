@@ -10,7 +10,7 @@ from support.image_folders import RAMP, picture, settings_of, write_folder
 
 from hybrid_search import data
 from hybrid_search.data import load, prepare
-from hybrid_search.data.image_folder import decode
+from hybrid_search.data.image_folder import decode, decoding
 from hybrid_search.errors import DataError
 
 GREY = RAMP.astype(np.uint8)
@@ -235,6 +235,26 @@ def test_floating_point_images_of_two_ranges_are_refused(tmp_path):
         DataError, match=r"one range of values; .*unit\.tif \(mode F\) .* up to 1, .*bytes\.tif up to 255"
     ):
         prepare(settings, print)
+
+
+def test_a_black_floating_point_image_fits_every_range(tmp_path):
+    settings = write_folder(tmp_path / "photos")
+    for name, values in (("black.tif", RAMP > 99), ("ramp.tif", RAMP)):  # 0 and 1 are black among values to 255
+        saved(tmp_path / "photos" / "train" / "cat", name, values.astype(np.float32))
+    (note,) = prepare(settings, print)
+    assert note == "images of floating-point numbers, read with values from 0 to 255, which become 0 to 255: 2"
+
+
+def test_the_ranges_of_a_data_set_are_found_once(tmp_path, monkeypatch):
+    settings = write_folder(tmp_path / "photos")
+    saved(tmp_path / "photos" / "train" / "cat", "12.png", (RAMP * 16).astype(np.uint16))
+    before = prepare(settings, print)
+    assert len(before) == 1
+    data.clear_cache()
+    monkeypatch.setattr(decoding, "survey_image", None)  # calling it again would fail
+    assert prepare(settings, print) == before
+    assert "EPS" not in decoding._formats()
+    assert "PNG" in decoding._formats()
 
 
 def test_the_settings_of_pillow_in_this_process_have_no_effect_and_are_kept(tmp_path, monkeypatch):

@@ -106,7 +106,7 @@ def _is_target(url: str, source: "Ledger") -> bool:
     try:
         return database_url(url) == source.url
     except LedgerError as error:
-        raise LedgerError(str(error).replace("--db", "--to", 1)) from None
+        raise LedgerError(str(error).replace("the database URL", "--to", 1)) from None
 
 
 def _target(url: str) -> "Ledger":
@@ -117,4 +117,4 @@ def _target(url: str) -> "Ledger":
     try:
         return Ledger(url)
     except LedgerError as error:
-        raise LedgerError(str(error).replace("--db", "--to", 1)) from None
+        raise LedgerError(str(error).replace("the database URL", "--to", 1)) from None

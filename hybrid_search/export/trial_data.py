@@ -74,19 +74,19 @@ def find_data(record: SearchRecord, trial: TrialRecord, data_dir: str | Path | N
     settings = Settings.from_dict(trial.settings)
     if data_dir is not None:
         settings = settings.with_(data_dir=data_location("data_dir (--data-dir)", data_dir))
-        return TrialData(settings, _load(settings, trial.facts))
+        return TrialData(settings, _load(settings, record, trial.facts))
     reasons = []
     for place in dict.fromkeys((settings.data_dir, record.settings.data_dir)):
         try:
             here = settings.with_(data_dir=place)
-            return TrialData(here, _load(here, trial.facts))
+            return TrialData(here, _load(here, record, trial.facts))
         except Exception as error:  # a data set of another package may raise anything, and the export needs none
             lines = str(error).strip().splitlines()
             reasons.append(lines[0] if lines else type(error).__name__)
     return TrialData(settings, None, reasons[0])
 
 
-def _load(settings: Settings, facts: Mapping[str, str]) -> Dataset:
+def _load(settings: Settings, record: SearchRecord, facts: Mapping[str, str]) -> Dataset:
     """Return the data set; raise LedgerError unless it is the one with the fingerprint of a trial's facts."""
     from hybrid_search import data
 
@@ -97,6 +97,12 @@ def _load(settings: Settings, facts: Mapping[str, str]) -> Dataset:
         raise LedgerError(
             f"an export must use the data of the trial; {settings.data} had fingerprint "
             f"{fingerprint}, here it has {dataset.fingerprint}. Restore the data."
+        )
+    if (dataset.input_size, len(dataset.classes)) != (record.input_size, record.classes):
+        size = "x".join(map(str, record.input_size))
+        raise LedgerError(
+            f"an export must use the data of the trial, {size} images of {record.classes} classes; {settings.data} has "
+            f"{'x'.join(map(str, dataset.input_size))} images of {len(dataset.classes)} classes here. Restore the data."
         )
     return dataset
 
