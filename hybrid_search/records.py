@@ -24,8 +24,7 @@ STATES: tuple[State, ...] = ("running", "complete", "stopped", "failed")
 FailureKind = Literal["bug", "nan", "oom", "timeout", "lost", "pre-empted"]
 
 # Retry limit of each kind of failure. A failure of the machine is retried (pre-empted: the driver or node went away;
-# lost: the worker died or sent no heartbeat). A failure of the network would repeat itself. A trial that is pre-empted
-# too often in a row without a further rung has failed as well: see `search.retries`.
+# lost: the worker died or sent no heartbeat). A failure of the network would repeat itself. See `search.retries`.
 RETRIES: Mapping[str, float] = {
     "pre-empted": math.inf, "lost": 2, "oom": 1, "timeout": 1, "nan": 0, "bug": 0,
 }  # fmt: skip

@@ -100,3 +100,12 @@ def test_a_fresh_process_loads_no_heavy_package_before_it_needs_it(code, absent)
     check = f"{code}\nimport sys\nprint(sorted(set({absent.split()!r}) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_no_file_has_more_than_400_lines_and_no_class_more_than_300():
+    for path in ROOT.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert text.count("\n") <= 400, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ClassDef):
+                assert node.end_lineno - node.lineno < 300, f"{path}: {node.name}"

@@ -172,7 +172,9 @@ def test_a_fault_names_its_place_the_law_the_value_and_what_is_possible(message)
     assert f"space: {message}" in message_of(FAULTS[message]) or message in message_of(FAULTS[message])
 
 
-@pytest.mark.parametrize("content", [None, 5, [], "x", {1: 2}, {None: 1}, object()], ids=lambda content: type(content).__name__)
+@pytest.mark.parametrize(
+    "content", [None, 5, [], "x", {1: 2}, {None: 1}, object()], ids=lambda content: type(content).__name__
+)
 def test_what_is_no_mapping_of_keys_is_no_space(content):
     assert message_of(content).startswith("space: a space must")
 

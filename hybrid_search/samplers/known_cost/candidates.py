@@ -3,9 +3,12 @@
 import random
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial
 
+from hybrid_search.errors import SettingsError
 from hybrid_search.samplers.define_by_run import (
     RandomSuggester,
     Space,
@@ -14,7 +17,7 @@ from hybrid_search.samplers.define_by_run import (
     params_key,
     run_space,
 )
-from hybrid_search.samplers.distributions import changed_value
+from hybrid_search.samplers.distributions import changed_value, random_value, values_of
 from hybrid_search.samplers.known_cost.history import History
 from hybrid_search.samplers.known_cost.points import ParamsKey, Point, PointFactory
 from hybrid_search.samplers.learned_space import LearnedSpace
@@ -171,3 +174,44 @@ class Candidates:
                 if point.allowed and point.key not in history.seen:
                     return point
         return None
+
+
+def repeated_point(pool: Sequence[Point], rng: random.Random, *, whole_space: bool) -> Point | None:
+    """Return a random point within the budget, when every point was seen.
+
+    Args:
+        pool: the candidates.
+        rng: the random generator.
+        whole_space: whether the pool comes from the whole space. Otherwise the trials so far may show too little of it.
+
+    Raises:
+        SettingsError: no design of the whole space is within the budget.
+    """
+    allowed = [point for point in pool if point.allowed]
+    if allowed:
+        return rng.choice(allowed)
+    if not whole_space:
+        return None
+    nearest = min(pool, key=lambda point: point.budget_excess)
+    raise SettingsError(
+        f"budget must allow at least one design; the nearest of the candidates exceeds it by "
+        f"{nearest.budget_excess:g}: {nearest.params}."
+    )
+
+
+def rarest_value(name: str, distribution: BaseDistribution, trials: Sequence[FrozenTrial], rng: random.Random) -> Any:
+    """Return one of the least frequent values of a parameter; a random one where its values cannot be listed.
+
+    Args:
+        name: name of the parameter.
+        distribution: its distribution.
+        trials: the trials so far.
+        rng: the random generator.
+    """
+    values = values_of(distribution)
+    if values is None:
+        return random_value(distribution, rng)
+    used = [repr(trial.params[name]) for trial in trials if name in trial.params]
+    counts = [used.count(repr(value)) for value in values]
+    rarest = [value for value, count in zip(values, counts, strict=True) if count == min(counts)]
+    return rarest[rng.randrange(len(rarest))]

@@ -25,9 +25,8 @@ from threadpoolctl import threadpool_limits
 
 from hybrid_search.errors import SettingsError
 from hybrid_search.samplers.define_by_run import Params, Space
-from hybrid_search.samplers.distributions import random_value, values_of
 from hybrid_search.samplers.known_cost.acquisition import Acquisition, best_point
-from hybrid_search.samplers.known_cost.candidates import Candidates
+from hybrid_search.samplers.known_cost.candidates import Candidates, rarest_value, repeated_point
 from hybrid_search.samplers.known_cost.encoding import ParamsEncoding
 from hybrid_search.samplers.known_cost.history import PROPOSED, HistoryReader
 from hybrid_search.samplers.known_cost.initial_design import initial_point
@@ -153,8 +152,7 @@ class KnownCostSampler(BaseSampler):
 
         Raises:
             SettingsError: the study does not fit the arguments, or a function of `known` raises an error or returns a
-                number
-                that is not finite.
+                number that is not finite.
         """
         with self._lock:
             self._select_study(study)
@@ -193,13 +191,7 @@ class KnownCostSampler(BaseSampler):
             param_distribution: its distribution.
         """
         rng = random.Random(f"{self._seed}/{trial.number}/{param_name}")
-        values = values_of(param_distribution)
-        if values is None:
-            return random_value(param_distribution, rng)
-        used = [repr(t.params[param_name]) for t in study.get_trials(deepcopy=False) if param_name in t.params]
-        counts = [used.count(repr(value)) for value in values]
-        rarest = [value for value, count in zip(values, counts, strict=True) if count == min(counts)]
-        return rarest[rng.randrange(len(rarest))]
+        return rarest_value(param_name, param_distribution, study.get_trials(deepcopy=False), rng)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Check the reported values against the known ones.
@@ -243,7 +235,7 @@ class KnownCostSampler(BaseSampler):
         if not open_points and not context.complete:
             open_points = self._candidates.fresh_sample(context.space, history, rng)
         if not open_points:
-            return self._repeated(context.pool, rng)
+            return repeated_point(context.pool, rng, whole_space=self._space is not None)
         point = initial_point(context.n_startup_trials, open_points, context.pool, history, context.encode, rng)
         if point is not None:
             return point
@@ -320,19 +312,6 @@ class KnownCostSampler(BaseSampler):
             acquisition = self._acquisition(study, context)
             points, _ = search_candidates(context, open_points, acquisition, self._candidates, rng)
             return acquisition.relative_improvement(points, n_trials)
-
-    def _repeated(self, pool: Sequence[Point], rng: random.Random) -> Point | None:
-        """Return a random point within the budget, when every point was seen."""
-        allowed = [point for point in pool if point.allowed]
-        if allowed:
-            return rng.choice(allowed)
-        if self._space is None:
-            return None  # the trials so far show too little of the space
-        nearest = min(pool, key=lambda point: point.budget_excess)
-        raise SettingsError(
-            f"budget must allow at least one design; the nearest of the candidates exceeds it by "
-            f"{nearest.budget_excess:g}: {nearest.params}."
-        )
 
     def _encoder(self) -> Encode:
         """Return a function that encodes points as rows, and caches the rows of each set of distributions."""
