@@ -89,7 +89,7 @@ def test_a_description_that_cannot_be_is_refused(description, law):
     [
         (("conv", 0, 16), r"depth must be a whole number from 1 up; got 0"),
         (("conv", 1, 16.0), r"width must be a whole number from 1 up; got 16.0"),
-        (("conv", 1, 16, 3), r"stride must be 1 or 2; got 3"),
+        (("conv", 1, 16, 5), r"stride must be a whole number from 1 to 4; got 5"),
         (("conv", 1, 16, 1, {"kernel_size": 2}), r"kernel_size must be an odd number from 1 up; got 2"),
         (("conv", 1, 16, 1, {"groups": 3}), r"groups must divide the width; got 3 groups at width 16"),
         (("local_attention", 1, 20), r"got 8 heads at width 20; possible: 1, 2, 5, 10"),

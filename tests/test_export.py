@@ -148,4 +148,4 @@ def test_a_confirmed_network_has_its_own_measurements_and_the_means_over_fresh_s
     assert origin["confirmed"]["means"]["accuracy"] == pytest.approx(0.94)
     assert origin["confirmed"]["intervals_95"]["accuracy"][1] <= 1
     card = (tmp_path / "net" / "README.md").read_text()
-    assert "Means over 2 fresh seeds of this design: accuracy 94.00 %, test accuracy 84.00 %." in card
+    assert "Means over 2 fresh seeds of this design: accuracy 94.00 %, test accuracy 84.00 %" in card

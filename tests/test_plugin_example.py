@@ -24,6 +24,7 @@ stages:
 """
 PLUGINS = {
     "hybrid_search.operators": "shift",
+    "hybrid_search.blocks": "plain",
     "hybrid_search.stems": "patches",
     "hybrid_search.datasets": "stripes",
     "hybrid_search.samplers": "sobol",

@@ -480,7 +480,7 @@ def search_of(ledger, name, seed=0, trials=50, **settings):
     record = SearchSpec.create(tiny_space(), trials=trials, sampler="grid", settings=recipe, name=name)
     search = open_search(record, ledger)
     while (trial := search.ask()) is not None:
-        final = int(trial.architecture.digest[:4], 16) / 65536 + 0.01 * seed
+        final = 0.9 * int(trial.architecture.digest[:4], 16) / 65536 + 0.01 * seed
         for rung in (1, 2):
             search.report(trial, Report(rung, {"accuracy": final * rung / 2}))
         search.tell(trial, Outcome("complete", {"accuracy": final}))

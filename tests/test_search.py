@@ -329,6 +329,7 @@ def test_a_search_with_changed_data_is_refused_and_resumes_once_the_data_is_rest
         for rung in (1, 2):
             yield Report(rung, {"accuracy": 0.5}, {"fingerprint": fingerprint[0]}, last=rung == 2)
 
+    evaluate.name = "with a fingerprint"  # its captured value changes
     options = {"resources": Resources("local"), "ledger": ledger, "evaluate": evaluate, "sampler": "random"}
     run(SPACE, trials=2, **options)
     fingerprint[0] = "bbbb"

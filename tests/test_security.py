@@ -14,6 +14,11 @@ TESTS = Path(__file__).parent
 NAMED_TESTS = re.findall(r"\| `(test_\w+)` \|", (TESTS.parent / "SECURITY.md").read_text(encoding="utf-8"))
 PACKAGE = Path(hybrid_search.__file__).parent
 
+# The modules that may unpickle, and what.
+EXCEPTIONS = {
+    "data/restricted_pickle.py": "CIFAR's own files, by a loader that admits arrays only",
+    "engines/worker/packed_evaluation.py": "the evaluation that the driver sent to its own worker",
+}
 UNPICKLES = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 
 
@@ -33,7 +38,9 @@ def test_no_module_unpickles_anything(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import | ast.ImportFrom):
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
-            assert not UNPICKLES & {module.split(".")[0] for module in modules}
+            assert path.relative_to(PACKAGE).as_posix() in EXCEPTIONS or not UNPICKLES & {
+                module.split(".")[0] for module in modules
+            }
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             called = ast.unparse(node.func)
             assert called != "torch.load", "weights are safetensors"

@@ -68,7 +68,7 @@ def design_numbers(architecture: Mapping[str, Any], input_size: tuple[int, int, 
             name=name, kind=kind, flops=flops, params=params, flops_share=shares[0], params_share=shares[1], **more
         )
 
-    stem, expansion = made.stem, made.expansion
+    stem = made.stem
     size = sizes["stages.0.0"]
     parts = [
         part(
@@ -97,7 +97,7 @@ def design_numbers(architecture: Mapping[str, Any], input_size: tuple[int, int, 
                 depth=stage.depth,
                 width=stage.width,
                 stride=stage.stride,
-                channels=stage.width * expansion,
+                channels=stage.block_object(made.expansion).out_channels(stage.width),
                 rows=size[0],
                 cols=size[1],
                 options=_texts(stage.options),

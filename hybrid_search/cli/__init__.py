@@ -15,10 +15,13 @@ Shared files:
     help_tables.py  the tables at the end of `run --help`
 """
 
+import errno
 import io
+import os
 import sys
 import traceback
 import warnings
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -30,6 +33,8 @@ from hybrid_search.cli import run as run_command
 from hybrid_search.cli.help_page import HelpGroup
 from hybrid_search.cli.option_values import accept_values
 from hybrid_search.errors import HybridSearchError, UserError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 # Newer versions of Typer bundle click, older ones use the installed one: take the class from Typer.
 ClickException: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
@@ -64,11 +69,22 @@ def _root(
 
 def main() -> None:
     """Run the command line of this process, and exit. Tracebacks and warnings are printed without secrets."""
+    _open_closed_streams()
     sys.excepthook = _print_traceback
     warnings.showwarning = _print_warning
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a file name may be no text of the terminal
     sys.exit(run(sys.argv[1:]))
+
+
+def _open_closed_streams() -> None:
+    """Give a process that was started without standard streams (`>&-`) empty ones, because libraries write to them."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115  (it stays open)
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -101,6 +117,7 @@ def run(arguments: list[str]) -> int:
             register_url(f"{word.partition('=')[0]}@")  # an unknown option is shown up to its =
     try:
         code = app(arguments, prog_name="hybrid-search", standalone_mode=False)
+        sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except ClickException as error:
         return _usage_error(error)
@@ -114,6 +131,13 @@ def run(arguments: list[str]) -> int:
         return 130
     except BrokenPipeError:
         sys.stderr.close()  # the reader of the pipe exited, such as `head`
+        return 1
+    except OSError as error:
+        if error.errno not in FULL or error.filename is not None:
+            raise
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes the rest at its exit
+        _print_error(f"the output cannot be written: {error.strerror}")
         return 1
 
 

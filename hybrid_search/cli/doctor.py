@@ -25,6 +25,7 @@ MAX_NAMES = 8  # searches that are named
 TABLE_MODULES = (
     "hybrid_search.objectives",
     "hybrid_search.ops",
+    "hybrid_search.networks.blocks",
     "hybrid_search.networks.stems",
     "hybrid_search.data",
     "hybrid_search.samplers",

@@ -1,6 +1,8 @@
 """Open a database by its URL, and check or upgrade its schema."""
 
+import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,6 +13,7 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
+from hybrid_search._internal.cache_folder import why_not_writable
 from hybrid_search._internal.event_log import print_notice
 from hybrid_search.errors import HybridSearchError, LedgerError
 from hybrid_search.ledger.postgres import is_starting, postgres_engine
@@ -109,7 +112,21 @@ def _connected(url: URL, read_only: bool) -> Iterator[tuple[Engine, str | None]]
 
 
 def _cannot_open(url: URL, error: Exception) -> LedgerError:
-    reason = redact_url_secrets(first_line(error), url)
+    reason = _folder_problem(url) or redact_url_secrets(first_line(error), url)
     return LedgerError(
         f"the database URL must name a database that can be opened; {display_url(url)} cannot be opened: {reason}."
     )
+
+
+def _folder_problem(url: URL) -> str | None:
+    """Return why the file of an SQLite database cannot be opened; None if its folder is not the reason."""
+    path = Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+    if path is None or not os.path.isdir(path.parent):
+        return None
+    try:
+        return "it is a folder" if stat.S_ISDIR(path.stat().st_mode) else None
+    except FileNotFoundError:
+        reason = why_not_writable(path.parent)
+        return reason and f"{path.parent} cannot be written ({reason})"
+    except OSError as error:
+        return error.strerror

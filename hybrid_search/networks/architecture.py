@@ -1,25 +1,29 @@
 """Architectures: frozen, canonical, hashable descriptions of one network.
 
-An architecture is a stem and its stages. A stage is a run of `depth` equal bottleneck blocks with one operator; its
-first block has the stride. Equal neighbouring stages are merged and options without effect are dropped, so two
+An architecture is a stem and its stages. A stage is a run of `depth` equal blocks with one operator; its first block
+has the stride. Equal neighbouring stages are merged and options without effect are dropped, so two
 descriptions of the same network are one architecture with one digest.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Self
 
 from hybrid_search._internal.places import placed
 from hybrid_search.errors import MOST, ArchitectureError, listed, nearest, shown, whole
+from hybrid_search.networks.blocks import BLOCKS, BOTTLENECK, Block, make_block
 from hybrid_search.networks.stems import STEMS, Stem, make_stem
 from hybrid_search.ops import OPERATORS, Operator, Options, make_operator, options_of
 from hybrid_search.ops.operator import as_declared, check_options_of, declared_types, option_names, shown_options
 
 VERSION = 1
 MOST_BLOCKS = 1000  # of a network
-STAGE_KEYS = ("operator", "depth", "width", "stride")
+DEFAULT_EXPANSION = 4
+STAGE_KEYS = ("operator", "depth", "width", "stride", "block")
+MOST_STRIDE = 4
 KEYS = ("version", "stem", "stages", "expansion")
 
 
@@ -29,14 +33,17 @@ def _pairs(options: Mapping[str, Any] | Options) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Stage:
-    """A run of equal bottleneck blocks.
+    """A run of equal blocks.
 
     Args:
         operator: name of the spatial operator, one of `hybrid_search.ops.OPERATORS`.
         depth: number of blocks.
-        width: number of channels of the operator.
-        stride: 1 or 2, the stride of the first block.
+        width: width of the blocks; the number of channels of the operator, except in an inverted residual.
+        stride: 1 to 4, the stride of the first block.
         options: options of the operator, a mapping or pairs. They are stored as pairs, with every default.
+        block: name of the block, one of `hybrid_search.networks.blocks.BLOCKS`.
+        block_options: options of the block, a mapping or pairs. They are stored as pairs, with every default. The
+            expansion of a bottleneck is that of the architecture.
 
     Raises:
         ArchitectureError: a rule of the stage or of its operator is broken.
@@ -50,16 +57,37 @@ class Stage:
     width: int
     stride: int = 1
     options: Options = ()
+    block: str = BOTTLENECK
+    block_options: Options = ()
 
     def __post_init__(self) -> None:
         whole("depth", self.depth, most=MOST_BLOCKS)
         whole("width", self.width, most=MOST)
-        whole("stride", self.stride)
-        if self.stride > 2:
-            raise ArchitectureError(f"stride must be 1 or 2; got {self.stride}.")
-        operator = make_operator(self.operator, _pairs(self.options))
-        check_options_of(self.operator, operator, self.width)
-        object.__setattr__(self, "options", options_of(operator.canonical(self.width)))
+        whole("stride", self.stride, most=MOST_STRIDE)
+        block = make_block(self.block, _pairs(self.block_options))
+        check_options_of(f"block {self.block}", block, self.width)
+        object.__setattr__(self, "block_options", self._stored_options(block))
+        operator, channels = make_operator(self.operator, _pairs(self.options)), self.operator_width
+        check_options_of(self.operator, operator, channels)
+        object.__setattr__(self, "options", options_of(operator.canonical(channels)))
+
+    def _stored_options(self, block: Block) -> Options:
+        """Return the options of the block. The expansion of a bottleneck is left out: the architecture has it."""
+        options = options_of(block)
+        return tuple(pair for pair in options if (self.block, pair[0]) != (BOTTLENECK, "expansion"))
+
+    def block_object(self, expansion: int = 4) -> Block:
+        """Return the block as an object, for its cost and its module.
+
+        Args:
+            expansion: the expansion of the architecture, for a bottleneck.
+        """
+        return _made_block(self.block, self.block_options, expansion if self.block == BOTTLENECK else None)
+
+    @property
+    def operator_width(self) -> int:
+        """The number of channels of the operator."""
+        return self.block_object().places(self.width, 1, 1, 1)[0].width
 
     @property
     def operator_object(self) -> Operator:
@@ -72,8 +100,8 @@ class Stage:
         Args:
             rows, cols: size of that map in pixels.
         """
-        made = self.operator_object.canonical(self.width, (rows, cols))
-        return Stage(self.operator, self.depth, self.width, self.stride, options_of(made))
+        made = self.operator_object.canonical(self.operator_width, (rows, cols))
+        return replace(self, options=options_of(made))
 
     def continues(self, before: "Stage") -> bool:
         """Return whether this stage only adds blocks to another one.
@@ -81,13 +109,17 @@ class Stage:
         Args:
             before: the stage before this one.
         """
-        same = (self.operator, self.width, self.options) == (before.operator, before.width, before.options)
-        return same and self.stride == 1
+        return self.stride == 1 and self == replace(before, depth=self.depth, stride=1)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values: operator, depth, width, stride, then the options."""
+        """Return plain JSON values: operator, depth, width, stride, the block, then the options of the operator.
+
+        A bottleneck with default options is left out, as in architectures that were stored before there were others.
+        """
         head = {"operator": self.operator, "depth": self.depth, "width": self.width, "stride": self.stride}
-        return {**head, **dict(self.options)}
+        plain = Stage(self.operator, self.depth, self.width, self.stride, self.options)
+        block = {} if self == plain else {"block": {"kind": self.block, **dict(self.block_options)}}
+        return {**head, **block, **dict(self.options)}
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> Self:
@@ -116,11 +148,14 @@ class Stage:
                     )
             given = _options(OPERATORS[name], given)
         depth, width, stride = (as_declared(d.get(key, 1), int) for key in ("depth", "width", "stride"))
-        return cls(name, depth, width, stride, tuple(given.items()))  # type: ignore[arg-type]
+        block, options = _block(d.get("block", BOTTLENECK))
+        return cls(name, depth, width, stride, tuple(given.items()), block, options)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
-        head = f"{self.depth}x{self.width}{'/2' if self.stride == 2 else ''} {self.operator}"
-        return " ".join([head, *shown_options(self.operator_object)])
+        head = f"{self.depth}x{self.width}{f'/{self.stride}' if self.stride > 1 else ''}"
+        plain = Stage(self.operator, self.depth, self.width, self.stride, self.options)
+        block = [] if self == plain else [self.block, *_changed_options(self)]
+        return " ".join([head, *block, self.operator, *shown_options(self.operator_object)])
 
 
 @dataclass(frozen=True)
@@ -132,7 +167,7 @@ class Architecture:
     Args:
         stem: the first layers, see `hybrid_search.networks.stems.make_stem`.
         stages: at least one `Stage`.
-        expansion: a block has width x expansion output channels.
+        expansion: a bottleneck has width x expansion output channels.
 
     Raises:
         ArchitectureError: a rule of the stem or of a stage is broken.
@@ -145,7 +180,7 @@ class Architecture:
 
     stem: Stem
     stages: tuple[Stage, ...]
-    expansion: int = 4
+    expansion: int = DEFAULT_EXPANSION
     _digest: str = field(init=False, repr=False, compare=False, default="")
 
     def __post_init__(self) -> None:
@@ -160,11 +195,19 @@ class Architecture:
         for stage in self.stages:
             if merged and stage.continues(merged[-1]):
                 last = merged.pop()
-                stage = Stage(last.operator, last.depth + stage.depth, last.width, last.stride, last.options)
+                stage = replace(last, depth=last.depth + stage.depth)
             merged.append(stage)
         object.__setattr__(self, "stages", tuple(merged))
+        if not any(stage.block == BOTTLENECK for stage in merged):
+            object.__setattr__(self, "expansion", DEFAULT_EXPANSION)  # no other block has it
         text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
         object.__setattr__(self, "_digest", hashlib.sha256(text.encode()).hexdigest()[:16])
+
+    @property
+    def num_features(self) -> int:
+        """The number of channels before the classifier."""
+        last = self.stages[-1]
+        return last.block_object(self.expansion).out_channels(last.width)
 
     @property
     def digest(self) -> str:
@@ -207,7 +250,7 @@ class Architecture:
         stem = dict(d["stem"])
         kind = stem.pop("kind", None)
         made = [_in_place(("stages", index), Stage.from_dict, stage) for index, stage in enumerate(stages)]
-        expansion = as_declared(d.get("expansion", 4), int)
+        expansion = as_declared(d.get("expansion", DEFAULT_EXPANSION), int)
         return cls(_in_place(("stem",), _stem, kind, stem), tuple(made), expansion)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
@@ -218,6 +261,27 @@ def _stem(kind: object, given: dict[str, Any]) -> Stem:
     stem = make_stem(kind, _options(STEMS[kind], given) if isinstance(kind, str) and kind in STEMS else given)
     check_options_of(f"stem {kind}", stem)
     return stem
+
+
+@lru_cache(maxsize=1024)
+def _made_block(name: str, options: Options, expansion: int | None) -> Block:
+    return make_block(name, {**dict(options), **({} if expansion is None else {"expansion": expansion})})
+
+
+def _block(given: object) -> tuple[Any, Options]:
+    """Return name and options of the block of a stage: `basic`, or `{kind: inverted_residual, expansion: 6}`."""
+    if not isinstance(given, Mapping):
+        return given, ()
+    options = dict(given)
+    name = options.pop("kind", None)
+    options = _options(BLOCKS[name], options) if isinstance(name, str) and name in BLOCKS else options
+    return name, tuple(options.items())
+
+
+def _changed_options(stage: Stage) -> list[str]:
+    """Return `name=value` for every option of the block that is not at its default."""
+    defaults = dict(options_of(make_block(stage.block, {})))
+    return [f"{name}={value}" for name, value in stage.block_options if value != defaults[name]]
 
 
 def _options(kind: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:

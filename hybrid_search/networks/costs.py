@@ -4,11 +4,12 @@ FLOPs are 2 x MACs of one image, as in the paper (ResNet-50 at 224 x 224 has 8.2
 pools and additions count no MACs. The parameters of batch norm are counted.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from hybrid_search.errors import ArchitectureError, whole
 from hybrid_search.networks.architecture import Architecture, Stage
+from hybrid_search.networks.blocks import OperatorPlace
 from hybrid_search.ops.local_attention import LocalAttention
 from hybrid_search.ops.operator import Layer
 
@@ -29,14 +30,15 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Block:
-    """One bottleneck block of a network.
+class PlacedBlock:
+    """One block of a network.
 
     Args:
         name: name of its module.
         stage: the stage it belongs to.
         channels, rows, cols: size of its input.
-        stride: 1 or 2.
+        stride: its stride.
+        expansion: the expansion of the architecture, for a bottleneck.
     """
 
     name: str
@@ -45,18 +47,30 @@ class Block:
     rows: int
     cols: int
     stride: int
+    expansion: int
+
+    @property
+    def places(self) -> tuple[OperatorPlace, ...]:
+        """Where the operator stands in the block."""
+        return self.stage.block_object(self.expansion).places(self.stage.width, self.rows, self.cols, self.stride)
+
+    def layers(self) -> list[Layer]:
+        """Return the layers of the block, with the names that they have in it."""
+        block, stage = self.stage.block_object(self.expansion), self.stage
+        return block.cost(stage.operator_object, self.channels, stage.width, self.rows, self.cols, self.stride)
 
 
-def blocks(architecture: Architecture, rows: int, cols: int) -> list[Block]:
+def blocks(architecture: Architecture, rows: int, cols: int) -> list[PlacedBlock]:
     """Return every block of the network in order, for an image of rows x cols."""
-    stem = architecture.stem
+    stem, expansion = architecture.stem, architecture.expansion
     channels, rows, cols = stem.width, -(-rows // stem.stride), -(-cols // stem.stride)
     result = []
     for number, stage in enumerate(architecture.stages):
         for index in range(stage.depth):
             stride = stage.stride if index == 0 else 1
-            result.append(Block(f"stages.{number}.{index}", stage, channels, rows, cols, stride))
-            channels, rows, cols = stage.width * architecture.expansion, -(-rows // stride), -(-cols // stride)
+            result.append(PlacedBlock(f"stages.{number}.{index}", stage, channels, rows, cols, stride, expansion))
+            channels = stage.block_object(expansion).out_channels(stage.width)
+            rows, cols = -(-rows // stride), -(-cols // stride)
     return result
 
 
@@ -71,44 +85,13 @@ def simplified_for(architecture: Architecture, input_size: tuple[int, int, int])
         input_size: (channels, rows, cols) of the images.
     """
     _, rows, cols = input_size
-    maps: dict[str, Block] = {}
+    maps: dict[str, PlacedBlock] = {}
     for block in blocks(architecture, rows, cols):
         maps.setdefault(block.name.rsplit(".", 1)[0], block)
-    stages = tuple(block.stage.on_map(block.rows, block.cols) for block in maps.values())
+    stages = tuple(block.stage.on_map(block.places[0].rows, block.places[0].cols) for block in maps.values())
     if stages == architecture.stages:
         return architecture
     return Architecture(architecture.stem, stages, architecture.expansion)
-
-
-def _conv1x1(name: str, channels: int, out_channels: int, rows: int, cols: int) -> Layer:
-    weights = channels * out_channels
-    return Layer(name, "conv", weights, weights * rows * cols, rows, cols, f"{channels} x {out_channels}")
-
-
-def _norm(name: str, channels: int, rows: int, cols: int) -> Layer:
-    return Layer(name, "norm", 2 * channels, 0, rows, cols)
-
-
-def _block_layers(block: Block, expansion: int) -> list[Layer]:
-    width, stride, out_channels = block.stage.width, block.stride, block.stage.width * expansion
-    rows, cols = -(-block.rows // stride), -(-block.cols // stride)
-    layers = [
-        _conv1x1("reduce", block.channels, width, block.rows, block.cols),
-        _norm("reduce_norm", width, block.rows, block.cols),
-        *(
-            layer.within("operator")
-            for layer in block.stage.operator_object.cost(width, block.rows, block.cols, stride)
-        ),
-        _norm("operator_norm", width, rows, cols),
-        _conv1x1("expand", width, out_channels, rows, cols),
-        _norm("expand_norm", out_channels, rows, cols),
-    ]
-    if stride > 1 or block.channels != out_channels:
-        layers += [
-            _conv1x1("shortcut.conv", block.channels, out_channels, rows, cols),
-            _norm("shortcut.norm", out_channels, rows, cols),
-        ]
-    return [layer.within(block.name) for layer in layers]
 
 
 def _size(input_size: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -137,9 +120,9 @@ def cost(architecture: Architecture, input_size: tuple[int, int, int] = (3, 224,
     whole("num_classes", num_classes, 0)
     layers = [layer.within("stem") for layer in architecture.stem.cost(channels, rows, cols)]
     for block in blocks(architecture, rows, cols):
-        layers += _block_layers(block, architecture.expansion)
+        layers += [layer.within(block.name) for layer in block.layers()]
     if num_classes:
-        features = architecture.stages[-1].width * architecture.expansion
+        features = architecture.num_features
         weights = features * num_classes
         formula = f"{features} x {num_classes}"
         layers.append(Layer("head", "linear", weights + num_classes, weights, 1, 1, formula))
@@ -147,8 +130,8 @@ def cost(architecture: Architecture, input_size: tuple[int, int, int] = (3, 224,
 
 
 @lru_cache(maxsize=16384)
-def _block_cost(block: Block, expansion: int) -> tuple[int, int]:
-    layers = _block_layers(block, expansion)
+def _block_cost(block: PlacedBlock) -> tuple[int, int]:
+    layers = block.layers()
     return sum(layer.flops for layer in layers), sum(layer.params for layer in layers)
 
 
@@ -160,11 +143,10 @@ def total_cost(
     layers = architecture.stem.cost(channels, rows, cols)
     flops, params = sum(layer.flops for layer in layers), sum(layer.params for layer in layers)
     for block in blocks(architecture, rows, cols):
-        block_alone = Block("", block.stage, block.channels, block.rows, block.cols, block.stride)
-        more_flops, more_params = _block_cost(block_alone, architecture.expansion)
+        more_flops, more_params = _block_cost(replace(block, name=""))
         flops, params = flops + more_flops, params + more_params
     if num_classes:
-        weights = architecture.stages[-1].width * architecture.expansion * num_classes
+        weights = architecture.num_features * num_classes
         flops, params = flops + 2 * weights, params + weights + num_classes
     return flops, params
 
@@ -254,26 +236,29 @@ def explain(architecture: Architecture, input_size: tuple[int, int, int] = (3, 2
     _, rows, cols = _size(input_size)
     result = []
     for block in blocks(architecture, rows, cols):
-        operator, width = block.stage.operator_object, block.stage.width
-        if not isinstance(operator, LocalAttention):
-            continue
-        layers = operator.cost(width, block.rows, block.cols, block.stride)
-        term = operator.extent**2 * width * block.rows * block.cols
-        position = term if "q.r" in operator.terms() else 0
-        out_rows, out_cols = -(-block.rows // block.stride), -(-block.cols // block.stride)
-        result.append(
-            Comparison(
-                name=f"{block.name}.operator",
-                width=width,
-                extent=operator.extent,
-                rows=block.rows,
-                cols=block.cols,
-                out_rows=out_rows,
-                out_cols=out_cols,
-                convolution_macs=9 * width**2 * out_rows * out_cols,
-                projection_macs=sum(layer.macs for layer in layers if layer.kind == "projection"),
-                content_macs=term * len(operator.terms()) - position,
-                position_macs=position,
-            )
-        )
+        operator = block.stage.operator_object
+        if isinstance(operator, LocalAttention):
+            result += [_comparison(f"{block.name}.{place.name}", operator, place) for place in block.places]
     return result
+
+
+def _comparison(name: str, operator: LocalAttention, place: OperatorPlace) -> Comparison:
+    """Return the comparison of one local attention layer."""
+    width, rows, cols = place.width, place.rows, place.cols
+    layers = operator.cost(width, rows, cols, place.stride)
+    term = operator.extent**2 * width * rows * cols
+    position = term if "q.r" in operator.terms() else 0
+    out_rows, out_cols = -(-rows // place.stride), -(-cols // place.stride)
+    return Comparison(
+        name=name,
+        width=width,
+        extent=operator.extent,
+        rows=rows,
+        cols=cols,
+        out_rows=out_rows,
+        out_cols=out_cols,
+        convolution_macs=9 * width**2 * out_rows * out_cols,
+        projection_macs=sum(layer.macs for layer in layers if layer.kind == "projection"),
+        content_macs=term * len(operator.terms()) - position,
+        position_macs=position,
+    )

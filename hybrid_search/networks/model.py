@@ -1,7 +1,4 @@
-"""An architecture as a torch module: stem, stages of bottleneck blocks, head.
-
-The blocks are those of ResNet v1.5: the operator has the stride, not the first 1x1 convolution.
-"""
+"""An architecture as a torch module: stem, stages of blocks, head."""
 
 from typing import cast
 
@@ -9,48 +6,7 @@ from torch import Tensor, nn
 
 from hybrid_search.errors import one_of, whole
 from hybrid_search.networks.architecture import Architecture
-from hybrid_search.ops.conv import convolution
 from hybrid_search.ops.local_attention import BACKENDS
-from hybrid_search.ops.operator import Operator
-
-
-class Shortcut(nn.Module):
-    """The strided 1x1 convolution and batch norm of a block that changes the shape."""
-
-    def __init__(self, channels: int, out_channels: int, stride: int) -> None:
-        super().__init__()
-        self.conv = convolution(channels, out_channels, 1, stride)
-        self.norm = nn.BatchNorm2d(out_channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels, rows, cols) -> (batch, out_channels, ceil(rows / stride), ceil(cols / stride))."""
-        y: Tensor = self.norm(self.conv(x))
-        return y
-
-
-class Bottleneck(nn.Module):
-    """1x1 to `width` channels, the operator, 1x1 to width x expansion, each with batch norm, and the shortcut."""
-
-    def __init__(self, channels: int, operator: Operator, width: int, stride: int, expansion: int) -> None:
-        super().__init__()
-        out_channels = width * expansion
-        self.reduce = convolution(channels, width, 1)
-        self.reduce_norm = nn.BatchNorm2d(width)
-        self.operator = operator.build(width, stride)
-        self.operator_norm = nn.BatchNorm2d(width)
-        self.expand = convolution(width, out_channels, 1)
-        self.expand_norm = nn.BatchNorm2d(out_channels)
-        nn.init.zeros_(self.expand_norm.weight)  # a block starts as its shortcut (arXiv 1706.02677, section 5.1)
-        same = stride == 1 and channels == out_channels
-        self.shortcut = nn.Identity() if same else Shortcut(channels, out_channels, stride)
-        self.relu = nn.ReLU(inplace=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels, rows, cols) -> (batch, width x expansion, ceil(rows / stride), ceil(cols / stride))."""
-        y: Tensor = self.relu(self.reduce_norm(self.reduce(x)))
-        y = self.relu(self.operator_norm(self.operator(y)))
-        y = self.relu(self.expand_norm(self.expand(y)) + self.shortcut(x))
-        return y
 
 
 class HybridNet(nn.Module):
@@ -75,8 +31,9 @@ class HybridNet(nn.Module):
             blocks = []
             for index in range(stage.depth):
                 stride = stage.stride if index == 0 else 1
-                blocks.append(Bottleneck(channels, stage.operator_object, stage.width, stride, architecture.expansion))
-                channels = stage.width * architecture.expansion
+                block = stage.block_object(architecture.expansion)
+                blocks.append(block.build(stage.operator_object, channels, stage.width, stride))
+                channels = block.out_channels(stage.width)
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.Sequential(*stages)
         self.num_features = channels

@@ -30,11 +30,23 @@ def convolution(channels: int, out_channels: int, kernel_size: int, stride: int 
     return conv
 
 
-def convolution_layer(kernel_size: int, width: int, groups: int, rows: int, cols: int, stride: int) -> Layer:
-    """Return the cost of `convolution` from width to width channels on an input map of rows x cols."""
-    weights = kernel_size**2 * width * width // groups
+def convolution_layer(
+    kernel_size: int, width: int, groups: int, rows: int, cols: int, stride: int, channels: int | None = None
+) -> Layer:
+    """Return the cost of `convolution` to width channels on an input map of rows x cols.
+
+    Args:
+        kernel_size: side of the kernel in pixels.
+        width: number of output channels.
+        groups: number of channel groups.
+        rows, cols: size of the input map in pixels.
+        stride: step between output pixels.
+        channels: number of input channels; default: the width.
+    """
+    channels = width if channels is None else channels
+    weights = kernel_size**2 * channels * width // groups
     rows, cols = -(-rows // stride), -(-cols // stride)
-    formula = f"{kernel_size}^2 x {width} x {width}" + (f" / {groups}" if groups > 1 else "")
+    formula = f"{kernel_size}^2 x {channels} x {width}" + (f" / {groups}" if groups > 1 else "")
     return Layer("conv", "conv", weights, weights * rows * cols, rows, cols, formula)
 
 
@@ -68,13 +80,21 @@ class Conv:
         """Return the operator unchanged: both options always change the network."""
         return self
 
-    def cost(self, width: int, rows: int, cols: int, stride: int) -> list[Layer]:
-        """Return one layer with k^2 d^2 / groups parameters, on the output map."""
-        return [convolution_layer(self.kernel_size, width, self.groups, rows, cols, stride)]
+    @property
+    def can_change_channels(self) -> bool:
+        """Whether `cost` and `build` take another number of input channels: with one group."""
+        return self.groups == 1
 
-    def build(self, width: int, stride: int) -> "nn.Module":
-        """Return the module: (batch, width, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride))."""
+    def cost(self, width: int, rows: int, cols: int, stride: int, channels: int | None = None) -> list[Layer]:
+        """Return one layer with k^2 d^2 / groups parameters (k^2 c d from c channels), on the output map."""
+        return [convolution_layer(self.kernel_size, width, self.groups, rows, cols, stride, channels)]
+
+    def build(self, width: int, stride: int, channels: int | None = None) -> "nn.Module":
+        """Return the module: (batch, width, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride)).
+
+        `channels` is the number of input channels, if it is not the width.
+        """
         from torch import nn
 
-        conv = convolution(width, width, self.kernel_size, stride, groups=self.groups)
+        conv = convolution(width if channels is None else channels, width, self.kernel_size, stride, groups=self.groups)
         return nn.Sequential(OrderedDict(conv=conv))

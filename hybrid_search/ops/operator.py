@@ -76,7 +76,11 @@ class Layer:
 
 
 class Operator(Protocol):
-    """The methods and constants of every operator; the head of this file shows an example."""
+    """The methods and constants of every operator; the head of this file shows an example.
+
+    An operator may have the attribute `can_change_channels`. If it is true, `cost` and `build` take an argument
+    `channels`, the number of input channels where it is not the width.
+    """
 
     family: ClassVar[Family]
     label: ClassVar[str]
@@ -104,7 +108,7 @@ class Operator(Protocol):
         Args:
             width: number of channels of input and output.
             rows, cols: size of the input map in pixels.
-            stride: 1 or 2; the output map has ceil(rows / stride) x ceil(cols / stride) pixels.
+            stride: 1 to 4; the output map has ceil(rows / stride) x ceil(cols / stride) pixels.
         """
 
     def build(self, width: int, stride: int) -> "nn.Module":
@@ -112,7 +116,7 @@ class Operator(Protocol):
 
         Args:
             width: number of channels of input and output.
-            stride: 1 or 2.
+            stride: 1 to 4.
         """
 
 

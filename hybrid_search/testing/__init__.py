@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hybrid_search.testing.blocks import BlockContract
     from hybrid_search.testing.charts import ChartContract
     from hybrid_search.testing.checkpoint_stores import CheckpointStoreContract
     from hybrid_search.testing.datasets import DatasetContract
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from hybrid_search.testing.stems import StemContract
 
 __all__ = [
+    "BlockContract",
     "ChartContract",
     "CheckpointStoreContract",
     "DatasetContract",
@@ -39,6 +41,7 @@ __all__ = [
 
 # name -> module. A contract imports torch and pytest, so it is loaded on first use.
 _CONTRACTS = {
+    "BlockContract": "blocks",
     "ChartContract": "charts",
     "CheckpointStoreContract": "checkpoint_stores",
     "DatasetContract": "datasets",

@@ -1,5 +1,6 @@
 """The contracts of all tables on the plugins of this package. `tests/test_plugin_example.py` runs this file."""
 
+from hybrid_search_example.block import Plain
 from hybrid_search_example.chart import SECONDS
 from hybrid_search_example.checkpoint_store import Shelf
 from hybrid_search_example.objective import TRAIN_LOSS
@@ -10,6 +11,7 @@ from hybrid_search_example.stem import Patches
 
 from hybrid_search.records import Settings
 from hybrid_search.testing import (
+    BlockContract,
     ChartContract,
     CheckpointStoreContract,
     DatasetContract,
@@ -27,6 +29,12 @@ class TestShift(OperatorContract):
     name, operator, width = "shift", Shift, 10
     cases = ({}, {"reach": 2})
     illegal = (({"reach": 0}, 10, "reach must be a whole number"), ({"reach": 1}, 3, "width of at least 4"))
+
+
+class TestPlain(BlockContract):
+    name, block = "plain", Plain
+    cases = ({}, {"norm": False})
+    illegal = (({"norm": 1}, 16, "norm of block plain must be true or false"),)
 
 
 class TestPatches(StemContract):

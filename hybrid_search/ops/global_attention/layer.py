@@ -103,13 +103,15 @@ class GlobalAttention2d(nn.Module):
 
         y_ij = sum over all ab of softmax_ab((q_ij . k_ab + q_ij . r_(a-i, b-j)) / sqrt(d)) v_ab
 
-    There is no bias and no output projection. With stride 2 the attention works on the input map, and a 2x2 average
-    pool follows. Shapes: (batch, width, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride)).
+    There is no bias and no output projection. With a stride s the attention works on the input map, and an average pool
+    of s x s pixels follows.
+
+    Shapes: (batch, width, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride)).
 
     Args:
         width: number of channels.
         heads, position, distance: the options of `GlobalAttention`.
-        stride: 1 or 2.
+        stride: 1 or more.
         backend: as in `MapAttention`.
 
     Raises:
@@ -139,7 +141,7 @@ class GlobalAttention2d(nn.Module):
         self.qkv = nn.Conv2d(width, 3 * width, 1, bias=False)
         self.attention = MapAttention(width, heads, position == "relative", distance, backend)
         # ceil_mode, with padding left out of the mean: an odd map shrinks as under a strided convolution.
-        self.pool = nn.AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False) if stride == 2 else None
+        self.pool = nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False) if stride > 1 else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

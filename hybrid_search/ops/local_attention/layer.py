@@ -57,13 +57,15 @@ class LocalAttention2d(nn.Module):
 
         y_ij = sum over ab in N(i, j) of softmax_ab(q_ij . k_ab + q_ij . r_(a-i, b-j)) v_ab
 
-    There is no bias and no output projection. With stride 2 the attention works on the input map, and a 2x2 average
-    pool follows. Shapes: (batch, width, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride)).
+    There is no bias and no output projection. With a stride s the attention works on the input map, and an average pool
+    of s x s pixels follows.
+
+    Shapes: (batch, width, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride)).
 
     Args:
         width: number of channels.
         extent, heads, position, logits, border, projection, scale, norm: the options of `LocalAttention`.
-        stride: 1 or 2.
+        stride: 1 or more.
         backend: name of the implementation, one of `BACKENDS`; None for the best.
 
     Raises:
@@ -106,7 +108,7 @@ class LocalAttention2d(nn.Module):
         self.norm = nn.BatchNorm2d(width * sum(map(len, self.projections))) if norm else None
         self.attention = WindowAttention(width, extent, heads, position == "relative", border, scale, backend)
         # ceil_mode, with padding left out of the mean: an odd map shrinks as under a strided convolution.
-        self.pool = nn.AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False) if stride == 2 else None
+        self.pool = nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False) if stride > 1 else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -1,0 +1,117 @@
+"""Architectures with blocks other than the bottleneck: text, digest, cost and model."""
+
+import json
+
+import pytest
+import torch
+from support.basic_resnet import basic_resnet
+
+from hybrid_search import Architecture, Stage, build_model, cost
+from hybrid_search.errors import ArchitectureError
+from hybrid_search.networks.costs import blocks, explain, simplified_for, total_cost
+from hybrid_search.networks.stems import make_stem
+
+STEM = make_stem("conv3x3", {"width": 16, "stride": 2})
+RESNET = Architecture(STEM, tuple(Stage("conv", 2, 16 * 2**i, min(2, i + 1), {}, "basic") for i in range(3)))
+
+
+def test_a_stage_without_a_block_is_a_bottleneck_and_is_stored_as_before():
+    stage = Stage("conv", 1, 16)
+    assert stage.block == "bottleneck"
+    assert "block" not in stage.to_dict()
+    assert Architecture(STEM, (stage,)).digest == Architecture(STEM, (Stage("conv", 1, 16, block="bottleneck"),)).digest
+
+
+@pytest.mark.parametrize(
+    ("block", "options", "text"),
+    [
+        ("basic", {}, "2x32/2 basic conv kernel_size=3"),
+        ("bottleneck", {"activation": "silu"}, "2x32/2 bottleneck activation=silu conv kernel_size=3"),
+        ("inverted_residual", {"expansion": 6}, "2x32/2 inverted_residual expansion=6 conv kernel_size=3"),
+        ("metaformer", {"norm": "batch"}, "2x32/2 metaformer norm=batch conv kernel_size=3"),
+    ],
+)
+def test_a_block_is_in_the_text_and_in_the_stored_form(block, options, text):
+    architecture = Architecture(STEM, (Stage("conv", 2, 32, 2, {}, block, options),))
+    assert text in str(architecture)
+    stored = json.loads(json.dumps(architecture.to_dict()))
+    assert stored["stages"][0]["block"]["kind"] == block
+    assert Architecture.from_dict(stored) == architecture
+    assert Architecture.from_dict(stored).digest == architecture.digest
+
+
+def test_a_block_may_be_written_as_its_name():
+    plain = {"stem": {"kind": "conv3x3"}, "stages": [{"operator": "conv", "depth": 1, "width": 8, "block": "basic"}]}
+    assert Architecture.from_dict(plain).stages[0].block == "basic"
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ("basics", r"stages\[0\].*block must be one of bottleneck, basic, .*; got 'basics'"),
+        ({"kind": "basic", "expansion": 2}, r"options of block basic are activation; got 'expansion'"),
+        ({"kind": "bottleneck", "activation": 3}, r"activation must be one of relu, silu, gelu; got 3"),
+        ({"expansion": 2}, r"a block must be a name; got nothing"),
+        (7, r"a block must be a name; got 7"),
+    ],
+)
+def test_a_wrong_block_is_refused_by_name(block, message):
+    stages = [{"operator": "conv", "depth": 1, "width": 8, "block": block}]
+    with pytest.raises(ArchitectureError, match=message):
+        Architecture.from_dict({"stem": {"kind": "conv3x3"}, "stages": stages})
+
+
+def test_heads_must_divide_the_channels_of_the_operator():
+    Stage("local_attention", 1, 6, options={"heads": 4, "extent": 3}, block="inverted_residual")  # 24 channels
+    with pytest.raises(ArchitectureError, match="heads"):
+        Stage("local_attention", 1, 6, options={"heads": 4, "extent": 3}, block="basic")
+
+
+def test_the_expansion_of_a_network_without_bottlenecks_has_no_effect():
+    stages = (Stage("conv", 1, 16, block="basic"),)
+    assert Architecture(STEM, stages, expansion=2).digest == Architecture(STEM, stages).digest
+
+
+def test_equal_neighbours_are_merged_and_different_blocks_are_not():
+    same = Architecture(STEM, (Stage("conv", 1, 16, block="basic"), Stage("conv", 2, 16, block="basic")))
+    assert [stage.depth for stage in same.stages] == [3]
+    other = Architecture(STEM, (Stage("conv", 1, 16, block="basic"), Stage("conv", 2, 16, block="metaformer")))
+    assert [stage.depth for stage in other.stages] == [1, 2]
+
+
+def test_the_basic_network_is_the_resnet_that_people_write_by_hand():
+    by_hand, ours = basic_resnet((16, 32, 64), classes=4), build_model(RESNET, 3, 4)
+    counted = cost(RESNET, (3, 32, 32), 4)
+    assert sum(p.numel() for p in by_hand.parameters()) == sum(p.numel() for p in ours.parameters()) == counted.params
+    shapes = sorted(tuple(p.shape) for p in by_hand.parameters())
+    assert sorted(tuple(p.shape) for p in ours.parameters()) == shapes
+
+
+@pytest.mark.parametrize("block", ["basic", "inverted_residual", "metaformer", "bottleneck"])
+@pytest.mark.parametrize("operator", ["conv", "depthwise_conv", "local_attention", "global_attention"])
+def test_cost_model_and_total_agree_for_every_block_and_operator(block, operator):
+    options = {"heads": 2} if "attention" in operator else {}
+    stages = (Stage(operator, 2, 8, 1, options, block), Stage(operator, 1, 16, 3, options, block))
+    architecture = simplified_for(Architecture(STEM, stages, 2), (3, 20, 20))
+    counted, model = cost(architecture, (3, 20, 20), 5), build_model(architecture, 3, 5).eval()
+    assert counted.params == sum(parameter.numel() for parameter in model.parameters())
+    assert total_cost(architecture, (3, 20, 20), 5) == (counted.flops, counted.params)
+    assert model(torch.randn(2, 3, 20, 20)).shape == (2, 5)
+    assert model.num_features == architecture.num_features
+    names = dict(model.named_modules())
+    assert all(layer.name in names for layer in counted.layers)
+
+
+def test_a_metaformer_simplifies_by_the_map_after_its_stride():
+    wide = Architecture(STEM, (Stage("local_attention", 1, 16, 4, {"extent": 15, "heads": 2}, "metaformer"),))
+    block = blocks(wide, 32, 32)[0]
+    assert (block.places[0].rows, block.places[0].cols) == (4, 4)
+    made = simplified_for(wide, (3, 32, 32))
+    assert dict(made.stages[0].options)["extent"] == 7
+
+
+def test_explain_names_each_attention_of_a_basic_block():
+    stages = (Stage("local_attention", 1, 16, 2, {"extent": 3, "heads": 2}, "basic"),)
+    found = explain(Architecture(STEM, stages), (3, 32, 32))
+    assert [one.name for one in found] == ["stages.0.0.first", "stages.0.0.second"]
+    assert [(one.rows, one.out_rows) for one in found] == [(16, 8), (8, 8)]
