@@ -4,13 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from hybrid_search.samplers.define_by_run import Params
 from hybrid_search.samplers.distributions import is_ordered, position_of
-
-Array = NDArray[np.float64]
+from hybrid_search.samplers.known_cost.points import Array, ParamsKey, Point
 
 
 def _number(choice: Any) -> float:
@@ -84,3 +82,20 @@ def informative_columns(rows: Array) -> NDArray[np.intp]:
             seen.add(mark)
             kept.append(i)
     return np.array(kept, dtype=np.intp)
+
+
+def encoded_rows(encoding: ParamsEncoding, cache: dict[ParamsKey, Array], points: Sequence[Point]) -> Array:
+    """Return points as rows.
+
+    Args:
+        encoding: the encoding.
+        cache: the rows of earlier points; new ones are added.
+        points: the points.
+
+    Returns:
+        (number of points, number of columns).
+    """
+    for point in points:
+        if point.name not in cache:
+            cache[point.name] = np.array(encoding.row(point.params), dtype=np.float64)
+    return np.stack([cache[point.name] for point in points]) if points else np.zeros((0, len(encoding.groups)))

@@ -14,9 +14,9 @@ import math
 import random
 import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
@@ -27,7 +27,7 @@ from hybrid_search.errors import SettingsError
 from hybrid_search.samplers.define_by_run import Params, Space
 from hybrid_search.samplers.known_cost.acquisition import Acquisition, best_point
 from hybrid_search.samplers.known_cost.candidates import Candidates, rarest_value, repeated_point
-from hybrid_search.samplers.known_cost.encoding import ParamsEncoding
+from hybrid_search.samplers.known_cost.encoding import ParamsEncoding, encoded_rows
 from hybrid_search.samplers.known_cost.history import PROPOSED, HistoryReader
 from hybrid_search.samplers.known_cost.initial_design import initial_point
 from hybrid_search.samplers.known_cost.local_search import ProposalContext, diverse_batch, search_candidates
@@ -320,18 +320,8 @@ class KnownCostSampler(BaseSampler):
         if self._encoding is None or self._encoding[0] != signature:
             self._encoding = (signature, ParamsEncoding(distributions, ordered=self._ordered))
             self._rows = {}
-        encoding, rows = self._encoding[1], self._rows
-
-        def encode(points: Sequence[Point]) -> Array:
-            for point in points:
-                if point.name not in rows:
-                    rows[point.name] = np.array(encoding.row(point.params), dtype=np.float64)
-            if not points:
-                return np.zeros((0, len(encoding.groups)))
-            return np.stack([rows[point.name] for point in points])
-
-        self._groups = encoding.groups
-        return encode
+        self._groups = self._encoding[1].groups
+        return partial(encoded_rows, self._encoding[1], self._rows)
 
     def _acquisition(self, study: Study, context: ProposalContext) -> Acquisition:
         return Acquisition(
