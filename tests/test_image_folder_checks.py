@@ -296,7 +296,7 @@ def test_a_disk_that_becomes_full_is_one_line(photos, capsys, monkeypatch, tmp_p
     assert run_on(photos) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "decoded images need a cache folder that can be written; " in said
+    assert said.startswith("hybrid-search: decoded images need a cache folder that can be written; ")
     assert "No space left on device" in said
     assert not cache_files(tmp_path, "*.part")
 

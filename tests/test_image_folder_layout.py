@@ -85,7 +85,8 @@ def test_a_class_without_images_says_which_files_it_has(photos):
 
 def test_a_folder_of_classes_without_train_says_what_to_do(photos, tmp_path):
     with pytest.raises(
-        DataError, match=rf"train/train is not a folder\. Give its parent folder: --data-dir {photos}\."
+        DataError,
+        match=rf"^imagefolder needs .*train/train is not a folder\. Give its parent folder: --data-dir {photos}\.",
     ):
         sizes(photos / "train")
     (photos / "train").rename(tmp_path / "animals")

@@ -72,6 +72,18 @@ def test_the_reason_of_a_text_that_is_no_yaml_is_the_whole_message(text, reason)
     assert str(caught.value) == f"a space must be YAML; mine.yaml is not, {reason}."
 
 
+def test_a_tag_is_refused_with_the_whole_message():
+    with pytest.raises(SpaceError) as caught:
+        parsed("a: !mine [1]")
+    assert str(caught.value) == "mine.yaml, line 1: values must be plain; got the tag '!mine'. Remove the tag."
+
+
+def test_a_stage_without_operator_and_group_is_refused():
+    with pytest.raises(SpaceError) as caught:
+        space({"depth": 1, "width": 8})
+    assert str(caught.value) == "space: stages[0]: a stage needs either operator or group; got neither."
+
+
 def test_operators_in_a_list_of_mappings_have_the_whole_hint():
     with pytest.raises(SpaceError) as caught:
         space({**STAGE, "operator": [{"conv": {}}]})
