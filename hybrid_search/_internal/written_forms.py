@@ -14,7 +14,8 @@ ENCODED_BYTE = re.compile("%[0-9A-F]{2}")
 # A shorter word of letters and digits may be part of an ordinary word, such as "postgres" in "postgresql".
 ORDINARY_LENGTH = 12
 ESCAPE_BEFORE = r"|(?<=\\[abfnrtv])|(?<=%[0-9A-Fa-f]{2})|(?<=\\x[0-9a-f]{2})|(?<=\\u[0-9a-f]{4})"
-CUT = re.compile(r"\.\.\.|\u2026|['\"]|$")
+# Where a message may be cut. A quote may also be part of the secret, so it is tried last.
+CUTS = (re.compile(r"\.\.\.|\u2026|$"), re.compile(r"['\"]"))
 SHORT = 4  # a shorter secret is hidden only as a word of its own
 
 
@@ -34,9 +35,10 @@ def hide(text: str, secrets: Iterable[str]) -> str:
             text = text.replace(form, HIDDEN)
         elif form in text:
             text = _as_a_word(form).sub(HIDDEN, text)
-    for form in forms:
-        if not _is_ordinary(form):
-            text = _without_beginning(text, form)
+    for cut in CUTS:
+        for form in forms:
+            if not _is_ordinary(form):
+                text = _without_beginning(text, form, cut)
     return text
 
 
@@ -44,13 +46,13 @@ def _is_ordinary(form: str) -> bool:
     return len(form) < SHORT or (len(form) < ORDINARY_LENGTH and form.isalnum())
 
 
-def _without_beginning(text: str, form: str) -> str:
+def _without_beginning(text: str, form: str, cut: re.Pattern[str]) -> str:
     """Hide the beginning of a form where a message was cut: at its end, or before an ellipsis or a quote."""
     position = 0
     while (begin := text.find(form[:SHORT], position)) >= 0:
         pairs = zip(form, text[begin : begin + len(form)], strict=False)
         position = begin + sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-        if CUT.match(text, position):
+        if cut.match(text, position):
             text = f"{text[:begin]}{HIDDEN}{text[position:]}"
             position = begin + len(HIDDEN)
     return text
