@@ -1,6 +1,7 @@
 """The contract of a block as a class of tests."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any, ClassVar
 
 import pytest
@@ -49,7 +50,7 @@ class BlockContract:
     illegal: ClassVar[Sequence[tuple[Case, int, str]]]
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Run each test once for each case, illegal setting, operator, number of input channels, map and stride."""
+        """Run each test once for each case, for each illegal setting, and for each operator."""
         if "options" in metafunc.fixturenames:
             metafunc.parametrize("options", self.cases, ids=str)
         if "illegal_case" in metafunc.fixturenames:
@@ -57,12 +58,6 @@ class BlockContract:
         if "operator" in metafunc.fixturenames:
             made = [make_operator(name, dict(options)) for name, options in OPERATORS]
             metafunc.parametrize("operator", made, ids=lambda operator: type(operator).__name__)
-        if "channels" in metafunc.fixturenames:
-            metafunc.parametrize("channels", (self.width, 12))
-        if "stride" in metafunc.fixturenames:
-            metafunc.parametrize("stride", (1, 2, 4))
-        if "size" in metafunc.fixturenames:
-            metafunc.parametrize("size", ((8, 5), (7, 4)), ids=lambda size: f"{size[0]}x{size[1]}")
 
     def made(self, options: Case) -> Block:
         """Return the block with these options.
@@ -101,39 +96,45 @@ class BlockContract:
         assert self.made(dict(options_of(block))) == block
         assert hash(self.made(options)) == hash(block)
 
-    def test_every_place_has_the_same_number_of_channels(self, options: Case, stride: int) -> None:
-        """So the options of the operator are checked once for the whole block."""
-        places = self.made(options).places(self.width, 8, 5, stride)
-        assert places
-        assert {place.width for place in places} == {places[0].width}
+    def forms(self) -> list[tuple[int, tuple[int, int], int]]:
+        """Return the forms that a block is tested in: input channels, size of the input map, stride."""
+        return list(product((self.width, 12), ((8, 5), (7, 4)), (1, 2, 4)))
 
-    def test_the_cost_is_what_torch_counts(
-        self, options: Case, operator: Operator, channels: int, size: tuple[int, int], stride: int
-    ) -> None:
+    def test_every_place_has_the_same_number_of_channels(self, options: Case) -> None:
+        """So the options of the operator are checked once for the whole block."""
+        for _, size, stride in self.forms():
+            places = self.made(options).places(self.width, *size, stride)
+            assert places
+            assert {place.width for place in places} == {places[0].width}
+
+    def test_the_cost_is_what_torch_counts(self, options: Case, operator: Operator) -> None:
         """Parameters and FLOPs of every layer are exact, and the layers have the names of the modules."""
         block = self.made(options)
-        with torch.device("meta"):
-            module = block.build(operator, channels, self.width, stride).eval()
-        assert_cost(module, block.cost(operator, channels, self.width, *size, stride), (channels, *size))
+        for channels, size, stride in self.forms():
+            with torch.device("meta"):
+                module = block.build(operator, channels, self.width, stride).eval()
+            assert_cost(module, block.cost(operator, channels, self.width, *size, stride), (channels, *size))
 
-    def test_the_output_has_the_declared_shape(
-        self, options: Case, operator: Operator, channels: int, size: tuple[int, int], stride: int
+    def test_the_output_has_the_declared_shape_and_every_parameter_a_gradient(
+        self, options: Case, operator: Operator
     ) -> None:
         """(batch, channels, rows, cols) -> (batch, out_channels, ceil(rows / stride), ceil(cols / stride))."""
         block = self.made(options)
-        module = block.build(operator, channels, self.width, stride)
-        y = module(torch.randn(2, channels, *size))
-        assert y.shape == (2, block.out_channels(self.width), -(-size[0] // stride), -(-size[1] // stride))
-        y.square().mean().backward()
-        assert all(parameter.grad is not None for parameter in module.parameters())
+        for channels, (rows, cols), stride in self.forms():
+            module = block.build(operator, channels, self.width, stride)
+            y = module(torch.randn(2, channels, rows, cols))
+            assert y.shape == (2, block.out_channels(self.width), -(-rows // stride), -(-cols // stride))
+            y.square().mean().backward()
+            assert all(parameter.grad is not None for parameter in module.parameters())
 
-    def test_the_places_are_modules_of_the_block(self, options: Case, operator: Operator, stride: int) -> None:
+    def test_the_places_are_modules_of_the_block(self, options: Case, operator: Operator) -> None:
         """Each place names the module of the operator, with the channels and the map that it works on."""
         block = self.made(options)
-        module = block.build(operator, self.width, self.width, stride)
-        names = dict(module.named_modules())
-        for place in block.places(self.width, 8, 5, stride):
-            seen: list[torch.Size] = []
-            names[place.name].register_forward_pre_hook(lambda _, inputs, seen=seen: seen.append(inputs[0].shape))
-            module(torch.randn(1, self.width, 8, 5))
-            assert seen == [(1, place.width, place.rows, place.cols)]
+        for channels, size, stride in self.forms():
+            module = block.build(operator, channels, self.width, stride)
+            names, image = dict(module.named_modules()), torch.randn(2, channels, *size)
+            for place in block.places(self.width, *size, stride):
+                seen: list[torch.Size] = []
+                names[place.name].register_forward_pre_hook(lambda _, inputs, seen=seen: seen.append(inputs[0].shape))
+                module(image)
+                assert [shape[2:] for shape in seen] == [(place.rows, place.cols)]
