@@ -171,10 +171,11 @@ def test_a_stored_name_names_its_plugin_and_a_typed_name_gets_a_guess():
         stored_architecture(PLAIN, {"dilated_conv": "my-ops 1.2"})
     with pytest.raises(PluginError, match="stem 'patches' comes from a plugin that is not installed here"):
         stored_space({"stem": {"patches": [{}]}, "stages": []})
+    typed = {**PLAIN, "stages": [{**PLAIN["stages"][0], "operator": "depthwise_cov"}]}
     with pytest.raises(
-        ValueError, match=r"operator must be one of .*; got 'dilated_conv'. Did you mean 'depthwise_conv'"
+        ValueError, match=r"operator must be one of .*; got 'depthwise_cov'. Did you mean 'depthwise_conv'"
     ):
-        Architecture.from_dict(PLAIN)
+        Architecture.from_dict(typed)
 
 
 @pytest.mark.slow

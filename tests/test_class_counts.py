@@ -114,7 +114,7 @@ def test_equal_images_in_two_splits_are_counted_and_removed_from_train_on_reques
         "training images that are also in validation or test, with the same content: 2 of 40 (image 7 of train and "
         "image 1 of test)"
     )
-    assert notes(settings) == (f"{line}; --set drop_duplicates=true removes them from train",)
+    assert notes(settings) == (f"{line}; drop_duplicates=true (--set) removes them from train",)
     dropped = settings.with_(drop_duplicates=True)
     assert notes(dropped) == (f"{line}; drop_duplicates removed them from train",)
     assert np.array_equal(load(dropped).train.images, np.delete(train["x_train"], [7, 30], axis=0))

@@ -280,15 +280,21 @@ def test_clean_shutdowns_never_make_a_trial_fail(ledger):
     assert {failed.text for failed in ledger.read(reads.failures, 1)} == {"its search was stopped"}
 
 
-def test_a_trial_that_exits_its_driver_counts_as_a_cause_of_the_crash(ledger):
-    def evaluate(architecture, settings):
-        if architecture.digest == ledger.read(reads.trial, 1, 0).digest:
-            raise SystemExit(3)
-        yield {"accuracy": 0.5}
+def test_a_trial_that_ends_its_driver_counts_as_a_cause_of_the_crash(ledger):
+    class End(BaseException):
+        """An end of the driver while a trial runs."""
 
-    options = {"trials": 3, "resources": Resources("local"), "ledger": ledger, "evaluate": evaluate}
+    def ends_with_the_first_trial(search, context):
+        def on_event(kind, number):
+            if (kind, number) == ("started", 0):
+                raise End
+
+        context.on_event = on_event
+
+    options = {"trials": 3, "resources": Resources("local"), "ledger": ledger, "evaluate": scored()}
+    options["watch"] = ends_with_the_first_trial
     for _ in range(MAX_PREEMPTIONS):
-        with pytest.raises(SystemExit):
+        with pytest.raises(End):
             run(SPACE, **options)
         lease = ledger.lease(1)
         assert (lease.holder is not None, lease.active) == (True, False)

@@ -203,7 +203,7 @@ def test_a_reader_sees_what_is_written_while_it_is_open(ledger, url):
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("not a url", "must be a database URL"),
+        ("not a url", "the database URL must be a URL such as sqlite:///"),
         ("mysql://u:secret@h/d", "must be a sqlite or postgresql URL"),
         ("sqlite://", "must name a file"),
         ("sqlite:////proc/no/such/ledger.db", "must name a database that can be opened"),
@@ -366,7 +366,7 @@ def test_a_text_with_lone_surrogates_is_stored_on_both_databases(ledger):
 
 
 def test_names_that_are_too_long_are_refused_on_both_databases(ledger):
-    with pytest.raises(SettingsError, match=r"must be 1 to 200 characters that can be printed; got 'xxxx.*\(201 char"):
+    with pytest.raises(SettingsError, match=r"must be 1 to 200 printable characters, .*; got 'xxxx.*\(201 char"):
         run(tiny_space(), trials=1, evaluate=scored(), resources=Resources("local"), ledger=ledger, name="x" * 201)
     assert ledger.searches() == []
 
