@@ -9,7 +9,7 @@ TRIALS ?= 32
 # process compiles torch again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test slow faults check docs page front pictures wheel clean
+.PHONY: run test slow fuzz faults check docs page front pictures wheel clean
 
 run: $(VENV)/.run  ## search the digits space, 32 trials on Ray workers, and print the front; run again to continue
 	$(BIN)/hybrid-search run digits --trials $(TRIALS)
@@ -25,6 +25,9 @@ test: $(VENV)/.test  ## every test but the slow ones and the long ones of faults
 
 slow: $(VENV)/.test  ## the slow tests: documentation, recorded results, installed packages
 	$(BIN)/python -m pytest -n 3 --dist loadgroup -m slow
+
+fuzz: $(VENV)/.test  ## 20,000 wrong space files, exports, data files and 10,000 passwords
+	$(BIN)/python -m pytest -n 2 -m fuzz
 
 faults: $(VENV)/.test  ## the long tests of kills, full disks and corrupt files
 	$(BIN)/python -m pytest -m faults

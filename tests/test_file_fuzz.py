@@ -1,6 +1,6 @@
 """Mutated exports and data files load, or are refused in one line by an error of this package.
 
-`make test` tries some hundred mutations; `make slow` tries 20,000 (`-k 20000 tests/test_file_fuzz.py` alone).
+`make test` tries some hundred mutations; `make fuzz` tries 20,000 (`-k 20000 tests/test_file_fuzz.py` alone).
 """
 
 import io
@@ -21,7 +21,7 @@ from hybrid_search.errors import UserError
 from hybrid_search.export import load_exported
 from hybrid_search.records import Settings
 
-COUNTS = [200, pytest.param(20_000, marks=pytest.mark.slow)]
+COUNTS = [200, pytest.param(20_000, marks=pytest.mark.fuzz)]
 SECONDS = 5.0  # of processor time for one file
 FOREIGN = ("traceback", "object at 0x", "nonetype", "errno", "error(")
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")

@@ -97,7 +97,7 @@ def shown_texts(password, rng):
     return shown
 
 
-@pytest.mark.parametrize("count", [REDUCED, pytest.param(FULL, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [REDUCED, pytest.param(FULL, marks=pytest.mark.fuzz)])
 def test_no_password_leaks_from_a_message_or_log(count):
     rng = random.Random(1)
     public = "".join(shown_texts("0" * 40, rng))  # a part of a password that these texts have is no leak
@@ -108,7 +108,7 @@ def test_no_password_leaks_from_a_message_or_log(count):
             assert found == [], f"password {number}: {password!r} in {text}"
 
 
-@pytest.mark.parametrize("count", [4, pytest.param(1_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [4, pytest.param(1_000, marks=pytest.mark.fuzz)])
 @pytest.mark.parametrize(
     "words",
     [
@@ -142,7 +142,7 @@ def test_no_password_leaks_from_a_command_line(words, count, capsys):
     assert not os.listdir()
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(2_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [20, pytest.param(2_000, marks=pytest.mark.fuzz)])
 def test_no_password_of_the_environment_leaks(count, monkeypatch, capsys):
     rng = random.Random(4)
     for password in passwords(count, seed=5):

@@ -1,6 +1,6 @@
 """Mutated space files and architecture files are legal, or refused in one line within two seconds.
 
-`make test` tries some hundred mutations; `make slow` tries 20,000.
+`make test` tries some hundred mutations; `make fuzz` tries 20,000.
 """
 
 import json
@@ -20,7 +20,7 @@ from hybrid_search.spaces.choosers import RandomChooser
 from hybrid_search.spaces.shipped import shipped_spaces
 from hybrid_search.spaces.space import load_space
 
-COUNTS = [300, pytest.param(20_000, marks=pytest.mark.slow)]
+COUNTS = [300, pytest.param(20_000, marks=pytest.mark.fuzz)]
 SECONDS = 2.0  # of processor time
 MEGABYTES = 300  # that a run may add to the process
 FOREIGN = ("input should", "field required", "valid dictionary", "valid tuple", "valid string", "valid integer",
