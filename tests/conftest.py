@@ -6,6 +6,8 @@ from importlib import import_module
 
 import pytest
 
+from hybrid_search._internal import redaction
+
 pytest_plugins = ["support.page_client", "support.postgres"]
 
 # torch reads this at its import, here and in the processes that the tests start. If several test processes have one
@@ -44,6 +46,15 @@ def _in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.delenv("HYBRID_SEARCH_DB", raising=False)
     monkeypatch.delenv("HYBRID_SEARCH_DB_RETRY_SECONDS", raising=False)
     monkeypatch.delenv("HYBRID_SEARCH_TOKEN", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_secret_of_another_test():
+    """A secret is hidden for the rest of a process, so a word that one test used as a password must be forgotten."""
+    before = set(redaction._registered)
+    yield
+    redaction._registered.clear()
+    redaction._registered.update(before)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -191,10 +191,10 @@ def test_random_choosers_with_the_same_seed_choose_the_same():
         ),
         ({"stages": [stage(operator={"conv": {"kernel_size": 2}})]}, r"kernel_size must be an odd number .*; got 2"),
         ({"stages": []}, r"stages must be a list with at least one stage; got an empty list"),
-        ({"stages": [stage(depth=0)]}, r"stages\[0\].depth must be a whole number from 1 to 1,000; got 0"),
+        ({"stages": [stage(depth=-1)]}, r"stages\[0\].depth must be a whole number from 0 to 1,000; got -1"),
         ({"stages": [stage(width=[16, 16])]}, r"width must have choices that differ from each other; got 16 twice"),
         ({"stages": [stage(width=[])]}, r"width must have at least one choice; got none"),
-        ({"stages": [stage(stride=3)]}, r"stages\[0\].stride must be a whole number from 1 to 2; got 3"),
+        ({"stages": [stage(stride=5)]}, r"stages\[0\].stride must be a whole number from 1 to 4; got 5"),
         ({"stages": [stage(group="late")]}, r"a stage needs either operator or group"),
         (
             {"stages": [grouped("lat")], "groups": {"late": {"operator": CONV}}},
@@ -276,4 +276,5 @@ def test_the_example_of_the_schema_is_a_space_with_the_parameters_it_names():
         named.update(choices)
     expected = "stem.conv3x3.width stage1.depth stage1.operator stage1.conv.kernel_size stage2.block1.operator"
     assert set(named) >= {*expected.split(), "late.operator", "late.local_attention.extent", "stage3.width"}
-    assert space.size() == 2 * 3 * (2 * 3) * 4 * 2
+    assert "block" in named
+    assert space.size() == 2 * 2 * 3 * (2 * 3 + 1) * 4 * 2

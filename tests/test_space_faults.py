@@ -120,22 +120,22 @@ FAULTS = {
     "stages[0].operator must name at least one operator; got none.": stage(operator={}),
     "stages[0].operator must have keys that are text; got 1.": stage(operator={1: {}}),
     "stages[0]: a stage needs either operator or group; got both.": stage(group="late"),
-    "stages[0].depth must be a whole number from 1 to 1,000; got nothing.": stage(depth=None),
-    "stages[0].depth[1] must be a whole number from 1 to 1,000; got nothing.": stage(depth=[1, None]),
-    "stages[0].depth must be a whole number from 1 to 1,000; got 'two'.": stage(depth="two"),
+    "stages[0].depth must be a whole number from 0 to 1,000; got nothing.": stage(depth=None),
+    "stages[0].depth[1] must be a whole number from 0 to 1,000; got nothing.": stage(depth=[1, None]),
+    "stages[0].depth must be a whole number from 0 to 1,000; got 'two'.": stage(depth="two"),
     "stages[0].width must be a whole number from 1 to 1,000,000; got '40M'.": stage(width="40M"),
-    "stages[0].stride must be a whole number from 1 to 2; got 3.": stage(stride=3),
+    "stages[0].stride must be a whole number from 1 to 4; got 5.": stage(stride=5),
     "stages[0].per must be one of stage, block; got 'blok'. Did you mean 'block'?": stage(per="blok"),
     "stages[0].per must be one of stage, block; got nothing.": stage(per=None),
     "stages[0].group must be text; got nothing.": stage(group=None),
-    "keys of stages[0] are depth, width, stride, operator, group, per; got 'kernel_size'. Write it under operator: "
+    "keys of stages[0] are depth, width, stride, block, operator, group, per; got 'kernel_size'. Write it under operator: "
     "{conv:": stage(kernel_size=3),
-    "keys of stages[0] are depth, width, stride, operator, group, per; got 'layers'. Did you mean 'depth'?": stage(
+    "keys of stages[0] are depth, width, stride, block, operator, group, per; got 'layers'. Did you mean 'depth'?": stage(
         layers=3
     ),
-    "keys of a space are name, about, data, settings, expansion, stem, groups, stages; got 'epochs'. Write it under "
+    "keys of a space are name, about, data, settings, expansion, block, stem, groups, stages; got 'epochs'. Write it under "
     "settings: {epochs: ...}.": space(epochs=3),
-    "keys of a space are name, about, data, settings, expansion, stem, groups, stages; got 'dataset'. Did you "
+    "keys of a space are name, about, data, settings, expansion, block, stem, groups, stages; got 'dataset'. Did you "
     "mean 'data'?": space(dataset="digits"),
     "a space needs the key stem; got name, about, data, settings, expansion, groups, stages.": without("stem"),
     "stages must be a list with at least one stage; got nothing.": space(stages=None),

@@ -9,6 +9,7 @@ from hybrid_search.charts.parts import Part, outline_parts
 from hybrid_search.errors import UserError
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.networks.architecture import Stage
+from hybrid_search.networks.blocks import BLOCKS
 from hybrid_search.networks.costs import blocks, cost
 from hybrid_search.networks.stored_architecture import stored_architecture
 from hybrid_search.ops import Layer
@@ -100,7 +101,7 @@ def design_numbers(architecture: Mapping[str, Any], input_size: tuple[int, int, 
                 channels=stage.block_object(made.expansion).out_channels(stage.width),
                 rows=size[0],
                 cols=size[1],
-                options=_texts(stage.options),
+                options=_texts((*_block_options(stage), *stage.options)),
                 notable=_notable(stage),
             )
         )
@@ -159,4 +160,17 @@ def _notable(stage: Stage) -> tuple[str, ...]:
     """Return the options that a picture shows: window size, heads, and every option that is not at its default."""
     defaults: dict[str, Any] = {field.name: field.default for field in fields(stage.operator_object)}  # type: ignore[arg-type]
     shown = [(n, v) for n, v in stage.options if n in NOTABLE or v != defaults.get(n)]
-    return tuple(f"{name.replace('_', ' ')} {_text(value)}" for name, value in shown)
+    block = [] if _is_plain(stage) else [BLOCKS[stage.block].label]
+    return (*block, *(f"{name.replace('_', ' ')} {_text(value)}" for name, value in shown))
+
+
+def _block_options(stage: Stage) -> tuple[tuple[str, Any], ...]:
+    """Return the block of a stage and its options, as pairs; none for a plain bottleneck."""
+    if _is_plain(stage):
+        return ()
+    return (("block", stage.block), *((f"block {name}", value) for name, value in stage.block_options))
+
+
+def _is_plain(stage: Stage) -> bool:
+    """Return whether the blocks of a stage are bottlenecks without options of their own."""
+    return "block" not in stage.to_dict()

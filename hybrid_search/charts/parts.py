@@ -7,7 +7,7 @@ from typing import Any
 from hybrid_search.charts.families import family_of, label_of
 from hybrid_search.ops import FAMILIES
 
-STAGE_KEYS = ("operator", "depth", "width", "stride")
+STAGE_KEYS = ("operator", "depth", "width", "stride", "block")
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,8 @@ class Stage:
         whole("depth", self.depth, most=MOST_BLOCKS)
         whole("width", self.width, most=MOST)
         whole("stride", self.stride, most=MOST_STRIDE)
+        if self.block == BOTTLENECK and "expansion" in _pairs(self.block_options):
+            raise ArchitectureError("expansion of a bottleneck is a key of the architecture; got it in a block.")
         block = make_block(self.block, _pairs(self.block_options))
         check_options_of(f"block {self.block}", block, self.width)
         object.__setattr__(self, "block_options", self._stored_options(block))

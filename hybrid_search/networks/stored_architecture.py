@@ -5,6 +5,7 @@ from typing import Any
 
 from hybrid_search.errors import UserError
 from hybrid_search.networks.architecture import STAGE_KEYS, Architecture, Stage
+from hybrid_search.networks.blocks import BLOCKS
 from hybrid_search.networks.stems import STEMS, make_stem
 from hybrid_search.ops import OPERATORS
 from hybrid_search.plugins import Table
@@ -15,10 +16,10 @@ def stored_architecture(plain: Mapping[str, Any], packages: Mapping[str, str] | 
 
     Args:
         plain: a `to_dict` result.
-        packages: operator or stem -> package and version of its plugin, as far as they are known.
+        packages: operator, block or stem -> package and version of its plugin, as far as they are known.
 
     Raises:
-        PluginError: an operator or the stem comes from a plugin that is not installed here, or cannot be used.
+        PluginError: an operator, a block or the stem comes from a plugin that is not installed here, or cannot be used.
         ArchitectureError: something is missing, unknown or illegal.
     """
     packages = packages or {}
@@ -28,19 +29,26 @@ def stored_architecture(plain: Mapping[str, Any], packages: Mapping[str, str] | 
 
 
 def plugins_of(architecture: Architecture) -> dict[str, tuple[str, str]]:
-    """Return the plugins that an architecture needs: operator or stem -> package and version."""
+    """Return the plugins that an architecture needs: operator, block or stem -> package and version."""
     found = {name: table.package_of(name) for table, name in _names_in(architecture.to_dict())}
     return {name: package for name, package in found.items() if package is not None}
 
 
 def _names_in(plain: object) -> list[tuple[Table[type[Any]], str]]:
-    """Return the stem and the operators of a `to_dict` result, each with its table. Anything malformed is left out."""
+    """Return stem, operators and blocks of a `to_dict` result with their tables. Anything malformed is left out."""
     content = plain if isinstance(plain, Mapping) else {}
     stem, stages = content.get("stem"), content.get("stages")
     found = [(STEMS, stem.get("kind"))] if isinstance(stem, Mapping) else []
     if isinstance(stages, list | tuple):
-        found += [(OPERATORS, stage.get("operator")) for stage in stages if isinstance(stage, Mapping)]
+        for stage in stages:
+            if isinstance(stage, Mapping):
+                found += [(OPERATORS, stage.get("operator")), (BLOCKS, _block_name(stage.get("block")))]
     return [(table, name) for table, name in found if isinstance(name, str)]
+
+
+def _block_name(plain: object) -> object:
+    """Return the name of a stored block; None for a stage that names none."""
+    return plain.get("kind") if isinstance(plain, Mapping) else plain
 
 
 def readable_line(plain: Mapping[str, Any]) -> str:
@@ -76,7 +84,9 @@ def _stage_line(plain: object) -> str:
     try:
         return str(Stage.from_dict(plain))
     except UserError:
-        stride = "/2" if plain.get("stride") == 2 else ""
+        stride = f"/{plain['stride']}" if plain.get("stride", 1) != 1 else ""
         options = [f"{name}={value}" for name, value in plain.items() if name not in STAGE_KEYS]
-        head = f"{plain.get('depth', '?')}x{plain.get('width', '?')}{stride} {plain.get('operator', '?')}"
-        return " ".join([head, *options])
+        block = plain.get("block")
+        blocks = [f"{n}={v}" if n != "kind" else str(v) for n, v in block.items()] if isinstance(block, Mapping) else []
+        head = f"{plain.get('depth', '?')}x{plain.get('width', '?')}{stride}"
+        return " ".join([head, *blocks, str(plain.get("operator", "?")), *options])

@@ -6,33 +6,36 @@ A complete example:
     about: Two operators on digits.   # one line for people
     data: digits                      # the data set; default: digits
     settings: {epochs: 8}             # settings of training that differ from the defaults
-    expansion: 2                      # a block has width x expansion output channels; default: 4
+    expansion: 2                      # a bottleneck has width x expansion output channels; default: 4
+    block: [bottleneck, basic]        # the blocks of every stage, one choice; default: bottleneck
     stem:                             # one stem or several, each with its options
       conv3x3: {width: [8, 16]}
     groups:                           # operators that are chosen once for several stages
       late:
         operator: {conv: {kernel_size: 3}, local_attention: {extent: [3, 7], heads: 4}}
     stages:                           # one line for each stage, from the image to the classifier
-      - {depth: [1, 2], width: 16, operator: {conv: {kernel_size: [3, 5]}, depthwise_conv: {kernel_size: 5}}}
+      - {depth: [0, 1, 2], width: 16, operator: {conv: {kernel_size: [3, 5]}, depthwise_conv: {kernel_size: 5}}}
       - {depth: 2, width: 32, stride: 2, per: block, operator: [conv, global_attention]}
       - {depth: 1, width: [32, 64], stride: 2, group: late}
 
 Keys of a stage:
 
-    depth       number of blocks
-    width       number of channels inside a block
-    stride      1 (default) or 2: the first block divides rows and columns by it
+    depth       number of blocks; 0 leaves the stage out
+    width       width of the blocks: channels of the operator, in an inverted residual output channels
+    stride      1 (default) to 4: the first block divides rows and columns by it
+    block       the possible blocks of this stage with their options, in the same form as operators
     operator    the possible operators with their options; [conv, local_attention] takes the default options
     group       instead of operator: the name of an entry under `groups`. All stages of a group have the same operator
     per         "stage" (default): one choice for all blocks. "block": a choice for each block
 
 A list is a choice, a single value is fixed: `width: [16, 32]` adds the parameter `stage1.width`, `width: 16` adds none.
-Lists are possible for depth, width, and the options of stems and operators. The first entry of a list is the default
-of `FixedChoices`.
+Lists are possible for depth, width, expansion, and the options of stems, blocks and operators. The first entry of a
+list is the default of `FixedChoices`.
 
 Parameters are named by their place: `stem`, `stem.conv3x3.width`, `stage1.depth`, `stage1.operator`,
-`stage1.conv.kernel_size`, `stage2.block1.operator`, `late.operator`, `late.local_attention.extent`. Options of an
-operator are parameters only if this operator is chosen.
+`stage1.conv.kernel_size`, `stage2.block1.operator`, `late.operator`, `late.local_attention.extent`, `block`,
+`stage1.block.inverted_residual.expansion`. Options of an operator or block are parameters only if it is chosen, those
+of a stage only if its depth is not 0, and `expansion` only if a bottleneck is chosen.
 
 Some options are illegal together. A list of variants keeps the legal combinations apart and adds the parameter
 `stage1.local_attention.variant`:
@@ -54,24 +57,26 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, field_serializer, model_validator
 
 from hybrid_search._internal.places import Place, one_line
 from hybrid_search._internal.text_file import file_name, read_text
 from hybrid_search.errors import MOST, SpaceError, nearest, shown
-from hybrid_search.networks.architecture import MOST_BLOCKS
+from hybrid_search.networks.architecture import DEFAULT_EXPANSION, MOST_BLOCKS, MOST_STRIDE
+from hybrid_search.networks.blocks import BLOCKS, BOTTLENECK, make_block
 from hybrid_search.networks.stems import STEMS, make_stem
 from hybrid_search.ops import OPERATORS, make_operator
 from hybrid_search.ops.operator import check_options_of
 from hybrid_search.records import Settings
+from hybrid_search.spaces.block_check import check_blocks
 from hybrid_search.spaces.faults import first_fault
 from hybrid_search.spaces.values import (
     Kinds,
     WrongValue,
+    combinations,
     entries,
     inside,
     kinds_of,
@@ -102,11 +107,12 @@ class GroupForm(_Form):
 
 
 class StageForm(_Form):
-    """One stage: depth, width, stride, and its operators or the name of its group."""
+    """One stage: depth, width, stride, its blocks, and its operators or the name of its group."""
 
-    depth: Annotated[tuple[int, ...], BeforeValidator(wholes(1, MOST_BLOCKS))]
+    depth: Annotated[tuple[int, ...], BeforeValidator(wholes(0, MOST_BLOCKS))]
     width: Annotated[tuple[int, ...], BeforeValidator(wholes(1, MOST))]
-    stride: Annotated[int, BeforeValidator(whole(1, 2))] = 1
+    stride: Annotated[int, BeforeValidator(whole(1, MOST_STRIDE))] = 1
+    block: Annotated[Kinds | None, BeforeValidator(kinds_of(BLOCKS))] = None
     operator: Annotated[Kinds | None, BeforeValidator(kinds_of(OPERATORS))] = None
     group: Annotated[str | None, BeforeValidator(text)] = None
     per: Annotated[str, BeforeValidator(one_of_texts("stage", "block"))] = "stage"
@@ -130,10 +136,31 @@ class SpaceForm(_Form):
     about: Text = ""
     data: Text = "digits"
     settings: Annotated[dict[str, Any], Mapped] = {}
-    expansion: Annotated[int, BeforeValidator(whole(1, MOST_BLOCKS))] = 4
+    expansion: Annotated[tuple[int, ...], BeforeValidator(wholes(1, MOST_BLOCKS))] = (DEFAULT_EXPANSION,)
+    block: Annotated[Kinds | None, BeforeValidator(kinds_of(BLOCKS))] = None
     stem: Annotated[Kinds, BeforeValidator(kinds_of(STEMS))]
     groups: Annotated[dict[str, Annotated[GroupForm, Mapped]], Mapped] = {}
     stages: Annotated[tuple[Annotated[StageForm, Mapped], ...], BeforeValidator(entries("stage"))]
+
+    @field_serializer("expansion")
+    def _plain_expansion(self, expansion: tuple[int, ...]) -> int | list[int]:
+        """Return one expansion as a number, as spaces were stored before it was a choice."""
+        return expansion[0] if len(expansion) == 1 else list(expansion)
+
+    def blocks(self, stage: StageForm) -> Kinds:
+        """Return the possible blocks of a stage."""
+        return stage.block or self.block or {BOTTLENECK: ({},)}
+
+    def operator_widths(self, stage: StageForm) -> tuple[int, ...]:
+        """Return the possible numbers of channels of the operator of a stage."""
+        found = [
+            make_block(name, given).places(width, 1, 1, 1)[0].width
+            for name, variants in self.blocks(stage).items()
+            for options in variants
+            for given in combinations(options)
+            for width in stage.width
+        ]
+        return tuple(dict.fromkeys(found))
 
     def operators(self, stage: StageForm) -> Kinds:
         """Return the possible operators of a stage."""
@@ -162,6 +189,8 @@ class SpaceForm(_Form):
                     f"group must be one of {known}; got {shown(stage.group)}.{nearest(stage.group, self.groups)}",
                     ("stages", index, "group"),
                 )
+        if all(0 in stage.depth for stage in self.stages):
+            raise WrongValue("stages must include one whose depth is never 0; got none.", ("stages",))
         if (blocks := sum(max(stage.depth) for stage in self.stages)) > MOST_BLOCKS:
             raise WrongValue(f"stages must have at most {MOST_BLOCKS:,} blocks together; got {blocks:,}.", ("stages",))
         _check_designs(self)
@@ -172,6 +201,7 @@ def _check_designs(space: SpaceForm) -> None:
     """Raise WrongValue for the first combination of options that is illegal at one of its widths."""
     left = MOST_COMBINATIONS
     checked: set[tuple[Any, ...]] = set()
+    check_blocks(space)
     for place, name, options, widths in _used(space):
         left -= math.prod(len(values) for values in options.values()) * max(1, len(widths))
         if left < 0:
@@ -180,7 +210,7 @@ def _check_designs(space: SpaceForm) -> None:
                 place,
             )
         with inside(*place, names=options):
-            for given in _combinations(options):
+            for given in combinations(options):
                 key = (place[0] == "stem", name, tuple(given.items()))
                 if (*key, widths) in checked:
                     continue
@@ -208,15 +238,11 @@ def _kinds_in(space: SpaceForm) -> Iterator[tuple[Place, Kinds, tuple[int, ...]]
     yield ("stem",), space.stem, ()
     for index, stage in enumerate(space.stages):
         place: Place = ("stages", index, "operator") if stage.group is None else ("groups", stage.group, "operator")
-        yield place, space.operators(stage), stage.width
+        yield place, space.operators(stage), space.operator_widths(stage)
     used = {stage.group for stage in space.stages}
     for name, group in space.groups.items():
         if name not in used:
             yield ("groups", name, "operator"), group.operator, ()
-
-
-def _combinations(options: Mapping[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
-    return (dict(zip(options, values, strict=True)) for values in product(*options.values()))
 
 
 def read_space_file(path: Path) -> SpaceForm:

@@ -16,12 +16,13 @@ from typing import Any
 
 from hybrid_search._internal.text_file import exists
 from hybrid_search.errors import SpaceError, nearest, shown
-from hybrid_search.networks.architecture import Architecture, Stage
+from hybrid_search.networks.architecture import DEFAULT_EXPANSION, Architecture, Stage
+from hybrid_search.networks.blocks import BOTTLENECK
 from hybrid_search.networks.stems import make_stem
 from hybrid_search.records import Settings
 from hybrid_search.spaces.choosers import Chooser, ExhaustiveChooser, FixedChoices, RandomChooser
 from hybrid_search.spaces.coordinate_descent import descend
-from hybrid_search.spaces.schema import SpaceForm, parse_space, read_space_file
+from hybrid_search.spaces.schema import SpaceForm, StageForm, parse_space, read_space_file
 from hybrid_search.spaces.shipped import shipped_spaces
 
 Kinds = Mapping[str, Sequence[Mapping[str, tuple[Any, ...]]]]  # operator or stem -> its variants -> options -> choices
@@ -78,7 +79,7 @@ class SearchSpace:
     def digest(self) -> str:
         """Sixteen hexadecimal digits that identify the architectures; name, about, data and settings have no effect."""
         content = self.to_dict()
-        parts = {name: content[name] for name in content if name in ("expansion", "stem", "groups", "stages")}
+        parts = {name: content[name] for name in content if name in ("expansion", "block", "stem", "groups", "stages")}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
@@ -103,41 +104,75 @@ class SearchSpace:
         def suggest(name: str, choices: Sequence[Any]) -> Any:
             return choices[0] if len(choices) == 1 else chooser.suggest_categorical(name, tuple(choices))
 
-        def pick(prefix: str, what: str, kinds: Kinds) -> tuple[str, dict[str, Any]]:
-            kind = suggest(f"{prefix}{what}", list(kinds))
-            head, variants = f"{prefix or what + '.'}{kind}.", kinds[kind]
+        def pick(name: str, prefix: str, kinds: Kinds) -> tuple[str, dict[str, Any]]:
+            kind = suggest(name, list(kinds))
+            head, variants = f"{prefix}{kind}.", kinds[kind]
             which = suggest(f"{head}variant", list(range(1, len(variants) + 1)))
             if len(variants) > 1:
                 head += f"variant{which}."
             return kind, {option: suggest(head + option, values) for option, values in variants[which - 1].items()}
 
-        stem = make_stem(*pick("", "stem", self.form.stem))
-        groups = {name: pick(f"{name}.", "operator", group.operator) for name, group in self._used_groups().items()}
+        stem = make_stem(*pick("stem", "stem.", self.form.stem))
+        shared = pick("block", "block.", self.form.block) if self._shares_block() and self.form.block else None
+        used = self._used_groups().items()
+        groups = {name: pick(f"{name}.operator", f"{name}.", group.operator) for name, group in used}
         stages = []
         for number, form in enumerate(self.form.stages, start=1):
             prefix = f"stage{number}."
-            depth, width = suggest(prefix + "depth", form.depth), suggest(prefix + "width", form.width)
+            if (depth := suggest(prefix + "depth", form.depth)) == 0:
+                continue
+            width = suggest(prefix + "width", form.width)
+            own = pick(prefix + "block", prefix + "block.", form.block) if form.block else None
+            block, block_options = own or shared or (BOTTLENECK, {})
             if form.per == "block":
-                kinds = self.form.operators(form)
-                runs = [(1, *pick(f"{prefix}block{block}.", "operator", kinds)) for block in range(1, depth + 1)]
+                kinds, places = self.form.operators(form), [f"{prefix}block{block}." for block in range(1, depth + 1)]
+                runs = [(1, *pick(f"{place}operator", place, kinds)) for place in places]
             elif form.group is not None:
                 runs = [(depth, *groups[form.group])]
             else:
-                runs = [(depth, *pick(prefix, "operator", self.form.operators(form)))]
+                runs = [(depth, *pick(f"{prefix}operator", prefix, self.form.operators(form)))]
             for i, (blocks, operator, options) in enumerate(runs):
-                stages.append(_stage(operator, blocks, width, form.stride if i == 0 else 1, tuple(options.items())))
-        return Architecture(stem, tuple(stages), self.form.expansion)
+                stride = form.stride if i == 0 else 1
+                more = (tuple(options.items()), block, tuple(block_options.items()))
+                stages.append(_stage(operator, blocks, width, stride, *more))
+        has_bottleneck = any(stage.block == BOTTLENECK for stage in stages)
+        expansion = suggest("expansion", self.form.expansion) if has_bottleneck else DEFAULT_EXPANSION
+        return Architecture(stem, tuple(stages), expansion)
 
     def size(self) -> int:
         """Return the number of combinations of choices. `enumerate` yields as many architectures."""
+        total, without_bottleneck = self._ways(), self._ways(without=BOTTLENECK)
+        return (total - without_bottleneck) * len(self.form.expansion) + without_bottleneck
+
+    def _ways(self, without: str = "") -> int:
+        """Return the number of combinations of all choices but the expansion, leaving out one block."""
         total = _ways(self.form.stem)
         for group in self._used_groups().values():
             total *= _ways(group.operator)
-        for form in self.form.stages:
-            ways = 1 if form.group is not None else _ways(self.form.operators(form))
-            depths = sum(ways**depth for depth in form.depth) if form.per == "block" else len(form.depth) * ways
-            total *= depths * len(form.width)
-        return total
+        if not self._shares_block():
+            return total * math.prod(self._stage_ways(form, without, 1) for form in self.form.stages)
+        shared = self.form.block or {}
+        left = _ways({name: variants for name, variants in shared.items() if name != without})
+        kept = math.prod(self._stage_ways(form, without, 1) for form in self.form.stages)
+        if left == _ways(shared):
+            return total * left * kept
+        # With the block left out as the shared one, only stages with a block of their own, or of depth 0, remain.
+        dropped = math.prod(self._stage_ways(form, without, 0) for form in self.form.stages)
+        return total * (left * kept + (_ways(shared) - left) * dropped)
+
+    def _stage_ways(self, form: StageForm, without: str, shared: int) -> int:
+        """Return the number of combinations of a stage; `shared` is 0 if the shared block is the one to leave out."""
+        if form.block is not None:
+            blocks = _ways({name: variants for name, variants in form.block.items() if name != without})
+        else:
+            blocks = shared if self.form.block is not None else int(without != BOTTLENECK)
+        ways = 1 if form.group is not None else _ways(self.form.operators(form))
+        depths = [ways**depth if form.per == "block" else ways for depth in form.depth if depth]
+        return sum(depths) * len(form.width) * blocks + (0 in form.depth)
+
+    def _shares_block(self) -> bool:
+        """Return whether the space has blocks of which one is chosen for all stages without blocks of their own."""
+        return self.form.block is not None and any(form.block is None for form in self.form.stages)
 
     def enumerate(self) -> Iterator[Architecture]:
         """Yield the architecture of every combination. Two combinations may build the same network, with one digest."""

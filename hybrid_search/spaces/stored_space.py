@@ -1,8 +1,9 @@
-"""Spaces that a ledger holds. The plugins of their operators and stems may be absent on this machine."""
+"""Spaces that a ledger holds. The plugins of their operators, blocks and stems may be absent on this machine."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from hybrid_search.networks.blocks import BLOCKS
 from hybrid_search.networks.stems import STEMS
 from hybrid_search.ops import OPERATORS
 from hybrid_search.spaces.space import SearchSpace
@@ -21,11 +22,15 @@ def stored_space(content: Mapping[str, Any], source: str = "space") -> SearchSpa
     """
     for name in _names(content.get("stem")):
         STEMS.stored(name)
+    for name in _names(content.get("block")):
+        BLOCKS.stored(name)
     groups, stages = content.get("groups"), content.get("stages")
     parts = [*(groups.values() if isinstance(groups, Mapping) else ()), *(stages if isinstance(stages, list) else ())]
     for part in parts:
         for name in _names(part.get("operator") if isinstance(part, Mapping) else None):
             OPERATORS.stored(name)
+        for name in _names(part.get("block") if isinstance(part, Mapping) else None):
+            BLOCKS.stored(name)
     return SearchSpace.from_dict(content, source)
 
 

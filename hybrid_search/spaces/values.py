@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import product
 from typing import Any
 
 from hybrid_search._internal.places import Place
@@ -59,6 +60,11 @@ def text(value: object) -> str:
     if len(value) > LONGEST_TEXT or not _encodable(value):
         raise WrongValue(f"must be text of at most {LONGEST_TEXT:,} characters; got {shown(value)}.")
     return value
+
+
+def combinations(options: Mapping[str, Choices]) -> Iterator[dict[str, Any]]:
+    """Yield every combination of the choices of options: option -> choice."""
+    return (dict(zip(options, values, strict=True)) for values in product(*options.values()))
 
 
 def space_name(value: object) -> str:
