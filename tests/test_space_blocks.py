@@ -74,7 +74,7 @@ def test_a_space_is_stored_and_read_again(case):
     assert (again.digest, again.size()) == (case.digest, case.size())
 
 
-def test_only_questions_that_have_an_effect_are_asked():
+def test_only_parameters_with_an_effect_are_suggested():
     chooser = FixedChoices({"block": "basic", "stage1.depth": 0, "stage2.block": "metaformer"})
     CASES["shared and own blocks"].choose(chooser)
     assert list(chooser.params) == ["block", "stage1.depth", "stage2.width", "stage2.block"]
