@@ -160,17 +160,12 @@ def _notable(stage: Stage) -> tuple[str, ...]:
     """Return the options that a picture shows: window size, heads, and every option that is not at its default."""
     defaults: dict[str, Any] = {field.name: field.default for field in fields(stage.operator_object)}  # type: ignore[arg-type]
     shown = [(n, v) for n, v in stage.options if n in NOTABLE or v != defaults.get(n)]
-    block = [] if _is_plain(stage) else [BLOCKS[stage.block].label]
+    block = [] if stage.has_plain_block else [BLOCKS[stage.block].label]
     return (*block, *(f"{name.replace('_', ' ')} {_text(value)}" for name, value in shown))
 
 
 def _block_options(stage: Stage) -> tuple[tuple[str, Any], ...]:
     """Return the block of a stage and its options, as pairs; none for a plain bottleneck."""
-    if _is_plain(stage):
+    if stage.has_plain_block:
         return ()
     return (("block", stage.block), *((f"block {name}", value) for name, value in stage.block_options))
-
-
-def _is_plain(stage: Stage) -> bool:
-    """Return whether the blocks of a stage are bottlenecks without options of their own."""
-    return "block" not in stage.to_dict()

@@ -31,6 +31,14 @@ def _pairs(options: Mapping[str, Any] | Options) -> dict[str, Any]:
     return dict(options.items() if isinstance(options, Mapping) else options)
 
 
+def _stored_options(name: str, block: Block) -> Options:
+    """Return the options of a block. The expansion of a bottleneck is left out: the architecture has it."""
+    return tuple(pair for pair in options_of(block) if (name, pair[0]) != (BOTTLENECK, "expansion"))
+
+
+PLAIN_OPTIONS = _stored_options(BOTTLENECK, make_block(BOTTLENECK, {}))
+
+
 @dataclass(frozen=True)
 class Stage:
     """A run of equal blocks.
@@ -68,15 +76,10 @@ class Stage:
             raise ArchitectureError("expansion of a bottleneck is a key of the architecture; got it in a block.")
         block = make_block(self.block, _pairs(self.block_options))
         check_options_of(f"block {self.block}", block, self.width)
-        object.__setattr__(self, "block_options", self._stored_options(block))
+        object.__setattr__(self, "block_options", _stored_options(self.block, block))
         operator, channels = make_operator(self.operator, _pairs(self.options)), self.operator_width
         check_options_of(self.operator, operator, channels)
         object.__setattr__(self, "options", options_of(operator.canonical(channels)))
-
-    def _stored_options(self, block: Block) -> Options:
-        """Return the options of the block. The expansion of a bottleneck is left out: the architecture has it."""
-        options = options_of(block)
-        return tuple(pair for pair in options if (self.block, pair[0]) != (BOTTLENECK, "expansion"))
 
     def block_object(self, expansion: int = 4) -> Block:
         """Return the block as an object, for its cost and its module.
@@ -85,6 +88,11 @@ class Stage:
             expansion: the expansion of the architecture, for a bottleneck.
         """
         return _made_block(self.block, self.block_options, expansion if self.block == BOTTLENECK else None)
+
+    @property
+    def has_plain_block(self) -> bool:
+        """Whether the blocks are bottlenecks with default options."""
+        return self.block == BOTTLENECK and self.block_options == PLAIN_OPTIONS
 
     @property
     def operator_width(self) -> int:
@@ -119,8 +127,7 @@ class Stage:
         A bottleneck with default options is left out, as in architectures that were stored before there were others.
         """
         head = {"operator": self.operator, "depth": self.depth, "width": self.width, "stride": self.stride}
-        plain = Stage(self.operator, self.depth, self.width, self.stride, self.options)
-        block = {} if self == plain else {"block": {"kind": self.block, **dict(self.block_options)}}
+        block = {} if self.has_plain_block else {"block": {"kind": self.block, **dict(self.block_options)}}
         return {**head, **block, **dict(self.options)}
 
     @classmethod
@@ -155,8 +162,7 @@ class Stage:
 
     def __str__(self) -> str:
         head = f"{self.depth}x{self.width}{f'/{self.stride}' if self.stride > 1 else ''}"
-        plain = Stage(self.operator, self.depth, self.width, self.stride, self.options)
-        block = [] if self == plain else [self.block, *_changed_options(self)]
+        block = [] if self.has_plain_block else [self.block, *_changed_options(self)]
         return " ".join([head, *block, self.operator, *shown_options(self.operator_object)])
 
 
