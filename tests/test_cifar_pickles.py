@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import tarfile
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -253,3 +254,21 @@ def test_a_seeded_mutation_of_a_pickle_raises_nothing_but_a_data_error():
             refusals.append(str(error))
     assert len(refusals) > 300
     assert all("\n" not in message for message in refusals)
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"c_codecs\nencode\n(J\x00\x00\x00\x10Vlatin1\ntR.", "cannot be called like this"),
+        (b"\x80\x05\x96" + (1 << 40).to_bytes(8, "little") + b"x.", "longer than the file"),
+        (b"\x80\x02}cnumpy\nndarray\nK\x01s.", "keys that are text, bytes or numbers"),
+    ],
+)
+def test_a_pickle_that_asks_for_memory_or_hides_a_name_in_a_key_is_refused(content, match):
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=match):
+            read_data(content, "a file")
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()

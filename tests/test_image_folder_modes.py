@@ -55,6 +55,8 @@ def grey_of(path):
         ("float-1.tif", (RAMP / 255).astype(np.float32)),
         ("float-255.tif", RAMP.astype(np.float32)),
         ("float-65535.tif", (RAMP * 257).astype(np.float32)),
+        ("float-12-bit.tif", np.rint(RAMP * 4095 / 255).astype(np.float32)),
+        ("float-just-above-1.tif", (RAMP / 255 * (1 + 5e-7)).astype(np.float32)),
     ],
 )
 def test_a_ramp_of_more_than_eight_bits_becomes_the_ramp_of_eight_bits(tmp_path, name, values):
@@ -93,6 +95,8 @@ def test_a_tiff_in_which_0_is_white_is_inverted(tmp_path, values):
         ("large.tif", (RAMP * 99_999).astype(np.int32), r"large\.tif has mode I with values from 0 to 2.54997e\+07"),
         ("centred.tif", (RAMP / 255 - 0.5).astype(np.float32), r"centred\.tif has mode F with values from -0.5 to 0.5"),
         ("nan.tif", np.where(RAMP > 9, np.nan, 0.5).astype(np.float32), r"nan\.tif has mode F with values from nan"),
+        ("to-5.tif", (RAMP / 255 * 5.5).astype(np.float32), r"0 to 255; .*to-5\.tif \(mode F\) has values up to 5.5"),
+        ("to-300.tif", (RAMP / 255 * 300.5).astype(np.float32), r"to-300\.tif \(mode F\) has values up to 300.5"),
         ("inf.tif", np.where(RAMP > 9, np.inf, 0.5).astype(np.float32), r"inf\.tif has mode F .* to inf"),
     ],
 )

@@ -206,3 +206,23 @@ def test_a_large_search_is_deleted_with_its_curves(tmp_path, capsys):
     assert call(capsys, "db", "delete", "first", "--yes", "--db", url)[0] == 0
     with Ledger(url) as ledger:
         assert set(row_counts(ledger).values()) <= {0, 1}
+
+
+def test_a_search_that_gets_the_row_of_a_deleted_one_keeps_its_own_weights(tmp_path, monkeypatch):
+    with Ledger(f"sqlite:///{tmp_path}/l.db") as ledger:
+        old = a_search(ledger, name="old")
+        WeightsFolder(ledger.url, old.id).write(0, b"old")
+        write = ledger.write
+
+        def write_and_create_the_next(change, *arguments, **more):
+            found = write(change, *arguments, **more)
+            if change is not stored_searches.delete_search:
+                return found
+            new = a_search(ledger, name="new")
+            assert new.id == old.id
+            WeightsFolder(ledger.url, new.id).write(0, b"new")
+            return found
+
+        monkeypatch.setattr(ledger, "write", write_and_create_the_next)
+        stored_searches.delete(ledger, old)
+        assert [path.read_bytes() for path in WeightsFolder(ledger.url, old.id).path.iterdir()] == [b"new"]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SEARCH, TRAINING, RESOURCES, STOP, OUTPUT = "Search", "Training", "Resources", "Stop rules", "Database and output"
 PANELS = ("Commands", "Arguments", SEARCH, TRAINING, RESOURCES, STOP, "Options", OUTPUT)
 
-NOTHING = ("", "null")  # values of --set data_dir: no folder
+NOTHING = ("", "none", "null")  # values of --set data_dir: no folder
 
 QUERY_PASSWORD = re.compile(r"(?i)[?&;](?:ssl)?password=[^&#]")
 KEYWORD_PASSWORD = re.compile(r"(?i)^(?!\w+:).*\b(?:ssl)?password\s*=", re.DOTALL)  # a connection string of libpq

@@ -10,7 +10,7 @@ import io
 import math
 import pickle
 import struct
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +70,17 @@ class _Reader(pickle._Unpickler):  # the one in Python: the one in C allocates w
     def __init__(self, file: io.BytesIO, name: str) -> None:
         super().__init__(file, encoding="bytes")
         self._name = name
+        self._size = len(file.getbuffer())
+
+    def load_bytearray8(self) -> None:
+        """Read a bytearray. Python's own reader allocates the stated length before it looks at the file."""
+        read = self.read  # type: ignore[attr-defined]
+        (length,) = struct.unpack("<Q", read(8))
+        if length > self._size:
+            raise ValueError(f"a part of {length:,} bytes is longer than the file")
+        self.append(bytearray(read(length)))  # type: ignore[attr-defined]
+
+    dispatch: ClassVar[dict[int, Any]] = {**pickle._Unpickler.dispatch, pickle.BYTEARRAY8[0]: load_bytearray8}
 
     def find_class(self, module: str, name: str) -> "_Name":
         """Return the stand-in of an allowed name; raise DataError for any other."""
@@ -110,7 +121,10 @@ class _Name:
             kind, content = arguments
             return _array(kind, (), False, content).item()
         if self._meaning == "bytes" and len(arguments) == 2 and arguments[1] in ("latin1", b"latin1"):
-            return arguments[0].encode("latin1") if isinstance(arguments[0], str) else bytes(arguments[0])
+            if isinstance(arguments[0], str):
+                return arguments[0].encode("latin1")
+            if isinstance(arguments[0], bytes | bytearray):  # bytes(10**9) would make as many zeros
+                return bytes(arguments[0])
         raise ValueError(f"{self._meaning} cannot be called like this")
 
 
@@ -157,6 +171,13 @@ def _array(kind: Any, shape: Any, is_fortran: Any, content: Any) -> NDArray[Any]
     return np.frombuffer(content, kind.dtype).reshape(shape, order="F" if is_fortran else "C")
 
 
+def _key(key: Any, name: str) -> Any:
+    """Return the key of a dictionary; raise DataError for anything but text, bytes and numbers."""
+    if not isinstance(key, str | bytes | int | float | None):
+        raise DataError(f"{name} must have keys that are text, bytes or numbers; it has a {type(key).__name__}.")
+    return key
+
+
 def _plain(value: Any, name: str, done: dict[int, Any], depth: int = 0) -> Any:
     """Return a value with its arrays made; raise DataError for a stand-in that is no value.
 
@@ -171,7 +192,7 @@ def _plain(value: Any, name: str, done: dict[int, Any], depth: int = 0) -> Any:
     if isinstance(value, _Array):
         made: Any = _array(*value.parts)
     elif isinstance(value, dict):
-        made = {key: _plain(item, name, done, depth + 1) for key, item in value.items()}
+        made = {_key(key, name): _plain(item, name, done, depth + 1) for key, item in value.items()}
     elif isinstance(value, list | tuple):
         made = type(value)(_plain(item, name, done, depth + 1) for item in value)
     else:

@@ -71,14 +71,15 @@ def delete(ledger: Ledger, search: SearchRecord, checkpoints: str | None = None)
         >>> delete(ledger, ledger.search("digits"))
     """
     stored = _checkpoints(ledger, search, checkpoints)
-    with _leased(ledger, search):
-        trials = ledger.write(delete_search, search.id)
-    trainings = len(stored.trials()) if stored else 0
-    if stored:
-        stored.drop_all()
     folder = WeightsFolder(ledger.url, search.id).path
-    weights = len(list(folder.glob("*.safetensors")))
-    kept = () if _remove(folder) else (folder,)
+    with _leased(ledger, search):
+        # Files first: SQLite may give the row id of a deleted search to the next one, which then owns this folder.
+        trainings = len(stored.trials()) if stored else 0
+        if stored:
+            stored.drop_all()
+        weights = len(list(folder.glob("*.safetensors")))
+        kept = () if _remove(folder) else (folder,)
+        trials = ledger.write(delete_search, search.id)
     return Deleted(trials, weights, trainings, kept)
 
 

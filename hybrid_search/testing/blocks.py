@@ -128,7 +128,7 @@ class BlockContract:
             assert all(parameter.grad is not None for parameter in module.parameters())
 
     def test_the_places_are_modules_of_the_block(self, options: Case, operator: Operator) -> None:
-        """Each place names the module of the operator, with the channels and the map that it works on."""
+        """Each place names the module of the operator, and the map that it works on."""
         block = self.made(options)
         for channels, size, stride in self.forms():
             module = block.build(operator, channels, self.width, stride)

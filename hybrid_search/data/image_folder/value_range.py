@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 BITS = (8, 10, 12, 14, 16)  # of whole numbers
-TOPS = (1.0, 255.0, 65535.0)  # of floating-point numbers
+LARGEST = 65535.0  # of any value
+ROUNDING = 1e-6  # how far a floating-point number may be above 1
+COARSE = 32.0  # floating-point numbers that are not whole must reach this to be 0..255
 PHOTOMETRIC = 262  # the TIFF tag that says whether 0 is black (1) or white (0)
 Tops = Mapping[str, float]  # mode -> the value that is white, for a data set
 
@@ -50,7 +52,7 @@ def extent_of(image: "Image", path: Path, mode: str) -> Extent:
     """
     values = np.asarray(image)
     low, high = float(values.min()), float(values.max())
-    if not (low >= 0 and high <= TOPS[-1]):  # not a number fails both
+    if not (low >= 0 and high <= LARGEST):  # not a number fails both
         raise DataError(
             f"image {shown(path)} has mode {image.mode} with values from {low:g} to {high:g}; values must be from 0 to "
             "1, 255 or 65535. Convert it to 8 bits."
@@ -72,15 +74,36 @@ def tops_of(extents: Iterable[Extent]) -> dict[str, float]:
     for mode in sorted({each.mode for each in ranges}):
         same = [each for each in ranges if each.mode == mode]
         largest = max(same, key=lambda each: each.high)
-        usual = TOPS if mode == "F" else [2.0**bits - 1 for bits in BITS]
-        tops[mode] = next(top for top in usual if largest.high <= top)
-        unlike = next((each for each in same if not each.whole and each.high <= 1 < tops[mode]), None)
+        tops[mode] = _top(largest, all(each.whole for each in same))
+        unlike = next((each for each in same if not each.whole and each.high <= 1 + ROUNDING < tops[mode]), None)
         if unlike is not None:
             raise DataError(
                 f"floating-point images must have one range of values; {shown(unlike.path)} (mode F) has values up to "
                 f"{unlike.high:g}, {shown(largest.path)} up to {largest.high:g}. Convert them to 8 bits."
             )
     return tops
+
+
+def _top(largest: Extent, whole: bool) -> float:
+    """Return the value that is white, from the image with the largest value.
+
+    Args:
+        largest: That image.
+        whole: Whether all values of all images are whole numbers.
+
+    Raises:
+        DataError: Floating-point values that are not whole are above 255, or above 1 and far below 255.
+    """
+    if largest.mode == "F" and largest.high <= 1 + ROUNDING:
+        return 1.0
+    if whole:
+        return next(2.0**bits - 1 for bits in BITS if largest.high <= 2.0**bits - 1)
+    if COARSE <= largest.high <= 255:
+        return 255.0
+    raise DataError(
+        f"floating-point images must have values from 0 to 1 or from 0 to 255; {shown(largest.path)} (mode "
+        f"{largest.mode}) has values up to {largest.high:g}. Convert it to 8 bits."
+    )
 
 
 def is_white_zero(image: "Image") -> bool:
