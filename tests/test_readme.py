@@ -7,8 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-# Blocks of code, and the printed table.
-FENCE = re.compile(r"^```.*?^```$|^<!-- front -->.*?^<!-- /front -->$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 PAGES = sorted(path for path in (ROOT / "docs").glob("*.md") if path.name != "log.md")
 
 

@@ -66,22 +66,3 @@ class SqueezeExcitation(nn.Module):
         """(batch, channels, rows, cols) -> the same shape."""
         scale = torch.sigmoid(self.excite(torch.relu(self.squeeze(x.mean((2, 3))))))
         return x * scale[:, :, None, None]
-
-
-class StochasticDepth(nn.Module):
-    """Leave out the branch of a block for whole images while training (Huang et al. 2016).
-
-    Attributes:
-        rate: probability that the branch of an image is left out. The others are divided by 1 - rate.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rate = 0.0
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, ...) -> the same shape."""
-        if not self.training or self.rate == 0.0:
-            return x
-        keep = torch.rand(x.shape[0], *(1,) * (x.dim() - 1), device=x.device, dtype=x.dtype) >= self.rate
-        return x * keep / (1.0 - self.rate)
