@@ -42,7 +42,7 @@ class KnownDesign(NamedTuple):
 class _Nearest:
     """Choose the operators and the stem of a pattern, the options of the paper, and the middle of all other choices."""
 
-    kinds: Mapping[str, str]  # place ("stem", "stage1", name of a group) -> stem or operator
+    kinds: Mapping[str, str]  # place ("stem", "stage1", "stage1.block", name of a group) -> stem, operator or block
     params: dict[str, Any] = field(default_factory=dict)
     offered: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 
@@ -57,6 +57,8 @@ class _Nearest:
             return self.kinds[name if name == "stem" else place[0]]
         if option == "variant":
             return choices[0]
+        if option == "block":
+            return self.kinds.get(name, choices[0])
         for operator in OPERATORS.values():
             if operator in place:
                 return _nearest(dict(options_of(make_operator(operator, {})))[option], choices)
@@ -128,7 +130,10 @@ def _patterns(space: SearchSpace) -> dict[str, dict[str, str]]:
         offered = True
         for number, (form, letter) in enumerate(zip(space.form.stages, pattern, strict=True), start=1):
             place = form.group or f"stage{number}"
-            offered &= OPERATORS[letter] in space.form.operators(form)
+            blocks = [b for b in space.form.blocks(form) if OPERATORS[letter] in space.form.operators(form, b)]
+            offered &= bool(blocks)
+            if form.by_block is not None and blocks:
+                kinds[f"stage{number}.block"] = blocks[0]
             offered &= kinds.setdefault(place, OPERATORS[letter]) == OPERATORS[letter]  # a group has one operator
         if offered:
             found[name] = kinds
