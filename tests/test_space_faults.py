@@ -128,8 +128,8 @@ FAULTS = {
     "stages[0].per must be one of stage, block; got 'blok'. Did you mean 'block'?": stage(per="blok"),
     "stages[0].per must be one of stage, block; got nothing.": stage(per=None),
     "stages[0].group must be text; got nothing.": stage(group=None),
-    "keys of stages[0] are depth, width, stride, block, operator, by_block, group, per; got 'kernel_size'. Write it under "
-    "operator: {conv:": stage(kernel_size=3),
+    "keys of stages[0] are depth, width, stride, block, operator, by_block, group, per; got 'kernel_size'. Write it "
+    "under operator: {conv:": stage(kernel_size=3),
     "keys of stages[0] are depth, width, stride, block, operator, by_block, group, per; got 'layers'. "
     "Did you mean 'depth'?": stage(layers=3),
     "keys of a space are name, about, data, settings, expansion, block, stem, groups, stages; got 'epochs'. Write it "
