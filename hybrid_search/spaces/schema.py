@@ -37,8 +37,9 @@ list is the default of `FixedChoices`.
 
 Parameters are named by their place: `stem`, `stem.conv3x3.width`, `stage1.depth`, `stage1.operator`,
 `stage1.conv.kernel_size`, `stage2.block1.operator`, `late.operator`, `late.local_attention.extent`, `block`,
-`stage1.block.inverted_residual.expansion`, `stage1.basic.operator` (of `by_block`). Options of an operator or block are parameters only if it is chosen, those
-of a stage only if its depth is not 0, and `expansion` only if a bottleneck is chosen.
+`stage1.block.inverted_residual.expansion`, `stage1.basic.operator` (of `by_block`). Options of an operator or block are
+parameters only if it is chosen, those of a stage only if its depth is not 0, and `expansion` only if a bottleneck is
+chosen.
 
 Some options are illegal together. A list of variants keeps the legal combinations apart and adds the parameter
 `stage1.local_attention.variant`:
