@@ -1,4 +1,4 @@
-"""The worker processes of both Ray engines, without Ray: a dictionary is the object store, a plain object the mailbox."""
+"""The worker processes of both Ray engines without Ray: a dictionary is the object store, an object the mailbox."""
 
 import os
 import platform
