@@ -102,12 +102,15 @@ class Search:
     # -- report and tell --
 
     def fail(self, trial: Trial, kind: str, text: str) -> Trial | None:
-        """Write that an attempt failed. Return the next attempt, or None if the retry limit allows no other.
+        """Write that an attempt failed, and begin the next one if the retry limit allows it.
 
         Args:
             trial: The trial of the attempt.
             kind: Kind of the failure, one of `RETRIES`.
             text: What happened, such as the end of a traceback.
+
+        Returns:
+            The next attempt, or None if the trial has failed for good.
 
         Raises:
             LostLease: The attempt is over already.
