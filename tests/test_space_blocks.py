@@ -101,7 +101,7 @@ def test_only_parameters_with_an_effect_are_suggested():
     assert "block.bottleneck.activation" in chooser.params
 
 
-def test_a_block_is_asked_for_its_own_operators_only():
+def test_a_block_suggests_its_own_operators_only():
     made = CASES["operators of each block"]
     chooser = FixedChoices({"stage1.depth": 2, "stage1.block": "inverted_residual", "block": "basic"})
     first = made.choose(chooser).stages[0]
