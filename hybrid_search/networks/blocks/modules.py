@@ -34,6 +34,32 @@ def norm(kind: str, channels: int) -> nn.Module:
     return nn.BatchNorm2d(channels) if kind == "batch" else LayerNorm2d(channels)
 
 
+class StochasticDepth(nn.Module):
+    """Leave out the branch of a block for some images while training (Huang et al. 2016). It is off in evaluation mode.
+
+    A block applies it to each branch that it adds to a shortcut. `build_model` sets its rate.
+
+    Attributes:
+        rate: probability that the branch is left out for an image, 0 to below 1. A branch that is kept is divided by
+            1 - rate.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rate = 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, ...) -> the same shape."""
+        if not self.training or self.rate == 0.0:
+            return x
+        kept = x.new_empty(x.shape[0], *(1,) * (x.dim() - 1)).bernoulli_(1.0 - self.rate)
+        return x * (kept / (1.0 - self.rate))
+
+    def extra_repr(self) -> str:
+        """Return the rate for `print(model)`."""
+        return f"rate={self.rate:g}"
+
+
 class Shortcut(nn.Module):
     """The strided 1x1 convolution and batch norm of a block that changes the shape."""
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from hybrid_search.networks.blocks.layers import changed, changes_channels
-from hybrid_search.networks.blocks.modules import SqueezeExcitation, activation, shortcut
+from hybrid_search.networks.blocks.modules import SqueezeExcitation, StochasticDepth, activation, shortcut
 from hybrid_search.ops.conv import convolution
 from hybrid_search.ops.operator import Operator
 
@@ -30,12 +30,13 @@ class BottleneckModule(nn.Module):
         nn.init.zeros_(self.expand_norm.weight)  # a block starts as its shortcut (arXiv 1706.02677, section 5.1)
         self.shortcut = shortcut(channels, out_channels, stride)
         self.activation = activation(block.activation)
+        self.stochastic_depth = StochasticDepth()
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, rows, cols) -> (batch, width x expansion, ceil(rows / stride), ceil(cols / stride))."""
         y: Tensor = self.activation(self.reduce_norm(self.reduce(x)))
         y = self.activation(self.operator_norm(self.operator(y)))
-        y = self.activation(self.expand_norm(self.expand(y)) + self.shortcut(x))
+        y = self.activation(self.stochastic_depth(self.expand_norm(self.expand(y))) + self.shortcut(x))
         return y
 
 
@@ -53,11 +54,12 @@ class BasicModule(nn.Module):
         nn.init.zeros_(self.second_norm.weight)  # a block starts as its shortcut
         self.shortcut = shortcut(channels, width, stride)
         self.activation = activation(block.activation)
+        self.stochastic_depth = StochasticDepth()
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride))."""
         y: Tensor = self.activation(self.first_norm(self.first(self.enter(x))))
-        y = self.activation(self.second_norm(self.second(y)) + self.shortcut(x))
+        y = self.activation(self.stochastic_depth(self.second_norm(self.second(y))) + self.shortcut(x))
         return y
 
 
@@ -80,10 +82,11 @@ class InvertedResidualModule(nn.Module):
         if self.adds:
             nn.init.zeros_(self.project_norm.weight)  # a block starts as its shortcut
         self.activation = activation(block.activation)
+        self.stochastic_depth = StochasticDepth()
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride))."""
         y: Tensor = self.activation(self.expand_norm(self.expand(x))) if self.expands else x
         y = self.excitation(self.activation(self.operator_norm(self.operator(y))))
         y = self.project_norm(self.project(y))
-        return y + x if self.adds else y
+        return self.stochastic_depth(y) + x if self.adds else y
