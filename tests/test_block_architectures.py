@@ -120,6 +120,25 @@ def test_explain_names_each_attention_of_a_basic_block():
     assert [(one.rows, one.out_rows) for one in found] == [(16, 8), (8, 8)]
 
 
+def test_an_option_that_came_later_is_stored_only_where_it_is_chosen():
+    """The digests are those of the version before norms of blocks and activations of stems were options."""
+    stem = make_stem("conv3x3", {"width": 8})
+    basic, bottleneck = (
+        Architecture(stem, (Stage("conv", 1, 8, block=block, block_options=options),))
+        for block, options in (("basic", {"activation": "silu"}), ("bottleneck", {"activation": "silu"}))
+    )
+    assert (basic.digest, bottleneck.digest) == ("e0beefe0cb16b498", "ad4392290736b2d0")
+    assert basic.to_dict()["stages"][0]["block"] == {"kind": "basic", "activation": "silu"}
+    assert basic.to_dict()["stem"] == {"kind": "conv3x3", "width": 8, "stride": 1}
+    chosen = Architecture(
+        make_stem("conv3x3", {"width": 8, "activation": "gelu"}),
+        (Stage("conv", 1, 8, block="basic", block_options={"activation": "silu", "norm": "layer"}),),
+    )
+    assert Architecture.from_dict(chosen.to_dict()) == chosen
+    assert chosen.digest != basic.digest
+    assert str(chosen) == "conv3x3 width=8 activation=gelu | 1x8 basic activation=silu norm=layer conv kernel_size=3"
+
+
 @pytest.mark.parametrize("block", ["basic", "inverted_residual", "metaformer", "bottleneck"])
 def test_stochastic_depth_leaves_out_branches_of_some_images_in_training_only(block):
     architecture = Architecture(make_stem("conv3x3", {"width": 8}), (Stage("conv", 4, 8, block=block),), expansion=1)

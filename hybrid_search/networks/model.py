@@ -90,15 +90,19 @@ def build_model(
         >>> model(torch.randn(1, 3, 224, 224)).shape
         torch.Size([1, 10])
     """
-    if not is_number(stochastic_depth) or not 0 <= stochastic_depth < 1:
-        raise ArchitectureError(f"stochastic_depth must be a number from 0 to below 1; got {shown(stochastic_depth)}.")
     model = HybridNet(architecture, in_channels, num_classes)
+    _set_stochastic_depth(model, stochastic_depth)
+    return model
+
+
+def _set_stochastic_depth(model: HybridNet, rate: float) -> None:
+    if not is_number(rate) or not 0 <= rate < 1:
+        raise ArchitectureError(f"stochastic_depth must be a number from 0 to below 1; got {shown(rate)}.")
     blocks = [block for stage in model.stages.children() for block in stage.children()]
     for number, block in enumerate(blocks, start=1):
         for module in block.modules():
             if isinstance(module, StochasticDepth):
-                module.rate = stochastic_depth * number / len(blocks)
-    return model
+                module.rate = rate * number / len(blocks)
 
 
 def use_backend(model: nn.Module, backend: str | None) -> nn.Module:

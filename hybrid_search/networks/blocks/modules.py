@@ -29,7 +29,7 @@ class LayerNorm2d(nn.Module):
         return y.permute(0, 3, 1, 2)
 
 
-def norm(kind: str, channels: int) -> nn.Module:
+def norm(kind: str, channels: int) -> nn.BatchNorm2d | LayerNorm2d:
     """Return batch norm or layer norm over the channels, for a kind of `NORMS`."""
     return nn.BatchNorm2d(channels) if kind == "batch" else LayerNorm2d(channels)
 
@@ -61,12 +61,12 @@ class StochasticDepth(nn.Module):
 
 
 class Shortcut(nn.Module):
-    """The strided 1x1 convolution and batch norm of a block that changes the shape."""
+    """The strided 1x1 convolution and norm of a block that changes the shape."""
 
-    def __init__(self, channels: int, out_channels: int, stride: int) -> None:
+    def __init__(self, channels: int, out_channels: int, stride: int, kind: str) -> None:
         super().__init__()
         self.conv = convolution(channels, out_channels, 1, stride)
-        self.norm = nn.BatchNorm2d(out_channels)
+        self.norm = norm(kind, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, rows, cols) -> (batch, out_channels, ceil(rows / stride), ceil(cols / stride))."""
@@ -74,9 +74,9 @@ class Shortcut(nn.Module):
         return y
 
 
-def shortcut(channels: int, out_channels: int, stride: int) -> nn.Module:
-    """Return the identity if the shape stays, otherwise a projection."""
-    return nn.Identity() if stride == 1 and channels == out_channels else Shortcut(channels, out_channels, stride)
+def shortcut(channels: int, out_channels: int, stride: int, kind: str) -> nn.Module:
+    """Return the identity if the shape stays, otherwise a projection with a norm of this kind."""
+    return nn.Identity() if stride == 1 and channels == out_channels else Shortcut(channels, out_channels, stride, kind)
 
 
 class SqueezeExcitation(nn.Module):
