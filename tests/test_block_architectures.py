@@ -52,7 +52,7 @@ def test_a_block_may_be_written_as_its_name():
     ("block", "message"),
     [
         ("basics", r"stages\[0\].*block must be one of bottleneck, basic, .*; got 'basics'"),
-        ({"kind": "basic", "expansion": 2}, r"options of block basic are activation; got 'expansion'"),
+        ({"kind": "basic", "expansion": 2}, r"options of block basic are activation, norm; got 'expansion'"),
         ({"kind": "bottleneck", "activation": 3}, r"activation must be one of relu, silu, gelu; got 3"),
         ({"expansion": 2}, r"a block must be a name; got nothing"),
         (7, r"a block must be a name; got 7"),
