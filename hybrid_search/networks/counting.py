@@ -77,11 +77,12 @@ def check_plugin_costs(architecture: Architecture, input_size: Shape) -> None:
         architecture: the network.
         input_size: (channels, rows, cols) of an image.
     """
-    stem = architecture.stem
+    stem: Any = architecture.stem  # a frozen dataclass, so it can be hashed
     if not STEMS.is_built_in(stem.kind):
         _refuse(STEMS, stem.kind, _stem_fault(stem, input_size))
     for block in blocks(architecture, *input_size[1:]):
-        operator, name = block.stage.operator_object, block.stage.operator
+        operator: Any = block.stage.operator_object
+        name = block.stage.operator
         if not OPERATORS.is_built_in(name):
             for place in block.places:
                 fault = _operator_fault(operator, (place.width, place.rows, place.cols), place.stride)

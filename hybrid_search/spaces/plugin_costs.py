@@ -70,5 +70,5 @@ def _plugins(space: SearchSpace) -> Iterator[tuple[str, str, int, int]]:
                 values = max((len(choices) for options in variants for choices in options.values()), default=1)
                 before = found.get((place, name), (1, 1))
                 found[place, name] = (max(before[0], len(variants)), max(before[1], values))
-    for (place, name), (variants, values) in found.items():
-        yield place, name, variants, values
+    for (place, name), numbers in found.items():
+        yield place, name, *numbers
