@@ -29,7 +29,10 @@ def add_baseline(transaction: Transaction, search_id: int, training: BaselineTra
     require_search_lease(transaction, search_id)
     row = BaselineRow
     this = (row.search_id == search_id, row.name == training.name, row.seed == training.seed)
-    if transaction.is_retry and connection.execute(select(row.id).where(*this, row.finished == training.finished)).first():
+    if (
+        transaction.is_retry
+        and connection.execute(select(row.id).where(*this, row.finished == training.finished)).first()
+    ):
         return  # the earlier try was committed
     values = {**training._asdict(), "search_id": search_id}
     if training.failure_text is not None:

@@ -217,11 +217,11 @@ def _variants(network: TimmNetwork, in_channels: int) -> Iterator[TimmNetwork]:
         return
     yield network
     with torch.device("meta"):
-        module = network.build(in_channels, 2)
+        module: Any = network.build(in_channels, 2)
     if _stem_pool(module) is not None:
         network = replace(network, stem_pool=False)
         yield network
-    convolutions = [module.get_submodule(name) for name in _stem_convolutions(module)]
+    convolutions: list[Any] = [module.get_submodule(name) for name in _stem_convolutions(module)]
     stride = max((conv.stride[0] for conv in convolutions), default=1)
     while stride > 1 and (stride > 2 or convolutions[0].kernel_size[0] % 2):
         stride //= 2
@@ -234,7 +234,7 @@ def _last_map(network: TimmNetwork, input_size: tuple[int, int, int], classes: i
     import torch
 
     with torch.device("meta"), torch.no_grad():
-        module = network.build(input_size[0], classes).eval()
+        module: Any = network.build(input_size[0], classes).eval()
         module(torch.empty(1, *input_size))
         found = module.forward_features(torch.empty(1, *input_size))
     if not isinstance(found, torch.Tensor) or found.ndim != 4:

@@ -12,9 +12,9 @@ import math
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import count
+from itertools import chain, count
 from typing import Literal, NamedTuple, cast
 
 from hybrid_search._internal.event_log import LOG, event_fields, log_failure
@@ -69,7 +69,9 @@ def find_baseline(name: str, record: SearchRecord, width: float | None = None) -
     if is_reference(name) or family in FAMILIES:
         network = reference(name)
         if width is not None:
-            raise SettingsError(f"width (--width) must be given for models of timm; got {name}, whose name has a width.")
+            raise SettingsError(
+                f"width (--width) must be given for models of timm; got {name}, whose name has a width."
+            )
         return Baseline(name, network)
     try:
         found = fitted(name.removeprefix(TIMM), record.input_size, record.classes, 1.0 if width is None else width)
@@ -77,7 +79,7 @@ def find_baseline(name: str, record: SearchRecord, width: float | None = None) -
         possible = "resnet-basic-16, mobilenet-16, convnext-16 in any width, resnet50, ..., or a model of timm"
         hint = nearest(name, references()) or str(error).partition(".")[2]
         raise UnknownName(f"a baseline must be one of {possible}; got {shown(name)}.{hint}") from None
-    return Baseline(found.name, found)
+    return Baseline(f"{TIMM}{found.name}" if is_reference(found.model) else found.name, found)
 
 
 def stored_baselines(ledger: Ledger, record: SearchRecord) -> list[Baseline]:
@@ -144,7 +146,7 @@ class BaselineRun:
         for position, baseline in enumerate(self.baselines):
             seeds = done[baseline.network.digest]
             counting = sum(seeds.values()) if tested else len(seeds)
-            unused = (seed for seed in (*(() if tested else (own,)), *_without(own)) if seed not in seeds)
+            unused = (seed for seed in chain([] if tested else [own], _without(own)) if seed not in seeds)
             jobs += [(turn, position, baseline, next(unused)) for turn in range(counting, self.seeds)]
         return [(baseline, seed) for _, _, baseline, seed in sorted(jobs, key=lambda job: job[:2])]
 
