@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from hybrid_search._internal.paths import data_location
 from hybrid_search._internal.search_names import search_name
@@ -29,6 +29,21 @@ if TYPE_CHECKING:
 FACTORY_NAME = 100  # characters of the ledger's columns for sampler and pruner
 
 
+class SearchOptions(TypedDict, total=False):
+    """Types of the keyword arguments that `run` and the command line pass on to `SearchSpec.create`."""
+
+    objectives: Sequence[str | Objective]
+    settings: Settings | None
+    sampler: "str | SamplerFactory"
+    pruner: "str | PrunerFactory"
+    seed: int
+    name: str | None
+    max_flops: float | None
+    max_params: float | None
+    known_designs: bool | None
+    tune_recipe: bool
+
+
 @dataclass(frozen=True)
 class SearchSpec:
     """The configuration of one search, checked in full; the space is parsed once.
@@ -43,15 +58,9 @@ class SearchSpec:
         settings: How every network is trained.
         input_size: (channels, rows, columns) of one image.
         classes: Number of classes of the data set.
-        sampler: Name of the sampler, or a factory `(seed, facts) -> optuna sampler`.
-        pruner: Name of the pruner, or a factory `(aims, seed) -> Pruner`.
-        seed: Seed of the proposals.
-        max_flops: Budget in FLOPs (2 x MACs) of one image; None: no bound.
-        max_params: Budget in parameters; None: no bound.
-        evaluation: Name of the evaluation; "trained" for the package's own training.
+        sampler, pruner, seed, max_flops, max_params, evaluation: As in `create`.
         tuned: Names of the settings that are sampled with the architecture.
-        use_known_designs: Whether the known designs of the space come first; None: as the stored search began, and
-            True for a new one.
+        use_known_designs: `known_designs` of `create`.
 
     Example:
         >>> spec = SearchSpec.create("digits", trials=50)
@@ -106,8 +115,8 @@ class SearchSpec:
             pruner: Name of a pruner, or a factory `(aims, seed) -> Pruner`.
             seed: Seed of the proposals.
             name: Name of the search; default: the name of the space.
-            max_flops: Budget in FLOPs (2 x MACs) of one image.
-            max_params: Budget in parameters.
+            max_flops: Budget in FLOPs (2 x MACs) of one image; None: no bound.
+            max_params: Budget in parameters; None: no bound.
             evaluation: Name of the evaluation, if it is not the package's own training.
             known_designs: Whether the known designs of the space come first; None: as the stored search began, and
                 True for a new one.
