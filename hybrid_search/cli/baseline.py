@@ -20,7 +20,8 @@ from hybrid_search.cli.options import (
     Hours,
     LogLevel,
     Quiet,
-    with_resources,
+    resources_of,
+    with_options,
 )
 from hybrid_search.cli.output import Format, last_line, print_nothing, say
 from hybrid_search.cli.progress import keep_signal_handlers, progress_on_stderr
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command(cls=HelpCommand)(with_resources(baseline))
+    app.command(cls=HelpCommand)(with_options(baseline, resources=resources_of))
 
 
 def baseline(
