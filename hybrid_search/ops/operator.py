@@ -219,6 +219,27 @@ def options_of(value: Any) -> Options:
     return tuple((field.name, getattr(value, field.name)) for field in fields(value))
 
 
+def stored_options(kind: type[Any], options: Options) -> Options:
+    """Return the options that an architecture stores: all but those of `added_options` that have their default.
+
+    A class that gets an option in a later version names it in the class constant `added_options`. The digests of
+    architectures that were stored before then stay the same.
+
+    Args:
+        kind: the class of an operator, a block or a stem.
+        options: all its options.
+
+    Example:
+        >>> stored_options(Conv3x3Stem, options_of(Conv3x3Stem(width=8)))
+        (('width', 8), ('stride', 1))
+    """
+    added = getattr(kind, "added_options", ())
+    if not added:
+        return options
+    defaults = {field.name: field.default for field in fields(kind)}
+    return tuple((name, value) for name, value in options if name not in added or value != defaults[name])
+
+
 def shown_options(value: Any) -> list[str]:
     """Return `name=value` for the first option and for every other option that is not at its default."""
     shown = [field for i, field in enumerate(fields(value)) if i == 0 or getattr(value, field.name) != field.default]

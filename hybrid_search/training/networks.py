@@ -21,14 +21,15 @@ def network_cost(network: Network, input_size: tuple[int, int, int], classes: in
     return total_cost(network, input_size, classes)
 
 
-def build_network(network: Network, in_channels: int, classes: int) -> nn.Module:
+def build_network(network: Network, in_channels: int, classes: int, stochastic_depth: float = 0.0) -> nn.Module:
     """Return the module of a network, initialised from the global random generator of torch.
 
     Args:
         network: the network.
         in_channels: number of channels of the images.
         classes: number of classes.
+        stochastic_depth: probability that a sample skips the last block; a model of timm keeps its own rate.
     """
     if isinstance(network, TimmNetwork):
         return network.build(in_channels, classes)
-    return build_model(network, in_channels, classes)
+    return build_model(network, in_channels, classes, stochastic_depth=stochastic_depth)
