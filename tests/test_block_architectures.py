@@ -113,6 +113,21 @@ def test_a_metaformer_simplifies_by_the_map_after_its_stride():
     assert dict(made.stages[0].options)["extent"] == 7
 
 
+@pytest.mark.parametrize("block", ["basic", "inverted_residual", "metaformer", "bottleneck"])
+def test_a_convolution_with_depthwise_groups_is_stored_as_the_depthwise_operator(block):
+    options = {"kernel_size": 5}
+    one, other = (
+        Architecture(STEM, (Stage(name, 1, 8, 2, given, block),))
+        for name, given in (("conv", {**options, "groups": "depthwise"}), ("depthwise_conv", options))
+    )
+    assert one == other
+    assert one.digest == other.digest
+    assert one.stages[0].operator == "depthwise_conv"
+    plain = other.to_dict()
+    plain["stages"][0] |= {"operator": "conv", "groups": "depthwise"}
+    assert Architecture.from_dict(plain) == other
+
+
 def test_explain_names_each_attention_of_a_basic_block():
     stages = (Stage("local_attention", 1, 16, 2, {"extent": 3, "heads": 2}, "basic"),)
     found = explain(Architecture(STEM, stages), (3, 32, 32))

@@ -16,7 +16,7 @@ from hybrid_search._internal.places import placed
 from hybrid_search.errors import MOST, ArchitectureError, listed, nearest, shown, whole
 from hybrid_search.networks.blocks import BLOCKS, BOTTLENECK, Block, make_block
 from hybrid_search.networks.stems import STEMS, Stem, make_stem
-from hybrid_search.ops import OPERATORS, Operator, Options, make_operator, options_of
+from hybrid_search.ops import OPERATORS, Operator, Options, make_operator, operator_name, options_of
 from hybrid_search.ops.operator import (
     as_declared,
     check_options_of,
@@ -86,7 +86,9 @@ class Stage:
         object.__setattr__(self, "block_options", _own_options(self.block, options_of(block)))
         operator, channels = make_operator(self.operator, _pairs(self.options)), self.operator_width
         check_options_of(self.operator, operator, channels)
-        object.__setattr__(self, "options", options_of(operator.canonical(channels)))
+        made = operator.canonical(channels)
+        object.__setattr__(self, "operator", operator_name(made, self.operator))
+        object.__setattr__(self, "options", options_of(made))
 
     def block_object(self, expansion: int = 4) -> Block:
         """Return the block as an object, for its cost and its module.
@@ -118,7 +120,7 @@ class Stage:
             rows, cols: size of that map in pixels.
         """
         made = self.operator_object.canonical(self.operator_width, (rows, cols))
-        return replace(self, options=options_of(made))
+        return replace(self, operator=operator_name(made, self.operator), options=options_of(made))
 
     def continues(self, before: "Stage") -> bool:
         """Return whether this stage only adds blocks to another one.

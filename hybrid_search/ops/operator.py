@@ -20,7 +20,7 @@ it against this contract.
 """
 
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args
 
 from hybrid_search.errors import ArchitectureError, HybridSearchError, PluginError, listed, nearest, shown
 from hybrid_search.number_text import read_number
@@ -93,8 +93,10 @@ class Operator(Protocol):
             width: number of channels of the operator.
         """
 
-    def canonical(self, width: int, size: tuple[int, int] | None = None) -> Self:
+    def canonical(self, width: int, size: tuple[int, int] | None = None) -> "Operator":
         """Return the same operator with every option that has no effect set to one value.
+
+        If another built-in operator is the same one, this method may return that one.
 
         Args:
             width: number of channels.

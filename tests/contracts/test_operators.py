@@ -21,10 +21,12 @@ NO_WIDTH = ({"width": 0}, r"width must be a whole number from 1 up; got 0\.")
 
 class TestConv(OperatorContract):
     name, operator = "conv", Conv
-    cases = ({}, {"kernel_size": 5}, {"kernel_size": 1}, {"groups": 16})
+    cases = ({}, {"kernel_size": 5}, {"kernel_size": 1}, {"groups": 16}, {"groups": 4}, {"groups": "depthwise"})
     illegal = (
         ({"kernel_size": 4}, 16, r"kernel_size must be an odd number from 1 up; got 4\."),
         ({"groups": 3}, 16, r"groups must divide the width; got 3 groups at width 16\."),
+        ({"groups": 0}, 16, r"groups must be a whole number from 1 up; got 0\."),
+        ({"groups": "each"}, 16, r"groups must be a whole number from 1 up, or depthwise; got 'each'\."),
     )
 
 
