@@ -171,6 +171,50 @@ def test_a_fault_names_its_place_the_law_the_value_and_what_is_possible(message)
     assert f"space: {message}" in message_of(FAULTS[message]) or message in message_of(FAULTS[message])
 
 
+KEYS = "keys of a space are name, about, data, settings, expansion, block, stem, groups, stages; got "
+STAGE_KEYS = "keys of stages[0] are depth, width, stride, block, operator, group, per; got "
+WIDTH = "stages[0].width must be a whole number from 1 up; got "
+WHOLE = {
+    f"{KEYS}'depth:8'. Put a space after the colon.": space(**{"depth:8": 1}),
+    f"{STAGE_KEYS}'\\xa0depth'. It has the character U+00A0, which YAML does not take as a space.": stage(
+        **{"\xa0depth": 1}
+    ),
+    f"{STAGE_KEYS}'my key'.": stage(**{"my key": 1}),
+    f"{KEYS}'epoch'. Did you mean 'epochs' under settings?": space(epoch=1),
+    "keys of groups.late are operator; got 'operators'. Did you mean 'operator'?": space(
+        groups={"late": {"operator": "conv", "operators": "conv"}}
+    ),
+    f"{WIDTH}'8, 16'. Use [8, 16].": stage(width="8, 16"),
+    f"{WIDTH}'{'8 ' * 20}'. Use [{', '.join('8' * 20)}].": stage(width="8 " * 20),
+    f"{WIDTH}'{'8 ' * 21}'. Possible forms: 1000, 1_000, 1e3, 1k.": stage(width="8 " * 21),
+    "stages[0].operator.local_attention.heads must be a whole number from 1 up; got '8 x'.": local(heads="8 x"),
+    "stages must be a list with at least one stage; got an empty list.": space(stages=[]),
+    "stages[0]: a stage of a group chooses with its group; got per: block. Use operator instead of group.": space(
+        stages=[{"depth": 1, "width": 8, "group": "late", "per": "block"}]
+    ),
+}
+
+
+@pytest.mark.parametrize("message", WHOLE)
+def test_a_fault_has_no_other_words(message):
+    assert message_of(WHOLE[message]) == f"space: {message}"
+
+
+def test_a_file_that_holds_no_keys_has_its_message(tmp_path):
+    path = tmp_path / "mine.yaml"
+    for text, found in (("", "is empty"), ("- 1", "is a list"), ("word", "is 'word'")):
+        path.write_text(text)
+        with pytest.raises(SpaceError) as caught:
+            load_space(path)
+        assert str(caught.value) == f"a space file must have keys such as stem and stages; {path} {found}."
+    path.write_text("a: [1")
+    with pytest.raises(SpaceError) as caught:
+        load_space(path)
+    assert (
+        str(caught.value) == f"a space must be YAML; {path} is not, at line 1: a comma or a closing bracket is missing."
+    )
+
+
 @pytest.mark.parametrize(
     "content", [None, 5, [], "x", {1: 2}, {None: 1}, object()], ids=lambda content: type(content).__name__
 )
