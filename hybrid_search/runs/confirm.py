@@ -14,7 +14,7 @@ from hybrid_search.engines import engine_of
 from hybrid_search.engines.driver import RunContext
 from hybrid_search.engines.worker import Evaluate, check_evaluation
 from hybrid_search.errors import LedgerError, SettingsError
-from hybrid_search.ledger import Ledger, Opening, writes
+from hybrid_search.ledger import Ledger, Opening, reads, writes
 from hybrid_search.ledger.urls import path_beside
 from hybrid_search.records import TRAINED, Resources, SearchRecord, Settings
 from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, search_checkpoints
@@ -23,6 +23,7 @@ from hybrid_search.runs.leadership import leading
 from hybrid_search.runs.progress import Terminal, shown_progress
 from hybrid_search.search.confirmation import Confirmation
 from hybrid_search.search.data_check import check_local_data
+from hybrid_search.search.object_identity import check_objects
 from hybrid_search.search.stored_names import evaluation_difference, evaluation_identity, evaluation_label
 from hybrid_search.training.checkpoints import CheckpointStore
 
@@ -89,6 +90,7 @@ def confirm(
             record = replace(record, settings=record.settings.with_(data_dir=here))
         confirmation = Confirmation(record, held, seeds=seeds, trials=trials, hours=hours)
         _same_evaluation(record, evaluate)
+        check_objects(record, held.read(reads.registered_objects, record.id))
         confirmation.check_architectures()
         if why := confirmation.reason_to_stop():
             raise SettingsError(f"nothing to confirm: {why}.")

@@ -11,13 +11,15 @@ from hybrid_search.plugins import Table
 
 __all__ = ["STEMS", "Stem", "make_stem"]
 
-# To add a stem, write its file and add a line here. Another package uses the entry-point group of the same name.
+# To add a stem, write its file and add a line here. Another package uses the entry-point group of the same name,
+# and a program calls `STEMS.register`.
 STEMS: Table[type[Any]] = Table(
     "stem",
     "hybrid_search.stems",
     {"conv7x7": Conv7x7Stem, "conv3x3": Conv3x3Stem, "attention": AttentionStem},
     check=check_stem,
     error=ArchitectureError,
+    registers=True,
 )
 
 
