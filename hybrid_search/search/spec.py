@@ -18,6 +18,7 @@ from hybrid_search.search.stored_names import evaluation_difference, shortened, 
 from hybrid_search.spaces.budget import budget_excess, check_budget, reference_costs
 from hybrid_search.spaces.choosers import Chooser
 from hybrid_search.spaces.known_designs import KnownDesign, known_designs
+from hybrid_search.spaces.plugin_costs import check_space_costs
 from hybrid_search.spaces.recipe_tuning import choose_settings, tunable
 from hybrid_search.spaces.space import SearchSpace, load_space
 from hybrid_search.spaces.stored_space import stored_space
@@ -124,6 +125,7 @@ class SearchSpec:
 
         Raises:
             SettingsError: An argument is out of range, or no architecture fits the budget.
+            PluginError: A plugin of the space states a cost that its module does not have.
             UserError: Any other argument is wrong: the space, the data set, a name.
 
         Example:
@@ -171,6 +173,8 @@ class SearchSpec:
             use_known_designs=known_designs,
         )
         check_budget(space, spec.record)
+        if evaluation == TRAINED:
+            check_space_costs(space, input_size)
         return spec
 
     @classmethod
