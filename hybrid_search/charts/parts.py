@@ -70,7 +70,10 @@ def outline_parts(
             _count(plain.get("stride")),
         )
         rows, cols = -(-rows // stride), -(-cols // stride)
-        options = _texts(plain, STAGE_KEYS)
+        block = plain.get("block", "bottleneck")
+        block = block.get("kind") if isinstance(block, Mapping) else block
+        named = () if block == "bottleneck" else (("block", str(block)),)
+        options = (*named, *_texts(plain, STAGE_KEYS))
         parts.append(
             NetworkPart(
                 name=f"stage {number}",
@@ -79,7 +82,7 @@ def outline_parts(
                 depth=_count(plain.get("depth")),
                 width=width,
                 stride=stride,
-                channels=width * expansion,
+                channels=width * (1 if named else expansion),
                 rows=rows,
                 cols=cols,
                 options=options,
