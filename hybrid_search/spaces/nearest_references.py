@@ -89,8 +89,8 @@ def nearest_references(
             best = [each for each in found if each[0] <= least + 1e-9]
             if best:
                 has_budget = record.max_flops is not None or record.max_params is not None
-                _, *design = best[-1 if has_budget else len(best) // 2]
-                yield design[0], design[1], design[2]
+                _, called, choices, architecture = best[-1 if has_budget else len(best) // 2]
+                yield called, choices, architecture
 
 
 def _blocks(space: SearchSpace, form: StageForm) -> Sequence[str]:
