@@ -23,6 +23,7 @@ from hybrid_search.runs.leadership import leading
 from hybrid_search.runs.progress import Terminal, shown_progress
 from hybrid_search.search.confirmation import Confirmation
 from hybrid_search.search.data_check import check_local_data
+from hybrid_search.search.evaluation_record import differences
 from hybrid_search.search.stored_names import evaluation_difference, evaluation_identity, evaluation_label
 from hybrid_search.training.checkpoints import CheckpointStore
 
@@ -112,6 +113,8 @@ def confirm(
         context = RunContext(retrain, resources)
     else:
         context = RunContext(evaluate, resources)
+        for line in differences(evaluation_identity(evaluate)[1], record, held):
+            (notice or print_notice)(line)
     root = checkpoint_root(checkpoints, held, resources.engine, resources.address)
     shown = shown_progress(progress, context, notice)
     with (
