@@ -10,7 +10,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal, Protocol, Self
 
-from hybrid_search.errors import SettingsError, is_number, whole
+from hybrid_search.errors import SettingsError, is_number
+from hybrid_search.number_text import whole_number
 from hybrid_search.objectives import OBJECTIVES, Objective
 from hybrid_search.setting_rules import RULES, known_names
 
@@ -187,7 +188,7 @@ class Resources:
 
     def __post_init__(self) -> None:
         if self.workers is not None:
-            whole("workers", self.workers, 1, SettingsError)
+            object.__setattr__(self, "workers", whole_number("workers", self.workers, 1))
         if self.address is not None and not isinstance(self.address, str):
             raise SettingsError(f'address must be text such as "auto" or "HOST:PORT"; got {self.address!r}.')
         if self.address is not None and "@" in self.address:

@@ -31,10 +31,11 @@ from hybrid_search.analysis.confidence import (
     trial_confidence,
     undecided,
 )
-from hybrid_search.errors import SettingsError, is_number, whole
+from hybrid_search.errors import SettingsError, is_number
 from hybrid_search.ledger import Ledger, Repeats, reads, writes
 from hybrid_search.networks.costs import total_cost
 from hybrid_search.networks.stored_architecture import stored_architecture
+from hybrid_search.number_text import whole_number
 from hybrid_search.pareto import front_rows
 from hybrid_search.records import NOT_IN_DIGEST, RETRIES, Report, SearchRecord, Settings
 from hybrid_search.search.data_check import check_same_data
@@ -88,9 +89,9 @@ class Confirmation:
         hours: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        whole("seeds", seeds, 1, SettingsError)
+        seeds = whole_number("seeds", seeds, 1)
         if trials is not None:
-            whole("trials", trials, 1, SettingsError)
+            trials = whole_number("trials", trials, 1)
         if hours is not None and not (is_number(hours) and math.isfinite(hours) and hours > 0):
             raise SettingsError(f"hours must be more than 0; got {hours!r}.")
         self.record = record
