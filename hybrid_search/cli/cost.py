@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 REFERENCE_SIZE, REFERENCE_CLASSES = (3, 224, 224), 1000
 EXPORT_FILES = ("architecture.json", "manifest.json")  # a folder with one of them is an exported one
-REFERENCE_NAMES = "resnet26, resnet38, resnet50, sasa-26-stem ... sasa-50-full, hybrid-50-CCCA ... hybrid-50-AAAC"
+REFERENCE_NAMES = (
+    "resnet26, resnet38, resnet50, sasa-26-stem ... sasa-50-full, hybrid-50-CCCA ... hybrid-50-AAAC, resnet-basic-16, "
+    "mobilenet-16, convnext-16 or another width"
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -56,6 +59,7 @@ def cost(
     """Print the exact parameters and FLOPs (2 x MACs) of every layer of a design, without building it."""
     from hybrid_search.errors import whole
     from hybrid_search.networks import costs
+    from hybrid_search.networks.stored_architecture import plugins_of
     from hybrid_search.objectives import scaled
 
     architecture, size, trained_classes = find_design(design, db)
@@ -64,6 +68,10 @@ def cost(
     count = classes if classes is not None else trained_classes
     whole("--input", size[1])
     total = costs.cost(architecture, size, count)
+    if plugins_of(architecture):
+        from hybrid_search.networks.counting import check_plugin_costs
+
+        check_plugin_costs(architecture, size)
     rows = [
         {
             "layer": layer.name,
@@ -104,10 +112,10 @@ def find_design(design: str, db: str | None) -> tuple["Architecture", tuple[int,
         UnknownName: The design is none of these.
         UserError: The file or folder is damaged.
     """
-    from hybrid_search.networks.references import reference, references
+    from hybrid_search.networks.references import is_reference, reference, references
     from hybrid_search.networks.stored_architecture import stored_architecture
 
-    if design in references():
+    if is_reference(design):
         return reference(design), REFERENCE_SIZE, REFERENCE_CLASSES
     path = Path(os.path.expanduser(design))
     if any(exists(path / name) for name in EXPORT_FILES):
