@@ -207,6 +207,24 @@ def test_an_architecture_of_an_absent_plugin_is_drawn_neutral_with_its_name_and_
     assert "unknown here" in figure.layout.annotations[0].text
 
 
+def test_the_picture_shows_the_options_of_stem_and_block_that_are_not_at_their_defaults():
+    block = {"kind": "inverted_residual", "expansion": 6, "squeeze_excitation": True, "norm": "layer"}
+    attention = {"operator": "local_attention", "depth": 1, "width": 8, "norm": True, "heads": 4}
+    plain = {
+        "stem": {"kind": "two_conv3x3", "width": 8, "stride": 4, "activation": "silu"},
+        "stages": [{**attention, "block": block}, {"operator": "conv", "depth": 1, "width": 8, "block": "basic"}],
+    }
+    parts = design_or_outline(plain, (3, 64, 32), 10).parts
+    assert parts[0].notable == ("activation silu",)
+    shown = ("inverted residual", "expansion 6", "squeeze excitation yes", "block norm layer")
+    assert parts[1].notable == (*shown, "extent 7", "heads 4", "norm yes")
+    assert parts[2].notable == ("basic block", "kernel size 3")
+    plain["stages"][1]["operator"] = "shift"
+    outline = design_or_outline(plain, (3, 64, 32), 10).parts
+    assert [part.channels for part in outline[1:3]] == [8, 8]  # only a bottleneck has more channels than its width
+    assert outline[2].notable == ("block basic",)
+
+
 def test_the_diagram_of_two_trials_marks_where_they_differ_and_never_the_head():
     one, short = (design_numbers(reference(name).to_dict(), (3, 64, 32), 10) for name in ("hybrid-50-CCAA", "resnet26"))
     svg = diagrams_svg({4: one, 7: replace(short, parts=(*short.parts[:2], short.parts[-1]))}, DARK)

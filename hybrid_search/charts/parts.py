@@ -66,7 +66,10 @@ def outline_parts(architecture: Mapping[str, Any], input_size: tuple[int, int, i
             _count(plain.get("stride")),
         )
         rows, cols = -(-rows // stride), -(-cols // stride)
-        options = _texts(plain, STAGE_KEYS)
+        block = plain.get("block", "bottleneck")
+        block = block.get("kind") if isinstance(block, Mapping) else block
+        named = () if block == "bottleneck" else (("block", str(block)),)
+        options = (*named, *_texts(plain, STAGE_KEYS))
         parts.append(
             Part(
                 name=f"stage {number}",
@@ -75,7 +78,7 @@ def outline_parts(architecture: Mapping[str, Any], input_size: tuple[int, int, i
                 depth=_count(plain.get("depth")),
                 width=width,
                 stride=stride,
-                channels=width * expansion,
+                channels=width * (1 if named else expansion),
                 rows=rows,
                 cols=cols,
                 options=options,

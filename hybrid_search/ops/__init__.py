@@ -87,7 +87,8 @@ def operator_name(operator: Operator, given: str) -> str:
     """
     if type(operator) is OPERATORS[given]:
         return given
-    return next(name for name in OPERATORS if OPERATORS.is_built_in(name) and OPERATORS[name] is type(operator))
+    built_in = (name for name in OPERATORS if OPERATORS.is_built_in(name))
+    return next((name for name in built_in if OPERATORS[name] is type(operator)), given)
 
 
 # Torch modules: torch is imported on first use.

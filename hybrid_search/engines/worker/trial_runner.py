@@ -21,7 +21,7 @@ from hybrid_search.engines.worker.failure_report import comes_from_outside, fail
 from hybrid_search.engines.worker.interrupts import interrupts_marked
 from hybrid_search.engines.worker.report_check import iterator_of, report_of
 from hybrid_search.errors import CheckpointError, OtherData
-from hybrid_search.networks.architecture import Architecture
+from hybrid_search.networks.network import Network
 from hybrid_search.records import Report, Settings
 from hybrid_search.training.checkpoints import Checkpoint, TrialCheckpoints
 
@@ -48,7 +48,7 @@ class TrialRunner:
     def __init__(
         self,
         evaluate: Evaluate,
-        architecture: Architecture,
+        architecture: Network,
         settings: Settings,
         checkpoints: TrialCheckpoints | None = None,
     ) -> None:
