@@ -36,7 +36,7 @@ from hybrid_search.charts.families import count_repeated_operators, family_of, l
 from hybrid_search.charts.front import front_of
 from hybrid_search.charts.network_kinds import MIXES, mix_of, operators_of
 from hybrid_search.errors import UnknownName
-from hybrid_search.ledger import Ledger, Point, reads
+from hybrid_search.ledger import Ledger, TrialPoint, reads
 from hybrid_search.networks.costs import cost
 from hybrid_search.networks.references import DESIGNS, reference
 from hybrid_search.objectives import OBJECTIVES, Objective, objectives
@@ -47,7 +47,7 @@ EVIL = "<img src=x onerror=alert(1)>"
 
 
 def point(number, state="complete", seconds=2.0, **values):
-    return Point(number, number, state, seconds, None, values)
+    return TrialPoint(number, number, state, seconds, None, values)
 
 
 def test_the_front_is_a_step_line_of_the_trials_that_no_other_dominates():

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from hybrid_search.charts.families import family_of
-from hybrid_search.charts.parts import Part, outline_parts
+from hybrid_search.charts.parts import NetworkPart, outline_parts
 from hybrid_search.errors import UserError
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.networks.architecture import Stage
@@ -36,7 +36,7 @@ class Design:
     classes: int
     flops: int
     params: int
-    parts: tuple[Part, ...]
+    parts: tuple[NetworkPart, ...]
     unreadable: str | None = None
 
     @property
@@ -63,10 +63,10 @@ def design_numbers(architecture: Mapping[str, Any], input_size: tuple[int, int, 
     _, rows, cols = input_size
     sizes = {block.name: (block.rows, block.cols) for block in blocks(made, rows, cols)}
 
-    def part(name: str, kind: str, prefix: str, **more: Any) -> Part:
+    def part(name: str, kind: str, prefix: str, **more: Any) -> NetworkPart:
         flops, params = _sums(total.layers, prefix)
         shares = (flops / max(1, total.flops), params / max(1, total.params))
-        return Part(
+        return NetworkPart(
             name=name, kind=kind, flops=flops, params=params, flops_share=shares[0], params_share=shares[1], **more
         )
 
@@ -138,7 +138,7 @@ def differences(one: Design, other: Design) -> frozenset[int]:
         one, other: two designs.
     """
 
-    def described(part: Part) -> tuple[Any, ...]:
+    def described(part: NetworkPart) -> tuple[Any, ...]:
         return (part.name, part.operator, part.depth, part.width, part.stride, part.options)
 
     longest = max(len(one.parts), len(other.parts))

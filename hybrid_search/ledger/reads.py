@@ -19,6 +19,7 @@ from hybrid_search.ledger.measured_values import (
     repeats,
     values,
 )
+from hybrid_search.ledger.registered_objects import registered_objects
 from hybrid_search.ledger.search_notes import captured_values, data_notes, settings_of
 from hybrid_search.ledger.tables import FailureRow, OpeningRow, ProposalRow, RungRow, SearchRow, TrialRow
 from hybrid_search.objectives import from_json
@@ -41,6 +42,7 @@ __all__ = [
     "openings",
     "points",
     "proposals",
+    "registered_objects",
     "repeats",
     "searches",
     "seeds",

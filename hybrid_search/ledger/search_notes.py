@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from hybrid_search.ledger import registered_objects
 from hybrid_search.ledger.leases import require_search_lease
 from hybrid_search.ledger.tables import SearchRow
 from hybrid_search.ledger.transaction import Transaction
@@ -62,8 +63,8 @@ def set_evaluation(transaction: Transaction, search_id: int, identity: str, capt
 
 
 def settings_of(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings in the JSON of a search, without its notes."""
-    return {name: value for name, value in stored.items() if name not in (DATA, CAPTURED)}
+    """Return the settings in the JSON of a search, without its notes and its registered objects."""
+    return {name: value for name, value in stored.items() if name not in (DATA, CAPTURED, registered_objects.KEY)}
 
 
 def _stored(connection: Connection, search_id: int) -> dict[str, Any]:

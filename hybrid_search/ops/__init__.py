@@ -42,7 +42,8 @@ __all__ = [
     "options_of",
 ]
 
-# To add an operator, write its file and add a line here. Another package uses the entry-point group of the same name.
+# To add an operator, write its file and add a line here. Another package uses the entry-point group of the same name,
+# and a program calls `OPERATORS.register`.
 OPERATORS: Table[type[Any]] = Table(
     "operator",
     "hybrid_search.operators",
@@ -54,6 +55,7 @@ OPERATORS: Table[type[Any]] = Table(
     },
     check=check_operator,
     error=ArchitectureError,
+    registers=True,
 )
 
 

@@ -26,9 +26,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hybrid_search._internal.number_text import whole_number
 from hybrid_search.errors import SettingsError
 from hybrid_search.gaussian_process import Array
-from hybrid_search.number_text import whole_number
 from hybrid_search.pareto import pareto_front
 from hybrid_search.pruners.forecast import Forecast, forecast
 from hybrid_search.pruners.objective_model import ObjectiveModel, log_columns, objective_models

@@ -21,6 +21,7 @@ import numpy as np
 
 from hybrid_search._internal.counted import counted
 from hybrid_search._internal.event_log import LOG, event_fields, log_failure
+from hybrid_search._internal.number_text import whole_number
 from hybrid_search.analysis.confidence import (
     ObjectivePosterior,
     TrialConfidence,
@@ -36,7 +37,6 @@ from hybrid_search.errors import SettingsError, is_number
 from hybrid_search.ledger import Ledger, Repeats, reads, writes
 from hybrid_search.networks.costs import total_cost
 from hybrid_search.networks.stored_architecture import stored_architecture
-from hybrid_search.number_text import whole_number
 from hybrid_search.pareto import front_rows
 from hybrid_search.records import NOT_IN_DIGEST, RETRIES, Report, SearchRecord, Settings
 from hybrid_search.search.baselines import BaselineRun

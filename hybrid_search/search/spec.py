@@ -6,13 +6,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
+from hybrid_search._internal.number_text import whole_number
 from hybrid_search._internal.paths import data_location
 from hybrid_search._internal.search_names import search_name
 from hybrid_search.data import input_size_and_classes
 from hybrid_search.errors import SettingsError, is_number
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import simplified_for, total_cost
-from hybrid_search.number_text import whole_number
 from hybrid_search.objectives import Direction, Objective, given_objectives
 from hybrid_search.records import NOT_IN_DIGEST, TRAINED, SearchRecord, Settings
 from hybrid_search.search.stored_names import evaluation_difference, shortened, stored_name

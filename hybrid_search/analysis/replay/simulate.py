@@ -14,11 +14,11 @@ from multiprocessing import get_context
 from threadpoolctl import threadpool_limits
 
 from hybrid_search._internal.counted import counted
+from hybrid_search._internal.number_text import whole_number
 from hybrid_search.analysis.replay.baselines import BASELINES
 from hybrid_search.analysis.replay.objective_table import ObjectiveTable, Target, target_of
 from hybrid_search.analysis.replay.simulated_search import N_RANDOM, Rules, SimulatedSearch
 from hybrid_search.errors import SettingsError, one_of
-from hybrid_search.number_text import whole_number
 from hybrid_search.pareto import hypervolume, pareto_front
 from hybrid_search.pruners import DEFAULT as NO_PRUNER
 from hybrid_search.pruners import PRUNERS, current_name
