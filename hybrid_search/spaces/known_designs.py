@@ -5,6 +5,9 @@
     attention throughout                 the attention stem too, where the space offers it
     convolution then attention (CCA)     convolution in the first stages, attention in those after them
 
+In a space that offers blocks, the designs nearest to the small reference networks come before them; see
+`nearest_references.py`.
+
 Every front therefore shows them, trained with its own recipe. They differ in their operators only, so their costs can
 be compared: depths, widths and the options of the stem are the middle choices (the upper of two). The options of an
 operator are those of its paper (a 3x3 kernel, extent 7, 8 heads), or the nearest choices.
@@ -23,6 +26,7 @@ from hybrid_search.ops import make_operator, options_of
 from hybrid_search.records import SearchRecord
 from hybrid_search.spaces.budget import budget_excess
 from hybrid_search.spaces.choosers import FixedChoices
+from hybrid_search.spaces.nearest_references import nearest_references
 from hybrid_search.spaces.space import SearchSpace
 from hybrid_search.spaces.stored_space import stored_space
 
@@ -90,6 +94,8 @@ def known_designs(record: SearchRecord, space: SearchSpace | None = None) -> lis
     """
     space = space or stored_space(record.space, f"search {record.name}")
     found: dict[str, KnownDesign] = {}
+    for design in nearest_references(record, space):
+        found.setdefault(design[2].digest, KnownDesign(*design))
     for name, kinds in _patterns(space).items():
         chooser = _Nearest(kinds)
         space.choose(chooser)
