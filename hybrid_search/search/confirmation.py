@@ -36,10 +36,11 @@ from hybrid_search.ledger import Ledger, Repeats, reads, writes
 from hybrid_search.networks.costs import total_cost
 from hybrid_search.networks.stored_architecture import stored_architecture
 from hybrid_search.pareto import front_rows
-from hybrid_search.records import NOT_IN_DIGEST, RETRIES, Report, SearchRecord, Settings
+from hybrid_search.records import RETRIES, Report, SearchRecord
 from hybrid_search.search.data_check import check_same_data
 from hybrid_search.search.report_rules import check_reported
 from hybrid_search.search.trial import Outcome, Trial
+from hybrid_search.settings import NOT_IN_DIGEST, Settings
 
 DEFAULT_FACTOR = 2  # default budget: this many times the fresh seeds that the front needs
 MAX_FAILURES = 2  # failures of one trial after which it is not trained again

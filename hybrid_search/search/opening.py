@@ -7,13 +7,14 @@ from hybrid_search._internal.search_names import search_name
 from hybrid_search.errors import LedgerError
 from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.pruners import make_pruner
-from hybrid_search.records import NOT_IN_DIGEST, TRAINED, SearchRecord
+from hybrid_search.records import TRAINED, SearchRecord
 from hybrid_search.search.data_check import check_local_data
 from hybrid_search.search.index import TrialIndex
 from hybrid_search.search.proposer import Proposer
 from hybrid_search.search.search import Search
 from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.stop_rules import StopRule
+from hybrid_search.settings import NOT_IN_DIGEST
 
 
 def open_search(spec: SearchSpec, ledger: Ledger, stop_rule: StopRule | None = None) -> Search:

@@ -13,8 +13,9 @@ from hybrid_search.errors import SettingsError, is_number, whole
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import simplified_for, total_cost
 from hybrid_search.objectives import Direction, Objective, given_objectives
-from hybrid_search.records import NOT_IN_DIGEST, TRAINED, SearchRecord, Settings
+from hybrid_search.records import TRAINED, SearchRecord
 from hybrid_search.search.stored_names import evaluation_difference, shortened, stored_name
+from hybrid_search.settings import NOT_IN_DIGEST, Settings
 from hybrid_search.spaces.budget import budget_excess, check_budget, reference_costs
 from hybrid_search.spaces.choosers import Chooser
 from hybrid_search.spaces.known_designs import KnownDesign, known_designs

@@ -6,13 +6,14 @@ from hybrid_search._internal.event_log import LOG, event_fields
 from hybrid_search.ledger import Ledger, Proposal, writes
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import simplified_for
-from hybrid_search.records import NOT_IN_DIGEST, SearchRecord, Settings, TrialRecord
+from hybrid_search.records import SearchRecord, TrialRecord
 from hybrid_search.search.index import DEFERRED, DUPLICATE, OVER_BUDGET
 from hybrid_search.search.proposer import StudyTrial
 from hybrid_search.search.restored_state import State
 from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Trial
 from hybrid_search.search.unseen_design import unseen_design
+from hybrid_search.settings import NOT_IN_DIGEST, Settings
 from hybrid_search.spaces.recipe_tuning import default_recipe_choices
 
 MAX_REJECTED = 10  # proposals in a row that could not be trained, before the search looks for an unseen design itself
