@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from playwright.sync_api import sync_playwright
 
 from hybrid_search import Ledger
-from hybrid_search.export.trial_choice import choose_trial
+from hybrid_search.analysis.picks import pick_trial
 
 HERE = Path(__file__).parent
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -31,7 +31,7 @@ def main() -> None:
     options = parser.parse_args()
     with Ledger(options.db, read_only=True) as ledger:
         search = ledger.search(options.name)
-        knee = choose_trial(ledger, search, "knee").number
+        knee = pick_trial(ledger, search, "knee").trial.number
     database = [] if options.db is None else ["--db", options.db]
     command = [sys.executable, "-c", "from hybrid_search.cli import main; main()"]
     server = subprocess.Popen(

@@ -31,6 +31,7 @@ Direction = Literal["maximize", "minimize"]
 TESTED = ("accuracy", "balanced_accuracy", "macro_f1")  # retrainings measure them on the test split too,
 TEST = "test_"  # under a name that begins like this; never an objective
 ROUNDING = 1e-6  # relative error of a mean in float32
+LOGARITHMIC = ("flops", "params", "train_seconds", "latency_ms")  # costs that span powers of ten
 NAME_LENGTH = 100  # characters of a measurement's name in the ledger
 
 
@@ -138,6 +139,11 @@ class Objective:
         """
         names = {each.name for each in fields(cls)}
         return cls(**{name: value for name, value in content.items() if name in names})
+
+    @property
+    def logarithmic(self) -> bool:
+        """Whether charts draw this objective on a logarithmic axis."""
+        return self.name in LOGARITHMIC
 
     @property
     def is_built_in(self) -> bool:

@@ -1,4 +1,4 @@
-"""The Pareto front, its hypervolume and its knee: pure functions of numbers.
+"""The Pareto front and its hypervolume: pure functions of numbers.
 
 Points are rows of objective values. `directions` states for each column whether it is maximized or minimized.
 """
@@ -17,7 +17,6 @@ __all__ = [
     "front_reference",
     "front_rows",
     "hypervolume",
-    "knee",
     "pareto_front",
     "reference_point",
     "to_minimize",
@@ -247,30 +246,6 @@ def front_reference(points: ArrayLike, directions: Sequence[Direction]) -> list[
     span = np.where(np.ptp(front, axis=0) > 0, np.ptp(front, axis=0), np.nanmax(rows, axis=0) - np.nanmin(rows, axis=0))
     worst = front.max(axis=0) + 0.1 * np.where(span > 0, span, 1.0)
     return [float(value) for value in to_minimize([worst], directions)[0]]
-
-
-def knee(points: ArrayLike, directions: Sequence[Direction]) -> int:
-    """Return the index of the knee of the front.
-
-    With two objectives it is the front point farthest from the straight line between the ends of the front. With more
-    it is the front point nearest to the best value of every objective. Each axis is scaled to 0..1. Pass costs that
-    span decades, such as FLOPs, as logarithms.
-
-    Args:
-        points: (n, objectives) values.
-        directions: "maximize" or "minimize" for each column.
-
-    Raises:
-        SettingsError: there is no point with finite numbers.
-    """
-    front = pareto_front(points, directions)
-    if not front:
-        raise SettingsError("a knee needs at least one completed trial with finite numbers; got none.")
-    rows = to_minimize(points, directions)[front]
-    span = rows.max(axis=0) - rows.min(axis=0)
-    scaled = (rows - rows.min(axis=0)) / np.where(span > 0, span, 1.0)
-    distance = scaled.sum(axis=1) if scaled.shape[1] == 2 else np.linalg.norm(scaled, axis=1)
-    return front[int(np.argmin(distance))]
 
 
 def front_rows(trials: Sequence[tuple[int, dict[str, float]]], names: Sequence[str | Objective]) -> list[int]:

@@ -35,7 +35,6 @@ TRAINED = "trained"  # the name of the package's own evaluation
 ENGINE = "ray"  # the default engine
 
 
-@known_names("resources")
 class EngineObject(Protocol):
     """The two functions of an engine; `hybrid_search.engines.Engine` documents them with their types."""
 

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
-from hybrid_search.setting_rules import RULES, known_names
+from hybrid_search.setting_rules import ADDED, RULES, known_names
 
 # Settings that change where and how fast a network is trained, but not the numbers; they are not part of the digest.
 NOT_IN_DIGEST = ("data_dir", "device", "threads", "max_image_pixels")
-# Settings that came later than the first searches. At their defaults they are neither stored nor part of the digest.
-ADDED: Mapping[str, Any] = {"drop_duplicates": False, "ignore_test": False, "max_image_pixels": None}
 
 
 @known_names("settings")
@@ -34,6 +32,7 @@ class Settings:
         label_smoothing: Share of the target that is spread over all classes, 0 to 1.
         ema: Decay of the moving average of the weights that is scored; 0: no average.
         augment: "none", "shift" or "shift+flip".
+        stochastic_depth: Probability that the last block is left out for an image while training; 0: off.
         precision: "fp32", "bf16", "fp16", or "auto": fp32 on a CPU, bf16 on a GPU.
         device: "auto", "cpu", "cuda" or "cuda:N".
         threads: CPU threads of one trial.
@@ -72,6 +71,7 @@ class Settings:
     drop_duplicates: bool = False
     ignore_test: bool = False
     max_image_pixels: int | None = None
+    stochastic_depth: float = 0.0
 
     def __post_init__(self) -> None:
         for each in fields(self):

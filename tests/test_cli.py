@@ -150,7 +150,7 @@ def test_the_front_is_a_list_of_objects_in_json(capsys, searched):
     printed = capsys.readouterr()
     rows = json.loads(printed.out)
     assert printed.err == ""
-    assert set(rows[0]) == {"trial", "accuracy", "flops", "params", "digest", "architecture", "known_as"}
+    assert set(rows[0]) == {"trial", "knee", "accuracy", "flops", "params", "digest", "architecture", "known_as"}
     accuracies = [row["accuracy"] for row in rows]
     assert accuracies == sorted(accuracies, reverse=True)
     assert rows[0]["architecture"]["stages"][0]["operator"] in ("conv", "local_attention")
@@ -196,7 +196,7 @@ def test_a_search_that_has_its_trials_reports_it(capsys, monkeypatch):
 def test_the_front_in_csv_has_a_header_and_a_row_for_each_network(capsys, searched):
     assert call("front", "mine", "--db", searched, "--format", "csv") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "trial,accuracy,flops,params,digest,design,known_as"
+    assert lines[0] == "trial,knee,accuracy,flops,params,digest,design,known_as"
     assert len(lines) >= 2
 
 
@@ -231,7 +231,7 @@ def test_the_front_of_a_confirmed_search_has_intervals_and_probabilities(capsys,
     assert call("front", "--db", confirmed, "--format", "csv") == 0
     header = capsys.readouterr().out.splitlines()[0]
     assert header == (
-        "trial,accuracy,flops,params,accuracy_low,accuracy_high,seeds,front_probability,test_accuracy,digest,design,"
+        "trial,knee,accuracy,flops,params,accuracy_low,accuracy_high,seeds,front_probability,test_accuracy,digest,design,"
         "known_as"
     )
     assert call("front", "--db", confirmed) == 0
@@ -369,7 +369,7 @@ def test_other_settings_under_the_same_name_are_refused(capsys):
 
 
 def test_export_refuses_a_trial_that_does_not_exist(capsys, searched):
-    assert "pick (--pick) must be best, knee or the number of a trial" in refused(
+    assert "pick (--pick) must be best, knee, the number of a trial, or a bound" in refused(
         capsys, "export", "o", "--pick", "x", "--db", searched
     )
     assert "trial must be a number from 0 to 4; got 77" in refused(

@@ -7,10 +7,10 @@ from support.fakes import wide_space
 
 from hybrid_search import cli
 from hybrid_search.analysis.confidence import confirmed_front
+from hybrid_search.analysis.picks import pick_trial
 from hybrid_search.analysis.status import status_of
 from hybrid_search.charts.front import read_front
 from hybrid_search.dashboard.snapshot import Snapshot
-from hybrid_search.export.trial_choice import choose_trial
 from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.ledger.leases import purpose_of
 from hybrid_search.records import Resources
@@ -63,7 +63,7 @@ def test_terminal_page_chart_status_and_export_agree(half_confirmed, capsys):
     with Ledger(url, read_only=True) as ledger:
         record = ledger.search(None)
         assert {point.number for point in read_front(ledger, record).front} == {best}
-        assert choose_trial(ledger, record, "best").number == best
+        assert pick_trial(ledger, record, "best").trial.number == best
         assert status_of(ledger, record).front == 1
     snapshot = Snapshot(url)
     assert snapshot.view(record).front == (best,)

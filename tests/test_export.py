@@ -11,8 +11,9 @@ import torch
 from support.fakes import tiny_space
 
 from hybrid_search import cli, data
+from hybrid_search.analysis.picks import pick_trial
 from hybrid_search.errors import LedgerError, SettingsError, UserError
-from hybrid_search.export import choose_trial, export_trial, load_exported
+from hybrid_search.export import export_trial, load_exported
 from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.records import Resources, Settings
 from hybrid_search.runs.run import run
@@ -71,8 +72,9 @@ def test_a_network_without_stored_weights_is_trained_again_with_the_same_result(
     lines = []
     export_trial(ledger, "taken", tmp_path / "net", str(number), notice=lines.append)
     accuracy = ledger.read(reads.trial, ledger.search().id, number).measurements["accuracy"]
+    assert lines[0].startswith(f"picked trial {number} (accuracy ")
     assert f"trial {number}: its weights are not stored; training it again (1 epoch, seed 0)" in lines
-    assert f"accuracy {accuracy:.4f}" in lines[1]
+    assert f"accuracy {accuracy:.4f}" in lines[2]
 
 
 def test_a_network_whose_data_changed_is_not_trained_again(ledger, tmp_path, monkeypatch):
@@ -105,10 +107,10 @@ def test_the_code_of_the_model_card_gives_the_accuracy_that_the_search_measured(
 def test_best_is_the_most_accurate_and_the_knee_is_on_the_front(ledger):
     record = ledger.search()
     trials = ledger.read(reads.trials, record.id)
-    assert choose_trial(ledger, record, "best").measurements["accuracy"] == max(
+    assert pick_trial(ledger, record, "best").trial.measurements["accuracy"] == max(
         t.measurements["accuracy"] for t in trials
     )
-    assert choose_trial(ledger, record, "knee").weights is not None
+    assert pick_trial(ledger, record, "knee").trial.weights is not None
 
 
 def test_a_folder_with_files_is_not_changed(ledger, tmp_path):
@@ -137,7 +139,7 @@ def test_the_command_prints_the_proof(ledger, tmp_path, capsys):
 
 def test_a_confirmed_network_has_its_own_measurements_and_the_means_over_fresh_seeds(ledger, tmp_path):
     record = ledger.search()
-    best = choose_trial(ledger, record, "best")
+    best = pick_trial(ledger, record, "best").trial
     for seed, accuracy in ((1, 0.93), (2, 0.95)):
         fresh = {"accuracy": accuracy, "test_accuracy": accuracy - 0.1}
         ledger.write(writes.add_measurements, best.id, seed, {**best.measurements, **fresh})

@@ -1,4 +1,4 @@
-"""The front, its hypervolume and its knee, against plain definitions."""
+"""The front and its hypervolume, against plain definitions."""
 
 import itertools
 import math
@@ -15,7 +15,6 @@ from hybrid_search.pareto import (
     front_reference,
     front_rows,
     hypervolume,
-    knee,
     pareto_front,
     reference_point,
 )
@@ -133,12 +132,6 @@ def test_the_front_reference_is_a_tenth_of_the_range_beyond_the_worst():
     assert front_reference([[0.9, 20.0]], [UP, DOWN]) == pytest.approx([0.8, 20.1])
     with pytest.raises(SettingsError, match="a front needs at least one point with finite numbers; got none"):
         front_reference([], [UP, DOWN])
-
-
-def test_the_knee_is_the_point_that_bends_most():
-    assert knee([[0.50, 1.0], [0.90, 2.0], [0.95, 9.0], [0.2, 3.0]], [UP, DOWN]) == 1
-    with pytest.raises(SettingsError, match="a knee needs at least one completed trial"):
-        knee(np.empty((0, 2)), [UP, DOWN])
 
 
 def test_front_rows_are_sorted_and_ignore_trials_without_an_objective():

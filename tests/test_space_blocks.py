@@ -8,6 +8,7 @@ from hybrid_search import SearchSpace, load_space
 from hybrid_search.errors import SpaceError
 from hybrid_search.networks.costs import simplified_for
 from hybrid_search.spaces.choosers import FixedChoices, RandomChooser
+from hybrid_search.spaces.equivalence import count_equivalent
 from hybrid_search.spaces.stored_space import stored_space
 
 STEM = {"conv3x3": {"width": 8}}
@@ -82,6 +83,15 @@ def test_only_parameters_with_an_effect_are_suggested():
     CASES["shared and own blocks"].choose(chooser)
     assert list(chooser.params)[-1] == "expansion"
     assert "block.bottleneck.activation" in chooser.params
+
+
+def test_two_ways_to_write_a_depthwise_convolution_are_one_architecture():
+    made = space([stage(operator={"conv": {"groups": [1, 2, "depthwise"]}, "depthwise_conv": {}}, block="basic")])
+    found = list(made.enumerate())
+    assert len(found) == made.size() == 4
+    assert len({architecture.digest for architecture in found}) == 3
+    choices = {"stage1.operator": "conv", "stage1.conv.groups": "depthwise"}
+    assert count_equivalent(made, choices, (1, 16, 16)) == 2
 
 
 def test_a_stage_of_depth_0_is_left_out_with_its_stride():

@@ -156,7 +156,8 @@ FAULTS = {
     "settings.learning_rate must be a finite number from 0 to 100; got inf.": space(
         settings={"learning_rate": float("inf")}
     ),
-    "stem must be one of conv7x7, conv3x3, attention; got 'resnet'. Did you mean 'conv7x7'?": space(stem="resnet"),
+    "stem must be one of conv7x7, conv3x3, two_conv3x3, patchify, attention; got 'resnet'. "
+    "Did you mean 'conv7x7'?": space(stem="resnet"),
     "stem.conv3x3.stride must be one of 1, 2; got 3.": space(stem={"conv3x3": {"stride": 3}}),
     "expansion must be a whole number from 1 to 1,000; got nothing.": space(expansion=None),
     "name must be text; got 2024. Put it in quotes.": space(name=2024),

@@ -12,7 +12,6 @@ from hybrid_search.records import SearchRecord
 TRIAL = Objective("trial", "minimize", "trial", "", known=True)
 AXES: dict[str, Objective] = {**BUILT_IN, TRIAL.name: TRIAL}
 COUNTS = ("flops", "params")  # with prefixes: 500k
-LOGARITHMIC = (*COUNTS, "train_seconds", "latency_ms")
 
 
 def objectives_of(search: SearchRecord) -> dict[str, Objective]:
@@ -69,5 +68,5 @@ def axis_scale(objective: Objective, log: bool) -> dict[str, Any]:
     if objective.unit == "share":
         # One trial alone would get an axis from below 0 to far above 1.
         return {"tickformat": "~%", "hoverformat": ".2%", "autorangeoptions": {"clipmin": 0.0, "clipmax": 1.03}}
-    plain = {"tickformat": "~s" if objective.name in COUNTS else "~g"} if objective.name in LOGARITHMIC else {}
+    plain = {"tickformat": "~s" if objective.name in COUNTS else "~g"} if objective.logarithmic else {}
     return {"type": "log", "dtick": "D2", **plain} if log and plain else plain

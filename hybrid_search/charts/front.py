@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hybrid_search.analysis.confidence import TrialConfidence, confirmed_front, read_confidence
+from hybrid_search.analysis.picks import front_knee
 from hybrid_search.charts.axes import AXES, TRIAL, axes_of, axis_named, default_axes
 from hybrid_search.charts.network_kinds import operators_of
 from hybrid_search.ledger import Ledger, Point, reads
@@ -54,6 +55,7 @@ class FrontNumbers:
         counts: the number of trials in each state.
         missing: how many completed trials lack a finite number on an axis.
         bars: the error bars of the confirmed trials.
+        knee: the number of the knee of the front of all objectives; None if it has none.
         operators: every different sequence of operators among the drawn trials, for the legend.
     """
 
@@ -66,6 +68,7 @@ class FrontNumbers:
     counts: Mapping[str, int]
     missing: int
     bars: tuple[ErrorBar, ...] = ()
+    knee: int | None = None
     operators: frozenset[tuple[str, ...]] = frozenset()
 
     @property
@@ -114,6 +117,7 @@ def front_numbers(
         counts=dict(Counter(point.state for point in points)),
         missing=missing,
         bars=tuple(error_bars(spots, standings or {}, x, y)),
+        knee=knee_of(points, kinds, members),
         operators=frozenset(spot.operators for spot in spots),
     )
 
@@ -168,6 +172,19 @@ def front_of(points: Sequence[Point], objectives: Sequence[Objective], retrained
     names = [objective.name for objective in objectives]
     values = {point.number: point.values for point in points if has_all(point, names)}
     return set(confirmed_front(values, retrained, objectives).members)
+
+
+def knee_of(points: Sequence[Point], objectives: Sequence[Objective], front: Collection[int]) -> int | None:
+    """Return the trial at the knee of a front; None if the front has no design between its ends.
+
+    Args:
+        points: the trials of the search.
+        objectives: its objectives.
+        front: the trials on the front of all objectives.
+    """
+    members = {point.number: point.values for point in points if point.number in front}
+    knee = front_knee(members, objectives) if members else None
+    return knee.number if knee and knee.exists else None
 
 
 def retrained_numbers(standings: Mapping[int, TrialConfidence]) -> set[int]:

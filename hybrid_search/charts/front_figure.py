@@ -8,6 +8,7 @@ from hybrid_search.charts.axes import TRIAL, axis_scale, axis_title
 from hybrid_search.charts.chart import Chart
 from hybrid_search.charts.families import family_colour, family_of
 from hybrid_search.charts.front import FrontNumbers, FrontPoint, read_front
+from hybrid_search.charts.front_marks import bars_trace, knee_trace, pinned_trace
 from hybrid_search.charts.hover import hover_row, hover_template
 from hybrid_search.charts.network_kinds import MIXES, mix_of
 from hybrid_search.charts.theme import Theme, empty_layout, figure_axis, figure_layout
@@ -17,7 +18,9 @@ from hybrid_search.ops import FAMILIES
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-DOMINATED, LINE, FRONT_MARKERS, PINNED, BARS, LEGEND = range(6)  # the traces of the figure; the legend's come last
+DOMINATED, LINE, FRONT_MARKERS, PINNED, BARS, KNEE, LEGEND = range(
+    7
+)  # the traces of the figure; the legend's come last
 
 
 def marker_columns(
@@ -61,12 +64,12 @@ def front_figure(
     theme: Theme,
     *,
     colour: str = "mix",
-    log: bool = False,
+    log: bool = True,
     designs: Mapping[int, str] | None = None,
     pinned: Sequence[int] = (),
     webgl: bool = True,
 ) -> "go.Figure":
-    """Draw the front. The traces are dominated (WebGL), line, front (SVG), pinned, intervals, then the legend.
+    """Draw the front. The traces are dominated (WebGL), line, front (SVG), pinned, intervals, knee, then the legend.
 
     Args:
         numbers: what to draw.
@@ -111,6 +114,7 @@ def front_figure(
             ),
             pinned_trace(numbers, pinned, theme),
             bars_trace(numbers, theme),
+            knee_trace(numbers, theme),
             *_legend(numbers.operators, theme, colour),
         ]
     )
@@ -149,61 +153,6 @@ def faded(count: int, theme: Theme) -> dict[str, float]:
     """Return size and opacity of the dominated markers: the more trials, the smaller and paler."""
     few, many = theme.pale
     return {"size": 7, "opacity": few} if count < 2000 else {"size": 5, "opacity": many}
-
-
-def pinned_trace(numbers: FrontNumbers, pinned: Sequence[int], theme: Theme) -> "go.Scatter":
-    """Return the trace of rings around the selected trials, lettered A and B."""
-    import plotly.graph_objects as go
-
-    spots = {spot.number: spot for spot in (*numbers.front, *numbers.dominated) if spot.number in pinned}
-    shown = [(letter, spots[number]) for letter, number in zip("AB", pinned, strict=False) if number in spots]
-    hues = [theme.series["AB".index(letter)] for letter, _ in shown]
-    return go.Scatter(
-        x=[spot.x for _, spot in shown],
-        y=[spot.y for _, spot in shown],
-        text=[f"<b>{letter}</b>" for letter, _ in shown],
-        mode="markers+text",
-        textposition="bottom right",
-        textfont={"size": 14, "color": hues},
-        marker={"size": 19, "symbol": "circle-open", "color": hues, "line": {"width": 2}},
-        hoverinfo="skip",
-        showlegend=False,
-        name="selected",
-    )
-
-
-def bars_trace(numbers: FrontNumbers, theme: Theme) -> "go.Scatter":
-    """Return the trace of the 95 % intervals of the confirmed trials, below their markers."""
-    import plotly.graph_objects as go
-
-    bars = numbers.bars
-
-    def reach(ends: Sequence[tuple[float, float]], centres: Sequence[float]) -> dict[str, Any]:
-        return {
-            "type": "data",
-            "symmetric": False,
-            "array": [high - centre for (_, high), centre in zip(ends, centres, strict=True)],
-            "arrayminus": [centre - low for (low, _), centre in zip(ends, centres, strict=True)],
-            "color": theme.muted,
-            "thickness": 1.2,
-            "width": 4,
-        }
-
-    across, up = [bar.x for bar in bars], [bar.y for bar in bars]
-    wide = any(high > low for low, high in (bar.across for bar in bars))
-    tall = any(high > low for low, high in (bar.up for bar in bars))
-    return go.Scatter(
-        x=across,
-        y=up,
-        error_x=reach([bar.across for bar in bars], across) if wide else None,
-        error_y=reach([bar.up for bar in bars], up) if tall else None,
-        mode="markers",
-        marker={"size": 5, "color": theme.muted},
-        zorder=-1,
-        hoverinfo="skip",
-        showlegend=False,
-        name="95 % intervals",
-    )
 
 
 def better_arrow(numbers: FrontNumbers, theme: Theme) -> list[dict[str, Any]]:

@@ -23,7 +23,11 @@ def export(
     ],
     pick: Annotated[
         str,
-        typer.Option(metavar="TRIAL", help="Network: best (first objective), knee of the front, or a trial number."),
+        typer.Option(
+            metavar="TRIAL",
+            help="Network: best (first objective), knee of the front, a trial number, or the best within a bound: "
+            "'flops<=40M', 'params<=300k', 'latency<=5ms', 'accuracy>=92%' (the quotes are needed).",
+        ),
     ] = "knee",
     formats: Annotated[
         list[str] | None,

@@ -65,6 +65,7 @@ def print_front(
         UnknownName: No trial of the front has such a column.
     """
     from hybrid_search.analysis.confidence import confirmed_front, read_confidence
+    from hybrid_search.analysis.picks import front_knee
     from hybrid_search.ledger import reads
     from hybrid_search.networks.stored_architecture import readable_line
     from hybrid_search.records import TRAINED
@@ -78,6 +79,7 @@ def print_front(
     numbers, not_retrained = confirmed_front(values, retrained, record.objective_list)
     trials = {trial.number: trial for trial in ledger.read(reads.trials, record.id, numbers)}
     known = known_names(record)
+    knee = front_knee({number: values[number] for number in numbers}, record.objective_list) if numbers else None
     if not_retrained:
         notice(
             f"trials {', '.join(map(str, not_retrained))} were not retrained yet. With their single seed they would be "
@@ -87,6 +89,7 @@ def print_front(
     rows: list[dict[str, Any]] = [
         {
             "trial": number,
+            "knee": knee is not None and knee.exists and knee.number == number,
             **{name: values[number].get(name) for name in names},
             **(
                 _confidence_columns(confidences.get(number), [objectives[name] for name in names], form)
@@ -112,17 +115,22 @@ def print_front(
         say(f"search {record.name!r} has no complete trial yet, so its front is empty")
         return
     for row in rows:
+        row["trial"] = f"{row['trial']}{'*' if row['knee'] else ''}"
         if row.get("known_as"):
             row["design"] = f"{row['known_as']}: {row['design']}"
     complete = ledger.read(reads.counts, record.id).get("complete", 0)
     made = "trained network" if record.evaluation == TRAINED else "evaluated network"
     title = f"Front of {record.name}: {len(rows)} of {counted(complete, made)}"
+    title += ", * is the knee" if any(row["knee"] for row in rows) else ""
     present = [name for name in names if any(row[name] is not None for row in rows)]
     if confidences:
         shown = [
             objectives[name] for name in present if name != "params" or name in record.objectives
         ]  # a line has limited width
-        lines = [_row_with_intervals(row, confidences.get(row["trial"]), shown, record.tuned, more) for row in rows]
+        lines = [
+            _row_with_intervals(row, confidences.get(number), shown, record.tuned, more)
+            for number, row in zip(numbers, rows, strict=True)
+        ]
         intervals = any(confidence.intervals for confidence in confidences.values())
         note = "± is half the 95 % interval" if intervals else "intervals need two fresh seeds"
         print_rows(_right_aligned(lines), form, title=f"{title}; {note}")
@@ -131,6 +139,10 @@ def print_front(
         texts |= {column: text for column, (_, text) in more.items()}
         texts |= {**dict.fromkeys(record.tuned, "{:.3g}".format), "design": str}
         print_rows(rows, form, title=title, columns=texts)
+    if knee is not None:
+        notice(
+            f"trial {knee.number} is {knee.why}" if knee.exists else f"--pick knee is trial {knee.number}: {knee.why}"
+        )
     _list_known_designs(ledger, record, known, numbers, notice)
 
 
@@ -225,7 +237,7 @@ def _row_with_intervals(
     more: "Mapping[str, tuple[Any, Callable[[float | None], str]]]",
 ) -> dict[str, str]:
     """Return one line of the table with intervals; `tuned` names the settings that differ from trial to trial."""
-    line = {"trial": str(row["trial"])}
+    line = {"trial": row["trial"]}
     for objective in objectives:
         name = objective.name
         interval = confidence.intervals.get(name) if confidence else None

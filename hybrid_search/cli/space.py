@@ -67,6 +67,7 @@ def _cost_facts(
     from hybrid_search.data.table import DATASETS
     from hybrid_search.errors import DataError
     from hybrid_search.networks.costs import simplified_for, total_cost
+    from hybrid_search.spaces.plugin_costs import check_space_costs
 
     DATASETS[settings.data]  # an unknown name is a fault of the space; missing data is none
     try:
@@ -76,6 +77,7 @@ def _cost_facts(
             raise
         say(f"costs are left out, because they depend on the images: {error}")
         return {}
+    check_space_costs(space, size)
 
     def costs(architecture: "Architecture") -> tuple[int, int]:
         return total_cost(simplified_for(architecture, size), size, classes)

@@ -6,7 +6,7 @@ from dash import html
 
 from hybrid_search._internal.counted import counted
 from hybrid_search.charts.axes import TRIAL
-from hybrid_search.charts.front import FrontNumbers
+from hybrid_search.charts.front import FrontNumbers, knee_of
 from hybrid_search.charts.hypervolume import HypervolumeNumbers, volume_text
 from hybrid_search.dashboard.snapshot import SearchView
 from hybrid_search.ledger.leases import host_and_pid, purpose_of
@@ -37,7 +37,7 @@ def summary_facts(view: SearchView, volume: HypervolumeNumbers) -> list[Any]:
             [html.Div("trials by state", className="what"), html.Div(states, className="states")], className="fact"
         ),
         _fact(f"best {first.label}", first.text(best), "" if holder is None else f"trial {holder}"),
-        _fact("on the front", f"{len(view.front):,}", "trial" if len(view.front) == 1 else "trials"),
+        _fact("on the front", f"{len(view.front):,}", ("trial" if len(view.front) == 1 else "trials") + _knee(view)),
         _fact("hypervolume", "-" if volume.last is None else about + volume_text(volume.last), ""),
         _fact("driver", *_driver(view)),
         _fact("sampler", view.search.sampler, f"seed {view.search.seed}"),
@@ -58,6 +58,8 @@ def front_note(numbers: FrontNumbers, view: SearchView) -> str:
         sentences.append(f"{numbers.missing:,} completed without a finite number on an axis.")
     if numbers.dominated or counts["complete"] > len(view.front):
         sentences.append("Large markers: on the front. Pale markers: dominated.")
+    if numbers.knee is not None:
+        sentences.append("Ring: the knee of the front.")
     if numbers.bars:
         sentences.append("Error bars: 95 % intervals of the mean over fresh seeds.")
     if not set(view.search.objectives) <= {numbers.x.name, numbers.y.name} and numbers.x.name != TRIAL.name:
@@ -71,6 +73,12 @@ def _driver(view: SearchView) -> tuple[str, str]:
         word = "confirming" if purpose_of(view.lease.holder) == "confirm" else "running"
         return word, f"on {host_and_pid(view.lease.holder)}"
     return ("interrupted", "rerun to continue") if view.counts["running"] else ("none", "")
+
+
+def _knee(view: SearchView) -> str:
+    """Return the knee of the front in words; "" if there is none."""
+    knee = knee_of(list(view.points.values()), view.search.objective_list, view.front)
+    return "" if knee is None else f", knee: trial {knee}"
 
 
 def _fact(what: str, value: str, more: str) -> html.Div:

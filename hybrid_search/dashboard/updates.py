@@ -15,14 +15,15 @@ from hybrid_search.charts.front_figure import (
     BARS,
     DOMINATED,
     FRONT_MARKERS,
+    KNEE,
     LEGEND,
     LINE,
     PINNED,
     faded,
     marker_columns,
-    pinned_trace,
     without_dominated,
 )
+from hybrid_search.charts.front_marks import pinned_trace
 from hybrid_search.charts.theme import Theme
 from hybrid_search.dashboard.columns import operators_legend, table_columns, table_row
 from hybrid_search.dashboard.snapshot import SearchView, Snapshot
@@ -133,7 +134,7 @@ def _front(
         for name in ("color", "symbol"):
             patch["data"][DOMINATED]["marker"][name].extend(pale[name])
     if received["version"] != view.version:
-        for trace in (LINE, FRONT_MARKERS, BARS, *range(LEGEND, len(figure["data"]))):
+        for trace in (LINE, FRONT_MARKERS, BARS, KNEE, *range(LEGEND, len(figure["data"]))):
             patch["data"][trace] = figure["data"][trace]
     patch["data"][PINNED] = rings
     return patch

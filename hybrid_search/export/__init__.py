@@ -5,7 +5,6 @@ Files:
     safetensors_format.py   the format `safetensors`
     network_export.py       export_model: write a folder and prove every format
     trial_export.py         export_trial: export one trial of a search
-    trial_choice.py         choose_trial: best, knee, or a number
     trial_data.py           the images of the proof, class names and preprocessing of a trial
     output_folder.py        the folder while it is written
     proof.py                compare logits in a new process
@@ -19,7 +18,6 @@ from hybrid_search.export.formats import EXPORT_FORMATS, ExportFormat, TrainedNe
 from hybrid_search.export.network_export import export_model, export_network
 from hybrid_search.export.proof import Proof
 from hybrid_search.export.safetensors_format import load_exported
-from hybrid_search.export.trial_choice import choose_trial
 from hybrid_search.export.trial_export import export_trial
 
 __all__ = [
@@ -28,7 +26,6 @@ __all__ = [
     "Proof",
     "TrainedNetwork",
     "check_files",
-    "choose_trial",
     "export_model",
     "export_network",
     "export_trial",

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from hybrid_search._internal.counted import counted
 from hybrid_search._internal.process_state import clean_process_state
+from hybrid_search.analysis.picks import pick_trial
 from hybrid_search.errors import SettingsError
 from hybrid_search.export.formats import TrainedNetwork
 from hybrid_search.export.network_export import FORMATS, format_entries, write_export
 from hybrid_search.export.output_folder import output_folder
 from hybrid_search.export.proof import Proof
 from hybrid_search.export.safetensors_format import network_of
-from hybrid_search.export.trial_choice import choose_trial
 from hybrid_search.export.trial_data import TrialData, facts_of, find_data, needed
 from hybrid_search.ledger import reads
 from hybrid_search.networks.architecture import Architecture
@@ -49,7 +49,7 @@ def export_trial(
         ledger: the ledger of the search.
         name: the search; None is the newest.
         out: the folder to write; it must be new or empty. Files are written into it; it is never renamed.
-        pick: "best" (by the first objective), "knee" (of the front), or the number of a trial.
+        pick: "best", "knee", the number of a trial, or a bound such as "flops<=40M"; see `pick_trial`.
         data_dir: folder or file of the data set, if it has moved.
         formats: names in `EXPORT_FORMATS`.
         notice: called with each line that a user should read.
@@ -67,7 +67,9 @@ def export_trial(
     """
     entries = format_entries(formats)
     record = ledger.search(name)
-    trial = choose_trial(ledger, record, pick)
+    picked = pick_trial(ledger, record, pick)
+    notice(f"picked {picked}")
+    trial = picked.trial
     with output_folder(out) as folder:
         stored = StoredNetwork.of(ledger, record, trial)
         folder.check_space(len(entries) * stored.size(record))

@@ -73,6 +73,14 @@ def values(connection: Connection, search_id: int, names: Sequence[str]) -> dict
     return {number: by_id[trial_id] for trial_id, number in connection.execute(numbers).all() if trial_id in by_id}
 
 
+def measured_names(connection: Connection, search_id: int) -> list[str]:
+    """Return the names of everything that the completed trials of a search measured, sorted."""
+    row = MeasurementRow.__table__.c
+    complete = select(TrialRow.id).where(TrialRow.search_id == search_id, TrialRow.state == "complete")
+    query = select(row.name).where(row.trial_id.in_(complete)).distinct().order_by(row.name)
+    return list(connection.execute(query).scalars())
+
+
 def front_candidates(
     connection: Connection, search_id: int, names: Sequence[str], objectives: Sequence[str | Objective]
 ) -> dict[int, dict[str, float]]:

@@ -15,6 +15,7 @@ from hybrid_search.ledger.entries import FailedAttempt, Opening, Proposal, Trial
 from hybrid_search.ledger.measured_values import (
     front_candidates,
     mean_measurements,
+    measured_names,
     points,
     repeats,
     values,
@@ -34,6 +35,7 @@ __all__ = [
     "failures",
     "find_search",
     "front_candidates",
+    "measured_names",
     "newest_search",
     "openings",
     "points",
