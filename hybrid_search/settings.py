@@ -3,13 +3,15 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
+from hybrid_search.recipes import DEFAULT, FILLED, RECIPES
 from hybrid_search.setting_rules import ADDED, RULES, known_names
 
 # Settings that change where and how fast a network is trained, but not the numbers; they are not part of the digest.
 NOT_IN_DIGEST = ("data_dir", "device", "threads", "max_image_pixels")
+FROM_RECIPE: Any = None  # a setting that is not given: the recipe says it
 
 
 @known_names("settings")
@@ -25,7 +27,8 @@ class Settings:
         validation_images: Number of validation images to use, stratified by class; None: all.
         epochs: Epochs of one trial.
         batch_size: Images in one step.
-        optimizer: "adamw" or "nesterov".
+        recipe: Name of the recipe, which fills the six settings below that are not given (None or "recipe").
+        optimizer: "muon", "adamw" or "nesterov".
         learning_rate: Peak of the schedule (linear warm-up, then cosine).
         weight_decay: Decay of weights; norms and biases are left out.
         warmup_epochs: Epochs of the warm-up.
@@ -56,12 +59,12 @@ class Settings:
     validation_images: int | None = None
     epochs: int = 8
     batch_size: int = 32
-    optimizer: str = "adamw"
-    learning_rate: float = 1.5e-2
-    weight_decay: float = 0.05
-    warmup_epochs: float = 2.0
-    label_smoothing: float = 0.1
-    ema: float = 0.9
+    optimizer: str = FROM_RECIPE
+    learning_rate: float = FROM_RECIPE
+    weight_decay: float = FROM_RECIPE
+    warmup_epochs: float = FROM_RECIPE
+    label_smoothing: float = FROM_RECIPE
+    ema: float = FROM_RECIPE
     augment: str = "none"
     precision: str = "auto"
     device: str = "auto"
@@ -72,14 +75,29 @@ class Settings:
     ignore_test: bool = False
     max_image_pixels: int | None = None
     stochastic_depth: float = 0.0
+    recipe: str = field(default=DEFAULT, compare=False)  # not stored: the numbers are
 
     def __post_init__(self) -> None:
+        filled = tuple(name for name in FILLED if getattr(self, name) in (None, "recipe"))
         for each in fields(self):
-            object.__setattr__(self, each.name, RULES[each.name].read(each.name, getattr(self, each.name)))
+            if each.name not in filled:
+                object.__setattr__(self, each.name, RULES[each.name].read(each.name, getattr(self, each.name)))
+        optimizer = None if "optimizer" in filled else self.optimizer
+        values = RECIPES[self.recipe].values(self.batch_size, self.epochs, optimizer)
+        for name in filled:
+            object.__setattr__(self, name, values[name])
+        object.__setattr__(self, "_from_recipe", filled)
+
+    @property
+    def from_recipe(self) -> tuple[str, ...]:
+        """The names of the settings that were not given: the recipe filled them."""
+        found: tuple[str, ...] = vars(self)["_from_recipe"]
+        return found
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as plain JSON, without those of `ADDED` that have their defaults."""
-        return {name: value for name, value in asdict(self).items() if name not in ADDED or value != ADDED[name]}
+        """Return the settings as plain JSON: numbers instead of the recipe, and no default of `ADDED`."""
+        values = {name: value for name, value in asdict(self).items() if name != "recipe"}
+        return {name: value for name, value in values.items() if name not in ADDED or value != ADDED[name]}
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> Self:
@@ -96,10 +114,14 @@ class Settings:
     def with_(self, **changes: Any) -> Self:
         """Return the same settings with some values changed.
 
+        What the recipe filled is filled again, for the new batch size and epochs.
+
         Args:
-            changes: setting name -> new value.
+            changes: setting name -> new value. Another recipe also replaces the values of the earlier one and those
+                that were given.
         """
-        return replace(self, **changes)
+        again = FILLED if "recipe" in changes else self.from_recipe
+        return replace(self, **{**dict.fromkeys(again), **changes})
 
     @property
     def digest(self) -> str:

@@ -104,11 +104,13 @@ def run(
         from hybrid_search.training.evaluation import evaluate as trained
 
         evaluate = trained
-    check_stored(spec, ledger)
+    kept_recipe = check_stored(spec, ledger)
     context = RunContext(evaluate, resources)
     shown = shown_progress(progress, context, notice)
     if spec.evaluation == TRAINED:
         cache_folder("", context.notice)  # said here, because a worker writes to its log
+    if kept_recipe:
+        context.notice(kept_recipe)
     if unknown:
         context.notice(NOT_COMPARED.format(", ".join(unknown)))
     notes = check_data(spec.settings, context.notice, decode=spec.evaluation == TRAINED)

@@ -62,12 +62,15 @@ def store_search(spec: SearchSpec, ledger: Ledger) -> SearchRecord:
     return found
 
 
-def check_stored(spec: SearchSpec, ledger: Ledger | str | Path | None) -> None:
+def check_stored(spec: SearchSpec, ledger: Ledger | str | Path | None) -> str | None:
     """Check, before long work, that a configuration continues the stored search of its name. Nothing is written.
 
     Args:
         spec: The configuration.
         ledger: The ledger, the URL of its database, or the path of an SQLite file.
+
+    Returns:
+        A line for the user if the search keeps a recipe that differs from the default one; otherwise None.
 
     Raises:
         LedgerError: The name belongs to a search with another configuration.
@@ -80,8 +83,12 @@ def check_stored(spec: SearchSpec, ledger: Ledger | str | Path | None) -> None:
                 found = reader.find_search(spec.name)
         except LedgerError:  # there is no database yet, or its opening for the search says what is wrong with it
             found = None
-    if found is not None:
-        _check_configuration(found, spec)
+    if found is None:
+        return None
+    _check_configuration(found, spec)
+    kept = SearchSpec.from_record(found).kept_recipe(spec)
+    values = ", ".join(f"{name} {was} (default now: {now})" for name, was, now in kept)
+    return f"search {found.name} keeps the recipe that it began with: {values}" if kept else None
 
 
 def _check_configuration(found: SearchRecord, spec: SearchSpec) -> None:
