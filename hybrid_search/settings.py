@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
-from hybrid_search.recipes import DEFAULT, FILLED, RECIPES
-from hybrid_search.setting_rules import ADDED, RULES, known_names
+from hybrid_search._internal.recipes import DEFAULT, FILLED, RECIPES
+from hybrid_search._internal.setting_rules import ADDED, RULES, known_names
 
 # Settings that change where and how fast a network is trained, but not the numbers; they are not part of the digest.
 NOT_IN_DIGEST = ("data_dir", "device", "threads", "max_image_pixels")

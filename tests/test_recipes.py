@@ -4,9 +4,9 @@ import pytest
 from support.fakes import tiny_space
 
 from hybrid_search import Ledger, Settings, SpaceError
+from hybrid_search._internal.recipes import FILLED, RECIPES
 from hybrid_search.cli.options import changed_settings
 from hybrid_search.errors import LedgerError, SettingsError
-from hybrid_search.recipes import FILLED, RECIPES
 from hybrid_search.search.opening import check_stored, open_search
 from hybrid_search.search.spec import SearchSpec
 from hybrid_search.spaces.space import SearchSpace

@@ -35,9 +35,9 @@ def objective_rows() -> Rows:
 
 def setting_rows() -> Rows:
     """Return the settings: name and default, meaning, possible values."""
-    from hybrid_search.recipes import FILLED
+    from hybrid_search._internal.recipes import FILLED
+    from hybrid_search._internal.setting_rules import RULES
     from hybrid_search.records import Settings
-    from hybrid_search.setting_rules import RULES
 
     meanings = {name: " ".join(text.split()) for name, text in ENTRY.findall(Settings.__doc__ or "")}
     rows = []
@@ -54,7 +54,7 @@ def setting_rows() -> Rows:
 
 def recipe_rows() -> Rows:
     """Return what each recipe is for, and the settings that it fills for 64 images in a batch and 12 epochs."""
-    from hybrid_search.recipes import BATCH, RECIPES
+    from hybrid_search._internal.recipes import BATCH, RECIPES
 
     def pairs(values: dict[str, object]) -> str:
         return ", ".join(f"{name}={value}" for name, value in values.items())

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from hybrid_search._internal.paths import data_location
+from hybrid_search._internal.recipes import DEFAULT
 from hybrid_search._internal.search_names import search_name
 from hybrid_search.data import input_size_and_classes
 from hybrid_search.errors import SettingsError, is_number, whole
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import simplified_for, total_cost
 from hybrid_search.objectives import Direction, Objective, given_objectives
-from hybrid_search.recipes import DEFAULT
 from hybrid_search.records import TRAINED, SearchRecord
 from hybrid_search.search.stored_names import evaluation_difference, shortened, stored_name
 from hybrid_search.settings import NOT_IN_DIGEST, Settings

@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 from functools import wraps
 from typing import Any, Protocol, TypeVar
 
+from hybrid_search._internal.number_text import real_number, whole_number
+from hybrid_search._internal.recipes import OPTIMIZERS, RECIPES
 from hybrid_search.errors import MOST, SettingsError, nearest, one_of, shown
-from hybrid_search.number_text import real_number, whole_number
-from hybrid_search.recipes import OPTIMIZERS, RECIPES
 
 T = TypeVar("T")
 
