@@ -81,7 +81,7 @@ def nearest_references(
         return
     for name, family in FAMILIES.items():
         if all(
-            family.block in _blocks(space, form) and family.operator in space.form.operators(form)
+            family.block in _blocks(space, form) and family.operator in space.form.operators(form, family.block)
             for form in space.form.stages
         ):
             found = [each for width in WIDTHS if (each := _design(record, space, f"{name}-{width}")) is not None]
