@@ -238,6 +238,7 @@ HINT = "Put the module beside your script, or install it where the workers run."
         (Exits, f"{IMPORTABLE}SystemExit: 3."),
         (Fails, f"{IMPORTABLE}ValueError: could not convert string to float: 'x'."),
     ],
+    ids=["missing", "exits", "fails"],
 )
 def test_a_worker_that_cannot_unpack_an_evaluation_says_why(monkeypatch, content, text):
     monkeypatch.setattr(sys, "path", list(sys.path))

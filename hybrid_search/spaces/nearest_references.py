@@ -94,7 +94,7 @@ def nearest_references(
 
 
 def _blocks(space: SearchSpace, form: StageForm) -> Sequence[str]:
-    return list(form.block or space.form.block or ())
+    return list(form.own_blocks or space.form.block or ())
 
 
 def _design(
