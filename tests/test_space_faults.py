@@ -132,9 +132,9 @@ FAULTS = {
     "operator: {conv:": stage(kernel_size=3),
     "keys of stages[0] are depth, width, stride, block, operator, group, per; got 'layers'. "
     "Did you mean 'depth'?": stage(layers=3),
-    "keys of a space are name, about, data, settings, expansion, block, stem, groups, stages; got 'epochs'. Write it "
+    "keys of a space are name, about, data, settings, budget, width_multiplier, expansion, block, stem, groups, stages; got 'epochs'. Write it "
     "under settings: {epochs: ...}.": space(epochs=3),
-    "keys of a space are name, about, data, settings, expansion, block, stem, groups, stages; got 'dataset'. Did you "
+    "keys of a space are name, about, data, settings, budget, width_multiplier, expansion, block, stem, groups, stages; got 'dataset'. Did you "
     "mean 'data'?": space(dataset="digits"),
     "a space needs the key stem; got name, about, data, settings, expansion, groups, stages.": without("stem"),
     "stages must be a list with at least one stage; got nothing.": space(stages=None),

@@ -22,6 +22,8 @@ from hybrid_search.cli.options import (
     FormatOption,
     Hours,
     LogLevel,
+    MaxFlops,
+    MaxParams,
     Quiet,
     SetSettings,
     changed_settings,
@@ -76,13 +78,8 @@ def run(
             "are unlikely to reach the front.",
         ),
     ] = "none",
-    max_flops: Annotated[
-        float | None,
-        typer.Option(metavar="FLOPS", rich_help_panel=SEARCH, help="Train no design with more FLOPs (2 x MACs)."),
-    ] = None,
-    max_params: Annotated[
-        float | None, typer.Option(metavar="N", rich_help_panel=SEARCH, help="Train no design with more parameters.")
-    ] = None,
+    max_flops: MaxFlops = None,
+    max_params: MaxParams = None,
     known_designs: Annotated[
         bool | None,
         typer.Option(

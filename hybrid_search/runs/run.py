@@ -50,8 +50,8 @@ def run(
     pruner: "str | PrunerFactory" = "none",
     seed: int = 0,
     name: str | None = None,
-    max_flops: float | None = None,
-    max_params: float | None = None,
+    max_flops: float | str | None = None,
+    max_params: float | str | None = None,
     known_designs: bool | None = None,
     tune_recipe: bool = False,
     hours: float | None = None,
@@ -78,8 +78,9 @@ def run(
         pruner: Name of a pruner, or a factory `(aims, seed) -> Pruner`.
         seed: Seed of the proposals.
         name: Name of the search; default: the name of the space.
-        max_flops: Budget in FLOPs (2 x MACs) of one image.
-        max_params: Budget in parameters.
+        max_flops: Budget in FLOPs (2 x MACs) of one image, such as 4e7 or "40M"; None: that of the space; "none": no
+            bound.
+        max_params: Budget in parameters, in the same forms.
         known_designs: Whether the known designs of the space come first; None: as the search began, and True for a
             new one.
         tune_recipe: Whether learning rate and weight decay are sampled with the architecture.

@@ -38,8 +38,8 @@ def check_blocks(space: "SpaceForm") -> None:
 def _offered(space: "SpaceForm") -> Iterator[tuple[Place, Kinds, tuple[int, ...]]]:
     """Yield the blocks of the space and of each stage: place, blocks, widths of the stages."""
     if space.block is not None:
-        widths = {width for stage in space.stages if stage.block is None for width in stage.width}
+        widths = {width for stage in space.stages if stage.block is None for width in space.widths(stage)}
         yield ("block",), space.block, tuple(sorted(widths))
     for index, stage in enumerate(space.stages):
         if stage.block is not None:
-            yield ("stages", index, "block"), stage.block, stage.width
+            yield ("stages", index, "block"), stage.block, space.widths(stage)
