@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, Self
 
 from hybrid_search.errors import SettingsError, is_number, whole
 from hybrid_search.objectives import OBJECTIVES, Objective
-from hybrid_search.setting_rules import RULES, known_names
+from hybrid_search.setting_rules import ADDED, RULES, known_names
 
 __all__ = [
     "RETRIES", "STATES", "TRAINED", "EngineObject", "Failure", "FailureKind", "Report", "Resources", "SearchRecord",
@@ -36,8 +36,6 @@ TRAINED = "trained"  # the name of the package's own evaluation
 ENGINE = "ray"  # the default engine
 # Settings that change where and how fast a network is trained, but not the numbers; they are not part of the digest.
 NOT_IN_DIGEST = ("data_dir", "device", "threads", "max_image_pixels")
-# Settings that came later than the first searches. At their defaults they are neither stored nor part of the digest.
-ADDED: Mapping[str, Any] = {"drop_duplicates": False, "ignore_test": False, "max_image_pixels": None}
 
 
 @known_names("settings")
@@ -60,6 +58,7 @@ class Settings:
         label_smoothing: Share of the target that is spread over all classes, 0 to 1.
         ema: Decay of the moving average of the weights that is scored; 0: no average.
         augment: "none", "shift" or "shift+flip".
+        stochastic_depth: Probability that the last block is left out for an image while training; 0: off.
         precision: "fp32", "bf16", "fp16", or "auto": fp32 on a CPU, bf16 on a GPU.
         device: "auto", "cpu", "cuda" or "cuda:N".
         threads: CPU threads of one trial.
@@ -98,6 +97,7 @@ class Settings:
     drop_duplicates: bool = False
     ignore_test: bool = False
     max_image_pixels: int | None = None
+    stochastic_depth: float = 0.0
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -134,7 +134,6 @@ class Settings:
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
-@known_names("resources")
 class EngineObject(Protocol):
     """The two functions of an engine; `hybrid_search.engines.Engine` documents them with their types."""
 

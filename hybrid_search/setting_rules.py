@@ -149,6 +149,7 @@ RULES: Mapping[str, Rule] = {
     "label_smoothing": Real(0, 1),
     "ema": Real(0, 1),
     "augment": Word(AUGMENTS),
+    "stochastic_depth": Real(0, 0.9),
     "precision": Word(PRECISIONS),
     "device": Device(),
     "threads": Whole(1, 10_000),
@@ -157,6 +158,14 @@ RULES: Mapping[str, Rule] = {
     "drop_duplicates": YesNo(),
     "ignore_test": YesNo(),
     "max_image_pixels": Whole(1, 10**12, optional=True),
+}
+
+# Settings that came later than the first searches. At their defaults they are neither stored nor part of the digest.
+ADDED: Mapping[str, Any] = {
+    "drop_duplicates": False,
+    "ignore_test": False,
+    "max_image_pixels": None,
+    "stochastic_depth": 0.0,
 }
 
 

@@ -34,6 +34,8 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "polyak": ("ema",),
     "aug": ("augment",),
     "augmentation": ("augment",),
+    "drop_path": ("stochastic_depth",),
+    "drop_path_rate": ("stochastic_depth",),
     "transforms": ("augment",),
     "amp": ("precision",),
     "dtype": ("precision",),

@@ -75,7 +75,10 @@ def test_an_architecture_reads_as_one_line():
         (described(expantion=4), r"keys of an architecture are .*; got 'expantion'\. Did you mean 'expansion'"),
         (described(expansion=0), r"expansion must be a whole number from 1 up; got 0"),
         (described(stem={"kind": "conv9x9"}), r"stem must be one of .*; got 'conv9x9'"),
-        (described(stem={"kind": "conv3x3", "wide": 1}), r"options of stem conv3x3 are width, stride; got 'wide'"),
+        (
+            described(stem={"kind": "conv3x3", "wide": 1}),
+            r"options of stem conv3x3 are width, stride, activation; got 'wide'",
+        ),
         (described(stages=[{"operator": "conv"}]), r"a stage needs operator, depth and width; got operator"),
     ],
 )

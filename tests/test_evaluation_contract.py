@@ -62,60 +62,113 @@ def test_numbers_of_every_library_are_numbers(value, number):
     assert first_report(yielding({"accuracy": value})).measurements == {"accuracy": number}
 
 
+class Unreadable:
+    def __repr__(self):
+        raise SystemExit("no text")
+
+
+NUMBER = "TypeError: a measurement must be a number; got accuracy = "
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (True, "accuracy = True"),
-        (np.bool_(True), "accuracy = True"),
-        (torch.tensor(True), "accuracy = True"),
-        ("0.5", "accuracy = '0.5', which is text. Use float"),
-        (b"0.5", "which is text"),
-        (None, "accuracy = None"),
-        (1j, "accuracy = 1j"),
-        (np.complex64(1j), "accuracy = 1j"),
-        ({"top1": 0.5}, "accuracy = {'top1': 0.5}"),
-        ([0.5], "accuracy = [0.5]"),
-        (np.zeros(2), "a ndarray of shape (2,)"),
-        (torch.zeros(1), "a Tensor of shape (1,). Use one of its values"),
-        (10**400, "a measurement must fit a float"),
-        (object, "accuracy = <class 'object'>"),
+        (True, f"{NUMBER}True."),
+        (np.bool_(True), f"{NUMBER}True."),
+        (torch.tensor(True), f"{NUMBER}True."),
+        ("0.5", f"{NUMBER}'0.5', which is text. Use float(...)."),
+        (b"0.5", f"{NUMBER}b'0.5', which is text. Use float(...)."),
+        ("x" * 300, f"{NUMBER}'{'x' * 199}, which is text. Use float(...)."),
+        (None, f"{NUMBER}None."),
+        (1j, f"{NUMBER}1j."),
+        (np.complex64(1j), f"{NUMBER}1j."),
+        ({"top1": 0.5}, f"{NUMBER}{{'top1': 0.5}}."),
+        ([0.5], f"{NUMBER}[0.5]."),
+        (np.zeros(2), f"{NUMBER}a ndarray of shape (2,). Use one of its values, or its mean."),
+        (torch.zeros(1), f"{NUMBER}a Tensor of shape (1,). Use one of its values, or its mean."),
+        (10**400, f"ValueError: a measurement must fit a float; got accuracy = 1{'0' * 199}."),
+        (10**5000, "ValueError: a measurement must fit a float; got accuracy = an int."),
+        (object, f"{NUMBER}<class 'object'>."),
+        (Unreadable(), f"{NUMBER}an Unreadable."),
     ],
-    ids=str,
+    ids=range(17),
 )
 def test_a_value_that_is_no_number_is_refused_by_name(value, text):
     failure = first_report(yielding({"accuracy": value})).failure
     assert failure.kind == "bug"
-    assert text in failure.text
+    assert failure.text.splitlines()[-1] == text
+
+
+ONE = {"accuracy": 0.5}
+RUNG = "TypeError: an evaluation must yield a mapping of numbers per rung; got "
+NAME = "ValueError: a measurement needs a name of 1 to 100 characters; got "
+PRINTED = "ValueError: the name of a measurement must have characters that can be printed; got "
+WHOLE = "TypeError: the rung of a report must be a whole number from 0 up; got "
+FACTS = "TypeError: the facts of a report must map names to text; got "
+KINDS = "pre-empted, lost, oom, timeout, nan, bug"
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (None, "must yield a mapping of numbers per rung; got None"),
-        (0.5, "got a float: 0.5"),
-        ((1, {"accuracy": 0.5}), "got a tuple: (1, {'accuracy': 0.5})"),
-        (torch.tensor(0.5), "got a Tensor"),
-        ("accuracy", "got a str: 'accuracy'"),
-        ({}, "must have at least one measurement; got an empty mapping"),
-        ({1: 0.5}, "a measurement needs a name of 1 to 100 characters; got 1"),
-        ({"": 0.5}, "a measurement needs a name"),
-        ({"accu\0racy": 0.5}, "characters that can be printed"),
-        ({"accu\udcffracy": 0.5}, "characters that can be printed"),
-        (Report(1, [("accuracy", 0.5)]), "the measurements of a report must be a mapping"),
-        (Report(-1, {"accuracy": 0.5}), "a whole number from 0 up; got -1"),
-        (Report(2**31, {"accuracy": 0.5}), "a whole number from 0 up; got 2147483648"),
-        (Report(1, {"accuracy": 0.5}, {"epochs": 3}), "must map names to text; got 'epochs': 3"),
-        (Report(1, {"accuracy": 0.5}, ["a"]), "the facts of a report must be a mapping"),
-        (Report(1, {"accuracy": 0.5}, weights={"w": 1}), "must be bytes or None; got a dict"),
-        (Report(1, {}, failure="bug"), "must be a Failure with a text; got 'bug'"),
-        (Report(1, {}, failure=Failure("DataError", "x")), "a failure must be one of pre-empted, lost"),
+        (None, f"{RUNG}None: None."),
+        (0.5, f"{RUNG}a float: 0.5."),
+        ((1, ONE), f"{RUNG}a tuple: (1, {{'accuracy': 0.5}})."),
+        ("accuracy", f"{RUNG}a str: 'accuracy'."),
+        ({}, "ValueError: a report must have at least one measurement; got an empty mapping."),
+        ({1: 0.5}, f"{NAME}1."),
+        ({"": 0.5}, f"{NAME}''."),
+        ({"x" * 101: 0.5}, f"{NAME}'{'x' * 101}'."),
+        ({"accu\0racy": 0.5}, f"{PRINTED}'accu\\x00racy'."),
+        ({"accu\udcffracy": 0.5}, f"{PRINTED}'accu\\udcffracy'."),
+        (
+            Report(1, [("accuracy", 0.5)]),
+            "TypeError: the measurements of a report must be a mapping of numbers; got [('accuracy', 0.5)].",
+        ),
+        (Report(-1, ONE), f"{WHOLE}-1."),
+        (Report(2**31, ONE), f"{WHOLE}2147483648."),
+        (Report(True, ONE), f"{WHOLE}True."),
+        (Report(1.0, ONE), f"{WHOLE}1.0."),
+        (Report(1, ONE, {"epochs": 3}), f"{FACTS}'epochs': 3."),
+        (Report(1, ONE, {"": "a"}), f"{FACTS}'': 'a'."),
+        (Report(1, ONE, {"x" * 101: "a"}), f"{FACTS}'{'x' * 101}': 'a'."),
+        (Report(1, ONE, {"a\n": "a"}), f"{FACTS}'a\\n': 'a'."),
+        (Report(1, ONE, ["a"]), "TypeError: the facts of a report must be a mapping of text; got a list."),
+        (Report(1, ONE, weights={"w": 1}), "TypeError: the weights of a report must be bytes or None; got a dict."),
+        (
+            Report(1, {}, failure="bug"),
+            "TypeError: the failure of a report must be a Failure with a text; got 'bug'.",
+        ),
+        (
+            Report(1, {}, failure=Failure("bug", 3)),
+            "TypeError: the failure of a report must be a Failure with a text; got Failure(kind='bug', text=3).",
+        ),
+        (
+            Report(1, {}, failure=Failure("DataError", "x")),
+            f"ValueError: a failure must be one of {KINDS}; got 'DataError'.",
+        ),
     ],
-    ids=str,
+    ids=range(24),
 )
 def test_a_report_that_is_none_is_refused_by_name(value, text):
     failure = first_report(yielding(value)).failure
     assert failure.kind == "bug"
-    assert text in failure.text
+    assert failure.text.splitlines()[-1] == text
+
+
+def test_the_largest_rung_and_the_longest_name_are_stored_as_they_are():
+    class Text(str):
+        def __str__(self):
+            return "other"
+
+    name = Text("x" * 100)
+    report = first_report(yielding(Report(2**31 - 1, {name: 0.5}, {name: Text("fact")}, last=1, weights=b"w")))
+    assert (report.rung, report.measurements, report.weights) == (2**31 - 1, {"x" * 100: 0.5}, b"w")
+    assert report.facts["x" * 100] == "fact"
+    assert {type(each) for each in (*report.measurements, *report.facts.values())} == {str}
+    assert report.last is True
+    assert first_report(yielding(Report(0, {}))).last is False
+    assert first_report(yielding(Report(0, {}, failure=Failure("nan", "text")))).last is True
 
 
 def test_an_evaluation_may_return_a_list_of_reports():
@@ -137,16 +190,21 @@ def test_an_evaluation_may_return_a_list_of_reports():
         (Report(1, {"accuracy": 0.5}), "a Report"),
         (None, "None"),
         (0.5, "a float"),
+        (5, "an int"),
         ("0.5", "a str"),
+        (b"0.5", "a bytes"),
         ((0.5, 0.1), "a tuple"),
+        ([{"accuracy": 0.5}, 0.1], "a list"),
         (np.zeros(3), "a ndarray"),
         (torch.zeros(3), "a Tensor"),
     ],
+    ids=range(11),
 )
 def test_an_evaluation_that_returns_instead_of_yielding_is_named_as_such(value, name):
     failure = first_report(returning(value)).failure
-    assert (
-        f"evaluate must yield a mapping of numbers after each rung; it returned {name}. Write `yield`" in failure.text
+    assert failure.text.splitlines()[-1] == (
+        f"TypeError: evaluate must yield a mapping of numbers after each rung; it returned {name}. Write `yield` in "
+        "the place of `return`."
     )
 
 
@@ -159,7 +217,9 @@ def test_what_an_async_function_returns_is_refused_by_name():
 
     for evaluate in (coroutine, generator):
         wrapped = lambda architecture, settings, evaluate=evaluate: evaluate(architecture, settings)  # noqa: E731
-        assert "it is an async function. Use def and yield" in first_report(wrapped).failure.text
+        assert first_report(wrapped).failure.text.splitlines()[-1] == (
+            "TypeError: evaluate must be a plain generator function; it is an async function. Use def and yield."
+        )
 
 
 # -- what it raises --

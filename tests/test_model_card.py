@@ -1,18 +1,23 @@
 """The code in the model card of an exported network runs as written and computes what the search measured."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 from support.datasets import random_pixels
+from support.exports import network as small_network
+from support.exports import prove_in_this_process
 from support.fakes import tiny_space
 
 from hybrid_search.data.image_folder.decoding import decode
-from hybrid_search.export import export_model
+from hybrid_search.export import export_model, model_card, network_export
 from hybrid_search.export.formats import TrainedNetwork
-from hybrid_search.export.model_card import image_lines
+from hybrid_search.export.model_card import image_lines, write_card
+from hybrid_search.export.safetensors_format import SAFETENSORS
 from hybrid_search.networks.model import build_model
+from hybrid_search.objectives import OBJECTIVES, Objective
 from hybrid_search.spaces.choosers import FixedChoices
 
 
@@ -28,6 +33,7 @@ def logits_of(code):
 
 
 def test_the_code_of_a_card_reads_a_picture_as_an_image_folder_does(tmp_path, monkeypatch):
+    monkeypatch.setattr(network_export, "prove", prove_in_this_process)
     architecture = tiny_space().choose(FixedChoices({}))
     torch.manual_seed(0)
     model = build_model(architecture, 3, 4).eval()
@@ -65,3 +71,104 @@ def test_a_card_of_a_network_with_unknown_statistics_says_so():
     exec(text, values)
     assert values["images"].shape == (1, 1, 4, 6)
     assert values["images"].dtype == torch.float32
+
+
+USE = """
+## Use (safetensors)
+
+Run this inside the folder of this file:
+
+```python
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+pixels = np.zeros((1, 2, 12, 20), np.uint8)  # your images, 0 to 255, in the size that the search used
+
+preprocessing = json.loads(Path("architecture.json").read_text(encoding="utf-8"))["preprocessing"]
+mean, std = (torch.tensor(preprocessing[name]).view(1, -1, 1, 1) for name in ("mean", "std"))
+images = (torch.tensor(pixels) * preprocessing["scale"] - mean) / std
+
+from hybrid_search import load_exported
+model = load_exported(".")  # this folder
+logits = model(images)  # (n, classes)
+```
+"""
+HEAD = """# Network {digest}
+
+`{text}`
+
+Input: images of 2 x 12 x 20. Output: logits of 3 classes.
+Each pixel, 0 to 255, is normalised as `(pixel * scale - mean) / std`, with scale 1 / 255.
+`architecture.json` has scale, mean and std of each channel.
+"""
+ORIGIN = """
+Trial 3 of search 'digits', seed 7: validation accuracy 91.25 %; cost 1,234; spread 0.5.
+Means over 2 fresh seeds of this design: accuracy 90.00 %, test accuracy 89.00 %.
+Measured with: device cpu, torch 2.13.
+Licence of the data: CC0.
+"""
+
+
+def card(tmp_path, monkeypatch, origin, image_source, packages=None):
+    trained = replace(small_network(), origin=origin)
+    monkeypatch.setattr(model_card, "plugin_packages", lambda network: packages or {})
+    write_card(tmp_path, trained, [SAFETENSORS], image_source)
+    head = HEAD.format(digest=trained.architecture.digest, text=trained.architecture)
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert text.startswith(head)
+    assert text.endswith(USE)
+    return text[len(head) : -len(USE)]
+
+
+def test_a_card_has_the_origin_of_the_network(tmp_path, monkeypatch):
+    own = Objective("spread", "minimize")
+    origin = {
+        "search": "digits", "trial": 3, "seed": 7, "data_licence": "CC0",
+        "measurements": {"accuracy": 0.9125, "params": 1234, "spread": 0.5, "of a plugin that is absent": 1.0},
+        "own_objectives": [own.to_dict()],
+        "confirmed": {"seeds": 2, "means": {"accuracy": 0.9, "test_accuracy": 0.89, "loss": 0.1}},
+        "facts": {"device": "cpu", "gpu": "", "torch": "2.13"},
+        "unknown": ["class names", "licence of the data"],
+    }  # fmt: skip
+    found = card(tmp_path, monkeypatch, origin, "images drawn from seed 0", {"swin": "swin-package 1.2"})
+    expected = ORIGIN.replace("cost 1,234", f"{OBJECTIVES['params'].label} {OBJECTIVES['params'].text(1234)}")
+    expected = expected.replace("spread 0.5", f"{own.label} {own.text(0.5)}")
+    assert found == (
+        "\n`swin` comes from the package swin-package 1.2. Install that package before you load the network.\n"
+        f"{expected}"
+        "Unknown: class names, licence of the data. They were not stored with the search, and its data was not there.\n"
+        "Proof: the logits were compared on images drawn from seed 0, because the data of the trial was not there.\n"
+    )
+
+
+def test_a_card_of_a_network_of_unknown_origin_is_short(tmp_path, monkeypatch):
+    assert card(tmp_path, monkeypatch, {}, "images") == ""
+    least = {"search": "digits", "trial": 0, "seed": 0}
+    for origin, first in ((least, "Trial 0 of search 'digits', seed 0"), ({"note": "mine"}, "Measurements")):
+        assert card(tmp_path, monkeypatch, origin, "validation images") == (
+            f"\n{first}: none stated.\nMeasured with: not stated.\nLicence of the data: not stated.\n"
+        )
+
+
+PICTURE = """import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+picture = Image.open("photo.jpg")  # your picture; 8 bits a channel, without transparent pixels
+picture.draft("RGB", (20, 12))  # a large JPEG is decoded at a fraction of its size
+picture = ImageOps.exif_transpose(picture).convert("RGB")
+picture = ImageOps.fit(picture, (20, 12), Image.Resampling.BILINEAR)  # scaled and cropped
+pixels = np.asarray(picture).transpose(2, 0, 1)[None]  # (n, channels, rows, columns), 0 to 255
+images = torch.tensor(pixels) / 255  # mean and std are unknown; subtract and divide here
+"""
+
+
+def test_the_lines_of_a_card_read_a_picture_of_an_image_folder():
+    trained = replace(small_network(), origin={"settings": {"data": "imagefolder"}}, mean=(), std=())
+    assert "\n".join(image_lines(trained)) == PICTURE

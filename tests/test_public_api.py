@@ -9,13 +9,19 @@ import sys
 import textwrap
 import venv
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
 import hybrid_search
 from hybrid_search import ops
+from hybrid_search.cli.search_options import search_options_of
+from hybrid_search.pruners import PrunerFactory
+from hybrid_search.samplers import SamplerFactory
+from hybrid_search.search.spec import SearchOptions
 
 ROOT = Path(__file__).parent.parent
+DEFERRED = {"SamplerFactory": SamplerFactory, "PrunerFactory": PrunerFactory}  # types that only checkers import
 PROMISED = {
     "Architecture", "Stage", "SearchSpace", "load_space", "reference", "build_model", "cost", "Cost", "Settings",
     "Resources", "SearchSpec", "Search", "Trial", "Outcome", "Report", "run", "confirm", "open_search", "Ledger",
@@ -191,6 +197,20 @@ def test_a_public_class_documents_the_arguments_of_its_constructor(name):
                                   "Objective", "open_search"])  # fmt: skip
 def test_the_main_names_have_an_example(name):
     assert "Example:" in inspect.getdoc(PUBLIC[name]), name
+
+
+def test_run_and_its_command_take_the_options_of_a_search_with_their_types_and_defaults():
+    create = inspect.signature(hybrid_search.SearchSpec.create).parameters
+    options = {name: one for name, one in create.items() if name not in ("space", "trials", "evaluation")}
+    assert {name: str(kind) for name, kind in get_type_hints(SearchOptions, None, DEFERRED).items()} == {
+        name: str(kind) for name, kind in get_type_hints(hybrid_search.SearchSpec.create, None, DEFERRED).items()
+        if name in options
+    }  # fmt: skip
+    run = inspect.signature(hybrid_search.run).parameters
+    assert {name: run.get(name) for name in options} == options
+    command = {name: one.default for name, one in inspect.signature(search_options_of).parameters.items()}
+    defaults = {name: one.default for name, one in options.items() if name != "settings"}
+    assert command == {**defaults, "objectives": ",".join(defaults["objectives"])}
 
 
 CLIENT = """

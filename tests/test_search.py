@@ -309,7 +309,7 @@ def test_a_search_longer_than_its_sampler_loads_is_complete_and_proposes_no_desi
         trial = whole.ask()
         complete(whole, trial, int(trial.architecture.digest[:4], 16) / 65536)
     unfinished = whole.ask()  # its driver ends here
-    monkeypatch.setattr("hybrid_search.search.restored_state.MAX_LOADED", 8)
+    monkeypatch.setattr("hybrid_search.search.state.MAX_LOADED", 8)
     again = open_search(SearchSpec.create(wide_space(), trials=28, sampler=sampler), ledger)
     assert sorted(again.front()) == sorted(whole.front())
     assert again.progress() == whole.progress()

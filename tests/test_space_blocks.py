@@ -8,9 +8,11 @@ from hybrid_search import SearchSpace, load_space
 from hybrid_search.errors import SpaceError
 from hybrid_search.networks.costs import simplified_for
 from hybrid_search.spaces.choosers import FixedChoices, RandomChooser
+from hybrid_search.spaces.equivalence import count_equivalent
 from hybrid_search.spaces.stored_space import stored_space
 
 STEM = {"conv3x3": {"width": 8}}
+HEADS = {"global_attention": {"heads": 4}}
 DIGESTS = {"digits": "67abcf163df6bc3a", "cifar": "2d51210e05f31506"}  # of the spaces before there were blocks
 
 
@@ -84,6 +86,15 @@ def test_only_parameters_with_an_effect_are_suggested():
     assert "block.bottleneck.activation" in chooser.params
 
 
+def test_two_ways_to_write_a_depthwise_convolution_are_one_architecture():
+    made = space([stage(operator={"conv": {"groups": [1, 2, "depthwise"]}, "depthwise_conv": {}}, block="basic")])
+    found = list(made.enumerate())
+    assert len(found) == made.size() == 4
+    assert len({architecture.digest for architecture in found}) == 3
+    choices = {"stage1.operator": "conv", "stage1.conv.groups": "depthwise"}
+    assert count_equivalent(made, choices, (1, 16, 16)) == 2
+
+
 def test_a_stage_of_depth_0_is_left_out_with_its_stride():
     made = space([stage(depth=[0, 1], stride=2), stage(width=16)])
     architecture = made.choose(FixedChoices({"stage1.depth": 0}))
@@ -117,7 +128,21 @@ def test_attention_is_checked_at_the_channels_that_the_block_gives_it():
         ),
         (
             {"stages": [stage(block={"bottleneck": {"expansion": 2}})]},
-            r"block\.bottleneck.expansion.* is a key of the space",
+            r"block\.bottleneck\.expansion must be a key of the space, for all its bottlenecks; got it in a block",
+        ),
+        (
+            {"stages": [stage(block="conv")]},
+            r"stages\[0\]\.block must be one of .*; got 'conv'\. This is the name of an",
+        ),
+        ({"stages": [stage(norm="layer")]}, r"got 'norm'\. Write it under block: \{bottleneck: \{norm: \.\.\.\}\}\."),
+        (
+            {"stages": [stage(width=6, block={"inverted_residual": {"expansion": [2, 3]}}, operator=HEADS)]},
+            r"stages\[0\]\.operator\.global_attention\.heads .*; got 4 heads at width 12; possible: 1, 2, 3, 6\. "
+            r"Block inverted_residual expansion=2 has this operator with 12 channels at width 6\.",
+        ),
+        (
+            {"stages": [stage(), {"depth": 1, "width": 4, "group": "g"}], "groups": {"g": {"operator": HEADS}}},
+            r"groups\.g\.operator\.global_attention\.heads .*; possible: 1, 2\. The width is that of stages\[1\]\.",
         ),
         ({"stages": [stage()], "block": {"basic": {"activation": None}}}, r"block\.basic\.activation"),
         ({"stages": [stage(depth=[0, 1])]}, r"stages must include one whose depth is never 0"),

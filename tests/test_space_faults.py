@@ -132,10 +132,10 @@ FAULTS = {
     "operator: {conv:": stage(kernel_size=3),
     "keys of stages[0] are depth, width, stride, block, operator, group, per; got 'layers'. "
     "Did you mean 'depth'?": stage(layers=3),
-    "keys of a space are name, about, data, settings, budget, width_multiplier, expansion, block, stem, groups, stages; got 'epochs'. Write it "
-    "under settings: {epochs: ...}.": space(epochs=3),
-    "keys of a space are name, about, data, settings, budget, width_multiplier, expansion, block, stem, groups, stages; got 'dataset'. Did you "
-    "mean 'data'?": space(dataset="digits"),
+    "keys of a space are name, about, data, settings, budget, width_multiplier, expansion, block, stem, groups, "
+    "stages; got 'epochs'. Write it under settings: {epochs: ...}.": space(epochs=3),
+    "keys of a space are name, about, data, settings, budget, width_multiplier, expansion, block, stem, groups, "
+    "stages; got 'dataset'. Did you mean 'data'?": space(dataset="digits"),
     "a space needs the key stem; got name, about, data, settings, expansion, groups, stages.": without("stem"),
     "stages must be a list with at least one stage; got nothing.": space(stages=None),
     "stages must be a list with at least one stage; got {}.": space(stages={}),
@@ -156,7 +156,8 @@ FAULTS = {
     "settings.learning_rate must be a finite number from 0 to 100; got inf.": space(
         settings={"learning_rate": float("inf")}
     ),
-    "stem must be one of conv7x7, conv3x3, attention; got 'resnet'. Did you mean 'conv7x7'?": space(stem="resnet"),
+    "stem must be one of conv7x7, conv3x3, two_conv3x3, patchify, attention; got 'resnet'. "
+    "Did you mean 'conv7x7'?": space(stem="resnet"),
     "stem.conv3x3.stride must be one of 1, 2; got 3.": space(stem={"conv3x3": {"stride": 3}}),
     "expansion must be a whole number from 1 to 1,000; got nothing.": space(expansion=None),
     "name must be text; got 2024. Put it in quotes.": space(name=2024),
@@ -169,6 +170,77 @@ FAULTS = {
 @pytest.mark.parametrize("message", FAULTS)
 def test_a_fault_names_its_place_the_law_the_value_and_what_is_possible(message):
     assert f"space: {message}" in message_of(FAULTS[message]) or message in message_of(FAULTS[message])
+
+
+KEYS = (
+    "keys of a space are name, about, data, settings, budget, width_multiplier, expansion, block, stem, groups, "
+    "stages; got "
+)
+STAGE_KEYS = "keys of stages[0] are depth, width, stride, block, operator, group, per; got "
+WIDTH = "stages[0].width must be a whole number from 1 up; got "
+WHOLE = {
+    f"{KEYS}'depth:8'. Put a space after the colon.": space(**{"depth:8": 1}),
+    f"{STAGE_KEYS}'\\xa0depth'. It has the character U+00A0, which YAML does not take as a space.": stage(
+        **{"\xa0depth": 1}
+    ),
+    f"{STAGE_KEYS}'my key'.": stage(**{"my key": 1}),
+    f"{KEYS}'epoch'. Did you mean 'epochs' under settings?": space(epoch=1),
+    "keys of groups.late are operator; got 'operators'. Did you mean 'operator'?": space(
+        groups={"late": {"operator": "conv", "operators": "conv"}}
+    ),
+    f"{WIDTH}'8, 16'. Use [8, 16].": stage(width="8, 16"),
+    f"{WIDTH}'{'8 ' * 20}'. Use [{', '.join('8' * 20)}].": stage(width="8 " * 20),
+    f"{WIDTH}'{'8 ' * 21}'. Possible forms: 1000, 1_000, 1e3, 1k.": stage(width="8 " * 21),
+    "stages[0].operator.local_attention.heads must be a whole number from 1 up; got '8 x'.": local(heads="8 x"),
+    "stages[0].operator.conv must be a mapping of names to values; got 'groups:3'. Put a space after the colon.": stage(
+        operator={"conv": "groups:3"}
+    ),
+    "stages[0].operator.conv must be a mapping of names to values; got 'groups'.": stage(operator={"conv": "groups"}),
+    "name must be 1 to 100 characters that can be printed; got ''.": space(name=""),
+    "about must be text of at most 10,000 characters; got '\\ud800'.": space(about="\ud800"),
+    "about must be text of at most 10,000 characters; got '\\udfff'.": space(about="\udfff"),
+    "stages must be a list with at least one stage; got an empty list.": space(stages=[]),
+    "stages[0]: a stage of a group chooses with its group; got per: block. Use operator instead of group.": space(
+        stages=[{"depth": 1, "width": 8, "group": "late", "per": "block"}]
+    ),
+}
+
+
+@pytest.mark.parametrize("message", WHOLE)
+def test_a_fault_has_no_other_words(message):
+    assert message_of(WHOLE[message]) == f"space: {message}"
+
+
+def test_a_name_has_at_most_a_hundred_characters_and_an_operator_without_a_value_has_its_defaults():
+    assert SearchSpace.from_dict(space(name="x" * 100)).name == "x" * 100
+    assert "name must be 1 to 100 characters that can be printed; got 'xxx" in message_of(space(name="x" * 101))
+    defaults = [SearchSpace.from_dict(stage(operator={"conv": given})).digest for given in (None, {})]
+    assert defaults[0] == defaults[1]
+
+
+def test_a_missing_key_of_a_file_has_the_line_of_its_mapping(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "stem: conv3x3\nstages:\n  - {depth: 1, width: 8, operator: conv}\n  - depth: 1\n    operator: conv\n"
+    )
+    with pytest.raises(SpaceError) as caught:
+        load_space(path)
+    assert str(caught.value) == f"{path}, line 4: stages[1] needs the key width; got depth, operator."
+
+
+def test_a_file_that_holds_no_keys_has_its_message(tmp_path):
+    path = tmp_path / "mine.yaml"
+    for text, found in (("", "is empty"), ("- 1", "is a list"), ("word", "is 'word'")):
+        path.write_text(text)
+        with pytest.raises(SpaceError) as caught:
+            load_space(path)
+        assert str(caught.value) == f"a space file must have keys such as stem and stages; {path} {found}."
+    path.write_text("a: [1")
+    with pytest.raises(SpaceError) as caught:
+        load_space(path)
+    assert (
+        str(caught.value) == f"a space must be YAML; {path} is not, at line 1: a comma or a closing bracket is missing."
+    )
 
 
 @pytest.mark.parametrize(

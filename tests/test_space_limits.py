@@ -46,7 +46,8 @@ def test_a_space_has_at_most_a_hundred_thousand_combinations_to_check():
     kernels = [2 * n + 1 for n in range(1, 1000)]
     widths = list(range(1, 100))  # 999 kernels at 99 widths, and the stem: 98,902
     stage = {"depth": 1, "width": widths, "operator": {"conv": {"kernel_size": kernels}}}
-    assert space(stage).size() == 999 * 99
+    rest = {**STAGE, "width": list(range(1, 1099))}  # 1,098 more: 100,000 together
+    assert space(stage, rest).size() == 999 * 99 * 1098
     with pytest.raises(SpaceError, match=r"stages\[1\]\.operator\.conv must offer at most 100,000 combinations"):
         space(stage, {**STAGE, "operator": {"conv": {"kernel_size": kernels[:550], "groups": [1, 2]}}})
 

@@ -49,7 +49,7 @@ def test_a_space_without_a_multiplier_keeps_its_digest_and_one_with_it_has_anoth
 @pytest.mark.parametrize(
     ("multiplier", "heads", "message"),
     [
-        ([1, 0.5], 8, r"heads must divide the width.*got 8 heads at width 8.*Widths are scaled by width_multiplier"),
+        ([1, 0.5], 8, r"heads must divide the width.*got 8 heads at width 8.*Width 8 is 16 x 0.5, by width_multiplier"),
         (0, 4, "width_multiplier must be a number from 0.015625 to 64; got 0."),
         ([1, 1.0], 4, "width_multiplier must have choices that differ from each other; got 1.0 twice"),
         (["half"], 4, r"width_multiplier\[0\] must be a number from 0.015625 to 64; got 'half'"),

@@ -1,13 +1,11 @@
 """Workers import what the driver imports: modules beside the script, and no file of the current folder."""
 
-import functools
 import os
 import platform
 import subprocess
 import sys
 import textwrap
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,8 +15,6 @@ from support.fakes import tiny_space
 from hybrid_search import HybridSearchError, Ledger, Resources, SettingsError, UserError, run
 from hybrid_search.engines.driver import RunContext
 from hybrid_search.engines.ray import session
-from hybrid_search.engines.worker import check_evaluation
-from hybrid_search.engines.worker.packed_evaluation import PackedEvaluation
 from hybrid_search.errors import DataError
 from hybrid_search.ledger import reads
 
@@ -121,48 +117,6 @@ def test_the_end_of_a_worker_process_is_named(ledger):
         searched(ledger, "ray", evaluate)
 
 
-def test_a_worker_looks_in_the_folders_of_the_driver_after_those_of_python(tmp_path, monkeypatch):
-    here, theirs = tmp_path / "here", tmp_path / "theirs"
-    here.mkdir()
-    theirs.mkdir()
-    monkeypatch.chdir(here)
-    monkeypatch.syspath_prepend(theirs)
-    packed = PackedEvaluation.of(lambda architecture, settings: iter([]))
-    standard = [folder for folder in sys.path if folder.endswith(("lib-dynload", ".zip"))]
-    monkeypatch.setattr(sys, "path", [str(here), "", "/ray/workers", *standard])
-    packed.use_folders()
-    assert sys.path[: len(standard)] == standard
-    assert sys.path[len(standard)] == str(theirs)
-    assert sys.path[-1] == "/ray/workers"
-    assert not {str(here), ""} & set(sys.path)
-    monkeypatch.setattr(sys, "path", [*standard, "/mine/site-packages"])
-    replace(packed, machine="another").use_folders()
-    assert sys.path.index("/mine/site-packages") < sys.path.index(str(theirs))
-    assert [folder for folder in sys.path if "site-packages" in folder] == ["/mine/site-packages"]
-
-
-def test_the_current_folder_is_used_where_the_driver_uses_it(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", ["", *sys.path])
-    packed = PackedEvaluation.of(lambda architecture, settings: iter([]))
-    packed.use_folders()
-    assert str(tmp_path) in sys.path
-
-
-# -- pickling --
-
-
-class WithLock:
-    def __init__(self):
-        self.lock = threading.Lock()
-
-    def __call__(self, architecture, settings):
-        yield {"accuracy": 0.5}
-
-    def method(self, architecture, settings):
-        yield {"accuracy": 0.5}
-
-
 def capturing(lock):
     def evaluate(architecture, settings):
         with lock:
@@ -171,24 +125,11 @@ def capturing(lock):
     return evaluate
 
 
-def with_argument(lock, architecture, settings):
-    yield {"accuracy": 0.5}
-
-
-@pytest.mark.parametrize(
-    ("evaluate", "part"),
-    [
-        (capturing(threading.Lock()), "the captured variable lock of evaluate"),
-        (capturing({"a": [threading.Lock()]}), "element 0 of entry 'a' of the captured variable lock of evaluate"),
-        (functools.partial(with_argument, threading.Lock()), "argument 0 of evaluate"),
-        (WithLock(), "the attribute lock of evaluate"),
-        (WithLock().method, "the attribute lock of the object of evaluate"),
-    ],
-    ids=["closure", "inside a closure", "partial", "object", "method"],
-)
-def test_a_part_that_cannot_be_pickled_is_named_before_anything_is_written(evaluate, part, ledger):
-    with pytest.raises(SettingsError, match=rf"all of it must be pickled; got {part} \(of type lock\): cannot pickle"):
-        searched(ledger, "ray", evaluate)
+def test_a_part_that_cannot_be_pickled_is_named_before_anything_is_written(ledger):
+    with pytest.raises(
+        SettingsError, match=r"got the captured variable lock of evaluate \(of type lock\): cannot pickle"
+    ):
+        searched(ledger, "ray", capturing(threading.Lock()))
     assert ledger.searches() == []
 
 
@@ -197,58 +138,6 @@ def test_a_session_that_is_not_started_yet_checks_the_pickling_too(monkeypatch):
     context = RunContext(capturing(threading.Lock()), Resources(workers=1))
     with pytest.raises(SettingsError, match="all of it must be pickled"), session.ready(context):
         pass
-
-
-# -- what can be called --
-
-
-async def coroutine(architecture, settings):
-    return {"accuracy": 0.5}
-
-
-async def async_generator(architecture, settings):
-    yield {"accuracy": 0.5}
-
-
-class AsyncCall:
-    async def __call__(self, architecture, settings):
-        yield {"accuracy": 0.5}
-
-
-@pytest.mark.parametrize(
-    ("evaluate", "text"),
-    [
-        (coroutine, "got the async function coroutine. Use def."),
-        (functools.partial(async_generator), "got the async function async_generator"),
-        (AsyncCall(), "got the async function AsyncCall"),
-        (lambda model: iter([]), r"must be called with \(architecture, settings\).*<lambda>\(model\): too many"),
-        (lambda: iter([]), "too many positional arguments"),
-        (lambda architecture, settings, data: iter([]), "missing a required argument: 'data'"),
-        (lambda architecture, settings, *, epochs: iter([]), "missing a required .*argument: 'epochs'"),
-        (3, "must be a function or a callable object; got 3"),
-        ({"accuracy": 0.5}, "must be a function or a callable object"),
-    ],
-)
-def test_what_cannot_be_called_is_refused_before_anything_is_written(evaluate, text, ledger):
-    with pytest.raises(SettingsError, match=text):
-        searched(ledger, "local", evaluate)
-    assert ledger.searches() == []
-
-
-@pytest.mark.parametrize(
-    "evaluate",
-    [
-        capturing(None),
-        functools.partial(with_argument, None),
-        WithLock(),
-        WithLock().method,
-        lambda architecture, settings, resume=None, keep=None: iter([]),
-        lambda *arguments, **more: iter([]),
-        dict,
-    ],
-)
-def test_functions_partials_methods_objects_and_classes_can_be_called(evaluate):
-    check_evaluation(evaluate)
 
 
 # -- a whole program --

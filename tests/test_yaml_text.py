@@ -106,6 +106,21 @@ def test_what_a_file_of_plain_values_cannot_have_is_refused_in_one_line(text, me
     assert len(str(caught.value)) < 200
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("%YAML 3.0\n---\na: 1", "found incompatible YAML document (version 1.* is required)"),
+        ("a: |9x\n  b", "expected chomping or indentation indicators, but found 'x'"),
+        (f"a: !{'e' * 100}!x y", f"found undefined tag handle '!{'e' * 71}"),
+    ],
+    ids=range(3),
+)
+def test_another_reason_of_the_parser_is_shown_as_it_is(text, reason):
+    with pytest.raises(SpaceError) as caught:
+        parsed(text)
+    assert f"{caught.value}".partition(": ")[2] == f"{reason}."
+
+
 def test_an_explosion_of_aliases_is_refused_before_it_is_built():
     layers = "".join(f"{c}: &{c} [{', '.join(['*' + p] * 10)}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True))
     with pytest.raises(SpaceError, match="at most 20,000 values with its aliases; got more"):

@@ -21,7 +21,8 @@ from hybrid_search.cli.options import (
     LogLevel,
     Quiet,
     SearchName,
-    with_resources,
+    resources_of,
+    with_options,
 )
 from hybrid_search.cli.output import Format, last_line, print_nothing, say
 from hybrid_search.cli.progress import keep_signal_handlers, progress_on_stderr
@@ -37,7 +38,7 @@ MAX_LISTED = 10  # trial numbers that one line lists
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command(cls=HelpCommand)(with_resources(confirm))
+    app.command(cls=HelpCommand)(with_options(confirm, resources=resources_of))
 
 
 def confirm(

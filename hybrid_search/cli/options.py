@@ -192,20 +192,25 @@ def resources_of(
     )
 
 
-def with_resources(command: Callable[..., None]) -> Callable[..., None]:
-    """Replace the keyword-only parameter `resources` of a command by the options of `resources_of`.
+def with_options(command: Callable[..., None], **groups: Callable[..., Any]) -> Callable[..., None]:
+    """Replace keyword-only parameters of a command by groups of options.
 
     Typer reads options from a signature, so the returned command has the joined signature.
+
+    Args:
+        command: The command.
+        **groups: Parameter of the command -> function that makes its value; the parameters of the function are options.
     """
     signature = inspect.signature(command)
-    shared = inspect.signature(resources_of).parameters
-    own = [parameter for name, parameter in signature.parameters.items() if name != "resources"]
-    joined = [*own, *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in shared.values())]
+    joined = [parameter for name, parameter in signature.parameters.items() if name not in groups]
+    shared = {group: inspect.signature(make).parameters for group, make in groups.items()}
+    for parameters in shared.values():
+        joined += [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters.values()]
 
     @wraps(command)
     def wrapped(**values: Any) -> None:
-        given = {name: values.pop(name) for name in shared}
-        command(**values, resources=resources_of(**given))
+        given = {group: {name: values.pop(name) for name in names} for group, names in shared.items()}
+        command(**values, **{group: groups[group](**given[group]) for group in groups})
 
     wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in joined}
     wrapped.__signature__ = signature.replace(parameters=joined)  # type: ignore[attr-defined]

@@ -22,27 +22,28 @@ from hybrid_search.cli.options import (
     FormatOption,
     Hours,
     LogLevel,
-    MaxFlops,
-    MaxParams,
     Quiet,
     SetSettings,
     changed_settings,
-    with_resources,
+    resources_of,
+    with_options,
 )
 from hybrid_search.cli.output import Format, print_nothing, print_rows, say
 from hybrid_search.cli.progress import keep_signal_handlers, progress_on_stderr
+from hybrid_search.cli.search_options import search_options_of
 from hybrid_search.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
     from hybrid_search.engines.driver import RunContext
     from hybrid_search.records import Resources
     from hybrid_search.search.search import Search
+    from hybrid_search.search.spec import SearchOptions
     from hybrid_search.search.trial import Progress
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command(cls=HelpCommand)(with_resources(run))
+    app.command(cls=HelpCommand)(with_options(run, options=search_options_of, resources=resources_of))
 
 
 def run(
@@ -58,52 +59,6 @@ def run(
             help="Total number of trials. If the search already has N, it runs N more.",
         ),
     ] = 32,
-    objectives: Annotated[
-        str, typer.Option(metavar="NAMES", rich_help_panel=SEARCH, help="Objectives, separated by commas.")
-    ] = "accuracy,flops",
-    sampler: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            rich_help_panel=SEARCH,
-            help="What proposes architectures: known-cost, tpe, nsga2, random, gp or grid.",
-        ),
-    ] = "known-cost",
-    pruner: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            rich_help_panel=SEARCH,
-            help="none: train every trial to its last epoch. front-probability: defer proposals and stop trials that "
-            "are unlikely to reach the front.",
-        ),
-    ] = "none",
-    max_flops: MaxFlops = None,
-    max_params: MaxParams = None,
-    known_designs: Annotated[
-        bool | None,
-        typer.Option(
-            "--known-designs/--no-known-designs",
-            rich_help_panel=SEARCH,
-            help="Train known designs first: all convolution, all attention, and convolution followed by attention. "
-            "Default: yes.",
-            show_default=False,
-        ),
-    ] = None,
-    tune_recipe: Annotated[
-        bool,
-        typer.Option(
-            "--tune-recipe", rich_help_panel=SEARCH, help="Sample learning rate and weight decay for each architecture."
-        ),
-    ] = False,
-    seed: Annotated[
-        int,
-        typer.Option(metavar="N", rich_help_panel=SEARCH, help="Seed of proposals, weights and order of images."),
-    ] = 0,
-    name: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", rich_help_panel=SEARCH, help="Name of the search. Default: that of the space."),
-    ] = None,
     data: DataName = None,
     data_dir: DataDir = None,
     epochs: Annotated[
@@ -131,6 +86,7 @@ def run(
     db: Database = None,
     form: FormatOption = Format.table,
     *,
+    options: "SearchOptions",
     resources: "Resources",
 ) -> None:
     """Search a space for the Pareto front of accuracy and cost. Run the same command to continue."""
@@ -139,8 +95,8 @@ def run(
     from hybrid_search.spaces.space import load_space
 
     loaded = load_space(space)
-    named = {"data": data, "data_dir": data_dir, "epochs": epochs, "seed": seed}
-    recipe = changed_settings(loaded.settings, named, settings)
+    named = {"data": data, "data_dir": data_dir, "epochs": epochs, "seed": options["seed"]}
+    options["settings"] = changed_settings(loaded.settings, named, settings)
     # Libraries print on stdout; it is for the table.
     with redirect_stdout(sys.stderr), stop_on_signals() as stop, progress_on_stderr(quiet, log_level) as shown:
 
@@ -151,24 +107,15 @@ def run(
         search = run_search(
             loaded,
             trials=trials,
-            objectives=tuple(part.strip() for part in objectives.split(",")),
-            settings=recipe,
-            ledger=db,
+            hours=hours,
+            until_settled=settled_share if settled_share is not None else DEFAULT_SHARE if until_settled else None,
             resources=resources,
+            ledger=db,
+            checkpoints=checkpoints,
             watch=watch,
             progress=shown,
             log_level=log_level or "info",
-            sampler=sampler,
-            pruner=pruner,
-            seed=seed,
-            name=name,
-            max_flops=max_flops,
-            max_params=max_params,
-            hours=hours,
-            until_settled=settled_share if settled_share is not None else DEFAULT_SHARE if until_settled else None,
-            known_designs=known_designs,
-            tune_recipe=tune_recipe,
-            checkpoints=checkpoints,
+            **options,
         )
     print_result(search, form, db, stopped=stop.came, notice=print_nothing if quiet else say)
     search.ledger.close()

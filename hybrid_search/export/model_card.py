@@ -83,10 +83,17 @@ def _origin_lines(origin: Mapping[str, Any]) -> list[str]:
     kinds = {**OBJECTIVES.usable(), **{each.name: each for each in own}}
     values = [f"{kinds[n].label} {kinds[n].text(v)}" for n, v in measurements.items() if n in kinds]
     facts = ", ".join(f"{key} {value}" for key, value in origin.get("facts", {}).items() if value)
-    lines = ["", f"Trial {origin['trial']} of search {origin['search']!r}, seed {origin['seed']}: {'; '.join(values)}."]
+    named = "Measurements"
+    if {"trial", "search", "seed"} <= origin.keys():  # an origin that a user wrote may have any keys
+        named = f"Trial {origin['trial']} of search {origin['search']!r}, seed {origin['seed']}"
+    lines = ["", f"{named}: {'; '.join(values) or 'none stated'}."]
     if confirmed := origin.get("confirmed"):
         names = [name for each in TESTED for name in (each, f"{TEST}{each}")]
         means = {n: confirmed["means"][n] for n in names if n in confirmed["means"]}
         texts = ", ".join(f"{n.replace('_', ' ')} {OBJECTIVES['accuracy'].text(v)}" for n, v in means.items())
         lines += [f"Means over {confirmed['seeds']} fresh seeds of this design: {texts}."]
-    return [*lines, f"Measured with: {facts}.", f"Licence of the data: {origin.get('data_licence', 'not stated')}."]
+    return [
+        *lines,
+        f"Measured with: {facts or 'not stated'}.",
+        f"Licence of the data: {origin.get('data_licence', 'not stated')}.",
+    ]

@@ -16,8 +16,15 @@ from hybrid_search._internal.places import placed
 from hybrid_search.errors import MOST, ArchitectureError, listed, nearest, shown, whole
 from hybrid_search.networks.blocks import BLOCKS, BOTTLENECK, Block, make_block
 from hybrid_search.networks.stems import STEMS, Stem, make_stem
-from hybrid_search.ops import OPERATORS, Operator, Options, make_operator, options_of
-from hybrid_search.ops.operator import as_declared, check_options_of, declared_types, option_names, shown_options
+from hybrid_search.ops import OPERATORS, Operator, Options, make_operator, operator_name, options_of
+from hybrid_search.ops.operator import (
+    as_declared,
+    check_options_of,
+    declared_types,
+    option_names,
+    shown_options,
+    stored_options,
+)
 
 VERSION = 1
 MOST_BLOCKS = 1000  # of a network
@@ -31,12 +38,12 @@ def _pairs(options: Mapping[str, Any] | Options) -> dict[str, Any]:
     return dict(options.items() if isinstance(options, Mapping) else options)
 
 
-def _stored_options(name: str, block: Block) -> Options:
+def _own_options(name: str, options: Options) -> Options:
     """Return the options of a block. The expansion of a bottleneck is left out: the architecture has it."""
-    return tuple(pair for pair in options_of(block) if (name, pair[0]) != (BOTTLENECK, "expansion"))
+    return tuple(pair for pair in options if (name, pair[0]) != (BOTTLENECK, "expansion"))
 
 
-PLAIN_OPTIONS = _stored_options(BOTTLENECK, make_block(BOTTLENECK, {}))
+PLAIN_OPTIONS = _own_options(BOTTLENECK, options_of(make_block(BOTTLENECK, {})))
 
 
 @dataclass(frozen=True)
@@ -76,10 +83,12 @@ class Stage:
             raise ArchitectureError("expansion of a bottleneck is a key of the architecture; got it in a block.")
         block = make_block(self.block, _pairs(self.block_options))
         check_options_of(f"block {self.block}", block, self.width)
-        object.__setattr__(self, "block_options", _stored_options(self.block, block))
+        object.__setattr__(self, "block_options", _own_options(self.block, options_of(block)))
         operator, channels = make_operator(self.operator, _pairs(self.options)), self.operator_width
         check_options_of(self.operator, operator, channels)
-        object.__setattr__(self, "options", options_of(operator.canonical(channels)))
+        made = operator.canonical(channels)
+        object.__setattr__(self, "operator", operator_name(made, self.operator))
+        object.__setattr__(self, "options", options_of(made))
 
     def block_object(self, expansion: int = 4) -> Block:
         """Return the block as an object, for its cost and its module.
@@ -111,7 +120,7 @@ class Stage:
             rows, cols: size of that map in pixels.
         """
         made = self.operator_object.canonical(self.operator_width, (rows, cols))
-        return replace(self, options=options_of(made))
+        return replace(self, operator=operator_name(made, self.operator), options=options_of(made))
 
     def continues(self, before: "Stage") -> bool:
         """Return whether this stage only adds blocks to another one.
@@ -127,8 +136,9 @@ class Stage:
         A bottleneck with default options is left out, as in architectures that were stored before there were others.
         """
         head = {"operator": self.operator, "depth": self.depth, "width": self.width, "stride": self.stride}
-        block = {} if self.has_plain_block else {"block": {"kind": self.block, **dict(self.block_options)}}
-        return {**head, **block, **dict(self.options)}
+        options = dict(stored_options(BLOCKS[self.block], self.block_options))
+        block = {} if self.has_plain_block else {"block": {"kind": self.block, **options}}
+        return {**head, **block, **dict(stored_options(OPERATORS[self.operator], self.options))}
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> Self:
@@ -226,7 +236,7 @@ class Architecture:
         """Return plain JSON values with a version and every option."""
         return {
             "version": VERSION,
-            "stem": {"kind": self.stem.kind, **dict(options_of(self.stem))},
+            "stem": {"kind": self.stem.kind, **dict(stored_options(type(self.stem), options_of(self.stem)))},
             "stages": [stage.to_dict() for stage in self.stages],
             "expansion": self.expansion,
         }

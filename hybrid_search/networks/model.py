@@ -4,8 +4,9 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from hybrid_search.errors import one_of, whole
+from hybrid_search.errors import ArchitectureError, is_number, one_of, shown, whole
 from hybrid_search.networks.architecture import Architecture
+from hybrid_search.networks.blocks.modules import StochasticDepth
 from hybrid_search.ops.local_attention import BACKENDS
 
 
@@ -68,23 +69,40 @@ class HybridNet(nn.Module):
         self.head = head
 
 
-def build_model(architecture: Architecture, in_channels: int = 3, num_classes: int = 1000) -> HybridNet:
+def build_model(
+    architecture: Architecture, in_channels: int = 3, num_classes: int = 1000, *, stochastic_depth: float = 0.0
+) -> HybridNet:
     """Return the network of an architecture, initialised from the global random generator of torch.
 
     Args:
         architecture: an architecture.
         in_channels: number of channels of the images.
         num_classes: number of classes; 0 for a network without a classifier.
+        stochastic_depth: probability that the last block is left out for an image while training. That of block i of L
+            is i / L of it (Huang et al. 2016). It changes no weight, and is off in evaluation mode.
 
     Raises:
-        ArchitectureError: the number of channels or classes is no whole number, or too small.
+        ArchitectureError: the number of channels or classes is no whole number, or too small; or stochastic_depth is
+            not from 0 to below 1.
 
     Example:
         >>> model = build_model(reference("sasa-26-stem"), num_classes=10)
         >>> model(torch.randn(1, 3, 224, 224)).shape
         torch.Size([1, 10])
     """
-    return HybridNet(architecture, in_channels, num_classes)
+    model = HybridNet(architecture, in_channels, num_classes)
+    _set_stochastic_depth(model, stochastic_depth)
+    return model
+
+
+def _set_stochastic_depth(model: HybridNet, rate: float) -> None:
+    if not is_number(rate) or not 0 <= rate < 1:
+        raise ArchitectureError(f"stochastic_depth must be a number from 0 to below 1; got {shown(rate)}.")
+    blocks = [block for stage in model.stages.children() for block in stage.children()]
+    for number, block in enumerate(blocks, start=1):
+        for module in block.modules():
+            if isinstance(module, StochasticDepth):
+                module.rate = rate * number / len(blocks)
 
 
 def use_backend(model: nn.Module, backend: str | None) -> nn.Module:

@@ -38,6 +38,7 @@ __all__ = [
     "Options",
     "local_attention",
     "make_operator",
+    "operator_name",
     "options_of",
 ]
 
@@ -75,6 +76,18 @@ def make_operator(name: str, options: dict[str, Any]) -> Operator:
         raise ArchitectureError(f"an operator must be a name; got {shown(name)}.")
     operator: Operator = from_options(name, OPERATORS[name], options)
     return operator
+
+
+def operator_name(operator: Operator, given: str) -> str:
+    """Return the name of an operator that may have become another one in its canonical form.
+
+    Args:
+        operator: the canonical form.
+        given: the name of the operator that it is the canonical form of.
+    """
+    if type(operator) is OPERATORS[given]:
+        return given
+    return next(name for name in OPERATORS if OPERATORS.is_built_in(name) and OPERATORS[name] is type(operator))
 
 
 # Torch modules: torch is imported on first use.

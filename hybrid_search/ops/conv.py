@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from hybrid_search.errors import MOST, ArchitectureError, odd, whole
+from hybrid_search.ops.depthwise_conv import DepthwiseConv
 from hybrid_search.ops.operator import Family, Layer
 
 if TYPE_CHECKING:
@@ -50,13 +51,16 @@ def convolution_layer(
     return Layer("conv", "conv", weights, weights * rows * cols, rows, cols, formula)
 
 
+DEPTHWISE = "depthwise"
+
+
 @dataclass(frozen=True)
 class Conv:
     """A convolution without bias: k^2 d^2 / groups parameters, and as many MACs per output pixel.
 
     Args:
         kernel_size: side k of the kernel in pixels, odd.
-        groups: number of channel groups; must divide the width d.
+        groups: number of channel groups, must divide the width d; or "depthwise": the operator depthwise_conv.
 
     Example:
         >>> Conv(kernel_size=3).cost(width=64, rows=8, cols=8, stride=1)[0].params
@@ -67,18 +71,20 @@ class Conv:
     label: ClassVar[str] = "convolution"
     symbol: ClassVar[str] = "C"
     kernel_size: int = 3
-    groups: int = 1
+    groups: int | str = 1
 
     def check(self, width: int) -> None:
         """Raise ArchitectureError for an even kernel or groups that do not divide the width."""
         odd("kernel_size", self.kernel_size)
-        whole("groups", self.groups, most=MOST)
-        if width % self.groups:
+        if isinstance(self.groups, str):
+            if self.groups != DEPTHWISE:
+                raise ArchitectureError(f"groups must be a whole number from 1 up, or depthwise; got {self.groups!r}.")
+        elif width % whole("groups", self.groups, most=MOST):
             raise ArchitectureError(f"groups must divide the width; got {self.groups} groups at width {width}.")
 
-    def canonical(self, width: int, size: tuple[int, int] | None = None) -> Self:
-        """Return the operator unchanged: both options always change the network."""
-        return self
+    def canonical(self, width: int, size: tuple[int, int] | None = None) -> "Self | DepthwiseConv":
+        """Return the depthwise operator for depthwise groups, otherwise the operator unchanged."""
+        return self if isinstance(self.groups, int) else DepthwiseConv(self.kernel_size)
 
     @property
     def can_change_channels(self) -> bool:
@@ -87,6 +93,8 @@ class Conv:
 
     def cost(self, width: int, rows: int, cols: int, stride: int, channels: int | None = None) -> list[Layer]:
         """Return one layer with k^2 d^2 / groups parameters (k^2 c d from c channels), on the output map."""
+        if not isinstance(self.groups, int):
+            return DepthwiseConv(self.kernel_size).cost(width, rows, cols, stride)
         return [convolution_layer(self.kernel_size, width, self.groups, rows, cols, stride, channels)]
 
     def build(self, width: int, stride: int, channels: int | None = None) -> "nn.Module":
@@ -96,5 +104,7 @@ class Conv:
         """
         from torch import nn
 
+        if not isinstance(self.groups, int):
+            return DepthwiseConv(self.kernel_size).build(width, stride)
         conv = convolution(width if channels is None else channels, width, self.kernel_size, stride, groups=self.groups)
         return nn.Sequential(OrderedDict(conv=conv))

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 class DepthwiseConv:
     """A depthwise convolution without bias: k^2 d parameters, and as many MACs per output pixel.
 
-    The 1x1 convolutions of the bottleneck block around it mix the channels. `conv` with groups = width computes the
-    same function, but it starts from smaller weights and is a different operator: a space should offer one of them.
+    The 1x1 convolutions of the block around it mix the channels. `conv` with `groups: depthwise` is this operator, and
+    is stored under its name. `conv` with as many groups as channels computes the same function, but it starts from
+    smaller weights and is a different operator: a space should offer one of them.
 
     Args:
         kernel_size: side k of the kernel in pixels, odd.

@@ -20,7 +20,7 @@ it against this contract.
 """
 
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args
 
 from hybrid_search.errors import ArchitectureError, HybridSearchError, PluginError, listed, nearest, shown
 from hybrid_search.number_text import read_number
@@ -93,8 +93,10 @@ class Operator(Protocol):
             width: number of channels of the operator.
         """
 
-    def canonical(self, width: int, size: tuple[int, int] | None = None) -> Self:
+    def canonical(self, width: int, size: tuple[int, int] | None = None) -> "Operator":
         """Return the same operator with every option that has no effect set to one value.
+
+        If another built-in operator is the same one, this method may return that one.
 
         Args:
             width: number of channels.
@@ -217,6 +219,27 @@ def options_of(value: Any) -> Options:
         (('kernel_size', 5), ('groups', 1))
     """
     return tuple((field.name, getattr(value, field.name)) for field in fields(value))
+
+
+def stored_options(kind: type[Any], options: Options) -> Options:
+    """Return the options that an architecture stores: all but those of `added_options` that have their default.
+
+    A class that gets an option in a later version names it in the class constant `added_options`. The digests of
+    architectures that were stored before then stay the same.
+
+    Args:
+        kind: the class of an operator, a block or a stem.
+        options: all its options.
+
+    Example:
+        >>> stored_options(Conv3x3Stem, options_of(Conv3x3Stem(width=8)))
+        (('width', 8), ('stride', 1))
+    """
+    added = getattr(kind, "added_options", ())
+    if not added:
+        return options
+    defaults = {field.name: field.default for field in fields(kind)}
+    return tuple((name, value) for name, value in options if name not in added or value != defaults[name])
 
 
 def shown_options(value: Any) -> list[str]:

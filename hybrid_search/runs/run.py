@@ -1,14 +1,15 @@
 """`run`: a whole search in one call."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Unpack
 
 from hybrid_search import __version__
 from hybrid_search._internal.cache_folder import cache_folder
 from hybrid_search._internal.event_log import LOG, event_fields, failures_shown, level_of, log_file
+from hybrid_search._internal.passed_options import passes_options
 from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.engines import Engine, engine_name, engine_of
 from hybrid_search.engines.driver import RunContext, check_results
@@ -18,42 +19,29 @@ from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.new_name import check_new_name
 from hybrid_search.ledger.urls import path_beside
 from hybrid_search.ledger.withdrawal import withdraw_search
-from hybrid_search.objectives import Objective, check_measured
-from hybrid_search.records import TRAINED, Resources, Settings
+from hybrid_search.objectives import check_measured
+from hybrid_search.records import TRAINED, Resources
 from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, search_checkpoints
 from hybrid_search.runs.data_checks import check_data, store_data_notes
 from hybrid_search.runs.leadership import leading
 from hybrid_search.runs.progress import Terminal, shown_progress
 from hybrid_search.search.opening import check_stored, resume_search, store_search
 from hybrid_search.search.search import Search
-from hybrid_search.search.spec import SearchSpec
+from hybrid_search.search.spec import SearchOptions, SearchSpec
 from hybrid_search.search.stop_rules import StopRule
 from hybrid_search.search.stored_names import evaluation_identity
 from hybrid_search.spaces.space import SearchSpace
 from hybrid_search.training.checkpoints import CheckpointStore
 
-if TYPE_CHECKING:
-    from hybrid_search.pruners import PrunerFactory
-    from hybrid_search.samplers import SamplerFactory
-
 NOT_COMPARED = "evaluate uses objects whose content cannot be compared when the search continues: {}"
 
 
+@passes_options(SearchSpec.create, SearchOptions.__annotations__)
 @clean_process_state()
 def run(
     space: SearchSpace | str | Path,
     *,
     trials: int,
-    objectives: Sequence[str | Objective] = ("accuracy", "flops"),
-    settings: Settings | None = None,
-    sampler: "str | SamplerFactory" = "known-cost",
-    pruner: "str | PrunerFactory" = "none",
-    seed: int = 0,
-    name: str | None = None,
-    max_flops: float | str | None = None,
-    max_params: float | str | None = None,
-    known_designs: bool | None = None,
-    tune_recipe: bool = False,
     hours: float | None = None,
     until_settled: float | None = None,
     resources: Resources | None = None,
@@ -64,6 +52,7 @@ def run(
     notice: Callable[[str], None] | None = None,
     progress: bool | Terminal = False,
     log_level: str = "info",
+    **options: Unpack[SearchOptions],
 ) -> Search:
     """Search a space and return the search. The same call continues where it stopped.
 
@@ -72,18 +61,6 @@ def run(
     Args:
         space: A search space, the name of a shipped one, or the path of a YAML file.
         trials: Total number of trials. A search that already has as many runs that many more.
-        objectives: Names of the table of objectives, or `Objective` values.
-        settings: How every network is trained; default: the settings of the space.
-        sampler: Name of a sampler, or a factory `(seed, facts) -> optuna sampler`.
-        pruner: Name of a pruner, or a factory `(aims, seed) -> Pruner`.
-        seed: Seed of the proposals.
-        name: Name of the search; default: the name of the space.
-        max_flops: Budget in FLOPs (2 x MACs) of one image, such as 4e7 or "40M"; None: that of the space; "none": no
-            bound.
-        max_params: Budget in parameters, in the same forms.
-        known_designs: Whether the known designs of the space come first; None: as the search began, and True for a
-            new one.
-        tune_recipe: Whether learning rate and weight decay are sampled with the architecture.
         hours: Stop after so many hours of this call; running trials finish.
         until_settled: Stop when the front has settled within this share of its hypervolume; see `StopRule`.
         resources: The engine, the number of workers, and what each trial takes; default: `Resources()`.
@@ -98,6 +75,7 @@ def run(
         notice: Called with lines that the user should read; default: print them on stderr.
         progress: Whether progress is shown on stderr, or in the output of a notebook cell.
         log_level: Lowest level of the log file beside the database: debug, info, warning or error.
+        **options: What is searched, as in `SearchSpec.create`: objectives, settings, sampler, pruner, budget and so on.
 
     Returns:
         The search, with its results in the ledger.
@@ -112,49 +90,7 @@ def run(
         >>> search = run("digits", trials=32, resources=Resources(workers=4))
         >>> search.front()
     """
-    spec = SearchSpec.create(
-        space,
-        trials=trials,
-        objectives=objectives,
-        settings=settings,
-        sampler=sampler,
-        pruner=pruner,
-        seed=seed,
-        name=name,
-        max_flops=max_flops,
-        max_params=max_params,
-        known_designs=known_designs,
-        tune_recipe=tune_recipe,
-    )
-    return run_spec(
-        spec,
-        stop_rule=StopRule(hours, until_settled),
-        resources=resources,
-        ledger=ledger,
-        evaluate=evaluate,
-        checkpoints=checkpoints,
-        watch=watch,
-        notice=notice,
-        progress=progress,
-        log_level=log_level,
-    )
-
-
-@clean_process_state()
-def run_spec(
-    spec: SearchSpec,
-    *,
-    stop_rule: StopRule | None = None,
-    resources: Resources | None = None,
-    ledger: Ledger | str | Path | None = None,
-    evaluate: Evaluate | None = None,
-    checkpoints: str | Path | CheckpointStore | None = None,
-    watch: Callable[[Search, RunContext], None] | None = None,
-    notice: Callable[[str], None] | None = None,
-    progress: bool | Terminal = False,
-    log_level: str = "info",
-) -> Search:
-    """Run the search of a configuration; the other arguments are those of `run`."""
+    spec, stop_rule = SearchSpec.create(space, trials=trials, **options), StopRule(hours, until_settled)
     resources = Resources.of(resources)
     engine = engine_of(resources.engine)
     if evaluate is not None:

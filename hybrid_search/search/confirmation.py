@@ -38,7 +38,7 @@ from hybrid_search.networks.stored_architecture import stored_architecture
 from hybrid_search.pareto import front_rows
 from hybrid_search.records import NOT_IN_DIGEST, RETRIES, Report, SearchRecord, Settings
 from hybrid_search.search.data_check import check_same_data
-from hybrid_search.search.report_rules import check_reported
+from hybrid_search.search.report_rules import check_reported, not_finite
 from hybrid_search.search.trial import Outcome, Trial
 
 DEFAULT_FACTOR = 2  # default budget: this many times the fresh seeds that the front needs
@@ -264,9 +264,8 @@ class Confirmation:
         costs = {"flops": float(flops), "params": float(params)}
         check_reported(report.measurements, costs, self.objectives, self.record.evaluation)
         self._data = check_same_data(self._data, report.facts, trial)
-        wrong = [name for name, value in report.measurements.items() if not math.isfinite(value)]
-        if wrong:
-            self.tell(trial, Outcome("failed", {}, "nan", f"{wrong[0]} is not finite after rung {report.rung}"))
+        if wrong := not_finite(report.measurements):
+            self.tell(trial, Outcome("failed", {}, "nan", f"{wrong} is not finite after rung {report.rung}"))
             return "stop"
         return "keep"
 

@@ -2,10 +2,13 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from hybrid_search.errors import EvaluationError
+from hybrid_search.networks.architecture import Architecture
 from hybrid_search.objectives import BUILT_IN, Objective
 from hybrid_search.records import TRAINED
+from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.trial import Outcome
 
 
@@ -41,19 +44,33 @@ def check_reported(
             raise EvaluationError(problem)
 
 
-def checked_outcome(outcome: Outcome, costs: Mapping[str, float], objectives: Iterable[Objective]) -> Outcome:
-    """Return the outcome of a completed trial, or a failure if its measurements cannot be used.
+def not_finite(measurements: Mapping[str, float]) -> str | None:
+    """Return the name of the first measurement that is infinite or not a number; None if all are finite."""
+    return next((name for name, value in measurements.items() if not math.isfinite(value)), None)
+
+
+def checked_outcome(outcome: Outcome, architecture: Architecture, spec: SearchSpec) -> Outcome:
+    """Return an outcome as it is stored.
+
+    A completed trial has its exact costs among its measurements, and is failed if its measurements cannot be used. A
+    trial that did not complete has none.
 
     Args:
         outcome: The outcome.
-        costs: The exact costs of the network, by name.
-        objectives: The objectives of the search.
+        architecture: The network.
+        spec: The configuration of the search.
+
+    Raises:
+        EvaluationError: A number may not be reported; see `check_reported`.
     """
-    for name, value in outcome.measurements.items():
-        if not math.isfinite(value):
-            return Outcome("failed", {}, "nan", f"{name} is not finite at the end")
-    for objective in objectives:
+    if outcome.state != "complete":
+        return replace(outcome, measurements={})
+    costs = spec.cost(architecture)
+    check_reported(outcome.measurements, costs, spec.objectives, spec.evaluation)
+    if name := not_finite(outcome.measurements):
+        return Outcome("failed", {}, "nan", f"{name} is not finite at the end")
+    for objective in spec.objectives:
         if objective.name not in outcome.measurements and objective.name not in costs:
             came = ", ".join(outcome.measurements) or "nothing"
             return Outcome("failed", {}, "bug", f"the evaluation must measure {objective.name}; it gave {came}")
-    return outcome
+    return replace(outcome, measurements={**costs, **outcome.measurements, **costs})

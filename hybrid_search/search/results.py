@@ -1,4 +1,4 @@
-"""The results of a search for people and for pandas: the text of a search, its front, and a table of its trials."""
+"""The results of a search: its text, its front, a table of its trials, and what equivalent designs it avoided."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING, Any
 from hybrid_search.errors import SettingsError
 from hybrid_search.objectives import Objective
 from hybrid_search.records import TrialRecord
+from hybrid_search.spaces.equivalence import count_equivalent
+from hybrid_search.spaces.recipe_tuning import without_recipe
 
 if TYPE_CHECKING:
     import pandas
 
+    from hybrid_search.search.spec import SearchSpec
     from hybrid_search.search.trial import Progress
 
 SHOWN = 10  # trials of a front that its text lists
+MAX_COUNTED = 500  # networks whose equivalent designs are counted, at some milliseconds each
 
 
 class Front(list[int]):
@@ -76,3 +80,14 @@ def _row(trial: TrialRecord, front: Sequence[int]) -> dict[str, Any]:
     facts = {"number": trial.number, "state": trial.state, "front": trial.number in front, "seconds": trial.seconds}
     ended = {"digest": trial.digest, "attempt": trial.attempt, "rung": trial.rung, "failure": trial.failure_kind}
     return {**facts, **trial.measurements, **ended, **{f"choice {name}": one for name, one in trial.choices.items()}}
+
+
+def equivalent_designs(spec: "SearchSpec", trained: Iterable[TrialRecord]) -> int:
+    """Return how many other designs of a space are networks that were trained already.
+
+    Args:
+        spec: The configuration of the search.
+        trained: Completed trials.
+    """
+    choices = (without_recipe(trial.choices) for trial in trained)
+    return sum(count_equivalent(spec.space, one, spec.input_size) - 1 for one in choices)

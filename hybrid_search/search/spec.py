@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from hybrid_search._internal.paths import data_location
 from hybrid_search._internal.search_names import search_name
@@ -18,6 +18,7 @@ from hybrid_search.search.stored_names import evaluation_difference, shortened, 
 from hybrid_search.spaces.budget import budget_excess, check_budget, read_budget, reference_costs
 from hybrid_search.spaces.choosers import Chooser
 from hybrid_search.spaces.known_designs import KnownDesign, known_designs
+from hybrid_search.spaces.plugin_costs import check_space_costs
 from hybrid_search.spaces.recipe_tuning import choose_settings, tunable
 from hybrid_search.spaces.space import IDENTITY, SearchSpace, load_space
 from hybrid_search.spaces.stored_space import stored_space
@@ -27,6 +28,21 @@ if TYPE_CHECKING:
     from hybrid_search.samplers import SamplerFactory
 
 FACTORY_NAME = 100  # characters of the ledger's columns for sampler and pruner
+
+
+class SearchOptions(TypedDict, total=False):
+    """Types of the keyword arguments that `run` and the command line pass on to `SearchSpec.create`."""
+
+    objectives: Sequence[str | Objective]
+    settings: Settings | None
+    sampler: "str | SamplerFactory"
+    pruner: "str | PrunerFactory"
+    seed: int
+    name: str | None
+    max_flops: float | str | None
+    max_params: float | str | None
+    known_designs: bool | None
+    tune_recipe: bool
 
 
 @dataclass(frozen=True)
@@ -43,15 +59,9 @@ class SearchSpec:
         settings: How every network is trained.
         input_size: (channels, rows, columns) of one image.
         classes: Number of classes of the data set.
-        sampler: Name of the sampler, or a factory `(seed, facts) -> optuna sampler`.
-        pruner: Name of the pruner, or a factory `(aims, seed) -> Pruner`.
-        seed: Seed of the proposals.
-        max_flops: Budget in FLOPs (2 x MACs) of one image; None: no bound.
-        max_params: Budget in parameters; None: no bound.
-        evaluation: Name of the evaluation; "trained" for the package's own training.
+        sampler, pruner, seed, max_flops, max_params, evaluation: As in `create`.
         tuned: Names of the settings that are sampled with the architecture.
-        use_known_designs: Whether the known designs of the space come first; None: as the stored search began, and
-            True for a new one.
+        use_known_designs: `known_designs` of `create`.
 
     Example:
         >>> spec = SearchSpec.create("digits", trials=50)
@@ -116,6 +126,7 @@ class SearchSpec:
 
         Raises:
             SettingsError: An argument is out of range, or no architecture fits the budget.
+            PluginError: A plugin of the space states a cost that its module does not have.
             UserError: Any other argument is wrong: the space, the data set, a name.
 
         Example:
@@ -161,6 +172,8 @@ class SearchSpec:
             use_known_designs=known_designs,
         )
         check_budget(space, spec.record)
+        if evaluation == TRAINED:
+            check_space_costs(space, input_size)
         return spec
 
     @classmethod

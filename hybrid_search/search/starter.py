@@ -2,15 +2,13 @@
 
 import random
 
-from hybrid_search._internal.event_log import LOG, event_fields
-from hybrid_search.ledger import Ledger, Proposal, writes
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import simplified_for
-from hybrid_search.records import NOT_IN_DIGEST, SearchRecord, Settings, TrialRecord
+from hybrid_search.records import NOT_IN_DIGEST, Settings, TrialRecord
 from hybrid_search.search.index import DEFERRED, DUPLICATE, OVER_BUDGET
 from hybrid_search.search.proposer import StudyTrial
-from hybrid_search.search.restored_state import State
-from hybrid_search.search.spec import SearchSpec
+from hybrid_search.search.recorder import TrialRecorder
+from hybrid_search.search.state import SearchState
 from hybrid_search.search.trial import Trial
 from hybrid_search.search.unseen_design import unseen_design
 from hybrid_search.spaces.recipe_tuning import default_recipe_choices
@@ -24,17 +22,14 @@ class TrialStarter:
     Proposals over the budget, and proposals of a known architecture, are answered at once and consume no trial.
 
     Args:
-        spec: The configuration of the search.
-        record: The search in the ledger.
-        ledger: The ledger.
         state: The state of the search.
+        recorder: What writes trials and proposals.
     """
 
-    def __init__(self, spec: SearchSpec, record: SearchRecord, ledger: Ledger, state: State) -> None:
-        self.spec = spec
-        self.record = record
-        self.ledger = ledger
+    def __init__(self, state: SearchState, recorder: TrialRecorder) -> None:
+        self.spec = spec = state.spec
         self.index, self.proposer, self.pruner, self.retries = state.index, state.proposer, state.pruner, state.retries
+        self._recorder = recorder
         self.known_designs = [
             design for design in spec.known_designs() if not self.index.is_known(design.architecture.digest)
         ]
@@ -87,14 +82,12 @@ class TrialStarter:
         self.proposer.set_budget_excess(proposal, excess)
         if self.index.is_known(digest):
             self.index.duplicates += 1
-            self.ledger.write(writes.add_proposal, self.record.id, Proposal(DUPLICATE, digest, proposal.params, 0.0))
+            self._recorder.skip(DUPLICATE, digest, proposal.params)
             self.proposer.answer_duplicate(proposal, self.index.values_of_duplicate(digest, proposal.params))
             return None
         if excess > 0:
             self.index.add_over_budget(digest)
-            self.ledger.write(
-                writes.add_proposal, self.record.id, Proposal(OVER_BUDGET, digest, proposal.params, excess)
-            )
+            self._recorder.skip(OVER_BUDGET, digest, proposal.params, excess)
             self.proposer.reject(proposal)
             return None
         if may_defer and self.spec.pruner != "none":
@@ -107,23 +100,9 @@ class TrialStarter:
                 digest = architecture.digest
                 self.proposer.set_budget_excess(proposal, self.spec.budget_excess(architecture))
         self.pruner.deferred.designs.pop(digest, None)
-        number = self.index.next_number
-        trial_id = self.ledger.write(
-            writes.start_trial,
-            self.record.id,
-            number,
-            digest=digest,
-            architecture=architecture.to_dict(),
-            choices=proposal.params,
-            settings=settings,
-        )
+        trial = self._recorder.start(self.index.next_number, architecture, proposal.params, settings)
         self.index.start(digest)
-        self.proposer.start(number, proposal)
-        trial = Trial(trial_id, number, architecture, dict(proposal.params), settings)
-        details = event_fields(
-            search=self.record.name, trial=number, attempt=1, digest=digest, architecture=str(architecture)
-        )
-        LOG.info("trial started", extra=details)
+        self.proposer.start(trial.number, proposal)
         return trial
 
     def _choose(self, proposal: StudyTrial, architecture: Architecture, *, required: bool) -> StudyTrial | None:
@@ -133,6 +112,6 @@ class TrialStarter:
         design = self.pruner.next_design(required=required)
         if design is not None and design.digest == digest:
             return proposal
-        self.ledger.write(writes.add_proposal, self.record.id, Proposal(DEFERRED, digest, proposal.params, 0.0))
+        self._recorder.skip(DEFERRED, digest, proposal.params)
         self.proposer.reject(proposal)
         return None if design is None else self.proposer.ask_for(design.choices)

@@ -1,12 +1,14 @@
 """The check of the blocks that a space offers."""
 
 from collections.abc import Iterator
+from itertools import product
 from typing import TYPE_CHECKING
 
 from hybrid_search._internal.places import Place
 from hybrid_search.networks.blocks import BOTTLENECK, make_block
 from hybrid_search.ops.operator import check_options_of
 from hybrid_search.spaces.values import Kinds, WrongValue, combinations, inside
+from hybrid_search.spaces.width_multiplier import scaled_width
 
 if TYPE_CHECKING:
     from hybrid_search.spaces.schema import SpaceForm
@@ -24,7 +26,8 @@ def check_blocks(space: "SpaceForm") -> None:
                 with inside(*place, name, *((index,) if len(variants) > 1 else ()), names=options):
                     if name == BOTTLENECK and "expansion" in options:
                         raise WrongValue(
-                            "expansion of a bottleneck is a key of the space, not of its blocks; got both.",
+                            "must be a key of the space, for all its bottlenecks; got it in a block. Write it beside "
+                            "stem and stages.",
                             ("expansion",),
                         )
                     for given in combinations(options):
@@ -33,6 +36,35 @@ def check_blocks(space: "SpaceForm") -> None:
                         for option, value in given.items():
                             if value is None:
                                 raise WrongValue(f"{option} must have a value; got nothing.", (), options)
+
+
+def operator_channels(space: "SpaceForm", index: int) -> dict[int, str]:
+    """Return the possible numbers of channels of the operator of a stage: number -> where it comes from, as a sentence.
+
+    The sentence is empty if the file says it in the place of the operator itself: the stage offers only its width.
+
+    Args:
+        space: a space; its blocks are legal.
+        index: the stage, from 0.
+    """
+    stage, found = space.stages[index], dict[int, str]()
+    multipliers = space.width_multiplier or (1.0,)
+    where = f" of stages[{index}]" if stage.group is not None else ""
+    for name, variants in space.blocks(stage).items():
+        for options in variants:
+            for given in combinations(options):
+                for multiplier, plain in product(multipliers, stage.width):
+                    width = scaled_width(plain, multiplier)
+                    channels = make_block(name, given).places(width, 1, 1, 1)[0].width
+                    if stage.block is not None or space.block is not None:
+                        block = " ".join([name, *(f"{option}={value}" for option, value in given.items())])
+                        origin = f" Block {block} has this operator with {channels} channels at width {width}{where}."
+                    else:
+                        origin = f" The width is that{where}." if where else ""
+                    if width != plain:
+                        origin += f" Width {width} is {plain} x {multiplier:g}, by width_multiplier."
+                    found.setdefault(channels, origin)
+    return found
 
 
 def _offered(space: "SpaceForm") -> Iterator[tuple[Place, Kinds, tuple[int, ...]]]:

@@ -8,8 +8,10 @@ from pydantic import BaseModel, ValidationError
 
 from hybrid_search._internal.places import Place, dotted, placed
 from hybrid_search.errors import listed, nearest, shown
+from hybrid_search.networks.blocks import BLOCKS, BOTTLENECK
 from hybrid_search.ops import OPERATORS
 from hybrid_search.ops.operator import option_names
+from hybrid_search.plugins import Table
 from hybrid_search.records import Settings
 from hybrid_search.spaces.values import WrongValue
 
@@ -52,14 +54,17 @@ def _unknown_key(place: Place, forms: Mapping[str, type[BaseModel]]) -> str:
         hint = f" Write it under settings: {{{key}: ...}}."
     elif len(place) == 1 and not hint:
         hint = nearest(key, settings).replace("?", " under settings?")
-    elif "operator" in known and (owners := _owners(key)):
+    elif "operator" in known and (owners := _owners(key, BLOCKS)):
+        hint = f" Write it under block: {{{owners[0]}: {{{key}: ...}}}}."
+    elif "operator" in known and (owners := _owners(key, OPERATORS)):
         hint = f" Write it under operator: {{{owners[0]}: {{{key}: ...}}}}."
     return f"{where} are {', '.join(known)}; got {shown(key)}.{hint}"
 
 
-def _owners(option: str) -> list[str]:
-    """Return the built-in operators that have an option of this name."""
-    return [name for name in OPERATORS if OPERATORS.is_built_in(name) and option in option_names(OPERATORS[name])]
+def _owners(option: str, table: Table[type[Any]]) -> list[str]:
+    """Return the built-in operators or blocks that have an option of this name. A bottleneck has no own expansion."""
+    names = [name for name in table if table.is_built_in(name) and (name, option) != (BOTTLENECK, "expansion")]
+    return [name for name in names if option in option_names(table[name])]
 
 
 def _missing_key(place: Place, given: Any) -> str:

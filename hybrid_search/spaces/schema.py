@@ -72,12 +72,12 @@ from hybrid_search._internal.places import Place, one_line
 from hybrid_search._internal.text_file import file_name, read_text
 from hybrid_search.errors import MOST, ArchitectureError, SpaceError, nearest, shown
 from hybrid_search.networks.architecture import DEFAULT_EXPANSION, MOST_BLOCKS, MOST_STRIDE
-from hybrid_search.networks.blocks import BLOCKS, BOTTLENECK, make_block
+from hybrid_search.networks.blocks import BLOCKS, BOTTLENECK
 from hybrid_search.networks.stems import STEMS, make_stem
-from hybrid_search.ops import OPERATORS, Operator, make_operator
+from hybrid_search.ops import OPERATORS, make_operator
 from hybrid_search.ops.operator import check_options_of
 from hybrid_search.records import Settings
-from hybrid_search.spaces.block_check import check_blocks
+from hybrid_search.spaces.block_check import check_blocks, operator_channels
 from hybrid_search.spaces.faults import first_fault
 from hybrid_search.spaces.values import (
     Kinds,
@@ -167,17 +167,6 @@ class SpaceForm(_Form):
         """Return the possible widths of a stage, scaled by every width multiplier."""
         return scaled_widths(stage.width, self.width_multiplier)
 
-    def operator_widths(self, stage: StageForm) -> tuple[int, ...]:
-        """Return the possible numbers of channels of the operator of a stage."""
-        found = [
-            make_block(name, given).places(width, 1, 1, 1)[0].width
-            for name, variants in self.blocks(stage).items()
-            for options in variants
-            for given in combinations(options)
-            for width in self.widths(stage)
-        ]
-        return tuple(dict.fromkeys(found))
-
     def operators(self, stage: StageForm) -> Kinds:
         """Return the possible operators of a stage."""
         if stage.operator is not None:
@@ -229,49 +218,42 @@ def _check_designs(space: SpaceForm) -> None:
             )
         with inside(*place, names=options):
             for given in combinations(options):
-                key = (place[0] == "stem", name, tuple(given.items()))
-                if (*key, widths) in checked:
+                key = (place[0] == "stem", name, tuple(given.items()), tuple(widths))
+                if key in checked:
                     continue
-                checked.add((*key, widths))
+                checked.add(key)
                 if place[0] == "stem":
                     for multiplier in space.width_multiplier or (1.0,):
                         check_options_of(f"stem {name}", scaled_stem(make_stem(name, given), multiplier))
                 else:
                     operator = make_operator(name, given)
-                    for width in widths:
-                        _check_at_width(space, name, operator, width)
+                    for width, origin in widths.items():
+                        try:
+                            check_options_of(name, operator, width)
+                        except ArchitectureError as error:
+                            raise ArchitectureError(f"{error}{origin if 'width' in str(error) else ''}") from None
                 for option, value in given.items():
                     if value is None:
                         raise WrongValue(f"{option} must have a value; got nothing.", (), options)
 
 
-def _check_at_width(space: SpaceForm, name: str, operator: Operator, width: int) -> None:
-    """Raise ArchitectureError if an operator is illegal at a width; say that widths are scaled, if they are."""
-    try:
-        check_options_of(name, operator, width)
-    except ArchitectureError as error:
-        if space.width_multiplier is None:
-            raise
-        raise ArchitectureError(f"{error} Widths are scaled by width_multiplier.") from error
-
-
-def _used(space: SpaceForm) -> Iterator[tuple[Place, str, dict[str, tuple[Any, ...]], tuple[int, ...]]]:
-    """Yield each variant of a stem or operator: its place, its name, its options, the widths of its stages."""
+def _used(space: SpaceForm) -> Iterator[tuple[Place, str, dict[str, tuple[Any, ...]], Mapping[int, str]]]:
+    """Yield each variant of a stem or operator: place, name, options, numbers of channels with their origin."""
     for place, kinds, widths in _kinds_in(space):
         for name, variants in kinds.items():
             for index, options in enumerate(variants):
                 yield (*place, name, *((index,) if len(variants) > 1 else ())), name, options, widths
 
 
-def _kinds_in(space: SpaceForm) -> Iterator[tuple[Place, Kinds, tuple[int, ...]]]:
-    yield ("stem",), space.stem, ()
+def _kinds_in(space: SpaceForm) -> Iterator[tuple[Place, Kinds, Mapping[int, str]]]:
+    yield ("stem",), space.stem, {}
     for index, stage in enumerate(space.stages):
         place: Place = ("stages", index, "operator") if stage.group is None else ("groups", stage.group, "operator")
-        yield place, space.operators(stage), space.operator_widths(stage)
+        yield place, space.operators(stage), operator_channels(space, index)
     used = {stage.group for stage in space.stages}
     for name, group in space.groups.items():
         if name not in used:
-            yield ("groups", name, "operator"), group.operator, ()
+            yield ("groups", name, "operator"), group.operator, {}
 
 
 def read_space_file(path: Path) -> SpaceForm:

@@ -13,11 +13,12 @@ from hybrid_search.errors import HybridSearchError, SettingsError, nearest, show
 from hybrid_search.number_text import real_number, whole_number
 from hybrid_search.objectives import COSTS
 from hybrid_search.ops.operator import as_declared, declared_types, option_names
-from hybrid_search.plugins import Table
+from hybrid_search.plugins import TABLES, Table
 
 LONGEST_NAME = 100  # characters of the name of a space
 MOST_PARTS = 20  # of a text that was meant as a list
 LONGEST_TEXT = 10_000  # characters of any other text
+PARTS = {"operator": "an operator", "block": "a block", "stem": "a stem"}  # tables whose names a space may confuse
 
 Choices = tuple[Any, ...]
 Kinds = dict[str, tuple[dict[str, Choices], ...]]  # operator or stem -> its variants -> option -> choices
@@ -193,6 +194,11 @@ def kinds_of(table: Table[type[Any]]) -> Callable[[object], Kinds]:
         except HybridSearchError as error:
             owners = [name for name in table if table.is_built_in(name) and value in option_names(table[name])]
             hint = f" It is an option: write it below {owners[0]}." if owners else ""
+            others = [
+                each.kind for each in TABLES.values() if each.kind in PARTS and each is not table and value in each
+            ]
+            if others and not hint and "Did you mean" not in str(error):
+                hint = f" This is the name of {PARTS[others[0]]}."
             raise WrongValue(f"{error}{hint}") from None
         return value
 

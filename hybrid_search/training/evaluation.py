@@ -95,7 +95,8 @@ def _epochs(
     channels, classes = dataset.input_size[0], len(dataset.classes)
     costs = cost(architecture, dataset.input_size, classes)
     with reproducible(device, settings.threads, seed_for("weights", settings.seed)):
-        trainer = Trainer(build_model(architecture, channels, classes), dataset, settings)
+        model = build_model(architecture, channels, classes, stochastic_depth=settings.stochastic_depth)
+        trainer = Trainer(model, dataset, settings)
     fingerprint = torch.frombuffer(bytearray(dataset.fingerprint.encode()), dtype=torch.uint8)
     if resume is not None:
         _check_data(resume, dataset)

@@ -1,15 +1,21 @@
 """Operators and stems of other packages: a correct one works everywhere, a broken one is named."""
 
+import sys
+
 import pytest
 import torch
 from support.plugins import installed
 
+from hybrid_search import load_space
 from hybrid_search.errors import ArchitectureError, PluginError
 from hybrid_search.networks.architecture import Architecture, Stage
+from hybrid_search.networks.blocks import BLOCKS
 from hybrid_search.networks.costs import cost
 from hybrid_search.networks.model import build_model
 from hybrid_search.networks.stems import STEMS, make_stem
 from hybrid_search.ops import OPERATORS, make_operator
+from hybrid_search.search.spec import SearchSpec
+from hybrid_search.spaces.plugin_costs import check_space_costs
 from hybrid_search.spaces.space import SearchSpace
 
 OPERATOR = """
@@ -127,3 +133,69 @@ def test_a_stem_of_another_package_is_read_back_from_its_plain_form(tmp_path, mo
 def test_a_broken_stem_is_named(tmp_path, monkeypatch, source, fault):
     with installed(tmp_path, monkeypatch, STEMS, "patches", source), pytest.raises(PluginError, match=fault):
         make_stem("patches", {})
+
+
+IMAGE = (1, 16, 12)
+CONVOLVING = (
+    OPERATOR.replace("cost(self", "cost(self, *given):\n        return self.layers(*given)\n\n    def layers(self")
+    .replace(
+        "return []",
+        'return [Layer("conv", "conv", 9 * width, 9 * width * -(-rows // stride) * -(-cols // stride), rows, cols)]',
+    )
+    .replace(
+        "return nn.MaxPool2d(1, stride)",
+        "conv = nn.Conv2d(width, width, 3, stride, padding=1, groups=width, bias=self.step > 1)\n"
+        "        return nn.Sequential(OrderedDict(conv=conv))",
+    )
+    .replace("from dataclasses", "from collections import OrderedDict\nfrom dataclasses")
+)
+BLOCK = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hybrid_search.networks.blocks import OperatorPlace
+from hybrid_search.networks.blocks.basic import Basic
+
+
+@dataclass(frozen=True)
+class Thing(Basic):
+    label: ClassVar[str] = "wide"
+
+    def cost(self, *given):
+        return super().cost(*given)[1:]
+"""
+
+
+def space_of(stage, stem=None):
+    stages = [{"depth": [0, 1], "width": [8, 16], "stride": 2, "operator": "conv", **stage}, STAGE_OF_CONV]
+    return SearchSpace.from_dict({"name": "x", "stem": stem or {"conv3x3": {"width": 8}}, "stages": stages})
+
+
+STAGE_OF_CONV = {"depth": 1, "width": 8, "operator": "conv"}
+
+
+def test_the_stated_cost_of_a_plugin_is_compared_with_its_module_for_every_value_of_its_options(tmp_path, monkeypatch):
+    with installed(tmp_path, monkeypatch, OPERATORS, "shift", CONVOLVING):
+        check_space_costs(space_of({"operator": ["conv", "shift"]}), IMAGE)
+        wrong = space_of({"operator": {"conv": {}, "shift": {"step": [1, 2]}}})  # a bias with step 2
+        law = (
+            r"operator 'shift' of the package other_package 1\.2 must state the cost of the module that it builds; got "
+            r"parameters of conv: cost states 144, it has 160 \(width 16, stride 2, map 16x16\)\."
+        )
+        with pytest.raises(PluginError, match=law):
+            SearchSpec.create(wrong, trials=2)
+        SearchSpec.create(wrong, trials=2, evaluation="own")  # builds its networks itself
+
+
+def test_a_block_or_stem_with_a_wrong_cost_is_refused_by_name(tmp_path, monkeypatch):
+    law = r"block 'wide' of .*; got FLOPs of all layers: cost states .*, torch counts"
+    with installed(tmp_path / "block", monkeypatch, BLOCKS, "wide", BLOCK), pytest.raises(PluginError, match=law):
+        check_space_costs(space_of({"block": ["basic", "wide"]}), IMAGE)
+    law = r"stem 'patches' of .*; got a module that cannot be built and run: NotImplementedError"
+    with installed(tmp_path / "stem", monkeypatch, STEMS, "patches", STEM), pytest.raises(PluginError, match=law):
+        check_space_costs(space_of({}, {"patches": {}}), IMAGE)
+
+
+def test_a_space_without_plugins_is_not_compared_and_needs_no_torch(monkeypatch):
+    monkeypatch.setitem(sys.modules, "hybrid_search.networks.counting", None)
+    check_space_costs(load_space("digits"), IMAGE)

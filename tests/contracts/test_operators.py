@@ -6,6 +6,8 @@ from hybrid_search.errors import ArchitectureError
 from hybrid_search.networks.stems import STEMS
 from hybrid_search.networks.stems.attention import AttentionStem
 from hybrid_search.networks.stems.conv import Conv3x3Stem, Conv7x7Stem
+from hybrid_search.networks.stems.patchify import PatchifyStem
+from hybrid_search.networks.stems.two_conv3x3 import TwoConv3x3Stem
 from hybrid_search.ops import OPERATORS, make_operator
 from hybrid_search.ops.conv import Conv
 from hybrid_search.ops.depthwise_conv import DepthwiseConv
@@ -13,15 +15,18 @@ from hybrid_search.ops.global_attention import GlobalAttention
 from hybrid_search.ops.local_attention import LocalAttention
 from hybrid_search.testing import OperatorContract, StemContract
 
+WRONG_ACTIVATION = ({"activation": "tanh"}, "activation must be one of relu, silu, gelu; got 'tanh'")
 NO_WIDTH = ({"width": 0}, r"width must be a whole number from 1 up; got 0\.")
 
 
 class TestConv(OperatorContract):
     name, operator = "conv", Conv
-    cases = ({}, {"kernel_size": 5}, {"kernel_size": 1}, {"groups": 16})
+    cases = ({}, {"kernel_size": 5}, {"kernel_size": 1}, {"groups": 16}, {"groups": 4}, {"groups": "depthwise"})
     illegal = (
         ({"kernel_size": 4}, 16, r"kernel_size must be an odd number from 1 up; got 4\."),
         ({"groups": 3}, 16, r"groups must divide the width; got 3 groups at width 16\."),
+        ({"groups": 0}, 16, r"groups must be a whole number from 1 up; got 0\."),
+        ({"groups": "each"}, 16, r"groups must be a whole number from 1 up, or depthwise; got 'each'\."),
     )
 
 
@@ -79,16 +84,39 @@ class TestGlobalAttention(OperatorContract):
 
 class TestConv7x7(StemContract):
     stem = Conv7x7Stem
-    cases = ({}, {"width": 8})
-    illegal = (NO_WIDTH,)
+    cases = ({}, {"width": 8, "activation": "gelu"})
+    illegal = (NO_WIDTH, WRONG_ACTIVATION)
     sizes = ((16, 8), (17, 10))
 
 
 class TestConv3x3(StemContract):
     stem = Conv3x3Stem
-    cases = ({}, {"width": 8}, {"stride": 2})
-    illegal = (NO_WIDTH, ({"stride": 3}, r"stride must be one of 1, 2; got 3\."))
+    cases = ({}, {"width": 8, "activation": "silu"}, {"stride": 2})
+    illegal = (NO_WIDTH, WRONG_ACTIVATION, ({"stride": 3}, r"stride must be one of 1, 2; got 3\."))
     sizes = ((16, 8), (5, 7))
+
+
+class TestTwoConv3x3(StemContract):
+    stem = TwoConv3x3Stem
+    cases = ({"width": 7}, {"stride": 1, "norm": "layer"}, {"stride": 4, "activation": "silu"})
+    illegal = (
+        NO_WIDTH,
+        WRONG_ACTIVATION,
+        ({"stride": 3}, r"stride must be one of 1, 2, 4; got 3\."),
+        ({"norm": "group"}, r"norm must be one of batch, layer; got 'group'"),
+    )
+    sizes = ((16, 8), (7, 5))
+
+
+class TestPatchify(StemContract):
+    stem = PatchifyStem
+    cases = ({"width": 8}, {"stride": 2, "norm": "batch"})
+    illegal = (
+        NO_WIDTH,
+        ({"stride": 1}, r"stride must be one of 2, 4; got 1\."),
+        ({"norm": "group"}, r"norm must be one of batch, layer; got 'group'"),
+    )
+    sizes = ((16, 8), (9, 6), (7, 3))
 
 
 class TestAttention(StemContract):

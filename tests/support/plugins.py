@@ -7,6 +7,7 @@ import sys
 @contextlib.contextmanager
 def installed(tmp_path, monkeypatch, table, name, source, package="other_package"):
     """Install `source` as the module of a package that adds `Thing` to the table under `name`."""
+    tmp_path.mkdir(exist_ok=True)
     (tmp_path / f"{package}.py").write_text(source)
     info = tmp_path / f"{package}-1.2.dist-info"
     info.mkdir()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from hybrid_search.networks.blocks import layers
-from hybrid_search.networks.blocks.block import OperatorPlace, check_activation
+from hybrid_search.networks.blocks.block import OperatorPlace, check_activation, check_norm
 from hybrid_search.ops.operator import Layer, Operator
 
 if TYPE_CHECKING:
@@ -20,14 +20,18 @@ class Basic:
 
     Args:
         activation: relu, silu or gelu.
+        norm: batch or layer (over the channels of a pixel); every norm of the block.
     """
 
+    added_options: ClassVar[tuple[str, ...]] = ("norm",)
     label: ClassVar[str] = "basic block"
     activation: str = "relu"
+    norm: str = "batch"
 
     def check(self, width: int) -> None:
-        """Raise ArchitectureError for an unknown activation."""
+        """Raise ArchitectureError for an unknown activation or norm."""
         check_activation(self.activation)
+        check_norm(self.norm)
 
     def out_channels(self, width: int) -> int:
         """Return the width."""

@@ -13,6 +13,10 @@ spatial operator of its stage, once or several times. Like an operator it declar
         def cost(self, operator, channels, width, rows, cols, stride): ...    # its layers, in closed form
         def build(self, operator, channels, width, stride): ...    # the torch module; the only method with torch
 
+The module applies `hybrid_search.networks.blocks.modules.StochasticDepth` to a branch that it adds to its input. An
+option that a later version adds is named in `added_options: ClassVar[tuple[str, ...]]`: it is stored only where it is
+not at its default, so that digests stay.
+
 Another package adds a block through the entry-point group `hybrid_search.blocks`. `hybrid_search.testing.BlockContract`
 tests it against this contract.
 """
@@ -129,3 +133,8 @@ def check_block(name: str, thing: object) -> type[Any]:
 def check_activation(name: object) -> None:
     """Raise ArchitectureError unless this is the name of an activation."""
     one_of("activation", name, ACTIVATIONS, ArchitectureError)
+
+
+def check_norm(name: object) -> None:
+    """Raise ArchitectureError unless this is the name of a norm."""
+    one_of("norm", name, NORMS, ArchitectureError)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hybrid_search.errors import whole
 from hybrid_search.networks.blocks import layers
-from hybrid_search.networks.blocks.block import OperatorPlace, check_activation
+from hybrid_search.networks.blocks.block import OperatorPlace, check_activation, check_norm
 from hybrid_search.ops.operator import Layer, Operator
 
 if TYPE_CHECKING:
@@ -21,16 +21,20 @@ class Bottleneck:
     Args:
         expansion: output channels / width.
         activation: relu, silu or gelu.
+        norm: batch or layer (over the channels of a pixel); every norm of the block.
     """
 
+    added_options: ClassVar[tuple[str, ...]] = ("norm",)
     label: ClassVar[str] = "bottleneck"
     expansion: int = 4
     activation: str = "relu"
+    norm: str = "batch"
 
     def check(self, width: int) -> None:
-        """Raise ArchitectureError for an expansion below 1 or an unknown activation."""
+        """Raise ArchitectureError for an expansion below 1, or an unknown activation or norm."""
         whole("expansion", self.expansion, most=MOST_EXPANSION)
         check_activation(self.activation)
+        check_norm(self.norm)
 
     def out_channels(self, width: int) -> int:
         """Return width x expansion."""

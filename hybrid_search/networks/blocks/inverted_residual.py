@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hybrid_search.errors import ArchitectureError, whole
 from hybrid_search.networks.blocks import layers
-from hybrid_search.networks.blocks.block import OperatorPlace, check_activation
+from hybrid_search.networks.blocks.block import OperatorPlace, check_activation, check_norm
 from hybrid_search.ops.operator import Layer, Operator
 
 if TYPE_CHECKING:
@@ -25,19 +25,23 @@ class InvertedResidual:
         expansion: channels of the operator / width.
         squeeze_excitation: whether the channels of the operator are scaled by squeeze-and-excitation (Hu et al. 2018).
         activation: relu, silu or gelu.
+        norm: batch or layer (over the channels of a pixel); every norm of the block.
     """
 
+    added_options: ClassVar[tuple[str, ...]] = ("norm",)
     label: ClassVar[str] = "inverted residual"
     expansion: int = 4
     squeeze_excitation: bool = False
     activation: str = "relu"
+    norm: str = "batch"
 
     def check(self, width: int) -> None:
-        """Raise ArchitectureError for an expansion below 1, an unknown activation or another wrong option."""
+        """Raise ArchitectureError for an expansion below 1, an unknown activation or norm, or another wrong option."""
         whole("expansion", self.expansion, most=MOST_EXPANSION)
         if not isinstance(self.squeeze_excitation, bool):
             raise ArchitectureError(f"squeeze_excitation must be true or false; got {self.squeeze_excitation!r}.")
         check_activation(self.activation)
+        check_norm(self.norm)
 
     def out_channels(self, width: int) -> int:
         """Return the width."""

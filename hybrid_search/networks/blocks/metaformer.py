@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from hybrid_search.errors import ArchitectureError, one_of, whole
+from hybrid_search.errors import ArchitectureError, whole
 from hybrid_search.networks.blocks import layers
-from hybrid_search.networks.blocks.block import NORMS, OperatorPlace, check_activation
+from hybrid_search.networks.blocks.block import OperatorPlace, check_activation, check_norm
 from hybrid_search.ops.operator import Layer, Operator
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class MetaFormer:
         whole("mlp_ratio", self.mlp_ratio, most=MOST_RATIO)
         if not isinstance(self.layer_scale, bool):
             raise ArchitectureError(f"layer_scale must be true or false; got {self.layer_scale!r}.")
-        one_of("norm", self.norm, NORMS, ArchitectureError)
+        check_norm(self.norm)
         check_activation(self.activation)
 
     def out_channels(self, width: int) -> int:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from hybrid_search.networks.blocks.modules import activation, norm
+from hybrid_search.networks.blocks.modules import StochasticDepth, activation, norm
 from hybrid_search.ops.conv import convolution
 from hybrid_search.ops.operator import Operator
 
@@ -47,12 +47,13 @@ class MetaFormerModule(nn.Module):
         self.narrow = convolution(hidden, width, 1)
         self.mlp_scale = Scale(width) if block.layer_scale else nn.Identity()
         self.activation = activation(block.activation)
+        self.stochastic_depth = StochasticDepth()  # of both branches; each draws its own images
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride))."""
         if self.merges:
             x = self.merge(self.merge_norm(x))
-        x = x + self.operator_scale(self.operator(self.operator_norm(x)))
+        x = x + self.stochastic_depth(self.operator_scale(self.operator(self.operator_norm(x))))
         y: Tensor = self.narrow(self.activation(self.widen(self.mlp_norm(x))))
-        y = x + self.mlp_scale(y)
+        y = x + self.stochastic_depth(self.mlp_scale(y))
         return y

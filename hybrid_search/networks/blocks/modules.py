@@ -29,18 +29,44 @@ class LayerNorm2d(nn.Module):
         return y.permute(0, 3, 1, 2)
 
 
-def norm(kind: str, channels: int) -> nn.Module:
+def norm(kind: str, channels: int) -> nn.BatchNorm2d | LayerNorm2d:
     """Return batch norm or layer norm over the channels, for a kind of `NORMS`."""
     return nn.BatchNorm2d(channels) if kind == "batch" else LayerNorm2d(channels)
 
 
-class Shortcut(nn.Module):
-    """The strided 1x1 convolution and batch norm of a block that changes the shape."""
+class StochasticDepth(nn.Module):
+    """Leave out the branch of a block for some images while training (Huang et al. 2016). It is off in evaluation mode.
 
-    def __init__(self, channels: int, out_channels: int, stride: int) -> None:
+    A block applies it to each branch that it adds to a shortcut. `build_model` sets its rate.
+
+    Attributes:
+        rate: probability that the branch is left out for an image, 0 to below 1. A branch that is kept is divided by
+            1 - rate.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rate = 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, ...) -> the same shape."""
+        if not self.training or self.rate == 0.0:
+            return x
+        kept = x.new_empty(x.shape[0], *(1,) * (x.dim() - 1)).bernoulli_(1.0 - self.rate)
+        return x * (kept / (1.0 - self.rate))
+
+    def extra_repr(self) -> str:
+        """Return the rate for `print(model)`."""
+        return f"rate={self.rate:g}"
+
+
+class Shortcut(nn.Module):
+    """The strided 1x1 convolution and norm of a block that changes the shape."""
+
+    def __init__(self, channels: int, out_channels: int, stride: int, kind: str) -> None:
         super().__init__()
         self.conv = convolution(channels, out_channels, 1, stride)
-        self.norm = nn.BatchNorm2d(out_channels)
+        self.norm = norm(kind, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, rows, cols) -> (batch, out_channels, ceil(rows / stride), ceil(cols / stride))."""
@@ -48,9 +74,9 @@ class Shortcut(nn.Module):
         return y
 
 
-def shortcut(channels: int, out_channels: int, stride: int) -> nn.Module:
-    """Return the identity if the shape stays, otherwise a projection."""
-    return nn.Identity() if stride == 1 and channels == out_channels else Shortcut(channels, out_channels, stride)
+def shortcut(channels: int, out_channels: int, stride: int, kind: str) -> nn.Module:
+    """Return the identity if the shape stays, otherwise a projection with a norm of this kind."""
+    return nn.Identity() if stride == 1 and channels == out_channels else Shortcut(channels, out_channels, stride, kind)
 
 
 class SqueezeExcitation(nn.Module):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from hybrid_search.networks.blocks.layers import changed, changes_channels
-from hybrid_search.networks.blocks.modules import SqueezeExcitation, activation, shortcut
+from hybrid_search.networks.blocks.modules import SqueezeExcitation, StochasticDepth, activation, norm, shortcut
 from hybrid_search.ops.conv import convolution
 from hybrid_search.ops.operator import Operator
 
@@ -16,48 +16,50 @@ if TYPE_CHECKING:
 
 
 class BottleneckModule(nn.Module):
-    """1x1 to `width` channels, the operator, 1x1 to width x expansion, each with batch norm, and the shortcut."""
+    """1x1 to `width` channels, the operator, 1x1 to width x expansion, each with a norm, and the shortcut."""
 
     def __init__(self, block: "Bottleneck", operator: Operator, channels: int, width: int, stride: int) -> None:
         super().__init__()
         out_channels = block.out_channels(width)
         self.reduce = convolution(channels, width, 1)
-        self.reduce_norm = nn.BatchNorm2d(width)
+        self.reduce_norm = norm(block.norm, width)
         self.operator = operator.build(width, stride)
-        self.operator_norm = nn.BatchNorm2d(width)
+        self.operator_norm = norm(block.norm, width)
         self.expand = convolution(width, out_channels, 1)
-        self.expand_norm = nn.BatchNorm2d(out_channels)
+        self.expand_norm = norm(block.norm, out_channels)
         nn.init.zeros_(self.expand_norm.weight)  # a block starts as its shortcut (arXiv 1706.02677, section 5.1)
-        self.shortcut = shortcut(channels, out_channels, stride)
+        self.shortcut = shortcut(channels, out_channels, stride, block.norm)
         self.activation = activation(block.activation)
+        self.stochastic_depth = StochasticDepth()
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, rows, cols) -> (batch, width x expansion, ceil(rows / stride), ceil(cols / stride))."""
         y: Tensor = self.activation(self.reduce_norm(self.reduce(x)))
         y = self.activation(self.operator_norm(self.operator(y)))
-        y = self.activation(self.expand_norm(self.expand(y)) + self.shortcut(x))
+        y = self.activation(self.stochastic_depth(self.expand_norm(self.expand(y))) + self.shortcut(x))
         return y
 
 
 class BasicModule(nn.Module):
-    """Two operators with batch norm, and the shortcut."""
+    """Two operators with a norm each, and the shortcut."""
 
     def __init__(self, block: "Basic", operator: Operator, channels: int, width: int, stride: int) -> None:
         super().__init__()
         same = channels == width or changes_channels(operator)
         self.enter = nn.Identity() if same else convolution(channels, width, 1)
         self.first = operator.build(width, stride, **changed(operator, channels, width))
-        self.first_norm = nn.BatchNorm2d(width)
+        self.first_norm = norm(block.norm, width)
         self.second = operator.build(width, 1)
-        self.second_norm = nn.BatchNorm2d(width)
+        self.second_norm = norm(block.norm, width)
         nn.init.zeros_(self.second_norm.weight)  # a block starts as its shortcut
-        self.shortcut = shortcut(channels, width, stride)
+        self.shortcut = shortcut(channels, width, stride, block.norm)
         self.activation = activation(block.activation)
+        self.stochastic_depth = StochasticDepth()
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride))."""
         y: Tensor = self.activation(self.first_norm(self.first(self.enter(x))))
-        y = self.activation(self.second_norm(self.second(y)) + self.shortcut(x))
+        y = self.activation(self.stochastic_depth(self.second_norm(self.second(y))) + self.shortcut(x))
         return y
 
 
@@ -70,20 +72,21 @@ class InvertedResidualModule(nn.Module):
         self.expands = block.expands(channels, width)
         if self.expands:
             self.expand = convolution(channels, inner, 1)
-            self.expand_norm = nn.BatchNorm2d(inner)
+            self.expand_norm = norm(block.norm, inner)
         self.operator = operator.build(inner, stride)
-        self.operator_norm = nn.BatchNorm2d(inner)
+        self.operator_norm = norm(block.norm, inner)
         self.excitation = SqueezeExcitation(inner) if block.squeeze_excitation else nn.Identity()
         self.project = convolution(inner, width, 1)
-        self.project_norm = nn.BatchNorm2d(width)
+        self.project_norm = norm(block.norm, width)
         self.adds = stride == 1 and channels == width
         if self.adds:
             nn.init.zeros_(self.project_norm.weight)  # a block starts as its shortcut
         self.activation = activation(block.activation)
+        self.stochastic_depth = StochasticDepth()
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, rows, cols) -> (batch, width, ceil(rows / stride), ceil(cols / stride))."""
         y: Tensor = self.activation(self.expand_norm(self.expand(x))) if self.expands else x
         y = self.excitation(self.activation(self.operator_norm(self.operator(y))))
         y = self.project_norm(self.project(y))
-        return y + x if self.adds else y
+        return self.stochastic_depth(y) + x if self.adds else y

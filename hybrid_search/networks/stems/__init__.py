@@ -5,7 +5,9 @@ from typing import Any
 from hybrid_search.errors import ArchitectureError, shown
 from hybrid_search.networks.stems.attention import AttentionStem
 from hybrid_search.networks.stems.conv import Conv3x3Stem, Conv7x7Stem
+from hybrid_search.networks.stems.patchify import PatchifyStem
 from hybrid_search.networks.stems.stem import Stem, check_stem
+from hybrid_search.networks.stems.two_conv3x3 import TwoConv3x3Stem
 from hybrid_search.ops.operator import from_options
 from hybrid_search.plugins import Table
 
@@ -15,7 +17,13 @@ __all__ = ["STEMS", "Stem", "make_stem"]
 STEMS: Table[type[Any]] = Table(
     "stem",
     "hybrid_search.stems",
-    {"conv7x7": Conv7x7Stem, "conv3x3": Conv3x3Stem, "attention": AttentionStem},
+    {
+        "conv7x7": Conv7x7Stem,
+        "conv3x3": Conv3x3Stem,
+        "two_conv3x3": TwoConv3x3Stem,
+        "patchify": PatchifyStem,
+        "attention": AttentionStem,
+    },
     check=check_stem,
     error=ArchitectureError,
 )
@@ -34,7 +42,7 @@ def make_stem(kind: object, options: dict[str, Any]) -> Stem:
 
     Example:
         >>> make_stem("conv3x3", {"width": 8})
-        Conv3x3Stem(width=8, stride=1)
+        Conv3x3Stem(width=8, stride=1, activation='relu')
     """
     if not isinstance(kind, str):
         raise ArchitectureError(f"a stem must be a name; got {shown(kind)}.")

@@ -1,0 +1,48 @@
+"""Functions that pass keyword arguments on: their full signature and documentation, for `help` and for notebooks."""
+
+import inspect
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+MARK = "    **options:"  # begins the entry of the docstring that is replaced
+
+
+def passes_options(target: Callable[..., Any], names: Collection[str]) -> Callable[[F], F]:
+    """Return a decorator for a function that passes its `**options` on to another function.
+
+    Type checkers read the options from `Unpack`. At run time the decorated function has them in its signature, with
+    the defaults of the target, and in its docstring, as the target explains them.
+
+    Args:
+        target: The function that receives the options.
+        names: Names of the options.
+
+    Example:
+        >>> @passes_options(SearchSpec.create, SearchOptions.__annotations__)
+        ... def run(space, **options: Unpack[SearchOptions]): ...
+    """
+    passed = [one for name, one in inspect.signature(target).parameters.items() if name in names]
+    explained = _entries(inspect.getdoc(target) or "", names)
+
+    def decorate(function: F) -> F:
+        signature = inspect.signature(function)
+        own = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+        function.__signature__ = signature.replace(parameters=[*own, *passed])  # type: ignore[attr-defined]
+        lines = (inspect.getdoc(function) or "").splitlines()
+        joined = [explained if line.startswith(MARK) else line for line in lines]
+        function.__doc__ = "\n".join(joined) if lines else None
+        return function
+
+    return decorate
+
+
+def _entries(text: str, names: Collection[str]) -> str:
+    """Return the lines of a docstring that explain these arguments."""
+    kept, chosen = [], False
+    for line in text.partition("Args:\n")[2].partition("\n\n")[0].splitlines():
+        if not line.startswith(" " * 8):
+            chosen = line.strip().partition(":")[0] in names
+        if chosen:
+            kept.append(line)
+    return "\n".join(kept)

@@ -1,0 +1,74 @@
+"""The check of the costs that the plugins of a space state."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hybrid_search.networks.blocks import BLOCKS
+from hybrid_search.networks.costs import simplified_for
+from hybrid_search.networks.stems import STEMS
+from hybrid_search.ops import OPERATORS
+from hybrid_search.spaces.space import SearchSpace
+from hybrid_search.spaces.values import Kinds
+
+MOST_NETWORKS = 64  # that are checked for one plugin
+
+
+class _Using:
+    """Choose one stem, operator or block wherever it is offered, and a given one of all other choices.
+
+    Args:
+        place: "stem", "operator" or "block".
+        name: the stem, operator or block.
+        variant: index of the variant of its options.
+        number: index of every other choice, counted round.
+    """
+
+    def __init__(self, place: str, name: str, variant: int, number: int) -> None:
+        self._place, self._name, self._variant, self._number = place, name, variant, number
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """Return the choice of a parameter; a stage is not left out."""
+        last = name.rpartition(".")[2]
+        if last in ("stem", "operator", "block"):
+            return self._name if last == self._place and self._name in choices else choices[0]
+        if last == "variant":
+            return choices[self._variant % len(choices)]
+        if last == "depth":
+            choices = [choice for choice in choices if choice]
+        return choices[self._number % len(choices)]
+
+
+def check_space_costs(space: SearchSpace, input_size: tuple[int, int, int]) -> None:
+    """Raise PluginError for the first plugin of a space whose stated cost is not that of its module.
+
+    Every value of every option of a plugin is in one of the networks that are checked. A space without plugins is not
+    checked, and torch is not imported.
+
+    Args:
+        space: a search space.
+        input_size: (channels, rows, cols) of an image.
+    """
+    for place, name, variants, values in _plugins(space):
+        from hybrid_search.networks.counting import check_plugin_costs
+
+        for index in range(min(MOST_NETWORKS, variants * values)):
+            chooser = _Using(place, name, index // values, index % values)
+            check_plugin_costs(simplified_for(space.choose(chooser), input_size), input_size)
+
+
+def _plugins(space: SearchSpace) -> Iterator[tuple[str, str, int, int]]:
+    """Yield the plugins of a space: place, name, number of variants, largest number of values of an option."""
+    form = space.form
+    found: dict[tuple[str, str], tuple[int, int]] = {}
+    tables = {"stem": STEMS, "operator": OPERATORS, "block": BLOCKS}
+    used: list[tuple[str, Kinds]] = [("stem", form.stem)]
+    for stage in form.stages:
+        used += [("operator", form.operators(stage)), ("block", form.blocks(stage))]
+    for place, kinds in used:
+        for name, variants in kinds.items():
+            if not tables[place].is_built_in(name):
+                values = max((len(choices) for options in variants for choices in options.values()), default=1)
+                before = found.get((place, name), (1, 1))
+                found[place, name] = (max(before[0], len(variants)), max(before[1], values))
+    for (place, name), numbers in found.items():
+        yield place, name, *numbers
