@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from hybrid_search.objectives import Objective
     from hybrid_search.pareto import hypervolume, pareto_front
     from hybrid_search.records import Report, Resources, Settings
+    from hybrid_search.runs.baseline import baseline
     from hybrid_search.runs.confirm import confirm
     from hybrid_search.runs.run import run
     from hybrid_search.search.opening import open_search
@@ -77,6 +78,7 @@ __all__ = [
     "TrialError",
     "UnknownName",
     "UserError",
+    "baseline",
     "build_model",
     "confirm",
     "cost",
@@ -104,6 +106,7 @@ _PUBLIC: dict[str, tuple[str, ...]] = {
     "search.opening": ("open_search",),
     "search.trial": ("Outcome", "Trial"),
     "runs.run": ("run",),
+    "runs.baseline": ("baseline",),
     "runs.confirm": ("confirm",),
     "ledger": ("Ledger",),
     "pareto": ("hypervolume", "pareto_front"),

@@ -156,10 +156,20 @@ def test_the_budget_counts_what_earlier_confirmations_trained(searched):
     assert again(searched, seeds=2, trials=5).done == 5
 
 
-def test_the_default_budget_is_twice_the_missing_seeds_of_the_front(searched):
+def test_the_default_budget_is_twice_the_missing_seeds_of_the_front_and_of_the_known_designs(searched):
     confirmation = again(searched, seeds=2)
-    assert confirmation.budget == 4 * len(confirmation.before)
+    assert {"all convolution", "all attention"} <= set(confirmation.references.values())
+    assert confirmation.budget == 4 * len({*confirmation.before, *confirmation.references})
     assert confirmation.done <= confirmation.budget
+    assert all(len(seeds_of(searched)[number]) >= 2 for number in confirmation.references)
+
+
+def test_known_designs_can_be_left_out(searched):
+    confirmation = again(
+        searched, seeds=2, trials=2 * len(Confirmation(searched.search(), searched).before), references=False
+    )
+    assert confirmation.references == {}
+    assert set(seeds_of(searched)) <= set(confirmation.before)
 
 
 def test_hours_end_a_confirmation_without_another_budget(searched):

@@ -91,7 +91,7 @@ def test_status_says_that_a_search_is_being_confirmed(half_confirmed, monkeypatc
             seen.append((status_of(ledger, record).state, purpose_of(ledger.lease(record.id).holder)))
         yield {"accuracy": 0.5}
 
-    monkeypatch.setattr("hybrid_search.runs.confirm._same_evaluation", lambda record, evaluate: None)
+    monkeypatch.setattr("hybrid_search.runs.confirm.check_same_evaluation", lambda record, evaluate: None)
     with Ledger(url) as ledger:
         confirm(ledger=ledger, evaluate=evaluate, seeds=3, trials=40, resources=Resources("local"), checkpoints="none")
     assert set(seen) == {("confirming", "confirm")}

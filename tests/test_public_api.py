@@ -24,7 +24,8 @@ ROOT = Path(__file__).parent.parent
 DEFERRED = {"SamplerFactory": SamplerFactory, "PrunerFactory": PrunerFactory}  # types that only checkers import
 PROMISED = {
     "Architecture", "Stage", "SearchSpace", "load_space", "reference", "build_model", "cost", "Cost", "Settings",
-    "Resources", "SearchSpec", "Search", "Trial", "Outcome", "Report", "run", "confirm", "open_search", "Ledger",
+    "Resources", "SearchSpec", "Search", "Trial", "Outcome", "Report", "run", "confirm", "baseline",
+    "open_search", "Ledger",
     "Objective", "pareto_front", "hypervolume", "export_model", "load_exported",
 }  # fmt: skip
 

@@ -28,7 +28,21 @@ from typing import Any, TextIO
 import typer
 
 from hybrid_search._internal.redaction import redact, register_url
-from hybrid_search.cli import cache, confirm, cost, dashboard, db, doctor, export, front, replay, space, spaces, status
+from hybrid_search.cli import (
+    baseline,
+    cache,
+    confirm,
+    cost,
+    dashboard,
+    db,
+    doctor,
+    export,
+    front,
+    replay,
+    space,
+    spaces,
+    status,
+)
 from hybrid_search.cli import run as run_command
 from hybrid_search.cli.help_page import HelpGroup
 from hybrid_search.cli.option_values import accept_values
@@ -48,7 +62,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
-for module in (run_command, front, status, confirm, export, dashboard, replay, spaces, space, cost, db, cache, doctor):
+for module in (
+    run_command,
+    front,
+    status,
+    confirm,
+    baseline,
+    export,
+    dashboard,
+    replay,
+    spaces,
+    space,
+    cost,
+    db,
+    cache,
+    doctor,
+):
     module.add_to(app)
 accept_values(app)
 

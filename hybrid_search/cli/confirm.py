@@ -56,6 +56,15 @@ def confirm(
         ),
     ] = None,
     hours: Hours = None,
+    references: Annotated[
+        bool,
+        typer.Option(
+            "--references/--no-references",
+            rich_help_panel=STOP,
+            help="Retrain the known designs and the baselines of the search too, so that one unlucky seed does not "
+            "keep them off the front.",
+        ),
+    ] = True,
     data_dir: DataDir = None,
     checkpoints: Checkpoints = None,
     quiet: Quiet = False,
@@ -90,6 +99,7 @@ def confirm(
             seeds=seeds,
             trials=trials,
             hours=hours,
+            references=references,
             ledger=db,
             resources=resources,
             data_dir=data_dir,
@@ -106,7 +116,7 @@ def confirm(
     confirmation.ledger.close()
     sys.stdout.flush()
     stop.exit_if_stopped()
-    if not confirmation.done:
+    if not confirmation.done and not (confirmation.baselines and confirmation.baselines.results):
         raise typer.Exit(1)
 
 
@@ -121,6 +131,8 @@ def _print_result(confirmation: "Confirmation", *, stopped: bool, notice: Callab
     notice(f"\n{counted(confirmation.done, 'retraining')}; {change}")
     for failure in confirmation.failures:
         notice(f"trial {failure.number} failed with seed {failure.seed} ({failure.kind}: {last_line(failure.text)})")
+    for lost in confirmation.baselines.failures if confirmation.baselines else []:
+        notice(f"{lost.name} failed with seed {lost.seed} ({lost.kind}: {last_line(lost.text)})")
     uncertain = confirmation.uncertain_trials()
     if uncertain == []:
         notice("the front is settled: for every trial, it is 95 % certain whether it is on the front")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hybrid_search._internal.counted import counted
+from hybrid_search.cli.baseline_table import baseline_rows, print_baselines
 from hybrid_search.cli.help_page import HelpCommand
 from hybrid_search.cli.options import OUTPUT, Database, FormatOption, SearchName
 from hybrid_search.cli.output import Format, print_rows, say
@@ -58,12 +59,13 @@ def print_front(
         ledger: The ledger.
         record: The search.
         form: Table, JSON (objects with trial, objectives, digest and architecture) or CSV.
-        notice: Called with a line for each known design that is not on the front.
+        notice: Called with a line for each known design that is not on the front, and for each baseline.
         columns: More columns: `seconds`, or names of measurements.
 
     Raises:
         UnknownName: No trial of the front has such a column.
     """
+    from hybrid_search.analysis.baselines import read_baselines
     from hybrid_search.analysis.confidence import confirmed_front, read_confidence
     from hybrid_search.analysis.picks import front_knee
     from hybrid_search.ledger import reads
@@ -105,6 +107,11 @@ def print_front(
         }
         for number in numbers
     ]
+    baselines = read_baselines(ledger, record)
+    if baselines and form is not Format.table:
+        rows = [{"kind": "trial", "name": None, **row} for row in rows] + baseline_rows(baselines, names, form)
+        if form is Format.csv:
+            rows = [dict.fromkeys(name for row in rows for name in row) | row for row in rows]
     if form is Format.json:
         print_rows([{name: value for name, value in row.items() if name != "design"} for row in rows], form)
         return
@@ -144,6 +151,7 @@ def print_front(
             f"trial {knee.number} is {knee.why}" if knee.exists else f"--pick knee is trial {knee.number}: {knee.why}"
         )
     _list_known_designs(ledger, record, known, numbers, notice)
+    print_baselines(baselines, record, {number: values[number] for number in numbers}, notice)
 
 
 def _more_columns(
@@ -237,11 +245,13 @@ def _row_with_intervals(
     more: "Mapping[str, tuple[Any, Callable[[float | None], str]]]",
 ) -> dict[str, str]:
     """Return one line of the table with intervals; `tuned` names the settings that differ from trial to trial."""
+    from hybrid_search.analysis.baselines import value_with_interval
+
     line = {"trial": row["trial"]}
     for objective in objectives:
         name = objective.name
         interval = confidence.intervals.get(name) if confidence else None
-        line[name] = _value_with_interval(objective, row[name], interval)
+        line[name] = value_with_interval(objective, row[name], interval)
         if name == "accuracy":
             test = row["test_accuracy"]
             line |= {"test": objective.text(test), "seeds": str(row["seeds"] or "-")}
@@ -256,17 +266,6 @@ def _right_aligned(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
     """Return the same lines with every column but the design padded on the left."""
     width = {name: max(len(row[name]) for row in rows) for name in rows[0]}
     return [{name: text if name == "design" else text.rjust(width[name]) for name, text in row.items()} for row in rows]
-
-
-def _value_with_interval(objective: "Objective", value: float | None, interval: tuple[float, float] | None) -> str:
-    """Return a value and the reach of its 95 % interval: `97.20 ± 0.31 %`."""
-    text = objective.text(value)
-    if value is None or interval is None:
-        return text
-    reach = max(interval[1] - value, value - interval[0])
-    if objective.unit == "share":
-        return f"{text.removesuffix(' %')} ± {100 * reach:.2f} %"
-    return f"{text} ± {reach:.2g}"
 
 
 def _probability_text(probability: float | None) -> str:

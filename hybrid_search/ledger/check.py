@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from hybrid_search.errors import LedgerError
 from hybrid_search.ledger.retry import first_line, is_outage
-from hybrid_search.ledger.tables import Base, FailureRow, MeasurementRow, SearchRow, TrialRow
+from hybrid_search.ledger.tables import Base, BaselineRow, FailureRow, MeasurementRow, SearchRow, TrialRow
 from hybrid_search.objectives import from_json
 from hybrid_search.records import STATES
 
@@ -130,6 +130,18 @@ def _finite(db: Connection) -> list[str]:
     return _named(db, query.where(not_(and_(value > -math.inf, value < math.inf))))
 
 
+def _baselines(db: Connection) -> list[str]:
+    """Return the trainings of baselines, as SEARCH/NAME, that have neither a result nor a failure, or both."""
+    columns = (SearchRow.name, BaselineRow.name, BaselineRow.measurements, BaselineRow.failure_kind)
+    query = select(*columns).join(BaselineRow, BaselineRow.search_id == SearchRow.id)
+    rows = db.execute(query.order_by(BaselineRow.id))
+    return [
+        f"{search}/{name}"
+        for search, name, measurements, failure in rows
+        if bool(measurements) == bool(failure) or not all(math.isfinite(value) for value in measurements.values())
+    ]
+
+
 def _counts(ledger: "Ledger") -> Finding:
     def count(db: Connection) -> list[str]:
         tables = Base.metadata.sorted_tables
@@ -159,6 +171,7 @@ RULES: dict[str, Callable[[Connection], Sequence[str]]] = {
     "a failed trial has a failure kind and a failed attempt": _trials(
         TrialRow.state == "failed", or_(TrialRow.failure_kind.is_(None), not_(_LAST_FAILURE.exists()))
     ),
+    "a training of a baseline has finite measurements or a failure": _baselines,
     "only a running trial has a lease": _trials(_ENDED, TrialRow.expires.is_not(None)),
     "only a complete trial has weights": _trials(TrialRow.state != "complete", TrialRow.weights.is_not(None)),
 }

@@ -108,6 +108,32 @@ class FailedAttempt(NamedTuple):
     seed: int | None
 
 
+class BaselineTraining(NamedTuple):
+    """One training of a baseline under one seed, complete or failed.
+
+    Attributes:
+        name: Name of the baseline.
+        network: Its network as plain JSON: an architecture, or a model of timm.
+        seed: Seed of the training.
+        settings: The settings of the training as plain JSON.
+        measurements: Final numbers by name; empty if the training failed.
+        facts: Device, versions, commit, data fingerprint and so on.
+        failure_kind, failure_text: Why the training failed; None if it is complete.
+        started, finished: Begin and end, UTC.
+    """
+
+    name: str
+    network: Mapping[str, Any]
+    seed: int
+    settings: Mapping[str, Any]
+    measurements: Mapping[str, float]
+    facts: Mapping[str, str]
+    failure_kind: str | None
+    failure_text: str | None
+    started: datetime
+    finished: datetime
+
+
 class Lease(NamedTuple):
     """The write lease of a search.
 

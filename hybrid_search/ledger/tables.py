@@ -6,6 +6,7 @@ search --< trial --< measurement      one row per measurement: a new objective n
              `-- weights              the weights file of a trial on the front
 search --< proposal                   a proposal that was not trained, and why
 search --< opening                    a use of the test split: when and why
+search --< baseline                   a training of a network that people use, beside the search; written at its end
 
 A search stores its lease (`driver`, `driver_until`). A running trial stores its lease holder and attempt.
 """
@@ -32,7 +33,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from hybrid_search.records import NAME, SEARCH_NAME
 
-HEAD = "0004"  # the newest Alembic revision; a test compares it with the scripts
+HEAD = "0005"  # the newest Alembic revision; a test compares it with the scripts
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -185,3 +186,22 @@ class OpeningRow(Base):
     images: Mapped[int]
     reason: Mapped[str] = mapped_column(Text)
     opened: Mapped[datetime] = mapped_column(UtcTime)
+
+
+class BaselineRow(Base):
+    """One training of a baseline under one seed, complete or failed. It is written at its end, and never changed."""
+
+    __tablename__ = "baseline"
+    __table_args__ = (Index("baseline_by_search", "search_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    search_id: Mapped[int] = mapped_column(ForeignKey("search.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(String(200))
+    network: Mapped[dict[str, Any]] = mapped_column(JSON)
+    seed: Mapped[int] = mapped_column(SEED)
+    settings: Mapped[dict[str, Any]] = mapped_column(JSON)
+    measurements: Mapped[dict[str, float]] = mapped_column(JSON)
+    facts: Mapped[dict[str, str]] = mapped_column(JSON)
+    failure_kind: Mapped[str | None] = mapped_column(String(20))
+    failure_text: Mapped[str | None] = mapped_column(Text)
+    started: Mapped[datetime] = mapped_column(UtcTime)
+    finished: Mapped[datetime] = mapped_column(UtcTime)

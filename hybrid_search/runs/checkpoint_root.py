@@ -79,6 +79,35 @@ def search_checkpoints(
         checkpoints.remove_empty_folder()
 
 
+@contextmanager
+def baseline_checkpoints(
+    root: str | CheckpointStore | None, record: SearchRecord
+) -> Iterator[SearchCheckpoints | None]:
+    """Provide the checkpoints of the baselines of a search inside the `with` block.
+
+    Args:
+        root: The place, as `checkpoint_root` returns it.
+        record: The search.
+
+    Yields:
+        The checkpoints; None if `root` is None.
+    """
+    if root is None:
+        yield None
+        return
+    checkpoints = SearchCheckpoints(root, baseline_key(record))
+    checkpoints.create_root()
+    try:
+        yield checkpoints
+    finally:
+        checkpoints.remove_empty_folder()
+
+
+def baseline_key(record: SearchRecord) -> str:
+    """Return the key of the checkpoints of the baselines of a search."""
+    return f"{record.uid}-baselines"
+
+
 def _finished(stored: set[tuple[int, int]], record: SearchRecord, ledger: Ledger) -> Iterator[tuple[int, int]]:
     """Yield those (trial number, seed) of checkpoints that no trial needs any more.
 

@@ -6,24 +6,22 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from hybrid_search._internal.cache_folder import cache_folder
 from hybrid_search._internal.event_log import failures_shown, level_of, log_file, print_notice
 from hybrid_search._internal.paths import data_location
 from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.engines import engine_of
 from hybrid_search.engines.driver import RunContext
 from hybrid_search.engines.worker import Evaluate, check_evaluation
-from hybrid_search.errors import LedgerError, SettingsError
+from hybrid_search.errors import SettingsError
 from hybrid_search.ledger import Ledger, Opening, writes
 from hybrid_search.ledger.urls import path_beside
 from hybrid_search.records import TRAINED, Resources, SearchRecord, Settings
-from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, search_checkpoints
-from hybrid_search.runs.data_checks import check_data
+from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, baseline_checkpoints, checkpoint_root, search_checkpoints
 from hybrid_search.runs.leadership import leading
 from hybrid_search.runs.progress import Terminal, shown_progress
+from hybrid_search.runs.stored_evaluation import check_same_evaluation, context_of
+from hybrid_search.search.baselines import BaselineRun, stored_baselines
 from hybrid_search.search.confirmation import Confirmation
-from hybrid_search.search.data_check import check_local_data
-from hybrid_search.search.stored_names import evaluation_difference, evaluation_identity, evaluation_label
 from hybrid_search.training.checkpoints import CheckpointStore
 
 
@@ -34,6 +32,7 @@ def confirm(
     seeds: int = 3,
     trials: int | None = None,
     hours: float | None = None,
+    references: bool = True,
     resources: Resources | None = None,
     ledger: Ledger | str | Path | None = None,
     evaluate: Evaluate | None = None,
@@ -51,8 +50,10 @@ def confirm(
     Args:
         name: Name of the search; default: the newest.
         seeds: Fresh seeds of every trial on the front, at least.
-        trials: Total number of retrainings; default: twice what the front needs, or no limit if `hours` is given.
+        trials: Total number of retrainings; default: twice what the front and the known designs need, or no limit if
+            `hours` is given. Trainings of baselines are not counted.
         hours: No retraining starts after so many hours.
+        references: Whether the known designs of the search and its baselines get their fresh seeds too.
         resources: The engine, the number of workers, and what each trial takes.
         ledger: A ledger, the URL of its database, or the path of an SQLite file.
         evaluate: The evaluation of the search, if it was your own; the test split is not used.
@@ -87,10 +88,11 @@ def confirm(
         record = held.search(name)
         if here is not None:
             record = replace(record, settings=record.settings.with_(data_dir=here))
-        confirmation = Confirmation(record, held, seeds=seeds, trials=trials, hours=hours)
-        _same_evaluation(record, evaluate)
+        confirmation = Confirmation(record, held, seeds=seeds, trials=trials, hours=hours, references=references)
+        check_same_evaluation(record, evaluate)
         confirmation.check_architectures()
-        if why := confirmation.reason_to_stop():
+        confirmation.baselines = _baselines(confirmation, held) if references else None
+        if (why := confirmation.reason_to_stop()) and not (confirmation.baselines and confirmation.baselines.remaining):
             raise SettingsError(f"nothing to confirm: {why}.")
         return confirmation
 
@@ -100,18 +102,12 @@ def confirm(
         with Ledger(ledger, read_only=True) as reader:
             record = opened(reader).record
         held = Ledger(ledger, notice=notice or print_notice)
+    train: Evaluate
     if evaluate is None:
-        from hybrid_search.data import DATASETS, clear_cache
-        from hybrid_search.training.retraining import retrain
-
-        DATASETS.stored(record.settings.data)
-        cache_folder("", notice or print_notice)  # said here, because a worker writes to its log
-        clear_cache()  # the files may have changed since a search of this process
-        check_data(record.settings, notice or print_notice)
-        check_local_data(record, held)
-        context = RunContext(retrain, resources)
+        from hybrid_search.training.retraining import retrain as train
     else:
-        context = RunContext(evaluate, resources)
+        train = evaluate
+    context = context_of(record, held, train, resources, notice or print_notice)
     root = checkpoint_root(checkpoints, held, resources.engine, resources.address)
     shown = shown_progress(progress, context, notice)
     with (
@@ -128,26 +124,25 @@ def confirm(
                 watch(confirmation, context)
             if root is None and checkpoints is None:
                 context.notice(NO_CHECKPOINTS)
-            with shown.follow(confirmation, context) if shown else nullcontext():
-                engine.drive(confirmation, context)
+            if confirmation.reason_to_stop() is None:
+                with shown.follow(confirmation, context) if shown else nullcontext():
+                    engine.drive(confirmation, context)
+        if confirmation.baselines is not None and not context.stop.is_set():
+            baselines = confirmation.baselines = _baselines(confirmation, held)
+            baselines.begin = confirmation.begin  # the use of the test split, if no trial was retrained
+            with baseline_checkpoints(root, record) as context.checkpoints:
+                if baselines.remaining:
+                    with shown.follow(baselines, context) if shown else nullcontext():
+                        engine.drive(baselines, context)
     return confirmation
 
 
-def _same_evaluation(record: SearchRecord, evaluate: Evaluate | None) -> None:
-    """Raise LedgerError unless the search used this evaluation: numbers of two are not comparable."""
-    own = TRAINED if evaluate is None else evaluation_identity(evaluate)[0]
-    difference = evaluation_difference(record.evaluation, own)
-    if difference is None:
-        return
-    if evaluate is None:
-        raise LedgerError(
-            f"only trained networks can be retrained from here; search {record.name!r} was scored by "
-            f"{evaluation_label(record.evaluation)}. From Python, without a test split: "
-            "hybrid_search.confirm(name, evaluate=...)."
-        )
-    raise LedgerError(
-        f"a search is confirmed by the evaluation that scored it; in search {record.name!r}, {difference}."
-    )
+def _baselines(confirmation: Confirmation, ledger: Ledger) -> BaselineRun:
+    """Return the trainings that the baselines of a search lack: each gets as many fresh seeds as the front."""
+    record = confirmation.record
+    found = stored_baselines(ledger, record)
+    tested = record.evaluation == TRAINED
+    return BaselineRun(record, ledger, found, seeds=confirmation.seeds, tested=tested, hours=confirmation.hours_left())
 
 
 def _open_test(record: SearchRecord, ledger: Ledger) -> None:

@@ -8,8 +8,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from hybrid_search.engines.driver import RunContext
+from hybrid_search.runs.baseline_lines import FollowedBaselines
 from hybrid_search.runs.time_left import TimeLeft
 from hybrid_search.runs.trial_lines import Followed, FollowedConfirmation, FollowedSearch, duration_text
+from hybrid_search.search.baselines import BaselineRun
 from hybrid_search.search.confirmation import Confirmation
 from hybrid_search.search.search import Search
 
@@ -43,14 +45,14 @@ class Terminal:
             self.notice(text)
 
     @contextmanager
-    def follow(self, running: Search | Confirmation, context: RunContext) -> Iterator[None]:
-        """Show the progress of a search or a confirmation while the block runs.
+    def follow(self, running: Search | Confirmation | BaselineRun, context: RunContext) -> Iterator[None]:
+        """Show the progress of a search, a confirmation or baselines while the block runs.
 
         Args:
             running: What runs.
             context: Its context; `on_event` is replaced while the block runs.
         """
-        followed = FollowedSearch(running) if isinstance(running, Search) else FollowedConfirmation(running)
+        followed = _followed(running)
         before, state = context.on_event, _State(followed, TimeLeft())
         for line in followed.opening(context):
             self.say(line)
@@ -72,6 +74,12 @@ class Terminal:
                 yield
         finally:
             context.on_event = before
+
+
+def _followed(running: Search | Confirmation | BaselineRun) -> Followed:
+    if isinstance(running, Search):
+        return FollowedSearch(running)
+    return FollowedBaselines(running) if isinstance(running, BaselineRun) else FollowedConfirmation(running)
 
 
 class _Heartbeat:
@@ -141,7 +149,7 @@ class _State:
         """Return the running trials with their epochs: `running: trial 12 (epoch 5 of 8, 0:00:04)`."""
         rows = self.times.running()
         shown = [
-            f"trial {number} (epoch {min(rung + 1, rungs)} of {rungs}, {duration_text(seconds)})"
+            f"{self.followed.label(number)} (epoch {min(rung + 1, rungs)} of {rungs}, {duration_text(seconds)})"
             for number, rung, rungs, seconds in rows[:MAX_RUNNING]
         ]
         more = f" and {len(rows) - MAX_RUNNING} more" if len(rows) > MAX_RUNNING else ""

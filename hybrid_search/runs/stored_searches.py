@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hybrid_search._internal.search_names import search_name
@@ -16,7 +16,7 @@ from hybrid_search.ledger.removal import delete_search, rename_search
 from hybrid_search.ledger.urls import path_beside
 from hybrid_search.ledger.weights import WeightsFolder
 from hybrid_search.records import SearchRecord
-from hybrid_search.runs.checkpoint_root import NONE
+from hybrid_search.runs.checkpoint_root import NONE, baseline_key
 from hybrid_search.training.checkpoints import SearchCheckpoints, check_writable
 
 
@@ -77,6 +77,7 @@ def delete(ledger: Ledger, search: SearchRecord, checkpoints: str | None = None)
         trainings = len(stored.trials()) if stored else 0
         if stored:
             stored.drop_all()
+            replace(stored, search=baseline_key(search)).drop_all()
         weights = len(list(folder.glob("*.safetensors")))
         kept = () if _remove(folder) else (folder,)
         trials = ledger.write(delete_search, search.id)

@@ -39,9 +39,13 @@ class Totals:
 
 
 class Followed(Protocol):
-    """A running search or confirmation, as a bar sees it."""
+    """A running search, confirmation or baselines, as a bar sees them."""
 
     title: str
+
+    def label(self, number: int) -> str:
+        """Return the words for a trial, such as `trial 3`."""
+        ...
 
     def opening(self, context: RunContext) -> list[str]:
         """Return the first lines: what runs, and what it will cost."""
@@ -74,6 +78,10 @@ class FollowedSearch:
     def __init__(self, search: Search) -> None:
         self._search = search
         self.title = search.record.name
+
+    def label(self, number: int) -> str:
+        """Return `trial 3`."""
+        return f"trial {number}"
 
     def opening(self, context: RunContext) -> list[str]:
         """Return the first lines: new or resumed, the configuration, the database."""
@@ -152,13 +160,18 @@ class FollowedConfirmation:
     def __init__(self, confirmation: Confirmation) -> None:
         self._confirmation = confirmation
 
+    def label(self, number: int) -> str:
+        """Return `trial 3`."""
+        return f"trial {number}"
+
     def opening(self, context: RunContext) -> list[str]:
         """Return the first lines: the front, the number of retrainings, and the training time that they take."""
         confirmation = self._confirmation
         done = f", {confirmation.done} done already" if confirmation.done else ""
         first = (
             f"confirming search {confirmation.record.name!r}: {counted(len(confirmation.before), 'trial')} on the "
-            f"front, at least {counted(confirmation.seeds, 'fresh seed')} each, more for uncertain trials{done}"
+            f"front{_references(confirmation)}, at least {counted(confirmation.seeds, 'fresh seed')} each, more for "
+            f"uncertain trials{done}"
         )
         needed, most = confirmation.remaining()
         seconds = confirmation.mean_seconds()
@@ -208,6 +221,12 @@ class FollowedConfirmation:
             return f"trial {number} failed with seed {failure.seed} ({failure.kind}: {last_line(failure.text)})"
         seed, values = confirmation.newest(number)
         return f"trial {number} with seed {seed}: {values_text(values, confirmation.objectives)}"
+
+
+def _references(confirmation: Confirmation) -> str:
+    """Return the known designs beside the front in words: ` and 1 known design (all convolution)`."""
+    beside = [name for number, name in confirmation.references.items() if number not in confirmation.before]
+    return f" and {counted(len(beside), 'known design')} ({', '.join(beside)})" if beside else ""
 
 
 def duration_text(seconds: float) -> str:

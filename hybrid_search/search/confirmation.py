@@ -3,9 +3,10 @@
     trial = confirmation.ask()             # None if the front is settled, or the budget is used up
     confirmation.tell(trial, outcome)      # the measurements are in the ledger when this returns
 
-First every trial on the front gets its fresh seeds. Then each further seed goes to the trial, on or near the front,
-where it reduces the uncertainty about the front most. A confirmation that is opened again continues from the ledger;
-interrupted retrainings start again.
+First every trial on the front gets its fresh seeds, and every known design of the search too: one seed may have put
+the all-convolution network off the front. Then each further seed goes to the trial, on or near the front, where it
+reduces the uncertainty about the front most. A confirmation that is opened again continues from the ledger; interrupted
+retrainings start again.
 """
 
 import math
@@ -37,9 +38,11 @@ from hybrid_search.networks.costs import total_cost
 from hybrid_search.networks.stored_architecture import stored_architecture
 from hybrid_search.pareto import front_rows
 from hybrid_search.records import NOT_IN_DIGEST, RETRIES, Report, SearchRecord, Settings
+from hybrid_search.search.baselines import BaselineRun
 from hybrid_search.search.data_check import check_same_data
 from hybrid_search.search.report_rules import check_reported, not_finite
 from hybrid_search.search.trial import Outcome, Trial
+from hybrid_search.spaces.known_designs import known_names
 
 DEFAULT_FACTOR = 2  # default budget: this many times the fresh seeds that the front needs
 MAX_FAILURES = 2  # failures of one trial after which it is not trained again
@@ -70,8 +73,9 @@ class Confirmation:
         ledger: The ledger.
         seeds: Fresh seeds of every trial on the front, at least.
         trials: Total number of retrainings, including those of earlier confirmations of the search; default: twice
-            what the front needs, or no limit if `hours` is given.
+            what the front and the known designs need, or no limit if `hours` is given.
         hours: No retraining starts after so many hours.
+        references: Whether the known designs of the search get their fresh seeds too.
         clock: Function that returns the time in seconds.
 
     Raises:
@@ -86,6 +90,7 @@ class Confirmation:
         seeds: int = 3,
         trials: int | None = None,
         hours: float | None = None,
+        references: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         whole("seeds", seeds, 1, SettingsError)
@@ -106,13 +111,18 @@ class Confirmation:
         if not self._repeats:
             raise SettingsError(f"a confirmation needs a completed trial; search {record.name!r} has none yet.")
         self.before = self._front({number: found.own for number, found in self._repeats.items()})
+        known = known_names(record) if references else {}
+        digests = ledger.read(reads.digests, record.id)
+        self.references = {number: known[digests[number]] for number in self._repeats if digests[number] in known}
         self.failures: list[FailedRetraining] = []
         self._retried: dict[tuple[int, int], Counter[str]] = defaultdict(Counter)  # (trial, seed) -> kinds of failure
         done = sum(len(found.fresh) for found in self._repeats.values())
-        needed = sum(max(0, seeds - len(self._repeats[number].fresh)) for number in self.front())
-        default = None if hours is not None else max(DEFAULT_FACTOR * seeds * len(self.before), done + needed)
+        needed = sum(max(0, seeds - len(self._repeats[number].fresh)) for number in self.required())
+        first = len({*self.before, *self.references})
+        default = None if hours is not None else max(DEFAULT_FACTOR * seeds * first, done + needed)
         self.budget = default if trials is None else trials
         self.begin: Callable[[], None] | None = None  # called once, before the first retraining
+        self.baselines: BaselineRun | None = None  # the trainings of baselines that follow the retrainings
         self._used = ledger.read(reads.seeds, record.id)
         self._data = ledger.read(reads.fact, record.id, "fingerprint")
         self._step = class_step(ledger, record.id)
@@ -148,6 +158,14 @@ class Confirmation:
         """Return the trials on the front of the present values, sorted by the first objective, the best first."""
         return self._front(self.values())
 
+    def required(self) -> list[int]:
+        """Return the trials that get at least `seeds` fresh seeds: the front, then the known designs beside it."""
+        return list(dict.fromkeys([*self.front(), *self.references]))
+
+    def hours_left(self) -> float | None:
+        """Return the hours in which a retraining may start; None: no limit."""
+        return None if math.isinf(self._ends) else max(0.0, self._ends - self._clock()) / 3600
+
     def _front(self, values: Mapping[int, Mapping[str, float]]) -> list[int]:
         return front_rows([(number, dict(row)) for number, row in values.items()], self.objectives)
 
@@ -176,10 +194,10 @@ class Confirmation:
     def remaining(self) -> tuple[int, int]:
         """Return the smallest and the largest number of retrainings that have not started.
 
-        The front needs the smallest number; the largest number is what is left of the budget (without a budget, the
-        smallest again).
+        The required trials need the smallest number; the largest number is what is left of the budget (without a
+        budget, the smallest again).
         """
-        needed = sum(max(0, self.seeds - self._seeds(n)) for n in self.front() if not self._given_up(n))
+        needed = sum(max(0, self.seeds - self._seeds(n)) for n in self.required() if not self._given_up(n))
         if self.budget is None:
             return needed, needed
         left = max(0, self.budget - self.done - sum(map(len, self._pending.values())) - len(self.failures))
@@ -194,8 +212,8 @@ class Confirmation:
         return list(self._repeats[number].fresh.items())[-1]
 
     def mean_seconds(self) -> float | None:
-        """Return the mean seconds that the trials on the front took in the search; None if they are unknown."""
-        trials = self.ledger.read(reads.trials, self.record.id, self.front())
+        """Return the mean seconds that the required trials took in the search; None if they are unknown."""
+        trials = self.ledger.read(reads.trials, self.record.id, self.required())
         seconds = [trial.seconds for trial in trials if trial.seconds is not None]
         return sum(seconds) / len(seconds) if seconds else None
 
@@ -234,8 +252,8 @@ class Confirmation:
         return Trial(record.id, number, stored_architecture(record.architecture), record.choices, settings)
 
     def _next(self) -> int | None:
-        """Return the trial of the next seed: on the front until each has its seeds, then where it helps most."""
-        members = [number for number in self.front() if not self._given_up(number)]
+        """Return the trial of the next seed: a required one until each has its seeds, then where it helps most."""
+        members = [number for number in self.required() if not self._given_up(number)]
         fewest = min(members, key=lambda number: (self._seeds(number), members.index(number)), default=None)
         if fewest is not None and self._seeds(fewest) < self.seeds:
             return fewest

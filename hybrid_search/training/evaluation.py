@@ -10,14 +10,13 @@ from hybrid_search._internal.exception_text import message_of
 from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.data import Dataset, load
 from hybrid_search.errors import OtherData, TrialError, UserError
-from hybrid_search.networks.architecture import Architecture
-from hybrid_search.networks.costs import cost
-from hybrid_search.networks.model import build_model
+from hybrid_search.networks.network import Network
 from hybrid_search.records import Report, Settings
 from hybrid_search.training.facts import gather_facts
 from hybrid_search.training.failures import classify_failure, peak_memory_gib
 from hybrid_search.training.latency import latency_ms
 from hybrid_search.training.loop import Trainer
+from hybrid_search.training.networks import build_network, network_cost
 from hybrid_search.training.recipe import device_of, reproducible, seed_for
 from hybrid_search.training.weights_file import pack_weights
 
@@ -29,7 +28,7 @@ FINGERPRINT = "fingerprint"  # key of the data fingerprint in a checkpoint: its 
 
 
 def evaluate(
-    architecture: Architecture,
+    architecture: Network,
     settings: Settings,
     *,
     resume: Mapping[str, Tensor] | None = None,
@@ -38,7 +37,7 @@ def evaluate(
     """Build and train one network, and yield its numbers after every epoch. A rung is an epoch.
 
     Args:
-        architecture: the network.
+        architecture: the network, of this package or of timm.
         settings: data, recipe and seed.
         resume: a state from `keep`; training continues from there, bit for bit on a CPU.
         keep: called after every epoch as `keep(rung, state)`. `state()` returns the state as a flat dictionary of
@@ -85,7 +84,7 @@ def evaluate(
 
 
 def _epochs(
-    architecture: Architecture,
+    architecture: Network,
     settings: Settings,
     resume: Mapping[str, Tensor] | None,
     keep: Callable[[int, Callable[[], dict[str, Tensor]]], None] | None,
@@ -93,9 +92,9 @@ def _epochs(
     device = device_of(settings)
     dataset = load(settings)
     channels, classes = dataset.input_size[0], len(dataset.classes)
-    costs = cost(architecture, dataset.input_size, classes)
+    flops, params = network_cost(architecture, dataset.input_size, classes)
     with reproducible(device, settings.threads, seed_for("weights", settings.seed)):
-        model = build_model(architecture, channels, classes, stochastic_depth=settings.stochastic_depth)
+        model = build_network(architecture, channels, classes, settings.stochastic_depth)
         trainer = Trainer(model, dataset, settings)
     fingerprint = torch.frombuffer(bytearray(dataset.fingerprint.encode()), dtype=torch.uint8)
     if resume is not None:
@@ -115,8 +114,8 @@ def _epochs(
             "macro_f1": epoch.classes.macro_f1,
             "loss": epoch.loss,
             "train_loss": epoch.train_loss,
-            "flops": float(costs.flops),
-            "params": float(costs.params),
+            "flops": float(flops),
+            "params": float(params),
             "train_seconds": trainer.seconds,
         }
         weights, last = None, epoch.epoch == settings.epochs

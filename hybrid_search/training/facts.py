@@ -10,13 +10,14 @@ import torch
 
 from hybrid_search import __version__
 from hybrid_search.data import Dataset
-from hybrid_search.networks.architecture import Architecture
+from hybrid_search.networks.network import Network
+from hybrid_search.networks.timm_network import TimmNetwork
 from hybrid_search.ops.local_attention import which_backend
 from hybrid_search.records import Settings
 from hybrid_search.training.recipe import device_of, precision_of
 
 
-def gather_facts(architecture: Architecture, dataset: Dataset, settings: Settings) -> dict[str, str]:
+def gather_facts(architecture: Network, dataset: Dataset, settings: Settings) -> dict[str, str]:
     """Return the facts that the ledger stores with the measurements of a trial.
 
     Args:
@@ -45,7 +46,7 @@ def gather_facts(architecture: Architecture, dataset: Dataset, settings: Setting
     }
 
 
-def attention_backend(architecture: Architecture, device: torch.device) -> str:
+def attention_backend(architecture: Network, device: torch.device) -> str:
     """Return the implementations of local attention that this network uses on a device.
 
     Args:
@@ -56,7 +57,7 @@ def attention_backend(architecture: Architecture, device: torch.device) -> str:
         The names joined by " + "; an empty string for a network without local attention.
     """
     names = set()
-    for stage in architecture.stages:
+    for stage in () if isinstance(architecture, TimmNetwork) else architecture.stages:
         options = dict(stage.options)
         if stage.operator == "local_attention":
             heads, extent = int(options["heads"]), int(options["extent"])

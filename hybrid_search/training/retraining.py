@@ -13,18 +13,18 @@ from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.data import Split, load, open_test
 from hybrid_search.data.loading import SELECTED_BY
 from hybrid_search.data.stamp import stamp
-from hybrid_search.networks.architecture import Architecture
-from hybrid_search.networks.model import build_model
+from hybrid_search.networks.network import Network
 from hybrid_search.records import Report, Settings
 from hybrid_search.training.evaluation import evaluate
 from hybrid_search.training.loop import score
+from hybrid_search.training.networks import build_network
 from hybrid_search.training.recipe import device_of
 
 REASON = "confirming a front over fresh seeds"  # stored in the ledger with every use of the test split
 
 
 def retrain(
-    architecture: Architecture,
+    architecture: Network,
     settings: Settings,
     *,
     resume: Mapping[str, Tensor] | None = None,
@@ -54,7 +54,7 @@ def retrain(
         assert report.weights is not None
         with clean_process_state():
             dataset = load(settings)
-            model = build_model(architecture, dataset.input_size[0], len(dataset.classes))
+            model = build_network(architecture, dataset.input_size[0], len(dataset.classes))
             model.load_state_dict(load_weights(report.weights))
             result = score(model.to(device_of(settings)), load_test_split(settings), dataset, settings)
         tested = {

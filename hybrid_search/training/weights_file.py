@@ -11,7 +11,7 @@ import safetensors.torch
 from torch import nn
 
 from hybrid_search.data import Dataset
-from hybrid_search.networks.architecture import Architecture
+from hybrid_search.networks.network import Network
 
 LENGTH_BYTES = 8  # at the start of a safetensors file: the length of its header
 
@@ -47,7 +47,7 @@ class DataFacts:
         return cls(dataset.name, dataset.fingerprint, tuple(dataset.classes), mean, std, dataset.licence)
 
 
-def pack_weights(model: nn.Module, architecture: Architecture, dataset: Dataset) -> bytes:
+def pack_weights(model: nn.Module, architecture: Network, dataset: Dataset) -> bytes:
     """Return weights and buffers as safetensors bytes, on the CPU.
 
     Args:

@@ -20,7 +20,7 @@ from hybrid_search.engines.worker.evaluation_protocol import Evaluate, takes_che
 from hybrid_search.engines.worker.failure_report import comes_from_outside, failure_from
 from hybrid_search.engines.worker.report_check import iterator_of, report_of
 from hybrid_search.errors import CheckpointError, OtherData
-from hybrid_search.networks.architecture import Architecture
+from hybrid_search.networks.network import Network
 from hybrid_search.records import Report, Settings
 from hybrid_search.training.checkpoints import Checkpoint, TrialCheckpoints
 
@@ -47,7 +47,7 @@ class TrialRunner:
     def __init__(
         self,
         evaluate: Evaluate,
-        architecture: Architecture,
+        architecture: Network,
         settings: Settings,
         checkpoints: TrialCheckpoints | None = None,
     ) -> None:

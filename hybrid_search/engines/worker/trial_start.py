@@ -6,7 +6,7 @@ from typing import Any
 from hybrid_search.engines.worker.evaluation_protocol import Evaluate
 from hybrid_search.engines.worker.failure_report import comes_from_outside, failure_from
 from hybrid_search.engines.worker.trial_runner import TrialRunner
-from hybrid_search.networks.stored_architecture import stored_architecture
+from hybrid_search.networks.network import stored_network
 from hybrid_search.records import Report, Settings
 from hybrid_search.training.checkpoints import TrialCheckpoints
 
@@ -27,7 +27,7 @@ def start_trial(
     """
     try:
         evaluate = unpack()  # first, because plugins may lie in the folders of the driver
-        parsed = stored_architecture(architecture), Settings.from_dict(settings)
+        parsed = stored_network(architecture), Settings.from_dict(settings)
         return TrialRunner(evaluate, *parsed, checkpoints)
     except BaseException as error:
         if comes_from_outside(error):

@@ -1,0 +1,34 @@
+"""Network: what a worker can build and train, an architecture of this package or a model of timm."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hybrid_search.networks.architecture import Architecture
+from hybrid_search.networks.stored_architecture import readable_line, stored_architecture
+from hybrid_search.networks.timm_network import TimmNetwork
+
+__all__ = ["Network", "network_line", "stored_network"]
+
+Network = Architecture | TimmNetwork
+
+
+def stored_network(plain: Mapping[str, Any]) -> Network:
+    """Return the network of a `to_dict` result.
+
+    Args:
+        plain: plain JSON of an architecture or of a model of timm.
+
+    Raises:
+        PluginError: an architecture needs a plugin that is not installed here, or cannot be used.
+        ArchitectureError: something of an architecture is missing, unknown or illegal.
+    """
+    return TimmNetwork.from_dict(plain) if "timm" in plain else stored_architecture(plain)
+
+
+def network_line(plain: Mapping[str, Any]) -> str:
+    """Return the one-line text of a stored network.
+
+    Args:
+        plain: a `to_dict` result.
+    """
+    return str(TimmNetwork.from_dict(plain)) if "timm" in plain else readable_line(plain)
