@@ -7,28 +7,38 @@ add entries through the entry-point group of the same name:
     [project.entry-points."hybrid_search.operators"]
     shift = "my_package.shift:Shift"
 
+A program adds an object of its own, such as a class in a notebook, with `Table.register`:
+
+    OPERATORS.register("shift", Shift)
+
 A plugin is imported when its name is used, or when the whole table is shown. A plugin that cannot be imported is
 reported once; only a search that uses it stops. A built-in entry hides a plugin of the same name. If two packages offer
 one name, the first package by name is used.
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from hybrid_search.errors import PluginError, UnknownName, UserError, one_of
+
+if TYPE_CHECKING:
+    from functools import _lru_cache_wrapper
 
 __all__ = [
     "TABLES",
     "Plugin",
     "Table",
+    "table_cache",
 ]
 
 T = TypeVar("T")
+NAME = re.compile(r"[^\W\d][\w.-]*")  # of a registered object
 LOG = logging.getLogger("hybrid_search.plugins")
 
 
@@ -62,6 +72,7 @@ class Table(Generic[T]):
         entries: the literal table. A value that is a string "module:attribute" (or "module") is imported on first use.
         check: called with a plugin's name and object; returns the entry, or raises UserError if it is unusable.
         error: the class of the error for an unknown name.
+        registers: whether `register` adds objects; a table without it has functions that take the object itself.
 
     Example:
         >>> OPERATORS = Table("operator", "hybrid_search.operators", {"conv": Conv})
@@ -76,12 +87,15 @@ class Table(Generic[T]):
         *,
         check: Callable[[str, object], T] | None = None,
         error: type[UserError] = UnknownName,
+        registers: bool = False,
     ) -> None:
         self.kind = kind
         self.group = group
         self._entries = dict(entries)
         self._check = check
         self._error = error
+        self._registers = registers
+        self._registered: dict[str, T] = {}
         self._loaded: dict[str, T] = {}
         self._reported: set[str] = set()
         TABLES[group] = cast("Table[object]", self)
@@ -92,6 +106,8 @@ class Table(Generic[T]):
         Raises:
             UserError: the name is unknown (the message lists the known names), or its plugin cannot be used.
         """
+        if name in self._registered:
+            return self._registered[name]
         if name in self._loaded:
             return self._loaded[name]
         if name in self._entries:
@@ -102,14 +118,57 @@ class Table(Generic[T]):
         return self._loaded[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries or name in self._points
+        return name in self._entries or name in self._points or name in self._registered
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
 
     def names(self) -> list[str]:
         """Return every name, built-in names first. No plugin is imported."""
-        return [*self._entries, *self._points]
+        return [*self._entries, *(name for name in self._points if name not in self._registered), *self._registered]
+
+    def register(self, name: str, entry: T) -> T:
+        """Add an object of this program under a name, until the process ends.
+
+        The worker processes of a search get the object too. The class or function that replaces another one of its own
+        module and name, as a cell of a notebook that is run again does, takes its place.
+
+        Args:
+            name: the name in space files and settings: letters, digits, `_`, `.` and `-`.
+            entry: the object; what it must be is that of an entry point of this table.
+
+        Returns:
+            The object.
+
+        Raises:
+            PluginError: the name is taken, the object breaks the contract of the table, or the table takes no names.
+
+        Example:
+            >>> OPERATORS.register("shift", Shift)
+        """
+        if not self._registers:
+            raise PluginError(f"{self.kind} objects have no registered names; got {name!r}. Pass the object itself.")
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            law = "must be a letter, then letters, digits, '_', '.' or '-'"
+            raise PluginError(f"the name of a registered {self.kind} {law}; got {name!r}.")
+        if name in self._entries or name in self._points:
+            package = self.package_of(name)
+            owner = f"the package {package[0]}" if package else "hybrid_search itself"
+            raise PluginError(f"a registered {self.kind} must have a new name; got {name!r}, which {owner} provides.")
+        before = self._registered.get(name)
+        if before is not None and _origin(before) != _origin(entry):
+            owner = f"the {self.kind} {_origin(before)} of this program"
+            raise PluginError(f"a registered {self.kind} must have a new name; got {name!r}, which {owner} has.")
+        checked = self._check(name, entry) if self._check else entry
+        if checked is not before:
+            self._registered[name] = checked
+            for clear in _CLEARED:
+                clear()
+        return checked
+
+    def registered(self) -> dict[str, T]:
+        """Return the objects of this program by name."""
+        return dict(self._registered)
 
     def is_built_in(self, name: str) -> bool:
         """Return whether the package itself provides this name.
@@ -132,7 +191,8 @@ class Table(Generic[T]):
         """
         if isinstance(name, str) and name not in self:
             whose = f"the plugin {package}, which" if package else "a plugin that"
-            raise PluginError(f"{self.kind} {name!r} comes from {whose} is not installed here.")
+            other = ", or from an object that is not registered here" if self._registers and not package else ""
+            raise PluginError(f"{self.kind} {name!r} comes from {whose} is not installed here{other}.")
         return self[cast("str", name)]
 
     def package_of(self, name: str) -> tuple[str, str] | None:
@@ -141,7 +201,8 @@ class Table(Generic[T]):
         Args:
             name: any name.
         """
-        return _distribution(self._points[name]) if name not in self._entries and name in self._points else None
+        known = name in self._points and name not in self._entries and name not in self._registered
+        return _distribution(self._points[name]) if known else None
 
     def usable(self) -> dict[str, T]:
         """Return every entry that can be used. A broken plugin is left out and reported once as a warning."""
@@ -214,6 +275,34 @@ class Table(Generic[T]):
 
 # group -> table. Filled as the modules of the tables are imported; `hybrid-search doctor` imports all of them.
 TABLES: dict[str, Table[object]] = {}
+
+
+# What empties a cache whose values depend on the entry of a name.
+_CLEARED: list[Callable[[], None]] = []
+
+
+def table_cache(maxsize: int) -> "Callable[[Callable[..., T]], _lru_cache_wrapper[T]]":
+    """Return `functools.lru_cache` for a function of names of tables: a new registered object empties the cache.
+
+    Args:
+        maxsize: largest number of kept results.
+
+    Returns:
+        The decorator.
+    """
+
+    def decorate(function: Callable[..., T]) -> "_lru_cache_wrapper[T]":
+        cached = lru_cache(maxsize=maxsize)(function)
+        _CLEARED.append(cached.cache_clear)
+        return cached
+
+    return decorate
+
+
+def _origin(thing: object) -> str:
+    """Return module and name of a class or function, or those of the class of an object."""
+    named = thing if hasattr(thing, "__qualname__") else type(thing)
+    return f"{named.__module__}.{getattr(named, '__qualname__', '')}"
 
 
 def _distribution(point: EntryPoint) -> tuple[str, str]:

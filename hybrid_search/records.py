@@ -10,9 +10,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal, Protocol, Self
 
+from hybrid_search._internal.setting_rules import ADDED, RULES, known_names
 from hybrid_search.errors import SettingsError, is_number, whole
 from hybrid_search.objectives import OBJECTIVES, Objective
-from hybrid_search.setting_rules import ADDED, RULES, known_names
 
 __all__ = [
     "RETRIES", "STATES", "TRAINED", "EngineObject", "Failure", "FailureKind", "Report", "Resources", "SearchRecord",
@@ -30,7 +30,6 @@ RETRIES: Mapping[str, float] = {
 }  # fmt: skip
 
 NAME = 100  # characters of the name of a measurement, at most
-SEARCH_NAME = 200  # characters of the name of a search, at most
 TRAINED = "trained"  # the name of the package's own evaluation
 
 ENGINE = "ray"  # the default engine

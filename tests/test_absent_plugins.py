@@ -29,7 +29,8 @@ from hybrid_search.spaces.budget import _largest_costs
 from hybrid_search.spaces.space import SearchSpace
 from hybrid_search.spaces.stored_space import stored_space
 
-ABSENT = "operator 'dilated_conv' comes from a plugin that is not installed here."
+UNREGISTERED = "is not installed here, or from an object that is not registered here."
+ABSENT = f"operator 'dilated_conv' comes from a plugin that {UNREGISTERED}"
 STAGE = {"depth": 1, "width": [8, 16], "operator": {"conv": {"kernel_size": 3}, "dilated_conv": {"dilation": [2, 3]}}}
 PLAIN = {
     "version": 1,
@@ -201,6 +202,6 @@ def test_a_data_set_of_an_absent_plugin_is_named_before_anything_is_confirmed(ur
         values = {"settings": json.dumps({**settings, "data": "stripes"})}
         connection.execute(text("UPDATE search SET settings = :settings, evaluation = 'trained'"), values)
     assert cli.run(["confirm", "plain", "--db", url, "--engine", "local", "--quiet"]) == 2
-    assert capsys.readouterr().err.strip().endswith("data 'stripes' comes from a plugin that is not installed here.")
+    assert capsys.readouterr().err.strip().endswith(f"data 'stripes' comes from a plugin that {UNREGISTERED}")
     with Ledger(url, read_only=True) as ledger:
         assert ledger.read(reads.openings, ledger.search("plain").id) == []

@@ -36,7 +36,7 @@ from hybrid_search.charts.families import count_repeated_operators, family_of, l
 from hybrid_search.charts.front import front_of
 from hybrid_search.charts.network_kinds import MIXES, mix_of, operators_of
 from hybrid_search.errors import UnknownName
-from hybrid_search.ledger import Ledger, Point, reads
+from hybrid_search.ledger import Ledger, TrialPoint, reads
 from hybrid_search.networks.costs import cost
 from hybrid_search.networks.references import DESIGNS, reference
 from hybrid_search.objectives import OBJECTIVES, Objective, objectives
@@ -47,7 +47,7 @@ EVIL = "<img src=x onerror=alert(1)>"
 
 
 def point(number, state="complete", seconds=2.0, **values):
-    return Point(number, number, state, seconds, None, values)
+    return TrialPoint(number, number, state, seconds, None, values)
 
 
 def test_the_front_is_a_step_line_of_the_trials_that_no_other_dominates():
@@ -205,6 +205,24 @@ def test_an_architecture_of_an_absent_plugin_is_drawn_neutral_with_its_name_and_
     assert "FLOPs" not in svg
     figure = cost_by_stage_figure({3: design}, LIGHT)
     assert "unknown here" in figure.layout.annotations[0].text
+
+
+def test_the_picture_shows_the_options_of_stem_and_block_that_are_not_at_their_defaults():
+    block = {"kind": "inverted_residual", "expansion": 6, "squeeze_excitation": True, "norm": "layer"}
+    attention = {"operator": "local_attention", "depth": 1, "width": 8, "norm": True, "heads": 4}
+    plain = {
+        "stem": {"kind": "two_conv3x3", "width": 8, "stride": 4, "activation": "silu"},
+        "stages": [{**attention, "block": block}, {"operator": "conv", "depth": 1, "width": 8, "block": "basic"}],
+    }
+    parts = design_or_outline(plain, (3, 64, 32), 10).parts
+    assert parts[0].notable == ("activation silu",)
+    shown = ("inverted residual", "expansion 6", "squeeze excitation yes", "block norm layer")
+    assert parts[1].notable == (*shown, "extent 7", "heads 4", "norm yes")
+    assert parts[2].notable == ("basic block", "kernel size 3")
+    plain["stages"][1]["operator"] = "shift"
+    outline = design_or_outline(plain, (3, 64, 32), 10).parts
+    assert [part.channels for part in outline[1:3]] == [8, 8]  # only a bottleneck has more channels than its width
+    assert outline[2].notable == ("block basic",)
 
 
 def test_the_diagram_of_two_trials_marks_where_they_differ_and_never_the_head():

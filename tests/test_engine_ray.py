@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 from support.fakes import checkpoint_every_rung, resumable, scored, tiny_space
 from support.killing import marked
+from support.own_objects import own_dataset, own_operator
 
+from hybrid_search.data import DATASETS
 from hybrid_search.errors import SettingsError
 from hybrid_search.ledger import Ledger, reads
-from hybrid_search.records import Resources
+from hybrid_search.ops import OPERATORS
+from hybrid_search.records import Resources, Settings
 from hybrid_search.runs.confirm import confirm
 from hybrid_search.runs.run import run
 
@@ -36,6 +39,16 @@ def _cluster():
 def ledger(tmp_path):
     with Ledger(f"sqlite:///{tmp_path}/l.db") as opened:
         yield opened
+
+
+def test_workers_get_registered_objects_by_value(ledger, monkeypatch):
+    for table, name, thing in ((OPERATORS, "largest", own_operator()), (DATASETS, "gradients", own_dataset())):
+        monkeypatch.setattr(table, "_registered", {})
+        table.register(name, thing)
+    space = tiny_space(stages=[{"depth": 1, "width": 8, "operator": "largest"}])
+    settings = Settings(data="gradients", epochs=1, batch_size=16)
+    local = Resources("ray", workers=1, gpus_per_trial=0)
+    assert run(space, trials=1, settings=settings, resources=local, ledger=ledger).progress().counts["complete"] == 1
 
 
 @pytest.mark.faults
@@ -216,7 +229,8 @@ def test_a_rung_that_takes_too_long_fails_its_trial_and_not_the_search(ledger):
 DRIVER = """
 import sys
 from support.fakes import tiny_space
-from hybrid_search.records import Resources
+from hybrid_search.ops import OPERATORS
+from hybrid_search.records import Resources, Settings
 from hybrid_search.runs.run import run
 
 folder = sys.argv[1]

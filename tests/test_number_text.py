@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from hybrid_search import cli
+from hybrid_search._internal.number_text import read_number, real_number, whole_number
 from hybrid_search.cli.options import changed_settings
 from hybrid_search.errors import SettingsError
-from hybrid_search.number_text import read_number, real_number, whole_number
 from hybrid_search.records import Settings
 from hybrid_search.spaces.space import SearchSpace
 

@@ -18,6 +18,7 @@ PACKAGE = Path(hybrid_search.__file__).parent
 EXCEPTIONS = {
     "data/restricted_pickle.py": "CIFAR's own files, by a loader that admits arrays only",
     "engines/worker/packed_evaluation.py": "the evaluation that the driver sent to its own worker",
+    "engines/worker/packed_objects.py": "the registered objects that the driver sent to its own worker or proof",
 }
 UNPICKLES = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 

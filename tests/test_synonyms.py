@@ -4,8 +4,10 @@ from dataclasses import fields
 
 import pytest
 
+from hybrid_search._internal.setting_rules import AUGMENTS, OPTIMIZERS, PRECISIONS, RULES
 from hybrid_search.data.table import DATASETS
 from hybrid_search.errors import SettingsError, nearest
+from hybrid_search.errors.synonyms import DIFFERENCES, NO_SETTING, SYNONYMS
 from hybrid_search.networks.stems import STEMS
 from hybrid_search.objectives import OBJECTIVES
 from hybrid_search.ops import OPERATORS
@@ -13,9 +15,7 @@ from hybrid_search.ops.local_attention.options import POSITIONS
 from hybrid_search.ops.operator import option_names
 from hybrid_search.records import Resources, Settings
 from hybrid_search.samplers import SAMPLERS
-from hybrid_search.setting_rules import AUGMENTS, OPTIMIZERS, PRECISIONS, RULES
 from hybrid_search.spaces.schema import SpaceForm, StageForm
-from hybrid_search.synonyms import DIFFERENCES, NO_SETTING, SYNONYMS
 
 SETTINGS = [each.name for each in fields(Settings)]
 OPTIONS = [name for table in (OPERATORS, STEMS) for kind in table for name in option_names(table[kind])]

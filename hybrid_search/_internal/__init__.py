@@ -1,1 +1,1 @@
-"""Private helpers: redaction of passwords, the event log, the import of torchvision."""
+"""Private helpers: rules of settings, numbers as text, passwords, event log, files, process state."""

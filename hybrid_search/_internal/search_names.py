@@ -1,8 +1,8 @@
 """The rule for the name of a new search. Stored searches are opened under any name they have."""
 
 from hybrid_search.errors import SettingsError
-from hybrid_search.records import SEARCH_NAME
 
+SEARCH_NAME = 200  # characters of the name of a search, at most
 # Characters that a file name, a trial (SEARCH/NUMBER) or a list of searches cannot have in a name.
 SEPARATORS = "/\\,"
 

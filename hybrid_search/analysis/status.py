@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from hybrid_search.analysis.confidence import confirmed_front
-from hybrid_search.ledger import FailedAttempt, Lease, Ledger, Point, reads
+from hybrid_search.ledger import FailedAttempt, Lease, Ledger, TrialPoint, reads
 from hybrid_search.ledger.leases import host_and_pid, purpose_of
 from hybrid_search.networks.stored_architecture import readable_line
 from hybrid_search.pareto import hypervolume, reference_point
@@ -185,7 +185,7 @@ def _search_state(search: SearchRecord, counts: Mapping[str, int], lease: Lease)
     return "finished" if sum(counts.values()) >= search.target else "idle"
 
 
-def _trials_per_hour(points: list[Point], lease: Lease) -> float | None:
+def _trials_per_hour(points: list[TrialPoint], lease: Lease) -> float | None:
     """Return the rate of the last trials that ended, up to now if the search runs; None if fewer than two ended."""
     ends = sorted(point.finished for point in points if point.finished is not None)[-RECENT:]
     if len(ends) < 2:

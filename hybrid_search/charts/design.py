@@ -5,16 +5,17 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from hybrid_search.charts.families import family_of
-from hybrid_search.charts.parts import Part, outline_parts
+from hybrid_search.charts.parts import NetworkPart, outline_parts
 from hybrid_search.errors import UserError
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.networks.architecture import Stage
 from hybrid_search.networks.blocks import BLOCKS
 from hybrid_search.networks.costs import blocks, cost
 from hybrid_search.networks.stored_architecture import stored_architecture
-from hybrid_search.ops import Layer
+from hybrid_search.ops import OPERATORS, Layer, Options, options_of
 from hybrid_search.records import SearchRecord
 
+SIZE = ("width", "stride")  # options of a stem that the picture shows as its map
 NOTABLE = ("extent", "heads", "kernel_size")  # options that a picture shows even at their defaults
 
 
@@ -35,7 +36,7 @@ class Design:
     classes: int
     flops: int
     params: int
-    parts: tuple[Part, ...]
+    parts: tuple[NetworkPart, ...]
     unreadable: str | None = None
 
     @property
@@ -62,10 +63,10 @@ def design_numbers(architecture: Mapping[str, Any], input_size: tuple[int, int, 
     _, rows, cols = input_size
     sizes = {block.name: (block.rows, block.cols) for block in blocks(made, rows, cols)}
 
-    def part(name: str, kind: str, prefix: str, **more: Any) -> Part:
+    def part(name: str, kind: str, prefix: str, **more: Any) -> NetworkPart:
         flops, params = _sums(total.layers, prefix)
         shares = (flops / max(1, total.flops), params / max(1, total.params))
-        return Part(
+        return NetworkPart(
             name=name, kind=kind, flops=flops, params=params, flops_share=shares[0], params_share=shares[1], **more
         )
 
@@ -83,8 +84,10 @@ def design_numbers(architecture: Mapping[str, Any], input_size: tuple[int, int, 
             channels=stem.width,
             rows=size[0],
             cols=size[1],
-            options=_texts((field.name, getattr(stem, field.name)) for field in fields(stem)),  # type: ignore[arg-type]
-            notable=(),
+            options=_texts(options_of(stem)),
+            notable=tuple(
+                _words(name, value) for name, value in _changed(type(stem), options_of(stem)) if name not in SIZE
+            ),
         )
     ]
     for number, stage in enumerate(made.stages):
@@ -135,7 +138,7 @@ def differences(one: Design, other: Design) -> frozenset[int]:
         one, other: two designs.
     """
 
-    def described(part: Part) -> tuple[Any, ...]:
+    def described(part: NetworkPart) -> tuple[Any, ...]:
         return (part.name, part.operator, part.depth, part.width, part.stride, part.options)
 
     longest = max(len(one.parts), len(other.parts))
@@ -158,10 +161,22 @@ def _text(value: Any) -> str:
 
 def _notable(stage: Stage) -> tuple[str, ...]:
     """Return the options that a picture shows: window size, heads, and every option that is not at its default."""
-    defaults: dict[str, Any] = {field.name: field.default for field in fields(stage.operator_object)}  # type: ignore[arg-type]
-    shown = [(n, v) for n, v in stage.options if n in NOTABLE or v != defaults.get(n)]
+    own = {name for name, _ in stage.options}
     block = [] if stage.has_plain_block else [BLOCKS[stage.block].label]
-    return (*block, *(f"{name.replace('_', ' ')} {_text(value)}" for name, value in shown))
+    for name, value in _changed(BLOCKS[stage.block], stage.block_options):
+        block.append(_words(f"block {name}" if name in own else name, value))
+    shown = _changed(OPERATORS[stage.operator], stage.options, NOTABLE)
+    return (*block, *(_words(name, value) for name, value in shown))
+
+
+def _changed(kind: type[Any], options: Options, always: tuple[str, ...] = ()) -> list[tuple[str, Any]]:
+    """Return the options that are not at their defaults, and those of `always`."""
+    defaults = {field.name: field.default for field in fields(kind)}
+    return [(name, value) for name, value in options if name in always or value != defaults.get(name)]
+
+
+def _words(name: str, value: Any) -> str:
+    return f"{name.replace('_', ' ')} {_text(value)}"
 
 
 def _block_options(stage: Stage) -> tuple[tuple[str, Any], ...]:

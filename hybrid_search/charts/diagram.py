@@ -13,7 +13,7 @@ from html import escape
 from hybrid_search.charts.chart import Chart
 from hybrid_search.charts.design import Design, differences, read_designs
 from hybrid_search.charts.families import family_colour
-from hybrid_search.charts.parts import Part
+from hybrid_search.charts.parts import NetworkPart
 from hybrid_search.charts.theme import FONT, Theme
 from hybrid_search.objectives import scaled
 from hybrid_search.ops import FAMILIES
@@ -92,7 +92,7 @@ def diagrams_svg(designs: Mapping[int, Design], theme: Theme) -> str:
     return _svg(max((d[1] for d in drawings), default=240), top or 48, texts, theme, "".join(drawn))
 
 
-def _box(part: Part, column: int, design: Design) -> Rectangle:
+def _box(part: NetworkPart, column: int, design: Design) -> Rectangle:
     largest = max(design.input_size[1:])
     share = math.log2(1 + max(part.rows, part.cols)) / math.log2(1 + largest)
     height = LOW + (HIGH - LOW) * min(1.0, share)
@@ -105,7 +105,7 @@ def _box(part: Part, column: int, design: Design) -> Rectangle:
     return Rectangle(centre - width / 2, MIDDLE - height / 2, width, height)
 
 
-def _sheets(part: Part) -> int:
+def _sheets(part: NetworkPart) -> int:
     return min(part.depth - 1, 4)
 
 
@@ -120,7 +120,7 @@ def _image(design: Design, theme: Theme) -> str:
     return f'{frame} fill="none" stroke="{theme.muted}" stroke-dasharray="3 3"/>{words}'
 
 
-def _block(part: Part, box: Rectangle, theme: Theme) -> str:
+def _block(part: NetworkPart, box: Rectangle, theme: Theme) -> str:
     hue = family_colour(part.kind, theme)
     drawn = [_sheet(part, box, sheet, hue, theme) for sheet in range(_sheets(part), -1, -1)]
     row, col = box.top + box.height / 2, box.left + box.width / 2
@@ -130,7 +130,7 @@ def _block(part: Part, box: Rectangle, theme: Theme) -> str:
     return "".join(drawn)
 
 
-def _sheet(part: Part, box: Rectangle, sheet: int, hue: str, theme: Theme) -> str:
+def _sheet(part: NetworkPart, box: Rectangle, sheet: int, hue: str, theme: Theme) -> str:
     """Draw one of the sheets of a stage; sheet 0 is in front."""
     x, y, width, height = box.left + 4 * sheet, box.top - 4 * sheet, box.width, box.height
     look = f'fill="{hue}" fill-opacity="{1.0 if not sheet else 0.35}" stroke="{theme.surface}" stroke-width="1.5"'
@@ -172,7 +172,7 @@ def _arrow(left: float, right: float, theme: Theme) -> str:
     return f'<path d="M{begin:.1f} {MIDDLE}H{end:.1f}{head}" fill="none" stroke="{theme.muted}" stroke-width="1.4"/>'
 
 
-def _words(part: Part) -> list[str]:
+def _words(part: NetworkPart) -> list[str]:
     first = part.name if part.depth == 1 else f"{part.name}, {part.depth} blocks"
     if part.kind == "head":
         return [first, "pool, linear", f"{part.channels} classes"]
@@ -181,7 +181,7 @@ def _words(part: Part) -> list[str]:
     return [first, part.label, size, *stride, *part.notable]
 
 
-def _caption(part: Part, box: Rectangle, theme: Theme) -> str:
+def _caption(part: NetworkPart, box: Rectangle, theme: Theme) -> str:
     centre = box.left + box.width / 2
     first, second, *rest = _words(part)
     hue = family_colour(part.kind, theme) if part.kind in FAMILIES else theme.ink
@@ -191,7 +191,7 @@ def _caption(part: Part, box: Rectangle, theme: Theme) -> str:
     )
 
 
-def _cost_bars(part: Part, box: Rectangle, theme: Theme, top: float) -> str:
+def _cost_bars(part: NetworkPart, box: Rectangle, theme: Theme, top: float) -> str:
     left, hue = box.left + box.width / 2 - 62, family_colour(part.kind, theme)
     shares = (("FLOPs", part.flops_share, part.flops), ("params", part.params_share, part.params))
     bars = (_bar(left, top + 20 * i, name, share, count, hue, theme) for i, (name, share, count) in enumerate(shares))

@@ -3,12 +3,12 @@
 An operator whose plugin is not installed belongs to the family "other" and is shown under its name.
 """
 
-from functools import lru_cache
 from typing import NamedTuple
 
 from hybrid_search.charts.theme import Theme
 from hybrid_search.errors import UserError
 from hybrid_search.ops import FAMILIES, OPERATORS, Family
+from hybrid_search.plugins import table_cache
 
 
 class OperatorLook(NamedTuple):
@@ -19,7 +19,7 @@ class OperatorLook(NamedTuple):
     symbol: str
 
 
-@lru_cache(maxsize=256)
+@table_cache(maxsize=256)
 def look_of(operator: str) -> OperatorLook:
     """Return the family, label and symbol of an operator.
 

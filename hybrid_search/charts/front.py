@@ -15,7 +15,7 @@ from hybrid_search.analysis.confidence import TrialConfidence, confirmed_front, 
 from hybrid_search.analysis.picks import front_knee
 from hybrid_search.charts.axes import AXES, TRIAL, axes_of, axis_named, default_axes
 from hybrid_search.charts.network_kinds import operators_of
-from hybrid_search.ledger import Ledger, Point, reads
+from hybrid_search.ledger import Ledger, TrialPoint, reads
 from hybrid_search.objectives import Objective
 from hybrid_search.records import SearchRecord
 
@@ -79,7 +79,7 @@ class FrontNumbers:
 
 
 def front_numbers(
-    points: Sequence[Point],
+    points: Sequence[TrialPoint],
     objectives: Sequence[str],
     x: str,
     y: str,
@@ -145,7 +145,7 @@ def error_bars(spots: Sequence[FrontPoint], standings: Mapping[int, TrialConfide
 
 
 def spots_of(
-    points: Sequence[Point], x: str, y: str, operators: Mapping[int, tuple[str, ...]]
+    points: Sequence[TrialPoint], x: str, y: str, operators: Mapping[int, tuple[str, ...]]
 ) -> tuple[list[FrontPoint], int]:
     """Return the completed trials that have a place on these axes, and the number of those that have none."""
     spots, missing = [], 0
@@ -161,7 +161,9 @@ def spots_of(
     return spots, missing
 
 
-def front_of(points: Sequence[Point], objectives: Sequence[Objective], retrained: Collection[int] = ()) -> set[int]:
+def front_of(
+    points: Sequence[TrialPoint], objectives: Sequence[Objective], retrained: Collection[int] = ()
+) -> set[int]:
     """Return the numbers of the trials on the front of all objectives; see `confirmed_front`.
 
     Args:
@@ -174,7 +176,7 @@ def front_of(points: Sequence[Point], objectives: Sequence[Objective], retrained
     return set(confirmed_front(values, retrained, objectives).members)
 
 
-def knee_of(points: Sequence[Point], objectives: Sequence[Objective], front: Collection[int]) -> int | None:
+def knee_of(points: Sequence[TrialPoint], objectives: Sequence[Objective], front: Collection[int]) -> int | None:
     """Return the trial at the knee of a front; None if the front has no design between its ends.
 
     Args:
@@ -192,7 +194,7 @@ def retrained_numbers(standings: Mapping[int, TrialConfidence]) -> set[int]:
     return {number for number, confidence in standings.items() if confidence.seeds}
 
 
-def has_all(point: Point, objectives: Sequence[str]) -> bool:
+def has_all(point: TrialPoint, objectives: Sequence[str]) -> bool:
     """Return whether a trial completed with a finite number for every objective."""
     return point.state == "complete" and all(math.isfinite(point.values.get(name, math.nan)) for name in objectives)
 

@@ -14,7 +14,7 @@ from hybrid_search.charts.axes import AXES, axes_of
 from hybrid_search.charts.chart import Chart
 from hybrid_search.charts.front import has_all
 from hybrid_search.charts.theme import Theme, empty_layout, figure_axis, figure_layout
-from hybrid_search.ledger import Ledger, Point, reads
+from hybrid_search.ledger import Ledger, TrialPoint, reads
 from hybrid_search.objectives import Objective, scaled
 from hybrid_search.pareto import hypervolume, reference_point, to_minimize
 from hybrid_search.records import SearchRecord
@@ -61,7 +61,7 @@ class HypervolumeNumbers:
 
 
 def hypervolume_numbers(
-    points: Sequence[Point],
+    points: Sequence[TrialPoint],
     objectives: Sequence[str],
     known: Mapping[str, float] | None = None,
     *,
@@ -105,7 +105,9 @@ def read_hypervolume(ledger: Ledger, search: SearchRecord, _trials: tuple[int, .
     return hypervolume_of(points, search, axes_of(search))
 
 
-def hypervolume_of(points: Sequence[Point], search: SearchRecord, axes: Mapping[str, Objective]) -> HypervolumeNumbers:
+def hypervolume_of(
+    points: Sequence[TrialPoint], search: SearchRecord, axes: Mapping[str, Objective]
+) -> HypervolumeNumbers:
     """Return the hypervolume over the trials of a search, from the reference point of the search.
 
     Args:

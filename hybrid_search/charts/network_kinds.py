@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from hybrid_search.charts.families import family_of
 from hybrid_search.charts.theme import Theme
+from hybrid_search.plugins import table_cache
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def mix_of(operators: Sequence[str]) -> Mix:
     return _mix_of(tuple(operators))
 
 
-@lru_cache(maxsize=4096)  # a chart of 10,000 trials has a few dozen different tuples
+@table_cache(maxsize=4096)  # a chart of 10,000 trials has a few dozen different tuples
 def _mix_of(operators: tuple[str, ...]) -> Mix:
     families = {family_of(operator) for operator in operators}
     if not families:

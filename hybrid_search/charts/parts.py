@@ -11,7 +11,7 @@ STAGE_KEYS = ("operator", "depth", "width", "stride", "block")
 
 
 @dataclass(frozen=True)
-class Part:
+class NetworkPart:
     """The stem, one stage or the head of an architecture.
 
     Args:
@@ -49,7 +49,9 @@ class Part:
         return label_of(self.operator) if self.kind in FAMILIES else self.operator
 
 
-def outline_parts(architecture: Mapping[str, Any], input_size: tuple[int, int, int], classes: int) -> tuple[Part, ...]:
+def outline_parts(
+    architecture: Mapping[str, Any], input_size: tuple[int, int, int], classes: int
+) -> tuple[NetworkPart, ...]:
     """Return the parts of an architecture without costs, from its plain form alone.
 
     Nothing is validated: a missing or wrong number counts as 1. Maps are those of a stem that does not stride.
@@ -57,7 +59,9 @@ def outline_parts(architecture: Mapping[str, Any], input_size: tuple[int, int, i
     _, rows, cols = input_size
     stem = _mapping(architecture.get("stem"))
     expansion, width = _count(architecture.get("expansion", 4)), _count(stem.get("width"))
-    parts = [Part("stem", "stem", str(stem.get("kind", "?")), 1, width, 1, width, rows, cols, _texts(stem, ("kind",)))]
+    parts = [
+        NetworkPart("stem", "stem", str(stem.get("kind", "?")), 1, width, 1, width, rows, cols, _texts(stem, ("kind",)))
+    ]
     stages = architecture.get("stages")
     for number, plain in enumerate(map(_mapping, stages if isinstance(stages, list) else ()), start=1):
         operator, width, stride = (
@@ -66,23 +70,26 @@ def outline_parts(architecture: Mapping[str, Any], input_size: tuple[int, int, i
             _count(plain.get("stride")),
         )
         rows, cols = -(-rows // stride), -(-cols // stride)
-        options = _texts(plain, STAGE_KEYS)
+        block = plain.get("block", "bottleneck")
+        block = block.get("kind") if isinstance(block, Mapping) else block
+        named = () if block == "bottleneck" else (("block", str(block)),)
+        options = (*named, *_texts(plain, STAGE_KEYS))
         parts.append(
-            Part(
+            NetworkPart(
                 name=f"stage {number}",
                 kind=family_of(operator),
                 operator=operator,
                 depth=_count(plain.get("depth")),
                 width=width,
                 stride=stride,
-                channels=width * expansion,
+                channels=width * (1 if named else expansion),
                 rows=rows,
                 cols=cols,
                 options=options,
                 notable=tuple(f"{name.replace('_', ' ')} {text}" for name, text in options),
             )
         )
-    return (*parts, Part("head", "head", "linear", 1, classes, 1, classes, 1, 1))
+    return (*parts, NetworkPart("head", "head", "linear", 1, classes, 1, classes, 1, 1))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -35,8 +35,8 @@ def objective_rows() -> Rows:
 
 def setting_rows() -> Rows:
     """Return the settings: name and default, meaning, possible values."""
+    from hybrid_search._internal.setting_rules import RULES
     from hybrid_search.records import Settings
-    from hybrid_search.setting_rules import RULES
 
     meanings = {name: " ".join(text.split()) for name, text in ENTRY.findall(Settings.__doc__ or "")}
     rows = []

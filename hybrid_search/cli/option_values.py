@@ -11,8 +11,8 @@ from typing import Any, get_args
 
 import typer
 
+from hybrid_search._internal.number_text import real_number, whole_number
 from hybrid_search.errors import SettingsError, one_of
-from hybrid_search.number_text import real_number, whole_number
 
 
 class OptionError(typer.BadParameter):

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hybrid_search._internal.number_text import read_number
 from hybrid_search._internal.paths import data_location
 from hybrid_search._internal.url_secrets import ENCODE, must_be_encoded, split_password
 from hybrid_search.cli.output import Format
 from hybrid_search.errors import SettingsError, shown
-from hybrid_search.number_text import read_number
 
 if TYPE_CHECKING:
     from hybrid_search.records import Resources, Settings

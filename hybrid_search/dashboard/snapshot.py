@@ -16,7 +16,7 @@ from hybrid_search.charts.axes import axes_of, objectives_of
 from hybrid_search.charts.front import front_of, has_all, retrained_numbers
 from hybrid_search.charts.hypervolume import HypervolumeNumbers, hypervolume_of
 from hybrid_search.charts.network_kinds import operators_of
-from hybrid_search.ledger import Lease, Ledger, Point, reads
+from hybrid_search.ledger import Lease, Ledger, TrialPoint, reads
 from hybrid_search.networks.stored_architecture import readable_line
 from hybrid_search.objectives import Objective
 from hybrid_search.records import STATES, SearchRecord
@@ -35,7 +35,7 @@ class SearchView(NamedTuple):
     search: SearchRecord
     generation: str
     version: int
-    points: dict[int, Point]
+    points: dict[int, TrialPoint]
     operators: dict[int, tuple[str, ...]]
     front: tuple[int, ...]
     dominated: tuple[int, ...]
@@ -73,7 +73,7 @@ class _SearchState:
     newest: int = 0
     read_at: float = float("-inf")
     last_change: datetime | None = None
-    points: dict[int, Point] = field(default_factory=dict)
+    points: dict[int, TrialPoint] = field(default_factory=dict)
     operators: dict[int, tuple[str, ...]] = field(default_factory=dict)
     front: tuple[int, ...] = ()
     dominated: list[int] = field(default_factory=list)
@@ -184,7 +184,7 @@ class Snapshot:
         self._place(state, fresh)
         return state
 
-    def _stored_change(self, search: SearchRecord, points: Sequence[Point]) -> datetime:
+    def _stored_change(self, search: SearchRecord, points: Sequence[TrialPoint]) -> datetime:
         """Return when the ledger last changed, as far as it says: the end of a trial, or a use of the test split."""
         times = [point.finished for point in points if point.finished]
         times += [use.opened for use in self.ledger.read(reads.openings, search.id) if use.opened]
@@ -201,7 +201,7 @@ class Snapshot:
         state.changed_in |= dict.fromkeys(changed, state.version)
         state.standings = standings
 
-    def _place(self, state: _SearchState, fresh: Sequence[Point]) -> None:
+    def _place(self, state: _SearchState, fresh: Sequence[TrialPoint]) -> None:
         """Sort new trials into front and dominated: the new front holds only old members and new trials."""
         names, kinds = state.search.objectives, objectives_of(state.search)
         rivals = [*state.front, *(point.number for point in fresh if has_all(point, names))]
@@ -218,7 +218,7 @@ class Snapshot:
             state.designs[number] = readable_line(plain)
 
 
-def _revised(state: _SearchState, fresh: Sequence[Point]) -> bool:
+def _revised(state: _SearchState, fresh: Sequence[TrialPoint]) -> bool:
     """Return whether a drawn number has changed, for example because a trial was retrained with more seeds."""
     before = (state.points.get(point.number) for point in fresh)
     return any(

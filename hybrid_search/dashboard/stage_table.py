@@ -7,7 +7,7 @@ from dash import html
 
 from hybrid_search.charts import Design
 from hybrid_search.charts.diagram import percent
-from hybrid_search.charts.parts import Part
+from hybrid_search.charts.parts import NetworkPart
 from hybrid_search.dashboard.layout import attributes
 from hybrid_search.objectives import scaled
 
@@ -37,7 +37,7 @@ def stage_table(designs: Mapping[int, Design], marks: frozenset[int]) -> html.Di
     return html.Div(table, className="scroll", tabIndex=0, role="group", **attributes(aria_label="Stage by stage"))
 
 
-def _row(number: int | None, part: Part, differs: bool) -> html.Tr:
+def _row(number: int | None, part: NetworkPart, differs: bool) -> html.Tr:
     options = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in part.options) or "-"
     cells: list[Any] = []
     if number is not None:

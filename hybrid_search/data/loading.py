@@ -5,7 +5,6 @@ Results are cached in the process, so a worker reads its images once.
 
 import logging
 from collections.abc import Callable
-from functools import lru_cache
 
 from hybrid_search._internal.paths import data_location
 from hybrid_search.data.class_counts import check_classes, notes_on_classes
@@ -16,6 +15,7 @@ from hybrid_search.data.splits import divide, plan_splits
 from hybrid_search.data.stamp import stamp
 from hybrid_search.data.table import DATASETS
 from hybrid_search.errors import DataError
+from hybrid_search.plugins import table_cache
 from hybrid_search.records import Settings
 
 # The settings that select the images. All others are ignored here, so that the caches are shared.
@@ -165,7 +165,7 @@ def _current_plan(settings: Settings) -> tuple[Contents, dict[str, tuple[Part, I
     return _plan(*_current(settings))
 
 
-@lru_cache(maxsize=2)
+@table_cache(maxsize=2)
 def _plan(settings: Settings, _stamp: int | None) -> tuple[Contents, dict[str, tuple[Part, Indices]]]:
     """Return the contents, and for each split the part that it comes from and the indices in that part."""
     source = DATASETS[settings.data]
@@ -188,7 +188,7 @@ def _read(part: Part, indices: Indices) -> Split:
     return Split(part.take(indices), part.labels[indices])
 
 
-@lru_cache(maxsize=2)
+@table_cache(maxsize=2)
 def _load(settings: Settings, stamp_of_files: int | None) -> Dataset:
     contents, parts = _plan(settings, stamp_of_files)
     train, validation = _read(*parts["train"]), _read(*parts["validation"])

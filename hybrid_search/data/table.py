@@ -1,7 +1,8 @@
 """The table of data sets.
 
 To add a data set to this package: write its file with one `Source`, and add a line to `DATASETS`. Another package adds
-a `Source` through the entry-point group `hybrid_search.datasets`; `Source` shows how.
+a `Source` through the entry-point group `hybrid_search.datasets`; `Source` shows how. A
+program calls `DATASETS.register`.
 """
 
 from hybrid_search.data.dataset import Source
@@ -14,7 +15,7 @@ def _check(name: str, entry: object) -> Source:
     if not isinstance(entry, Source):
         raise PluginError(f"a data set must be a hybrid_search.data.Source; got {type(entry).__name__}.")
     if entry.name != name:
-        raise PluginError(f"the name of a Source must be the name of its entry point, {name!r}; got {entry.name!r}.")
+        raise PluginError(f"the name of a Source must be its name in the table, {name!r}; got {entry.name!r}.")
     return entry
 
 
@@ -31,4 +32,5 @@ DATASETS: Table[Source] = Table(
     },
     check=_check,
     error=DataError,
+    registers=True,
 )

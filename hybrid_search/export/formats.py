@@ -1,7 +1,8 @@
 """The contract of an export format, and the table of formats.
 
 To add a format to this package: write its file with one object that has the members of `ExportFormat`, and add a line
-to `EXPORT_FORMATS`. Another package adds such an object through the entry-point group `hybrid_search.export_formats`.
+to `EXPORT_FORMATS`. Another package adds such an object through the entry-point group `hybrid_search.export_formats`. A
+program passes the object to `export_model`, or calls `EXPORT_FORMATS.register` first.
 """
 
 from collections.abc import Callable, Mapping
@@ -97,7 +98,7 @@ def _check(name: str, entry: object) -> ExportFormat:
     if not isinstance(entry, ExportFormat):
         raise PluginError(f"an export format must have name, write, load and usage; got {type(entry).__name__}.")
     if entry.name != name:
-        raise PluginError(f"an export format must have the name of its entry point, {name!r}; got {entry.name!r}.")
+        raise PluginError(f"an export format must have its name in the table, {name!r}; got {entry.name!r}.")
     return entry
 
 
@@ -106,4 +107,5 @@ EXPORT_FORMATS: Table[ExportFormat] = Table(
     "hybrid_search.export_formats",
     {"safetensors": "hybrid_search.export.safetensors_format:SAFETENSORS"},
     check=_check,
+    registers=True,
 )

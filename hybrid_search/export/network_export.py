@@ -32,7 +32,7 @@ def export_model(
     std: tuple[float, ...],
     images: "torch.Tensor",
     origin: Mapping[str, Any] | None = None,
-    formats: Sequence[str] = FORMATS,
+    formats: Sequence[str | ExportFormat] = FORMATS,
 ) -> tuple[Proof, ...]:
     """Write a trained model into a folder, and prove every format in a new process.
 
@@ -46,7 +46,7 @@ def export_model(
         std: standard deviation of each channel, for pixels 0..1.
         images: images for the proof, normalised by `mean` and `std`, float32 (n, channels, rows, columns).
         origin: plain JSON that is stored with the model: search, trial, measurements, versions.
-        formats: names in `EXPORT_FORMATS`.
+        formats: names in `EXPORT_FORMATS`, or formats of your own, which are registered under their names.
 
     Returns:
         One proof for each format.
@@ -68,7 +68,7 @@ def export_network(
     network: TrainedNetwork,
     out: Path | str,
     images: "torch.Tensor",
-    formats: Sequence[str] = FORMATS,
+    formats: Sequence[str | ExportFormat] = FORMATS,
     *,
     image_source: str = VALIDATION,
 ) -> tuple[Proof, ...]:
@@ -78,7 +78,7 @@ def export_network(
         network: what to write.
         out: the folder to write; it must be new or empty. Files are written into it; it is never renamed.
         images: images for the proof, as for `export_model`.
-        formats: names in `EXPORT_FORMATS`.
+        formats: as for `export_model`.
         image_source: what the images are, in words; the model card and the manifest state it.
 
     Returns:
@@ -93,11 +93,11 @@ def export_network(
         return write_export(folder, network, images, entries, image_source)
 
 
-def format_entries(formats: Sequence[str]) -> list[ExportFormat]:
+def format_entries(formats: Sequence[str | ExportFormat]) -> list[ExportFormat]:
     """Return the entries of the table of formats, each once.
 
     Args:
-        formats: names in `EXPORT_FORMATS`.
+        formats: names in `EXPORT_FORMATS`, or formats of a program, which are registered under their names.
 
     Raises:
         SettingsError: there is none.
@@ -105,7 +105,11 @@ def format_entries(formats: Sequence[str]) -> list[ExportFormat]:
     """
     if isinstance(formats, str) or not formats:
         raise SettingsError(f"formats must be a list of at least one export format; got {formats!r}.")
-    return [EXPORT_FORMATS[name] for name in dict.fromkeys(formats)]
+    for each in formats:
+        if not isinstance(each, str):
+            EXPORT_FORMATS.register(getattr(each, "name", type(each).__name__), each)
+    names = dict.fromkeys(each if isinstance(each, str) else each.name for each in formats)
+    return [EXPORT_FORMATS[name] for name in names]
 
 
 def write_export(

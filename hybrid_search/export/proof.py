@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hybrid_search._internal.paths import reason, shown_path
 from hybrid_search._internal.process_state import clean_process_state
+from hybrid_search.engines.worker.packed_objects import EXPORT_TABLES, PackedObjects
 from hybrid_search.errors import UserError
 from hybrid_search.export.formats import EXPORT_FORMATS
 
@@ -20,6 +21,7 @@ TOLERANCE = 1e-4  # of a logit; `safetensors` with the same build of torch gives
 VALIDATION = "validation images"
 GIVEN = "images"  # the caller of `export_model` gave them
 LONGEST = 500  # characters of a shown error of the new process
+OBJECTS = "objects.pickle"  # the registered objects of the first process
 PROCESS = Path(__file__).with_name("proof_process.py")
 
 
@@ -87,6 +89,9 @@ def prove(
         with tempfile.TemporaryDirectory() as scratch:
             inputs, task, result = (Path(scratch) / name for name in ("inputs", "task.json", "result.json"))
             inputs.write_bytes(save({"images": images.contiguous(), "logits": logits.contiguous()}))
+            objects = PackedObjects.of_process(EXPORT_TABLES)
+            if objects.content:
+                (Path(scratch) / OBJECTS).write_bytes(objects.to_bytes())
             arguments = [str(folder.absolute()), name, str(inputs), str(result)]
             task.write_text(json.dumps({"path": list(map(str, sys.path)), "arguments": arguments}), encoding="utf-8")
             command = [sys.executable, "-I", str(PROCESS), str(task)]
@@ -121,6 +126,8 @@ def compare(folder: str, name: str, inputs: str, result: str) -> None:
     from safetensors.torch import load
 
     expected = load(Path(inputs).read_bytes())
+    if (objects := Path(inputs).with_name(OBJECTS)).exists():
+        PackedObjects.from_bytes(objects.read_bytes()).register()
     model = EXPORT_FORMATS[name].load(Path(folder))
     with clean_process_state(), torch.inference_mode():
         logits = model(expected["images"])

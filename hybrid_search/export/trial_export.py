@@ -9,7 +9,7 @@ from hybrid_search._internal.counted import counted
 from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.analysis.picks import pick_trial
 from hybrid_search.errors import SettingsError
-from hybrid_search.export.formats import TrainedNetwork
+from hybrid_search.export.formats import ExportFormat, TrainedNetwork
 from hybrid_search.export.network_export import FORMATS, format_entries, write_export
 from hybrid_search.export.output_folder import output_folder
 from hybrid_search.export.proof import Proof
@@ -20,6 +20,7 @@ from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import total_cost
 from hybrid_search.networks.stored_architecture import stored_architecture
 from hybrid_search.records import TRAINED, SearchRecord, Settings, TrialRecord
+from hybrid_search.search.object_identity import check_objects
 from hybrid_search.search.stored_names import evaluation_label
 from hybrid_search.training.weights_file import data_facts
 
@@ -37,7 +38,7 @@ def export_trial(
     pick: str,
     *,
     data_dir: str | Path | None = None,
-    formats: Sequence[str] = FORMATS,
+    formats: Sequence[str | ExportFormat] = FORMATS,
     notice: Notice = lambda line: None,
 ) -> tuple[Proof, ...]:
     """Export one trial of a search into a folder.
@@ -51,7 +52,7 @@ def export_trial(
         out: the folder to write; it must be new or empty. Files are written into it; it is never renamed.
         pick: "best", "knee", the number of a trial, or a bound such as "flops<=40M"; see `pick_trial`.
         data_dir: folder or file of the data set, if it has moved.
-        formats: names in `EXPORT_FORMATS`.
+        formats: as for `export_model`.
         notice: called with each line that a user should read.
 
     Returns:
@@ -67,6 +68,7 @@ def export_trial(
     """
     entries = format_entries(formats)
     record = ledger.search(name)
+    check_objects(record, ledger.read(reads.registered_objects, record.id))
     picked = pick_trial(ledger, record, pick)
     notice(f"picked {picked}")
     trial = picked.trial

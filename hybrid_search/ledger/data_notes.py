@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from hybrid_search.ledger import registered_objects
 from hybrid_search.ledger.leases import require_search_lease
 from hybrid_search.ledger.tables import SearchRow
 from hybrid_search.ledger.transaction import Transaction
@@ -34,10 +35,11 @@ def set_data_notes(transaction: Transaction, search_id: int, notes: Sequence[str
     require_search_lease(transaction, search_id)
     connection = transaction.connection
     stored = connection.execute(select(SearchRow.settings).where(SearchRow.id == search_id)).scalar_one()
-    settings = {**settings_of(stored), **({KEY: list(notes)} if notes else {})}
+    others = {name: value for name, value in stored.items() if name != KEY}
+    settings = {**others, **({KEY: list(notes)} if notes else {})}
     connection.execute(update(SearchRow).where(SearchRow.id == search_id).values(settings=settings))
 
 
 def settings_of(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings in the JSON of a search, without its notes."""
-    return {name: value for name, value in stored.items() if name != KEY}
+    """Return the settings in the JSON of a search, without its notes and its registered objects."""
+    return {name: value for name, value in stored.items() if name not in (KEY, registered_objects.KEY)}

@@ -1,6 +1,6 @@
 """Small values that the ledger stores and returns, besides the records of searches and trials.
 
-They are named tuples, not dataclasses: a search of 100,000 trials makes one `Point` per trial.
+They are named tuples, not dataclasses: a search of 100,000 trials makes one `TrialPoint` per trial.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ class TrialKey(NamedTuple):
     number: int
 
 
-class Point(NamedTuple):
+class TrialPoint(NamedTuple):
     """A trial without its architecture and learning curve: what a chart needs.
 
     Attributes:

@@ -215,11 +215,12 @@ class Ledger:
         """
         return self.read(reads.find_search, name) if can_be_stored(name) else None
 
-    def create_search(self, search: SearchRecord) -> SearchRecord:
+    def create_search(self, search: SearchRecord, objects: Mapping[str, str] | None = None) -> SearchRecord:
         """Write a new search.
 
         Args:
             search: The record to write; its `id`, `uid` and `created` are ignored.
+            objects: The registered objects that it uses, with their identities.
 
         Returns:
             The stored record, with its `id`, `uid` and `created`.
@@ -231,7 +232,7 @@ class Ledger:
             >>> record = SearchRecord(0, "mine", space, ("accuracy", "flops"), settings, "tpe", 0, 50)
             >>> search = ledger.create_search(record)
         """
-        self.write(writes.create_search, search, uuid4().hex)
+        self.write(writes.create_search, search, uuid4().hex, objects)
         return self.search(search.name)
 
     # -- leases --

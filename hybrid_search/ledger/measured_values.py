@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, case, func, or_, select
 
-from hybrid_search.ledger.entries import Point, Repeats
+from hybrid_search.ledger.entries import Repeats, TrialPoint
 from hybrid_search.ledger.tables import MeasurementRow, TrialRow
 from hybrid_search.objectives import Objective
 from hybrid_search.objectives import objectives as find_objectives
@@ -17,7 +17,9 @@ from hybrid_search.objectives import objectives as find_objectives
 MAX_IDS = 10_000  # trials that one query selects by id
 
 
-def points(connection: Connection, search_id: int, names: Sequence[str], after: int = 0) -> tuple[list[Point], int]:
+def points(
+    connection: Connection, search_id: int, names: Sequence[str], after: int = 0
+) -> tuple[list[TrialPoint], int]:
     """Return the trials that changed since an earlier read, for live charts.
 
     Args:
@@ -37,7 +39,7 @@ def points(connection: Connection, search_id: int, names: Sequence[str], after: 
     if rows:
         measured = mean_measurements(connection, *which, MeasurementRow.name.in_(list(names)))
     found = [
-        Point(
+        TrialPoint(
             row.id,
             row.number,
             row.state,

@@ -20,6 +20,7 @@ from hybrid_search.ledger.measured_values import (
     repeats,
     values,
 )
+from hybrid_search.ledger.registered_objects import registered_objects
 from hybrid_search.ledger.tables import FailureRow, OpeningRow, ProposalRow, RungRow, SearchRow, TrialRow
 from hybrid_search.objectives import from_json
 from hybrid_search.records import SearchRecord, Settings, TrialRecord
@@ -40,6 +41,7 @@ __all__ = [
     "openings",
     "points",
     "proposals",
+    "registered_objects",
     "repeats",
     "searches",
     "seeds",

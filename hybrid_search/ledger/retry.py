@@ -17,9 +17,9 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from hybrid_search._internal.event_log import print_notice
+from hybrid_search._internal.number_text import read_number
 from hybrid_search._internal.redaction import redact
 from hybrid_search.errors import LedgerAway, LedgerError
-from hybrid_search.number_text import read_number
 
 T = TypeVar("T")
 

@@ -31,7 +31,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from hybrid_search.records import NAME, SEARCH_NAME
+from hybrid_search._internal.search_names import SEARCH_NAME
+from hybrid_search.records import NAME
 
 HEAD = "0005"  # the newest Alembic revision; a test compares it with the scripts
 

@@ -14,6 +14,7 @@ from hybrid_search._internal.redaction import redact
 from hybrid_search.errors import LedgerError
 from hybrid_search.ledger.entries import Opening, Proposal
 from hybrid_search.ledger.leases import database_time, require_search_lease, require_trial_lease
+from hybrid_search.ledger.registered_objects import with_objects
 from hybrid_search.ledger.tables import (
     FailureRow,
     MeasurementRow,
@@ -45,13 +46,16 @@ __all__ = [
 # -- searches --
 
 
-def create_search(transaction: Transaction, search: SearchRecord, uid: str) -> None:
+def create_search(
+    transaction: Transaction, search: SearchRecord, uid: str, objects: Mapping[str, str] | None = None
+) -> None:
     """Write a new search; see `Ledger.create_search`.
 
     Args:
         transaction: The write transaction.
         search: The record to write; its `id`, `uid` and `created` are ignored.
         uid: Identifies the search in every database; the same in every retry.
+        objects: The registered objects that it uses; see `registered_objects`.
 
     Raises:
         LedgerError: The name is taken.
@@ -66,7 +70,7 @@ def create_search(transaction: Transaction, search: SearchRecord, uid: str) -> N
         "name": search.name,
         "space": dict(search.space),
         "objectives": to_json(search.objectives, search.own_objectives),
-        "settings": search.settings.to_dict(),
+        "settings": with_objects(search.settings.to_dict(), objects or {}),
         "sampler": search.sampler,
         "seed": search.seed,
         "target": search.target,

@@ -9,7 +9,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any, Self
 
 from hybrid_search._internal.places import placed
@@ -25,6 +24,7 @@ from hybrid_search.ops.operator import (
     shown_options,
     stored_options,
 )
+from hybrid_search.plugins import table_cache
 
 VERSION = 1
 MOST_BLOCKS = 1000  # of a network
@@ -281,7 +281,7 @@ def _stem(kind: object, given: dict[str, Any]) -> Stem:
     return stem
 
 
-@lru_cache(maxsize=1024)
+@table_cache(maxsize=1024)
 def _made_block(name: str, options: Options, expansion: int | None) -> Block:
     return make_block(name, {**dict(options), **({} if expansion is None else {"expansion": expansion})})
 

@@ -5,13 +5,13 @@ pools and additions count no MACs. The parameters of batch norm are counted.
 """
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 from hybrid_search.errors import ArchitectureError, whole
 from hybrid_search.networks.architecture import Architecture, Stage
 from hybrid_search.networks.blocks import OperatorPlace
 from hybrid_search.ops.local_attention import LocalAttention
 from hybrid_search.ops.operator import Layer
+from hybrid_search.plugins import table_cache
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def cost(architecture: Architecture, input_size: tuple[int, int, int] = (3, 224,
     return Cost(sum(layer.flops for layer in layers), sum(layer.params for layer in layers), tuple(layers))
 
 
-@lru_cache(maxsize=16384)
+@table_cache(maxsize=16384)
 def _block_cost(block: PlacedBlock) -> tuple[int, int]:
     layers = block.layers()
     return sum(layer.flops for layer in layers), sum(layer.params for layer in layers)

@@ -42,7 +42,8 @@ __all__ = [
     "options_of",
 ]
 
-# To add an operator, write its file and add a line here. Another package uses the entry-point group of the same name.
+# To add an operator, write its file and add a line here. Another package uses the entry-point group of the same name,
+# and a program calls `OPERATORS.register`.
 OPERATORS: Table[type[Any]] = Table(
     "operator",
     "hybrid_search.operators",
@@ -54,6 +55,7 @@ OPERATORS: Table[type[Any]] = Table(
     },
     check=check_operator,
     error=ArchitectureError,
+    registers=True,
 )
 
 
@@ -87,7 +89,8 @@ def operator_name(operator: Operator, given: str) -> str:
     """
     if type(operator) is OPERATORS[given]:
         return given
-    return next(name for name in OPERATORS if OPERATORS.is_built_in(name) and OPERATORS[name] is type(operator))
+    built_in = (name for name in OPERATORS if OPERATORS.is_built_in(name))
+    return next((name for name in built_in if OPERATORS[name] is type(operator)), given)
 
 
 # Torch modules: torch is imported on first use.

@@ -22,8 +22,8 @@ it against this contract.
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args
 
+from hybrid_search._internal.number_text import read_number
 from hybrid_search.errors import ArchitectureError, HybridSearchError, PluginError, listed, nearest, shown
-from hybrid_search.number_text import read_number
 
 if TYPE_CHECKING:
     from torch import nn

@@ -13,7 +13,7 @@ from hybrid_search.engines import engine_of
 from hybrid_search.engines.driver import RunContext
 from hybrid_search.engines.worker import Evaluate, check_evaluation
 from hybrid_search.errors import SettingsError
-from hybrid_search.ledger import Ledger, Opening, writes
+from hybrid_search.ledger import Ledger, Opening, reads, writes
 from hybrid_search.ledger.urls import path_beside
 from hybrid_search.records import TRAINED, Resources, SearchRecord, Settings
 from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, baseline_checkpoints, checkpoint_root, search_checkpoints
@@ -22,6 +22,7 @@ from hybrid_search.runs.progress import Terminal, shown_progress
 from hybrid_search.runs.stored_evaluation import check_same_evaluation, context_of
 from hybrid_search.search.baselines import BaselineRun, stored_baselines
 from hybrid_search.search.confirmation import Confirmation
+from hybrid_search.search.object_identity import check_objects
 from hybrid_search.training.checkpoints import CheckpointStore
 
 
@@ -90,6 +91,7 @@ def confirm(
             record = replace(record, settings=record.settings.with_(data_dir=here))
         confirmation = Confirmation(record, held, seeds=seeds, trials=trials, hours=hours, references=references)
         check_same_evaluation(record, evaluate)
+        check_objects(record, held.read(reads.registered_objects, record.id))
         confirmation.check_architectures()
         confirmation.baselines = _baselines(confirmation, held) if references else None
         if (why := confirmation.reason_to_stop()) and not (confirmation.baselines and confirmation.baselines.remaining):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from hybrid_search.ledger import Point, Proposal
+from hybrid_search.ledger import Proposal, TrialPoint
 from hybrid_search.objectives import Objective
 from hybrid_search.pareto import (
     REFERENCE_TRIALS,
@@ -50,7 +50,7 @@ class TrialIndex:
 
     # -- filling --
 
-    def load(self, points: Sequence[Point], digests: Mapping[int, str]) -> None:
+    def load(self, points: Sequence[TrialPoint], digests: Mapping[int, str]) -> None:
         """Add the trials of the ledger.
 
         A failed architecture may be proposed again: an earlier run may have failed because of its machine.
@@ -144,7 +144,7 @@ class TrialIndex:
         """Return the numbers of the completed trials in ascending order."""
         return sorted(self._values)
 
-    def loaded_numbers(self, points: Sequence[Point], limit: int, seed: int) -> list[int] | None:
+    def loaded_numbers(self, points: Sequence[TrialPoint], limit: int, seed: int) -> list[int] | None:
         """Return the trials that the sampler learns from when a search is opened; None: all of them.
 
         Of more than `limit` trials: the running ones, the front, the newest half, and a random sample of the others.

@@ -1,5 +1,6 @@
 """Searches opened in a ledger: stored if they are new, resumed otherwise."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hybrid_search.pruners import make_pruner
 from hybrid_search.records import NOT_IN_DIGEST, TRAINED, SearchRecord
 from hybrid_search.search.data_check import check_local_data
 from hybrid_search.search.index import TrialIndex
+from hybrid_search.search.object_identity import check_objects, object_identities
 from hybrid_search.search.proposer import Proposer
 from hybrid_search.search.search import Search
 from hybrid_search.search.spec import SearchSpec
@@ -50,12 +52,12 @@ def store_search(spec: SearchSpec, ledger: Ledger) -> SearchRecord:
         search_name(spec.name)
         _check_factories(spec)
         try:
-            return ledger.create_search(spec.record)
+            return ledger.create_search(spec.record, object_identities(spec.record))
         except LedgerError:  # another process may have stored it since
             found = ledger.find_search(spec.name)
             if found is None:
                 raise
-    _check_configuration(found, spec)
+    _check_configuration(found, ledger.read(reads.registered_objects, found.id), spec)
     if found.evaluation == TRAINED:
         check_local_data(replace(found, settings=spec.settings), ledger)
     return found
@@ -72,23 +74,30 @@ def check_stored(spec: SearchSpec, ledger: Ledger | str | Path | None) -> None:
         LedgerError: The name belongs to a search with another configuration.
     """
     if isinstance(ledger, Ledger):
-        found = ledger.find_search(spec.name)
+        found = _found(spec, ledger)
     else:
         try:
             with Ledger(ledger, read_only=True) as reader:
-                found = reader.find_search(spec.name)
+                found = _found(spec, reader)
         except LedgerError:  # there is no database yet, or its opening for the search says what is wrong with it
             found = None
     if found is not None:
-        _check_configuration(found, spec)
+        _check_configuration(*found, spec)
 
 
-def _check_configuration(found: SearchRecord, spec: SearchSpec) -> None:
+def _found(spec: SearchSpec, ledger: Ledger) -> tuple[SearchRecord, dict[str, str]] | None:
+    """Return the stored search of this name with its registered objects, or None."""
+    found = ledger.find_search(spec.name)
+    return None if found is None else (found, ledger.read(reads.registered_objects, found.id))
+
+
+def _check_configuration(found: SearchRecord, objects: Mapping[str, str], spec: SearchSpec) -> None:
     if differences := SearchSpec.from_record(found).differences(spec):
         raise LedgerError(
             f"a search must be continued with its own configuration; in search {found.name!r}, "
             f"{'; '.join(differences)}. Use the same options, or choose another name (--name) for a new search."
         )
+    check_objects(found, objects)
 
 
 def _check_factories(spec: SearchSpec) -> None:

@@ -6,13 +6,13 @@ begins.
 
 import json
 import math
-from functools import lru_cache
 
+from hybrid_search._internal.number_text import real_number
 from hybrid_search.errors import SettingsError, UserError
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import cost, simplified_for, total_cost
-from hybrid_search.number_text import real_number
 from hybrid_search.objectives import COSTS
+from hybrid_search.plugins import table_cache
 from hybrid_search.records import SearchRecord
 from hybrid_search.spaces.choosers import FixedChoices
 from hybrid_search.spaces.space import SearchSpace
@@ -132,7 +132,7 @@ def known_reference(record: SearchRecord) -> tuple[dict[str, float] | None, str]
         return None, f"its reference point needs the largest cost of the space; {error}"
 
 
-@lru_cache(maxsize=64)  # it takes tenths of a second, and the page needs it after every trial
+@table_cache(maxsize=64)  # it takes tenths of a second, and the page needs it after every trial
 def _largest_costs(
     space: str, input_size: tuple[int, int, int], classes: int, names: tuple[str, ...]
 ) -> dict[str, float]:

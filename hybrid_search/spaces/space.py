@@ -10,7 +10,6 @@ import json
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from hybrid_search.errors import SpaceError, nearest, shown
 from hybrid_search.networks.architecture import DEFAULT_EXPANSION, Architecture, Stage
 from hybrid_search.networks.blocks import BOTTLENECK
 from hybrid_search.networks.stems import make_stem
+from hybrid_search.plugins import table_cache
 from hybrid_search.records import Settings
 from hybrid_search.spaces.choosers import Chooser, ExhaustiveChooser, FixedChoices, RandomChooser
 from hybrid_search.spaces.coordinate_descent import descend
@@ -28,7 +28,7 @@ from hybrid_search.spaces.width_multiplier import scaled_stem, scaled_width
 
 Kinds = Mapping[str, Sequence[Mapping[str, tuple[Any, ...]]]]  # operator or stem -> its variants -> options -> choices
 
-_stage = lru_cache(maxsize=16384)(Stage)  # a space offers few stages, and a search walks it thousands of times
+_stage = table_cache(maxsize=16384)(Stage)  # a space offers few stages, and a search walks it thousands of times
 
 # The keys of a space that define its architectures. A key that came later is left out where a space does not have it.
 IDENTITY = ("expansion", "block", "stem", "groups", "stages", "width_multiplier")

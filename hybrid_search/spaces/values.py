@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from itertools import product
 from typing import Any
 
+from hybrid_search._internal.number_text import real_number, whole_number
 from hybrid_search._internal.places import Place
 from hybrid_search.errors import HybridSearchError, SettingsError, nearest, shown
-from hybrid_search.number_text import real_number, whole_number
 from hybrid_search.objectives import COSTS
 from hybrid_search.ops.operator import as_declared, declared_types, option_names
 from hybrid_search.plugins import TABLES, Table

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
+from hybrid_search._internal.number_text import read_number
 from hybrid_search.errors import SpaceError, shown
-from hybrid_search.number_text import read_number
 
 MOST_VALUES = 20_000  # after aliases are replaced
 DEEPEST = 50  # levels of lists and mappings

@@ -29,7 +29,7 @@ BROKEN = {
     "members": ("class Thing:\n    name = 'onnx'", "an export format must have name, write, load and usage"),
     "name": (
         "from hybrid_search.export.safetensors_format import SAFETENSORS as Thing",
-        "an export format must have the name of its entry point, 'onnx'; got 'safetensors'",
+        "an export format must have its name in the table, 'onnx'; got 'safetensors'",
     ),
 }
 

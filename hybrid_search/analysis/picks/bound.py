@@ -5,10 +5,10 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from hybrid_search._internal.number_text import read_number
 from hybrid_search.errors import SettingsError, UnknownName, nearest, shown
-from hybrid_search.number_text import read_number
+from hybrid_search.errors.synonyms import DIFFERENCES, SYNONYMS
 from hybrid_search.objectives import TEST, Objective
-from hybrid_search.synonyms import DIFFERENCES, SYNONYMS
 
 BOUND = re.compile(r"\s*(?P<name>[^<>=≤≥]+?)\s*(?P<relation>[<>=≤≥]+)\s*(?P<number>[^<>=≤≥]+?)\s*")
 RELATIONS = {"<=": "<=", "≤": "<=", ">=": ">=", "≥": ">="}

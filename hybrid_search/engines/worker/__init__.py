@@ -3,6 +3,7 @@
 Files:
     evaluation_protocol.py what an evaluation is
     packed_evaluation.py   PackedEvaluation: an evaluation on its way to a worker, and the folders it imports from
+    packed_objects.py      PackedObjects: the registered objects of the driver on their way to a worker
     unpicklable_part.py    which part of an evaluation cannot be pickled
     trial_start.py         what came from the driver becomes a TrialRunner
     report_check.py        what an evaluation may return and yield

@@ -1,4 +1,4 @@
-"""PackedEvaluation: an evaluation on its way to a worker process, with the folders that the driver imports from.
+"""PackedEvaluation: an evaluation on its way to a worker process, with registered objects and import folders.
 
 A function of a module is pickled by the name of its module. The worker can import that module if it looks in the
 folders of the driver: the folder of the script or of the notebook, and those of PYTHONPATH.
@@ -10,10 +10,11 @@ import platform
 import sys
 import sysconfig
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hybrid_search._internal.exception_text import message_of
 from hybrid_search.engines.worker.evaluation_protocol import Evaluate
+from hybrid_search.engines.worker.packed_objects import PackedObjects
 from hybrid_search.errors import SettingsError, UserError
 
 INSTALLED = ("site-packages", "dist-packages")  # folders of installed packages, which differ from machine to machine
@@ -28,12 +29,14 @@ class PackedEvaluation:
         folders: The folders that the driver imports from, in order.
         current: The current folder of the driver.
         machine: The name of the machine of the driver.
+        objects: The registered objects of the driver.
     """
 
     content: bytes
     folders: tuple[str, ...]
     current: str
     machine: str
+    objects: PackedObjects = field(default_factory=PackedObjects)
 
     @classmethod
     def of(cls, evaluate: Evaluate) -> "PackedEvaluation":
@@ -44,6 +47,7 @@ class PackedEvaluation:
 
         Raises:
             SettingsError: A part of it cannot be pickled. The message names the part.
+            PluginError: A registered object cannot be pickled.
         """
         from ray import cloudpickle
 
@@ -58,15 +62,17 @@ class PackedEvaluation:
                 "Create it inside evaluate, or use engine local."
             ) from error
         folders = dict.fromkeys(os.path.abspath(folder) for folder in sys.path if isinstance(folder, str))
-        return cls(content, tuple(folders), os.getcwd(), platform.node())
+        return cls(content, tuple(folders), os.getcwd(), platform.node(), PackedObjects.of_process())
 
     def unpack(self) -> Evaluate:
-        """Return the evaluation, in a worker.
+        """Return the evaluation, in a worker, and register the objects of the driver.
 
         Raises:
+            PluginError: An object cannot be imported here, or its name is taken.
             UserError: This process cannot import what the evaluation needs.
         """
         self.use_folders()
+        self.objects.register()
         where = f"worker {platform.node()}:{os.getpid()}"
         try:
             evaluate: Evaluate = pickle.loads(self.content)  # noqa: S301  (the driver of this search wrote it)

@@ -15,13 +15,15 @@ __all__ = ["BLOCKS", "BOTTLENECK", "Block", "OperatorPlace", "make_block"]
 
 BOTTLENECK = "bottleneck"  # the block of a stage that names none
 
-# To add a block, write its file and add a line here. Another package uses the entry-point group of the same name.
+# To add a block, write its file and add a line here. Another package uses the entry-point group of the same name,
+# and a program calls `BLOCKS.register`.
 BLOCKS: Table[type[Any]] = Table(
     "block",
     "hybrid_search.blocks",
     {BOTTLENECK: Bottleneck, "basic": Basic, "inverted_residual": InvertedResidual, "metaformer": MetaFormer},
     check=check_block,
     error=ArchitectureError,
+    registers=True,
 )
 
 

@@ -13,7 +13,8 @@ from hybrid_search.plugins import Table
 
 __all__ = ["STEMS", "Stem", "make_stem"]
 
-# To add a stem, write its file and add a line here. Another package uses the entry-point group of the same name.
+# To add a stem, write its file and add a line here. Another package uses the entry-point group of the same name,
+# and a program calls `STEMS.register`.
 STEMS: Table[type[Any]] = Table(
     "stem",
     "hybrid_search.stems",
@@ -26,6 +27,7 @@ STEMS: Table[type[Any]] = Table(
     },
     check=check_stem,
     error=ArchitectureError,
+    registers=True,
 )
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 from functools import wraps
 from typing import Any, Protocol, TypeVar
 
+from hybrid_search._internal.number_text import real_number, whole_number
 from hybrid_search.errors import MOST, SettingsError, nearest, one_of, shown
-from hybrid_search.number_text import real_number, whole_number
 
 T = TypeVar("T")
 

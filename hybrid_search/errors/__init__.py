@@ -26,7 +26,7 @@ from collections.abc import Iterable
 from numbers import Real
 from typing import TypeGuard
 
-from hybrid_search.synonyms import DIFFERENCES, NO_SETTING, SYNONYMS
+from hybrid_search.errors.synonyms import DIFFERENCES, NO_SETTING, SYNONYMS
 
 LONGEST = 60  # characters of a value in a message
 MOST = 1_000_000  # the largest number of channels, blocks, pixels or heads
