@@ -59,8 +59,8 @@ def cost(
     """Print the exact parameters and FLOPs (2 x MACs) of every layer of a design, without building it."""
     from hybrid_search.errors import whole
     from hybrid_search.networks import costs
-    from hybrid_search.networks.stored_architecture import plugins_of
     from hybrid_search.objectives import scaled
+    from hybrid_search.spaces.plugin_costs import check_network_costs
 
     architecture, size, trained_classes = find_design(design, db)
     rows_cols = (input_size, input_size) if input_size is not None else size[1:]
@@ -68,10 +68,7 @@ def cost(
     count = classes if classes is not None else trained_classes
     whole("--input", size[1])
     total = costs.cost(architecture, size, count)
-    if plugins_of(architecture):
-        from hybrid_search.networks.counting import check_plugin_costs
-
-        check_plugin_costs(architecture, size)
+    check_network_costs(architecture, size)
     rows = [
         {
             "layer": layer.name,

@@ -37,12 +37,13 @@ from hybrid_search.ledger import Ledger, Repeats, reads, writes
 from hybrid_search.networks.costs import total_cost
 from hybrid_search.networks.stored_architecture import stored_architecture
 from hybrid_search.pareto import front_rows
-from hybrid_search.records import NOT_IN_DIGEST, RETRIES, Report, SearchRecord, Settings
+from hybrid_search.records import NOT_IN_DIGEST, RETRIES, TRAINED, Report, SearchRecord, Settings
 from hybrid_search.search.baselines import BaselineRun
 from hybrid_search.search.data_check import check_same_data
 from hybrid_search.search.report_rules import check_reported, not_finite
 from hybrid_search.search.trial import Outcome, Trial
 from hybrid_search.spaces.known_designs import known_names
+from hybrid_search.spaces.plugin_costs import check_network_costs
 
 DEFAULT_FACTOR = 2  # default budget: this many times the fresh seeds that the front needs
 MAX_FAILURES = 2  # failures of one trial after which it is not trained again
@@ -136,12 +137,15 @@ class Confirmation:
         """Read the architecture of every completed trial: any of them may be trained again.
 
         Raises:
-            PluginError: An operator or a stem comes from a plugin that is not installed here, or cannot be used.
+            PluginError: An operator, block or stem comes from a plugin that is not installed here, cannot be used, or
+                states a cost that its module does not have.
             ArchitectureError: An architecture breaks a rule of this version.
         """
         for number, plain in self.ledger.read(reads.architectures, self.record.id).items():
             if number in self._repeats:
-                stored_architecture(plain)
+                architecture = stored_architecture(plain)
+                if self.record.evaluation == TRAINED:
+                    check_network_costs(architecture, self.record.input_size)
 
     def values(self) -> dict[int, Mapping[str, float]]:
         """Return the present values of every completed trial: the means over its fresh seeds, if it has any."""

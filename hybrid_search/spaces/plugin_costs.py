@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.blocks import BLOCKS
 from hybrid_search.networks.costs import simplified_for
 from hybrid_search.networks.stems import STEMS
+from hybrid_search.networks.stored_architecture import plugins_of
 from hybrid_search.ops import OPERATORS
 from hybrid_search.spaces.space import SearchSpace
 from hybrid_search.spaces.values import Kinds
@@ -49,11 +51,24 @@ def check_space_costs(space: SearchSpace, input_size: tuple[int, int, int]) -> N
         input_size: (channels, rows, cols) of an image.
     """
     for place, name, variants, values in _plugins(space):
-        from hybrid_search.networks.counting import check_plugin_costs
-
         for index in range(min(MOST_NETWORKS, variants * values)):
             chooser = _Using(place, name, index // values, index % values)
-            check_plugin_costs(simplified_for(space.choose(chooser), input_size), input_size)
+            check_network_costs(simplified_for(space.choose(chooser), input_size), input_size)
+
+
+def check_network_costs(architecture: Architecture, input_size: tuple[int, int, int]) -> None:
+    """Raise PluginError for the first plugin of a network whose stated cost is not that of its module.
+
+    Without plugins, torch is not imported.
+
+    Args:
+        architecture: the network.
+        input_size: (channels, rows, cols) of an image.
+    """
+    if plugins_of(architecture):
+        from hybrid_search.networks.counting import check_plugin_costs
+
+        check_plugin_costs(architecture, input_size)
 
 
 def _plugins(space: SearchSpace) -> Iterator[tuple[str, str, int, int]]:
