@@ -10,8 +10,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal, Protocol, Self
 
+from hybrid_search._internal.number_text import whole_number
 from hybrid_search._internal.setting_rules import ADDED, RULES, known_names
-from hybrid_search.errors import SettingsError, is_number, whole
+from hybrid_search.errors import SettingsError, is_number
 from hybrid_search.objectives import OBJECTIVES, Objective
 
 __all__ = [
@@ -185,7 +186,7 @@ class Resources:
 
     def __post_init__(self) -> None:
         if self.workers is not None:
-            whole("workers", self.workers, 1, SettingsError)
+            object.__setattr__(self, "workers", whole_number("workers", self.workers, 1))
         if self.address is not None and not isinstance(self.address, str):
             raise SettingsError(f'address must be text such as "auto" or "HOST:PORT"; got {self.address!r}.')
         if self.address is not None and "@" in self.address:

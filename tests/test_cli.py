@@ -90,7 +90,7 @@ def stage(**options):
         (["run", "--set", "epochs"], "--set must be NAME=VALUE"),
         (["run", "--set", "x=["], "settings are data, "),
         (["run", "--set", "device=5"], "device must be one of auto, cpu, cuda, cuda:N; got '5'"),
-        (["run", "--seed", str(2**32)], "seed must be below 2^32; got 4294967296"),
+        (["run", "--seed", str(2**32)], "seed must be a whole number from 0 to 4,294,967,295; got 4294967296"),
         (["run", "--cpus-per-trial", "nan"], "--cpus-per-trial must be a finite number; got 'nan'"),
         (["run", "--cpus-per-trial", "5000"], "a trial must fit the "),
         (["run", "--address", "nonsense"], "nonsense is not: it must be auto or HOST:PORT"),

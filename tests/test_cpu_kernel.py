@@ -8,6 +8,7 @@ import random
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -322,3 +323,27 @@ def test_processes_that_start_together_compile_once(tmp_path):
     assert [process.returncode for process in started] == [0, 0, 0], notices
     assert sum(text.count("compiling the local attention kernel") for text in notices) == 1
     assert len(list(tmp_path.rglob("*.so"))) == 1
+
+
+@pytest.mark.usefixtures("_fresh")
+def test_a_library_that_another_user_can_write_is_compiled_again(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    built = []
+
+    def compiled(command, path, what):
+        path.write_bytes(b"")
+        path.chmod(0o755)
+        built.append(path)
+
+    monkeypatch.setattr(build, "_compile", compiled)
+    monkeypatch.setattr(build.ctypes, "CDLL", str)
+    path = Path(build.library(3, "float", True))
+    for mode, times in ((0o755, 1), (0o775, 2), (0o757, 3)):
+        path.chmod(mode)
+        build._library.cache_clear()
+        assert build.library(3, "float", True) == str(path)
+        assert built == [path] * times
+    path.parent.chmod(0o777)
+    monkeypatch.setattr(build, "private_folder", lambda name: tmp_path / name)
+    build._library.cache_clear()
+    assert build.library(3, "float", True) == str(tmp_path / "cache" / "kernels" / path.name)

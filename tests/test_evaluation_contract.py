@@ -287,9 +287,13 @@ def test_a_message_of_ten_megabytes_is_cut():
     assert "characters left out" in text
 
 
-def test_the_interrupt_of_a_person_is_no_failure():
+@pytest.mark.parametrize("again", [None, KeyboardInterrupt("again")], ids=["once", "raised again"])
+def test_the_interrupt_of_a_person_is_no_failure(again):
     def evaluate(architecture, settings):
-        signal.raise_signal(signal.SIGINT)
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise again or KeyboardInterrupt  # noqa: B904
         yield {"accuracy": 0.5}
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a process of parallel tests ignores it

@@ -1,10 +1,13 @@
 """The identity of an evaluation: what it does, in every process; two evaluations never share a search."""
 
 import functools
+import heapq
+import inspect
 import os
 import subprocess
 import sys
 import threading
+import types
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +18,22 @@ from support.fakes import tiny_space
 
 import hybrid_search
 from hybrid_search import Ledger, LedgerError, Resources, confirm, run
+from hybrid_search._internal.installed_code import is_installed, is_own
 from hybrid_search.ledger import reads
-from hybrid_search.search.content_digest import ContentDigest
-from hybrid_search.search.stored_names import IDENTITY, evaluation_difference, evaluation_identity, evaluation_name
+from hybrid_search.search.content_digest import content_digest as digest
+from hybrid_search.search.content_digest import content_of
+from hybrid_search.search.stored_names import (
+    IDENTITY,
+    evaluation_difference,
+    evaluation_identity,
+    evaluation_label,
+    evaluation_name,
+)
 
 LOCAL = Resources(engine="local")
 RATE = 0.25
 CALLS = []
+COUNT = 0
 
 
 @pytest.fixture
@@ -32,10 +44,6 @@ def ledger(tmp_path):
 
 def identity(evaluate):
     return evaluation_identity(evaluate)[0]
-
-
-def digest(value):
-    return ContentDigest().of(value)
 
 
 def compiled(source, name="evaluate", **variables):
@@ -75,7 +83,7 @@ def test_what_a_function_does_counts(source):
 def test_global_variables_and_functions_that_it_uses_count():
     source = "def helper(x):\n    return x * FACTOR\n\ndef evaluate(a, s):\n    yield {'accuracy': helper(1) * RATE}\n"
     base = digest(compiled(source, RATE=1.0, FACTOR=2, unused=1))
-    assert digest(compiled(source, RATE=1.0, FACTOR=2, unused=[2])) == base
+    assert digest(compiled(source, RATE=1.0, FACTOR=2, unused=3)) == base
     assert digest(compiled(source, RATE=0.5, FACTOR=2)) != base
     assert digest(compiled(source, RATE=1.0, FACTOR=3)) != base
     assert digest(compiled(source.replace("x *", "x +"), RATE=1.0, FACTOR=2)) != base
@@ -112,37 +120,55 @@ def with_data(data, architecture, settings):
     yield {"accuracy": 0.5}
 
 
-PAIRS = {
+@dataclass(frozen=True)
+class Names:
+    names: list
+
+
+OTHERS = {
     "a number": (capturing(1), capturing(2)),
     "an integer and a float": (capturing(1), capturing(1.0)),
     "an integer and a truth value": (capturing(1), capturing(True)),
     "text and bytes": (capturing("a"), capturing(b"a")),
-    "a list": (capturing([1, [2]]), capturing([1, [3]])),
+    "a number of numpy": (capturing(np.float32(1)), capturing(np.float32(2))),
     "a list and a tuple": (capturing([1]), capturing((1,))),
-    "a dictionary": (capturing({"a": 1}), capturing({"a": 2})),
-    "an array": (capturing(np.zeros(3000)), capturing(np.eye(3000)[1])),
-    "the type of an array": (capturing(np.zeros(2)), capturing(np.zeros(2, np.float32))),
-    "a tensor": (capturing(torch.zeros(3)), capturing(torch.ones(3))),
-    "a network": (capturing(torch.nn.Linear(2, 2)), capturing(torch.nn.Linear(2, 2))),
+    "a tuple": (capturing((1, (2,))), capturing((1, (3,)))),
     "a path": (capturing(Path("a")), capturing(Path("b"))),
     "a data class": (capturing(Config(0.1)), capturing(Config(0.2))),
     "a function": (capturing(len), capturing(max)),
     "a module": (capturing(np), capturing(torch)),
     "a class": (capturing(Config), capturing(Scorer)),
-    "an argument of a partial": (
-        functools.partial(with_data, np.zeros(2000)),
-        functools.partial(with_data, np.ones(2000)),
-    ),
-    "an object": (Scorer(0.5), Scorer(0.25)),
+    "an argument of a partial": (functools.partial(with_data, 1), functools.partial(with_data, 2)),
+    "an attribute": (Scorer(0.5), Scorer(0.25)),
     "a method": (Scorer(0.5).method, Scorer(0.25).method),
     "lambdas": (lambda a, s: iter([{"accuracy": 0.1}]), lambda a, s: iter([{"accuracy": 0.2}])),
 }
 
 
-@pytest.mark.parametrize(("one", "other"), PAIRS.values(), ids=PAIRS)
-def test_captured_values_count(one, other):
+@pytest.mark.parametrize(("one", "other"), OTHERS.values(), ids=OTHERS)
+def test_captured_values_that_cannot_change_count(one, other):
     assert identity(one) != identity(other)
     assert identity(one) == identity(one)
+
+
+CHANGED = {
+    "list value": (capturing([1, [2]]), capturing([1, [3]])),
+    "dict value": (capturing({"a": 1}), capturing({"a": 2})),
+    "ndarray value": (capturing(np.zeros(3000)), capturing(np.eye(3000)[1])),
+    "Tensor value": (capturing(torch.zeros(3)), capturing(torch.ones(3))),
+    "Linear value": (capturing(torch.nn.Linear(2, 2)), capturing(torch.nn.Linear(2, 2))),
+    "Generator value": (capturing(np.random.default_rng(1)), capturing(np.random.default_rng(2))),
+    "list value.names": (capturing(Names([1])), capturing(Names([2]))),
+    "ndarray argument": (functools.partial(with_data, np.zeros(9)), functools.partial(with_data, np.ones(9))),
+    "list weights": (Scorer(0.5, [1]), Scorer(0.5, [2])),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_captured_values_that_can_change_have_a_digest_of_their_own(name):
+    one, other = map(content_of, CHANGED[name])
+    assert one.digest == other.digest
+    assert {key for key in one.mutable if one.mutable[key] != other.mutable[key]} == {name}
 
 
 @pytest.mark.parametrize(
@@ -156,41 +182,84 @@ def test_captured_values_count(one, other):
     ],
     ids=["order of a dictionary", "order of a set", "an array", "a view", "an object"],
 )
-def test_equal_values_have_one_identity(one, other):
-    assert digest(one) == digest(other)
+def test_equal_values_have_one_content(one, other):
+    assert content_of(one) == content_of(other)
 
 
-def test_values_that_contain_themselves_have_a_digest():
-    one, other = [1], [2]
+def test_values_that_contain_themselves_or_are_deep_have_a_digest():
+    one, other, deep = [1], [2], ()
     one.append(one)
     other.append(other)
-    assert digest(one) != digest(other)
-    deep = []
-    for _ in range(5000):
-        deep = [deep]
-    assert digest(deep)
+    assert content_of(one).mutable != content_of(other).mutable
+    for _ in range(2000):
+        deep = (deep,)
+    assert digest(deep) != digest((deep,))
 
 
-def test_a_record_that_the_evaluation_writes_does_not_count():
-    seen, counts, total = [], {}, 0
+def test_the_depth_of_the_stack_does_not_count():
+    def below(levels):
+        return content_of(Scorer(0.5)) if levels == 0 else below(levels - 1)
 
-    def evaluate(architecture, settings):
+    free = sys.getrecursionlimit() - len(inspect.stack(0))
+    assert below(free - 40) == content_of(Scorer(0.5))
+
+
+def test_what_the_evaluation_changes_does_not_count():
+    seen, heap, stats, total = [], [], Config.__new__(Config), 0
+
+    class Odd(Scorer):
+        @functools.cached_property
+        def table(self):
+            return (1, 2)
+
+        def __call__(self, architecture, settings):
+            setattr(self, "last", self.table)  # noqa: B010
+            yield from super().__call__(architecture, settings)
+
+    odd = Odd(0.5)
+
+    def evaluate(architecture, settings, cache={}):  # noqa: B006
         nonlocal total
+        global COUNT
         total += 1
-        seen.append(architecture.digest)
-        counts[architecture.digest] = counts.get(architecture.digest, 0) + 1
+        COUNT += 1
+        seen.append(architecture)
+        heapq.heappush(heap, total)
+        cache[architecture] = stats
+        evaluate.calls = total
+        odd.more = total
         CALLS.append(1)
-        yield {"accuracy": RATE}
+        yield from odd(architecture, settings)
 
-    scorer = Scorer(0.5)
-    before = identity(evaluate), identity(scorer)
-    seen.append("x")
-    counts["x"] = 1
-    CALLS.append(2)
-    scorer.calls += 1
-    scorer.seen.append("x")
-    total += 1
-    assert (identity(evaluate), identity(scorer)) == before
+    before = identity(evaluate), identity(odd)
+    list(evaluate("an architecture", None))
+    assert (identity(evaluate), identity(odd)) == before
+
+
+def test_functions_of_the_own_module_that_is_used_count():
+    module = types.ModuleType("helpers")
+    exec("def score(x):\n    return x\n", vars(module))
+    base = digest(compiled("def evaluate(a, s):\n    yield helpers.score(1)\n", helpers=module))
+    exec("def score(x):\n    return x + 1\nother = 3\n", vars(module))
+    assert digest(compiled("def evaluate(a, s):\n    yield helpers.score(1)\n", helpers=module)) != base
+
+
+def test_a_package_in_the_folder_of_the_user_is_installed_and_a_folder_of_a_similar_name_is_not(monkeypatch):
+    module = types.ModuleType("theirs")
+    module.__version__ = "1.0"
+    monkeypatch.setitem(sys.modules, "theirs", module)
+    function = compiled("def evaluate(a, s):\n    yield 1\n", __name__="theirs")
+    for folder, own in (("/home/me/.local/lib/python3.11/site-packages", False), ("/home/me/site-packages-2", True)):
+        module.__file__ = f"{folder}/theirs.py"
+        assert is_own("theirs") is own
+        assert is_installed(folder) is not own
+    own = digest(function)
+    module.__file__ = "/home/me/.local/lib/python3.11/site-packages/theirs.py"
+    first = digest(function)
+    module.__version__ = "1.1"
+    assert len({own, first, digest(function)}) == 3
+    assert not is_own("json")
+    assert not is_own("sys")
 
 
 def test_what_cannot_be_compared_is_said(ledger):
@@ -200,7 +269,7 @@ def test_what_cannot_be_compared_is_said(ledger):
         with lock:
             yield {"accuracy": 0.5}
 
-    assert evaluation_identity(evaluate)[1] == ("_thread.lock",)
+    assert evaluation_identity(evaluate)[1].unknown == ("_thread.lock",)
     lines = []
     run(tiny_space(), trials=1, evaluate=evaluate, resources=LOCAL, ledger=ledger, notice=lines.append)
     assert "evaluate uses objects whose content cannot be compared when the search continues: _thread.lock" in lines
@@ -222,7 +291,7 @@ def with_rate(architecture, settings, names=frozenset({"a", "b", "c"})):
 def test_another_process_has_the_same_digests():
     program = PROGRAM.format(tests=str(Path(__file__).parent))
     path = os.pathsep.join([str(Path(hybrid_search.__file__).parents[1]), str(Path(__file__).parent)])
-    environment = {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "7"}
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "7", "PYTHONNODEBUGRANGES": "1"}
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     here = [capturing({"a", "b", "c"}), Scorer(0.5), with_rate]
@@ -268,13 +337,44 @@ def test_a_search_of_an_earlier_version_continues_with_its_name(ledger):
         run(tiny_space(), trials=1, evaluate=functools.partial(with_data, 1), resources=LOCAL, ledger=ledger)
 
 
+def test_a_digest_of_an_earlier_version_is_replaced_and_said(ledger):
+    more = {"trials": 1, "evaluate": scores(0.1), "resources": LOCAL, "ledger": ledger, "notice": (lines := []).append}
+    search = run(tiny_space(), **more)
+    now = search.record.evaluation
+    with ledger.transaction() as db:
+        db.exec_driver_sql("UPDATE search SET evaluation = ?", (IDENTITY.sub("#0123456789ab@3.11", now),))
+    run(tiny_space(), **more)
+    assert [line.partition(" in search")[0] for line in lines if "another version" in line] == [
+        f"the digest of {evaluation_label(now)}"
+    ]
+    assert ledger.search(search.record.name).evaluation == now
+
+
+def test_changed_captured_values_are_said_and_the_search_continues(ledger):
+    seen, lines = [], []
+
+    def evaluate(architecture, settings):
+        heapq.heappush(seen, 1)
+        yield {"accuracy": 0.5}
+
+    more = {"resources": LOCAL, "ledger": ledger, "notice": lines.append}
+    name = run(tiny_space(), trials=1, evaluate=evaluate, **more).record.name
+    said = f"captured values of evaluate differ from those with which search {name!r} began: list seen. The search"
+    assert not [line for line in lines if line.startswith(said)]
+    run(tiny_space(), trials=1, evaluate=evaluate, **more)
+    assert len([line for line in lines if line.startswith(said)]) == 1
+    confirm(name, evaluate=evaluate, seeds=1, **more)
+    assert len([line for line in lines if line.startswith(said)]) == 2
+
+
 def test_differences_in_words():
     one = identity(with_rate)
     name, mark = IDENTITY.sub("", one), IDENTITY.search(one)[0]
     assert evaluation_difference(one, one) is None
     assert evaluation_difference(name, one) is None
-    assert evaluation_difference(one.replace(mark, "#0123456789ab@2.7"), one) is None
-    assert "set evaluate.name = " in evaluation_difference(one.replace(mark[:13], "#0123456789ab"), one)
+    assert evaluation_difference(one.replace(mark, "#2:0123456789ab@2.7"), one) is None
+    assert evaluation_difference(one.replace("#2:", "#"), one) is None
+    assert "set evaluate.name = " in evaluation_difference(one.replace(mark[:15], "#2:0123456789ab"), one)
     assert evaluation_difference("trained", one) == f"evaluation is trained (got {name})"
     long = functools.partial(with_data, "x" * 500)
     assert len(identity(long)) == 200
@@ -291,6 +391,5 @@ class Strange:
 
 
 def test_an_object_that_raises_counts_by_its_class():
-    walk = ContentDigest()
-    assert walk.of(capturing(Strange())) == ContentDigest().of(capturing(Strange()))
-    assert walk.unknown == {f"{__name__}.Strange"}
+    assert digest(capturing(Strange())) == digest(capturing(Strange()))
+    assert content_of(functools.partial(with_data, [Strange()])).unknown == (f"{__name__}.Strange",)

@@ -1,6 +1,7 @@
 """Paths are stored absolute as they are typed, and an export needs the data of its trial for the proof only."""
 
 import json
+import re
 import shutil
 import sqlite3
 from pathlib import Path
@@ -73,11 +74,13 @@ def change(root, statement, *values):
 
 
 def export(work, *, out="out", **more):
-    """Export the trial; return the proof, the lines that a user reads, and the description."""
+    """Export the trial; return the proof, the lines that a user reads after the pick, and the description."""
     lines = []
     with Ledger(f"sqlite:///{work}/a.db", read_only=True) as ledger:
         (proof,) = export_trial(ledger, "tiny", out, "best", notice=lines.append, **more)
-    return proof, lines, json.loads(Path(out, "architecture.json").read_text())
+    picked, *more_lines = lines
+    assert picked.startswith("picked trial 0 (accuracy ")
+    return proof, more_lines, json.loads(Path(out, "architecture.json").read_text())
 
 
 def without_header(work):
@@ -204,8 +207,9 @@ def test_a_data_dir_without_the_data_of_the_trial_is_one_line_and_writes_nothing
     write_folder(work / "other", count=9)
     words = ("export", "tiny", "out", "--data-dir", work / what, "--db", f"sqlite:///{work}/a.db")
     code, out, err = call(capsys, *words)
-    assert (code, out, len(err)) == (2, [], 1)
-    assert ("had fingerprint" if what == "other" else "absent") in err[0]
+    assert (code, out, len(err)) == (2, [], 2)
+    assert "picked trial 0" in err[0]
+    assert ("had fingerprint" if what == "other" else "absent") in err[1]
     assert not Path("out").exists()
 
 
@@ -214,14 +218,30 @@ def test_a_trial_without_weights_and_without_data_is_one_line(work, capsys):
     (work / "photos").rename(work / "moved")
     clear_cache()
     code, out, err = call(capsys, "export", "tiny", "out", "--db", f"sqlite:///{work}/a.db")
-    assert (code, out, len(err)) == (2, [], 1)
-    assert "trial 0 has no stored weights, so its data is needed to train it again: " in err[0]
-    assert err[0].endswith("Name the folder or file of the data: data_dir (--data-dir PATH).")
+    assert (code, out, len(err)) == (2, [], 2)
+    assert "picked trial 0" in err[0]
+    assert "trial 0 has no stored weights, so its data is needed to train it again: " in err[1]
+    assert err[1].endswith("Name the folder or file of the data: data_dir (--data-dir PATH).")
     assert not Path("out").exists()
     proof, lines, described = export(work, data_dir=work / "moved")
     assert proof.image_source == "validation images"
     assert "its weights are missing or damaged in" in lines[0]
     assert described["classes"] == ["cat", "dog"]
+
+
+def test_an_export_says_what_is_known_of_a_trial_and_no_more(work):
+    described = export(work)[2]["origin"]
+    assert described.keys() == {"search", "trial", "seed", "measurements", "settings", "facts", "data_licence"}
+    assert (described["search"], described["trial"], described["seed"]) == ("tiny", 0, 0)
+    change(work, "UPDATE measurement SET value = 0.125 WHERE name = 'accuracy'")
+    shutil.rmtree(work / "a.db.weights")
+    lines = export(work, out="again")[1]
+    assert lines[0].endswith("; training it again (1 epoch, seed 0)")
+    assert re.fullmatch(r"  epoch 1/1: accuracy [01]\.\d{4}", lines[1])
+    accuracy = lines[1].partition("accuracy ")[2]
+    assert lines[2] == f"the accuracy is now {accuracy}; the search recorded 0.125"
+    assert lines[3].startswith("trial 0 of tiny: conv3x3 ")
+    assert len(lines) == 4
 
 
 def test_an_old_search_with_a_relative_path_exports_with_data_dir_or_from_its_own_folder(work, monkeypatch):

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.exports import renew_manifest, write_export
+from support.fuzz import fuzz_counts
 
 from hybrid_search import data
 from hybrid_search.cli.cost import find_design
@@ -21,7 +22,7 @@ from hybrid_search.errors import UserError
 from hybrid_search.export import load_exported
 from hybrid_search.records import Settings
 
-COUNTS = [200, pytest.param(20_000, marks=pytest.mark.fuzz)]
+COUNTS = fuzz_counts(200)
 SECONDS = 5.0  # of processor time for one file
 FOREIGN = ("traceback", "object at 0x", "nonetype", "errno", "error(")
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")

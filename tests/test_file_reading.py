@@ -221,7 +221,7 @@ WRONG_DESIGNS = {
     ),
     "not a number": (DESIGN.replace("8", "NaN"), "mine.json: numbers must be finite; got NaN."),
     "minus infinity": (DESIGN.replace("8", "-Infinity"), "numbers must be finite; got -Infinity."),
-    "too large": (DESIGN.replace("8", "1e999"), "stages[0].width must be a whole number from 1 up; got inf."),
+    "too large": (DESIGN.replace("8", "1e999"), "mine.json: numbers must be finite; got 1e999."),
     "a long number": (DESIGN.replace("8", "8" * 5000), "numbers must have at most a few hundred digits; got more."),
     "null": (DESIGN.replace("8", "null"), "stages[0].width must be a whole number from 1 up; got nothing."),
     "a comma": (DESIGN.replace("8", "8,"), "a design must be a JSON file; mine.json is not, at line 2: "),

@@ -1,13 +1,13 @@
 """`fashion-mnist`: IDX files that are damaged, cut short, pointers, or not what they seem."""
 
 import gzip
-import os
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.datasets import write_fashion_mnist, write_idx
+from support.fuzz import fuzz_counts
 
 from hybrid_search import data
 from hybrid_search.data import input_size_and_classes, load, memory
@@ -87,14 +87,15 @@ def test_the_folder_of_torchvision_is_found_and_other_counts_are_said(tmp_path):
     assert len(DATASETS["fashion-mnist"].read(settings).train.labels) == 30
 
 
-def test_a_seeded_mutation_of_an_idx_file_raises_nothing_but_a_data_error(tmp_path):
+@pytest.mark.parametrize("count", fuzz_counts(150))
+def test_a_seeded_mutation_of_an_idx_file_raises_nothing_but_a_data_error(tmp_path, count):
     refusals = 0
     rng = np.random.default_rng(0)
     path = tmp_path / "mutated"
     for zipped in (False, True):
         write_idx(path, np.zeros((5, 4, 3), np.uint8), zipped)
         good = np.frombuffer(path.read_bytes(), np.uint8)
-        for _ in range(int(os.environ.get("MUTATIONS", "150"))):
+        for _ in range(count):
             bad = good.copy()
             bad[rng.integers(0, min(len(bad), 40), rng.integers(1, 5))] = rng.integers(0, 256)
             path.write_bytes(bad[: rng.integers(1, len(bad) + 1)].tobytes())
@@ -102,4 +103,4 @@ def test_a_seeded_mutation_of_an_idx_file_raises_nothing_but_a_data_error(tmp_pa
                 read_idx(path, 3)
             except DataError:
                 refusals += 1
-    assert refusals > 150
+    assert refusals > count

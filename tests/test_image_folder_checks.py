@@ -11,8 +11,9 @@ from PIL import Image
 from support.image_folders import SPACE, picture, run_on, settings_of, write_folder
 
 from hybrid_search import cli, data
-from hybrid_search.data import load, loading, prepare, progress_lines
+from hybrid_search.data import duplicates, load, loading, prepare, progress_lines
 from hybrid_search.data.image_folder import decoded_cache, decoding
+from hybrid_search.data.stamp import stamp
 from hybrid_search.errors import DataError
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.records import Settings
@@ -329,7 +330,7 @@ def test_a_search_by_an_own_evaluation_decodes_nothing_and_says_what_is_left_out
         ledger=f"sqlite:///{tmp_path}/own.db", notice=said.append,
     )  # fmt: skip
     assert f"left out of {photos}: files .heic: 1 (train/cat/a.heic)" in said
-    assert not cache_files(tmp_path, "*")
+    assert not cache_files(tmp_path, "*.npy")
 
 
 def test_the_settings_of_image_folders_are_stored_and_digested_only_if_they_are_used(tmp_path):
@@ -359,3 +360,31 @@ def test_a_space_file_may_have_the_settings_of_image_folders(photos, capsys):
     words = ["run", space, "--trials", 1, "--epochs", 1, "--engine", "local", "--db", "sqlite:///own.db"]
     assert cli.run([str(word) for word in words]) == 0
     assert "test is left out (ignore_test); the test split is cut from train" in capsys.readouterr().err
+
+
+def test_files_are_compared_once_and_again_after_a_change(tmp_path, monkeypatch):
+    monkeypatch.setenv("HYBRID_SEARCH_CACHE", str(tmp_path / "cache"))
+    files = [tmp_path / name for name in ("a", "b")]
+    for path in files:
+        path.write_bytes(b"one")
+    assert list(duplicates.cached_same_content(files)) == [0, 0]
+    whole = duplicates.same_content
+    monkeypatch.setattr(duplicates, "same_content", None)
+    assert list(duplicates.cached_same_content(files)) == [0, 0]
+    monkeypatch.setattr(duplicates, "same_content", whole)
+    files[1].write_bytes(b"two")
+    assert list(duplicates.cached_same_content(files)) == [0, 1]
+
+
+def test_the_stamp_follows_links(tmp_path):
+    real, linked = tmp_path / "real", tmp_path / "data"
+    real.mkdir()
+    linked.mkdir()
+    (linked / "class").symlink_to(real)
+    (real / "above").symlink_to(linked)
+    (linked / "broken").symlink_to("nowhere")
+    before = stamp(str(linked))
+    (real / "a.png").write_bytes(b"a")
+    added = stamp(str(linked))
+    (real / "a.png").write_bytes(b"abc")
+    assert len({None, before, added, stamp(str(linked))}) == 4

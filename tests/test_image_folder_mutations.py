@@ -1,18 +1,17 @@
 """Damaged image files raise DataError and nothing else, whatever byte is wrong; the number of mutations is seeded."""
 
 import io
-import os
 import random
 
 import numpy as np
 import pytest
 from PIL import Image, features
+from support.fuzz import fuzz_counts
 from support.image_folders import RAMP, picture
 
 from hybrid_search.data.image_folder import decode
 from hybrid_search.errors import DataError
 
-MUTATIONS = int(os.environ.get("HYBRID_SEARCH_MUTATIONS", "60"))  # of each format; 20,000 for a long run
 PHOTO = picture(1, size=32)
 WIDE = Image.fromarray((RAMP * 257).astype(np.uint16))
 FLOATING = Image.fromarray((RAMP / 255).astype(np.float32))
@@ -58,15 +57,16 @@ def mutated(content, rng):
     return bytes(changed)
 
 
+@pytest.mark.parametrize("count", fuzz_counts(60, full=2_000))
 @pytest.mark.parametrize("kind", list(SAVED))
-def test_a_mutated_image_is_decoded_or_refused_by_name(tmp_path, kind):
+def test_a_mutated_image_is_decoded_or_refused_by_name(tmp_path, kind, count):
     image, options = SAVED[kind]
     buffer = io.BytesIO()
     image.save(buffer, **options)
     path, rng, refused = tmp_path / "mutated.png", random.Random(kind), []
     path.write_bytes(buffer.getvalue())
     assert decode(path, 8).shape == (3, 8, 8)
-    for _ in range(MUTATIONS):
+    for _ in range(count):
         path.write_bytes(mutated(buffer.getvalue(), rng))
         try:
             pixels = decode(path, 8, max_pixels=1_000_000)
@@ -75,5 +75,5 @@ def test_a_mutated_image_is_decoded_or_refused_by_name(tmp_path, kind):
         else:
             assert pixels.shape == (3, 8, 8)
             assert pixels.dtype == np.uint8
-    assert len(refused) > MUTATIONS / 20
+    assert len(refused) > count / 20
     assert all("mutated.png" in message and "\n" not in message for message in refused)

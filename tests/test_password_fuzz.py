@@ -11,6 +11,7 @@ from contextlib import suppress
 from urllib.parse import quote, quote_plus
 
 import pytest
+from support.fuzz import fuzz_counts
 
 from hybrid_search import cli
 from hybrid_search._internal import redaction
@@ -97,7 +98,7 @@ def shown_texts(password, rng):
     return shown
 
 
-@pytest.mark.parametrize("count", [REDUCED, pytest.param(FULL, marks=pytest.mark.fuzz)])
+@pytest.mark.parametrize("count", fuzz_counts(REDUCED, full=FULL))
 def test_no_password_leaks_from_a_message_or_log(count):
     rng = random.Random(1)
     public = "".join(shown_texts("0" * 40, rng))  # a part of a password that these texts have is no leak
@@ -108,7 +109,7 @@ def test_no_password_leaks_from_a_message_or_log(count):
             assert found == [], f"password {number}: {password!r} in {text}"
 
 
-@pytest.mark.parametrize("count", [4, pytest.param(1_000, marks=pytest.mark.fuzz)])
+@pytest.mark.parametrize("count", fuzz_counts(4, full=1_000))
 @pytest.mark.parametrize(
     "words",
     [
@@ -142,7 +143,7 @@ def test_no_password_leaks_from_a_command_line(words, count, capsys):
     assert not os.listdir()
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(2_000, marks=pytest.mark.fuzz)])
+@pytest.mark.parametrize("count", fuzz_counts(20, full=2_000))
 def test_no_password_of_the_environment_leaks(count, monkeypatch, capsys):
     rng = random.Random(4)
     for password in passwords(count, seed=5):

@@ -1,12 +1,15 @@
 """Resources of a trial: every wrong amount is an error of one line, before anything is written."""
 
+import numpy as np
 import pytest
 from support.fakes import scored, tiny_space
 
 from hybrid_search.cli.options import amounts
+from hybrid_search.engines.ray import local_session
 from hybrid_search.errors import SettingsError
 from hybrid_search.records import Resources
 from hybrid_search.runs.run import run
+from hybrid_search.search.spec import SearchSpec
 
 
 def refused(ledger, resources):
@@ -20,6 +23,7 @@ def refused(ledger, resources):
         ({"custom": {"fast": 0}}, r"custom \(--resources\) fast must be a number above 0; got 0"),
         ({"custom": {"fast": float("nan")}}, r"custom \(--resources\) fast must be a number above 0; got nan"),
         ({"custom": {"fast": 1}}, r"nodes of a cluster declare; got 1 fast on this machine alone. Give .*--address"),
+        ({"workers": 1.5}, "workers must be a whole number from 1 up; got 1.5"),
         ({"workers": 0}, "workers must be a whole number from 1 up; got 0"),
         ({"lease_seconds": 0.5}, r"lease_seconds \(--lease\) must be at least 1 second; got 0.5"),
         ({"timeout_seconds": float("inf")}, r"timeout_seconds \(--timeout\) must be at least 1 second; got inf"),
@@ -34,6 +38,18 @@ def test_resources_out_of_range_are_refused_before_anything_is_written(tmp_path,
     with pytest.raises(SettingsError, match=said):
         refused(f"sqlite:///{tmp_path}/none.db", more)
     assert not (tmp_path / "none.db").exists()
+
+
+def test_whole_numbers_are_those_of_the_settings():
+    assert [Resources(workers=given).workers for given in (4, 4.0, "4", np.int64(4))] == [4] * 4
+    spec = SearchSpec.create("digits", trials=4.0, seed="1")
+    assert (spec.trials, spec.seed) == (4, 1)
+
+
+def test_a_gpu_that_this_machine_lacks_is_refused_before_ray_starts(monkeypatch, tmp_path):
+    monkeypatch.setattr(local_session, "count_gpus", lambda: 1)
+    with pytest.raises(SettingsError, match=r"where Ray finds 1 GPU; got gpus_per_trial 2 \(--gpus-per-trial\)"):
+        refused(f"sqlite:///{tmp_path}/l.db", {"engine": "ray", "gpus_per_trial": 2})
 
 
 def test_resources_are_names_and_amounts():

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 
 import pytest
+from support.fuzz import fuzz_counts
 from support.mutations import mutated_json, mutated_yaml
 
 from hybrid_search.cli.cost import find_design
@@ -20,7 +21,7 @@ from hybrid_search.spaces.choosers import RandomChooser
 from hybrid_search.spaces.shipped import shipped_spaces
 from hybrid_search.spaces.space import load_space
 
-COUNTS = [300, pytest.param(20_000, marks=pytest.mark.fuzz)]
+COUNTS = fuzz_counts(300)
 SECONDS = 2.0  # of processor time
 MEGABYTES = 300  # that a run may add to the process
 FOREIGN = ("input should", "field required", "valid dictionary", "valid tuple", "valid string", "valid integer",

@@ -36,7 +36,7 @@ RESOURCES = [
     ({"lease_seconds": None}, r"lease_seconds \(--lease\) must be at least 1 second; got None"),
     ({"lease_seconds": "60"}, r"lease_seconds \(--lease\) must be at least 1 second; got '60'"),
     ({"timeout_seconds": "60"}, r"timeout_seconds \(--timeout\) must be at least 1 second; got '60'"),
-    ({"workers": "2"}, "workers must be a whole number from 1 up; got '2'"),
+    ({"workers": "two"}, "workers must be a whole number from 1 up; got 'two'"),
     ({"address": 5}, "address must be text such as .*; got 5"),
     ({"custom": None}, r"custom \(--resources\) must be a mapping of names to numbers; got None"),
     ({"custom": ["fast"]}, r"must be a mapping of names to numbers; got \['fast'\]"),

@@ -92,6 +92,11 @@ REFUSED = [
     ("a: &b &c 1", "at line 1: "),
     ("a: @x", "a character stands where no value can begin"),
     ("a: \x07", r"at line 1: it has the character U\+0007"),
+    ("\n\nb: \x07\n", r"at line 3: it has the character U\+0007"),
+    (
+        f"a: &x {'[' * 30}{']' * 30}\nb: {'[' * 30}*x{']' * 30}",
+        "line 1: lists and mappings must be nested at most 50 deep",
+    ),
     ("[" * 5000, "nested at most 50 deep; got more"),
     ("[" * 60 + "]" * 60, "nested at most 50 deep; got more"),
     ("[" + "1," * 21_000 + "1]", "at most 20,000 values; got more"),

@@ -19,10 +19,11 @@ from hybrid_search._internal.cache_folder import user_cache
 
 DECODED, KERNELS, DOWNLOADS = "decoded", "kernels", "downloads"
 KINDS = (DECODED, KERNELS, DOWNLOADS)
+BESIDE = {".survey": "a survey of image values", ".same": "a comparison of image files"}
 CIFAR = r"cifar-(10|100)(-binary\.(tar\.gz|tar\.lock|lock)|-(batches-bin|binary)/[^/]+)"
 # Folder in the cache -> kind, and the paths of its files.
 FOLDERS = {
-    "imagefolder": (DECODED, re.compile(r"[0-9a-f]{32}\.(npy|json|survey|lock|part)")),
+    "imagefolder": (DECODED, re.compile(r"[0-9a-f]{32}\.(npy|json|survey|same|lock|part)")),
     "kernels": (KERNELS, re.compile(r"local-attention-[\w.-]+\.(so|lock|tmp)")),
     "fashion-mnist": (DOWNLOADS, re.compile(r"(train|t10k)-[\w-]+-ubyte(\.gz|\.lock)")),
     "cifar10": (DOWNLOADS, re.compile(CIFAR)),
@@ -162,7 +163,7 @@ def _source(group: Path) -> str:
         index = json.loads(group.with_suffix(".json").read_text(encoding="utf-8"))
         return f"{index['source']}, {index['images']:,} images of {index['size']} x {index['size']}"
     except (OSError, ValueError, KeyError, TypeError):
-        return "a survey of image values" if group.with_suffix(".survey").exists() else "unknown"
+        return next((what for suffix, what in BESIDE.items() if group.with_suffix(suffix).exists()), "unknown")
 
 
 def _hold(path: Path, held: ExitStack) -> bool:

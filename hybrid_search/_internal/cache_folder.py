@@ -107,6 +107,20 @@ def private_folder(name: str = "", base: Path | None = None) -> Path:
     return own / name
 
 
+def is_trusted(path: Path) -> bool:
+    """Return whether only this user and root can have written an existing file or folder.
+
+    A library is loaded only from such a place, because its code runs with the rights of this user. The group may write
+    a folder: with the usual umask 002 it is the user's own group.
+
+    Args:
+        path: The file or the folder.
+    """
+    found = path.stat()
+    others = stat.S_IWOTH if stat.S_ISDIR(found.st_mode) else OTHERS_MAY_WRITE
+    return found.st_uid in (0, os.getuid()) and not found.st_mode & others
+
+
 def why_not_writable(folder: Path) -> str | None:
     """Create a folder and write a file into it. Return the reason if that fails, otherwise None."""
     try:

@@ -1,17 +1,18 @@
-"""JSON that people write or keep: a key given twice and NaN are refused, which Python's parser accepts."""
+"""JSON that people write or keep: repeated keys, NaN and 1e999 are refused, which Python's parser accepts."""
 
 import json
+import math
 import re
 from typing import Any
 
-from hybrid_search.errors import UserError, shown
+from hybrid_search.errors import LONGEST, UserError, shown
 
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]')
 DEEPEST = 100  # levels of objects and lists
 
 
 class _NotFinite(ValueError):
-    """NaN or Infinity, which are no JSON."""
+    """NaN or Infinity, which are no JSON, or a number beyond the largest float."""
 
 
 def parse_json(text: str, law: str, source: str, error: type[UserError]) -> Any:
@@ -32,7 +33,7 @@ def parse_json(text: str, law: str, source: str, error: type[UserError]) -> Any:
         ArchitectureError: mine.json, line 1: a key must be given once; got 'depth' twice.
     """
     try:
-        content = json.loads(text, parse_constant=_refuse_constant)
+        content = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except json.JSONDecodeError as failure:
         reason = failure.msg[:1].lower() + failure.msg[1:]
         raise error(f"{law}; {source} is not, at line {failure.lineno}: {reason}.") from None
@@ -48,6 +49,13 @@ def parse_json(text: str, law: str, source: str, error: type[UserError]) -> Any:
 
 def _refuse_constant(name: str) -> None:
     raise _NotFinite(name)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise _NotFinite(text[:LONGEST])
+    return value
 
 
 def _check_keys(text: str, source: str, error: type[UserError]) -> None:

@@ -1,6 +1,7 @@
 """Options that several commands share. Each is defined once, as an annotated type."""
 
 import inspect
+import os
 import re
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 SEARCH, TRAINING, RESOURCES, STOP, OUTPUT = "Search", "Training", "Resources", "Stop rules", "Database and output"
 PANELS = ("Commands", "Arguments", SEARCH, TRAINING, RESOURCES, STOP, "Options", OUTPUT)
 
+DATABASES = ("sqlite", "postgres", "postgresql")
 NOTHING = ("", "none", "null")  # values of --set data_dir: no folder
 
 QUERY_PASSWORD = re.compile(r"(?i)[?&;](?:ssl)?password=[^&#]")
@@ -41,7 +43,17 @@ def without_password(url: str | None) -> str | None:
             "a database URL on the command line must not have a password, because other users can list command lines. "
             f"Put the whole URL into HYBRID_SEARCH_DB, or the password into PGPASSWORD or ~/.pgpass.{encode}"
         )
+    _check_scheme(url)
     return url
+
+
+def _check_scheme(url: str | None) -> None:
+    """Refuse a URL of another database at once; all others are parsed later, with SQLAlchemy."""
+    scheme, found, _ = (url or os.environ.get("HYBRID_SEARCH_DB", "")).partition("://")
+    if found and scheme.partition("+")[0].lower() not in DATABASES:
+        from hybrid_search.ledger.urls import database_url
+
+        database_url(url)
 
 
 def _has_password(url: str) -> bool:

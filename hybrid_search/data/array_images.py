@@ -60,8 +60,10 @@ def pixels_of(arrays: Mapping[str, NDArray[Any]]) -> tuple[dict[str, Pixels], li
     if flags and len(flags) < len(arrays):
         other = next(key for key in arrays if key not in flags)
         raise DataError(f"arrays of images must have one scale; {flags[0]} is bool, {other} {arrays[other].dtype}.")
-    for kind in sorted({array.dtype.kind for array in ordered.values()}):
-        group = {key: array for key, array in ordered.items() if array.dtype.kind == kind}
+    for kinds in ("b", "f", "iu"):
+        group = {key: array for key, array in ordered.items() if array.dtype.kind in kinds}
+        if not group:
+            continue
         convert, note = _scale_of(group)
         converted |= {key: _as_bytes(array, convert) for key, array in group.items()}
         if note:

@@ -7,16 +7,21 @@ memory are compared by the hash of their pixels, before they are resized.
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_search._internal.cache_folder import cached_file
+from hybrid_search._internal.output_file import written_file
 from hybrid_search._internal.shown_path import shown
 from hybrid_search.data.dataset import Indices, Part, Pixels
+from hybrid_search.data.downloads import locked
+from hybrid_search.data.image_folder.decoded_cache import NAME, hash_of
 from hybrid_search.data.progress_lines import ProgressLines, no_notice
-from hybrid_search.errors import DataError
+from hybrid_search.errors import DataError, SettingsError
 
 BEGINNING = 4096  # bytes
 CHUNK = 1 << 20  # bytes that are read at a time
@@ -49,6 +54,42 @@ def same_content(files: Sequence[Path], notice: Callable[[str], None] = no_notic
     for group in groups:
         number[group] = group[0]
     return number
+
+
+def cached_same_content(files: Sequence[Path], notice: Callable[[str], None] = no_notice) -> NDArray[np.int64]:
+    """Return the result of `same_content` from the user's cache folder. The files are compared once for all processes.
+
+    A file that was written since, by its size and times, is compared again.
+
+    Args:
+        files: The files; a file may occur several times.
+        notice: Called with lines about the progress if it takes long.
+
+    Returns:
+        int64 (len(files),).
+
+    Raises:
+        DataError: A file cannot be read.
+    """
+    key = hash_of(files, "same content")
+    cached = cached_file(NAME, f"{key}.same")
+    if (number := _stored(cached, len(files))) is not None:
+        return number
+    number = same_content(files, notice)
+    if hash_of(files, "same content") == key:
+        # Without the file, the next process compares the images again.
+        with suppress(OSError, SettingsError), locked(cached), written_file(cached) as part:
+            part.write_bytes(number.tobytes())
+    return number
+
+
+def _stored(cached: Path, count: int) -> NDArray[np.int64] | None:
+    """Return the numbers in a cache file; None if it does not exist or is damaged."""
+    try:
+        number = np.frombuffer(cached.read_bytes(), np.int64)
+    except (OSError, ValueError):
+        return None
+    return number if number.shape == (count,) and ((number >= 0) & (number < count)).all() else None
 
 
 def same_pixels(images: Sequence[Pixels]) -> NDArray[np.int64]:
@@ -99,7 +140,7 @@ def find_duplicates(splits: Splits, notice: Callable[[str], None] = no_notice) -
     split = np.repeat(names, [len(splits[name][1]) for name in names])
     labels = np.concatenate([splits[name][0].labels[splits[name][1]] for name in names])
     if in_files:
-        number = same_content(
+        number = cached_same_content(
             [splits[name][0].files[int(index)] for name in names for index in splits[name][1]], notice
         )
     else:

@@ -1,4 +1,4 @@
-"""A stamp of files on disk: it changes when a file is written, added, renamed or removed."""
+"""A stamp of files on disk: it changes when a file is written, added, renamed or removed. Links are followed."""
 
 import os
 from collections.abc import Iterator
@@ -27,13 +27,23 @@ def _facts(path: str) -> Iterator[tuple[str, int, int]]:
     found = os.stat(path)
     yield path, found.st_size, found.st_mtime_ns
     folders, files = ([path] if os.path.isdir(path) else []), 0
+    seen = {(found.st_dev, found.st_ino)}  # a link may lead to a folder above it
     while folders:
         with os.scandir(folders.pop()) as entries:
             for entry in entries:
-                is_folder = entry.is_dir(follow_symlinks=False)
+                is_folder = entry.is_dir()
                 files += not is_folder
-                if is_folder:
-                    folders.append(entry.path)
                 if is_folder or files <= MAX_FILES:
-                    facts = entry.stat(follow_symlinks=False)
+                    facts = _stat(entry)
                     yield entry.path, facts.st_size, facts.st_mtime_ns
+                    if is_folder and (facts.st_dev, facts.st_ino) not in seen:
+                        seen.add((facts.st_dev, facts.st_ino))
+                        folders.append(entry.path)
+
+
+def _stat(entry: os.DirEntry[str]) -> os.stat_result:
+    """Return the facts of what an entry names; of the link itself if it leads nowhere."""
+    try:
+        return entry.stat()
+    except OSError:
+        return entry.stat(follow_symlinks=False)

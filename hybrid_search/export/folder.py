@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hybrid_search._internal.json_text import parse_json
 from hybrid_search._internal.paths import reason, shown_path
 from hybrid_search.errors import UserError
 from hybrid_search.export.formats import TrainedNetwork
@@ -226,20 +227,16 @@ def _is_file(path: Path) -> bool:
 
 def _read_object(path: Path) -> dict[str, Any]:
     """Return the content of a JSON file that must be an object."""
+    content, law, what = read_file(path), f"{path.name} must be complete JSON", shown_path(path)
     try:
-        content = json.loads(read_file(path).decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, UserError):
-            raise
-        text = str(error) if isinstance(error, json.JSONDecodeError) else type(error).__name__
-        raise UserError(
-            f"{path.name} must be complete JSON; {shown_path(path)} is not: {text}. Export the network again."
-        ) from None
-    if not isinstance(content, dict):
-        raise UserError(
-            f"{path.name} must be a JSON object; {shown_path(path)} is {str(content)[:60]!r}. Export the network again."
-        )
-    return content
+        found = parse_json(content.decode("utf-8"), law, what, UserError)
+    except UnicodeDecodeError:
+        raise UserError(f"{law}; {what} is not: it is not UTF-8. Export the network again.") from None
+    except UserError as error:
+        raise UserError(f"{error} Export the network again.") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{path.name} must be a JSON object; {what} is {str(found)[:60]!r}. Export the network again.")
+    return found
 
 
 def _entry(path: Path, content: dict[str, Any], key: str, kind: type[Any]) -> Any:

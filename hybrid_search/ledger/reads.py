@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, or_, select
 
 from hybrid_search.errors import UnknownName
-from hybrid_search.ledger.data_notes import data_notes, settings_of
 from hybrid_search.ledger.entries import FailedAttempt, Opening, Proposal, TrialKey
 from hybrid_search.ledger.measured_values import (
     front_candidates,
@@ -21,12 +20,14 @@ from hybrid_search.ledger.measured_values import (
     values,
 )
 from hybrid_search.ledger.registered_objects import registered_objects
+from hybrid_search.ledger.search_notes import captured_values, data_notes, settings_of
 from hybrid_search.ledger.tables import FailureRow, OpeningRow, ProposalRow, RungRow, SearchRow, TrialRow
 from hybrid_search.objectives import from_json
 from hybrid_search.records import SearchRecord, Settings, TrialRecord
 
 __all__ = [
     "architectures",
+    "captured_values",
     "counts",
     "curve",
     "curves",

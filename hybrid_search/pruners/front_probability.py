@@ -26,7 +26,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hybrid_search.errors import SettingsError, whole
+from hybrid_search._internal.number_text import whole_number
+from hybrid_search.errors import SettingsError
 from hybrid_search.gaussian_process import Array
 from hybrid_search.pareto import pareto_front
 from hybrid_search.pruners.forecast import Forecast, forecast
@@ -78,7 +79,8 @@ class FrontProbabilityPruner:
         for name in ("audit_share", "min_probability"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingsError(f"{name} must be a share from 0 to 1; got {getattr(self, name)!r}.")
-        whole("n_startup_trials", self.n_startup_trials, 4, SettingsError)  # a residual needs more points than a line
+        startup = whole_number("n_startup_trials", self.n_startup_trials, 4)  # a residual needs more points than a line
+        object.__setattr__(self, "n_startup_trials", startup)
 
     def rungs(self, full: int) -> list[int]:
         """Return the epochs after which a trial of `full` epochs is judged, in descending order."""

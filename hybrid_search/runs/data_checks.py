@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from hybrid_search._internal.event_log import LOG, event_fields
 from hybrid_search.data import prepare
 from hybrid_search.ledger import Ledger, reads
-from hybrid_search.ledger.data_notes import set_data_notes
+from hybrid_search.ledger.search_notes import set_data_notes
 from hybrid_search.records import SearchRecord, Settings
 
 

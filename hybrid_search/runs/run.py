@@ -25,6 +25,7 @@ from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, 
 from hybrid_search.runs.data_checks import check_data, store_data_notes
 from hybrid_search.runs.leadership import leading
 from hybrid_search.runs.progress import Terminal, shown_progress
+from hybrid_search.search.evaluation_record import store_evaluation
 from hybrid_search.search.opening import check_stored, resume_search, store_search
 from hybrid_search.search.search import Search
 from hybrid_search.search.spec import SearchOptions, SearchSpec
@@ -32,8 +33,6 @@ from hybrid_search.search.stop_rules import StopRule
 from hybrid_search.search.stored_names import evaluation_identity
 from hybrid_search.spaces.space import SearchSpace
 from hybrid_search.training.checkpoints import CheckpointStore
-
-NOT_COMPARED = "evaluate uses objects whose content cannot be compared when the search continues: {}"
 
 
 @passes_options(SearchSpec.create, SearchOptions.__annotations__)
@@ -97,7 +96,7 @@ def run(
         check_evaluation(evaluate)
     level_of(log_level)
     check_new_name(spec.name, ledger)
-    identity, unknown = (TRAINED, ()) if evaluate is None else evaluation_identity(evaluate)
+    identity, content = (TRAINED, None) if evaluate is None else evaluation_identity(evaluate)
     spec = replace(spec, evaluation=identity)
     if evaluate is None:
         check_measured(spec.objectives)
@@ -109,8 +108,6 @@ def run(
     shown = shown_progress(progress, context, notice)
     if spec.evaluation == TRAINED:
         cache_folder("", context.notice)  # said here, because a worker writes to its log
-    if unknown:
-        context.notice(NOT_COMPARED.format(", ".join(unknown)))
     notes = check_data(spec.settings, context.notice, decode=spec.evaluation == TRAINED)
     root = checkpoint_root(checkpoints, ledger, resources.engine, resources.address)
     with engine.ready(context):
@@ -122,6 +119,8 @@ def run(
             search_checkpoints(root, search.record, opened) as context.checkpoints,
         ):
             store_data_notes(notes, search.record, opened)
+            if content is not None:
+                store_evaluation(identity, content, search.record, opened, context.notice)
             if watch:
                 watch(search, context)
             if root is None and checkpoints is None:

@@ -10,6 +10,7 @@ from hybrid_search.ledger import Ledger
 from hybrid_search.records import TRAINED, Resources, SearchRecord
 from hybrid_search.runs.data_checks import check_data
 from hybrid_search.search.data_check import check_local_data
+from hybrid_search.search.evaluation_record import differences
 from hybrid_search.search.stored_names import evaluation_difference, evaluation_identity, evaluation_label
 
 
@@ -44,6 +45,8 @@ def context_of(
 ) -> RunContext:
     """Return the context of a run that trains networks of a stored search, after a check of its data.
 
+    Captured values of an own evaluation that differ from those of the search are said.
+
     Args:
         record: The search.
         ledger: Its ledger.
@@ -63,4 +66,7 @@ def context_of(
         clear_cache()  # the files may have changed since a search of this process
         check_data(record.settings, notice)
         check_local_data(record, ledger)
+    else:
+        for line in differences(evaluation_identity(evaluate)[1], record, ledger):
+            notice(line)
     return RunContext(evaluate, resources)

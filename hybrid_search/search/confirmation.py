@@ -21,6 +21,7 @@ import numpy as np
 
 from hybrid_search._internal.counted import counted
 from hybrid_search._internal.event_log import LOG, event_fields, log_failure
+from hybrid_search._internal.number_text import whole_number
 from hybrid_search.analysis.confidence import (
     ObjectivePosterior,
     TrialConfidence,
@@ -32,7 +33,7 @@ from hybrid_search.analysis.confidence import (
     trial_confidence,
     undecided,
 )
-from hybrid_search.errors import SettingsError, is_number, whole
+from hybrid_search.errors import SettingsError, is_number
 from hybrid_search.ledger import Ledger, Repeats, reads, writes
 from hybrid_search.networks.costs import total_cost
 from hybrid_search.networks.stored_architecture import stored_architecture
@@ -94,9 +95,9 @@ class Confirmation:
         references: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        whole("seeds", seeds, 1, SettingsError)
+        seeds = whole_number("seeds", seeds, 1)
         if trials is not None:
-            whole("trials", trials, 1, SettingsError)
+            trials = whole_number("trials", trials, 1)
         if hours is not None and not (is_number(hours) and math.isfinite(hours) and hours > 0):
             raise SettingsError(f"hours must be more than 0; got {hours!r}.")
         self.record = record

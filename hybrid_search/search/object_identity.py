@@ -15,7 +15,7 @@ from hybrid_search.networks.stems import STEMS
 from hybrid_search.ops import OPERATORS
 from hybrid_search.plugins import Table
 from hybrid_search.records import SearchRecord
-from hybrid_search.search.content_digest import ContentDigest
+from hybrid_search.search.content_digest import content_digest
 
 DIGITS = 12  # hexadecimal digits of a digest
 PARTS: dict[str, Table[Any]] = {"operator": OPERATORS, "block": BLOCKS, "stem": STEMS}  # key of a space -> its table
@@ -32,7 +32,7 @@ def object_identities(record: SearchRecord) -> dict[str, str]:
     names = [*_names_in(record.space), (DATASETS, record.settings.data)]
     used = {f"{table.kind} {name}": table.registered()[name] for table, name in names if name in table.registered()}
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return {name: f"#{ContentDigest().of(thing).hex()[:DIGITS]}@{python}" for name, thing in sorted(used.items())}
+    return {name: f"#{content_digest(thing)[:DIGITS]}@{python}" for name, thing in sorted(used.items())}
 
 
 def check_objects(record: SearchRecord, stored: Mapping[str, str]) -> None:

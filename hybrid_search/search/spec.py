@@ -6,10 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
+from hybrid_search._internal.number_text import whole_number
 from hybrid_search._internal.paths import data_location
 from hybrid_search._internal.search_names import search_name
 from hybrid_search.data import input_size_and_classes
-from hybrid_search.errors import SettingsError, whole
+from hybrid_search.errors import SettingsError
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import simplified_for, total_cost
 from hybrid_search.objectives import Direction, Objective, given_objectives
@@ -85,7 +86,7 @@ class SearchSpec:
     use_known_designs: bool | None = None
 
     def __post_init__(self) -> None:
-        whole("trials", self.trials, 1, SettingsError)
+        object.__setattr__(self, "trials", whole_number("trials", self.trials, 1))
 
     @classmethod
     def create(
@@ -135,7 +136,7 @@ class SearchSpec:
         from hybrid_search.pruners import PRUNERS, current_name
         from hybrid_search.samplers import SAMPLERS
 
-        whole("trials", trials, 1, SettingsError)
+        trials, seed = whole_number("trials", trials, 1), whole_number("seed", seed, 0, 2**32 - 1)
         chosen = given_objectives(objectives)
         _check_entry("sampler", sampler, SAMPLERS)
         pruner = current_name(pruner) if isinstance(pruner, str) else pruner
@@ -152,8 +153,6 @@ class SearchSpec:
         if settings.data_dir is not None:
             settings = settings.with_(data_dir=data_location("data_dir", settings.data_dir))
         input_size, classes = input_size_and_classes(settings)
-        if whole("seed", seed, 0, SettingsError) >= 2**32:
-            raise SettingsError(f"seed must be below 2^32; got {seed}.")
         spec = cls(
             space=space,
             trials=trials,

@@ -8,13 +8,14 @@ from typing import Any
 
 from hybrid_search.errors import SettingsError
 from hybrid_search.records import TRAINED
-from hybrid_search.search.content_digest import ContentDigest
+from hybrid_search.search.content_digest import Content, content_of
 
 EVALUATION_LENGTH = 200  # characters of the column for evaluations
 DIGEST = 12  # hexadecimal digits that end the name of a thing with a longer one
 NAME = re.compile(r"[^\W\d]\w*(\.([^\W\d]\w*|<locals>))*")
 LAMBDA = re.compile(r"[^\W\d]\w*(\.([^\W\d]\w*|<locals>|<lambda>))*")  # a digest tells them apart
-IDENTITY = re.compile(r"#([0-9a-f]{12})@([\d.]+)$")  # the digest of an evaluation, and the version of Python
+IDENTITY = re.compile(r"#(2:)?([0-9a-f]{12})@([\d.]+)$")  # rule and digest of an evaluation, version of Python
+RULE = "2:"  # marks the digests of `content_digest`; those of the rule before have no mark, and are not compared
 
 
 def stored_name(what: str, thing: Any) -> str:
@@ -66,31 +67,29 @@ def evaluation_name(evaluate: Any) -> str:
     return shortened(stored_name("evaluate", evaluate), EVALUATION_LENGTH)
 
 
-def evaluation_identity(evaluate: Any) -> tuple[str, tuple[str, ...]]:
+def evaluation_identity(evaluate: Any) -> tuple[str, Content]:
     """Return what the ledger stores of an evaluation: its name and a digest of what it does.
 
     Args:
-        evaluate: The evaluation. The digest counts its code, defaults, captured variables, arguments and attributes;
-            see `ContentDigest`. An object or a function with an attribute `name` is identified by this name alone.
+        evaluate: The evaluation. The digest counts its code, and the values that it captures and that cannot change;
+            see `content_digest`. An object or a function with an attribute `name` is identified by this name alone.
 
     Returns:
-        The identity, at most 200 characters, and the classes of captured objects whose content cannot be compared.
+        The identity, at most 200 characters, and what the evaluation does, in parts.
 
     Raises:
         SettingsError: It is not callable, or has no name.
 
     Example:
-        >>> evaluation_identity(my_module.evaluate)
-        ('my_module.evaluate#0f3a5c7d9e1b@3.11', ())
+        >>> evaluation_identity(my_module.evaluate)[0]
+        'my_module.evaluate#2:0f3a5c7d9e1b@3.11'
     """
     name = evaluation_name(evaluate)
     if isinstance(getattr(evaluate, "name", None), str) and name == shortened(evaluate.name, EVALUATION_LENGTH):
-        return name, ()
-    walk = ContentDigest()
-    mark = f"#{walk.of(evaluate).hex()[:DIGEST]}@{sys.version_info.major}.{sys.version_info.minor}"
-    return shortened(stored_name("evaluate", evaluate), EVALUATION_LENGTH - len(mark)) + mark, tuple(
-        sorted(walk.unknown)
-    )
+        return name, Content("", {}, ())
+    content = content_of(evaluate)
+    mark = f"#{RULE}{content.digest[:DIGEST]}@{sys.version_info.major}.{sys.version_info.minor}"
+    return shortened(stored_name("evaluate", evaluate), EVALUATION_LENGTH - len(mark)) + mark, content
 
 
 def evaluation_label(stored: str) -> str:
@@ -105,7 +104,8 @@ def evaluation_label(stored: str) -> str:
 def evaluation_difference(stored: str, now: str) -> str | None:
     """Return how the evaluation of a search differs from the one that is given now, in words; None if it is the same.
 
-    A search of an earlier version has a name without a digest. Bytecode of two versions of Python is not compared.
+    Not compared are digests of two versions of Python, and those of an earlier version of this package: its name had no
+    digest, or one of another rule.
 
     Args:
         stored: The identity in the ledger.
@@ -118,7 +118,7 @@ def evaluation_difference(stored: str, now: str) -> str | None:
     starts = [name.rpartition("~")[0] or name for name in names]  # a longer name was cut at another place
     if not (names[0] == names[1] or ("~" in stored and starts[0].startswith(starts[1]))):
         return f"evaluation is {names[0]} (got {names[1]})"
-    if before is None or after is None or before[2] != after[2]:
+    if before is None or after is None or (before[1], before[3]) != (after[1], after[3]):
         return None
     return (
         f"evaluation is {stored} (got {now}: its code, or a value that it uses, is another). If the numbers stay "

@@ -14,10 +14,11 @@ from multiprocessing import get_context
 from threadpoolctl import threadpool_limits
 
 from hybrid_search._internal.counted import counted
+from hybrid_search._internal.number_text import whole_number
 from hybrid_search.analysis.replay.baselines import BASELINES
 from hybrid_search.analysis.replay.objective_table import ObjectiveTable, Target, target_of
 from hybrid_search.analysis.replay.simulated_search import N_RANDOM, Rules, SimulatedSearch
-from hybrid_search.errors import SettingsError, one_of, whole
+from hybrid_search.errors import SettingsError, one_of
 from hybrid_search.pareto import hypervolume, pareto_front
 from hybrid_search.pruners import DEFAULT as NO_PRUNER
 from hybrid_search.pruners import PRUNERS, current_name
@@ -157,7 +158,7 @@ def simulate(
             f"a replay needs one or more different samplers and a seed; got {', '.join(samplers) or 'no sampler'} and "
             f"{counted(len(seeds), 'seed')}."
         )
-    whole("jobs", jobs, 1, SettingsError)
+    jobs = whole_number("jobs", jobs, 1)
     for name in pruners:
         one_of("pruner", name, PRUNERS)
     if not pruners or len(set(pruners)) < len(pruners):

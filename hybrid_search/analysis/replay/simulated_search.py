@@ -11,11 +11,11 @@ from typing import Any
 import optuna
 from optuna.trial import Trial, TrialState
 
+from hybrid_search._internal.number_text import whole_number
 from hybrid_search.analysis.replay.baselines import BASELINES
 from hybrid_search.analysis.replay.objective_table import ObjectiveTable, RankedParams, RankedTrial
 from hybrid_search.analysis.replay.recorded_training import RecordedTraining
 from hybrid_search.analysis.replay.results_table import Params
-from hybrid_search.errors import SettingsError, whole
 from hybrid_search.pruners import DEFAULT as NO_PRUNER
 from hybrid_search.samplers import PRUNED_VALUES
 from hybrid_search.samplers.define_by_run import RandomSuggester, run_space
@@ -48,9 +48,8 @@ class Rules:
     workers: int = 1
 
     def __post_init__(self) -> None:
-        whole("evaluations", self.evaluations, 1, SettingsError)
-        whole("n_random", self.n_random, 0, SettingsError)
-        whole("workers", self.workers, 1, SettingsError)
+        for name, least in (("evaluations", 1), ("n_random", 0), ("workers", 1)):
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), least))
 
 
 class SimulatedSearch:

@@ -27,7 +27,8 @@ def check(context: RunContext) -> None:
         context: The context of the run.
 
     Raises:
-        SettingsError: One trial needs more CPUs than this process may use, or Ray has no folder for its files.
+        SettingsError: One trial needs more CPUs than this process may use, or more GPUs than this machine has; or Ray
+            has no folder for its files.
     """
     cpus, need = allowed_cpus(), context.resources.cpus_per_trial
     if need > cpus:
@@ -36,6 +37,12 @@ def check(context: RunContext) -> None:
         raise SettingsError(
             f"a trial must fit the {names}{f', of {machine} of this machine' if machine > cpus else ''}; got "
             f"cpus_per_trial {need:g} (--cpus-per-trial)."
+        )
+    gpus, wanted = count_gpus() if context.resources.gpus_per_trial else None, context.resources.gpus_per_trial or 0
+    if gpus is not None and wanted > gpus:
+        has = f"{gpus} GPU{'s' if gpus > 1 else ''}" if gpus else "no GPU"
+        raise SettingsError(
+            f"a trial must fit this machine, where Ray finds {has}; got gpus_per_trial {wanted:g} (--gpus-per-trial)."
         )
     provide_token(context.notice)
     session_folder(context.notice)
@@ -72,6 +79,19 @@ def count_cpus(resources: Resources, notice: Callable[[str], None] = lambda line
         f"{memory / 2**30:.1f} GiB of memory. workers (--workers) sets another number"
     )
     return math.ceil(fits * each)
+
+
+def count_gpus() -> int | None:
+    """Return the GPUs that a session of Ray would find here, which takes no session; None if Ray cannot say it."""
+    try:
+        from ray._private.accelerators import get_accelerator_manager_for_resource
+
+        manager: Any = get_accelerator_manager_for_resource("GPU")
+        visible = manager.get_current_process_visible_accelerator_ids()
+        found = int(manager.get_current_node_num_accelerators())
+    except Exception:  # another version of Ray: the session counts them
+        return None
+    return found if visible is None else min(found, len(visible))
 
 
 def object_bytes(notice: Callable[[str], None] = lambda line: None) -> int:

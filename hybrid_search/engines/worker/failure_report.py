@@ -5,17 +5,16 @@ the worker reports it under the name of its class, and the driver ends the searc
 """
 
 import errno
-import opcode
 from types import TracebackType
 
 from hybrid_search import errors
 from hybrid_search._internal.exception_text import message_of, traceback_of
+from hybrid_search.engines.worker.interrupts import is_interrupt
 from hybrid_search.errors import ArchitectureError, UserError
 from hybrid_search.records import Failure
 
 # A full or read-only disk: every trial would meet it.
 DISK = {errno.ENOSPC: "is full", errno.EDQUOT: "is full for this user", errno.EROFS: "is read-only"}
-RAISE = opcode.opmap["RAISE_VARARGS"]
 
 
 def failure_from(error: BaseException) -> Failure:
@@ -47,15 +46,13 @@ def user_error(failure: Failure) -> UserError | None:
 def comes_from_outside(error: BaseException) -> bool:
     """Return whether an exception was not raised by the evaluation: Ctrl-C, or the end of a worker by its node.
 
-    A `KeyboardInterrupt` that a `raise` statement raised is the evaluation's own. Python raises the one of Ctrl-C
-    between two instructions. Ray's handler of SIGTERM raises `SystemExit`.
+    The block that ran the evaluation marks the `KeyboardInterrupt` of Ctrl-C; see `interrupts_marked`. Ray's handler of
+    SIGTERM raises `SystemExit`.
     """
-    last = _innermost(error.__traceback__)
-    if isinstance(error, KeyboardInterrupt):
-        return last is None or last.tb_frame.f_code.co_code[last.tb_lasti] != RAISE
     if isinstance(error, SystemExit):
+        last = _innermost(error.__traceback__)
         return last is not None and str(last.tb_frame.f_globals.get("__name__", "")).split(".")[0] == "ray"
-    return False
+    return is_interrupt(error)
 
 
 def _mistake(error: BaseException) -> UserError | None:

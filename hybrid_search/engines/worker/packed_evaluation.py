@@ -13,11 +13,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from hybrid_search._internal.exception_text import message_of
+from hybrid_search._internal.installed_code import is_installed
 from hybrid_search.engines.worker.evaluation_protocol import Evaluate
 from hybrid_search.engines.worker.packed_objects import PackedObjects
 from hybrid_search.errors import SettingsError, UserError
-
-INSTALLED = ("site-packages", "dist-packages")  # folders of installed packages, which differ from machine to machine
 
 
 @dataclass(frozen=True)
@@ -99,8 +98,7 @@ class PackedEvaluation:
         theirs = [folder for folder in self.folders if folder not in standard and os.path.exists(folder)]
         mine = [folder for folder in sys.path if folder not in (*standard, self.current, "")]
         if platform.node() != self.machine:
-            theirs = [folder for folder in theirs if not any(name in folder for name in INSTALLED)]
-            theirs = [folder for folder in theirs if not folder.startswith(sysconfig.get_path("stdlib"))]
+            theirs = [folder for folder in theirs if not is_installed(folder)]
             theirs, mine = mine, theirs  # the installed packages of this machine come first
         sys.path[:] = _without_repeats([*standard, *theirs, *mine])
 

@@ -18,6 +18,7 @@ from hybrid_search._internal.process_state import ProcessState, clean_process_st
 from hybrid_search._internal.redaction import redact
 from hybrid_search.engines.worker.evaluation_protocol import Evaluate, takes_checkpoints
 from hybrid_search.engines.worker.failure_report import comes_from_outside, failure_from
+from hybrid_search.engines.worker.interrupts import interrupts_marked
 from hybrid_search.engines.worker.report_check import iterator_of, report_of
 from hybrid_search.errors import CheckpointError, OtherData
 from hybrid_search.networks.network import Network
@@ -72,7 +73,7 @@ class TrialRunner:
             The report of the rung. After the last rung, and after an error, `report.last` is True.
         """
         try:
-            with clean_process_state(self._process):
+            with interrupts_marked(), clean_process_state(self._process):
                 try:
                     if self._reports is None:
                         self._start()

@@ -5,6 +5,7 @@ from typing import Any
 
 from hybrid_search.engines.worker.evaluation_protocol import Evaluate
 from hybrid_search.engines.worker.failure_report import comes_from_outside, failure_from
+from hybrid_search.engines.worker.interrupts import interrupts_marked
 from hybrid_search.engines.worker.trial_runner import TrialRunner
 from hybrid_search.networks.network import stored_network
 from hybrid_search.records import Report, Settings
@@ -26,7 +27,8 @@ def start_trial(
         checkpoints: Where the trial reads and writes checkpoints; None: nowhere.
     """
     try:
-        evaluate = unpack()  # first, because plugins may lie in the folders of the driver
+        with interrupts_marked():
+            evaluate = unpack()  # first, because plugins may lie in the folders of the driver
         parsed = stored_network(architecture), Settings.from_dict(settings)
         return TrialRunner(evaluate, *parsed, checkpoints)
     except BaseException as error:

@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
-from hybrid_search._internal.cache_folder import cached_file
+from hybrid_search._internal.cache_folder import cached_file, is_trusted, private_folder
 from hybrid_search.errors import SettingsError
 
 SOURCE = Path(__file__).parent / "cpu_kernel" / "kernel.cpp"  # its folder has the headers
@@ -111,14 +111,14 @@ def _library(extent: int, real: str, columns: bool, target: Instructions) -> cty
     digest = hashlib.sha256(b"\0".join(made_of)).hexdigest()[:16]
     what = f"{extent}-{real}-{'columns' if columns else 'pairs'}-{target.name}"
     try:
-        path = cached_file("kernels", f"local-attention-{what}-{digest}.so", notice)
+        path = _safe_place(cached_file("kernels", f"local-attention-{what}-{digest}.so", notice))
     except SettingsError as error:
         raise BuildError(str(error).rstrip(".")) from None
-    if not path.exists():
+    if not _is_usable(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(path.with_suffix(".lock")):  # the operating system releases it if the process dies
-                if not path.exists():  # another process may have compiled it in the meantime
+                if not _is_usable(path):  # another process may have compiled it in the meantime
                     _compile(command, path, f"the local attention kernel {what}")
         except OSError as error:
             raise BuildError(f"the kernel cannot be compiled: {error}") from error
@@ -126,6 +126,20 @@ def _library(extent: int, real: str, columns: bool, target: Instructions) -> cty
         return ctypes.CDLL(str(path))
     except OSError as error:
         raise BuildError(f"the kernel does not load: {error}") from error
+
+
+def _safe_place(path: Path) -> Path:
+    """Return the path of a library; one in the private temporary folder if other users can write that folder."""
+    if not path.parent.exists() or is_trusted(path.parent):
+        return path
+    safe = private_folder("cache") / "kernels" / path.name
+    notice(f"other users can write {path.parent}, so no kernel is loaded from there: {safe.parent} is used")
+    return safe
+
+
+def _is_usable(path: Path) -> bool:
+    """Return whether a library exists and no other user can have written it; otherwise it is compiled again."""
+    return path.exists() and is_trusted(path)
 
 
 def _sources() -> list[bytes]:
@@ -145,6 +159,7 @@ def _compile(command: list[str], path: Path, what: str) -> None:
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
             raise BuildError(f"{command[0]} cannot compile the kernel: {lines[0] if lines else done.returncode}")
+        new.chmod(0o755)  # a group must not write what this process loads
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
