@@ -215,3 +215,31 @@ def test_a_model_of_timm_is_trained_and_scored_on_the_test_split_like_an_archite
     assert tested.measurements["accuracy"] == report.measurements["accuracy"]
     assert "test_accuracy" in tested.measurements
     assert report.facts["architecture"] == network.digest
+
+
+# -- on the page --
+
+
+def test_the_chart_of_the_front_shows_baselines_as_stars_with_names(searched):
+    pytest.importorskip("plotly", reason="charts need plotly: pip install -e '.[page]'")
+    from hybrid_search.charts import LIGHT, draw_chart
+    from hybrid_search.dashboard.snapshot import Snapshot
+
+    record = searched.search()
+    assert not draw_chart("front", searched, record).data[-1].showlegend
+    snapshot = Snapshot(str(searched.url))
+    before = snapshot.view(record)
+    baseline(None, NAMES, seeds=2, ledger=searched, **MORE)
+    figure = draw_chart("front", searched, record, theme=LIGHT)
+    stars = figure.data[-1]
+    assert (stars.name, stars.marker.symbol, stars.showlegend) == ("baselines", "star", True)
+    assert list(stars.text) == NAMES
+    assert all(length > 0 for length in stars.error_y.array)
+    assert "never proposed" in stars.hovertext[0]
+    assert stars.customdata is None  # a click on a star selects no trial
+    snapshot._states[record.id].read_at = float("-inf")  # instead of a wait
+    after = snapshot.view(record)
+    snapshot.close()
+    assert (before.baselines, [each.name for each in after.baselines]) == ((), NAMES)
+    assert after.version > before.version
+    assert after.front == before.front

@@ -195,7 +195,7 @@ def test_random_choosers_with_the_same_seed_choose_the_same():
         ({"stages": [stage(width=[16, 16])]}, r"width must have choices that differ from each other; got 16 twice"),
         ({"stages": [stage(width=[])]}, r"width must have at least one choice; got none"),
         ({"stages": [stage(stride=5)]}, r"stages\[0\].stride must be a whole number from 1 to 4; got 5"),
-        ({"stages": [stage(group="late")]}, r"a stage needs either operator or group"),
+        ({"stages": [stage(group="late")]}, r"a stage needs one of operator, by_block, group"),
         (
             {"stages": [grouped("lat")], "groups": {"late": {"operator": CONV}}},
             r"Did you mean 'late'\?",

@@ -43,6 +43,23 @@ CASES = {
             stage(),
         ]
     ),
+    "operators of each block": space(
+        [
+            {
+                "depth": [0, 2],
+                "width": [8, 16],
+                "block": {"basic": {}, "inverted_residual": {"expansion": [2, 3]}},
+                "by_block": {
+                    "basic": {"conv": {}, "local_attention": {"heads": 4}},
+                    "inverted_residual": "depthwise_conv",
+                },
+            },
+            {"depth": [1, 2], "width": 8, "per": "block", "by_block": {"bottleneck": ["conv", "depthwise_conv"]}},
+            stage(),
+        ],
+        expansion=[2, 4],
+        block=["basic", "bottleneck"],
+    ),
     "a group": space(
         [{"depth": [0, 1], "width": 8, "group": "g", "block": "basic"}, {"depth": 1, "width": 8, "group": "g"}],
         groups={"g": {"operator": ["conv", "depthwise_conv"]}},
@@ -86,6 +103,25 @@ def test_only_parameters_with_an_effect_are_suggested():
     assert "block.bottleneck.activation" in chooser.params
 
 
+def test_a_block_suggests_its_own_operators_only():
+    made = CASES["operators of each block"]
+    chooser = FixedChoices({"stage1.depth": 2, "stage1.block": "inverted_residual", "block": "basic"})
+    first = made.choose(chooser).stages[0]
+    assert (first.block, first.operator) == ("inverted_residual", "depthwise_conv")
+    assert "stage1.block.inverted_residual.expansion" in chooser.params
+    assert not any(name.startswith("stage1.basic") for name in chooser.params)
+    chooser = FixedChoices({"stage1.depth": 2, "stage1.block": "basic", "stage1.basic.operator": "local_attention"})
+    assert made.choose(chooser).stages[0].operator == "local_attention"
+
+
+def test_an_operator_is_checked_only_in_the_blocks_that_may_have_it():
+    heads = {"local_attention": {"extent": 3, "heads": 8}}
+    line = {"depth": 1, "width": 4, "by_block": {"inverted_residual": heads, "basic": "conv"}}
+    assert space([line]).size() == 2
+    with pytest.raises(SpaceError, match=r"stages\[0\]\.by_block\.basic\.local_attention.*heads"):
+        space([{**line, "by_block": {"inverted_residual": heads, "basic": heads}}])
+
+
 def test_two_ways_to_write_a_depthwise_convolution_are_one_architecture():
     made = space([stage(operator={"conv": {"groups": [1, 2, "depthwise"]}, "depthwise_conv": {}}, block="basic")])
     found = list(made.enumerate())
@@ -121,6 +157,22 @@ def test_attention_is_checked_at_the_channels_that_the_block_gives_it():
     ("content", "message"),
     [
         ({"stages": [stage(block="basics")]}, r"stages\[0\]\.block must be one of bottleneck, basic, .*; got 'basics'"),
+        (
+            {"stages": [stage(by_block={"basic": "conv"})]},
+            r"a stage needs one of operator, by_block, group; got operator and by_block",
+        ),
+        (
+            {"stages": [{"depth": 1, "width": 8, "block": "basic", "by_block": {"metaformer": "conv"}}]},
+            r"block and by_block of a stage must name the same blocks; got basic and metaformer",
+        ),
+        (
+            {"stages": [{"depth": 1, "width": 8, "by_block": {"basik": "conv"}}]},
+            r"stages\[0\]\.by_block\.basik: block must be one of bottleneck, basic, .*; got 'basik'.* 'basic'",
+        ),
+        (
+            {"stages": [{"depth": 1, "width": 8, "by_block": {"basic": "convv"}}]},
+            r"stages\[0\]\.by_block\.basic: operator must be one of conv, .*; got 'convv'",
+        ),
         ({"stages": [stage(block={"basic": {"expansion": 2}})]}, r"options of block basic are activation"),
         (
             {"stages": [stage(block={"metaformer": {"norm": ["layer", "group"]}})]},

@@ -119,7 +119,7 @@ FAULTS = {
     "you mean 'local_attention'?": stage(operator="attention"),
     "stages[0].operator must name at least one operator; got none.": stage(operator={}),
     "stages[0].operator must have keys that are text; got 1.": stage(operator={1: {}}),
-    "stages[0]: a stage needs either operator or group; got both.": stage(group="late"),
+    "stages[0]: a stage needs one of operator, by_block, group; got operator and group.": stage(group="late"),
     "stages[0].depth must be a whole number from 0 to 1,000; got nothing.": stage(depth=None),
     "stages[0].depth[1] must be a whole number from 0 to 1,000; got nothing.": stage(depth=[1, None]),
     "stages[0].depth must be a whole number from 0 to 1,000; got 'two'.": stage(depth="two"),
@@ -128,9 +128,9 @@ FAULTS = {
     "stages[0].per must be one of stage, block; got 'blok'. Did you mean 'block'?": stage(per="blok"),
     "stages[0].per must be one of stage, block; got nothing.": stage(per=None),
     "stages[0].group must be text; got nothing.": stage(group=None),
-    "keys of stages[0] are depth, width, stride, block, operator, group, per; got 'kernel_size'. Write it under "
-    "operator: {conv:": stage(kernel_size=3),
-    "keys of stages[0] are depth, width, stride, block, operator, group, per; got 'layers'. "
+    "keys of stages[0] are depth, width, stride, block, operator, by_block, group, per; got 'kernel_size'. Write it "
+    "under operator: {conv:": stage(kernel_size=3),
+    "keys of stages[0] are depth, width, stride, block, operator, by_block, group, per; got 'layers'. "
     "Did you mean 'depth'?": stage(layers=3),
     "keys of a space are name, about, data, settings, budget, width_multiplier, expansion, block, stem, groups, "
     "stages; got 'epochs'. Write it under settings: {epochs: ...}.": space(epochs=3),
@@ -176,7 +176,7 @@ KEYS = (
     "keys of a space are name, about, data, settings, budget, width_multiplier, expansion, block, stem, groups, "
     "stages; got "
 )
-STAGE_KEYS = "keys of stages[0] are depth, width, stride, block, operator, group, per; got "
+STAGE_KEYS = "keys of stages[0] are depth, width, stride, block, operator, by_block, group, per; got "
 WIDTH = "stages[0].width must be a whole number from 1 up; got "
 WHOLE = {
     f"{KEYS}'depth:8'. Put a space after the colon.": space(**{"depth:8": 1}),

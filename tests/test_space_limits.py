@@ -82,7 +82,7 @@ def test_a_tag_is_refused_with_the_whole_message():
 def test_a_stage_without_operator_and_group_is_refused():
     with pytest.raises(SpaceError) as caught:
         space({"depth": 1, "width": 8})
-    assert str(caught.value) == "space: stages[0]: a stage needs either operator or group; got neither."
+    assert str(caught.value) == "space: stages[0]: a stage needs one of operator, by_block, group; got none."
 
 
 def test_operators_in_a_list_of_mappings_have_the_whole_hint():

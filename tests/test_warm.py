@@ -112,6 +112,22 @@ def test_a_known_design_over_budget_is_reduced_or_left_out():
         assert {*operators(within["all convolution"])} == {"conv"}
 
 
+def test_a_space_with_blocks_begins_with_the_networks_that_people_use():
+    operators = {"conv": {}, "depthwise_conv": {"kernel_size": [3, 5, 7]}, "local_attention": {"heads": 2}}
+    block = {"basic": {}, "inverted_residual": {"expansion": [2, 4]}}
+    stages = [{"depth": [1, 2], "width": [w, 2 * w], "stride": 1 + (w > 8), "operator": operators} for w in (8, 16, 32)]
+    content = {"name": "own", "stem": {"conv3x3": {"width": [8, 16], "stride": 2}}, "stages": stages, "block": block}
+    space = SearchSpace.from_dict(content)
+    free = designs_of(space)
+    assert list(free)[:2] == ["resnet-basic-16", "mobilenet-16"]
+    assert free["resnet-basic-16"] == reference("resnet-basic-16")
+    assert {"all convolution", "all attention"} <= set(free)
+    small = designs_of(space, max_flops=3_000_000)
+    assert list(small)[:2] == ["resnet-basic-8", "mobilenet-8"]
+    attention = SearchSpace.from_dict({**content, "block": {"metaformer": {}}})
+    assert next(iter(designs_of(attention))).endswith("convnext-16")
+
+
 # -- in a search --
 
 

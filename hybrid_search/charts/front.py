@@ -5,17 +5,19 @@ Only completed trials with finite numbers are drawn. Failed, stopped and running
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from hybrid_search.analysis.baselines import BaselineResult, read_baselines
 from hybrid_search.analysis.confidence import TrialConfidence, confirmed_front, read_confidence
 from hybrid_search.analysis.picks import front_knee
 from hybrid_search.charts.axes import AXES, TRIAL, axes_of, axis_named, default_axes
 from hybrid_search.charts.network_kinds import operators_of
 from hybrid_search.ledger import Ledger, TrialPoint, reads
+from hybrid_search.networks.network import network_line
 from hybrid_search.objectives import Objective
 from hybrid_search.records import SearchRecord
 
@@ -43,6 +45,16 @@ class ErrorBar(NamedTuple):
     up: tuple[float, float]
 
 
+class BaselinePoint(NamedTuple):
+    """One drawn baseline: its name, its place on the axes, its interval on the second one, and its hover text."""
+
+    name: str
+    x: float
+    y: float
+    up: tuple[float, float] | None
+    lines: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class FrontNumbers:
     """Everything that the chart of the front shows.
@@ -57,6 +69,7 @@ class FrontNumbers:
         bars: the error bars of the confirmed trials.
         knee: the number of the knee of the front of all objectives; None if it has none.
         operators: every different sequence of operators among the drawn trials, for the legend.
+        baselines: the baselines that have a place on these axes.
     """
 
     objectives: tuple[Objective, ...]
@@ -70,6 +83,7 @@ class FrontNumbers:
     bars: tuple[ErrorBar, ...] = ()
     knee: int | None = None
     operators: frozenset[tuple[str, ...]] = frozenset()
+    baselines: tuple[BaselinePoint, ...] = ()
 
     @property
     def shown(self) -> tuple[Objective, ...]:
@@ -88,6 +102,7 @@ def front_numbers(
     front: Collection[int] | None = None,
     standings: Mapping[int, TrialConfidence] | None = None,
     axes: Mapping[str, Objective] = AXES,
+    baselines: Sequence[BaselineResult] = (),
 ) -> FrontNumbers:
     """Return what the chart of the front draws.
 
@@ -99,6 +114,7 @@ def front_numbers(
         front: the trials on the front, if they are already known.
         standings: what retraining has shown, by confirmed trial.
         axes: every axis by name (`axes_of`); default: the built-in objectives.
+        baselines: the results of the baselines of the search.
 
     Raises:
         UnknownName: no axis has this name.
@@ -119,6 +135,7 @@ def front_numbers(
         bars=tuple(error_bars(spots, standings or {}, x, y)),
         knee=knee_of(points, kinds, members),
         operators=frozenset(spot.operators for spot in spots),
+        baselines=tuple(_baseline_points(baselines, kinds, across, up)),
     )
 
 
@@ -130,7 +147,30 @@ def read_front(ledger: Ledger, search: SearchRecord, _trials: tuple[int, ...] = 
     operators = {number: operators_of(plain) for number, plain in ledger.read(reads.architectures, search.id).items()}
     values = {point.number: point.values for point in points if point.state == "complete"}
     standings = read_confidence(ledger, search, values)
-    return front_numbers(points, search.objectives, x, y, operators=operators, standings=standings, axes=axes)
+    return front_numbers(
+        points,
+        search.objectives,
+        x,
+        y,
+        operators=operators,
+        standings=standings,
+        axes=axes,
+        baselines=read_baselines(ledger, search),
+    )
+
+
+def _baseline_points(
+    baselines: Sequence[BaselineResult], objectives: Sequence[Objective], x: Objective, y: Objective
+) -> Iterator[BaselinePoint]:
+    """Yield the baselines that have a finite number on both axes."""
+    for each in baselines:
+        across, up = each.values.get(x.name, math.nan), each.values.get(y.name, math.nan)
+        if math.isfinite(across) and math.isfinite(up):
+            shown = {kind.name: kind for kind in (*objectives, x, y)}.values()
+            values = [f"{kind.label}: {kind.text(each.values.get(kind.name))}" for kind in shown]
+            seeds = "1 seed" if each.seeds == 1 else f"{each.seeds} seeds"
+            lines = (f"{seeds}, never proposed", *values, network_line(each.network))
+            yield BaselinePoint(each.name, across, up, each.intervals.get(y.name), lines)
 
 
 def error_bars(spots: Sequence[FrontPoint], standings: Mapping[int, TrialConfidence], x: str, y: str) -> list[ErrorBar]:

@@ -8,7 +8,7 @@ from hybrid_search.charts.axes import TRIAL, axis_scale, axis_title
 from hybrid_search.charts.chart import Chart
 from hybrid_search.charts.families import family_colour, family_of
 from hybrid_search.charts.front import FrontNumbers, FrontPoint, read_front
-from hybrid_search.charts.front_marks import bars_trace, knee_trace, pinned_trace
+from hybrid_search.charts.front_marks import bars_trace, baselines_trace, knee_trace, pinned_trace
 from hybrid_search.charts.hover import hover_row, hover_template
 from hybrid_search.charts.network_kinds import MIXES, mix_of
 from hybrid_search.charts.theme import Theme, empty_layout, figure_axis, figure_layout
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DOMINATED, LINE, FRONT_MARKERS, PINNED, BARS, KNEE, LEGEND = range(
     7
-)  # the traces of the figure; the legend's come last
+)  # the traces of the figure; those of the legend, and the baselines, come last
 
 
 def marker_columns(
@@ -69,7 +69,7 @@ def front_figure(
     pinned: Sequence[int] = (),
     webgl: bool = True,
 ) -> "go.Figure":
-    """Draw the front. The traces are dominated (WebGL), line, front (SVG), pinned, intervals, knee, then the legend.
+    """Draw the front. Traces: dominated (WebGL), line, front (SVG), pinned, intervals, knee, the legend, baselines.
 
     Args:
         numbers: what to draw.
@@ -116,6 +116,7 @@ def front_figure(
             bars_trace(numbers, theme),
             knee_trace(numbers, theme),
             *_legend(numbers.operators, theme, colour),
+            baselines_trace(numbers, theme),
         ]
     )
     figure.update_layout(

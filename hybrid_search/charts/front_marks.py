@@ -1,6 +1,7 @@
 """What the figure of the front draws over its markers: selected trials, intervals, the knee."""
 
 from collections.abc import Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from hybrid_search.charts.front import FrontNumbers
@@ -81,4 +82,35 @@ def knee_trace(numbers: FrontNumbers, theme: Theme) -> "go.Scatter":
         hoverinfo="skip",
         showlegend=False,
         name="knee",
+    )
+
+
+def baselines_trace(numbers: FrontNumbers, theme: Theme) -> "go.Scatter":
+    """Return the trace of the baselines: stars with their names, an entry of the legend that hides and shows them."""
+    import plotly.graph_objects as go
+
+    drawn = numbers.baselines
+    ends = [each.up or (each.y, each.y) for each in drawn]
+    bars = {
+        "type": "data",
+        "symmetric": False,
+        "array": [high - each.y for (_, high), each in zip(ends, drawn, strict=True)],
+        "arrayminus": [each.y - low for (low, _), each in zip(ends, drawn, strict=True)],
+        "color": theme.muted,
+        "thickness": 1.2,
+        "width": 4,
+    }
+    return go.Scatter(
+        x=[each.x for each in drawn],
+        y=[each.y for each in drawn],
+        text=[escape(each.name) for each in drawn],
+        mode="markers+text",
+        textposition="bottom center",
+        textfont={"size": 11, "color": theme.ink},
+        marker={"symbol": "star", "size": 13, "color": theme.ink, "line": {"width": 1, "color": theme.surface}},
+        error_y=bars if any(each.up for each in drawn) else None,
+        hovertext=["<br>".join([f"<b>{escape(each.name)}</b>", *map(escape, each.lines)]) for each in drawn],
+        hoverinfo="text",
+        showlegend=bool(drawn),
+        name="baselines",
     )

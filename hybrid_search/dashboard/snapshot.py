@@ -11,12 +11,14 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import NamedTuple, TypeVar
 
+from hybrid_search.analysis.baselines import BaselineResult, read_baselines
 from hybrid_search.analysis.confidence import TrialConfidence, read_confidence
 from hybrid_search.charts.axes import axes_of, objectives_of
 from hybrid_search.charts.front import front_of, has_all, retrained_numbers
 from hybrid_search.charts.hypervolume import HypervolumeNumbers, hypervolume_of
 from hybrid_search.charts.network_kinds import operators_of
 from hybrid_search.ledger import Lease, Ledger, TrialPoint, reads
+from hybrid_search.ledger.baselines import baseline_trainings
 from hybrid_search.networks.stored_architecture import readable_line
 from hybrid_search.objectives import Objective
 from hybrid_search.records import STATES, SearchRecord
@@ -45,6 +47,7 @@ class SearchView(NamedTuple):
     last_change: datetime | None
     standings: dict[int, TrialConfidence]
     lease: Lease
+    baselines: tuple[BaselineResult, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -82,6 +85,8 @@ class _SearchState:
     designs: dict[int, str] = field(default_factory=dict)
     hypervolume: tuple[int, HypervolumeNumbers] | None = None
     standings: dict[int, TrialConfidence] = field(default_factory=dict)
+    trainings: int = 0  # of baselines, complete or failed
+    baselines: tuple[BaselineResult, ...] = ()
 
 
 class Snapshot:
@@ -153,6 +158,7 @@ class Snapshot:
             state.last_change,
             dict(state.standings),
             self.ledger.lease(search.id),
+            state.baselines,
         )
 
     def _hypervolume(self, search: SearchRecord) -> HypervolumeNumbers:
@@ -167,6 +173,7 @@ class Snapshot:
         """Read the trials that changed since the last time. Return a new state if a drawn number is no longer true."""
         fresh, newest = self.ledger.read(reads.points, state.search.id, list(objectives_of(state.search)), state.newest)
         state.read_at = monotonic()
+        self._read_baselines(state, changed=bool(fresh))
         if not fresh:
             return state
         if _revised(state, fresh):
@@ -183,6 +190,13 @@ class Snapshot:
         self._read_standings(state)
         self._place(state, fresh)
         return state
+
+    def _read_baselines(self, state: _SearchState, *, changed: bool) -> None:
+        """Read the baselines if one was trained, or if the noise of a seed may have changed with the trials."""
+        trainings = len(self.ledger.read(baseline_trainings, state.search.id))
+        if trainings != state.trainings or (trainings and changed):
+            state.trainings, state.version = trainings, state.version + 1
+            state.baselines = tuple(read_baselines(self.ledger, state.search))
 
     def _stored_change(self, search: SearchRecord, points: Sequence[TrialPoint]) -> datetime:
         """Return when the ledger last changed, as far as it says: the end of a trial, or a use of the test split."""

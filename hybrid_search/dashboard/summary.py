@@ -60,6 +60,8 @@ def front_note(numbers: FrontNumbers, view: SearchView) -> str:
         sentences.append("Large markers: on the front. Pale markers: dominated.")
     if numbers.knee is not None:
         sentences.append("Ring: the knee of the front.")
+    if numbers.baselines:
+        sentences.append("Stars: baselines, which were never proposed.")
     if numbers.bars:
         sentences.append("Error bars: 95 % intervals of the mean over fresh seeds.")
     if not set(view.search.objectives) <= {numbers.x.name, numbers.y.name} and numbers.x.name != TRIAL.name:

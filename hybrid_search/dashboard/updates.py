@@ -151,6 +151,7 @@ def _numbers(view: SearchView, wanted: dict[str, Any], dominated: list[int]) -> 
         front=view.front,
         standings=view.standings,
         axes=view.axes,
+        baselines=view.baselines,
     )
     spots = {spot.number: spot for spot in everything.dominated}
     drawn = tuple(spots[number] for number in dominated if number in spots)

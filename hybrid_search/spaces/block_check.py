@@ -38,7 +38,7 @@ def check_blocks(space: "SpaceForm") -> None:
                                 raise WrongValue(f"{option} must have a value; got nothing.", (), options)
 
 
-def operator_channels(space: "SpaceForm", index: int) -> dict[int, str]:
+def operator_channels(space: "SpaceForm", index: int, block: str | None = None) -> dict[int, str]:
     """Return the possible numbers of channels of the operator of a stage: number -> where it comes from, as a sentence.
 
     The sentence is empty if the file says it in the place of the operator itself: the stage offers only its width.
@@ -46,19 +46,20 @@ def operator_channels(space: "SpaceForm", index: int) -> dict[int, str]:
     Args:
         space: a space; its blocks are legal.
         index: the stage, from 0.
+        block: one block of the stage; None: any.
     """
     stage, found = space.stages[index], dict[int, str]()
     multipliers = space.width_multiplier or (1.0,)
     where = f" of stages[{index}]" if stage.group is not None else ""
     for name, variants in space.blocks(stage).items():
-        for options in variants:
+        for options in variants if block in (None, name) else ():
             for given in combinations(options):
                 for multiplier, plain in product(multipliers, stage.width):
                     width = scaled_width(plain, multiplier)
                     channels = make_block(name, given).places(width, 1, 1, 1)[0].width
-                    if stage.block is not None or space.block is not None:
-                        block = " ".join([name, *(f"{option}={value}" for option, value in given.items())])
-                        origin = f" Block {block} has this operator with {channels} channels at width {width}{where}."
+                    if stage.own_blocks is not None or space.block is not None:
+                        words = " ".join([name, *(f"{option}={value}" for option, value in given.items())])
+                        origin = f" Block {words} has this operator with {channels} channels at width {width}{where}."
                     else:
                         origin = f" The width is that{where}." if where else ""
                     if width != plain:
@@ -70,7 +71,7 @@ def operator_channels(space: "SpaceForm", index: int) -> dict[int, str]:
 def _offered(space: "SpaceForm") -> Iterator[tuple[Place, Kinds, tuple[int, ...]]]:
     """Yield the blocks of the space and of each stage: place, blocks, widths of the stages."""
     if space.block is not None:
-        widths = {width for stage in space.stages if stage.block is None for width in space.widths(stage)}
+        widths = {width for stage in space.stages if stage.own_blocks is None for width in space.widths(stage)}
         yield ("block",), space.block, tuple(sorted(widths))
     for index, stage in enumerate(space.stages):
         if stage.block is not None:

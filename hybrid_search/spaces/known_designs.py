@@ -5,6 +5,9 @@
     attention throughout                 the attention stem too, where the space offers it
     convolution then attention (CCA)     convolution in the first stages, attention in those after them
 
+In a space that offers blocks, the designs nearest to the small reference networks come before them; see
+`nearest_references.py`.
+
 Every front therefore shows them, trained with its own recipe. They differ in their operators only, so their costs can
 be compared: depths, widths and the options of the stem are the middle choices (the upper of two). The options of an
 operator are those of its paper (a 3x3 kernel, extent 7, 8 heads), or the nearest choices.
@@ -23,6 +26,7 @@ from hybrid_search.ops import make_operator, options_of
 from hybrid_search.records import SearchRecord
 from hybrid_search.spaces.budget import budget_excess
 from hybrid_search.spaces.choosers import FixedChoices
+from hybrid_search.spaces.nearest_references import nearest_references
 from hybrid_search.spaces.space import SearchSpace
 from hybrid_search.spaces.stored_space import stored_space
 
@@ -42,7 +46,7 @@ class KnownDesign(NamedTuple):
 class _Nearest:
     """Choose the operators and the stem of a pattern, the options of the paper, and the middle of all other choices."""
 
-    kinds: Mapping[str, str]  # place ("stem", "stage1", name of a group) -> stem or operator
+    kinds: Mapping[str, str]  # place ("stem", "stage1", "stage1.block", name of a group) -> stem, operator or block
     params: dict[str, Any] = field(default_factory=dict)
     offered: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 
@@ -57,6 +61,8 @@ class _Nearest:
             return self.kinds[name if name == "stem" else place[0]]
         if option == "variant":
             return choices[0]
+        if option == "block":
+            return self.kinds.get(name, choices[0])
         for operator in OPERATORS.values():
             if operator in place:
                 return _nearest(dict(options_of(make_operator(operator, {})))[option], choices)
@@ -88,6 +94,8 @@ def known_designs(record: SearchRecord, space: SearchSpace | None = None) -> lis
     """
     space = space or stored_space(record.space, f"search {record.name}")
     found: dict[str, KnownDesign] = {}
+    for design in nearest_references(record, space):
+        found.setdefault(design[2].digest, KnownDesign(*design))
     for name, kinds in _patterns(space).items():
         chooser = _Nearest(kinds)
         space.choose(chooser)
@@ -128,7 +136,10 @@ def _patterns(space: SearchSpace) -> dict[str, dict[str, str]]:
         offered = True
         for number, (form, letter) in enumerate(zip(space.form.stages, pattern, strict=True), start=1):
             place = form.group or f"stage{number}"
-            offered &= OPERATORS[letter] in space.form.operators(form)
+            blocks = [b for b in space.form.blocks(form) if OPERATORS[letter] in space.form.operators(form, b)]
+            offered &= bool(blocks)
+            if form.by_block is not None and blocks:
+                kinds[f"stage{number}.block"] = blocks[0]
             offered &= kinds.setdefault(place, OPERATORS[letter]) == OPERATORS[letter]  # a group has one operator
         if offered:
             found[name] = kinds

@@ -23,14 +23,18 @@ class _Using:
         name: the stem, operator or block.
         variant: index of the variant of its options.
         number: index of every other choice, counted round.
+        block: the block that has the operator; "": any.
     """
 
-    def __init__(self, place: str, name: str, variant: int, number: int) -> None:
+    def __init__(self, place: str, name: str, variant: int, number: int, block: str = "") -> None:
         self._place, self._name, self._variant, self._number = place, name, variant, number
+        self._block = block
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """Return the choice of a parameter; a stage is not left out."""
         last = name.rpartition(".")[2]
+        if last == "block" and self._block in choices:
+            return self._block
         if last in ("stem", "operator", "block"):
             return self._name if last == self._place and self._name in choices else choices[0]
         if last == "variant":
@@ -50,9 +54,9 @@ def check_space_costs(space: SearchSpace, input_size: tuple[int, int, int]) -> N
         space: a search space.
         input_size: (channels, rows, cols) of an image.
     """
-    for place, name, variants, values in _plugins(space):
+    for place, name, block, variants, values in _plugins(space):
         for index in range(min(MOST_NETWORKS, variants * values)):
-            chooser = _Using(place, name, index // values, index % values)
+            chooser = _Using(place, name, index // values, index % values, block)
             check_network_costs(simplified_for(space.choose(chooser), input_size), input_size)
 
 
@@ -71,19 +75,21 @@ def check_network_costs(architecture: Architecture, input_size: tuple[int, int, 
         check_plugin_costs(architecture, input_size)
 
 
-def _plugins(space: SearchSpace) -> Iterator[tuple[str, str, int, int]]:
-    """Yield the plugins of a space: place, name, number of variants, largest number of values of an option."""
+def _plugins(space: SearchSpace) -> Iterator[tuple[str, str, str, int, int]]:
+    """Yield the plugins of a space: place, name, block (of `by_block`), variants, most values of an option."""
     form = space.form
-    found: dict[tuple[str, str], tuple[int, int]] = {}
+    found: dict[tuple[str, str, str], tuple[int, int]] = {}
     tables = {"stem": STEMS, "operator": OPERATORS, "block": BLOCKS}
-    used: list[tuple[str, Kinds]] = [("stem", form.stem)]
+    used: list[tuple[str, Kinds, str]] = [("stem", form.stem, "")]
     for stage in form.stages:
-        used += [("operator", form.operators(stage)), ("block", form.blocks(stage))]
-    for place, kinds in used:
+        used.append(("block", form.blocks(stage), ""))
+        blocks = list(stage.by_block or [""])
+        used += [("operator", form.operators(stage, block), block) for block in blocks]
+    for place, kinds, block in used:
         for name, variants in kinds.items():
             if not tables[place].is_built_in(name):
                 values = max((len(choices) for options in variants for choices in options.values()), default=1)
-                before = found.get((place, name), (1, 1))
-                found[place, name] = (max(before[0], len(variants)), max(before[1], values))
-    for (place, name), numbers in found.items():
-        yield place, name, *numbers
+                before = found.get((place, name, block), (1, 1))
+                found[place, name, block] = (max(before[0], len(variants)), max(before[1], values))
+    for key, numbers in found.items():
+        yield *key, *numbers

@@ -27,6 +27,9 @@ Keys of a stage:
     stride      1 (default) to 4: the first block divides rows and columns by it
     block       the possible blocks of this stage with their options, in the same form as operators
     operator    the possible operators with their options; [conv, local_attention] takes the default options
+    by_block    instead of operator: the possible operators of each block, as in
+                {basic: conv, inverted_residual: {depthwise_conv: {kernel_size: [3, 5]}}}. Its keys are the possible
+                blocks; `block` may give these blocks options
     group       instead of operator: the name of an entry under `groups`. All stages of a group have the same operator
     per         "stage" (default): one choice for all blocks. "block": a choice for each block
 
@@ -40,8 +43,9 @@ instead. Every scaled width is checked with all options.
 
 Parameters are named by their place: `width_multiplier`, `stem`, `stem.conv3x3.width`, `stage1.depth`,
 `stage1.operator`, `stage1.conv.kernel_size`, `stage2.block1.operator`, `late.operator`, `late.local_attention.extent`,
-`block`, `stage1.block.inverted_residual.expansion`. Options of an operator or block are parameters only if it is
-chosen, those of a stage only if its depth is not 0, and `expansion` only if a bottleneck is chosen.
+`block`, `stage1.block.inverted_residual.expansion`, `stage1.basic.operator` (of `by_block`). Options of an operator or
+block are parameters only if it is chosen, those of a stage only if its depth is not 0, and `expansion` only if a
+bottleneck is chosen.
 
 Some options are illegal together. A list of variants keeps the legal combinations apart and adds the parameter
 `stage1.local_attention.variant`:
@@ -89,6 +93,7 @@ from hybrid_search.spaces.values import (
     kinds_of,
     mapping,
     one_of_texts,
+    operators_by_block,
     reals,
     space_name,
     text,
@@ -117,26 +122,38 @@ class GroupForm(_Form):
 
 
 class StageForm(_Form):
-    """One stage: depth, width, stride, its blocks, and its operators or the name of its group."""
+    """One stage: depth, width, stride, its blocks, and its operators, those of each block or the name of its group."""
 
     depth: Annotated[tuple[int, ...], BeforeValidator(wholes(0, MOST_BLOCKS))]
     width: Annotated[tuple[int, ...], BeforeValidator(wholes(1, MOST))]
     stride: Annotated[int, BeforeValidator(whole(1, MOST_STRIDE))] = 1
     block: Annotated[Kinds | None, BeforeValidator(kinds_of(BLOCKS))] = None
     operator: Annotated[Kinds | None, BeforeValidator(kinds_of(OPERATORS))] = None
+    by_block: Annotated[dict[str, Kinds] | None, BeforeValidator(operators_by_block)] = None
     group: Annotated[str | None, BeforeValidator(text)] = None
     per: Annotated[str, BeforeValidator(one_of_texts("stage", "block"))] = "stage"
 
     @model_validator(mode="after")
     def _one_source(self) -> "StageForm":
-        if (self.operator is None) == (self.group is None):
-            got = "neither" if self.operator is None else "both"
-            raise WrongValue(f"a stage needs either operator or group; got {got}.")
+        sources = {"operator": self.operator, "by_block": self.by_block, "group": self.group}
+        given = [name for name, value in sources.items() if value is not None]
+        if len(given) != 1:
+            raise WrongValue(f"a stage needs one of {', '.join(sources)}; got {' and '.join(given) or 'none'}.")
+        if self.by_block is not None and self.block is not None and set(self.block) != set(self.by_block):
+            raise WrongValue(
+                f"block and by_block of a stage must name the same blocks; got {', '.join(self.block)} and "
+                f"{', '.join(self.by_block)}."
+            )
         if self.group is not None and self.per == "block":
             raise WrongValue(
                 "a stage of a group chooses with its group; got per: block. Use operator instead of group."
             )
         return self
+
+    @property
+    def own_blocks(self) -> Kinds | None:
+        """The possible blocks, if the stage names them itself."""
+        return self.block or (None if self.by_block is None else {name: ({},) for name in self.by_block})
 
 
 class SpaceForm(_Form):
@@ -161,14 +178,16 @@ class SpaceForm(_Form):
 
     def blocks(self, stage: StageForm) -> Kinds:
         """Return the possible blocks of a stage."""
-        return stage.block or self.block or {BOTTLENECK: ({},)}
+        return stage.own_blocks or self.block or {BOTTLENECK: ({},)}
 
     def widths(self, stage: StageForm) -> tuple[int, ...]:
         """Return the possible widths of a stage, scaled by every width multiplier."""
         return scaled_widths(stage.width, self.width_multiplier)
 
-    def operators(self, stage: StageForm) -> Kinds:
-        """Return the possible operators of a stage."""
+    def operators(self, stage: StageForm, block: str) -> Kinds:
+        """Return the possible operators of a stage in one of its blocks."""
+        if stage.by_block is not None:
+            return stage.by_block[block]
         if stage.operator is not None:
             return stage.operator
         assert stage.group is not None
@@ -248,8 +267,16 @@ def _used(space: SpaceForm) -> Iterator[tuple[Place, str, dict[str, tuple[Any, .
 def _kinds_in(space: SpaceForm) -> Iterator[tuple[Place, Kinds, Mapping[int, str]]]:
     yield ("stem",), space.stem, {}
     for index, stage in enumerate(space.stages):
-        place: Place = ("stages", index, "operator") if stage.group is None else ("groups", stage.group, "operator")
-        yield place, space.operators(stage), operator_channels(space, index)
+        for block, kinds in (stage.by_block or {}).items():
+            yield ("stages", index, "by_block", block), kinds, operator_channels(space, index, block)
+        if stage.operator is not None:
+            yield ("stages", index, "operator"), stage.operator, operator_channels(space, index)
+        if stage.group is not None:
+            yield (
+                ("groups", stage.group, "operator"),
+                space.groups[stage.group].operator,
+                operator_channels(space, index),
+            )
     used = {stage.group for stage in space.stages}
     for name, group in space.groups.items():
         if name not in used:

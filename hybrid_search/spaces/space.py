@@ -131,15 +131,16 @@ class SearchSpace:
             if (depth := suggest(prefix + "depth", form.depth)) == 0:
                 continue
             width = scaled_width(suggest(prefix + "width", form.width), multiplier)
-            own = pick(prefix + "block", prefix + "block.", form.block) if form.block else None
+            own = pick(prefix + "block", prefix + "block.", form.own_blocks) if form.own_blocks else None
             block, block_options = own or shared or (BOTTLENECK, {})
+            kinds, inner = self.form.operators(form, block), f"{block}." if form.by_block else ""
             if form.per == "block":
-                kinds, places = self.form.operators(form), [f"{prefix}block{block}." for block in range(1, depth + 1)]
+                places = [f"{prefix}block{number}.{inner}" for number in range(1, depth + 1)]
                 runs = [(1, *pick(f"{place}operator", place, kinds)) for place in places]
             elif form.group is not None:
                 runs = [(depth, *groups[form.group])]
             else:
-                runs = [(depth, *pick(f"{prefix}operator", prefix, self.form.operators(form)))]
+                runs = [(depth, *pick(f"{prefix}{inner}operator", f"{prefix}{inner}", kinds))]
             for i, (blocks, operator, options) in enumerate(runs):
                 stride = form.stride if i == 0 else 1
                 more = (tuple(options.items()), block, tuple(block_options.items()))
@@ -171,17 +172,22 @@ class SearchSpace:
 
     def _stage_ways(self, form: StageForm, without: str, shared: int) -> int:
         """Return the number of combinations of a stage; `shared` is 0 if the shared block is the one to leave out."""
-        if form.block is not None:
-            blocks = _ways({name: variants for name, variants in form.block.items() if name != without})
+        if (own := form.own_blocks) is not None:
+            blocks = {name: _ways({name: variants}) for name, variants in own.items() if name != without}
+        elif self.form.block is not None:
+            blocks = {"": shared}
         else:
-            blocks = shared if self.form.block is not None else int(without != BOTTLENECK)
-        ways = 1 if form.group is not None else _ways(self.form.operators(form))
-        depths = [ways**depth if form.per == "block" else ways for depth in form.depth if depth]
-        return sum(depths) * len(form.width) * blocks + (0 in form.depth)
+            blocks = {"": int(without != BOTTLENECK)}
+        total = int(0 in form.depth)
+        for name, count in blocks.items():
+            ways = 1 if form.group is not None else _ways(self.form.operators(form, name))
+            depths = [ways**depth if form.per == "block" else ways for depth in form.depth if depth]
+            total += sum(depths) * len(form.width) * count
+        return total
 
     def _shares_block(self) -> bool:
         """Return whether the space has blocks of which one is chosen for all stages without blocks of their own."""
-        return self.form.block is not None and any(form.block is None for form in self.form.stages)
+        return self.form.block is not None and any(form.own_blocks is None for form in self.form.stages)
 
     def enumerate(self) -> Iterator[Architecture]:
         """Yield the architecture of every combination. Two combinations may build the same network, with one digest."""

@@ -26,11 +26,13 @@ def stored_space(content: Mapping[str, Any], source: str = "space") -> SearchSpa
         BLOCKS.stored(name)
     groups, stages = content.get("groups"), content.get("stages")
     parts = [*(groups.values() if isinstance(groups, Mapping) else ()), *(stages if isinstance(stages, list) else ())]
-    for part in parts:
-        for name in _names(part.get("operator") if isinstance(part, Mapping) else None):
-            OPERATORS.stored(name)
-        for name in _names(part.get("block") if isinstance(part, Mapping) else None):
+    for part in (part for part in parts if isinstance(part, Mapping)):
+        by_block = part.get("by_block")
+        for name in [*_names(part.get("block")), *_names(by_block)]:
             BLOCKS.stored(name)
+        for kinds in (part.get("operator"), *(by_block.values() if isinstance(by_block, Mapping) else ())):
+            for name in _names(kinds):
+                OPERATORS.stored(name)
     return SearchSpace.from_dict(content, source)
 
 

@@ -11,7 +11,9 @@ from typing import Any
 from hybrid_search._internal.number_text import real_number, whole_number
 from hybrid_search._internal.places import Place
 from hybrid_search.errors import HybridSearchError, SettingsError, nearest, shown
+from hybrid_search.networks.blocks import BLOCKS
 from hybrid_search.objectives import COSTS
+from hybrid_search.ops import OPERATORS
 from hybrid_search.ops.operator import as_declared, declared_types, option_names
 from hybrid_search.plugins import TABLES, Table
 
@@ -203,6 +205,22 @@ def kinds_of(table: Table[type[Any]]) -> Callable[[object], Kinds]:
         return value
 
     return kinds
+
+
+def operators_by_block(value: object) -> dict[str, Kinds] | None:
+    """Return the possible operators of each block: block -> operators."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping) or not value:
+        got = "nothing in it" if isinstance(value, Mapping) else shown(value)
+        raise WrongValue(f"must be a mapping of blocks to operators, such as {{basic: conv}}; got {got}.")
+    names, read = kinds_of(BLOCKS), kinds_of(OPERATORS)
+    found = {}
+    for block, operators in mapping(value).items():
+        with inside(block):
+            names(block)
+            found[block] = read(operators)
+    return found
 
 
 def _variants(options: object, declared: Mapping[str, type]) -> tuple[dict[str, Choices], ...]:
