@@ -57,6 +57,8 @@ class _Toward:
         if place == "stem":
             stem = self.target.stem
             return {"stem": STEM, "width": stem.width, "stride": stem.stride}.get(option)
+        if name == "width_multiplier":
+            return 1.0
         number = int(place[5:]) - 1 if place.startswith("stage") and place[5:].isdecimal() else 0
         stage = self.stages[min(number, len(self.stages) - 1)]
         if option in ("block", "operator", "depth", "width"):
@@ -81,7 +83,7 @@ def nearest_references(
         return
     for name, family in FAMILIES.items():
         if all(
-            family.block in _blocks(space, form) and family.operator in space.form.operators(form)
+            family.block in _blocks(space, form) and family.operator in space.form.operators(form, family.block)
             for form in space.form.stages
         ):
             found = [each for width in WIDTHS if (each := _design(record, space, f"{name}-{width}")) is not None]
@@ -94,7 +96,7 @@ def nearest_references(
 
 
 def _blocks(space: SearchSpace, form: StageForm) -> Sequence[str]:
-    return list(form.block or space.form.block or ())
+    return list(form.own_blocks or space.form.block or ())
 
 
 def _design(
