@@ -1,19 +1,18 @@
 """Frozen values that travel between workers, ledger and front: settings, evaluations, trials, searches."""
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol
 
 from hybrid_search._internal.number_text import whole_number
-from hybrid_search._internal.setting_rules import ADDED, RULES, known_names
+from hybrid_search._internal.setting_rules import known_names
 from hybrid_search.errors import SettingsError, is_number
 from hybrid_search.objectives import OBJECTIVES, Objective
+from hybrid_search.settings import Settings
 
 __all__ = [
     "RETRIES", "STATES", "TRAINED", "EngineObject", "Failure", "FailureKind", "Report", "Resources", "SearchRecord",
@@ -34,104 +33,6 @@ NAME = 100  # characters of the name of a measurement, at most
 TRAINED = "trained"  # the name of the package's own evaluation
 
 ENGINE = "ray"  # the default engine
-# Settings that change where and how fast a network is trained, but not the numbers; they are not part of the digest.
-NOT_IN_DIGEST = ("data_dir", "device", "threads", "max_image_pixels")
-
-
-@known_names("settings")
-@dataclass(frozen=True)
-class Settings:
-    """How every network of a search is trained: data, recipe, seed.
-
-    Args:
-        data: Name of the data set; a data set of your own is registered by an entry point, see `data.Source`.
-        data_dir: Folder or file of the data set; None: its usual place, or a download.
-        image_size: Rows and columns after resizing, in pixels; None: as they are.
-        train_images: Number of training images to use, stratified by class; None: all.
-        validation_images: Number of validation images to use, stratified by class; None: all.
-        epochs: Epochs of one trial.
-        batch_size: Images in one step.
-        optimizer: "adamw" or "nesterov".
-        learning_rate: Peak of the schedule (linear warm-up, then cosine).
-        weight_decay: Decay of weights; norms and biases are left out.
-        warmup_epochs: Epochs of the warm-up.
-        label_smoothing: Share of the target that is spread over all classes, 0 to 1.
-        ema: Decay of the moving average of the weights that is scored; 0: no average.
-        augment: "none", "shift" or "shift+flip".
-        stochastic_depth: Probability that the last block is left out for an image while training; 0: off.
-        precision: "fp32", "bf16", "fp16", or "auto": fp32 on a CPU, bf16 on a GPU.
-        device: "auto", "cpu", "cuda" or "cuda:N".
-        threads: CPU threads of one trial.
-        seed: Seed of the weights and of the order of images.
-        split_seed: Seed of the train, validation and test splits.
-        drop_duplicates: Whether training images that are also in validation or test, by content, are removed.
-        ignore_test: Whether a test folder is left out; the test split is then cut from the training images.
-        max_image_pixels: Pixels of one image file, at most; None: 178,956,970, the limit of Pillow.
-
-    Raises:
-        SettingsError: A value is out of range.
-
-    Example:
-        >>> settings = Settings(data="fashion-mnist", epochs=10, learning_rate=5e-3)
-    """
-
-    data: str = "digits"
-    data_dir: str | None = None
-    image_size: int | None = None
-    train_images: int | None = None
-    validation_images: int | None = None
-    epochs: int = 8
-    batch_size: int = 32
-    optimizer: str = "adamw"
-    learning_rate: float = 1.5e-2
-    weight_decay: float = 0.05
-    warmup_epochs: float = 2.0
-    label_smoothing: float = 0.1
-    ema: float = 0.9
-    augment: str = "none"
-    precision: str = "auto"
-    device: str = "auto"
-    threads: int = 1
-    seed: int = 0
-    split_seed: int = 0
-    drop_duplicates: bool = False
-    ignore_test: bool = False
-    max_image_pixels: int | None = None
-    stochastic_depth: float = 0.0
-
-    def __post_init__(self) -> None:
-        for each in fields(self):
-            object.__setattr__(self, each.name, RULES[each.name].read(each.name, getattr(self, each.name)))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings as plain JSON, without those of `ADDED` that have their defaults."""
-        return {name: value for name, value in asdict(self).items() if name not in ADDED or value != ADDED[name]}
-
-    @classmethod
-    def from_dict(cls, d: Mapping[str, Any]) -> Self:
-        """Return the settings that `to_dict` wrote.
-
-        Args:
-            d: setting name -> value.
-
-        Raises:
-            SettingsError: A name is unknown, or a value is out of range.
-        """
-        return cls(**d)
-
-    def with_(self, **changes: Any) -> Self:
-        """Return the same settings with some values changed.
-
-        Args:
-            changes: setting name -> new value.
-        """
-        return replace(self, **changes)
-
-    @property
-    def digest(self) -> str:
-        """Sixteen hexadecimal digits over every setting that changes the numbers."""
-        kept = {name: value for name, value in self.to_dict().items() if name not in NOT_IN_DIGEST}
-        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class EngineObject(Protocol):

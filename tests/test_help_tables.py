@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from hybrid_search import cli
-from hybrid_search.cli.help_tables import objective_rows, recipe_rows, setting_rows
+from hybrid_search.cli.help_tables import objective_rows, setting_rows, space_rows
 from hybrid_search.objectives import BUILT_IN
 from hybrid_search.records import Settings
 from hybrid_search.spaces.shipped import shipped_spaces
@@ -19,10 +19,15 @@ def test_the_help_of_run_shows_the_tables_and_that_of_other_commands_does_not(ca
     monkeypatch.setenv("COLUMNS", "120")
     assert cli.run(["run", "--help"]) == 0
     shown = capsys.readouterr().out
-    for heading in ("Objectives of --objectives", "Settings of --set, with their defaults", "Recipes of the shipped"):
+    for heading in (
+        "Objectives of --objectives",
+        "Settings of --set, with their defaults",
+        "Recipes of --recipe",
+        "Settings of the shipped",
+    ):
         assert heading in shown
     assert "accuracy           validation accuracy in %, maximized" in shown
-    assert "learning_rate=0.015     Peak of the schedule (linear warm-up, then cosine); 0 to 100." in shown
+    assert "learning_rate=recipe    Peak of the schedule (linear warm-up, then cosine); 0 to 100." in shown
     assert cli.run(["confirm", "--help"]) == 0
     assert "Recipes" not in capsys.readouterr().out
 
@@ -46,7 +51,7 @@ def test_every_setting_has_a_default_that_can_be_typed_and_a_meaning():
 
 @pytest.mark.parametrize("name", shipped_spaces())
 def test_a_recipe_gives_the_settings_of_its_space(name):
-    pairs = dict(pair.split("=") for pair in dict(recipe_rows())[name].split(", "))
+    pairs = dict(pair.split("=") for pair in dict(space_rows())[name].split(", "))
     assert Settings.from_dict(pairs) == load_space(name).settings
 
 

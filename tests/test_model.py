@@ -9,6 +9,8 @@ from hybrid_search.networks.architecture import Architecture, Stage
 from hybrid_search.networks.model import HybridNet, build_model, use_backend
 from hybrid_search.networks.references import reference
 from hybrid_search.networks.stems import make_stem
+from hybrid_search.ops.conv import convolution
+from hybrid_search.ops.subsampled_conv import SubsampledConv2d
 
 
 def small(stem="conv3x3", first="conv", second="local_attention"):
@@ -65,6 +67,15 @@ def test_the_stride_lies_in_the_operator_and_in_the_shortcut_as_in_resnet_v1_5()
     assert attention.operator.pool is not None
     assert attention.shortcut.conv.stride == (2, 2)
     assert isinstance(model.stages[1][1].shortcut, nn.Identity)
+
+
+def test_a_strided_1x1_convolution_of_few_channels_selects_its_pixels_first():
+    torch.manual_seed(0)
+    conv = convolution(4, 6, 1, stride=2)
+    assert type(conv) is SubsampledConv2d
+    assert type(convolution(8, 6, 1, stride=2)) is nn.Conv2d
+    x = torch.randn(2, 4, 9, 7)
+    torch.testing.assert_close(conv(x), nn.functional.conv2d(x, conv.weight, stride=2))
 
 
 def test_a_network_learns():

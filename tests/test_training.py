@@ -29,7 +29,7 @@ SMALL = Settings(
     label_smoothing=0.0,
     device="cpu",
 )
-FULL = SMALL.with_(ema=0.9, augment="shift+flip", label_smoothing=0.1)
+FULL = SMALL.with_(optimizer="adamw", ema=0.9, augment="shift+flip", label_smoothing=0.1)
 
 
 def net(seed=0):
@@ -150,7 +150,7 @@ def test_a_nan_loss_stops_training_at_that_step():
 
 
 def test_a_large_learning_rate_and_nan_weights_raise_not_finite():
-    settings = SMALL.with_(optimizer="nesterov", learning_rate=100.0, epochs=30, warmup_epochs=0.0)
+    settings = SMALL.with_(optimizer="nesterov", learning_rate=100.0, weight_decay=0.05, epochs=30, warmup_epochs=0.0)
     model = nn.Sequential(nn.Flatten(), *(nn.Linear(64, 64) for _ in range(6)), nn.Linear(64, 10))
     with pytest.raises(NotFinite, match="must be finite"):
         list(Trainer(model, load(settings), settings).run())
@@ -192,7 +192,7 @@ def test_weight_decay_applies_to_convolutions_and_linear_layers_only():
             self.body, self.rel_row = net(), nn.Parameter(torch.ones(4, 4, 7))
 
     model = WithTable()
-    groups = make_optimizer(model, SMALL).param_groups
+    groups = make_optimizer(model, SMALL.with_(optimizer="adamw")).param_groups
     assert [group["weight_decay"] for group in groups] == [0.05, 0.0]
     assert {id(p) for p in groups[0]["params"]} == {id(model.body[0].weight), id(model.body[5].weight)}
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
@@ -289,3 +289,16 @@ def test_data_and_augmentation_take_at_most_a_tenth_of_the_time():
     model = build_model(Architecture.from_dict({"stem": {"kind": "conv3x3", "width": 8}, "stages": [stage]}), 1, 10)
     settings = Settings(train_images=256, epochs=1, augment="shift+flip", device="cpu")
     assert Trainer(model, load(settings), settings).advance().data_share < 0.1
+
+
+def test_muon_orthogonalises_weights_and_leaves_depthwise_ones_norms_and_tables_to_adamw():
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, groups=8), nn.BatchNorm2d(8), nn.Linear(20, 5))
+    optimizer = make_optimizer(model, SMALL.with_(learning_rate=1.0, weight_decay=0.0))
+    assert [group["muon"] for group in optimizer.param_groups] == [True, False, False]
+    assert [id(p) for p in optimizer.param_groups[0]["params"]] == [id(model[0].weight), id(model[3].weight)]
+    before = model[0].weight.detach().clone()
+    for parameter in model.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    optimizer.step()
+    step = (before - model[0].weight).detach().permute(0, 2, 3, 1).flatten(1) / (0.2 * 27**0.5)
+    assert torch.linalg.svdvals(step) == pytest.approx(torch.ones(8), abs=0.35)

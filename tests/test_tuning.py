@@ -32,7 +32,8 @@ def accuracy(trial):
 
 
 def play(ledger, trials=12, **more):
-    search = open_search(SearchSpec.create(SPACE, trials=trials, tune_recipe=True, **more), ledger)
+    options = {"settings": SPACE.settings.with_(recipe="classic"), **more}
+    search = open_search(SearchSpec.create(SPACE, trials=trials, tune_recipe=True, **options), ledger)
     while (trial := search.ask()) is not None:
         search.tell(trial, Outcome("complete", {"accuracy": accuracy(trial)}))
     return ledger.read(reads.trials, search.record.id), search

@@ -211,7 +211,7 @@ def proposals_of(case: str) -> dict[str, Any]:
     reopened, tuned = more.pop("reopened", False), more.pop("tuned", False)
     make, size = SPACES[name]
     space = make()
-    settings = Settings(epochs=RUNGS)
+    settings = Settings(epochs=RUNGS, recipe="classic")
     fields = {"objectives": ("accuracy", "flops"), "seed": 0, "target": TRIALS, **more}
     unsaved = SearchRecord(
         id=0,
@@ -302,7 +302,9 @@ def test_the_proposals_are_unchanged(case):
 
 # -- 2 and 4: a search that trains, and the export of one of its trials --
 
-TRAINED = Settings(train_images=320, validation_images=160, epochs=2, batch_size=32, threads=1, device="cpu")
+TRAINED = Settings(
+    train_images=320, validation_images=160, epochs=2, batch_size=32, threads=1, device="cpu", recipe="classic"
+)
 MACHINES = ("commit", "hybrid-search", "python", "torch", "host", "cpu", "worker")  # facts about the machine
 MACHINES += ("validation_classes", "smallest_class")  # facts that are stored since later than the records
 
@@ -504,7 +506,7 @@ fake_evaluation.__qualname__ = "fake_evaluation"
 
 PRUNED = {
     "evaluate": fake_evaluation,
-    "settings": Settings(epochs=RUNGS),
+    "settings": Settings(epochs=RUNGS, recipe="classic"),
     "sampler": "random",
     "pruner": "moasha",
     "seed": 2,
@@ -514,7 +516,7 @@ PRUNED = {
     "checkpoints": "none",
 }
 PLAIN = {
-    "settings": Settings(epochs=1, batch_size=64, threads=1, device="cpu"),
+    "settings": Settings(epochs=1, batch_size=64, threads=1, device="cpu", recipe="classic"),
     "sampler": "known-cost",
     "name": "plain",
     "known_designs": True,

@@ -8,11 +8,11 @@ from functools import wraps
 from typing import Any, Protocol, TypeVar
 
 from hybrid_search._internal.number_text import real_number, whole_number
+from hybrid_search._internal.recipes import OPTIMIZERS, RECIPES
 from hybrid_search.errors import MOST, SettingsError, nearest, one_of, shown
 
 T = TypeVar("T")
 
-OPTIMIZERS = ("adamw", "nesterov")
 AUGMENTS = ("none", "shift", "shift+flip")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
@@ -142,7 +142,8 @@ RULES: Mapping[str, Rule] = {
     "validation_images": Whole(1, 10**12, optional=True),
     "epochs": Whole(1, MOST),
     "batch_size": Whole(1, MOST),
-    "optimizer": Word(OPTIMIZERS),
+    "recipe": Word(tuple(RECIPES)),
+    "optimizer": Word(tuple(OPTIMIZERS)),
     "learning_rate": Real(0, 100),
     "weight_decay": Real(0, 100),
     "warmup_epochs": Real(0, MOST),

@@ -35,13 +35,15 @@ def objective_rows() -> Rows:
 
 def setting_rows() -> Rows:
     """Return the settings: name and default, meaning, possible values."""
+    from hybrid_search._internal.recipes import FILLED
     from hybrid_search._internal.setting_rules import RULES
     from hybrid_search.records import Settings
 
     meanings = {name: " ".join(text.split()) for name, text in ENTRY.findall(Settings.__doc__ or "")}
     rows = []
     for field in fields(Settings):
-        default = "none" if field.default is None else str(field.default).lower()
+        unset = "recipe" if field.name in FILLED else "none"
+        default = unset if field.default is None else str(field.default).lower()
         meaning = meanings.get(field.name, "")
         possible = RULES[field.name].possible()
         if possible and not any(word in meaning for word in possible.split(", ")):
@@ -51,6 +53,16 @@ def setting_rows() -> Rows:
 
 
 def recipe_rows() -> Rows:
+    """Return what each recipe is for, and the settings that it fills for 64 images in a batch and 12 epochs."""
+    from hybrid_search._internal.recipes import BATCH, RECIPES
+
+    def pairs(values: dict[str, object]) -> str:
+        return ", ".join(f"{name}={value}" for name, value in values.items())
+
+    return [(name, f"{each.about}; {pairs(each.values(BATCH, 12))}") for name, each in RECIPES.items()]
+
+
+def space_rows() -> Rows:
     """Return the settings of each shipped space that differ from the defaults, with its data set."""
     from hybrid_search.spaces.shipped import shipped_spaces
 
@@ -68,6 +80,7 @@ TABLES: dict[str, dict[str, Callable[[], Rows]]] = {
     "run": {
         "Objectives of --objectives": objective_rows,
         "Settings of --set, with their defaults": setting_rows,
-        "Recipes of the shipped spaces (see: hybrid-search spaces)": recipe_rows,
+        "Recipes of --recipe, for a batch of 64 and 12 epochs": recipe_rows,
+        "Settings of the shipped spaces (see: hybrid-search spaces)": space_rows,
     }
 }

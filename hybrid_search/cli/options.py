@@ -258,8 +258,6 @@ def changed_settings(base: "Settings", named: Mapping[str, Any], pairs: list[str
     Raises:
         SettingsError: A pair cannot be parsed, a setting is unknown, or a value is out of range.
     """
-    from hybrid_search.records import Settings
-
     changes = {name: value for name, value in named.items() if value is not None}
     given: set[str] = set()
     for pair in pairs or []:
@@ -274,4 +272,4 @@ def changed_settings(base: "Settings", named: Mapping[str, Any], pairs: list[str
         changes[name] = value
         if name == "data_dir":
             changes[name] = absolute_data_dir(None if value in NOTHING else value)
-    return Settings.from_dict({**base.to_dict(), **changes})
+    return base.with_(**changes)

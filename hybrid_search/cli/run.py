@@ -65,6 +65,15 @@ def run(
         int | None,
         typer.Option(metavar="N", rich_help_panel=TRAINING, help="Epochs of each trial. Default: those of the space."),
     ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=TRAINING,
+            help="Recipe of the training: short, classic, paper or modern. It replaces the recipe settings of the "
+            "space. Default: that of the space, or short.",
+        ),
+    ] = None,
     settings: SetSettings = None,
     checkpoints: Checkpoints = None,
     hours: Hours = None,
@@ -95,7 +104,7 @@ def run(
     from hybrid_search.spaces.space import load_space
 
     loaded = load_space(space)
-    named = {"data": data, "data_dir": data_dir, "epochs": epochs, "seed": options["seed"]}
+    named = {"data": data, "data_dir": data_dir, "epochs": epochs, "recipe": recipe, "seed": options["seed"]}
     options["settings"] = changed_settings(loaded.settings, named, settings)
     # Libraries print on stdout; it is for the table.
     with redirect_stdout(sys.stderr), stop_on_signals() as stop, progress_on_stderr(quiet, log_level) as shown:

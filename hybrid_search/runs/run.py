@@ -103,11 +103,13 @@ def run(
         from hybrid_search.training.evaluation import evaluate as trained
 
         evaluate = trained
-    check_stored(spec, ledger)
+    kept_recipe = check_stored(spec, ledger)
     context = RunContext(evaluate, resources)
     shown = shown_progress(progress, context, notice)
     if spec.evaluation == TRAINED:
         cache_folder("", context.notice)  # said here, because a worker writes to its log
+    if kept_recipe:
+        context.notice(kept_recipe)
     notes = check_data(spec.settings, context.notice, decode=spec.evaluation == TRAINED)
     root = checkpoint_root(checkpoints, ledger, resources.engine, resources.address)
     with engine.ready(context):

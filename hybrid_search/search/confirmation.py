@@ -38,11 +38,12 @@ from hybrid_search.ledger import Ledger, Repeats, reads, writes
 from hybrid_search.networks.costs import total_cost
 from hybrid_search.networks.stored_architecture import stored_architecture
 from hybrid_search.pareto import front_rows
-from hybrid_search.records import NOT_IN_DIGEST, RETRIES, TRAINED, Report, SearchRecord, Settings
+from hybrid_search.records import RETRIES, TRAINED, Report, SearchRecord
 from hybrid_search.search.baselines import BaselineRun
 from hybrid_search.search.data_check import check_same_data
 from hybrid_search.search.report_rules import check_reported, not_finite
 from hybrid_search.search.trial import Outcome, Trial
+from hybrid_search.settings import NOT_IN_DIGEST, Settings
 from hybrid_search.spaces.known_designs import known_names
 from hybrid_search.spaces.plugin_costs import check_network_costs
 

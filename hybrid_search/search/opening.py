@@ -8,7 +8,7 @@ from hybrid_search._internal.search_names import search_name
 from hybrid_search.errors import LedgerError
 from hybrid_search.ledger import Ledger, reads, writes
 from hybrid_search.pruners import make_pruner
-from hybrid_search.records import NOT_IN_DIGEST, TRAINED, SearchRecord
+from hybrid_search.records import TRAINED, SearchRecord
 from hybrid_search.search.data_check import check_local_data
 from hybrid_search.search.index import TrialIndex
 from hybrid_search.search.object_identity import check_objects, object_identities
@@ -16,6 +16,7 @@ from hybrid_search.search.proposer import Proposer
 from hybrid_search.search.search import Search
 from hybrid_search.search.spec import SearchSpec
 from hybrid_search.search.stop_rules import StopRule
+from hybrid_search.settings import NOT_IN_DIGEST
 
 
 def open_search(spec: SearchSpec, ledger: Ledger, stop_rule: StopRule | None = None) -> Search:
@@ -63,12 +64,15 @@ def store_search(spec: SearchSpec, ledger: Ledger) -> SearchRecord:
     return found
 
 
-def check_stored(spec: SearchSpec, ledger: Ledger | str | Path | None) -> None:
+def check_stored(spec: SearchSpec, ledger: Ledger | str | Path | None) -> str | None:
     """Check, before long work, that a configuration continues the stored search of its name. Nothing is written.
 
     Args:
         spec: The configuration.
         ledger: The ledger, the URL of its database, or the path of an SQLite file.
+
+    Returns:
+        A line for the user if the search keeps a recipe that differs from the default one; otherwise None.
 
     Raises:
         LedgerError: The name belongs to a search with another configuration.
@@ -81,8 +85,12 @@ def check_stored(spec: SearchSpec, ledger: Ledger | str | Path | None) -> None:
                 found = _found(spec, reader)
         except LedgerError:  # there is no database yet, or its opening for the search says what is wrong with it
             found = None
-    if found is not None:
-        _check_configuration(*found, spec)
+    if found is None:
+        return None
+    _check_configuration(*found, spec)
+    kept = SearchSpec.from_record(found[0]).kept_recipe(spec)
+    values = ", ".join(f"{name} {was} (default now: {now})" for name, was, now in kept)
+    return f"search {spec.name} keeps the recipe that it began with: {values}" if kept else None
 
 
 def _found(spec: SearchSpec, ledger: Ledger) -> tuple[SearchRecord, dict[str, str]] | None:

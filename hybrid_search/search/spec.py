@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from hybrid_search._internal.number_text import whole_number
 from hybrid_search._internal.paths import data_location
+from hybrid_search._internal.recipes import DEFAULT
 from hybrid_search._internal.search_names import search_name
 from hybrid_search.data import input_size_and_classes
 from hybrid_search.errors import SettingsError
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import simplified_for, total_cost
 from hybrid_search.objectives import Direction, Objective, given_objectives
-from hybrid_search.records import NOT_IN_DIGEST, TRAINED, SearchRecord, Settings
+from hybrid_search.records import TRAINED, SearchRecord
 from hybrid_search.search.stored_names import evaluation_difference, shortened, stored_name
+from hybrid_search.settings import NOT_IN_DIGEST, Settings
 from hybrid_search.spaces.budget import budget_excess, check_budget, read_budget, reference_costs
 from hybrid_search.spaces.choosers import Chooser
 from hybrid_search.spaces.known_designs import KnownDesign, known_designs
@@ -244,6 +246,8 @@ class SearchSpec:
     def differences(self, other: "SearchSpec") -> list[str]:
         """Return every difference that keeps another configuration from continuing this search, in words.
 
+        The default recipe may have changed since: what it filled in the other configuration is no difference.
+
         Args:
             other: The configuration that was given now.
         """
@@ -258,10 +262,24 @@ class SearchSpec:
         pairs = [("objectives", _objective_words(self, other), _objective_words(other, self))]
         pairs += [(name, getattr(self.record, name), getattr(other.record, name)) for name in names]
         mine, others = asdict(self.settings), asdict(other.settings)
-        pairs += [(name, mine[name], others[name]) for name in mine if name not in (*NOT_IN_DIGEST, "seed")]
+        kept = (*NOT_IN_DIGEST, "seed", "recipe", *(name for name, _, _ in self.kept_recipe(other)))
+        pairs += [(name, mine[name], others[name]) for name in mine if name not in kept]
         found += [f"{name} is {was} (got {now})" for name, was, now in pairs if was != now]
         evaluation = evaluation_difference(self.evaluation, other.evaluation)
         return found if evaluation is None else [*found, evaluation]
+
+    def kept_recipe(self, other: "SearchSpec") -> list[tuple[str, Any, Any]]:
+        """Return the settings that differ only because the default recipe fills them differently now.
+
+        Args:
+            other: The configuration that was given now; it continues with the values of this one.
+
+        Returns:
+            Name, value of this configuration, value of the other one.
+        """
+        names = other.settings.from_recipe if other.settings.recipe == DEFAULT else ()
+        values = ((name, getattr(self.settings, name), getattr(other.settings, name)) for name in names)
+        return [(name, was, now) for name, was, now in values if was != now]
 
     # -- architectures --
 

@@ -4,13 +4,14 @@ import random
 
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import simplified_for
-from hybrid_search.records import NOT_IN_DIGEST, Settings, TrialRecord
+from hybrid_search.records import TrialRecord
 from hybrid_search.search.index import DEFERRED, DUPLICATE, OVER_BUDGET
 from hybrid_search.search.proposer import StudyTrial
 from hybrid_search.search.recorder import TrialRecorder
 from hybrid_search.search.state import SearchState
 from hybrid_search.search.trial import Trial
 from hybrid_search.search.unseen_design import unseen_design
+from hybrid_search.settings import NOT_IN_DIGEST, Settings
 from hybrid_search.spaces.recipe_tuning import default_recipe_choices
 
 MAX_REJECTED = 10  # proposals in a row that could not be trained, before the search looks for an unseen design itself

@@ -13,6 +13,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.errors import SettingsError
 from hybrid_search.records import Settings
+from hybrid_search.training.muon import Muon, is_matrix
 
 MOMENTUM = 0.9
 CLIP = 2.0  # maximum norm of the gradient of a step
@@ -101,7 +102,7 @@ def reproducible(device: torch.device, threads: int, seed: int) -> Iterator[None
 
 
 def make_optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
-    """Return AdamW, or SGD with Nesterov momentum.
+    """Return Muon, AdamW, or SGD with Nesterov momentum.
 
     Weight decay is applied to the weights of convolutions and linear layers only, not to norm scales, biases and the
     position tables of attention.
@@ -113,11 +114,18 @@ def make_optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimize
     layers = (module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear))
     decaying = {id(layer.weight) for layer in layers}
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    weights = [p for p in parameters if id(p) in decaying]
     groups = [
-        {"params": [p for p in parameters if id(p) in decaying], "weight_decay": settings.weight_decay},
+        {"params": weights, "weight_decay": settings.weight_decay},
         {"params": [p for p in parameters if id(p) not in decaying], "weight_decay": 0.0},
     ]
+    if settings.optimizer == "muon":
+        matrices = [p for p in weights if is_matrix(p)]
+        groups[0]["params"] = [p for p in weights if not is_matrix(p)]
+        groups.insert(0, {"params": matrices, "weight_decay": settings.weight_decay, "muon": True})
     groups = [group for group in groups if group["params"]]
+    if settings.optimizer == "muon":
+        return Muon(groups, settings.learning_rate)
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
     return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=MOMENTUM, nesterov=True, fused=True)
