@@ -236,7 +236,7 @@ def test_the_error_names_the_cost_of_the_smallest_design_if_the_budget_is_below_
         SearchSpec.create(SPACE, trials=1, max_flops=1000)
     with pytest.raises(SettingsError, match=r"max_params \(--max-params\) must allow at least one design"):
         SearchSpec.create(SPACE, trials=1, max_params=10)
-    with pytest.raises(SettingsError, match="max_flops must be a number more than 0; got -1"):
+    with pytest.raises(SettingsError, match=r"max_flops \(--max-flops\) must be more than 0; got -1"):
         SearchSpec.create(SPACE, trials=1, max_flops=-1)
 
 

@@ -14,6 +14,7 @@ from hybrid_search import cli
 from hybrid_search.records import Settings
 from hybrid_search.search.spec import SearchSpec
 from hybrid_search.spaces.choosers import FixedChoices
+from hybrid_search.spaces.space import SearchSpace, load_space
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "docs/own-data.md", "docs/own-space.md")
@@ -70,6 +71,39 @@ def test_the_share_within_the_budget_is_that_of_the_proposals(capsys):
 
     within = np.mean([spec.budget_excess(spec.architecture(Chooser())) <= 0 for _ in range(400)])
     assert facts["share_within_budget"] == pytest.approx(within, abs=0.12)  # two samples of 400
+
+
+BUDGETED = """
+stem: {conv3x3: {width: 8, stride: 2}}
+stages: [{depth: 1, width: [8, 16, 32], operator: conv}]
+"""
+
+
+def test_a_space_has_a_default_budget_that_options_replace(tmp_path, capsys):
+    plain, bounded = tmp_path / "plain.yaml", tmp_path / "bounded.yaml"
+    plain.write_text(BUDGETED)
+    bounded.write_text(f"budget: {{flops: 0.9M, params: 300k}}\n{BUDGETED}")
+    space = load_space(bounded)
+    assert space.digest == load_space(plain).digest
+    assert SearchSpace.from_dict(space.to_dict()).budget == space.budget == {"flops": 900_000, "params": 300_000}
+    assert "budget" not in load_space(plain).to_dict()
+    spec = SearchSpec.create(bounded, trials=1)
+    assert (spec.record.max_flops, spec.record.max_params) == (900_000, 300_000)
+    spec = SearchSpec.create(bounded, trials=1, max_flops="none", max_params="0.4M")
+    assert (spec.record.max_flops, spec.record.max_params) == (None, 400_000)
+    facts = shown(capsys, bounded)
+    assert (facts["max_flops"], facts["max_params"]) == (900_000, 300_000)
+    assert 0.5 < facts["share_within_budget"] < 0.8
+    assert shown(capsys, bounded, "--max-flops", "1.5G")["share_within_budget"] == 1
+    assert "max_flops (--max-flops) must allow at least one design" in refused(capsys, bounded, "--max-flops", "1k")
+    for wrong, message in (
+        ("{flop: 40M}", "line 1: budget must have the keys flops or params; got 'flop'. Did you mean 'flops'?"),
+        ("{flops: lots}", "line 1: budget.flops must be a number; got 'lots'."),
+        ("{flops: 0}", "line 1: budget.flops must be more than 0; got 0."),
+        ("40M", "line 1: budget must be a mapping of names to values; got '40M'."),
+    ):
+        bounded.write_text(f"budget: {wrong}\n{BUDGETED}")
+        assert message in refused(capsys, bounded)
 
 
 @pytest.mark.parametrize(

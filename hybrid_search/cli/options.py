@@ -124,6 +124,22 @@ DataName = Annotated[
     str | None,
     typer.Option("--data", metavar="NAME", rich_help_panel=TRAINING, help="Data set. Default: that of the space."),
 ]
+MaxFlops = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FLOPS",
+        rich_help_panel=SEARCH,
+        help="Largest FLOPs (2 x MACs) of a design, such as 40M or 1.5G; none: no bound. Default: that of the space.",
+    ),
+]
+MaxParams = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N",
+        rich_help_panel=SEARCH,
+        help="Largest number of parameters of a design, such as 300k; none: no bound. Default: that of the space.",
+    ),
+]
 SetSettings = Annotated[
     list[str] | None,
     typer.Option(
@@ -257,9 +273,3 @@ def changed_settings(base: "Settings", named: Mapping[str, Any], pairs: list[str
         if name == "data_dir":
             changes[name] = absolute_data_dir(None if value in NOTHING else value)
     return base.with_(**changes)
-
-
-def check_positive(option: str, value: float | None) -> None:
-    """Raise SettingsError if an optional number is not above 0."""
-    if value is not None and not value > 0:
-        raise SettingsError(f"{option} must be more than 0; got {value:g}.")

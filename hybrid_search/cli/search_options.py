@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hybrid_search.cli.options import SEARCH
+from hybrid_search.cli.options import SEARCH, MaxFlops, MaxParams
 
 if TYPE_CHECKING:
     from hybrid_search.search.spec import SearchOptions
@@ -31,13 +31,8 @@ def search_options_of(
             "are unlikely to reach the front.",
         ),
     ] = "none",
-    max_flops: Annotated[
-        float | None,
-        typer.Option(metavar="FLOPS", rich_help_panel=SEARCH, help="Train no design with more FLOPs (2 x MACs)."),
-    ] = None,
-    max_params: Annotated[
-        float | None, typer.Option(metavar="N", rich_help_panel=SEARCH, help="Train no design with more parameters.")
-    ] = None,
+    max_flops: MaxFlops = None,
+    max_params: MaxParams = None,
     known_designs: Annotated[
         bool | None,
         typer.Option(

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hybrid_search.cli.help_page import HelpCommand
-from hybrid_search.cli.options import DataDir, DataName, FormatOption, SetSettings, changed_settings, check_positive
+from hybrid_search.cli.options import (
+    DataDir,
+    DataName,
+    FormatOption,
+    MaxFlops,
+    MaxParams,
+    SetSettings,
+    changed_settings,
+)
 from hybrid_search.cli.output import Format, count_text, print_rows, say
 
 if TYPE_CHECKING:
@@ -24,26 +32,20 @@ def add_to(app: typer.Typer) -> None:
 
 def space(
     name: Annotated[str, typer.Argument(metavar="SPACE", help="Name of a shipped space, or a YAML file.")],
-    max_flops: Annotated[
-        float | None, typer.Option(metavar="FLOPS", help="Estimate the share of designs within this many FLOPs.")
-    ] = None,
-    max_params: Annotated[
-        float | None, typer.Option(metavar="N", help="Estimate the share of designs within this many parameters.")
-    ] = None,
+    max_flops: MaxFlops = None,
+    max_params: MaxParams = None,
     data: DataName = None,
     data_dir: DataDir = None,
     changes: SetSettings = None,
     form: FormatOption = Format.table,
 ) -> None:
-    """Show one search space: its size, its parameters, its smallest and largest design, the share within a budget.
+    """Show one search space: its size, its parameters, its smallest and largest design, the share within its budget.
 
     Costs are those of `run` with the same data and settings: the data set fixes image size and classes. They are left
     out if the space has no data of its own and none is given.
     """
     from hybrid_search.spaces.space import load_space
 
-    check_positive("--max-flops", max_flops)
-    check_positive("--max-params", max_params)
     loaded = load_space(name)
     settings = changed_settings(loaded.settings, {"data": data, "data_dir": data_dir}, changes)
     facts = _facts(loaded, settings) | _cost_facts(loaded, settings, max_flops, max_params)
@@ -60,24 +62,23 @@ def _facts(space: "SearchSpace", settings: "Settings") -> dict[str, Any]:
 
 
 def _cost_facts(
-    space: "SearchSpace", settings: "Settings", max_flops: float | None, max_params: float | None
+    space: "SearchSpace", settings: "Settings", max_flops: str | None, max_params: str | None
 ) -> dict[str, Any]:
     """Return images, classes and costs by name; nothing, with a notice, if the space has no data of its own."""
-    from hybrid_search.data import input_size_and_classes
     from hybrid_search.data.table import DATASETS
     from hybrid_search.errors import DataError
     from hybrid_search.networks.costs import simplified_for, total_cost
-    from hybrid_search.spaces.plugin_costs import check_space_costs
+    from hybrid_search.search.spec import SearchSpec
 
     DATASETS[settings.data]  # an unknown name is a fault of the space; missing data is none
     try:
-        size, classes = input_size_and_classes(settings)
+        spec = SearchSpec.create(space, trials=1, settings=settings, max_flops=max_flops, max_params=max_params)
     except DataError as error:
         if settings != space.settings or settings.data_dir is not None or max_flops or max_params:
             raise
         say(f"costs are left out, because they depend on the images: {error}")
         return {}
-    check_space_costs(space, size)
+    size, classes = spec.input_size, spec.classes
 
     def costs(architecture: "Architecture") -> tuple[int, int]:
         return total_cost(simplified_for(architecture, size), size, classes)
@@ -94,10 +95,14 @@ def _cost_facts(
         by_params = space.extreme(params, largest=largest)[0]
         facts |= {f"{word}_flops": flops(by_flops), f"{word}_params": params(by_params)}
         facts[f"{word}_design"] = str(simplified_for(by_flops, size))
-    if max_flops or max_params:
+    bounds = {"flops": spec.max_flops, "params": spec.max_params}
+    budget = {name: bound for name, bound in bounds.items() if bound is not None}
+    if budget:
+        facts |= {f"max_{name}": bound for name, bound in budget.items()}
         rng = random.Random(0)
         drawn = [costs(space.random_choices(rng)[0]) for _ in range(SAMPLES)]
-        within = [pair for pair in drawn if pair[0] <= (max_flops or pair[0]) and pair[1] <= (max_params or pair[1])]
+        pairs = [{"flops": flops, "params": params} for flops, params in drawn]
+        within = [pair for pair in pairs if all(pair[name] <= bound for name, bound in budget.items())]
         facts["share_within_budget"] = len(within) / SAMPLES
     return facts
 
@@ -127,7 +132,7 @@ def _print_tables(space: "SearchSpace", facts: dict[str, Any]) -> None:
 
     texts = {name: count_text(value) if isinstance(value, int) else str(value) for name, value in facts.items()}
     for what in ("flops", "params"):
-        for word in ("smallest", "largest"):
+        for word in ("smallest", "largest", "max"):
             if f"{word}_{what}" in facts:
                 texts[f"{word}_{what}"] = OBJECTIVES[what].text(facts[f"{word}_{what}"])
     if "share_within_budget" in facts:

@@ -11,19 +11,19 @@ from hybrid_search._internal.paths import data_location
 from hybrid_search._internal.recipes import DEFAULT
 from hybrid_search._internal.search_names import search_name
 from hybrid_search.data import input_size_and_classes
-from hybrid_search.errors import SettingsError, is_number
+from hybrid_search.errors import SettingsError
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import simplified_for, total_cost
 from hybrid_search.objectives import Direction, Objective, given_objectives
 from hybrid_search.records import TRAINED, SearchRecord
 from hybrid_search.search.stored_names import evaluation_difference, shortened, stored_name
 from hybrid_search.settings import NOT_IN_DIGEST, Settings
-from hybrid_search.spaces.budget import budget_excess, check_budget, reference_costs
+from hybrid_search.spaces.budget import budget_excess, check_budget, read_budget, reference_costs
 from hybrid_search.spaces.choosers import Chooser
 from hybrid_search.spaces.known_designs import KnownDesign, known_designs
 from hybrid_search.spaces.plugin_costs import check_space_costs
 from hybrid_search.spaces.recipe_tuning import choose_settings, tunable
-from hybrid_search.spaces.space import SearchSpace, load_space
+from hybrid_search.spaces.space import IDENTITY, SearchSpace, load_space
 from hybrid_search.spaces.stored_space import stored_space
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class SearchOptions(TypedDict, total=False):
     pruner: "str | PrunerFactory"
     seed: int
     name: str | None
-    max_flops: float | None
-    max_params: float | None
+    max_flops: float | str | None
+    max_params: float | str | None
     known_designs: bool | None
     tune_recipe: bool
 
@@ -102,8 +102,8 @@ class SearchSpec:
         pruner: "str | PrunerFactory" = "none",
         seed: int = 0,
         name: str | None = None,
-        max_flops: float | None = None,
-        max_params: float | None = None,
+        max_flops: float | str | None = None,
+        max_params: float | str | None = None,
         evaluation: str = TRAINED,
         known_designs: bool | None = None,
         tune_recipe: bool = False,
@@ -119,8 +119,9 @@ class SearchSpec:
             pruner: Name of a pruner, or a factory `(aims, seed) -> Pruner`.
             seed: Seed of the proposals.
             name: Name of the search; default: the name of the space.
-            max_flops: Budget in FLOPs (2 x MACs) of one image; None: no bound.
-            max_params: Budget in parameters; None: no bound.
+            max_flops: Budget in FLOPs (2 x MACs) of one image, such as 4e7 or "40M"; None: that of the space; "none":
+                no bound.
+            max_params: Budget in parameters, in the same forms.
             evaluation: Name of the evaluation, if it is not the package's own training.
             known_designs: Whether the known designs of the space come first; None: as the stored search began, and
                 True for a new one.
@@ -142,9 +143,6 @@ class SearchSpec:
         _check_entry("sampler", sampler, SAMPLERS)
         pruner = current_name(pruner) if isinstance(pruner, str) else pruner
         _check_entry("pruner", pruner, PRUNERS)
-        for what, bound in (("max_flops", max_flops), ("max_params", max_params)):
-            if bound is not None and not (is_number(bound) and bound > 0):
-                raise SettingsError(f"{what} must be a number more than 0; got {bound!r}.")
         if not isinstance(space, SearchSpace | str | Path):
             raise SettingsError(f"space must be a SearchSpace, a name or the path of a YAML file; got {space!r}.")
         if settings is not None and not isinstance(settings, Settings):
@@ -152,6 +150,7 @@ class SearchSpec:
         if name is not None and not (isinstance(name, str) and name):
             search_name(name)
         space = space if isinstance(space, SearchSpace) else load_space(space)
+        flops, params = read_budget("flops", max_flops, space), read_budget("params", max_params, space)
         settings = settings or space.settings
         if settings.data_dir is not None:
             settings = settings.with_(data_dir=data_location("data_dir", settings.data_dir))
@@ -167,8 +166,8 @@ class SearchSpec:
             sampler=sampler,
             pruner=pruner,
             seed=seed,
-            max_flops=max_flops,
-            max_params=max_params,
+            max_flops=flops,
+            max_params=params,
             evaluation=evaluation,
             tuned=tunable(settings) if tune_recipe else (),
             use_known_designs=known_designs,
@@ -255,7 +254,7 @@ class SearchSpec:
         found = []
         if self.space.digest != other.space.digest:
             mine, others = self.space.to_dict(), other.space.to_dict()
-            keys = [key for key in ("stem", "groups", "stages", "expansion") if mine.get(key) != others.get(key)]
+            keys = [key for key in IDENTITY if mine.get(key) != others.get(key)]
             found.append(f"space is {self.space.name}, which differs in {', '.join(keys)}")
         names = ["sampler", "seed", "max_flops", "max_params", "input_size", "classes", "pruner", "tuned"]
         if other.use_known_designs is not None:

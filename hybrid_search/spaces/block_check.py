@@ -1,12 +1,14 @@
 """The check of the blocks that a space offers."""
 
 from collections.abc import Iterator
+from itertools import product
 from typing import TYPE_CHECKING
 
 from hybrid_search._internal.places import Place
 from hybrid_search.networks.blocks import BOTTLENECK, make_block
 from hybrid_search.ops.operator import check_options_of
 from hybrid_search.spaces.values import Kinds, WrongValue, combinations, inside
+from hybrid_search.spaces.width_multiplier import scaled_width
 
 if TYPE_CHECKING:
     from hybrid_search.spaces.schema import SpaceForm
@@ -47,17 +49,21 @@ def operator_channels(space: "SpaceForm", index: int, block: str | None = None) 
         block: one block of the stage; None: any.
     """
     stage, found = space.stages[index], dict[int, str]()
+    multipliers = space.width_multiplier or (1.0,)
     where = f" of stages[{index}]" if stage.group is not None else ""
     for name, variants in space.blocks(stage).items():
         for options in variants if block in (None, name) else ():
             for given in combinations(options):
-                for width in stage.width:
+                for multiplier, plain in product(multipliers, stage.width):
+                    width = scaled_width(plain, multiplier)
                     channels = make_block(name, given).places(width, 1, 1, 1)[0].width
                     if stage.own_blocks is not None or space.block is not None:
                         words = " ".join([name, *(f"{option}={value}" for option, value in given.items())])
                         origin = f" Block {words} has this operator with {channels} channels at width {width}{where}."
                     else:
                         origin = f" The width is that{where}." if where else ""
+                    if width != plain:
+                        origin += f" Width {width} is {plain} x {multiplier:g}, by width_multiplier."
                     found.setdefault(channels, origin)
     return found
 
@@ -65,8 +71,8 @@ def operator_channels(space: "SpaceForm", index: int, block: str | None = None) 
 def _offered(space: "SpaceForm") -> Iterator[tuple[Place, Kinds, tuple[int, ...]]]:
     """Yield the blocks of the space and of each stage: place, blocks, widths of the stages."""
     if space.block is not None:
-        widths = {width for stage in space.stages if stage.own_blocks is None for width in stage.width}
+        widths = {width for stage in space.stages if stage.own_blocks is None for width in space.widths(stage)}
         yield ("block",), space.block, tuple(sorted(widths))
     for index, stage in enumerate(space.stages):
         if stage.block is not None:
-            yield ("stages", index, "block"), stage.block, stage.width
+            yield ("stages", index, "block"), stage.block, space.widths(stage)

@@ -5,18 +5,47 @@ begins.
 """
 
 import json
+import math
 
+from hybrid_search._internal.number_text import real_number
 from hybrid_search.errors import SettingsError, UserError
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import cost, simplified_for, total_cost
+from hybrid_search.objectives import COSTS
 from hybrid_search.plugins import table_cache
 from hybrid_search.records import SearchRecord
 from hybrid_search.spaces.choosers import FixedChoices
 from hybrid_search.spaces.space import SearchSpace
 from hybrid_search.spaces.stored_space import stored_space
 
-COSTS = ("flops", "params")  # in the order of `total_cost`
+UNBOUNDED = ("none", "inf", "infinity")  # texts of a budget without a bound
 MARGIN = 1.1  # a point exactly on the reference would add no hypervolume
+
+
+def read_budget(cost_name: str, given: object, space: SearchSpace) -> float | None:
+    """Return the largest FLOPs or parameters of a design in a new search.
+
+    Args:
+        cost_name: "flops" or "params".
+        given: a number, a text such as `40M` or `1.5G`, or `none` (also infinity) for no bound; None: the budget of the
+            space.
+        space: the space.
+
+    Returns:
+        The bound; None for no bound.
+
+    Raises:
+        SettingsError: `given` is none of these.
+    """
+    what = f"max_{cost_name} (--max-{cost_name})"
+    if given is None:
+        return space.budget.get(cost_name)
+    if given == math.inf or (isinstance(given, str) and given.strip().lower() in UNBOUNDED):
+        return None
+    bound = real_number(what, given)
+    if bound <= 0:
+        raise SettingsError(f"{what} must be more than 0; got {given}. Use none for no bound.")
+    return bound
 
 
 def budget_excess(record: SearchRecord, architecture: Architecture) -> float:

@@ -57,6 +57,8 @@ class _Toward:
         if place == "stem":
             stem = self.target.stem
             return {"stem": STEM, "width": stem.width, "stride": stem.stride}.get(option)
+        if name == "width_multiplier":
+            return 1.0
         number = int(place[5:]) - 1 if place.startswith("stage") and place[5:].isdecimal() else 0
         stage = self.stages[min(number, len(self.stages) - 1)]
         if option in ("block", "operator", "depth", "width"):

@@ -6,6 +6,8 @@ A complete example:
     about: Two operators on digits.   # one line for people
     data: digits                      # the data set; default: digits
     settings: {epochs: 8}             # settings of training that differ from the defaults
+    budget: {flops: 40M}              # the default of --max-flops and --max-params; default: none
+    width_multiplier: [0.5, 1, 2]     # scales the widths of stem and stages, one choice; default: 1
     expansion: 2                      # a bottleneck has width x expansion output channels; default: 4
     block: [bottleneck, basic]        # the blocks of every stage, one choice; default: bottleneck
     stem:                             # one stem or several, each with its options
@@ -32,14 +34,18 @@ Keys of a stage:
     per         "stage" (default): one choice for all blocks. "block": a choice for each block
 
 A list is a choice, a single value is fixed: `width: [16, 32]` adds the parameter `stage1.width`, `width: 16` adds none.
-Lists are possible for depth, width, expansion, and the options of stems, blocks and operators. The first entry of a
-list is the default of `FixedChoices`.
+Lists are possible for depth, width, width_multiplier, expansion, and the options of stems, blocks and operators. The
+first entry of a list is the default of `FixedChoices`.
 
-Parameters are named by their place: `stem`, `stem.conv3x3.width`, `stage1.depth`, `stage1.operator`,
-`stage1.conv.kernel_size`, `stage2.block1.operator`, `late.operator`, `late.local_attention.extent`, `block`,
-`stage1.block.inverted_residual.expansion`, `stage1.basic.operator` (of `by_block`). Options of an operator or block are
-parameters only if it is chosen, those of a stage only if its depth is not 0, and `expansion` only if a bottleneck is
-chosen.
+A width multiplier scales every width: those of the stages and the option `width` of the stem. The result is rounded to
+the nearest multiple of 8 and is at least 8; a width that is no multiple of 8 keeps its own largest factor of 4, 2 or 1
+instead. Every scaled width is checked with all options.
+
+Parameters are named by their place: `width_multiplier`, `stem`, `stem.conv3x3.width`, `stage1.depth`,
+`stage1.operator`, `stage1.conv.kernel_size`, `stage2.block1.operator`, `late.operator`, `late.local_attention.extent`,
+`block`, `stage1.block.inverted_residual.expansion`, `stage1.basic.operator` (of `by_block`). Options of an operator or
+block are parameters only if it is chosen, those of a stage only if its depth is not 0, and `expansion` only if a
+bottleneck is chosen.
 
 Some options are illegal together. A list of variants keeps the legal combinations apart and adds the parameter
 `stage1.local_attention.variant`:
@@ -81,20 +87,24 @@ from hybrid_search.spaces.values import (
     Kinds,
     WrongValue,
     combinations,
+    costs,
     entries,
     inside,
     kinds_of,
     mapping,
     one_of_texts,
     operators_by_block,
+    reals,
     space_name,
     text,
     whole,
     wholes,
 )
+from hybrid_search.spaces.width_multiplier import scaled_stem, scaled_widths
 from hybrid_search.spaces.yaml_text import YamlContent, parse_yaml
 
 READABLE = "a space must be a readable YAML file"
+MULTIPLIERS = (1 / 64, 64)  # the smallest and the largest width multiplier
 MOST_COMBINATIONS = 100_000  # of options in a space; each of them is checked
 
 Text = Annotated[str, BeforeValidator(text)]
@@ -153,6 +163,8 @@ class SpaceForm(_Form):
     about: Text = ""
     data: Text = "digits"
     settings: Annotated[dict[str, Any], Mapped] = {}
+    budget: Annotated[dict[str, float] | None, BeforeValidator(costs)] = None
+    width_multiplier: Annotated[tuple[float, ...] | None, BeforeValidator(reals(*MULTIPLIERS))] = None
     expansion: Annotated[tuple[int, ...], BeforeValidator(wholes(1, MOST_BLOCKS))] = (DEFAULT_EXPANSION,)
     block: Annotated[Kinds | None, BeforeValidator(kinds_of(BLOCKS))] = None
     stem: Annotated[Kinds, BeforeValidator(kinds_of(STEMS))]
@@ -167,6 +179,10 @@ class SpaceForm(_Form):
     def blocks(self, stage: StageForm) -> Kinds:
         """Return the possible blocks of a stage."""
         return stage.own_blocks or self.block or {BOTTLENECK: ({},)}
+
+    def widths(self, stage: StageForm) -> tuple[int, ...]:
+        """Return the possible widths of a stage, scaled by every width multiplier."""
+        return scaled_widths(stage.width, self.width_multiplier)
 
     def operators(self, stage: StageForm, block: str) -> Kinds:
         """Return the possible operators of a stage in one of its blocks."""
@@ -201,6 +217,8 @@ class SpaceForm(_Form):
             raise WrongValue("stages must include one whose depth is never 0; got none.", ("stages",))
         if (blocks := sum(max(stage.depth) for stage in self.stages)) > MOST_BLOCKS:
             raise WrongValue(f"stages must have at most {MOST_BLOCKS:,} blocks together; got {blocks:,}.", ("stages",))
+        if (widest := max(width for stage in self.stages for width in self.widths(stage))) > MOST:
+            raise WrongValue(f"must keep widths up to {MOST:,}; got {widest:,}.", ("width_multiplier",))
         _check_designs(self)
         return self
 
@@ -224,7 +242,8 @@ def _check_designs(space: SpaceForm) -> None:
                     continue
                 checked.add(key)
                 if place[0] == "stem":
-                    check_options_of(f"stem {name}", make_stem(name, given))
+                    for multiplier in space.width_multiplier or (1.0,):
+                        check_options_of(f"stem {name}", scaled_stem(make_stem(name, given), multiplier))
                 else:
                     operator = make_operator(name, given)
                     for width, origin in widths.items():

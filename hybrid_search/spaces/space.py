@@ -24,11 +24,14 @@ from hybrid_search.spaces.choosers import Chooser, ExhaustiveChooser, FixedChoic
 from hybrid_search.spaces.coordinate_descent import descend
 from hybrid_search.spaces.schema import SpaceForm, StageForm, parse_space, read_space_file
 from hybrid_search.spaces.shipped import shipped_spaces
+from hybrid_search.spaces.width_multiplier import scaled_stem, scaled_width
 
 Kinds = Mapping[str, Sequence[Mapping[str, tuple[Any, ...]]]]  # operator or stem -> its variants -> options -> choices
 
 _stage = table_cache(maxsize=16384)(Stage)  # a space offers few stages, and a search walks it thousands of times
 
+# The keys of a space that define its architectures. A key that came later is left out where a space does not have it.
+IDENTITY = ("expansion", "block", "stem", "groups", "stages", "width_multiplier")
 MOST_DESIGNS = 10**300  # a float ends at 10^308
 ENUMERABLE = 5000  # the largest space whose extremes are found by a search through all architectures
 
@@ -77,15 +80,20 @@ class SearchSpace:
 
     @property
     def digest(self) -> str:
-        """Sixteen hexadecimal digits that identify the architectures; name, about, data and settings have no effect."""
+        """Sixteen hexadecimal digits that identify the architectures; settings, budget and texts do not count."""
         content = self.to_dict()
-        parts = {name: content[name] for name in content if name in ("expansion", "block", "stem", "groups", "stages")}
+        parts = {name: content[name] for name in content if name in IDENTITY}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def settings(self) -> Settings:
         """The settings of the space file, with defaults for the rest."""
         return Settings.from_dict({"data": self.form.data, **self.form.settings})
+
+    @property
+    def budget(self) -> dict[str, float]:
+        """The default budget of searches of this space by cost: `flops`, `params`; empty without one."""
+        return dict(self.form.budget or {})
 
     def choose(self, chooser: Chooser) -> Architecture:
         """Build the architecture that a chooser selects.
@@ -112,7 +120,8 @@ class SearchSpace:
                 head += f"variant{which}."
             return kind, {option: suggest(head + option, values) for option, values in variants[which - 1].items()}
 
-        stem = make_stem(*pick("stem", "stem.", self.form.stem))
+        multiplier = suggest("width_multiplier", self.form.width_multiplier or (1.0,))
+        stem = scaled_stem(make_stem(*pick("stem", "stem.", self.form.stem)), multiplier)
         shared = pick("block", "block.", self.form.block) if self._shares_block() and self.form.block else None
         used = self._used_groups().items()
         groups = {name: pick(f"{name}.operator", f"{name}.", group.operator) for name, group in used}
@@ -121,7 +130,7 @@ class SearchSpace:
             prefix = f"stage{number}."
             if (depth := suggest(prefix + "depth", form.depth)) == 0:
                 continue
-            width = suggest(prefix + "width", form.width)
+            width = scaled_width(suggest(prefix + "width", form.width), multiplier)
             own = pick(prefix + "block", prefix + "block.", form.own_blocks) if form.own_blocks else None
             block, block_options = own or shared or (BOTTLENECK, {})
             kinds, inner = self.form.operators(form, block), f"{block}." if form.by_block else ""
@@ -147,7 +156,7 @@ class SearchSpace:
 
     def _ways(self, without: str = "") -> int:
         """Return the number of combinations of all choices but the expansion, leaving out one block."""
-        total = _ways(self.form.stem)
+        total = _ways(self.form.stem) * len(self.form.width_multiplier or (1.0,))
         for group in self._used_groups().values():
             total *= _ways(group.operator)
         if not self._shares_block():

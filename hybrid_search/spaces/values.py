@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from itertools import product
 from typing import Any
 
-from hybrid_search._internal.number_text import whole_number
+from hybrid_search._internal.number_text import real_number, whole_number
 from hybrid_search._internal.places import Place
 from hybrid_search.errors import HybridSearchError, SettingsError, nearest, shown
 from hybrid_search.networks.blocks import BLOCKS
+from hybrid_search.objectives import COSTS
 from hybrid_search.ops import OPERATORS
 from hybrid_search.ops.operator import as_declared, declared_types, option_names
 from hybrid_search.plugins import TABLES, Table
@@ -110,6 +111,34 @@ def wholes(least: int, most: int) -> Callable[[object], tuple[int, ...]]:
         return _choices(value, one)
 
     return several
+
+
+def costs(value: object) -> dict[str, float]:
+    """Return the default budget of a space: FLOPs, parameters or both, each more than 0."""
+    found = {}
+    for name, bound in mapping(value).items():
+        if name not in COSTS:
+            raise WrongValue(f"must have the keys {' or '.join(COSTS)}; got {shown(name)}.{nearest(name, COSTS)}")
+        with inside(name):
+            try:
+                found[name] = real_number("", bound)
+            except SettingsError as error:
+                raise WrongValue(str(error).lstrip()) from None
+            if found[name] <= 0:
+                raise WrongValue(f"must be more than 0; got {shown(bound)}.")
+    return found
+
+
+def reals(least: float, most: float) -> Callable[[object], tuple[float, ...]]:
+    """Return a function that accepts one number of this range or a list of choices."""
+
+    def one(value: object) -> float:
+        try:
+            return real_number("", value, least, most)
+        except SettingsError as error:
+            raise WrongValue(str(error).lstrip()) from None
+
+    return lambda value: _choices(value, one)
 
 
 def mapping(value: object) -> Mapping[str, Any]:
