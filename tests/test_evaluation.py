@@ -20,6 +20,7 @@ from hybrid_search.training.evaluation import evaluate
 from hybrid_search.training.facts import attention_backend, commit
 from hybrid_search.training.failures import classify_failure
 from hybrid_search.training.loop import Trainer, score
+from hybrid_search.training.networks import build_network
 
 ARCHITECTURE = Architecture.from_dict(
     {
@@ -183,11 +184,11 @@ def test_too_little_memory_is_a_trial_error_with_the_peak(monkeypatch):
 
 def test_a_nan_loss_stops_the_evaluation(monkeypatch):
     def broken(*arguments):
-        model = build_model(*arguments)
+        model = build_network(*arguments)
         torch.nn.init.constant_(model.head.bias, float("nan"))
         return model
 
-    monkeypatch.setattr(evaluation, "build_model", broken)
+    monkeypatch.setattr(evaluation, "build_network", broken)
     with pytest.raises(NotFinite, match="step 1 of 4 gave nan"):
         next(evaluate(ARCHITECTURE, SETTINGS))
 
