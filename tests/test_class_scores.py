@@ -45,7 +45,7 @@ def searched(rare, tmp_path_factory):
     options = {"resources": Resources(engine="local"), "notice": lambda line: None}
     with Ledger(url) as ledger:
         run("digits", trials=3, objectives=OBJECTIVES, settings=rare, ledger=ledger, name="rare", **options)
-        confirm("rare", ledger=ledger, seeds=2, trials=2, **options)
+        confirm("rare", ledger=ledger, seeds=2, trials=2, references=False, **options)
     return url
 
 
@@ -119,7 +119,7 @@ def test_a_confirmed_front_has_intervals_and_the_same_score_on_the_test_split(se
     monkeypatch.setenv("COLUMNS", "200")
     assert cli.run(["front", "rare", "--db", searched, "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    confirmed = [row for row in rows if row["seeds"] == 2]
+    confirmed = [row for row in rows if row["seeds"] >= 2]
     assert confirmed
     for row in confirmed:
         low, high = row["balanced_accuracy_interval"]

@@ -112,7 +112,7 @@ def test_only_an_exit_that_ray_raised_comes_from_outside():
     assert not comes_from_outside(raised_in("rayon", SystemExit(1)))
     assert not comes_from_outside(raised_in("ray.worker", ValueError("x")))
     assert not comes_from_outside(SystemExit(1))
-    assert comes_from_outside(KeyboardInterrupt())
+    assert not comes_from_outside(KeyboardInterrupt())
     assert not comes_from_outside(raised_in("ray.worker", KeyboardInterrupt()))
 
 

@@ -116,11 +116,11 @@ def test_a_manifest_or_description_of_another_form_has_its_message(net):
     assert message_of(load_exported, net) == f"{law}{str(['x' * 100])[:60]!r}. {AGAIN}"
     path.write_text('{"files": [')
     assert message_of(load_exported, net) == (
-        f"manifest.json must be complete JSON; {path} is not: Expecting value: line 1 column 12 (char 11). {AGAIN}"
+        f"manifest.json must be complete JSON; {path} is not, at line 1: expecting value. {AGAIN}"
     )
     path.write_bytes(b"\xff")
     assert message_of(load_exported, net) == (
-        f"manifest.json must be complete JSON; {path} is not: UnicodeDecodeError. {AGAIN}"
+        f"manifest.json must be complete JSON; {path} is not: it is not UTF-8. {AGAIN}"
     )
     path.write_text("{}")
     assert message_of(load_exported, net) == f"files in manifest.json must be an object; {path} has none. {AGAIN}"
