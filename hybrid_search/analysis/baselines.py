@@ -119,6 +119,11 @@ def compare_with_front(
         return (
             f"{lead}; {_trials(better)} reaches more" if len(better) == 1 else f"{lead}; {_trials(better)} reach more"
         )
+    same = [
+        n for n, values in front.items() if all(values.get(o.name) == baseline.values.get(o.name) for o in objectives)
+    ]
+    if same:
+        return f"{lead}, as {_trials(same)}"
     cheaper = [values for values in front.values() if all(_at_most(each, values, baseline) for each in costs)]
     if not cheaper:
         return f"{lead}; no searched design costs as little"

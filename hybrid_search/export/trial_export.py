@@ -70,7 +70,6 @@ def export_trial(
     record = ledger.search(name)
     check_objects(record, ledger.read(reads.registered_objects, record.id))
     picked = pick_trial(ledger, record, pick)
-    notice(f"picked {picked}")
     trial = picked.trial
     with output_folder(out) as folder:
         stored = StoredNetwork.of(ledger, record, trial)
@@ -78,6 +77,7 @@ def export_trial(
         data = find_data(record, trial, data_dir)
         if data.dataset is None and stored.weights is None:
             raise needed(data, trial.number)
+        notice(f"picked {picked}")
         if data.dataset is None:
             notice(f"the proof uses {data.image_source}, because the data of the trial is not here: {data.why}")
         network = _rebuild(ledger, record, trial, stored, data, notice)

@@ -82,7 +82,12 @@ def _names_in(content: object, key: str = "") -> Iterator[tuple[Table[Any], str]
         if key in PARTS:
             yield from ((PARTS[key], name) for name in content if isinstance(name, str))
         for inner, value in content.items():
-            yield from _names_in(value, inner if isinstance(inner, str) else "")
+            if inner == "by_block" and isinstance(value, Mapping):  # block -> operators
+                yield from ((BLOCKS, name) for name in value if isinstance(name, str))
+                for operators in value.values():
+                    yield from _names_in(operators, "operator")
+            else:
+                yield from _names_in(value, inner if isinstance(inner, str) else "")
     elif isinstance(content, list | tuple):
         for value in content:
             yield from _names_in(value, key)

@@ -16,9 +16,8 @@ MOMENTUM = 0.95
 BETAS = (0.9, 0.999)
 ITERATIONS = 5
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the iteration, from Jordan et al.: singular values end in 0.7 to 1.2
-RMS = (
-    0.2  # of a step, as of a typical step of AdamW: both can have one weight decay (Liu et al. 2025, arXiv 2502.16982)
-)
+# Root mean square of a step, as of a typical step of AdamW: both can have one weight decay (Liu et al. 2025).
+RMS = 0.2
 LEAST = 4  # smaller side of a matrix
 
 
