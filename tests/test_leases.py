@@ -18,6 +18,7 @@ from hybrid_search.ledger.check import check_ledger
 from hybrid_search.ledger.process_identity import ProcessIdentity, start_time
 from hybrid_search.ledger.retry import run_transaction
 from hybrid_search.records import Report, Resources, Settings
+from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS
 from hybrid_search.runs.leadership import leading
 from hybrid_search.runs.run import run
 from hybrid_search.search.opening import open_search
