@@ -150,6 +150,7 @@ def test_a_confirmation_gives_baselines_as_many_seeds_as_the_front(searched):
         ({"accuracy": 0.7, "flops": 2e6}, "net at 2 MFLOPs reaches 70.00 %; trial 1 reaches more"),
         ({"accuracy": 0.7, "flops": 5e5}, "net at 500 kFLOPs reaches 70.00 %; no searched design costs as little"),
         ({"accuracy": 0.82, "flops": 2e6}, "reaches 82.00 %, above every searched design of at most its cost"),
+        ({"accuracy": 0.85, "flops": 3e6}, "net at 3 MFLOPs reaches 85.00 %, as trial 2"),
     ],
 )
 def test_one_line_compares_a_baseline_with_the_front(values, line):

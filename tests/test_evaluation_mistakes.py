@@ -1,6 +1,7 @@
 """A mistake of the user that a worker meets ends the search with one line, and costs no trial."""
 
 import errno
+import signal
 import sys
 
 import pytest
@@ -9,6 +10,7 @@ from support.fakes import tiny_space
 from hybrid_search import Ledger, Objective, Resources, Settings, UserError, run
 from hybrid_search.engines.worker import TrialRunner
 from hybrid_search.engines.worker.failure_report import comes_from_outside, user_error
+from hybrid_search.engines.worker.interrupts import interrupts_marked
 from hybrid_search.errors import DataError, EvaluationError, HybridSearchError, SettingsError
 from hybrid_search.ledger import reads
 from hybrid_search.networks.costs import cost
@@ -113,6 +115,9 @@ def test_only_an_exit_that_ray_raised_comes_from_outside():
     assert not comes_from_outside(raised_in("ray.worker", ValueError("x")))
     assert not comes_from_outside(SystemExit(1))
     assert not comes_from_outside(KeyboardInterrupt())
+    with interrupts_marked(), pytest.raises(KeyboardInterrupt) as caught:
+        signal.raise_signal(signal.SIGINT)
+    assert comes_from_outside(caught.value)
     assert not comes_from_outside(raised_in("ray.worker", KeyboardInterrupt()))
 
 

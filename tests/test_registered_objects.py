@@ -88,6 +88,15 @@ def test_an_object_that_is_defined_again_takes_the_place_of_the_first():
     assert build_model(architecture, 1, 2).stages[0][0].operator.kernel_size == 3
 
 
+def test_an_operator_of_one_block_is_stored_with_the_search(tmp_path):
+    stage = {"depth": 1, "width": [4, 8], "by_block": {"enter": {"largest": {}}}}
+    space = SearchSpace.from_dict({"name": "own", "stem": {"pointwise": {"width": 8}}, "stages": [stage]})
+    with Ledger(f"sqlite:///{tmp_path}/l.db") as ledger:
+        run(space, trials=1, ledger=ledger, settings=SETTINGS, resources=LOCAL, evaluate=scored)
+        stored = ledger.read(reads.registered_objects, ledger.search().id)
+    assert sorted(stored) == ["block enter", "data gradients", "operator largest", "stem pointwise"]
+
+
 def test_two_objects_under_one_name_share_no_search(tmp_path):
     url = f"sqlite:///{tmp_path}/l.db"
     search(url, evaluate=scored)
