@@ -82,7 +82,12 @@ def count_cpus(resources: Resources, notice: Callable[[str], None] = lambda line
 
 
 def count_gpus() -> int | None:
-    """Return the GPUs that a session of Ray would find here, which takes no session; None if Ray cannot say it."""
+    """Return the GPUs that a session of Ray would find here, which takes no session; None if Ray cannot say it.
+
+    `RAY_OVERRIDE_RESOURCES` takes the place of what Ray finds, so only the session knows the number.
+    """
+    if os.environ.get("RAY_OVERRIDE_RESOURCES"):
+        return None
     try:
         from ray._private.accelerators import get_accelerator_manager_for_resource
 
