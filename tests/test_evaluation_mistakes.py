@@ -103,6 +103,15 @@ def test_other_errors_of_the_system_are_no_mistake():
     assert user_error(failure) is None
 
 
+@pytest.fixture
+def usual_interrupts():
+    """Handle SIGINT as a terminal does; a process in the background may ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("usual_interrupts")
 def test_only_an_exit_that_ray_raised_comes_from_outside():
     def raised_in(module, error):
         names = {"__name__": module, "error": error}

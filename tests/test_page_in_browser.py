@@ -56,8 +56,10 @@ def visit(context, site):
     """Open the page; at the end, assert that it had no error and no request to another host."""
     wrong, pages = [], []
 
-    def open_page(query="", scheme="light"):
+    def open_page(query="", scheme="light", size=None):
         page = context.new_page()
+        if size is not None:
+            page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
         pages.append(page)
         page.emulate_media(color_scheme=scheme)
         page.set_default_timeout(TIMEOUT)
@@ -251,9 +253,7 @@ def test_on_a_small_laptop_the_operators_are_visible_explained_and_the_buttons_c
 
 
 def test_on_a_phone_the_words_of_the_stage_table_stay_whole(visit):
-    page = visit("?search=digits&trials=0")
-    page.set_viewport_size({"width": 420, "height": 900})
-    page.reload()
+    page = visit("?search=digits&trials=0", size=(420, 900))
     expect(page.locator("#detail .stages")).to_be_visible()
     widths = page.evaluate(
         """() => [...document.querySelectorAll('#detail .stages td.options')].map(cell => cell.clientWidth)"""

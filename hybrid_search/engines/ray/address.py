@@ -15,6 +15,7 @@ from hybrid_search.records import Resources
 
 CONNECT_SECONDS = 3.0  # to open a connection to the address
 ANSWER_SECONDS = 12.0  # for the cluster to answer
+PROBE_SECONDS = ANSWER_SECONDS  # of the process that asks for the token, with its start
 
 # Ray reads these when it starts: no usage report leaves the machine.
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
@@ -158,11 +159,11 @@ def choose_auth_mode(address: str) -> None:
         text=True,
     )
     try:
-        _, errors = probe.communicate(timeout=ANSWER_SECONDS)
+        _, errors = probe.communicate(timeout=PROBE_SECONDS)
     except subprocess.TimeoutExpired:
         probe.kill()
         probe.communicate()
-        raise no_cluster(address, f"no answer in {ANSWER_SECONDS:g} s") from None
+        raise no_cluster(address, f"no answer in {PROBE_SECONDS:g} s") from None
     if probe.returncode not in (0, 3):
         raise no_cluster(address, (errors.strip() or "the probe failed").splitlines()[-1])
     os.environ[AUTH_MODE] = "token" if probe.returncode == 3 else "disabled"
