@@ -140,7 +140,7 @@ def test_a_search_runs_without_a_home_and_with_a_temporary_folder_that_is_too_lo
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,  # the kernels are compiled again in the new cache, beside other tests
     )
     assert (done.returncode, done.stdout.count("\n")) == (0, 2), done.stderr
     for part in ("cache folder /proc/nope/hybrid-search", "Ray's token", "Ray cannot keep its sockets"):
