@@ -34,7 +34,10 @@ class Settings:
         warmup_epochs: Epochs of the warm-up.
         label_smoothing: Share of the target that is spread over all classes, 0 to 1.
         ema: Decay of the moving average of the weights that is scored; 0: no average.
-        augment: "none", "shift" or "shift+flip".
+        augment: "none", "shift", "shift+flip", "crop" (random resized crop) or "crop+flip".
+        crop_area: Smallest area of a random resized crop, as a share of the image.
+        trivial_augment: Share of the images with one random change of colour or geometry (TrivialAugment); 0: off.
+        random_erasing: Share of the images that lose a random rectangle; 0: off.
         stochastic_depth: Probability that the last block is left out for an image while training; 0: off.
         precision: "fp32", "bf16", "fp16", or "auto": fp32 on a CPU, bf16 on a GPU.
         device: "auto", "cpu", "cuda" or "cuda:N".
@@ -44,6 +47,8 @@ class Settings:
         drop_duplicates: Whether training images that are also in validation or test, by content, are removed.
         ignore_test: Whether a test folder is left out; the test split is then cut from the training images.
         max_image_pixels: Pixels of one image file, at most; None: 178,956,970, the limit of Pillow.
+        stored_size: Rows and columns at which decoded image files are stored; None: `image_size`, and 1 / 0.875 of it
+            if `augment` crops. Evaluation uses the central 0.875 of a larger image.
 
     Raises:
         SettingsError: A value is out of range.
@@ -75,6 +80,10 @@ class Settings:
     ignore_test: bool = False
     max_image_pixels: int | None = None
     stochastic_depth: float = 0.0
+    crop_area: float = 0.25
+    trivial_augment: float = 0.0
+    random_erasing: float = 0.0
+    stored_size: int | None = None
     recipe: str = field(default=DEFAULT, compare=False)  # not stored: the numbers are
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ Files:
     duplicates.py        files that are in several splits
     splits.py            stratified, seeded splits
     pixel_statistics.py  fingerprint, mean and standard deviation
+    stored_size.py       the size at which decoded files are stored, and its central part
     resizing.py          bilinear resizing, exact on every machine
     downloads.py         downloads and the cache folder
     memory.py            the memory that arrays may use

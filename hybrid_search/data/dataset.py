@@ -14,7 +14,7 @@ Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Indices = NDArray[np.int64]
 Size = tuple[int, int, int]  # channels, rows, columns
-OPTIONAL_SETTINGS = ("drop_duplicates", "ignore_test", "max_image_pixels")  # that only some sources have a use for
+OPTIONAL_SETTINGS = ("drop_duplicates", "ignore_test", "max_image_pixels", "stored_size")  # that only some sources have a use for
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,8 @@ class Part:
 
     Attributes:
         labels: int64 (n,), the class of every image.
-        take: a function from indices to pixels, uint8 (len(indices), channels, rows, columns), already resized.
+        take: a function from indices to pixels, uint8 (len(indices), channels, rows, columns), already resized. Rows
+            and columns may be larger than those of `Contents.input_size`; training then crops them.
         files: the file of every image, if each image has its own; equal files in two splits are then found.
         images: the images before resizing, uint8 (n, channels, rows, columns), if they are in memory; equal images in
             two splits are then found.
@@ -126,6 +127,7 @@ class Dataset:
         fingerprint: sixteen hexadecimal digits that identify both splits and the class names.
         mean: mean of the training images in each channel, for pixels 0..1.
         std: standard deviation of the training images in each channel, for pixels 0..1.
+        size: rows and columns of the input of a network; None: those of the images. Larger images are cropped.
     """
 
     name: str
@@ -136,9 +138,10 @@ class Dataset:
     fingerprint: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    size: tuple[int, int] | None = None
 
     @property
     def input_size(self) -> Size:
-        """Channels, rows and columns of one image."""
+        """Channels, rows and columns of the input of a network."""
         channels, rows, cols = self.train.images.shape[1:]
-        return channels, rows, cols
+        return channels, *(self.size or (rows, cols))

@@ -147,6 +147,8 @@ def clear_cache() -> None:
 def _selection(settings: Settings) -> Settings:
     """Return the settings with everything that does not select images at its default."""
     selected = {name: getattr(settings, name) for name in SELECTED_BY}
+    if settings.stored_size is None and settings.augment.startswith("crop"):  # such images are stored larger
+        selected["augment"] = "crop"
     if settings.data_dir is not None:  # the caches must not depend on the current folder
         selected["data_dir"] = data_location("data_dir", settings.data_dir)
     return Settings(**selected)
@@ -195,4 +197,5 @@ def _load(settings: Settings, stamp_of_files: int | None) -> Dataset:
     mean, std = mean_and_std(train.images)
     licence = DATASETS[settings.data].licence
     digits = fingerprint((train, validation), contents.classes)
-    return Dataset(settings.data, train, validation, contents.classes, licence, digits, mean, std)
+    size = contents.input_size[1:]
+    return Dataset(settings.data, train, validation, contents.classes, licence, digits, mean, std, size)

@@ -4,6 +4,8 @@ Files:
     loop.py         Trainer, one epoch at a time, resumable bit for bit; score
     recipe.py       device, precision, optimizer, learning rate, averaged weights, seeds
     batches.py      images on the device: order, augmentation, normalisation
+    augmentation.py random crops, geometry, colours and erasing of a batch, each image with its own numbers
+    central_crop.py the central part of images that are stored larger
     evaluation.py   evaluate, the function that a worker runs for a trial
     retraining.py   retrain, the same with a fresh seed and the test split, for confirmation
     facts.py        data, settings, code and machine of a result

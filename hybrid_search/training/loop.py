@@ -141,7 +141,7 @@ class Trainer:
         self.model.train()
         total = data_seconds = 0.0
         start = time.perf_counter()
-        plan = self.images.plan(settings.augment, settings.seed, epoch)
+        plan = self.images.plan(settings, epoch)
         for step in range(steps):
             x, y = self.images.batch(plan, self.edges[step], self.edges[step + 1])
             x = x.contiguous(memory_format=torch.channels_last)
