@@ -10,7 +10,7 @@ from hybrid_search._internal.recipes import DEFAULT, FILLED, RECIPES
 from hybrid_search._internal.setting_rules import ADDED, RULES, known_names
 
 # Settings that change where and how fast a network is trained, but not the numbers; they are not part of the digest.
-NOT_IN_DIGEST = ("data_dir", "device", "threads", "max_image_pixels")
+NOT_IN_DIGEST = ("data_dir", "device", "threads", "max_image_pixels", "cache")
 FROM_RECIPE: Any = None  # a setting that is not given: the recipe says it
 
 
@@ -49,6 +49,7 @@ class Settings:
         max_image_pixels: Pixels of one image file, at most; None: 178,956,970, the limit of Pillow.
         stored_size: Rows and columns at which decoded image files are stored; None: `image_size`, and 1 / 0.875 of it
             if `augment` crops. Evaluation uses the central 0.875 of a larger image.
+        cache: "disk": image files are decoded once into the cache folder. "none": whenever they are used.
 
     Raises:
         SettingsError: A value is out of range.
@@ -84,6 +85,7 @@ class Settings:
     trivial_augment: float = 0.0
     random_erasing: float = 0.0
     stored_size: int | None = None
+    cache: str = "disk"
     recipe: str = field(default=DEFAULT, compare=False)  # not stored: the numbers are
 
     def __post_init__(self) -> None:

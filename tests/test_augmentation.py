@@ -1,6 +1,7 @@
 """Random changes of training images: each image has its own, and they depend on seed and epoch only."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ def test_an_augmented_image_does_not_depend_on_the_batches(edges):
     images = Images(data.train, data, CPU)
     plan = images.plan(STRONG, 3)
     expected = images.batch(plan, 0, 24)[0]
-    parts = [images.batch(plan, *pair)[0] for pair in zip(edges, edges[1:], strict=False)]
+    parts = [images.batch(plan, *pair)[0] for pair in pairwise(edges)]
     assert expected.shape == (24, 3, 10, 15)
     torch.testing.assert_close(torch.cat(parts), expected, rtol=0, atol=1e-5)
 

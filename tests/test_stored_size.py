@@ -62,7 +62,7 @@ def test_searches_that_do_not_crop_have_the_images_of_before(photos):
 def test_a_stored_size_below_the_image_size_is_refused(photos, capsys):
     with pytest.raises(DataError, match=r"stored_size must be at least image_size, 8 pixels; got 7\."):
         load(settings_of(photos, stored_size=7))
-    with pytest.raises(DataError, match="stored_size is a setting of the data sets imagefolder.*got 40"):
+    with pytest.raises(DataError, match=r"stored_size is a setting of the data sets imagefolder.*got 40"):
         load(Settings(stored_size=40))
     assert run_on(photos, "--set", "stored_size=7") == 2
     assert "stored_size must be at least image_size" in capsys.readouterr().err

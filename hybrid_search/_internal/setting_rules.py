@@ -14,6 +14,7 @@ from hybrid_search.errors import MOST, SettingsError, nearest, one_of, shown
 T = TypeVar("T")
 
 AUGMENTS = ("none", "shift", "shift+flip", "crop", "crop+flip")
+CACHES = ("disk", "none")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 NOTHING = ("", "none", "null", "all")  # texts for a number that is not set
@@ -163,6 +164,7 @@ RULES: Mapping[str, Rule] = {
     "ignore_test": YesNo(),
     "max_image_pixels": Whole(1, 10**12, optional=True),
     "stored_size": Whole(1, 100_000, optional=True),
+    "cache": Word(CACHES),
 }
 
 # Settings that came later than the first searches. At their defaults they are neither stored nor part of the digest.
@@ -175,6 +177,7 @@ ADDED: Mapping[str, Any] = {
     "trivial_augment": 0.0,
     "random_erasing": 0.0,
     "stored_size": None,
+    "cache": "disk",
 }
 
 

@@ -9,6 +9,7 @@ Files:
     splits.py            stratified, seeded splits
     pixel_statistics.py  fingerprint, mean and standard deviation
     stored_size.py       the size at which decoded files are stored, and its central part
+    on_demand.py         images that are decoded when they are read
     resizing.py          bilinear resizing, exact on every machine
     downloads.py         downloads and the cache folder
     memory.py            the memory that arrays may use

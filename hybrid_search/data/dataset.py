@@ -14,12 +14,17 @@ Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Indices = NDArray[np.int64]
 Size = tuple[int, int, int]  # channels, rows, columns
-OPTIONAL_SETTINGS = ("drop_duplicates", "ignore_test", "max_image_pixels", "stored_size")  # that only some sources have a use for
+# Settings that only some sources have a use for.
+OPTIONAL_SETTINGS = ("drop_duplicates", "ignore_test", "max_image_pixels", "stored_size", "cache")
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images and their labels: `images` uint8 (n, channels, rows, columns), `labels` int64 (n,)."""
+    """Images and their labels: `images` uint8 (n, channels, rows, columns), `labels` int64 (n,).
+
+    The images may be those of a file that is mapped read-only, or be decoded when they are read (`OnDemand`). They may
+    be larger than memory: read some at a time.
+    """
 
     images: Pixels
     labels: Labels

@@ -10,7 +10,7 @@ from hybrid_search._internal.paths import data_location
 from hybrid_search.data.class_counts import check_classes, notes_on_classes
 from hybrid_search.data.dataset import OPTIONAL_SETTINGS, Contents, Dataset, Indices, Part, Size, Source, Split
 from hybrid_search.data.duplicates import find_duplicates
-from hybrid_search.data.pixel_statistics import fingerprint, mean_and_std
+from hybrid_search.data.pixel_statistics import fingerprint, statistics
 from hybrid_search.data.splits import divide, plan_splits
 from hybrid_search.data.stamp import stamp
 from hybrid_search.data.table import DATASETS
@@ -194,8 +194,7 @@ def _read(part: Part, indices: Indices) -> Split:
 def _load(settings: Settings, stamp_of_files: int | None) -> Dataset:
     contents, parts = _plan(settings, stamp_of_files)
     train, validation = _read(*parts["train"]), _read(*parts["validation"])
-    mean, std = mean_and_std(train.images)
+    digits, mean, std = statistics(train, validation, contents.classes)
     licence = DATASETS[settings.data].licence
-    digits = fingerprint((train, validation), contents.classes)
     size = contents.input_size[1:]
     return Dataset(settings.data, train, validation, contents.classes, licence, digits, mean, std, size)

@@ -2,8 +2,8 @@
 
 The random numbers of an epoch are drawn on the CPU from one generator. They depend on the seed and the epoch only, not
 on the device, the size of a batch or the number of processes. torchvision.transforms.v2 has the same changes, but draws
-them once for a batch; kornia draws them on the device, from its global generator. Therefore the drawing is written here;
-`affine_grid` and `grid_sample` of torch do the geometry.
+them once for a batch; kornia draws them on the device, from its global generator. Therefore the drawing is written
+here; `affine_grid` and `grid_sample` of torch do the geometry.
 
 Papers: random resized crop, Szegedy et al. 2015; random erasing, Zhong et al. 2020; one random change of colour or
 geometry for an image, TrivialAugment, Müller and Hutter 2021, with the ranges of RandAugment, Cubuk et al. 2020.
@@ -20,8 +20,8 @@ RATIO = math.log(4 / 3)  # logarithm of width over height of a crop, at most
 ERASED_AREA = (0.02, 1 / 3)  # of the image
 ERASED_RATIO = math.log(3.3)
 CHANGES = (
-    "none", "shear rows", "shear columns", "move rows", "move columns", "rotate", "brightness", "contrast", "saturation",
-    "posterize", "solarize",
+    "none", "shear rows", "shear columns", "move rows", "move columns", "rotate",
+    "brightness", "contrast", "saturation", "posterize", "solarize",
 )  # fmt: skip
 SHEAR, MOVE, ANGLE, ENHANCE, BITS = 0.3, 10 / 32, math.radians(30), 0.9, 4  # the largest change; MOVE is a share
 GREY = (0.299, 0.587, 0.114)  # the share of red, green and blue in brightness

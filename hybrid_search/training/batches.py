@@ -3,11 +3,13 @@
 import warnings
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from hybrid_search.data import Dataset, Split
 from hybrid_search.data.dataset import Pixels
+from hybrid_search.data.on_demand import OnDemand
 from hybrid_search.data.stored_size import central_side
 from hybrid_search.records import Settings
 from hybrid_search.training.augmentation import (
@@ -24,6 +26,7 @@ from hybrid_search.training.augmentation import (
     windows,
 )
 from hybrid_search.training.central_crop import central_crop
+from hybrid_search.training.reading_ahead import DecodedAhead, read_ahead
 from hybrid_search.training.recipe import seed_for
 
 PADDING = 8  # an image is shifted by at most an eighth of its size
@@ -53,7 +56,9 @@ class EpochPlan:
 
 
 class Images:
-    """The images of one split as tensors of bytes, on the device if they fit there, otherwise in main memory.
+    """The images of one split as tensors of bytes, on the device if they fit there.
+
+    Otherwise they stay where they are: in main memory, in a mapped file, or in files that are decoded for each batch.
 
     Args:
         split: the images.
@@ -63,17 +68,26 @@ class Images:
 
     def __init__(self, split: Split, dataset: Dataset, device: torch.device) -> None:
         self.device = device
-        home = device if _fits(split, device) else torch.device("cpu")
-        self.images = _tensor(split.images).to(home)  # (n, channels, rows, cols) uint8
+        stored: Pixels | OnDemand = split.images
+        self.decoded = DecodedAhead(stored) if isinstance(stored, OnDemand) else None
+        self.home = device if self.decoded is None and _fits(split, device) else torch.device("cpu")
+        self.source = stored if self.home.type == "cpu" else None  # whose pages are read ahead
+        pixels = np.empty((0, 1, 1, 1), np.uint8) if isinstance(stored, OnDemand) else stored
+        self.images = _tensor(pixels).to(self.home)  # (n, channels, rows, cols) uint8; none if they are decoded
+        self.channels = split.images.shape[1]
         self.labels = torch.from_numpy(split.labels).to(device)
         self.mean = torch.tensor(dataset.mean, device=device).view(1, -1, 1, 1) * 255
         self.scale = 1 / (torch.tensor(dataset.std, device=device).view(1, -1, 1, 1) * 255)
         self.stored = Size(*split.images.shape[2:])
         self.size = Size(*dataset.input_size[1:])
-        self.row, self.col = (torch.arange(side, device=home) for side in self.size)
+        self.row, self.col = (torch.arange(side, device=self.home) for side in self.size)
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def in_order(self) -> EpochPlan:
+        """Return a plan without augmentation: every image, in the order of the split."""
+        return EpochPlan(torch.arange(len(self), device=self.home))
 
     def plan(self, settings: Settings, epoch: int) -> EpochPlan:
         """Return the order and augmentation of an epoch. They depend on the arguments only, not on the device.
@@ -92,9 +106,8 @@ class Images:
         if turn == "flip":
             plan = replace(plan, flip=torch.rand(count, generator=rng) < 0.5)
         plan = self._extended(plan, settings, torch.Generator().manual_seed(seed_for("augment", settings.seed, epoch)))
-        home = self.images.device
         return replace(
-            plan, **{name: value.to(home) for name, value in vars(plan).items() if isinstance(value, Tensor)}
+            plan, **{name: value.to(self.home) for name, value in vars(plan).items() if isinstance(value, Tensor)}
         )
 
     def _extended(self, plan: EpochPlan, settings: Settings, rng: torch.Generator) -> EpochPlan:
@@ -105,7 +118,7 @@ class Images:
             matrix = draw_crops(count, settings.crop_area, rng) if crops else self._shifted(plan)
             matrix = matrix if plan.flip is None else flipped(matrix, plan.flip)
             if settings.trivial_augment:
-                trivial = draw_trivial(count, settings.trivial_augment, self.images.shape[1], rng)
+                trivial = draw_trivial(count, settings.trivial_augment, self.channels, rng)
                 matrix, plan = moved(matrix, trivial, self.size), replace(plan, colour=colours(trivial))
             plan = replace(plan, matrix=matrix)
         if settings.random_erasing:
@@ -135,16 +148,17 @@ class Images:
         """
         index = plan.order[start:stop]
         if plan.matrix is not None:
-            stored = self._on_device(self.images.index_select(0, index))
-            x = sample(stored, plan.matrix[start:stop].to(self.device), self.size)
+            x = sample(
+                self._on_device(self._stored(plan, start, stop)), plan.matrix[start:stop].to(self.device), self.size
+            )
         elif plan.row_shift is not None and plan.col_shift is not None:
             row = self.row + plan.row_shift[start:stop, None]  # (n, rows)
             col = self.col + plan.col_shift[start:stop, None]  # (n, cols)
             if plan.flip is not None:
                 col = torch.where(plan.flip[start:stop, None], col.flip(1), col)
-            x = self._on_device(self._gather(index, row, col))
+            x = self._on_device(self._gather(plan, start, stop, row, col))
         else:
-            x = self._on_device(central_crop(self.images.index_select(0, index), self.size))
+            x = self._on_device(central_crop(self._stored(plan, start, stop), self.size))
         if plan.colour is not None:
             x = recolour(x, plan.colour[start:stop].to(self.device))
         x = x.sub_(self.mean).mul_(self.scale)
@@ -154,11 +168,23 @@ class Images:
 
     def _on_device(self, pixels: Tensor) -> Tensor:
         """Return the pixels as float32 on the device."""
+        if self.device.type == "cuda" and pixels.device.type == "cpu":
+            pixels = pixels.pin_memory()  # otherwise the copy waits for the device
         return pixels.to(self.device, non_blocking=True).to(torch.float32)
 
-    def _gather(self, index: Tensor, row: Tensor, col: Tensor) -> Tensor:
-        """Read image index[n] at row[n], col[n] of its centre; pixels outside are black. (n, channels, rows, cols)."""
-        images = self.images
+    def _stored(self, plan: EpochPlan, start: int, stop: int) -> Tensor:
+        """Return the images of a batch as they are stored, and have those of the next batch read meanwhile."""
+        if self.decoded is not None:
+            return self.decoded.read(plan.order, start, stop)
+        if isinstance(self.source, np.memmap):
+            read_ahead(self.source, plan.order[stop : stop + (stop - start)].numpy())
+        return self.images.index_select(0, plan.order[start:stop])
+
+    def _gather(self, plan: EpochPlan, start: int, stop: int, row: Tensor, col: Tensor) -> Tensor:
+        """Read image n at row[n], col[n] of its centre; pixels outside are black. (n, channels, rows, cols)."""
+        images, index = self.images, plan.order[start:stop]
+        if self.decoded is not None or isinstance(self.source, np.memmap):
+            images, index = self._stored(plan, start, stop), torch.arange(stop - start)
         sides = [central_side(*each) for each in zip(self.stored, self.size, strict=True)]
         if sides == list(self.size):  # pixels around the central part are read too
             row, col = (

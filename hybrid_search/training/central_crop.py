@@ -5,6 +5,7 @@ from torch import Tensor
 
 from hybrid_search.data.stored_size import central_side
 
+
 def central_crop(images: Tensor, size: tuple[int, int]) -> Tensor:
     """Return the central part of images in the size of the input, as evaluation uses it.
 

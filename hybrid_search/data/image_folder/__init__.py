@@ -38,8 +38,8 @@ def read(settings: Settings) -> Contents:
     """List the images below `data_dir` without decoding them.
 
     Args:
-        settings: `data_dir` (required), `image_size`, `stored_size`, `augment`, `ignore_test` and `max_image_pixels`
-            are used.
+        settings: `data_dir` (required), `image_size`, `stored_size`, `augment`, `ignore_test`, `cache` and
+            `max_image_pixels` are used.
 
     Raises:
         DataError: A folder is missing, a class has no image, a class of val or test is not a class of train, or
@@ -63,7 +63,8 @@ def read(settings: Settings) -> Contents:
             continue
         listed[name] = _list_split(splits[name], name, tuple(classes), left_out)
     every_file = [path for files in listed.values() for paths in files.values() for path in paths]
-    images = ImageFiles(base, every_file, stored, settings.max_image_pixels or MAX_PIXELS)
+    limit = settings.max_image_pixels or MAX_PIXELS
+    images = ImageFiles(base, every_file, stored, limit, stores=settings.cache == "disk")
     parts = {name: _part(files, images) for name, files in listed.items()}
     if settings.image_size is None:
         notes.append(
@@ -131,5 +132,5 @@ IMAGEFOLDER = Source(
     "your own images in train/<class>/, with or without val and test",
     "set by the owner",
     read,
-    reads=("drop_duplicates", "ignore_test", "max_image_pixels", "stored_size"),
+    reads=("drop_duplicates", "ignore_test", "max_image_pixels", "stored_size", "cache"),
 )
