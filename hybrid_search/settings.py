@@ -50,6 +50,8 @@ class Settings:
         stored_size: Rows and columns at which decoded image files are stored; None: `image_size`, and 1 / 0.875 of it
             if `augment` crops. Evaluation uses the central 0.875 of a larger image.
         cache: "disk": image files are decoded once into the cache folder. "none": whenever they are used.
+        image_column: Column of the images in data `hf`; None: the only one that can be.
+        label_column: Column of the labels in data `hf`; None: the only one that can be.
 
     Raises:
         SettingsError: A value is out of range.
@@ -86,6 +88,8 @@ class Settings:
     random_erasing: float = 0.0
     stored_size: int | None = None
     cache: str = "disk"
+    image_column: str | None = None
+    label_column: str | None = None
     recipe: str = field(default=DEFAULT, compare=False)  # not stored: the numbers are
 
     def __post_init__(self) -> None:

@@ -165,6 +165,8 @@ RULES: Mapping[str, Rule] = {
     "max_image_pixels": Whole(1, 10**12, optional=True),
     "stored_size": Whole(1, 100_000, optional=True),
     "cache": Word(CACHES),
+    "image_column": Text(optional=True),
+    "label_column": Text(optional=True),
 }
 
 # Settings that came later than the first searches. At their defaults they are neither stored nor part of the digest.
@@ -178,6 +180,8 @@ ADDED: Mapping[str, Any] = {
     "random_erasing": 0.0,
     "stored_size": None,
     "cache": "disk",
+    "image_column": None,
+    "label_column": None,
 }
 
 

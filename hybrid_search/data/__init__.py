@@ -14,6 +14,8 @@ Files:
     downloads.py         downloads and the cache folder
     memory.py            the memory that arrays may use
     digits.py, fashion_mnist.py, cifar.py, npz.py    one file for each kind of source
+    packed/              images in the rows of Parquet or Arrow files
+    packed_image.py      one of these rows, read like a file
     image_folder/        the kind of source with one file for each image
     cifar_formats.py, restricted_pickle.py, file_members.py    the files of cifar
     npz_archive.py, array_keys.py, array_images.py, array_labels.py, class_names.py    the parts of an npz file

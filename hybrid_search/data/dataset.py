@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_search.data.packed_image import ImageFile
 from hybrid_search.data.resizing import resize
 from hybrid_search.records import Settings
 
@@ -15,7 +15,9 @@ Labels = NDArray[np.int64]
 Indices = NDArray[np.int64]
 Size = tuple[int, int, int]  # channels, rows, columns
 # Settings that only some sources have a use for.
-OPTIONAL_SETTINGS = ("drop_duplicates", "ignore_test", "max_image_pixels", "stored_size", "cache")
+OPTIONAL_SETTINGS = (
+    "drop_duplicates", "ignore_test", "max_image_pixels", "stored_size", "cache", "image_column", "label_column",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,14 +43,14 @@ class Part:
         labels: int64 (n,), the class of every image.
         take: a function from indices to pixels, uint8 (len(indices), channels, rows, columns), already resized. Rows
             and columns may be larger than those of `Contents.input_size`; training then crops them.
-        files: the file of every image, if each image has its own; equal files in two splits are then found.
+        files: the file of every image, or its row in a file; equal ones in two splits are then found.
         images: the images before resizing, uint8 (n, channels, rows, columns), if they are in memory; equal images in
             two splits are then found.
     """
 
     labels: Labels
     take: Callable[[Indices], Pixels]
-    files: tuple[Path, ...] = ()
+    files: tuple[ImageFile, ...] = ()
     images: Pixels | None = None
 
     @classmethod

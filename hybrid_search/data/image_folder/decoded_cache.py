@@ -27,6 +27,7 @@ from hybrid_search.data.dataset import Indices, Pixels
 from hybrid_search.data.downloads import locked
 from hybrid_search.data.image_folder import decoding
 from hybrid_search.data.on_demand import OnDemand
+from hybrid_search.data.packed_image import ImageFile
 from hybrid_search.data.progress_lines import ProgressLines, no_notice
 from hybrid_search.errors import DataError
 
@@ -48,7 +49,7 @@ class Decoding(NamedTuple):
     tops: Mapping[str, float]
 
 
-def read_cached_images(paths: Sequence[Path], how: Decoding, source: Path, notice: Notice = no_notice) -> Pixels:
+def read_cached_images(paths: Sequence[ImageFile], how: Decoding, source: Path, notice: Notice = no_notice) -> Pixels:
     """Return decoded images from their cache file; decode them into it first if it does not exist.
 
     Args:
@@ -88,7 +89,7 @@ def read_cached_images(paths: Sequence[Path], how: Decoding, source: Path, notic
     return mapped
 
 
-def images_on_demand(paths: Sequence[Path], how: Decoding) -> Pixels:
+def images_on_demand(paths: Sequence[ImageFile], how: Decoding) -> Pixels:
     """Return images that are decoded whenever they are read, and stored nowhere.
 
     Args:
@@ -110,7 +111,7 @@ def images_on_demand(paths: Sequence[Path], how: Decoding) -> Pixels:
     return cast(Pixels, images)
 
 
-def check_images(paths: Sequence[Path], how: Decoding, notice: Notice) -> Counter[str]:
+def check_images(paths: Sequence[ImageFile], how: Decoding, notice: Notice) -> Counter[str]:
     """Decode images and forget them; return the numbers of images that were reinterpreted, by remark.
 
     Args:
@@ -127,11 +128,11 @@ def check_images(paths: Sequence[Path], how: Decoding, notice: Notice) -> Counte
     return remarks
 
 
-def _decoder(how: Decoding) -> Callable[[Path], decoding.Decoded]:
+def _decoder(how: Decoding) -> Callable[[ImageFile], decoding.Decoded]:
     return partial(decoding.decode_image, size=how.size, max_pixels=how.max_pixels, tops=how.tops)
 
 
-def remarks_of(paths: Sequence[Path], how: Decoding) -> dict[str, int]:
+def remarks_of(paths: Sequence[ImageFile], how: Decoding) -> dict[str, int]:
     """Return the numbers of images that were reinterpreted, by remark, as the cache recorded them."""
     with suppress(OSError, ValueError, TypeError, AttributeError):  # the file is a help, not a part of the data
         beside = cached_file(NAME, f"{hash_of(paths, how)}.npy").with_suffix(".json")
@@ -140,7 +141,7 @@ def remarks_of(paths: Sequence[Path], how: Decoding) -> dict[str, int]:
     return {}
 
 
-def hash_of(paths: Sequence[Path], how: Any) -> str:
+def hash_of(paths: Sequence[ImageFile], how: Any) -> str:
     """Return a hash of image files (path, size, times) and of how they are decoded.
 
     Raises:
@@ -169,7 +170,7 @@ def _mapped(cached: Path, shape: tuple[int, ...]) -> Pixels | None:
     return mapped if mapped.shape == shape and mapped.dtype == np.uint8 else None
 
 
-def _decode_all(paths: Sequence[Path], how: Decoding, cached: Path, source: Path, notice: Notice) -> None:
+def _decode_all(paths: Sequence[ImageFile], how: Decoding, cached: Path, source: Path, notice: Notice) -> None:
     """Decode all images into a file that is then renamed, so that no process sees an incomplete file."""
     check_space([paths], how)
     shape = (len(paths), 3, how.size, how.size)
@@ -189,7 +190,7 @@ def _decode_all(paths: Sequence[Path], how: Decoding, cached: Path, source: Path
 
 
 def each_image(
-    function: Callable[[Path], Result], paths: Sequence[Path], notice: Notice, verb: str
+    function: Callable[[ImageFile], Result], paths: Sequence[ImageFile], notice: Notice, verb: str
 ) -> Iterator[Result]:
     """Yield the result of a function for every image file, in order; the files are read by several threads.
 
@@ -203,9 +204,9 @@ def each_image(
         DataError: The function raised it for some files; the message is that of the first, with the names of others.
     """
     progress = ProgressLines(notice, verb, len(paths))
-    broken: list[tuple[Path, DataError]] = []
+    broken: list[tuple[ImageFile, DataError]] = []
 
-    def guarded(path: Path) -> Result | DataError:
+    def guarded(path: ImageFile) -> Result | DataError:
         try:
             return function(path)
         except DataError as error:
@@ -223,7 +224,7 @@ def each_image(
         raise _joined(broken)
 
 
-def _in_order(function: Callable[[Path], Result], paths: Sequence[Path]) -> Iterator[Result]:
+def _in_order(function: Callable[[ImageFile], Result], paths: Sequence[ImageFile]) -> Iterator[Result]:
     """Yield the results of threads in order; only few of them wait in memory, because an image may be large."""
     cpus = allowed_cpus()
     running: deque[Future[Result]] = deque()
@@ -236,7 +237,7 @@ def _in_order(function: Callable[[Path], Result], paths: Sequence[Path]) -> Iter
             yield running.popleft().result()
 
 
-def _joined(broken: Sequence[tuple[Path, DataError]]) -> DataError:
+def _joined(broken: Sequence[tuple[ImageFile, DataError]]) -> DataError:
     """Return the error of the first broken file with the names of the others."""
     first, *others = broken
     if not others:
@@ -246,7 +247,7 @@ def _joined(broken: Sequence[tuple[Path, DataError]]) -> DataError:
     return DataError(f"{first[1]} {len(others):,} more cannot be used: {names}{more}")
 
 
-def check_space(splits: Sequence[Sequence[Path]], how: Decoding) -> None:
+def check_space(splits: Sequence[Sequence[ImageFile]], how: Decoding) -> None:
     """Raise DataError if the disk has less space than the images that are not yet in the cache need.
 
     Args:

@@ -23,6 +23,7 @@ from hybrid_search.data.image_folder.decoded_cache import (
     remarks_of,
 )
 from hybrid_search.data.image_folder.value_range import tops_of
+from hybrid_search.data.packed_image import ImageFile
 from hybrid_search.data.progress_lines import no_notice
 
 RANGES = {
@@ -48,7 +49,9 @@ class ImageFiles:
         stores: Whether decoded images are stored in the cache; otherwise they are decoded when they are read.
     """
 
-    def __init__(self, source: Path, paths: Sequence[Path], size: int, max_pixels: int, *, stores: bool = True) -> None:
+    def __init__(
+        self, source: Path, paths: Sequence[ImageFile], size: int, max_pixels: int, *, stores: bool = True
+    ) -> None:
         self.source, self.paths, self.size, self.max_pixels, self.stores = (
             source, tuple(paths), size, max_pixels, stores,
         )  # fmt: skip
@@ -79,7 +82,7 @@ class ImageFiles:
         """How every image of this data set is decoded."""
         return Decoding(self.size, self.max_pixels, dict(sorted(self.survey[0].items())))
 
-    def take(self, paths: Sequence[Path], indices: Indices) -> Pixels:
+    def take(self, paths: Sequence[ImageFile], indices: Indices) -> Pixels:
         """Return decoded images of a part.
 
         Args:
