@@ -162,7 +162,8 @@ def _check_fit(network: TrainedNetwork, images: "torch.Tensor") -> None:
     """Raise SettingsError unless images, class names, mean and standard deviation fit the network."""
     channels, rows, cols = size = tuple(network.input_size)
     if size != (own := input_size_of(network.architecture, (channels, rows, cols))):
-        raise SettingsError(f"input_size must be that of the architecture, {own}; got {size}.")
+        texts = ["x".join(map(str, each)) for each in (own, size)]
+        raise SettingsError(f"input_size must be that of the architecture, {texts[0]}; got {texts[1]}.")
     if images.ndim != 4 or not len(images) or tuple(images.shape[1:]) != size or not images.is_floating_point():
         got = f"{images.dtype} {tuple(images.shape)}"
         raise SettingsError(f"images must be floating-point numbers of (n, {', '.join(map(str, size))}); got {got}.")
