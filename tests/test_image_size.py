@@ -200,7 +200,7 @@ def test_data_that_does_not_resize_is_refused(monkeypatch):
     pixels, labels = np.zeros((30, 1, 20, 14), np.uint8), np.arange(30) % 3
     fixed = Contents((1, 20, 14), ("a", "b", "c"), Part.from_arrays(pixels, labels))
     DATASETS.register("fixed", Source("fixed", "images of one size", "public domain", lambda settings: fixed))
-    with pytest.raises(DataError, match=r"data fixed resizes its images; got 12\. Its images stay 20x14 pixels"):
+    with pytest.raises(DataError, match=r"data fixed resizes its images; got 12\. It states images of 20x14 pixels"):
         SearchSpec.create(sized(data="fixed"), trials=1)
 
 

@@ -191,12 +191,12 @@ def _check_settings(source: Source, settings: Settings) -> None:
 
 
 def _check_size(source: Source, contents: Contents, settings: Settings) -> None:
-    """Raise DataError if the source does not resize its images to the image size of the settings."""
+    """Raise DataError if the source does not state the image size of the settings: its images may not be resized."""
     size, (_, rows, cols) = settings.image_size, contents.input_size
     if size is not None and (rows, cols) != (size, size):
         raise DataError(
-            f"image_size must be a size to which data {source.name} resizes its images; got {size}. Its images stay "
-            f"{rows}x{cols} pixels: leave image_size out."
+            f"image_size must be a size to which data {source.name} resizes its images; got {size}. It states "
+            f"images of {rows}x{cols} pixels: leave image_size out."
         )
 
 
