@@ -67,7 +67,9 @@ def find_baseline(name: str, record: SearchRecord, width: float | None = None) -
     """
     family = name.rpartition("-")[0]
     if is_reference(name) or family in FAMILIES:
-        network = replace(reference(name), image_size=record.input_size[1] if record.image_sizes else None)
+        network = reference(name)
+        if record.image_sizes:
+            network = replace(network, image_size=record.input_size[1])
         if width is not None:
             raise SettingsError(
                 f"width (--width) must be given for models of timm; got {name}, whose name has a width."

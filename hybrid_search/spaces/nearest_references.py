@@ -106,7 +106,9 @@ def _design(
     record: SearchRecord, space: SearchSpace, name: str
 ) -> tuple[float, str, Mapping[str, Any], Architecture] | None:
     """Return the design nearest to one reference, with the distance of its widths; None if it is over the budget."""
-    target = replace(reference(name), image_size=record.input_size[1] if record.image_sizes else None)
+    target = reference(name)
+    if record.image_sizes:
+        target = replace(target, image_size=record.input_size[1])
     count = len(space.form.stages)
     chooser = _Toward(target, [target.stages[len(target.stages) * number // count] for number in range(count)])
     architecture = simplified_for(space.choose(chooser), record.input_size)
