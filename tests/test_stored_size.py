@@ -16,6 +16,7 @@ from hybrid_search.export.model_card import image_lines
 from hybrid_search.records import Settings
 from hybrid_search.training.batches import EpochPlan, Images
 from hybrid_search.training.central_crop import central_crop
+from hybrid_search.training.retraining import load_test_split
 
 
 @pytest.fixture
@@ -45,6 +46,7 @@ def test_an_image_folder_is_stored_larger_for_crops_and_the_input_keeps_its_size
     assert load(settings_of(photos)).train.images.shape[1:] == (3, 8, 8)
     assert load(settings.with_(stored_size=16)).validation.images.shape[1:] == (3, 16, 16)
     assert open_test(settings, "test").images.shape[1:] == (3, 10, 10)
+    assert load_test_split(settings).images.shape[1:] == (3, 10, 10)  # of a confirmation
     device = torch.device("cpu")
     batch, _ = Images(dataset.validation, dataset, device).batch(EpochPlan(torch.arange(2)), 0, 2)
     assert batch.shape == (2, 3, 8, 8)

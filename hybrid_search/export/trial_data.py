@@ -4,7 +4,6 @@ An export needs images only for its proof. Without the data of the trial the pro
 seed. Class names and preprocessing come from the header of the stored weights, otherwise from the data.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,32 +76,34 @@ def find_data(record: SearchRecord, trial: TrialRecord, data_dir: str | Path | N
     settings = Settings.from_dict(trial.settings)
     if data_dir is not None:
         settings = settings.with_(data_dir=data_location("data_dir (--data-dir)", data_dir))
-        return TrialData(settings, _load(settings, record, trial.facts))
+        return TrialData(settings, _load(settings, record, trial))
     reasons = []
     for place in dict.fromkeys((settings.data_dir, record.settings.data_dir)):
         try:
             here = settings.with_(data_dir=place)
-            return TrialData(here, _load(here, record, trial.facts))
+            return TrialData(here, _load(here, record, trial))
         except Exception as error:  # a data set of another package may raise anything, and the export needs none
             lines = str(error).strip().splitlines()
             reasons.append(lines[0] if lines else type(error).__name__)
     return TrialData(settings, None, reasons[0])
 
 
-def _load(settings: Settings, record: SearchRecord, facts: Mapping[str, str]) -> Dataset:
-    """Return the data set; raise LedgerError unless it is the one with the fingerprint of a trial's facts."""
+def _load(settings: Settings, record: SearchRecord, trial: TrialRecord) -> Dataset:
+    """Return the data set; raise LedgerError unless it is the one with the fingerprint of the trial."""
     from hybrid_search import data
 
     data.DATASETS.stored(settings.data)
     dataset = data.load(settings)
-    fingerprint = facts.get("fingerprint")
+    fingerprint = trial.facts.get("fingerprint")
     if fingerprint not in (None, dataset.fingerprint):
         raise LedgerError(
             f"an export must use the data of the trial; {settings.data} had fingerprint "
             f"{fingerprint}, here it has {dataset.fingerprint}. Restore the data."
         )
-    if (dataset.input_size, len(dataset.classes)) != (record.input_size, record.classes):
-        size = "x".join(map(str, record.input_size))
+    side = trial.architecture.get("image_size")
+    expected = record.input_size if side is None else (record.input_size[0], side, side)
+    if (dataset.input_size, len(dataset.classes)) != (expected, record.classes):
+        size = "x".join(map(str, expected))
         raise LedgerError(
             f"an export must use the data of the trial, {size} images of {record.classes} classes; {settings.data} has "
             f"{'x'.join(map(str, dataset.input_size))} images of {len(dataset.classes)} classes here. Restore the data."
