@@ -25,7 +25,8 @@ MIB = 1 << 20
 # Trains one epoch of an image folder while the memory that belongs to this process alone is limited.
 TRAIN = """
 import json, resource, sys
-import torch, torch._dynamo  # which making an optimizer imports
+import torch
+from PIL import Image
 from hybrid_search.data import load
 from hybrid_search.records import Settings
 from hybrid_search.training.loop import Trainer
@@ -35,12 +36,16 @@ limit = int(sys.argv[2])
 def private():
     fields = dict(line.split(":") for line in open("/proc/self/status"))
     return 1024 * int(fields["VmData"].split()[0])
+def trained(dataset, settings, channels):
+    net = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(4), torch.nn.Flatten(), torch.nn.Linear(16 * channels, 10))
+    return Trainer(net, dataset, settings).advance()
+first = Settings(train_images=64, validation_images=32, epochs=1, device="cpu")
+trained(load(first), first, 1)  # imports all that training needs
+Image.init()
 resource.setrlimit(resource.RLIMIT_DATA, (private() + limit,) * 2)
-torch.manual_seed(0)
-net = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(4), torch.nn.Flatten(), torch.nn.Linear(48, 2))
 dataset = load(settings)
-epoch = Trainer(net, dataset, settings).advance()
-print(json.dumps([dataset.train.images.nbytes, epoch.accuracy, dataset.fingerprint]))
+epoch = trained(dataset, settings, 3)
+print(json.dumps([dataset.train.images.nbytes + dataset.validation.images.nbytes, epoch.accuracy, dataset.fingerprint]))
 """
 
 
@@ -204,7 +209,7 @@ def write_alike(root, count):
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA counts private memory on Linux only")
 @pytest.mark.parametrize(
     ("count", "size", "limit"),
-    [(150, 400, 56 * MIB), pytest.param(3600, 448, 700 * MIB, marks=pytest.mark.slow)],
+    [(150, 400, 64 * MIB), pytest.param(3600, 448, 700 * MIB, marks=pytest.mark.slow)],
     ids=["short", "4 GB of images in less than 1 GB"],
 )
 def test_images_larger_than_the_memory_of_a_process_train_an_epoch(tmp_path, monkeypatch, count, size, limit):
@@ -212,6 +217,6 @@ def test_images_larger_than_the_memory_of_a_process_train_an_epoch(tmp_path, mon
     write_alike(tmp_path / "photos", count)
     changes = {"image_size": size, "batch_size": 4}
     stored, accuracy, digits = train_limited(tmp_path / "photos", tmp_path, limit, **changes)
-    assert stored > 1.3 * limit
+    assert stored > 1.5 * limit
     assert len(digits) == 16
     assert 0 <= accuracy <= 1
