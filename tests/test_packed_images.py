@@ -74,6 +74,15 @@ def test_a_file_or_a_folder_without_splits_is_train_and_splits_are_cut_from_it(t
         assert len(dataset.train) + len(dataset.validation) < 16
 
 
+def test_several_data_sets_in_one_folder_are_refused(tmp_path):
+    for name in ("small", "large"):
+        write_table(tmp_path / "both" / name / "train.parquet", rows(), names=NAMES)
+    assert refused(tmp_path / "both").endswith(
+        "has the folders large, small. Give one of them: --data-dir FOLDER/large."
+    )
+    assert load(settings(tmp_path / "both" / "small")).classes == NAMES
+
+
 def test_class_names_come_from_the_description_or_from_text_or_numbers(tmp_path):
     text = [(image, NAMES[label]) for image, label in rows()]
     numbers = [(image, 3 + 4 * label) for image, label in rows()]
@@ -180,11 +189,11 @@ def test_an_image_may_be_the_path_of_a_file_beside_the_table(tmp_path):
 
 
 def test_a_data_set_of_the_hub_is_downloaded_once(tmp_path, monkeypatch):
-    asked = []
+    requests = []
 
     def snapshot_download(name, **options):
-        asked.append((name, options["repo_type"], options["revision"]))
-        folder = tmp_path / f"hub-{len(asked)}"
+        requests.append((name, options["repo_type"], options["revision"]))
+        folder = tmp_path / f"hub-{len(requests)}"
         folder.mkdir()
         if options["revision"] != "main":  # the data set itself has other files
             write_table(folder / "default" / "train" / "0000.parquet", rows(), names=NAMES)
@@ -194,8 +203,12 @@ def test_a_data_set_of_the_hub_is_downloaded_once(tmp_path, monkeypatch):
     for _ in range(2):
         clear_cache()
         assert load(settings("hf://owner/pets")).classes == NAMES
-    assert asked == [("owner/pets", "dataset", "main"), ("owner/pets", "dataset", "refs/convert/parquet")]
-    assert "must be hf://owner/name" in refused("hf://a/b/c")
+    assert requests == [("owner/pets", "dataset", "main"), ("owner/pets", "dataset", "refs/convert/parquet")]
+    assert load(settings("hf://owner/pets/default")).classes == NAMES
+    assert "must be one of its folders; it has default" in refused("hf://owner/pets/other")
+    assert len(requests) == 2
+    for address in ("hf://pets", "hf://owner/pets/../x", "hf://"):
+        assert "must be hf://owner/name" in refused(address)
 
 
 def test_a_download_that_fails_is_one_line(monkeypatch):

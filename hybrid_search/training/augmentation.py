@@ -150,7 +150,7 @@ def recolour(x: Tensor, numbers: Tensor) -> Tensor:
     """
     channels = x.shape[1]
     share = GREY if channels == 3 else (1 / channels,) * channels
-    grey = (x * torch.tensor(share, device=x.device).view(1, -1, 1, 1)).sum(1, keepdim=True)
+    grey = sum(part * each for part, each in zip(share, x.split(1, dim=1), strict=True))  # no copy to the device
     own, of_grey, of_mean, step, threshold = numbers[:, :, None, None, None].unbind(1)
     x = (own * x + of_grey * grey + of_mean * grey.mean((2, 3), keepdim=True)).clamp_(0, 255)
     x = torch.where(step > 1, (x / step).floor() * step, x)

@@ -106,8 +106,14 @@ class Images:
         if turn == "flip":
             plan = replace(plan, flip=torch.rand(count, generator=rng) < 0.5)
         plan = self._extended(plan, settings, torch.Generator().manual_seed(seed_for("augment", settings.seed, epoch)))
+        places = dict.fromkeys(("order", "row_shift", "col_shift", "flip"), self.home)  # the others are used later
         return replace(
-            plan, **{name: value.to(self.home) for name, value in vars(plan).items() if isinstance(value, Tensor)}
+            plan,
+            **{
+                name: value.to(places.get(name, self.device))
+                for name, value in vars(plan).items()
+                if isinstance(value, Tensor)
+            },
         )
 
     def _extended(self, plan: EpochPlan, settings: Settings, rng: torch.Generator) -> EpochPlan:
@@ -148,9 +154,7 @@ class Images:
         """
         index = plan.order[start:stop]
         if plan.matrix is not None:
-            x = sample(
-                self._on_device(self._stored(plan, start, stop)), plan.matrix[start:stop].to(self.device), self.size
-            )
+            x = sample(self._on_device(self._stored(plan, start, stop)), plan.matrix[start:stop], self.size)
         elif plan.row_shift is not None and plan.col_shift is not None:
             row = self.row + plan.row_shift[start:stop, None]  # (n, rows)
             col = self.col + plan.col_shift[start:stop, None]  # (n, cols)
@@ -160,10 +164,10 @@ class Images:
         else:
             x = self._on_device(central_crop(self._stored(plan, start, stop), self.size))
         if plan.colour is not None:
-            x = recolour(x, plan.colour[start:stop].to(self.device))
+            x = recolour(x, plan.colour[start:stop])
         x = x.sub_(self.mean).mul_(self.scale)
         if plan.erased is not None:
-            x = erase(x, plan.erased[start:stop].to(self.device))
+            x = erase(x, plan.erased[start:stop])
         return x, self.labels[index.to(self.device)]
 
     def _on_device(self, pixels: Tensor) -> Tensor:

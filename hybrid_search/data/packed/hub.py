@@ -1,6 +1,10 @@
-"""Data sets of the Hugging Face hub: `hf://owner/name`, or `hf://owner/name@revision`, downloaded once."""
+"""Data sets of the Hugging Face hub, downloaded once: `hf://owner/name@revision/folder`.
+
+The revision may be left out, and the folder, which is one configuration of a data set that has several.
+"""
 
 import json
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +14,7 @@ from hybrid_search.data.downloads import locked
 from hybrid_search.errors import DataError, SettingsError
 
 HUB = "hf://"
+ADDRESS = re.compile(r"hf://(datasets/)?(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>[^/@]+))?(/(?P<folder>.+))?", re.ASCII)
 CONVERTED = "refs/convert/parquet"  # where the hub keeps Parquet files of data sets that have other files
 NAME = "hf"  # the folder below the cache folder
 
@@ -21,14 +26,23 @@ def local_copy(address: str) -> Path:
     the same files.
 
     Args:
-        address: `hf://owner/name`, with `@revision` or without.
+        address: `hf://owner/name`, `hf://owner/name@revision`, `hf://owner/name/folder`.
 
     Raises:
         DataError: The address is wrong, the package huggingface_hub is missing, or the download fails.
     """
-    name, _, revision = address.removeprefix(HUB).removeprefix("datasets/").partition("@")
-    if name.count("/") > 1 or not all(name.split("/")):
+    found = ADDRESS.fullmatch(address)
+    if found is None or ".." in (found["folder"] or "").split("/"):
         raise DataError(f"a data set of the hub must be hf://owner/name or hf://owner/name@revision; got {address!r}.")
+    whole = _whole_copy(found["name"], found["revision"] or "", address)
+    part = whole / (found["folder"] or "")
+    if not part.is_dir():
+        folders = ", ".join(sorted(each.name for each in whole.iterdir() if each.is_dir())) or "none"
+        raise DataError(f"a folder of {address!r} must be one of its folders; it has {folders}.")
+    return part
+
+
+def _whole_copy(name: str, revision: str, address: str) -> Path:
     noted = cached_file(NAME, f"{name.replace('/', '--')}@{revision.replace('/', '--') or 'main'}.json")
     if (folder := _noted(noted)) is not None:
         return folder

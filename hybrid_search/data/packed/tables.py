@@ -7,6 +7,7 @@ The split of a file is a word of its path below the folder of the data set: `tra
 import os
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from hybrid_search._internal.shown_path import shown
@@ -39,6 +40,7 @@ def find_tables(base: Path) -> tuple[dict[str, list[Path]], list[str]]:
         kinds = Counter(path.suffix or "no suffix" for path in _files(base)).most_common(3)
         others = f" It has files {', '.join(kind for kind, _ in kinds)}." if kinds else ""
         raise DataError(f"hf needs Parquet or Arrow files (.parquet, .arrow); {shown(base)} has none.{others}")
+    _check_configurations(base, ours)
     splits: dict[str, list[Path]] = {}
     rest = []
     for path in ours:
@@ -52,6 +54,21 @@ def find_tables(base: Path) -> tuple[dict[str, list[Path]], list[str]]:
         )
     notes = [f"left out of {shown(base)}: {len(rest)} files of no split ({shown(rest[0].name)})"] if rest else []
     return {name: splits[name] for name in NAMES if name in splits}, notes
+
+
+def _check_configurations(base: Path, paths: Sequence[Path]) -> None:
+    """Raise DataError if the files of one split are in several folders: they would be images of several data sets."""
+    folders: dict[str | None, set[str]] = {}
+    for path in (path.relative_to(base) for path in paths):
+        first = path.parts[0]
+        if len(path.parts) > 1 and split_of(Path(first)) is None:
+            folders.setdefault(split_of(path), set()).add(first)
+    for several in folders.values():
+        if len(several) > 1:
+            raise DataError(
+                f"hf reads one data set; {shown(base)} has the folders {', '.join(map(shown, sorted(several)))}. Give "
+                f"one of them: --data-dir FOLDER/{shown(min(several))}."
+            )
 
 
 def split_of(path: Path) -> str | None:
