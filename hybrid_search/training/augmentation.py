@@ -150,7 +150,9 @@ def recolour(x: Tensor, numbers: Tensor) -> Tensor:
     """
     channels = x.shape[1]
     share = GREY if channels == 3 else (1 / channels,) * channels
-    grey = sum(part * each for part, each in zip(share, x.split(1, dim=1), strict=True))  # no copy to the device
+    grey = torch.zeros_like(x[:, :1])
+    for channel, part in enumerate(share):  # numbers of Python need no copy to the device
+        grey += part * x[:, channel : channel + 1]
     own, of_grey, of_mean, step, threshold = numbers[:, :, None, None, None].unbind(1)
     x = (own * x + of_grey * grey + of_mean * grey.mean((2, 3), keepdim=True)).clamp_(0, 255)
     x = torch.where(step > 1, (x / step).floor() * step, x)
