@@ -1,7 +1,7 @@
 """The training loop: one epoch at a time, resumable bit for bit."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -76,6 +76,8 @@ class Trainer:
         model: the network.
         dataset: the training and validation images.
         settings: the recipe and the seed.
+        on_step: called after each step with its number in the epoch, from 1, and the number of steps of an epoch. It
+            may raise an error, which ends the training at that step.
 
     Raises:
         SettingsError: the batch size or the device is impossible.
@@ -85,9 +87,16 @@ class Trainer:
         >>> accuracies = [epoch.accuracy for epoch in trainer.run()]
     """
 
-    def __init__(self, model: nn.Module, dataset: Dataset, settings: Settings) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        dataset: Dataset,
+        settings: Settings,
+        on_step: Callable[[int, int], None] = lambda step, steps: None,
+    ) -> None:
         self.settings = settings
         self.dataset = dataset
+        self.on_step = on_step
         self.device = device_of(settings)
         with clean_process_state():
             self._prepare(model)
@@ -150,6 +159,7 @@ class Trainer:
             total += len(y) * self._step(x, y, number, steps)
             if self.average is not None:
                 self.average.update(self.model, number)
+            self.on_step(step + 1, steps)
             start = time.perf_counter()
         return total / len(self.images), data_seconds
 
