@@ -123,6 +123,22 @@ class Settings:
         again = FILLED if "recipe" in changes else self.from_recipe
         return replace(self, **{**dict.fromkeys(again), **changes})
 
+    def with_recipe_found(self) -> Self:
+        """Return the same numbers, with what a recipe would fill marked as filled: `with_` then fills it again.
+
+        The settings of a stored search have numbers only. The recipe is the one that gives most of them.
+        """
+
+        def filled(name: str) -> tuple[str, ...]:
+            recipe = RECIPES[name]
+            values = recipe.values(self.batch_size, self.epochs, self.optimizer)
+            names = FILLED if self.optimizer == recipe.optimizer else FILLED[1:]
+            return tuple(each for each in names if getattr(self, each) == values[each])
+
+        best = max(RECIPES, key=lambda name: len(filled(name)))  # the first one, which is the default, wins a tie
+        again: dict[str, Any] = dict.fromkeys(filled(best))
+        return replace(self, recipe=best, **again)
+
     @property
     def digest(self) -> str:
         """Sixteen hexadecimal digits over every setting that changes the numbers."""

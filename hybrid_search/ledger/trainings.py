@@ -101,7 +101,9 @@ def complete_training(connection: Connection, uid: str) -> TrainingRecord | None
 def weights_of_trainings(connection: Connection, search_id: int) -> Mapping[str, str]:
     """Return the stored weights of the trainings of a search: uid -> `name:sha256`."""
     which = (TrainingRow.search_id == search_id, TrainingRow.weights.is_not(None))
-    return {row.uid: row.weights for row in connection.execute(select(TrainingRow.uid, TrainingRow.weights).where(*which))}
+    return {
+        row.uid: row.weights for row in connection.execute(select(TrainingRow.uid, TrainingRow.weights).where(*which))
+    }
 
 
 def _all() -> Select[Any]:
