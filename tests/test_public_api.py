@@ -193,9 +193,9 @@ def test_a_public_class_documents_the_arguments_of_its_constructor(name):
     assert not missing, f"{name} does not document {', '.join(missing)}"
 
 
-@pytest.mark.parametrize("name", ["run", "confirm", "train", "load_space", "cost", "build_model", "reference", "pareto_front",
-                                  "hypervolume", "export_model", "load_exported", "Ledger", "SearchSpec", "Resources",
-                                  "Objective", "open_search"])  # fmt: skip
+@pytest.mark.parametrize("name", ["run", "confirm", "train", "load_space", "cost", "build_model", "reference",
+                                  "pareto_front", "hypervolume", "export_model", "load_exported", "Ledger",
+                                  "SearchSpec", "Resources", "Objective", "open_search"])  # fmt: skip
 def test_the_main_names_have_an_example(name):
     assert "Example:" in inspect.getdoc(PUBLIC[name]), name
 

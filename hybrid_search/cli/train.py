@@ -116,7 +116,7 @@ def train(
             recipe=recipe,
             seed=seed,
             settings=set_pairs(set_),
-            all_data=data_all,
+            data_all=data_all,
             restart=restart,
             ledger=db,
             data_dir=data_dir,

@@ -32,12 +32,11 @@ def print_trainings(trainings: "Sequence[TrainingRecord]", form: Format, title: 
         "accuracy": _share,
         "test_accuracy": _share,
         "train_seconds": lambda value: "-" if value is None else f"{value:.1f} s",
-        "architecture_line": str,
     }
-    shown = [{"architecture_line": row["line"], **row} for row in rows]
     if any(row["failure"] for row in rows):
         texts["failure"] = lambda value: value or "-"
-    print_rows(shown, form, title=title, columns=texts)
+    texts["network"] = str
+    print_rows(rows, form, title=title, columns=texts)
 
 
 def training_rows(trainings: "Sequence[TrainingRecord]") -> list[dict[str, Any]]:
@@ -60,7 +59,8 @@ def training_rows(trainings: "Sequence[TrainingRecord]") -> list[dict[str, Any]]
             "test_accuracy": each.measurements.get("test_accuracy"),
             "train_seconds": each.measurements.get("train_seconds"),
             "failure": each.failure_kind,
-            "line": readable_line(each.architecture),
+            "network": readable_line(each.architecture),
+            "architecture": dict(each.architecture),
             "measurements": dict(each.measurements),
             "settings": dict(each.settings),
         }

@@ -82,6 +82,11 @@ def _origin_lines(origin: Mapping[str, Any]) -> list[str]:
     own = [Objective.from_dict(each) for each in origin.get("own_objectives", [])]
     kinds = {**OBJECTIVES.usable(), **{each.name: each for each in own}}
     values = [f"{kinds[n].label} {kinds[n].text(v)}" for n, v in measurements.items() if n in kinds]
+    values += [
+        f"{name.replace('_', ' ')} {OBJECTIVES['accuracy'].text(measurements[name])}"
+        for name in (f"{TEST}{each}" for each in TESTED)
+        if name in measurements
+    ]
     facts = ", ".join(f"{key} {value}" for key, value in origin.get("facts", {}).items() if value)
     named = "Measurements"
     if {"training", "design", "recipe", "seed"} <= origin.keys():

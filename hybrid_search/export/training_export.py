@@ -85,8 +85,8 @@ def export_training(
     weights, file = folder.read(found.uid, found.weights), folder.file(found.uid).absolute()
     if weights is None:
         raise SettingsError(
-            f"an export needs the weights of the training; those of training {number} are missing or damaged in {file}. "
-            "Restore the file, or train again with another seed."
+            f"an export needs the weights of the training; those of training {number} are missing or damaged in "
+            f"{file}. Restore the file, or train again with another seed."
         )
     channels, rows, cols = found.input_size
     size, classes = (channels, rows, cols), found.classes

@@ -33,7 +33,7 @@ def train(
     recipe: str | None = None,
     seed: int | None = None,
     settings: Mapping[str, Any] | None = None,
-    all_data: bool = False,
+    data_all: bool = False,
     restart: bool = False,
     ledger: Ledger | str | Path | None = None,
     data_dir: str | Path | None = None,
@@ -57,7 +57,7 @@ def train(
             what a recipe filled is filled again for the new epochs and batch size.
         seed: Seed of the weights and the order of images; default: that of the trial.
         settings: More settings by name; they count more than those of the recipe.
-        all_data: Whether the validation images are trained on too. Nothing is then measured on them.
+        data_all: Whether the validation images are trained on too. Nothing is then measured on them.
         restart: Whether checkpoints of an unfinished training are deleted first.
         ledger: A ledger, the URL of its database, or the path of an SQLite file.
         data_dir: Folder of the data set, if it has moved.
@@ -88,7 +88,7 @@ def train(
     changes |= {key: value for key, value in (("epochs", epochs), ("seed", seed)) if value is not None}
     if data_dir is not None:
         changes["data_dir"] = data_location("data_dir (--data-dir)", data_dir)
-    options = {"all_data": True} if all_data else {}
+    options = {"data_all": True} if data_all else {}
     context = RunContext(lambda *_: iter(()))
     shown = shown_progress(progress, context, notice)
 

@@ -178,7 +178,7 @@ def check_job(job: TrainingJob, ledger: Ledger | None, notice: Callable[[str], N
             check_local_data(moved, ledger)
     if job.search is not None and job.settings.train_images is not None:
         notice(f"trained on {job.settings.train_images:,} training images; --set train_images=all takes all of them")
-    if job.options.get("all_data"):
+    if job.options.get("data_all"):
         notice(
             "trained on the validation images too, so nothing is measured on them; the test split is used at the end"
         )

@@ -120,7 +120,7 @@ class TrainingRun:
             if restart:
                 self.checkpoints.drop()
         evaluation = FullTraining(
-            all_data=bool(job.options.get("all_data")),
+            data_all=bool(job.options.get("data_all")),
             on_step=self.shown.step,
             stopped=self.context.stop.is_set,
             before_test=self._open_test,

@@ -15,6 +15,7 @@ from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.data import Dataset, Split, load
 from hybrid_search.networks.network import Network
 from hybrid_search.records import Report, Settings
+from hybrid_search.training.batches import batch_edges
 from hybrid_search.training.evaluation import epochs_of, guarded
 from hybrid_search.training.loop import score
 from hybrid_search.training.networks import build_network
@@ -34,7 +35,7 @@ class FullTraining:
     """Train one design in full. Call it like `evaluate`.
 
     Attributes:
-        all_data: whether the validation images are trained on too; nothing is then measured on them.
+        data_all: whether the validation images are trained on too; nothing is then measured on them.
         prepare: called with the new network, to change its random initial weights.
         on_step: called with the number of a step in its epoch, from 1, and the steps of an epoch.
         stopped: returns whether to stop; read after each step.
@@ -44,7 +45,7 @@ class FullTraining:
         TrainingStopped: `stopped` returned True.
     """
 
-    all_data: bool = False
+    data_all: bool = False
     prepare: Callable[[nn.Module], None] = lambda model: None
     on_step: Callable[[int, int], None] = lambda step, steps: None
     stopped: Callable[[], bool] = lambda: False
@@ -58,7 +59,7 @@ class FullTraining:
         resume: Mapping[str, Tensor] | None = None,
         keep: Callable[[int, Callable[[], dict[str, Tensor]]], None] | None = None,
     ) -> Iterator[Report]:
-        """Yield the reports of `evaluate`, with `images_per_second` and `learning_rate`.
+        """Yield the reports of `evaluate`, with `images_per_second` and `learning_rate` (of the last step).
 
         The last report also has the measurements on the test split.
 
@@ -77,17 +78,17 @@ class FullTraining:
         resume: Mapping[str, Tensor] | None,
         keep: Callable[[int, Callable[[], dict[str, Tensor]]], None] | None,
     ) -> Iterator[Report]:
-        dataset = joined(load(settings)) if self.all_data else load(settings)
+        dataset = joined(load(settings)) if self.data_all else load(settings)
         more: dict[str, Any] = {"dataset": dataset, "prepare": self.prepare, "on_step": self._step}
-        before: float | None = None
+        steps = len(batch_edges(len(dataset.train), settings.batch_size)) - 1
+        before = 0.0 if resume is None else float(resume["seconds"])
         for report in epochs_of(architecture, settings, resume, keep, **more):
             measured = dict(report.measurements)
             seconds = measured["train_seconds"]
-            if before is not None or report.rung == 1:
-                measured["images_per_second"] = len(dataset.train) / (seconds - (before or 0.0))
+            measured["images_per_second"] = len(dataset.train) / (seconds - before)
             before = seconds
-            measured["learning_rate"] = learning_rate(settings, report.rung - 1, 1)
-            if self.all_data:
+            measured["learning_rate"] = learning_rate(settings, report.rung * steps - 1, steps)
+            if self.data_all:
                 measured = {name: value for name, value in measured.items() if name not in VALIDATED}
             if report.last:
                 measured |= self._tested(architecture, settings, dataset, report.weights)
