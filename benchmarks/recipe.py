@@ -78,7 +78,7 @@ def main(folder: str, epochs: int = 12, seeds: int = 3) -> None:
     differences, ratios = [], []
     for seed in range(seeds):
         with reproducible(torch.device("cpu"), 1, seed):
-            hand, ours = (basic_resnet(classes=classes, channels=channels) for _ in range(2))
+            hand, ours = (basic_resnet(classes=classes, depth=1, channels=channels) for _ in range(2))
         ours.load_state_dict(hand.state_dict())
         trainer = Trainer(ours, dataset, settings.with_(seed=seed))
         times = [(seconds, trainer.advance().seconds) for seconds in by_hand(hand, dataset, epochs, seed)]
