@@ -14,6 +14,9 @@ pytest_plugins = ["support.page_client", "support.postgres"]
 # thread for each core, they wait for one another: small networks and Gaussian processes take four times the CPU time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Ray gives its workers a low priority: beside two other test processes a trial would take three times as long.
+os.environ.setdefault("RAY_worker_niceness", "0")
+
 # Triton reads this at its import, and torch imports Triton. From here on Triton's functions and the kernels of this
 # project run as Python, because there may be no GPU (tests/test_triton_kernel.py).
 with pytest.MonkeyPatch.context() as environment, suppress(ImportError):
