@@ -2,6 +2,9 @@
 
 Files:
     loop.py         Trainer, one epoch at a time, resumable bit for bit; score
+    losses.py       the losses of an epoch, distillation
+    mixing.py       mixup and CutMix
+    compilation.py  torch.compile
     recipe.py       device, precision, optimizer, learning rate, averaged weights, seeds
     batches.py      images on the device: order, augmentation, normalisation
     evaluation.py   evaluate, the function that a worker runs for a trial
