@@ -275,6 +275,11 @@ class SearchRecord:
     uid: str = ""
     own_objectives: tuple[Objective, ...] = ()
 
+    @property
+    def image_sizes(self) -> tuple[int, ...]:
+        """The image sizes that its space offers, or none. Its settings have the largest one."""
+        return tuple(self.space.get("image_size", ()))
+
     @cached_property
     def objective_list(self) -> tuple[Objective, ...]:
         """The objectives of this search, in order.

@@ -276,5 +276,5 @@ def test_the_example_of_the_schema_is_a_space_with_the_parameters_it_names():
         named.update(choices)
     expected = "stem.conv3x3.width stage1.depth stage1.operator stage1.conv.kernel_size stage2.block1.operator"
     assert set(named) >= {*expected.split(), "late.operator", "late.local_attention.extent", "stage3.width"}
-    assert {"block", "width_multiplier"} <= set(named)
-    assert space.size() == 3 * 2 * 2 * 3 * (2 * 3 + 1) * 4 * 2
+    assert {"block", "width_multiplier", "image_size"} <= set(named)
+    assert space.size() == 2 * 3 * 2 * 2 * 3 * (2 * 3 + 1) * 4 * 2

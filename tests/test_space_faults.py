@@ -132,10 +132,10 @@ FAULTS = {
     "under operator: {conv:": stage(kernel_size=3),
     "keys of stages[0] are depth, width, stride, block, operator, by_block, group, per; got 'layers'. "
     "Did you mean 'depth'?": stage(layers=3),
-    "keys of a space are name, about, data, settings, budget, width_multiplier, expansion, block, stem, groups, "
-    "stages; got 'epochs'. Write it under settings: {epochs: ...}.": space(epochs=3),
-    "keys of a space are name, about, data, settings, budget, width_multiplier, expansion, block, stem, groups, "
-    "stages; got 'dataset'. Did you mean 'data'?": space(dataset="digits"),
+    "keys of a space are name, about, data, settings, budget, image_size, width_multiplier, expansion, block, stem, "
+    "groups, stages; got 'epochs'. Write it under settings: {epochs: ...}.": space(epochs=3),
+    "keys of a space are name, about, data, settings, budget, image_size, width_multiplier, expansion, block, stem, "
+    "groups, stages; got 'dataset'. Did you mean 'data'?": space(dataset="digits"),
     "a space needs the key stem; got name, about, data, settings, expansion, groups, stages.": without("stem"),
     "stages must be a list with at least one stage; got nothing.": space(stages=None),
     "stages must be a list with at least one stage; got {}.": space(stages={}),
@@ -173,8 +173,8 @@ def test_a_fault_names_its_place_the_law_the_value_and_what_is_possible(message)
 
 
 KEYS = (
-    "keys of a space are name, about, data, settings, budget, width_multiplier, expansion, block, stem, groups, "
-    "stages; got "
+    "keys of a space are name, about, data, settings, budget, image_size, width_multiplier, expansion, block, stem, "
+    "groups, stages; got "
 )
 STAGE_KEYS = "keys of stages[0] are depth, width, stride, block, operator, by_block, group, per; got "
 WIDTH = "stages[0].width must be a whole number from 1 up; got "

@@ -10,7 +10,7 @@ from hybrid_search.errors import UserError
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.networks.architecture import Stage
 from hybrid_search.networks.blocks import BLOCKS
-from hybrid_search.networks.costs import blocks, cost
+from hybrid_search.networks.costs import blocks, cost, input_size_of
 from hybrid_search.networks.stored_architecture import stored_architecture
 from hybrid_search.ops import OPERATORS, Layer, Options, options_of
 from hybrid_search.records import SearchRecord
@@ -51,7 +51,7 @@ def design_numbers(architecture: Mapping[str, Any], input_size: tuple[int, int, 
 
     Args:
         architecture: the plain form (`Architecture.to_dict`).
-        input_size: (channels, rows, cols) of an image.
+        input_size: (channels, rows, cols) of an image of an architecture without an image size.
         classes: the number of classes.
 
     Raises:
@@ -59,6 +59,7 @@ def design_numbers(architecture: Mapping[str, Any], input_size: tuple[int, int, 
         PluginError: its stem or one of its operators comes from a plugin that is not installed here.
     """
     made = stored_architecture(architecture)
+    input_size = input_size_of(made, input_size)
     total = cost(made, input_size, classes)
     _, rows, cols = input_size
     sizes = {block.name: (block.rows, block.cols) for block in blocks(made, rows, cols)}
@@ -118,6 +119,8 @@ def design_or_outline(architecture: Mapping[str, Any], input_size: tuple[int, in
     try:
         return design_numbers(architecture, input_size, classes)
     except UserError as error:
+        if isinstance(side := architecture.get("image_size"), int):
+            input_size = (input_size[0], side, side)
         return Design(input_size, classes, 0, 0, outline_parts(architecture, input_size, classes), str(error))
 
 

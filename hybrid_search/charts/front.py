@@ -15,7 +15,7 @@ from hybrid_search.analysis.baselines import BaselineResult, read_baselines
 from hybrid_search.analysis.confidence import TrialConfidence, confirmed_front, read_confidence
 from hybrid_search.analysis.picks import front_knee
 from hybrid_search.charts.axes import AXES, TRIAL, axes_of, axis_named, default_axes
-from hybrid_search.charts.network_kinds import operators_of
+from hybrid_search.charts.network_kinds import image_sizes_of, operators_of
 from hybrid_search.ledger import Ledger, TrialPoint, reads
 from hybrid_search.networks.network import network_line
 from hybrid_search.objectives import Objective
@@ -25,7 +25,7 @@ COLOURS = ("mix", "trial")  # and `stage:0`, `stage:1`, ...
 
 
 class FrontPoint(NamedTuple):
-    """One drawn trial: its place on the axes, its measurements, and the operator of each of its stages."""
+    """One drawn trial: its place on the axes, its measurements, its operators, its image size if it has its own one."""
 
     number: int
     x: float
@@ -33,6 +33,7 @@ class FrontPoint(NamedTuple):
     values: Mapping[str, float]
     seconds: float | None
     operators: tuple[str, ...]
+    image_size: int | None = None
 
 
 class ErrorBar(NamedTuple):
@@ -99,6 +100,7 @@ def front_numbers(
     y: str,
     *,
     operators: Mapping[int, tuple[str, ...]] | None = None,
+    image_sizes: Mapping[int, int] | None = None,
     front: Collection[int] | None = None,
     standings: Mapping[int, TrialConfidence] | None = None,
     axes: Mapping[str, Objective] = AXES,
@@ -111,6 +113,7 @@ def front_numbers(
         objectives: the names of the search's objectives.
         x, y: the names of the axes; `y` is not the trial number.
         operators: the operator of each stage, by trial.
+        image_sizes: the image size of each trial, if the space offers sizes.
         front: the trials on the front, if they are already known.
         standings: what retraining has shown, by confirmed trial.
         axes: every axis by name (`axes_of`); default: the built-in objectives.
@@ -122,7 +125,7 @@ def front_numbers(
     across, up = axis_named(x, axes), axis_named(y, {name: axes[name] for name in axes if name != TRIAL.name})
     kinds = [axes[name] for name in objectives]
     members = front_of(points, kinds, retrained_numbers(standings or {})) if front is None else front
-    spots, missing = spots_of(points, x, y, operators or {})
+    spots, missing = spots_of(points, x, y, operators or {}, image_sizes or {})
     return FrontNumbers(
         tuple(kinds),
         across,
@@ -144,7 +147,7 @@ def read_front(ledger: Ledger, search: SearchRecord, _trials: tuple[int, ...] = 
     axes = axes_of(search)
     points, _ = ledger.read(reads.points, search.id, [name for name in axes if name != TRIAL.name])
     x, y = default_axes(search.objectives)
-    operators = {number: operators_of(plain) for number, plain in ledger.read(reads.architectures, search.id).items()}
+    plain = ledger.read(reads.architectures, search.id)
     values = {point.number: point.values for point in points if point.state == "complete"}
     standings = read_confidence(ledger, search, values)
     return front_numbers(
@@ -152,7 +155,8 @@ def read_front(ledger: Ledger, search: SearchRecord, _trials: tuple[int, ...] = 
         search.objectives,
         x,
         y,
-        operators=operators,
+        operators={number: operators_of(architecture) for number, architecture in plain.items()},
+        image_sizes=image_sizes_of(plain),
         standings=standings,
         axes=axes,
         baselines=read_baselines(ledger, search),
@@ -185,7 +189,11 @@ def error_bars(spots: Sequence[FrontPoint], standings: Mapping[int, TrialConfide
 
 
 def spots_of(
-    points: Sequence[TrialPoint], x: str, y: str, operators: Mapping[int, tuple[str, ...]]
+    points: Sequence[TrialPoint],
+    x: str,
+    y: str,
+    operators: Mapping[int, tuple[str, ...]],
+    image_sizes: Mapping[int, int],
 ) -> tuple[list[FrontPoint], int]:
     """Return the completed trials that have a place on these axes, and the number of those that have none."""
     spots, missing = [], 0
@@ -197,7 +205,9 @@ def spots_of(
         if across is None or up is None or not (math.isfinite(across) and math.isfinite(up)):
             missing += 1
             continue
-        spots.append(FrontPoint(point.number, across, up, point.values, point.seconds, operators.get(point.number, ())))
+        number = point.number
+        design = operators.get(number, ()), image_sizes.get(number)
+        spots.append(FrontPoint(number, across, up, point.values, point.seconds, *design))
     return spots, missing
 
 

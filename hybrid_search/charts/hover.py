@@ -9,6 +9,7 @@ from typing import Any
 
 from hybrid_search.charts.families import count_repeated_operators
 from hybrid_search.charts.front import FrontPoint
+from hybrid_search.networks.architecture import size_text
 from hybrid_search.objectives import Objective
 
 
@@ -25,10 +26,11 @@ def hover_row(spot: FrontPoint, shown: Sequence[Objective], *, member: bool, des
         spot: the trial.
         shown: the measurements of the template.
         member: whether the trial is on the front.
-        design: its one-line architecture; default: its operators.
+        design: its one-line architecture; default: its image size, if it has one, and its operators.
     """
     duration = "" if spot.seconds is None else f", {spot.seconds:.3g} s"
-    lines = design.split(" | ") if design else [" → ".join(count_repeated_operators(spot.operators))]
+    operators = " → ".join(count_repeated_operators(spot.operators))
+    lines = design.split(" | ") if design else [*size_text(spot.image_size), operators]
     state = f"completed{duration}{' · <b>on the front</b>' if member else ''}"
     values = [escape(objective.text(spot.values.get(objective.name))) for objective in shown]
     return [spot.number, state, "<br>".join(map(escape, lines)), *values]

@@ -47,6 +47,11 @@ def operators_of(architecture: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(stage.get("operator", "?")) for stage in stages if isinstance(stage, Mapping))
 
 
+def image_sizes_of(architectures: Mapping[int, Mapping[str, Any]]) -> dict[int, int]:
+    """Return the image sizes of architectures in their plain form, by number; those without one are left out."""
+    return {number: int(plain["image_size"]) for number, plain in architectures.items() if plain.get("image_size")}
+
+
 def mix_of(operators: Sequence[str]) -> Mix:
     """Return the mix of a network with these operators, one a stage."""
     return _mix_of(tuple(operators))

@@ -1,5 +1,6 @@
 """`hybrid-search cost`: parameters and FLOPs of every layer of a design."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -25,7 +26,9 @@ def cost(
     input_size: Annotated[
         int | None,
         typer.Option(
-            "--input", metavar="N", help="Rows and columns of the image. Default: of the trial or export, or 224."
+            "--input",
+            metavar="N",
+            help="Rows and columns of the image. Default: of the design, trial or export, or 224.",
         ),
     ] = None,
     channels: Annotated[
@@ -48,10 +51,11 @@ def cost(
     from hybrid_search.spaces.plugin_costs import check_network_costs
 
     architecture, size, trained_classes = find_design(design, db)
-    rows_cols = (input_size, input_size) if input_size is not None else size[1:]
-    size = (channels if channels is not None else size[0], *rows_cols)
+    if input_size is not None:
+        size = (size[0], whole("--input", input_size), input_size)
+        architecture = replace(architecture, image_size=None)
+    size = costs.input_size_of(architecture, (channels if channels is not None else size[0], *size[1:]))
     count = classes if classes is not None else trained_classes
-    whole("--input", size[1])
     total = costs.cost(architecture, size, count)
     check_network_costs(architecture, size)
     rows = [

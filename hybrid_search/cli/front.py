@@ -101,6 +101,7 @@ def print_front(
                 else {}
             ),
             **{column: value(trials[number]) for column, (value, _) in more.items()},
+            **({"image_size": trials[number].architecture.get("image_size")} if record.image_sizes else {}),
             "digest": trials[number].digest,
             "design": readable_line(trials[number].architecture),
             "architecture": dict(trials[number].architecture),

@@ -89,7 +89,9 @@ def _cost_facts(
     def params(architecture: "Architecture") -> float:
         return costs(architecture)[1]
 
-    facts: dict[str, Any] = {"images": "x".join(map(str, size)), "classes": classes}
+    sides = [(side, side) for side in sorted(spec.record.image_sizes)] or [size[1:]]
+    images = ", ".join("x".join(map(str, (size[0], *side))) for side in sides)
+    facts: dict[str, Any] = {"images": images, "classes": classes}
     for word, largest in (("smallest", False), ("largest", True)):
         by_flops = space.extreme(flops, largest=largest)[0]
         by_params = space.extreme(params, largest=largest)[0]

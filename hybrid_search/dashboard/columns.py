@@ -60,12 +60,14 @@ def table_columns(
         for name, (heading, tooltip, width) in CONFIRMED.items()
     ]
     retrained.append({"field": "seeds", "headerTooltip": "number of fresh seeds of the mean", "width": 70, **numeric})
+    sizes = {"field": "image_size", "headerName": "image [px]", "width": 92, **numeric}
     duration = {"field": "seconds", "headerName": "time [s]", "width": 86, **scaled}
     return [
         {"field": "trial", "width": 60, **numeric},
         {**OPERATORS_COLUMN, "valueFormatter": _formatted("hsPattern")},
         {"field": "state", "width": 100, "valueFormatter": _formatted("hsState")},
         {"field": "front", "width": 68, "headerTooltip": "whether the trial is on the front of all objectives"},
+        *([{**sizes, "headerTooltip": "rows and columns of the images"}] if search.image_sizes else []),
         *measured,
         *(retrained if confirmed else []),
         {**duration, "headerTooltip": "time from start to end of the trial"},
@@ -91,6 +93,7 @@ def table_row(view: SearchView, number: int) -> dict[str, Any]:
         "trial": number,
         "state": state_word(point.state),
         "front": "front" if number in view.front else "",
+        **({"image_size": view.image_sizes.get(number)} if view.search.image_sizes else {}),
         **{name: _rounded(point.values.get(name)) for name in names},
         **_confirmed(view, number),
         "seconds": _rounded(point.seconds),

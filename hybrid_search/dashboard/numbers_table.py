@@ -78,6 +78,8 @@ def _training(search: SearchRecord, trials: Sequence[TrialRecord]) -> list[Cells
         ("time", ["-" if t.seconds is None else f"{t.seconds:.3g} s" for t in trials], None),
         ("seed", [str(t.seed) for t in trials], None),
     ]
+    if search.image_sizes:
+        rows.append(("image size", [f"{t.settings.get('image_size', '?')} px" for t in trials], None))
     rows += [(name.replace("_", " "), [f"{t.settings[name]:.3g}" for t in trials], None) for name in search.tuned]
     names = known_names(search)
     if any(trial.digest in names for trial in trials):

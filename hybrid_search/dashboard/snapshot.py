@@ -16,7 +16,7 @@ from hybrid_search.analysis.confidence import TrialConfidence, read_confidence
 from hybrid_search.charts.axes import axes_of, objectives_of
 from hybrid_search.charts.front import front_of, has_all, retrained_numbers
 from hybrid_search.charts.hypervolume import HypervolumeNumbers, hypervolume_of
-from hybrid_search.charts.network_kinds import operators_of
+from hybrid_search.charts.network_kinds import image_sizes_of, operators_of
 from hybrid_search.ledger import Lease, Ledger, TrialPoint, reads
 from hybrid_search.ledger.baselines import baseline_trainings
 from hybrid_search.networks.stored_architecture import readable_line
@@ -39,6 +39,7 @@ class SearchView(NamedTuple):
     version: int
     points: dict[int, TrialPoint]
     operators: dict[int, tuple[str, ...]]
+    image_sizes: dict[int, int]
     front: tuple[int, ...]
     dominated: tuple[int, ...]
     changed_in: dict[int, int]
@@ -78,6 +79,7 @@ class _SearchState:
     last_change: datetime | None = None
     points: dict[int, TrialPoint] = field(default_factory=dict)
     operators: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    image_sizes: dict[int, int] = field(default_factory=dict)
     front: tuple[int, ...] = ()
     dominated: list[int] = field(default_factory=list)
     changed_in: dict[int, int] = field(default_factory=dict)
@@ -150,6 +152,7 @@ class Snapshot:
             state.version,
             dict(state.points),
             dict(state.operators),
+            dict(state.image_sizes),
             state.front,
             tuple(state.dominated),
             dict(state.changed_in),
@@ -182,6 +185,7 @@ class Snapshot:
         if unknown:
             plain = self.ledger.read(reads.architectures, state.search.id, unknown if state.points else None)
             state.operators |= {number: operators_of(architecture) for number, architecture in plain.items()}
+            state.image_sizes |= image_sizes_of(plain)
         state.newest, state.version = newest, state.version + 1
         state.points |= {point.number: point for point in fresh}
         state.first_in = {point.number: state.version for point in fresh} | state.first_in

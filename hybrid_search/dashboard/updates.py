@@ -148,6 +148,7 @@ def _numbers(view: SearchView, wanted: dict[str, Any], dominated: list[int]) -> 
         wanted["x"],
         wanted["y"],
         operators=view.operators,
+        image_sizes=view.image_sizes,
         front=view.front,
         standings=view.standings,
         axes=view.axes,

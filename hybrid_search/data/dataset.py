@@ -102,7 +102,8 @@ class Source:
     Example:
         >>> def read(settings):
         ...     images, labels = my_images(settings.data_dir)  # uint8 (n, 3, 32, 32), int64 (n,)
-        ...     return Contents((3, 32, 32), ("rose", "tulip"), Part.from_arrays(images, labels))
+        ...     size = settings.image_size or 32
+        ...     return Contents((3, size, size), ("rose", "tulip"), Part.from_arrays(images, labels, size))
         >>> FLOWERS = Source("flowers", "two flowers, 3 x 32 x 32", "CC BY 4.0", read)
     """
 

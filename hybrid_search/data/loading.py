@@ -4,7 +4,7 @@ Results are cached in the process, so a worker reads its images once.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hybrid_search._internal.paths import data_location
 from hybrid_search.data.class_counts import check_classes, notes_on_classes
@@ -68,7 +68,9 @@ def input_size_and_classes(settings: Settings) -> tuple[Size, int]:
     return contents.input_size, len(contents.classes)
 
 
-def prepare(settings: Settings, notice: Callable[[str], None], decode: bool = True) -> tuple[str, ...]:
+def prepare(
+    settings: Settings, notice: Callable[[str], None], decode: bool = True, image_sizes: Sequence[int] = ()
+) -> tuple[str, ...]:
     """Check the images of a search before its first trial, and return what a person should know about them.
 
     A mistake in the data is found here, and not by the trials or by a confirmation. Decoded images are cached for the
@@ -78,6 +80,7 @@ def prepare(settings: Settings, notice: Callable[[str], None], decode: bool = Tr
         settings: as for `load`.
         notice: called with lines about the progress if it takes long.
         decode: whether the images of all splits are decoded; otherwise they are listed and compared only.
+        image_sizes: every image size of the search, if its space offers several.
 
     Returns:
         Lines about images that are left out, reinterpreted or contained twice.
@@ -97,9 +100,11 @@ def prepare(settings: Settings, notice: Callable[[str], None], decode: bool = Tr
         notes.append(f"{found.in_train_fact}; {ending}")
     notes += found.facts
     notes += notes_on_classes(parts, contents.classes)
-    if contents.prepare is not None and decode:
-        notes += contents.prepare([parts[name] for name in ("train", "validation", "test")], notice)
-    return tuple(notes)
+    for size in image_sizes or (settings.image_size,):
+        contents, parts = _current_plan(settings.with_(image_size=size))
+        if contents.prepare is not None and decode:
+            notes += contents.prepare([parts[name] for name in ("train", "validation", "test")], notice)
+    return tuple(dict.fromkeys(notes))  # most of what one size says, the others say too
 
 
 def open_test(settings: Settings, reason: str) -> Split:
@@ -171,6 +176,7 @@ def _plan(settings: Settings, _stamp: int | None) -> tuple[Contents, dict[str, t
     source = DATASETS[settings.data]
     _check_settings(source, settings)
     contents = source.read(settings)
+    _check_size(source, contents, settings)
     check_classes(settings.data, contents)
     return contents, plan_splits(contents, settings)
 
@@ -182,6 +188,16 @@ def _check_settings(source: Source, settings: Settings) -> None:
         if name not in source.reads and value != getattr(Settings(), name):
             users = ", ".join(each for each in DATASETS.usable() if name in DATASETS[each].reads)
             raise DataError(f"{name} is a setting of the data sets {users}; got {value!r} with data {source.name}.")
+
+
+def _check_size(source: Source, contents: Contents, settings: Settings) -> None:
+    """Raise DataError if the source does not state the image size of the settings: its images may not be resized."""
+    size, (_, rows, cols) = settings.image_size, contents.input_size
+    if size is not None and (rows, cols) != (size, size):
+        raise DataError(
+            f"image_size must be a size to which data {source.name} resizes its images; got {size}. It states "
+            f"images of {rows}x{cols} pixels: leave image_size out."
+        )
 
 
 def _read(part: Part, indices: Indices) -> Split:

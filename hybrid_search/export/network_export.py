@@ -13,6 +13,7 @@ from hybrid_search.export.model_card import write_card
 from hybrid_search.export.output_folder import OutputFolder, output_folder
 from hybrid_search.export.proof import GIVEN, TOLERANCE, VALIDATION, Proof, prove
 from hybrid_search.networks.architecture import Architecture
+from hybrid_search.networks.costs import input_size_of
 
 if TYPE_CHECKING:
     import torch
@@ -159,7 +160,10 @@ def write_export(
 
 def _check_fit(network: TrainedNetwork, images: "torch.Tensor") -> None:
     """Raise SettingsError unless images, class names, mean and standard deviation fit the network."""
-    size, channels = tuple(network.input_size), network.input_size[0]
+    channels, rows, cols = size = tuple(network.input_size)
+    if size != (own := input_size_of(network.architecture, (channels, rows, cols))):
+        texts = ["x".join(map(str, each)) for each in (own, size)]
+        raise SettingsError(f"input_size must be that of the architecture, {texts[0]}; got {texts[1]}.")
     if images.ndim != 4 or not len(images) or tuple(images.shape[1:]) != size or not images.is_floating_point():
         got = f"{images.dtype} {tuple(images.shape)}"
         raise SettingsError(f"images must be floating-point numbers of (n, {', '.join(map(str, size))}); got {got}.")

@@ -72,7 +72,9 @@ def find_data(record: SearchRecord, trial: TrialRecord, data_dir: str | Path | N
         UserError: `data_dir` is given, and the data is not there, or is other data.
     """
     settings = Settings.from_dict(trial.settings)
-    needs = Needs("trial", trial.facts.get("fingerprint"), record.input_size, record.classes)
+    side = trial.architecture.get("image_size")
+    size = record.input_size if side is None else (record.input_size[0], side, side)
+    needs = Needs("trial", trial.facts.get("fingerprint"), size, record.classes)
     return data_of(settings, needs, (settings.data_dir, record.settings.data_dir), data_dir)
 
 

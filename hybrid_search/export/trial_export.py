@@ -17,7 +17,7 @@ from hybrid_search.export.safetensors_format import network_of
 from hybrid_search.export.trial_data import TrialData, facts_of, find_data, needed
 from hybrid_search.ledger import reads
 from hybrid_search.networks.architecture import Architecture
-from hybrid_search.networks.costs import total_cost
+from hybrid_search.networks.costs import input_size_of, total_cost
 from hybrid_search.networks.stored_architecture import stored_architecture
 from hybrid_search.records import TRAINED, SearchRecord, Settings, TrialRecord
 from hybrid_search.search.object_identity import check_objects
@@ -83,7 +83,7 @@ def export_trial(
         network = _rebuild(ledger, record, trial, stored, data, notice)
         if unknown := network.origin.get("unknown"):
             notice(f"unknown, because neither the stored weights nor data that is here says it: {', '.join(unknown)}")
-        proofs = write_export(folder, network, data.images(record.input_size), entries, data.image_source)
+        proofs = write_export(folder, network, data.images(network.input_size), entries, data.image_source)
     notice(f"trial {trial.number} of {record.name}: {network.architecture}")
     return proofs
 
@@ -152,7 +152,7 @@ def _rebuild(
     return TrainedNetwork(
         model,
         stored.architecture,
-        record.input_size,
+        input_size_of(stored.architecture, record.input_size),
         facts.classes,
         facts.mean,
         facts.std,

@@ -36,6 +36,7 @@ __all__ = [
     "fact",
     "failures",
     "find_search",
+    "fingerprints",
     "front_candidates",
     "measured_names",
     "newest_search",
@@ -153,6 +154,18 @@ def fact(connection: Connection, search_id: int, name: str) -> str | None:
     query = select(TrialRow.facts).where(TrialRow.search_id == search_id, reported).order_by(TrialRow.number)
     rows = connection.execute(query.limit(FACT_TRIALS))
     return next((row.facts[name] for row in rows if name in row.facts), None)
+
+
+def fingerprints(connection: Connection, search_id: int) -> dict[int | None, str]:
+    """Return the fingerprint of the data at each image size (None: as the data set has it) that a trial reported."""
+    reported = or_(TrialRow.rung > 0, TrialRow.state == "complete")
+    columns = select(TrialRow.settings, TrialRow.facts)
+    query = columns.where(TrialRow.search_id == search_id, reported).order_by(TrialRow.number).limit(FACT_TRIALS)
+    found: dict[int | None, str] = {}
+    for row in connection.execute(query):
+        if "fingerprint" in row.facts:
+            found.setdefault(row.settings.get("image_size"), row.facts["fingerprint"])
+    return found
 
 
 def trials_with_weights(connection: Connection, search_id: int) -> list[TrialKey]:

@@ -31,7 +31,8 @@ MOST_BLOCKS = 1000  # of a network
 DEFAULT_EXPANSION = 4
 STAGE_KEYS = ("operator", "depth", "width", "stride", "block")
 MOST_STRIDE = 4
-KEYS = ("version", "stem", "stages", "expansion")
+MOST_IMAGE_SIZE = 100_000  # rows and columns
+KEYS = ("version", "stem", "stages", "expansion", "image_size")
 
 
 def _pairs(options: Mapping[str, Any] | Options) -> dict[str, Any]:
@@ -186,6 +187,7 @@ class Architecture:
         stem: the first layers, see `hybrid_search.networks.stems.make_stem`.
         stages: at least one `Stage`.
         expansion: a bottleneck has width x expansion output channels.
+        image_size: rows and columns of its images, if its space offers sizes; None: it takes images of any size.
 
     Raises:
         ArchitectureError: a rule of the stem or of a stage is broken.
@@ -199,10 +201,13 @@ class Architecture:
     stem: Stem
     stages: tuple[Stage, ...]
     expansion: int = DEFAULT_EXPANSION
+    image_size: int | None = None
     _digest: str = field(init=False, repr=False, compare=False, default="")
 
     def __post_init__(self) -> None:
         whole("expansion", self.expansion, most=MOST_BLOCKS)
+        if self.image_size is not None:
+            whole("image_size", self.image_size, most=MOST_IMAGE_SIZE)
         if not self.stages:
             raise ArchitectureError("an architecture needs at least one stage; got none.")
         if (blocks := sum(stage.depth for stage in self.stages)) > MOST_BLOCKS:
@@ -233,12 +238,13 @@ class Architecture:
         return self._digest
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values with a version and every option."""
+        """Return plain JSON values with a version and every option; an image size of None is left out."""
         return {
             "version": VERSION,
             "stem": {"kind": self.stem.kind, **dict(stored_options(type(self.stem), options_of(self.stem)))},
             "stages": [stage.to_dict() for stage in self.stages],
             "expansion": self.expansion,
+            **({} if self.image_size is None else {"image_size": self.image_size}),
         }
 
     @classmethod
@@ -246,7 +252,7 @@ class Architecture:
         """Return the architecture of a `to_dict` result.
 
         Args:
-            d: stem, stages and expansion as plain JSON.
+            d: stem, stages, expansion and image_size as plain JSON.
 
         Raises:
             ArchitectureError: something is missing, unknown or illegal.
@@ -269,10 +275,16 @@ class Architecture:
         kind = stem.pop("kind", None)
         made = [_in_place(("stages", index), Stage.from_dict, stage) for index, stage in enumerate(stages)]
         expansion = as_declared(d.get("expansion", DEFAULT_EXPANSION), int)
-        return cls(_in_place(("stem",), _stem, kind, stem), tuple(made), expansion)  # type: ignore[arg-type]
+        size = None if d.get("image_size") is None else as_declared(d["image_size"], int)
+        return cls(_in_place(("stem",), _stem, kind, stem), tuple(made), expansion, size)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
-        return " | ".join([str(self.stem), *(str(stage) for stage in self.stages)])
+        return " | ".join([*size_text(self.image_size), str(self.stem), *(str(stage) for stage in self.stages)])
+
+
+def size_text(image_size: object) -> tuple[str, ...]:
+    """Return the image size of an architecture as text, `32x32 images`; nothing for None."""
+    return () if image_size is None else (f"{image_size}x{image_size} images",)
 
 
 def _stem(kind: object, given: dict[str, Any]) -> Stem:

@@ -60,8 +60,20 @@ class PlacedBlock:
         return block.cost(stage.operator_object, self.channels, stage.width, self.rows, self.cols, self.stride)
 
 
+def input_size_of(architecture: Architecture, input_size: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Return the size of the images of an architecture: its own image size, if it has one.
+
+    Args:
+        architecture: an architecture.
+        input_size: (channels, rows, cols) of the images of an architecture without an image size.
+    """
+    side = architecture.image_size
+    return input_size if side is None else (input_size[0], side, side)
+
+
 def blocks(architecture: Architecture, rows: int, cols: int) -> list[PlacedBlock]:
-    """Return every block of the network in order, for an image of rows x cols."""
+    """Return every block of the network in order, for an image of rows x cols, or of its own image size."""
+    _, rows, cols = input_size_of(architecture, (1, rows, cols))
     stem, expansion = architecture.stem, architecture.expansion
     channels, rows, cols = stem.width, -(-rows // stem.stride), -(-cols // stem.stride)
     result = []
@@ -82,7 +94,7 @@ def simplified_for(architecture: Architecture, input_size: tuple[int, int, int])
 
     Args:
         architecture: an architecture.
-        input_size: (channels, rows, cols) of the images.
+        input_size: (channels, rows, cols) of the images. An architecture with an image size is simplified for that.
     """
     _, rows, cols = input_size
     maps: dict[str, PlacedBlock] = {}
@@ -91,7 +103,7 @@ def simplified_for(architecture: Architecture, input_size: tuple[int, int, int])
     stages = tuple(block.stage.on_map(block.places[0].rows, block.places[0].cols) for block in maps.values())
     if stages == architecture.stages:
         return architecture
-    return Architecture(architecture.stem, stages, architecture.expansion)
+    return replace(architecture, stages=stages)
 
 
 def _size(input_size: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -106,7 +118,8 @@ def cost(architecture: Architecture, input_size: tuple[int, int, int] = (3, 224,
 
     Args:
         architecture: an architecture.
-        input_size: (channels, rows, cols) of an image.
+        input_size: (channels, rows, cols) of an image. If the architecture has an image size, that is used instead of
+            rows and cols.
         num_classes: number of classes; 0 for a network without a classifier.
 
     Raises:
@@ -116,7 +129,7 @@ def cost(architecture: Architecture, input_size: tuple[int, int, int] = (3, 224,
         >>> cost(reference("resnet50")).flops / 1e9
         8.178368512
     """
-    channels, rows, cols = _size(input_size)
+    channels, rows, cols = input_size_of(architecture, _size(input_size))
     whole("num_classes", num_classes, 0)
     layers = [layer.within("stem") for layer in architecture.stem.cost(channels, rows, cols)]
     for block in blocks(architecture, rows, cols):
@@ -139,7 +152,7 @@ def total_cost(
     architecture: Architecture, input_size: tuple[int, int, int] = (3, 224, 224), num_classes: int = 1000
 ) -> tuple[int, int]:
     """Return (FLOPs, parameters) of `cost`, without the layers. It takes a tenth of the time for many architectures."""
-    channels, rows, cols = input_size
+    channels, rows, cols = input_size_of(architecture, input_size)
     layers = architecture.stem.cost(channels, rows, cols)
     flops, params = sum(layer.flops for layer in layers), sum(layer.params for layer in layers)
     for block in blocks(architecture, rows, cols):
@@ -231,7 +244,7 @@ def explain(architecture: Architecture, input_size: tuple[int, int, int] = (3, 2
 
     Args:
         architecture: an architecture.
-        input_size: (channels, rows, cols) of an image.
+        input_size: (channels, rows, cols) of an image; see `cost`.
     """
     _, rows, cols = _size(input_size)
     result = []

@@ -18,7 +18,7 @@ from hybrid_search.errors import PluginError, UserError
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.blocks import BLOCKS
 from hybrid_search.networks.blocks.layers import changed
-from hybrid_search.networks.costs import PlacedBlock, blocks
+from hybrid_search.networks.costs import PlacedBlock, blocks, input_size_of
 from hybrid_search.networks.model import use_backend
 from hybrid_search.networks.stems import STEMS, Stem
 from hybrid_search.ops import OPERATORS, Layer, Operator
@@ -75,8 +75,9 @@ def check_plugin_costs(architecture: Architecture, input_size: Shape) -> None:
 
     Args:
         architecture: the network.
-        input_size: (channels, rows, cols) of an image.
+        input_size: (channels, rows, cols) of an image of a network without an image size.
     """
+    input_size = input_size_of(architecture, input_size)
     stem: Any = architecture.stem  # a frozen dataclass, so it can be hashed
     if not STEMS.is_built_in(stem.kind):
         _refuse(STEMS, stem.kind, _stem_fault(stem, input_size))

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from hybrid_search.errors import SettingsError
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.stored_architecture import readable_line, stored_architecture
 from hybrid_search.networks.timm_network import TimmNetwork
+from hybrid_search.settings import Settings
 
-__all__ = ["Network", "network_line", "stored_network"]
+__all__ = ["Network", "network_line", "settings_for", "stored_network"]
 
 Network = Architecture | TimmNetwork
 
@@ -32,3 +34,23 @@ def network_line(plain: Mapping[str, Any]) -> str:
         plain: a `to_dict` result.
     """
     return str(TimmNetwork.from_dict(plain)) if "timm" in plain else readable_line(plain)
+
+
+def settings_for(network: Network, settings: Settings) -> Settings:
+    """Return the settings with the image size of the network, if it has one.
+
+    Args:
+        network: the network to train.
+        settings: how it is trained; its image size is None, or that of the network.
+
+    Raises:
+        SettingsError: the settings have another image size than the network.
+    """
+    size = None if isinstance(network, TimmNetwork) else network.image_size
+    if size is None or settings.image_size == size:
+        return settings
+    if settings.image_size is not None:
+        raise SettingsError(
+            f"image_size must be that of the network, {size}; got {settings.image_size}. Leave it out of the settings."
+        )
+    return settings.with_(image_size=size)

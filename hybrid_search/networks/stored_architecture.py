@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hybrid_search.errors import UserError
-from hybrid_search.networks.architecture import STAGE_KEYS, Architecture, Stage
+from hybrid_search.networks.architecture import STAGE_KEYS, Architecture, Stage, size_text
 from hybrid_search.networks.blocks import BLOCKS
 from hybrid_search.networks.stems import STEMS, make_stem
 from hybrid_search.ops import OPERATORS
@@ -65,7 +65,8 @@ def readable_line(plain: Mapping[str, Any]) -> str:
         stem, stages = plain.get("stem"), plain.get("stages")
         if not isinstance(stem, Mapping) or not isinstance(stages, list | tuple):
             return f"not readable here: {error}"
-        return " | ".join([_stem_line(stem), *(_stage_line(stage) for stage in stages)])
+        size = size_text(plain.get("image_size"))
+        return " | ".join([*size, _stem_line(stem), *(_stage_line(stage) for stage in stages)])
 
 
 def _stem_line(plain: Mapping[str, Any]) -> str:

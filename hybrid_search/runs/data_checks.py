@@ -6,14 +6,14 @@ from hybrid_search._internal.event_log import LOG, event_fields
 from hybrid_search.data import prepare
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.ledger.search_notes import set_data_notes
-from hybrid_search.records import SearchRecord, Settings
+from hybrid_search.records import SearchRecord
 
 
-def check_data(settings: Settings, notice: Callable[[str], None], decode: bool = True) -> tuple[str, ...]:
+def check_data(record: SearchRecord, notice: Callable[[str], None], decode: bool = True) -> tuple[str, ...]:
     """Check the images, and say what is left out, reinterpreted or contained twice.
 
     Args:
-        settings: The settings of the search.
+        record: The search. Every image size of its space is checked.
         notice: Called with each line.
         decode: Whether the images are decoded; False for an evaluation that may not use them.
 
@@ -23,7 +23,7 @@ def check_data(settings: Settings, notice: Callable[[str], None], decode: bool =
     Raises:
         DataError: An image is damaged, or the data set cannot be used for another reason.
     """
-    notes = prepare(settings, notice, decode)
+    notes = prepare(record.settings, notice, decode, record.image_sizes)
     for note in notes:
         notice(note)
     return notes

@@ -110,7 +110,7 @@ def run(
         cache_folder("", context.notice)  # said here, because a worker writes to its log
     if kept_recipe:
         context.notice(kept_recipe)
-    notes = check_data(spec.settings, context.notice, decode=spec.evaluation == TRAINED)
+    notes = check_data(spec.record, context.notice, decode=spec.evaluation == TRAINED)
     root = checkpoint_root(checkpoints, ledger, resources.engine, resources.address)
     with engine.ready(context):
         opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger, notice=context.notice)

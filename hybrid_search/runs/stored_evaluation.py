@@ -64,7 +64,7 @@ def context_of(
         DATASETS.stored(record.settings.data)
         cache_folder("", notice)  # said here, because a worker writes to its log
         clear_cache()  # the files may have changed since a search of this process
-        check_data(record.settings, notice)
+        check_data(record, notice)
         check_local_data(record, ledger)
     else:
         for line in differences(evaluation_identity(evaluate)[1], record, ledger):

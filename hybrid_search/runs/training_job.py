@@ -12,9 +12,9 @@ from hybrid_search.data.loading import SELECTED_BY
 from hybrid_search.errors import SettingsError
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.networks.architecture import Architecture
+from hybrid_search.networks.network import settings_for
 from hybrid_search.networks.stored_architecture import stored_architecture
 from hybrid_search.records import TRAINED, SearchRecord, Settings
-from hybrid_search.runs.data_checks import check_data
 from hybrid_search.runs.training_recipe import SEARCH, settings_of
 from hybrid_search.search.baselines import network_number
 from hybrid_search.search.data_check import check_local_data
@@ -38,6 +38,7 @@ class TrainingJob:
         classes: Number of classes.
         options: What else was asked for, as plain JSON; it is part of the identity.
         why: Why this trial was chosen; "" without a search.
+        other_images: How the images differ from those of the trial, in words; "" if they do not.
     """
 
     architecture: Architecture
@@ -50,6 +51,7 @@ class TrainingJob:
     trial: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     why: str = ""
+    other_images: str = ""
 
     @property
     def digest(self) -> str:
@@ -121,10 +123,11 @@ def job_of_search(
     picked = pick_trial(ledger, record, pick)
     trial = picked.trial
     base = Settings.from_dict(trial.settings).with_(data_dir=record.settings.data_dir)
-    settings = settings_of(base, recipe, changes)
+    architecture = stored_architecture(trial.architecture)
+    settings = settings_for(architecture, settings_of(base, recipe, changes))
     size, classes = _input_size_and_classes(settings)
     return TrainingJob(
-        stored_architecture(trial.architecture),
+        architecture,
         f"trial {trial.number}",
         settings,
         recipe or SEARCH,
@@ -134,6 +137,7 @@ def job_of_search(
         trial.number,
         options,
         str(picked),
+        _other_images(base, settings),
     )
 
 
@@ -145,6 +149,13 @@ def _input_size_and_classes(settings: Settings) -> tuple[tuple[int, int, int], i
     device_of(settings)
     DATASETS.stored(settings.data)
     return input_size_and_classes(settings)
+
+
+def _other_images(trained: Settings, settings: Settings) -> str:
+    """Return the settings that select other images than those of a trial, with their values."""
+    names = [name for name in SELECTED_BY if name != "data_dir"]
+    pairs = [(name, getattr(settings, name), getattr(trained, name)) for name in names]
+    return ", ".join(f"{name} {now} (search: {was})" for name, now, was in pairs if now != was)
 
 
 def check_job(job: TrainingJob, ledger: Ledger | None, notice: Callable[[str], None]) -> str:
@@ -161,21 +172,19 @@ def check_job(job: TrainingJob, ledger: Ledger | None, notice: Callable[[str], N
     Raises:
         UserError: The design cannot take the images, or the data has changed since the search.
     """
-    from hybrid_search.data import load
+    from hybrid_search.data import load, prepare
     from hybrid_search.training.networks import network_cost
 
     network_cost(job.architecture, job.input_size, job.classes)
     cache_folder("", notice)
-    check_data(job.settings, notice)
+    for note in prepare(job.settings, notice):
+        notice(note)
     if job.search is not None and ledger is not None:
-        before, here = job.search.settings, job.settings
-        moved = replace(job.search, settings=before.with_(data_dir=here.data_dir))
-        changed = [name for name in SELECTED_BY if name != "data_dir" and getattr(here, name) != getattr(before, name)]
-        if changed:
-            pairs = ", ".join(f"{name} {getattr(here, name)} (search: {getattr(before, name)})" for name in changed)
-            notice(f"other images than those of the search: {pairs}")
+        if job.other_images:
+            notice(f"other images than those of the search: {job.other_images}")
         else:
-            check_local_data(moved, ledger)
+            moved = job.search.settings.with_(data_dir=job.settings.data_dir)
+            check_local_data(replace(job.search, settings=moved), ledger)
     if job.search is not None and job.settings.train_images is not None:
         notice(f"trained on {job.settings.train_images:,} training images; --set train_images=all takes all of them")
     if job.options.get("data_all"):

@@ -89,6 +89,8 @@ class FollowedSearch:
         counts = search.progress().counts
         ended = sum(counts.values()) - counts["running"]
         parts = [record.settings.data, counted(record.settings.epochs, "epoch"), f"sampler {record.sampler}"]
+        if record.image_sizes:
+            parts.append(f"image sizes {' and '.join(map(str, record.image_sizes))}")
         if record.tuned:
             parts.append(f"{' and '.join(name.replace('_', ' ') for name in record.tuned)} tuned")
         if record.pruner != "none":

@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple, cast
 
 from hybrid_search._internal.event_log import LOG, event_fields, log_failure
 from hybrid_search.errors import SettingsError, UnknownName, nearest, shown, whole
-from hybrid_search.ledger import Ledger, reads
+from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.baselines import add_baseline, baseline_trainings
 from hybrid_search.ledger.entries import BaselineTraining
 from hybrid_search.networks.architecture import Architecture
@@ -28,7 +28,7 @@ from hybrid_search.networks.network import Network, stored_network
 from hybrid_search.networks.references import FAMILIES, is_reference, reference, references
 from hybrid_search.networks.timm_network import TimmNetwork, fitted
 from hybrid_search.records import RETRIES, Report, SearchRecord, Settings
-from hybrid_search.search.data_check import check_same_data
+from hybrid_search.search.data_check import SeenData
 from hybrid_search.search.report_rules import check_reported
 from hybrid_search.search.trial import Outcome, Trial
 
@@ -53,7 +53,7 @@ class FailedBaseline(NamedTuple):
 
 
 def find_baseline(name: str, record: SearchRecord, width: float | None = None) -> Baseline:
-    """Return the baseline of a name, for the images of a search.
+    """Return the baseline of a name, for the images of a search: the largest ones, if its space offers image sizes.
 
     Args:
         name: A reference of this package (resnet-basic-16), or a model of timm (resnet18, timm/resnet50).
@@ -68,6 +68,8 @@ def find_baseline(name: str, record: SearchRecord, width: float | None = None) -
     family = name.rpartition("-")[0]
     if is_reference(name) or family in FAMILIES:
         network = reference(name)
+        if record.image_sizes:
+            network = replace(network, image_size=record.input_size[1])
         if width is not None:
             raise SettingsError(
                 f"width (--width) must be given for models of timm; got {name}, whose name has a width."
@@ -131,7 +133,7 @@ class BaselineRun:
         self._started: dict[tuple[str, int], datetime] = {}  # by digest and seed, as the next two
         self._facts: dict[tuple[str, int], Mapping[str, str]] = {}
         self._retried: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
-        self._data = ledger.read(reads.fact, record.id, "fingerprint")
+        self._data = SeenData(record, ledger)
         self._clock = clock
         self._ends = math.inf if hours is None else clock() + 3600 * hours
 
@@ -196,7 +198,7 @@ class BaselineRun:
         check_reported(
             report.measurements, self.cost(trial.architecture), self.record.objective_list, self.record.evaluation
         )
-        self._data = check_same_data(self._data, report.facts, trial)
+        self._data.check(report.facts, trial)
         self._facts[self._key(trial)] = report.facts
         wrong = [name for name, value in report.measurements.items() if not math.isfinite(value)]
         if wrong:

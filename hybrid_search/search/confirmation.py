@@ -40,7 +40,7 @@ from hybrid_search.networks.stored_architecture import stored_architecture
 from hybrid_search.pareto import front_rows
 from hybrid_search.records import RETRIES, TRAINED, Report, SearchRecord
 from hybrid_search.search.baselines import BaselineRun
-from hybrid_search.search.data_check import check_same_data
+from hybrid_search.search.data_check import SeenData
 from hybrid_search.search.report_rules import check_reported, not_finite
 from hybrid_search.search.trial import Outcome, Trial
 from hybrid_search.settings import NOT_IN_DIGEST, Settings
@@ -127,7 +127,7 @@ class Confirmation:
         self.begin: Callable[[], None] | None = None  # called once, before the first retraining
         self.baselines: BaselineRun | None = None  # the trainings of baselines that follow the retrainings
         self._used = ledger.read(reads.seeds, record.id)
-        self._data = ledger.read(reads.fact, record.id, "fingerprint")
+        self._data = SeenData(record, ledger)
         self._step = class_step(ledger, record.id)
         self._pending: dict[int, set[int]] = {number: set() for number in self._repeats}
         self._clock = clock
@@ -287,7 +287,7 @@ class Confirmation:
         flops, params = total_cost(trial.architecture, self.record.input_size, self.record.classes)
         costs = {"flops": float(flops), "params": float(params)}
         check_reported(report.measurements, costs, self.objectives, self.record.evaluation)
-        self._data = check_same_data(self._data, report.facts, trial)
+        self._data.check(report.facts, trial)
         if wrong := not_finite(report.measurements):
             self.tell(trial, Outcome("failed", {}, "nan", f"{wrong} is not finite after rung {report.rung}"))
             return "stop"

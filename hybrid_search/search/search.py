@@ -17,7 +17,6 @@ from hybrid_search.ledger import Ledger, reads
 from hybrid_search.ledger.weights import WeightsFolder
 from hybrid_search.pruners import Audit
 from hybrid_search.records import Report, SearchRecord, TrialRecord
-from hybrid_search.search.data_check import check_same_data
 from hybrid_search.search.recorder import TrialRecorder
 from hybrid_search.search.report_rules import check_reported, checked_outcome, not_finite
 from hybrid_search.search.results import MAX_COUNTED, Front, equivalent_designs, search_text, trials_frame
@@ -144,7 +143,7 @@ class Search:
             return "keep"
         costs = self.spec.cost(trial.architecture)
         check_reported(report.measurements, costs, self.spec.objectives, self.spec.evaluation)
-        self._state.fingerprint = check_same_data(self._state.fingerprint, report.facts, trial)
+        self._state.data.check(report.facts, trial)
         if wrong := not_finite(report.measurements):
             self.tell(trial, Outcome("failed", {}, "nan", f"{wrong} is not finite after rung {rung}"))
             return "stop"

@@ -20,6 +20,7 @@ from hybrid_search.search.stored_names import evaluation_difference, shortened, 
 from hybrid_search.settings import NOT_IN_DIGEST, Settings
 from hybrid_search.spaces.budget import budget_excess, check_budget, read_budget, reference_costs
 from hybrid_search.spaces.choosers import Chooser
+from hybrid_search.spaces.image_size import settings_of_search
 from hybrid_search.spaces.known_designs import KnownDesign, known_designs
 from hybrid_search.spaces.plugin_costs import check_space_costs
 from hybrid_search.spaces.recipe_tuning import choose_settings, tunable
@@ -59,8 +60,8 @@ class SearchSpec:
         trials: Total number of trials.
         name: Name of the search in the ledger.
         objectives: The objectives, in order.
-        settings: How every network is trained.
-        input_size: (channels, rows, columns) of one image.
+        settings: How every network is trained. If the space offers image sizes, a trial has its own one.
+        input_size: (channels, rows, columns) of one image; the largest, if the space offers image sizes.
         classes: Number of classes of the data set.
         sampler, pruner, seed, max_flops, max_params, evaluation: As in `create`.
         tuned: Names of the settings that are sampled with the architecture.
@@ -151,7 +152,7 @@ class SearchSpec:
             search_name(name)
         space = space if isinstance(space, SearchSpace) else load_space(space)
         flops, params = read_budget("flops", max_flops, space), read_budget("params", max_params, space)
-        settings = settings or space.settings
+        settings = settings_of_search(space.form, settings or space.settings)
         if settings.data_dir is not None:
             settings = settings.with_(data_dir=data_location("data_dir", settings.data_dir))
         input_size, classes = input_size_and_classes(settings)

@@ -78,7 +78,7 @@ class TrialStarter:
             may_defer: Whether the pruner may defer it.
             required: Start the most probable deferred design, even if its probability is low.
         """
-        architecture, settings = self.spec.architecture(proposal), self.spec.trial_settings(proposal)
+        architecture, settings = self._proposed(proposal)
         digest, excess = architecture.digest, self.spec.budget_excess(architecture)
         self.proposer.set_budget_excess(proposal, excess)
         if self.index.is_known(digest):
@@ -97,7 +97,7 @@ class TrialStarter:
                 return None
             if chosen is not proposal:
                 proposal = chosen
-                architecture, settings = self.spec.architecture(proposal), self.spec.trial_settings(proposal)
+                architecture, settings = self._proposed(proposal)
                 digest = architecture.digest
                 self.proposer.set_budget_excess(proposal, self.spec.budget_excess(architecture))
         self.pruner.deferred.designs.pop(digest, None)
@@ -105,6 +105,13 @@ class TrialStarter:
         self.index.start(digest)
         self.proposer.start(trial.number, proposal)
         return trial
+
+    def _proposed(self, proposal: StudyTrial) -> tuple[Architecture, Settings]:
+        """Return the architecture of a proposal, and its settings: with its image size, if the space offers sizes."""
+        architecture, settings = self.spec.architecture(proposal), self.spec.trial_settings(proposal)
+        if architecture.image_size is not None:
+            settings = settings.with_(image_size=architecture.image_size)
+        return architecture, settings
 
     def _choose(self, proposal: StudyTrial, architecture: Architecture, *, required: bool) -> StudyTrial | None:
         """Return this proposal, a deferred design that is more probable, or None if every one stays deferred."""

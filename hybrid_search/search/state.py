@@ -9,6 +9,7 @@ from hybrid_search.ledger import Ledger, reads
 from hybrid_search.networks.stored_architecture import stored_architecture
 from hybrid_search.pruners import INDICATORS, PrunerState, Verdict, make_pruner
 from hybrid_search.records import Report, SearchRecord, TrialRecord
+from hybrid_search.search.data_check import SeenData
 from hybrid_search.search.index import DEFERRED, OVER_BUDGET, TrialIndex
 from hybrid_search.search.proposer import Proposer
 from hybrid_search.search.recorder import EXPECTED
@@ -32,7 +33,7 @@ class SearchState:
         proposer: Its sampler.
         pruner: Its pruner.
         retries: Its failed attempts.
-        fingerprint: Fingerprint of the data that its trials saw; None before the first.
+        data: The data that its trials saw.
     """
 
     spec: SearchSpec
@@ -40,7 +41,7 @@ class SearchState:
     proposer: Proposer
     pruner: PrunerState
     retries: Retries
-    fingerprint: str | None
+    data: SeenData
 
     @cached_property
     def _reference_costs(self) -> dict[str, float]:
@@ -134,7 +135,7 @@ def load_state(spec: SearchSpec, record: SearchRecord, ledger: Ledger, *, clean_
     proposer = Proposer(spec, index, len(points) + len(proposals), unloaded)
     index.set_own_values({n: found.own for n, found in ledger.read(reads.repeats, record.id, confirmed=True).items()})
     pruner = PrunerState(make_pruner(spec.pruner, spec.objectives, spec.seed), spec.objectives)
-    state = SearchState(spec, index, proposer, pruner, retries, ledger.read(reads.fact, record.id, "fingerprint"))
+    state = SearchState(spec, index, proposer, pruner, retries, SeenData(record, ledger))
     if spec.pruner != "none":
         _load_curves(state, spec, record, ledger, [trial for trial in trials if trial.state != "failed"])
     for trial in trials:

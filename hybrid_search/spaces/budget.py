@@ -6,6 +6,7 @@ begins.
 
 import json
 import math
+from itertools import product
 
 from hybrid_search._internal.number_text import real_number
 from hybrid_search.errors import SettingsError, UserError
@@ -69,8 +70,8 @@ def check_budget(space: SearchSpace, record: SearchRecord) -> None:
         ArchitectureError: a stem cannot take such images.
         SettingsError: no architecture is within the budget; the message names the smallest cost of the space.
     """
-    for stem in space.form.stem:
-        first = space.choose(FixedChoices({"stem": stem}))
+    for stem, size in product(space.form.stem, space.form.image_size or (None,)):
+        first = space.choose(FixedChoices({"stem": stem, "image_size": size}))
         cost(first, record.input_size, record.classes)
     budget = {"flops": record.max_flops, "params": record.max_params}
     for name, bound in budget.items():

@@ -4,12 +4,14 @@ For each family of references (resnet-basic, mobilenet, convnext) whose block an
 stage, this gives one design: of all widths W, that whose widths the space meets best, within the budget of the search.
 If several meet it equally, it is the largest one within a budget, and the middle one without a budget.
 
+If the space offers image sizes, these designs have the largest one, as the baselines of its searches.
+
 Only spaces that offer blocks have such designs: the known designs of all other spaces are as they were.
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hybrid_search.networks.architecture import Architecture, Stage
@@ -22,6 +24,7 @@ from hybrid_search.spaces.space import SearchSpace
 
 WIDTHS = range(4, 257, 4)  # the first widths W that are compared
 STEM = "conv3x3"  # of every reference
+SPACE_PARAMETERS = ("width_multiplier", "image_size")  # that are of no stem or stage
 
 
 @dataclass
@@ -57,8 +60,8 @@ class _Toward:
         if place == "stem":
             stem = self.target.stem
             return {"stem": STEM, "width": stem.width, "stride": stem.stride}.get(option)
-        if name == "width_multiplier":
-            return 1.0
+        if name in SPACE_PARAMETERS:
+            return 1.0 if name == "width_multiplier" else self.target.image_size
         number = int(place[5:]) - 1 if place.startswith("stage") and place[5:].isdecimal() else 0
         stage = self.stages[min(number, len(self.stages) - 1)]
         if option in ("block", "operator", "depth", "width"):
@@ -104,6 +107,8 @@ def _design(
 ) -> tuple[float, str, Mapping[str, Any], Architecture] | None:
     """Return the design nearest to one reference, with the distance of its widths; None if it is over the budget."""
     target = reference(name)
+    if record.image_sizes:
+        target = replace(target, image_size=record.input_size[1])
     count = len(space.form.stages)
     chooser = _Toward(target, [target.stages[len(target.stages) * number // count] for number in range(count)])
     architecture = simplified_for(space.choose(chooser), record.input_size)

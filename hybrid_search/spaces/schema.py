@@ -7,6 +7,7 @@ A complete example:
     data: digits                      # the data set; default: digits
     settings: {epochs: 8}             # settings of training that differ from the defaults
     budget: {flops: 40M}              # the default of --max-flops and --max-params; default: none
+    image_size: [12, 16]              # rows and columns of the images, one choice; default: that of the settings
     width_multiplier: [0.5, 1, 2]     # scales the widths of stem and stages, one choice; default: 1
     expansion: 2                      # a bottleneck has width x expansion output channels; default: 4
     block: [bottleneck, basic]        # the blocks of every stage, one choice; default: bottleneck
@@ -34,14 +35,17 @@ Keys of a stage:
     per         "stage" (default): one choice for all blocks. "block": a choice for each block
 
 A list is a choice, a single value is fixed: `width: [16, 32]` adds the parameter `stage1.width`, `width: 16` adds none.
-Lists are possible for depth, width, width_multiplier, expansion, and the options of stems, blocks and operators. The
-first entry of a list is the default of `FixedChoices`.
+Lists are possible for depth, width, image_size, width_multiplier, expansion, and the options of stems, blocks and
+operators. The first entry of a list is the default of `FixedChoices`.
 
 A width multiplier scales every width: those of the stages and the option `width` of the stem. The result is rounded to
 the nearest multiple of 8 and is at least 8; a width that is no multiple of 8 keeps its own largest factor of 4, 2 or 1
 instead. Every scaled width is checked with all options.
 
-Parameters are named by their place: `width_multiplier`, `stem`, `stem.conv3x3.width`, `stage1.depth`,
+A space with `image_size` gives every architecture its image size: its cost is that of this size, and its trial is
+trained on images of this size. Each size must be at least the product of all strides. `image_size` is then no setting.
+
+Parameters are named by their place: `image_size`, `width_multiplier`, `stem`, `stem.conv3x3.width`, `stage1.depth`,
 `stage1.operator`, `stage1.conv.kernel_size`, `stage2.block1.operator`, `late.operator`, `late.local_attention.extent`,
 `block`, `stage1.block.inverted_residual.expansion`, `stage1.basic.operator` (of `by_block`). Options of an operator or
 block are parameters only if it is chosen, those of a stage only if its depth is not 0, and `expansion` only if a
@@ -75,7 +79,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, fi
 from hybrid_search._internal.places import Place, one_line
 from hybrid_search._internal.text_file import file_name, read_text
 from hybrid_search.errors import MOST, ArchitectureError, SpaceError, nearest, shown
-from hybrid_search.networks.architecture import DEFAULT_EXPANSION, MOST_BLOCKS, MOST_STRIDE
+from hybrid_search.networks.architecture import DEFAULT_EXPANSION, MOST_BLOCKS, MOST_IMAGE_SIZE, MOST_STRIDE
 from hybrid_search.networks.blocks import BLOCKS, BOTTLENECK
 from hybrid_search.networks.stems import STEMS, make_stem
 from hybrid_search.ops import OPERATORS, make_operator
@@ -83,6 +87,7 @@ from hybrid_search.ops.operator import check_options_of
 from hybrid_search.records import Settings
 from hybrid_search.spaces.block_check import check_blocks, operator_channels
 from hybrid_search.spaces.faults import first_fault
+from hybrid_search.spaces.image_size import check_image_sizes
 from hybrid_search.spaces.values import (
     Kinds,
     WrongValue,
@@ -164,6 +169,7 @@ class SpaceForm(_Form):
     data: Text = "digits"
     settings: Annotated[dict[str, Any], Mapped] = {}
     budget: Annotated[dict[str, float] | None, BeforeValidator(costs)] = None
+    image_size: Annotated[tuple[int, ...] | None, BeforeValidator(wholes(1, MOST_IMAGE_SIZE))] = None
     width_multiplier: Annotated[tuple[float, ...] | None, BeforeValidator(reals(*MULTIPLIERS))] = None
     expansion: Annotated[tuple[int, ...], BeforeValidator(wholes(1, MOST_BLOCKS))] = (DEFAULT_EXPANSION,)
     block: Annotated[Kinds | None, BeforeValidator(kinds_of(BLOCKS))] = None
@@ -220,6 +226,7 @@ class SpaceForm(_Form):
         if (widest := max(width for stage in self.stages for width in self.widths(stage))) > MOST:
             raise WrongValue(f"must keep widths up to {MOST:,}; got {widest:,}.", ("width_multiplier",))
         _check_designs(self)
+        check_image_sizes(self)
         return self
 
 

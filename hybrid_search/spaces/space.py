@@ -31,7 +31,7 @@ Kinds = Mapping[str, Sequence[Mapping[str, tuple[Any, ...]]]]  # operator or ste
 _stage = table_cache(maxsize=16384)(Stage)  # a space offers few stages, and a search walks it thousands of times
 
 # The keys of a space that define its architectures. A key that came later is left out where a space does not have it.
-IDENTITY = ("expansion", "block", "stem", "groups", "stages", "width_multiplier")
+IDENTITY = ("expansion", "block", "stem", "groups", "stages", "width_multiplier", "image_size")
 MOST_DESIGNS = 10**300  # a float ends at 10^308
 ENUMERABLE = 5000  # the largest space whose extremes are found by a search through all architectures
 
@@ -120,6 +120,7 @@ class SearchSpace:
                 head += f"variant{which}."
             return kind, {option: suggest(head + option, values) for option, values in variants[which - 1].items()}
 
+        image_size = suggest("image_size", self.form.image_size) if self.form.image_size else None
         multiplier = suggest("width_multiplier", self.form.width_multiplier or (1.0,))
         stem = scaled_stem(make_stem(*pick("stem", "stem.", self.form.stem)), multiplier)
         shared = pick("block", "block.", self.form.block) if self._shares_block() and self.form.block else None
@@ -147,7 +148,7 @@ class SearchSpace:
                 stages.append(_stage(operator, blocks, width, stride, *more))
         has_bottleneck = any(stage.block == BOTTLENECK for stage in stages)
         expansion = suggest("expansion", self.form.expansion) if has_bottleneck else DEFAULT_EXPANSION
-        return Architecture(stem, tuple(stages), expansion)
+        return Architecture(stem, tuple(stages), expansion, image_size)
 
     def size(self) -> int:
         """Return the number of combinations of choices. `enumerate` yields as many architectures."""
@@ -156,7 +157,7 @@ class SearchSpace:
 
     def _ways(self, without: str = "") -> int:
         """Return the number of combinations of all choices but the expansion, leaving out one block."""
-        total = _ways(self.form.stem) * len(self.form.width_multiplier or (1.0,))
+        total = _ways(self.form.stem) * len(self.form.width_multiplier or (1.0,)) * len(self.form.image_size or (None,))
         for group in self._used_groups().values():
             total *= _ways(group.operator)
         if not self._shares_block():

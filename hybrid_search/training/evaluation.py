@@ -10,7 +10,7 @@ from hybrid_search._internal.exception_text import message_of
 from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.data import Dataset, load
 from hybrid_search.errors import OtherData, TrialError, UserError
-from hybrid_search.networks.network import Network
+from hybrid_search.networks.network import Network, settings_for
 from hybrid_search.records import Report, Settings
 from hybrid_search.training.facts import gather_facts
 from hybrid_search.training.failures import classify_failure, peak_memory_gib
@@ -38,7 +38,7 @@ def evaluate(
 
     Args:
         architecture: the network, of this package or of timm.
-        settings: data, recipe and seed.
+        settings: data, recipe and seed. The image size of an architecture, if it has one, is used.
         resume: a state from `keep`; training continues from there, bit for bit on a CPU.
         keep: called after every epoch as `keep(rung, state)`. `state()` returns the state as a flat dictionary of
             tensors, which safetensors can write.
@@ -118,6 +118,7 @@ def epochs_of(
         prepare: called with the new network, to change its random initial weights.
         on_step: as for `Trainer`.
     """
+    settings = settings_for(architecture, settings)
     device = device_of(settings)
     dataset = load(settings) if dataset is None else dataset
     channels, classes = dataset.input_size[0], len(dataset.classes)

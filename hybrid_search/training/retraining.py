@@ -13,13 +13,14 @@ from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.data import Split, load, open_test
 from hybrid_search.data.loading import SELECTED_BY
 from hybrid_search.data.stamp import stamp
-from hybrid_search.networks.network import Network
+from hybrid_search.networks.network import Network, settings_for
 from hybrid_search.records import Report, Settings
 from hybrid_search.training.evaluation import evaluate
 from hybrid_search.training.loop import Score, score
 from hybrid_search.training.networks import build_network
 from hybrid_search.training.recipe import device_of
 
+MOST_SPLITS = 4  # test splits that a process keeps, one for each image size
 REASON = "confirming a front over fresh seeds"  # stored in the ledger with every use of the test split
 
 
@@ -47,6 +48,7 @@ def retrain(
     """
     from safetensors.torch import load as load_weights
 
+    settings = settings_for(architecture, settings)
     for report in evaluate(architecture, settings, resume=resume, keep=keep):
         if not report.last:
             yield report
@@ -63,6 +65,8 @@ def retrain(
 def load_test_split(settings: Settings, reason: str = REASON) -> Split:
     """Return the test split of these settings. The first call of a process reads it and logs this use.
 
+    A search whose space offers image sizes has a test split of each size. They hold the same images, resized.
+
     Args:
         settings: what selects the images is used; `train_images` and `validation_images` are not.
         reason: why it is used; it appears in the log.
@@ -72,7 +76,7 @@ def load_test_split(settings: Settings, reason: str = REASON) -> Split:
     return _open_once(Settings(**selection), stamp(settings.data_dir), reason)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=MOST_SPLITS)
 def _open_once(settings: Settings, _stamp: int | None, reason: str) -> Split:
     return open_test(settings, reason)
 

@@ -109,7 +109,8 @@ def own_dataset(name="gradients", images=60):
         labels = np.arange(images, dtype=np.int64) % 2
         pixels = np.random.default_rng(0).integers(0, 128, (images, *SIZE)).astype(np.uint8)
         pixels[labels == 0, :, :, 4:] += 100
-        return Contents(SIZE, ("left", "right"), Part.from_arrays(pixels, labels, settings.image_size))
+        size = SIZE if settings.image_size is None else (SIZE[0], settings.image_size, settings.image_size)
+        return Contents(size, ("left", "right"), Part.from_arrays(pixels, labels, settings.image_size))
 
     return Source(name, "made-up images", "public domain", read)
 
