@@ -15,6 +15,7 @@ from hybrid_search.cli.options import (
     Checkpoints,
     Database,
     DataDir,
+    DataName,
     FormatOption,
     LogLevel,
     Quiet,
@@ -25,6 +26,7 @@ from hybrid_search.cli.output import Format, print_nothing, say
 from hybrid_search.cli.progress import progress_on_stderr
 from hybrid_search.cli.signals import stop_on_signals
 from hybrid_search.cli.training_table import print_trainings
+from hybrid_search.errors import SettingsError
 
 if TYPE_CHECKING:
     from hybrid_search.engines.driver import RunContext
@@ -39,15 +41,23 @@ def add_to(app: typer.Typer) -> None:
 
 
 def train(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Name of a search. Default: the newest.")] = None,
+    design: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="Name of a search (default: the newest). Or a design: a reference network (resnet-basic-16), an "
+            "exported folder, a trial (SEARCH/NUMBER), or a JSON file; it needs --data.",
+        ),
+    ] = None,
     pick: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="TRIAL",
             help="Network: best (first objective), knee of the front, a trial number, or the best within a bound: "
-            "'flops<=40M', 'accuracy>=92%', 'latency<=5ms' (the quotes are needed).",
+            "'flops<=40M', 'accuracy>=92%', 'latency<=5ms' (the quotes are needed). Default: knee.",
+            show_default=False,
         ),
-    ] = "knee",
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(
@@ -55,14 +65,15 @@ def train(
         ),
     ] = None,
     recipe: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="NAME",
             rich_help_panel=TRAINING,
-            help="search: the settings of the search, with warm-up and learning rate for these epochs and this batch "
-            "size. Another name of `run --help`, or a .yaml file with settings.",
+            show_default=False,
+            help="search (the default of a search): its settings, with warm-up and learning rate for these epochs and "
+            "this batch size. Another name of `run --help`, or a .yaml file with settings.",
         ),
-    ] = "search",
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(metavar="N", rich_help_panel=TRAINING, help="Seed. Default: that of the trial.")
     ] = None,
@@ -75,9 +86,27 @@ def train(
             help="Train on the validation images too; nothing is measured on them.",
         ),
     ] = False,
+    init_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            rich_help_panel=TRAINING,
+            help="Start from the weights of an exported folder (fine-tuning). Other classes get a new classifier.",
+        ),
+    ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=TRAINING,
+            help="Learn the logits of a teacher too: timm:NAME (pretrained), or an exported folder. It must have the "
+            "classes of the data.",
+        ),
+    ] = None,
     restart: Annotated[
         bool, typer.Option("--restart", rich_help_panel=TRAINING, help="Delete checkpoints of an unfinished training.")
     ] = False,
+    data: DataName = None,
     data_dir: DataDir = None,
     checkpoints: Checkpoints = None,
     log_dir: Annotated[
@@ -88,12 +117,15 @@ def train(
             help="Folder of the CSV file with a line for each epoch. Default: beside the database.",
         ),
     ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", rich_help_panel=OUTPUT, help="Write each epoch for TensorBoard too.")
+    ] = False,
     quiet: Quiet = False,
     log_level: LogLevel = None,
     db: Database = None,
     form: FormatOption = Format.table,
 ) -> None:
-    """Train one design of a search in full, from new weights. Run the same command to continue.
+    """Train one design in full, in the loop of a search. Run the same command to continue.
 
     The test split is used once, at the end; the ledger records this use. Weights, curve, recipe and facts are kept.
     Write the network with `export NAME OUT --pick training`.
@@ -110,18 +142,21 @@ def train(
             stop.context = context
 
         done = train_design(
-            name,
+            design,
             pick=pick,
             epochs=epochs,
             recipe=recipe,
             seed=seed,
-            settings=set_pairs(set_),
+            settings=_settings(data, set_),
             data_all=data_all,
+            init_from=init_from,
+            teacher=teacher,
             restart=restart,
             ledger=db,
             data_dir=data_dir,
             checkpoints=checkpoints,
             log_dir=log_dir,
+            tensorboard=tensorboard,
             watch=watch,
             progress=shown,
             log_level=log_level or "info",
@@ -130,6 +165,14 @@ def train(
     done.ledger.close()
     sys.stdout.flush()
     stop.exit_if_stopped()
+
+
+def _settings(data: str | None, pairs: list[str] | None) -> dict[str, str]:
+    """Return the settings of the command line by name."""
+    given = set_pairs(pairs)
+    if data is not None and "data" in given:
+        raise SettingsError(f"data must be given once; got --data {data} and --set data={given['data']}.")
+    return given if data is None else {"data": data, **given}
 
 
 def _print_result(done: "Training", form: Format, db: str | None, *, quiet: bool) -> None:

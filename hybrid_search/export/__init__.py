@@ -6,6 +6,8 @@ Files:
     network_export.py       export_model: write a folder and prove every format
     trial_export.py         export_trial: export one trial of a search
     training_export.py      export_training: export a full training
+    initial_weights.py      weights of an exported folder for another training
+    exported_teacher.py     an exported folder, or a model of timm, as a teacher
     trial_data.py           the images of the proof, class names and preprocessing of a trial
     output_folder.py        the folder while it is written
     proof.py                compare logits in a new process

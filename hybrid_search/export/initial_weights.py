@@ -88,7 +88,9 @@ class InitialWeights:
         resized = self._resized(model.state_dict(), classes)
         lines = []
         if classes != self.classes:
-            lines.append(f"a new classifier for {len(classes)} classes; the {len(self.classes)} classes of the folder differ")
+            lines.append(
+                f"a new classifier for {len(classes)} classes; the {len(self.classes)} classes of the folder differ"
+            )
         if input_size != self.input_size:
             size, was = ("x".join(map(str, each[1:])) for each in (input_size, self.input_size))
             lines.append(f"trained on images of {size} pixels; the weights are of images of {was}")

@@ -17,13 +17,13 @@ REFERENCE_NAMES = (
 )
 
 
-def find_design(design: str, db: str | None) -> tuple[Architecture, tuple[int, int, int], int]:
+def find_design(design: str, db: str | Path | None) -> tuple[Architecture, tuple[int, int, int], int]:
     """Return an architecture, its input size and its number of classes.
 
     Args:
         design: Name of a reference network, an exported folder or its architecture.json, `SEARCH/NUMBER` for a trial,
             or the path of a JSON file with an architecture.
-        db: Database URL, for a trial.
+        db: Database URL or path, for a trial.
 
     Raises:
         UnknownName: The design is none of these.

@@ -4,23 +4,30 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from hybrid_search._internal.cache_folder import cache_folder
+from hybrid_search._internal.recipes import DEFAULT
 from hybrid_search.analysis.picks import pick_trial
 from hybrid_search.data.loading import SELECTED_BY
 from hybrid_search.errors import SettingsError
+from hybrid_search.export.initial_weights import InitialWeights
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.network import settings_for
 from hybrid_search.networks.stored_architecture import stored_architecture
 from hybrid_search.records import TRAINED, SearchRecord, Settings
+from hybrid_search.runs.designs import find_design
 from hybrid_search.runs.training_recipe import SEARCH, settings_of
 from hybrid_search.search.baselines import network_number
 from hybrid_search.search.data_check import check_local_data
 from hybrid_search.search.object_identity import check_objects
 from hybrid_search.search.stored_names import evaluation_label
 from hybrid_search.training.checkpoints import Owner
+
+LONGEST = 500  # characters of the words for a design
+RECIPE_OF_DESIGN = DEFAULT  # a design without a search has the default recipe
 
 
 @dataclass(frozen=True)
@@ -138,6 +145,43 @@ def job_of_search(
         options,
         str(picked),
         _other_images(base, settings),
+    )
+
+
+def job_of_design(
+    design: str | Architecture | None,
+    initial: InitialWeights | None,
+    db: str | Path | None,
+    recipe: str | None,
+    changes: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> TrainingJob:
+    """Return the training of a design that belongs to no search.
+
+    Args:
+        design: An architecture, or text for `find_design`; None: the architecture of the initial weights.
+        initial: Initial weights; None: random ones.
+        db: Database URL or path, for a trial of a search.
+        recipe: As for `settings_of`.
+        changes: Settings that are given; `data` must be one of them.
+        options: What else is asked for.
+
+    Raises:
+        UserError: There is no such design, no data is given, or a setting is wrong.
+    """
+    if isinstance(design, Architecture):
+        architecture, words = design, f"architecture {design.digest}"
+    elif design is not None:
+        architecture, words = find_design(design, db)[0], design
+    else:
+        assert initial is not None
+        architecture, words = initial.architecture, str(initial.folder)
+    if "data" not in changes:
+        raise SettingsError(f"a design must be trained on data; got none for {words}. Name a data set: --data NAME.")
+    settings = settings_for(architecture, settings_of(Settings(), recipe, changes))
+    size, classes = _input_size_and_classes(settings)
+    return TrainingJob(
+        architecture, words[-LONGEST:], settings, recipe or RECIPE_OF_DESIGN, size, classes, options=options
     )
 
 

@@ -18,6 +18,7 @@ from hybrid_search.records import Failure, Report
 from hybrid_search.runs.training_job import TrainingJob
 from hybrid_search.runs.training_log import TrainingLog
 from hybrid_search.runs.training_progress import TrainingProgress
+from hybrid_search.runs.training_start import TrainingStart
 from hybrid_search.training.checkpoints import CheckpointStore, SearchCheckpoints, TrialCheckpoints
 
 CHECKPOINT_SECONDS = 1.0  # between two checkpoints, at least
@@ -87,6 +88,7 @@ class TrainingRun:
         checkpoints: Its checkpoints; None: none.
         log: The file with one line for each epoch.
         shown: What the user sees.
+        start: Initial weights and teacher.
         curve: The measurements of the epochs so far.
         tested: Facts of the test split, once it was used.
     """
@@ -98,6 +100,7 @@ class TrainingRun:
     checkpoints: TrialCheckpoints | None
     log: TrainingLog
     shown: TrainingProgress
+    start: TrainingStart
     curve: list[dict[str, float]] = field(default_factory=list)
     tested: dict[str, str] = field(default_factory=dict)
 
@@ -121,6 +124,8 @@ class TrainingRun:
                 self.checkpoints.drop()
         evaluation = FullTraining(
             data_all=bool(job.options.get("data_all")),
+            prepare=self.start.prepare,
+            teacher=self.start.teacher,
             on_step=self.shown.step,
             stopped=self.context.stop.is_set,
             before_test=self._open_test,
@@ -138,7 +143,8 @@ class TrainingRun:
                 noted = problem
                 self.context.notice(problem)
             self.curve.append({"epoch": report.rung, **report.measurements})
-            self.log.write(self.curve)
+            resumed = report.facts.get("resumed", "").removeprefix("rung ")
+            self.log.write(self.curve, repeated=resumed.isdecimal() and report.rung <= int(resumed))
             self.shown.epoch(report)
             if report.last:
                 return self._complete(report, started)

@@ -10,6 +10,8 @@ Files:
     evaluation.py   evaluate, the function that a worker runs for a trial
     retraining.py   retrain, the same with a fresh seed and the test split, for confirmation
     full_training.py  FullTraining, the same for a design that is trained in full
+    teachers.py     teachers of a distillation
+    tensorboard_log.py  the curve of a full training for TensorBoard
     facts.py        data, settings, code and machine of a result
     failures.py     the kind of a failure
     latency.py      milliseconds of a forward pass

@@ -106,6 +106,7 @@ def epochs_of(
     dataset: Dataset | None = None,
     prepare: Callable[[nn.Module], None] = lambda model: None,
     on_step: Callable[[int, int], None] = lambda step, steps: None,
+    teacher: Callable[[Tensor], Tensor] | None = None,
 ) -> Iterator[Report]:
     """Yield the reports of `evaluate`, without its translation of errors.
 
@@ -117,6 +118,7 @@ def epochs_of(
         dataset: the images; None: those of the settings.
         prepare: called with the new network, to change its random initial weights.
         on_step: as for `Trainer`.
+        teacher: as for `Trainer`.
     """
     settings = settings_for(architecture, settings)
     device = device_of(settings)
@@ -126,7 +128,7 @@ def epochs_of(
     with reproducible(device, settings.threads, seed_for("weights", settings.seed)):
         model = build_network(architecture, channels, classes, settings.stochastic_depth)
         prepare(model)
-        trainer = Trainer(model, dataset, settings, on_step)
+        trainer = Trainer(model, dataset, settings, on_step, teacher)
     fingerprint = torch.frombuffer(bytearray(dataset.fingerprint.encode()), dtype=torch.uint8)
     if resume is not None:
         _check_data(resume, dataset)

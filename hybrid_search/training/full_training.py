@@ -37,6 +37,7 @@ class FullTraining:
     Attributes:
         data_all: whether the validation images are trained on too; nothing is then measured on them.
         prepare: called with the new network, to change its random initial weights.
+        teacher: as for `Trainer`.
         on_step: called with the number of a step in its epoch, from 1, and the steps of an epoch.
         stopped: returns whether to stop; read after each step.
         before_test: called before the network is scored on the test split, to log this use.
@@ -47,6 +48,7 @@ class FullTraining:
 
     data_all: bool = False
     prepare: Callable[[nn.Module], None] = lambda model: None
+    teacher: Callable[[Tensor], Tensor] | None = None
     on_step: Callable[[int, int], None] = lambda step, steps: None
     stopped: Callable[[], bool] = lambda: False
     before_test: Callable[[], None] = lambda: None
@@ -79,7 +81,12 @@ class FullTraining:
         keep: Callable[[int, Callable[[], dict[str, Tensor]]], None] | None,
     ) -> Iterator[Report]:
         dataset = joined(load(settings)) if self.data_all else load(settings)
-        more: dict[str, Any] = {"dataset": dataset, "prepare": self.prepare, "on_step": self._step}
+        more: dict[str, Any] = {
+            "dataset": dataset,
+            "prepare": self.prepare,
+            "on_step": self._step,
+            "teacher": self.teacher,
+        }
         steps = len(batch_edges(len(dataset.train), settings.batch_size)) - 1
         before = 0.0 if resume is None else float(resume["seconds"])
         for report in epochs_of(architecture, settings, resume, keep, **more):

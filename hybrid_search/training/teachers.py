@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,8 +11,6 @@ from torch import Tensor, nn
 from hybrid_search._internal.torchvision_compat import import_torchvision
 from hybrid_search.data import Dataset
 from hybrid_search.errors import SettingsError, UnknownName, nearest, shown
-
-RGB = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,10 +120,12 @@ def timm_teacher(name: str, classes: int) -> Teacher:
         model = timm.create_model(name, pretrained=True)
     except Exception as error:  # timm, the hub and the network raise errors of many classes
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise SettingsError(f"a teacher needs pretrained weights; those of {name} cannot be loaded: {reason}.") from None
+        raise SettingsError(
+            f"a teacher needs pretrained weights; those of {name} cannot be loaded: {reason}."
+        ) from None
     _check_classes(name, getattr(model, "num_classes", None), classes)
-    config = timm.data.resolve_model_data_config(model)
-    fixed = bool(model.pretrained_cfg.get("fixed_input_size"))
+    config: Any = model.pretrained_cfg
+    fixed = bool(config.get("fixed_input_size"))
     channels, rows, cols = config["input_size"]
     return Teacher(model, channels, config["mean"], config["std"], (rows, cols) if fixed else None, range(classes))
 
