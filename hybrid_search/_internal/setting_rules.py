@@ -155,6 +155,12 @@ RULES: Mapping[str, Rule] = {
     "trivial_augment": Real(0, 1),
     "random_erasing": Real(0, 1),
     "stochastic_depth": Real(0, 0.9),
+    "mixup": Real(0, 10),
+    "cutmix": Real(0, 10),
+    "accumulate": Whole(1, 10_000),
+    "clip": Real(0, MOST),
+    "distillation": Real(0, 1),
+    "compile": YesNo(),
     "precision": Word(PRECISIONS),
     "device": Device(),
     "threads": Whole(1, 10_000),
@@ -182,6 +188,12 @@ ADDED: Mapping[str, Any] = {
     "cache": "disk",
     "image_column": None,
     "label_column": None,
+    "mixup": 0.0,
+    "cutmix": 0.0,
+    "accumulate": 1,
+    "clip": 2.0,
+    "distillation": 0.5,
+    "compile": False,
 }
 
 
