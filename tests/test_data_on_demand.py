@@ -12,7 +12,7 @@ import torch
 from support.image_folders import picture, run_on, settings_of, write_folder
 
 from hybrid_search.data import clear_cache, load, open_test, prepare
-from hybrid_search.data.on_demand import OnDemand
+from hybrid_search.data.on_demand import OnDemand, joined
 from hybrid_search.data.pixel_statistics import fingerprint, mean_and_std, statistics
 from hybrid_search.errors import DataError
 from hybrid_search.records import Settings
@@ -103,6 +103,18 @@ def test_images_on_demand_are_indexed_like_an_array(photos):
     )
     for key in (slice(2, 5), slice(None), np.array([4, 0]), slice(0, 0), 3):
         assert np.array_equal(images[key], stored[key])
+
+
+def test_joined_images_stay_in_their_files(photos):
+    stored = load(settings_of(photos))
+    parts = [stored.train.images, load(settings_of(photos, cache="none")).validation.images]
+    both = joined(parts)
+    everything = np.concatenate([stored.train.images, stored.validation.images])
+    assert isinstance(both, OnDemand)
+    assert both.shape == everything.shape
+    order = np.random.default_rng(0).permutation(len(everything))
+    assert np.array_equal(both[order], everything[order])
+    assert np.array_equal(joined([everything[:3], everything[3:]]), everything)
 
 
 def test_a_broken_image_is_named_before_the_search_and_while_training(photos, capsys):

@@ -1,7 +1,7 @@
 """Images that are decoded whenever they are read: they need neither memory nor space in the cache."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import numpy as np
 
@@ -42,3 +42,28 @@ class OnDemand:
     def __getitem__(self, key: Any) -> Pixels:
         indices = np.arange(len(self), dtype=np.int64)[key]
         return self.decode(np.atleast_1d(indices)) if np.ndim(indices) else self.decode(np.atleast_1d(indices))[0]
+
+
+def joined(parts: Sequence[Pixels]) -> Pixels:
+    """Return the images of several arrays as one; those in files stay there, and are read when they are used.
+
+    Args:
+        parts: images of one size, each uint8 (n, channels, rows, columns).
+
+    Returns:
+        uint8 (sum of n, channels, rows, columns).
+    """
+    if not any(isinstance(part, np.memmap | OnDemand) for part in parts):
+        return np.concatenate(parts)
+    starts = np.cumsum([0, *(len(part) for part in parts)])
+
+    def read(indices: Indices) -> Pixels:
+        pixels = np.empty((len(indices), *parts[0].shape[1:]), np.uint8)
+        for part, start, stop in zip(parts, starts, starts[1:], strict=False):
+            inside = np.flatnonzero((indices >= start) & (indices < stop))
+            if len(inside):
+                pixels[inside] = part[indices[inside] - start]
+        return pixels
+
+    names = [getattr(part, "identity", None) or str(getattr(part, "filename", "")) for part in parts]
+    return cast(Pixels, OnDemand(int(starts[-1]), parts[0].shape[1:], " ".join(names), read))
