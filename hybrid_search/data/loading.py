@@ -5,7 +5,6 @@ Results are cached in the process, so a worker reads its images once.
 
 import logging
 from collections.abc import Callable, Sequence
-from itertools import chain
 
 from hybrid_search._internal.paths import data_location
 from hybrid_search.data.class_counts import check_classes, notes_on_classes
@@ -101,8 +100,8 @@ def prepare(
         notes.append(f"{found.in_train_fact}; {ending}")
     notes += found.facts
     notes += notes_on_classes(parts, contents.classes)
-    others = (settings.with_(image_size=size) for size in image_sizes if size != settings.image_size)
-    for each, each_parts in chain([(contents, parts)], map(_current_plan, others)):
+    for size in (settings.image_size, *(each for each in image_sizes if each != settings.image_size)):
+        each, each_parts = _current_plan(settings.with_(image_size=size))
         if each.prepare is not None and decode:
             notes += each.prepare([each_parts[name] for name in ("train", "validation", "test")], notice)
     return tuple(dict.fromkeys(notes))  # most of what one size says, the others say too
