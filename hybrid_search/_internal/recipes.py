@@ -69,7 +69,7 @@ class Recipe:
 # Every figure is in docs/log.md, 2026-11-30.
 RECIPES: Mapping[str, Recipe] = {
     "short": Recipe(
-        about="the default, measured for up to 12 epochs and batches of 64; its rules beyond are those of the literature",
+        about="the default, measured for 12 epochs and batches of 64; beyond these, rules of the literature",
         optimizer="muon",  # 0 to +10 points over AdamW on photographs, -0.2 to +4 on digits
         learning_rate=0.04,  # 0.08 is 0.3 to 0.5 points worse, 0.01 with timm's Muon 4 points
         scaling=0.5,  # adaptive steps (Malladi et al. 2022); not measured
