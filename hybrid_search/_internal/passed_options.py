@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-from hybrid_search.errors import nearest
+from hybrid_search.errors import SettingsError, nearest
 
 F = TypeVar("F", bound=Callable[..., Any])
 MARK = "    **options:"  # begins the entry of the docstring that is replaced
@@ -16,7 +16,7 @@ def passes_options(target: Callable[..., Any], names: Collection[str]) -> Callab
 
     Type checkers read the options from `Unpack`. At run time the decorated function has them in its signature, with
     the defaults of the target, and in its docstring, as the target explains them. An unknown argument raises a
-    TypeError that names the function and the nearest argument.
+    SettingsError that names the function and the nearest argument.
 
     Args:
         target: The function that receives the options.
@@ -42,7 +42,7 @@ def passes_options(target: Callable[..., Any], names: Collection[str]) -> Callab
             for name in named:
                 if name not in known:
                     hint = nearest(name, known) or f" It has {', '.join(known)}."
-                    raise TypeError(f"{function.__name__}() has no argument {name!r}.{hint}")
+                    raise SettingsError(f"{function.__name__}() has no argument {name!r}.{hint}")
             return function(*values, **named)
 
         checked.__doc__ = "\n".join(joined) if lines else None
