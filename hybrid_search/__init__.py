@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from hybrid_search.runs.baseline import baseline
     from hybrid_search.runs.confirm import confirm
     from hybrid_search.runs.run import run
+    from hybrid_search.runs.train import train
     from hybrid_search.search.opening import open_search
     from hybrid_search.search.search import Search
     from hybrid_search.search.spec import SearchSpec
@@ -90,6 +91,7 @@ __all__ = [
     "pareto_front",
     "reference",
     "run",
+    "train",
 ]
 
 # module -> its public names
@@ -108,6 +110,7 @@ _PUBLIC: dict[str, tuple[str, ...]] = {
     "runs.run": ("run",),
     "runs.baseline": ("baseline",),
     "runs.confirm": ("confirm",),
+    "runs.train": ("train",),
     "ledger": ("Ledger",),
     "pareto": ("hypervolume", "pareto_front"),
     "export": ("export_model", "load_exported"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
-from hybrid_search._internal.recipes import DEFAULT, FILLED, RECIPES
+from hybrid_search._internal.recipes import DEFAULT, FILLED, MORE, RECIPES
 from hybrid_search._internal.setting_rules import ADDED, RULES, known_names
 
 # Settings that change where and how fast a network is trained, but not the numbers; they are not part of the digest.
@@ -27,8 +27,9 @@ class Settings:
         validation_images: Number of validation images to use, stratified by class; None: all.
         epochs: Epochs of one trial.
         batch_size: Images in one step.
-        recipe: Name of the recipe, which fills the six settings below that are not given (None or "recipe").
-        optimizer: "muon", "adamw" or "nesterov".
+        recipe: Name of the recipe, which fills the six settings below that are not given (None or "recipe"), and
+            for some recipes `stochastic_depth`, `mixup` and `cutmix`.
+        optimizer: "muon", "adamw", "nesterov" or "lamb" (of timm).
         learning_rate: Peak of the schedule (linear warm-up, then cosine).
         weight_decay: Decay of weights; norms and biases are left out.
         warmup_epochs: Epochs of the warm-up.
@@ -36,6 +37,12 @@ class Settings:
         ema: Decay of the moving average of the weights that is scored; 0: no average.
         augment: "none", "shift" or "shift+flip".
         stochastic_depth: Probability that the last block is left out for an image while training; 0: off.
+        mixup: Parameter of the Beta distribution with which pairs of images are blended (Zhang et al. 2018); 0: off.
+        cutmix: The same for a rectangle that replaces part of an image (Yun et al. 2019); 0: off.
+        accumulate: Parts of a batch that are trained one after the other and added up, so that it fits in memory.
+        clip: Largest norm of the gradient of a step; a larger one is scaled down. 0: no limit.
+        distillation: Share of the loss that compares the network with a teacher, if there is one.
+        compile: Whether torch compiles the network; it takes minutes, and later steps are faster.
         precision: "fp32", "bf16", "fp16", or "auto": fp32 on a CPU, bf16 on a GPU.
         device: "auto", "cpu", "cuda" or "cuda:N".
         threads: CPU threads of one trial.
@@ -74,11 +81,21 @@ class Settings:
     drop_duplicates: bool = False
     ignore_test: bool = False
     max_image_pixels: int | None = None
-    stochastic_depth: float = 0.0
+    stochastic_depth: float = FROM_RECIPE
+    mixup: float = FROM_RECIPE
+    cutmix: float = FROM_RECIPE
+    accumulate: int = 1
+    clip: float = 2.0
+    distillation: float = 0.5
+    compile: bool = False
     recipe: str = field(default=DEFAULT, compare=False)  # not stored: the numbers are
 
     def __post_init__(self) -> None:
-        filled = tuple(name for name in FILLED if getattr(self, name) in (None, "recipe"))
+        more = _filled_more(self.recipe)
+        for name in MORE:
+            if name not in more and getattr(self, name) in (None, "recipe"):
+                object.__setattr__(self, name, MORE[name])
+        filled = tuple(name for name in (*FILLED, *more) if getattr(self, name) in (None, "recipe"))
         for each in fields(self):
             if each.name not in filled:
                 object.__setattr__(self, each.name, RULES[each.name].read(each.name, getattr(self, each.name)))
@@ -120,11 +137,34 @@ class Settings:
             changes: setting name -> new value. Another recipe also replaces the values of the earlier one and those
                 that were given.
         """
-        again = FILLED if "recipe" in changes else self.from_recipe
+        again = self.from_recipe
+        if "recipe" in changes:
+            again = tuple(dict.fromkeys([*FILLED, *_filled_more(changes["recipe"]), *again]))
         return replace(self, **{**dict.fromkeys(again), **changes})
+
+    def with_recipe_found(self) -> Self:
+        """Return the same numbers, with what a recipe would fill marked as filled: `with_` then fills it again.
+
+        The settings of a stored search have numbers only. The recipe is the one that gives most of them.
+        """
+
+        def filled(name: str) -> tuple[str, ...]:
+            recipe = RECIPES[name]
+            values = recipe.values(self.batch_size, self.epochs, self.optimizer)
+            names = [*(FILLED if self.optimizer == recipe.optimizer else FILLED[1:]), *recipe.more]
+            return tuple(each for each in names if getattr(self, each) == values[each])
+
+        best = max(RECIPES, key=lambda name: len(filled(name)))  # the first one, which is the default, wins a tie
+        again: dict[str, Any] = dict.fromkeys(filled(best))
+        return replace(self, recipe=best, **again)
 
     @property
     def digest(self) -> str:
         """Sixteen hexadecimal digits over every setting that changes the numbers."""
         kept = {name: value for name, value in self.to_dict().items() if name not in NOT_IN_DIGEST}
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _filled_more(recipe: object) -> tuple[str, ...]:
+    """Return the names of `MORE` that a recipe fills; none for a name that is unknown, which is refused later."""
+    return tuple(RECIPES[recipe].more) if isinstance(recipe, str) and recipe in RECIPES else ()

@@ -17,10 +17,10 @@ from support.exports import renew_manifest, write_export
 from support.fuzz import fuzz_counts
 
 from hybrid_search import data
-from hybrid_search.cli.cost import find_design
 from hybrid_search.errors import UserError
 from hybrid_search.export import load_exported
 from hybrid_search.records import Settings
+from hybrid_search.runs.designs import find_design
 
 COUNTS = fuzz_counts(200)
 SECONDS = 5.0  # of processor time for one file

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 DEFERRED = {"SamplerFactory": SamplerFactory, "PrunerFactory": PrunerFactory}  # types that only checkers import
 PROMISED = {
     "Architecture", "Stage", "SearchSpace", "load_space", "reference", "build_model", "cost", "Cost", "Settings",
-    "Resources", "SearchSpec", "Search", "Trial", "Outcome", "Report", "run", "confirm", "baseline",
+    "Resources", "SearchSpec", "Search", "Trial", "Outcome", "Report", "run", "confirm", "baseline", "train",
     "open_search", "Ledger",
     "Objective", "pareto_front", "hypervolume", "export_model", "load_exported",
 }  # fmt: skip
@@ -193,9 +193,9 @@ def test_a_public_class_documents_the_arguments_of_its_constructor(name):
     assert not missing, f"{name} does not document {', '.join(missing)}"
 
 
-@pytest.mark.parametrize("name", ["run", "confirm", "load_space", "cost", "build_model", "reference", "pareto_front",
-                                  "hypervolume", "export_model", "load_exported", "Ledger", "SearchSpec", "Resources",
-                                  "Objective", "open_search"])  # fmt: skip
+@pytest.mark.parametrize("name", ["run", "confirm", "train", "load_space", "cost", "build_model", "reference",
+                                  "pareto_front", "hypervolume", "export_model", "load_exported", "Ledger",
+                                  "SearchSpec", "Resources", "Objective", "open_search"])  # fmt: skip
 def test_the_main_names_have_an_example(name):
     assert "Example:" in inspect.getdoc(PUBLIC[name]), name
 

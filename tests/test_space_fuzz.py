@@ -13,10 +13,10 @@ import pytest
 from support.fuzz import fuzz_counts
 from support.mutations import mutated_json, mutated_yaml
 
-from hybrid_search.cli.cost import find_design
 from hybrid_search.errors import ArchitectureError, SpaceError, UserError
 from hybrid_search.networks.costs import cost
 from hybrid_search.networks.references import reference
+from hybrid_search.runs.designs import find_design
 from hybrid_search.spaces.choosers import RandomChooser
 from hybrid_search.spaces.shipped import shipped_spaces
 from hybrid_search.spaces.space import load_space

@@ -5,7 +5,8 @@ is given, and everything else from the recipe. A search stores the numbers, so a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 BATCH = 64  # the batch size for which the learning rate of a recipe is stated
 DEFAULT = "short"
@@ -15,7 +16,10 @@ OPTIMIZERS = {
     "muon": (0.04, 0.5, 0.05),  # those of `short`
     "adamw": (0.015, 0.5, 0.05),  # those of `classic`, with the rule of `modern` for the batch
     "nesterov": (0.1, 1.0, 5e-4),  # usual for ResNets on CIFAR (He et al. 2016), for a batch of 128 there
+    "lamb": (0.0009, 0.5, 0.02),  # 0.005 for a batch of 2,048 (Wightman et al. 2021)
 }
+# Settings that only some recipes fill; with all others they have these values.
+MORE: Mapping[str, object] = {"stochastic_depth": 0.0, "mixup": 0.0, "cutmix": 0.0}
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Recipe:
 
     Attributes:
         about: what it is for, in one line.
-        optimizer: "muon", "adamw" or "nesterov".
+        optimizer: "muon", "adamw", "nesterov" or "lamb".
         learning_rate: for a batch of 64 images.
         scaling: exponent of the batch size in the learning rate: 0.5 for adaptive steps (Malladi et al. 2022), 1 for
             SGD (Goyal et al. 2017), 0 for none.
@@ -33,6 +37,7 @@ class Recipe:
         warmup_limit: the warm-up in epochs, at most.
         label_smoothing: share of the target that is spread over all classes.
         ema: decay of the moving average; 0: none.
+        more: further settings that this recipe fills, from `MORE`.
     """
 
     about: str
@@ -44,6 +49,7 @@ class Recipe:
     warmup_limit: float
     label_smoothing: float
     ema: float
+    more: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 
     def values(self, batch_size: int, epochs: int, optimizer: str | None = None) -> dict[str, object]:
         """Return the settings that this recipe gives.
@@ -63,6 +69,7 @@ class Recipe:
             "warmup_epochs": float(f"{min(self.warmup * epochs, self.warmup_limit):.4g}"),
             "label_smoothing": self.label_smoothing,
             "ema": self.ema,
+            **self.more,
         }
 
 
@@ -102,7 +109,7 @@ RECIPES: Mapping[str, Recipe] = {
         ema=0.9999,  # that of the paper
     ),
     "modern": Recipe(
-        about="AdamW for 100 to 300 epochs of large images, after ConvNeXt; not measured here",
+        about="AdamW, mixup and CutMix for 100 to 300 epochs of large images, after ConvNeXt; not measured there",
         optimizer="adamw",
         learning_rate=0.0005,  # 0.004 for a batch of 4,096 (Liu et al. 2022)
         scaling=0.5,  # adaptive steps (Malladi et al. 2022)
@@ -111,6 +118,7 @@ RECIPES: Mapping[str, Recipe] = {
         warmup_limit=20.0,
         label_smoothing=0.1,
         ema=0.9999,
+        more={"stochastic_depth": 0.05, "mixup": 0.1, "cutmix": 1.0},  # Wightman et al. 2021, A2
     ),
 }
 FILLED = tuple(RECIPES[DEFAULT].values(BATCH, 1))  # the settings that a recipe fills

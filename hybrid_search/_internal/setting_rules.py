@@ -151,6 +151,12 @@ RULES: Mapping[str, Rule] = {
     "ema": Real(0, 1),
     "augment": Word(AUGMENTS),
     "stochastic_depth": Real(0, 0.9),
+    "mixup": Real(0, 10),
+    "cutmix": Real(0, 10),
+    "accumulate": Whole(1, 10_000),
+    "clip": Real(0, MOST),
+    "distillation": Real(0, 1),
+    "compile": YesNo(),
     "precision": Word(PRECISIONS),
     "device": Device(),
     "threads": Whole(1, 10_000),
@@ -167,6 +173,12 @@ ADDED: Mapping[str, Any] = {
     "ignore_test": False,
     "max_image_pixels": None,
     "stochastic_depth": 0.0,
+    "mixup": 0.0,
+    "cutmix": 0.0,
+    "accumulate": 1,
+    "clip": 2.0,
+    "distillation": 0.5,
+    "compile": False,
 }
 
 

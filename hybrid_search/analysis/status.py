@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 from hybrid_search.analysis.confidence import confirmed_front
 from hybrid_search.ledger import FailedAttempt, Lease, Ledger, TrialPoint, reads
+from hybrid_search.ledger.entries import TrainingRecord
 from hybrid_search.ledger.leases import host_and_pid, purpose_of
+from hybrid_search.ledger.trainings import trainings
 from hybrid_search.networks.stored_architecture import readable_line
 from hybrid_search.pareto import hypervolume, reference_point
 from hybrid_search.records import STATES, TRAINED, SearchRecord, Settings, TrialRecord
@@ -69,6 +71,7 @@ class SearchStatus:
         time_left: Time to the target at that rate.
         last_finished: When a trial ended last.
         data_notes: What was left out of the data set, reinterpreted or contained twice, one line each.
+        trainings: The full trainings of the search, oldest first.
     """
 
     search: SearchRecord
@@ -87,6 +90,7 @@ class SearchStatus:
     time_left: timedelta | None
     last_finished: datetime | None
     data_notes: tuple[str, ...] = ()
+    trainings: tuple[TrainingRecord, ...] = ()
 
     @property
     def ended(self) -> int:
@@ -116,6 +120,19 @@ class SearchStatus:
             "newest": None if self.last_finished is None else self.last_finished.isoformat(),
             "data_notes": list(self.data_notes),
             "running": [vars(trial) for trial in self.running],
+            "trainings": [
+                {
+                    "training": each.number,
+                    "trial": each.trial,
+                    "recipe": each.recipe,
+                    "seed": each.seed,
+                    "epochs": each.settings["epochs"],
+                    "measurements": dict(each.measurements),
+                    "failure": each.failure_kind,
+                    "finished": each.finished.isoformat(),
+                }
+                for each in self.trainings
+            ],
         }
 
 
@@ -166,6 +183,7 @@ def status_of(ledger: Ledger, search: SearchRecord) -> SearchStatus:
         time_left,
         max((point.finished for point in points if point.finished), default=None),
         ledger.read(reads.data_notes, search.id),
+        tuple(ledger.read(trainings, search.id)),
     )
 
 

@@ -42,6 +42,7 @@ from hybrid_search.cli import (
     space,
     spaces,
     status,
+    train,
 )
 from hybrid_search.cli import run as run_command
 from hybrid_search.cli.help_page import HelpGroup
@@ -68,6 +69,7 @@ for module in (
     status,
     confirm,
     baseline,
+    train,
     export,
     dashboard,
     replay,

@@ -71,7 +71,8 @@ def copy(
     from hybrid_search.ledger import Ledger
     from hybrid_search.ledger.copy import copy_search
     from hybrid_search.ledger.new_name import check_new_name
-    from hybrid_search.ledger.weights import WeightsFolder, copy_weights
+    from hybrid_search.ledger.trainings import weights_of_trainings
+    from hybrid_search.ledger.weights import TRAININGS, WeightsFolder, copy_weights
 
     if not to:
         raise LedgerError("a copy needs a database to go to: --to URL.")
@@ -87,7 +88,9 @@ def copy(
 
             def weights(source_id: int, target_id: int, digests: Mapping[int, str]) -> int:
                 folders = WeightsFolder(source.url, source_id), WeightsFolder(target.url, target_id)
-                return copy_weights(*folders, digests)
+                full = WeightsFolder(source.url, TRAININGS), WeightsFolder(target.url, TRAININGS)
+                stored = source.read(weights_of_trainings, source_id)
+                return copy_weights(*folders, digests) + copy_weights(*full, stored)
 
             copied = copy_search(source, target, name, as_name, weights)
             shown = as_name or source.search(name).name

@@ -22,13 +22,18 @@ def export(
         typer.Argument(metavar="[NAME] OUT", help="Name of a search (default: the newest) and the folder to write."),
     ],
     pick: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="TRIAL",
             help="Network: best (first objective), knee of the front, a trial number, or the best within a bound: "
-            "'flops<=40M', 'params<=300k', 'latency<=5ms', 'accuracy>=92%' (the quotes are needed).",
+            "'flops<=40M', 'params<=300k', 'latency<=5ms', 'accuracy>=92%' (the quotes are needed). training: the "
+            "newest full training of the search. Default: knee.",
+            show_default=False,
         ),
-    ] = "knee",
+    ] = None,
+    training: Annotated[
+        int | None, typer.Option(metavar="N", help="Number of a full training, in the place of a search and --pick.")
+    ] = None,
     formats: Annotated[
         list[str] | None,
         typer.Option("--format", metavar="NAME", help="File format. Repeat it for several. Default: safetensors."),
@@ -42,15 +47,24 @@ def export(
     may be the current folder, a symbolic link to a folder, or a mount point. Weights that the search did not store are
     trained again, which needs the data. Otherwise, without the data, the proof uses images drawn from a seed.
     """
-    from hybrid_search.export import export_trial
+    from hybrid_search.export import export_training, export_trial
+    from hybrid_search.export.training_export import NEWEST, newest_training
     from hybrid_search.ledger import Ledger
 
     if len(targets) > 2:
         raise SettingsError(f"export takes [NAME] OUT; got {' '.join(targets)}.")
     name, out = (targets[0], targets[1]) if len(targets) == 2 else (None, targets[0])
-    with exit_on_signals(), Ledger(db, read_only=True) as ledger:
-        proofs = export_trial(
-            ledger, name, out, pick, data_dir=data_dir, formats=formats or ["safetensors"], notice=say
+    if training is not None and (name is not None or pick is not None):
+        raise SettingsError(
+            f"export takes one network; got --training {training} and {f'--pick {pick}' if pick else name}. Use one."
         )
+    chosen = formats or ["safetensors"]
+    with exit_on_signals(), Ledger(db, read_only=True) as ledger:
+        if training is None and pick == NEWEST:
+            training = newest_training(ledger, name)
+        if training is not None:
+            proofs = export_training(ledger, training, out, data_dir=data_dir, formats=chosen, notice=say)
+        else:
+            proofs = export_trial(ledger, name, out, pick or "knee", data_dir=data_dir, formats=chosen, notice=say)
     for proof in proofs:
         typer.echo(str(proof))

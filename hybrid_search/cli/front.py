@@ -11,6 +11,7 @@ from hybrid_search.cli.baseline_table import baseline_rows, print_baselines
 from hybrid_search.cli.help_page import HelpCommand
 from hybrid_search.cli.options import OUTPUT, Database, FormatOption, SearchName
 from hybrid_search.cli.output import Format, print_rows, say
+from hybrid_search.cli.training_table import list_trainings
 
 if TYPE_CHECKING:
     from hybrid_search.analysis.confidence import TrialConfidence
@@ -69,6 +70,7 @@ def print_front(
     from hybrid_search.analysis.confidence import confirmed_front, read_confidence
     from hybrid_search.analysis.picks import front_knee
     from hybrid_search.ledger import reads
+    from hybrid_search.ledger.trainings import trainings
     from hybrid_search.networks.stored_architecture import readable_line
     from hybrid_search.records import TRAINED
     from hybrid_search.spaces.known_designs import known_names
@@ -153,6 +155,7 @@ def print_front(
         )
     _list_known_designs(ledger, record, known, numbers, notice)
     print_baselines(baselines, record, {number: values[number] for number in numbers}, notice)
+    list_trainings(ledger.read(trainings, record.id), notice)
 
 
 def _more_columns(

@@ -35,14 +35,14 @@ def objective_rows() -> Rows:
 
 def setting_rows() -> Rows:
     """Return the settings: name and default, meaning, possible values."""
-    from hybrid_search._internal.recipes import FILLED
+    from hybrid_search._internal.recipes import FILLED, MORE
     from hybrid_search._internal.setting_rules import RULES
     from hybrid_search.records import Settings
 
     meanings = {name: " ".join(text.split()) for name, text in ENTRY.findall(Settings.__doc__ or "")}
     rows = []
     for field in fields(Settings):
-        unset = "recipe" if field.name in FILLED else "none"
+        unset = "recipe" if field.name in (*FILLED, *MORE) else "none"
         default = unset if field.default is None else str(field.default).lower()
         meaning = meanings.get(field.name, "")
         possible = RULES[field.name].possible()

@@ -259,17 +259,30 @@ def changed_settings(base: "Settings", named: Mapping[str, Any], pairs: list[str
         SettingsError: A pair cannot be parsed, a setting is unknown, or a value is out of range.
     """
     changes = {name: value for name, value in named.items() if value is not None}
-    given: set[str] = set()
+    for name, value in set_pairs(pairs).items():
+        if name in changes and name != "seed":  # --seed is that of the proposals as well
+            raise SettingsError(f"{name} must be given once; got --{name.replace('_', '-')} and --set {name}.")
+        changes[name] = value
+    return base.with_(**changes)
+
+
+def set_pairs(pairs: list[str] | None) -> dict[str, Any]:
+    """Return the NAME=VALUE pairs of `--set` by name. A `data_dir` is absolute.
+
+    Args:
+        pairs: The pairs.
+
+    Raises:
+        SettingsError: A pair cannot be parsed, or a setting is given twice.
+    """
+    given: dict[str, Any] = {}
     for pair in pairs or []:
         name, equals, value = (part.strip() for part in pair.partition("="))
         if not equals or not name:
             raise SettingsError(f"--set must be NAME=VALUE, such as --set learning_rate=0.01; got {shown(pair)}.")
         if name in given:
             raise SettingsError(f"--set must give a setting once; got {name} twice.")
-        if name in changes and name != "seed":  # --seed is that of the proposals as well
-            raise SettingsError(f"{name} must be given once; got --{name.replace('_', '-')} and --set {name}.")
-        given.add(name)
-        changes[name] = value
+        given[name] = value
         if name == "data_dir":
-            changes[name] = absolute_data_dir(None if value in NOTHING else value)
-    return base.with_(**changes)
+            given[name] = absolute_data_dir(None if value in NOTHING else value)
+    return given

@@ -16,18 +16,23 @@ from hybrid_search.errors import LedgerAway
 if TYPE_CHECKING:
     from hybrid_search.engines.driver import RunContext
 
+STOPPING = "\nstopping. Completed trials are stored; the same command resumes the running ones (again: exit at once)"
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 class StopRequest:
     """The handler of the signals, and the signal that came.
 
+    Args:
+        said: What the first signal prints.
+
     Attributes:
         context: The run to stop; None before it has started, when a signal ends the process at once.
         signal: The first signal; None if none came.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, said: str) -> None:
+        self._said = said
         self.context: RunContext | None = None
         self.signal: signal.Signals | None = None
 
@@ -37,7 +42,7 @@ class StopRequest:
             os._exit(EXIT_CODES[signal.Signals(number)])
         self.signal = signal.Signals(number)
         self.context.stop.set()
-        say("\nstopping. Completed trials are stored; the same command resumes the running ones (again: exit at once)")
+        say(self._said)
 
     @property
     def came(self) -> bool:
@@ -51,12 +56,15 @@ class StopRequest:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[StopRequest]:
+def stop_on_signals(said: str = STOPPING) -> Iterator[StopRequest]:
     """Handle SIGINT and SIGTERM while the block runs, and restore the previous handlers afterwards.
 
     An outage of the database after a signal is reported, and the command exits as stopped.
+
+    Args:
+        said: What the first signal prints.
     """
-    request = StopRequest()
+    request = StopRequest(said)
     before = {number: signal.signal(number, request) for number in EXIT_CODES}
     try:
         yield request

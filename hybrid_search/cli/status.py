@@ -13,6 +13,7 @@ from hybrid_search._internal.counted import counted
 from hybrid_search.cli.help_page import HelpCommand
 from hybrid_search.cli.options import Database, FormatOption, SearchName
 from hybrid_search.cli.output import Format, print_rows, say, terminal_width
+from hybrid_search.cli.training_table import training_lines
 from hybrid_search.errors import LedgerAway, SettingsError
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ def _lines(now: "SearchStatus") -> list[str]:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in now.failures.items())
         lines.append(f"failed attempts: {kinds}; the last: {now.last_failure}")
     lines += [f"data: {note}" for note in now.data_notes]
+    lines += training_lines(now.trainings)
     if now.trials_per_hour is not None:
         rate = f"{now.trials_per_hour:,.1f} trials per hour recently"
         lines.append(rate if now.time_left is None else f"{rate}, {_time_text(now.time_left)} left at this rate")

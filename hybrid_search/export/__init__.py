@@ -5,6 +5,9 @@ Files:
     safetensors_format.py   the format `safetensors`
     network_export.py       export_model: write a folder and prove every format
     trial_export.py         export_trial: export one trial of a search
+    training_export.py      export_training: export a full training
+    initial_weights.py      weights of an exported folder for another training
+    exported_teacher.py     an exported folder, or a model of timm, as a teacher
     trial_data.py           the images of the proof, class names and preprocessing of a trial
     output_folder.py        the folder while it is written
     proof.py                compare logits in a new process
@@ -18,6 +21,7 @@ from hybrid_search.export.formats import EXPORT_FORMATS, ExportFormat, TrainedNe
 from hybrid_search.export.network_export import export_model, export_network
 from hybrid_search.export.proof import Proof
 from hybrid_search.export.safetensors_format import load_exported
+from hybrid_search.export.training_export import export_training
 from hybrid_search.export.trial_export import export_trial
 
 __all__ = [
@@ -28,6 +32,7 @@ __all__ = [
     "check_files",
     "export_model",
     "export_network",
+    "export_training",
     "export_trial",
     "load_exported",
     "read_description",

@@ -82,9 +82,18 @@ def _origin_lines(origin: Mapping[str, Any]) -> list[str]:
     own = [Objective.from_dict(each) for each in origin.get("own_objectives", [])]
     kinds = {**OBJECTIVES.usable(), **{each.name: each for each in own}}
     values = [f"{kinds[n].label} {kinds[n].text(v)}" for n, v in measurements.items() if n in kinds]
+    values += [
+        f"{name.replace('_', ' ')} {OBJECTIVES['accuracy'].text(measurements[name])}"
+        for name in (f"{TEST}{each}" for each in TESTED)
+        if name in measurements
+    ]
     facts = ", ".join(f"{key} {value}" for key, value in origin.get("facts", {}).items() if value)
     named = "Measurements"
-    if {"trial", "search", "seed"} <= origin.keys():  # an origin that a user wrote may have any keys
+    if {"training", "design", "recipe", "seed"} <= origin.keys():
+        search = f" of search {origin['search']!r}" if "search" in origin else ""
+        named = f"{origin['design']}{search}, trained in full with recipe {origin['recipe']}, seed {origin['seed']}"
+        named = named[0].upper() + named[1:]
+    elif {"trial", "search", "seed"} <= origin.keys():  # an origin that a user wrote may have any keys
         named = f"Trial {origin['trial']} of search {origin['search']!r}, seed {origin['seed']}"
     lines = ["", f"{named}: {'; '.join(values) or 'none stated'}."]
     if confirmed := origin.get("confirmed"):

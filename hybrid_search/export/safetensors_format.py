@@ -100,7 +100,7 @@ def network_of(architecture: Architecture, channels: int, classes: int, weights:
 
     from hybrid_search.networks.model import build_model
 
-    state = _tensors(weights, where)
+    state = tensors_of(weights, where)
     if sum(stage.depth for stage in architecture.stages) > len(state):
         raise _other_network(where, f"the network has more blocks than the file has tensors, {len(state)}")
     try:
@@ -115,8 +115,16 @@ def network_of(architecture: Architecture, channels: int, classes: int, weights:
     return model.eval()
 
 
-def _tensors(weights: bytes, where: str) -> "dict[str, Tensor]":
-    """Return the tensors of a safetensors file; raise UserError if it is damaged."""
+def tensors_of(weights: bytes, where: str) -> "dict[str, Tensor]":
+    """Return the tensors of a safetensors file by name.
+
+    Args:
+        weights: the bytes of the file.
+        where: the path of the file, for messages.
+
+    Raises:
+        UserError: it is damaged.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load
 

@@ -4,6 +4,7 @@ An export needs images only for its proof. Without the data of the trial the pro
 seed. Class names and preprocessing come from the header of the stored weights, otherwise from the data.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,39 +72,72 @@ def find_data(record: SearchRecord, trial: TrialRecord, data_dir: str | Path | N
         UserError: `data_dir` is given, and the data is not there, or is other data.
     """
     settings = Settings.from_dict(trial.settings)
+    side = trial.architecture.get("image_size")
+    size = record.input_size if side is None else (record.input_size[0], side, side)
+    needs = Needs("trial", trial.facts.get("fingerprint"), size, record.classes)
+    return data_of(settings, needs, (settings.data_dir, record.settings.data_dir), data_dir)
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What the data of an export must be.
+
+    Attributes:
+        what: what was trained on it: trial, training.
+        fingerprint: its fingerprint; None: unknown.
+        input_size: channels, rows and columns of an image.
+        classes: number of classes.
+    """
+
+    what: str
+    fingerprint: str | None
+    input_size: tuple[int, int, int]
+    classes: int
+
+
+def data_of(settings: Settings, needs: Needs, places: Sequence[str | None], data_dir: str | Path | None) -> TrialData:
+    """Return the data of a network.
+
+    Args:
+        settings: the settings of its training.
+        needs: what the data must be.
+        places: folders where it may be.
+        data_dir: where the user says that it is; None: in one of `places`.
+
+    Raises:
+        UserError: `data_dir` is given, and the data is not there, or is other data.
+    """
     if data_dir is not None:
         settings = settings.with_(data_dir=data_location("data_dir (--data-dir)", data_dir))
-        return TrialData(settings, _load(settings, record, trial))
+        return TrialData(settings, _load(settings, needs))
     reasons = []
-    for place in dict.fromkeys((settings.data_dir, record.settings.data_dir)):
+    for place in dict.fromkeys(places):
         try:
             here = settings.with_(data_dir=place)
-            return TrialData(here, _load(here, record, trial))
+            return TrialData(here, _load(here, needs))
         except Exception as error:  # a data set of another package may raise anything, and the export needs none
             lines = str(error).strip().splitlines()
             reasons.append(lines[0] if lines else type(error).__name__)
     return TrialData(settings, None, reasons[0])
 
 
-def _load(settings: Settings, record: SearchRecord, trial: TrialRecord) -> Dataset:
-    """Return the data set; raise LedgerError unless it is the one with the fingerprint of the trial."""
+def _load(settings: Settings, needs: Needs) -> Dataset:
+    """Return the data set; raise LedgerError unless it is the one that is needed."""
     from hybrid_search import data
 
     data.DATASETS.stored(settings.data)
     dataset = data.load(settings)
-    fingerprint = trial.facts.get("fingerprint")
-    if fingerprint not in (None, dataset.fingerprint):
+    if needs.fingerprint not in (None, dataset.fingerprint):
         raise LedgerError(
-            f"an export must use the data of the trial; {settings.data} had fingerprint "
-            f"{fingerprint}, here it has {dataset.fingerprint}. Restore the data."
+            f"an export must use the data of the {needs.what}; {settings.data} had fingerprint "
+            f"{needs.fingerprint}, here it has {dataset.fingerprint}. Restore the data."
         )
-    side = trial.architecture.get("image_size")
-    expected = record.input_size if side is None else (record.input_size[0], side, side)
-    if (dataset.input_size, len(dataset.classes)) != (expected, record.classes):
-        size = "x".join(map(str, expected))
+    if (dataset.input_size, len(dataset.classes)) != (needs.input_size, needs.classes):
+        size = "x".join(map(str, needs.input_size))
         raise LedgerError(
-            f"an export must use the data of the trial, {size} images of {record.classes} classes; {settings.data} has "
-            f"{'x'.join(map(str, dataset.input_size))} images of {len(dataset.classes)} classes here. Restore the data."
+            f"an export must use the data of the {needs.what}, {size} images of {needs.classes} classes; "
+            f"{settings.data} has {'x'.join(map(str, dataset.input_size))} images of {len(dataset.classes)} classes "
+            "here. Restore the data."
         )
     return dataset
 

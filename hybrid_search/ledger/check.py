@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from hybrid_search.errors import LedgerError
 from hybrid_search.ledger.retry import first_line, is_outage
-from hybrid_search.ledger.tables import Base, BaselineRow, FailureRow, MeasurementRow, SearchRow, TrialRow
+from hybrid_search.ledger.tables import Base, BaselineRow, FailureRow, MeasurementRow, SearchRow, TrainingRow, TrialRow
 from hybrid_search.objectives import from_json
 from hybrid_search.records import STATES
 
@@ -81,7 +81,8 @@ def _orphans(db: Connection) -> list[str]:
     for table in Base.metadata.sorted_tables:
         for key in table.foreign_keys:
             owner = key.column.table
-            orphans = select(func.count()).select_from(table.outerjoin(owner)).where(key.column.is_(None))
+            lost = (key.parent.is_not(None), key.column.is_(None))  # a training may have no search
+            orphans = select(func.count()).select_from(table.outerjoin(owner)).where(*lost)
             if count := db.execute(orphans).scalar_one():
                 found.append(f"{count:,} rows of {table.name} without a row of {owner.name}")
     return found
@@ -142,6 +143,17 @@ def _baselines(db: Connection) -> list[str]:
     ]
 
 
+def _trainings(db: Connection) -> list[str]:
+    """Return the numbers of full trainings that have neither a result nor a failure, or both."""
+    row = TrainingRow
+    rows = db.execute(select(row.id, row.measurements, row.failure_kind).order_by(row.id))
+    return [
+        f"training {number}"
+        for number, measurements, failure in rows
+        if bool(measurements) == bool(failure) or not all(math.isfinite(value) for value in measurements.values())
+    ]
+
+
 def _counts(ledger: "Ledger") -> Finding:
     def count(db: Connection) -> list[str]:
         tables = Base.metadata.sorted_tables
@@ -172,6 +184,7 @@ RULES: dict[str, Callable[[Connection], Sequence[str]]] = {
         TrialRow.state == "failed", or_(TrialRow.failure_kind.is_(None), not_(_LAST_FAILURE.exists()))
     ),
     "a training of a baseline has finite measurements or a failure": _baselines,
+    "a full training has finite measurements or a failure": _trainings,
     "only a running trial has a lease": _trials(_ENDED, TrialRow.expires.is_not(None)),
     "only a complete trial has weights": _trials(TrialRow.state != "complete", TrialRow.weights.is_not(None)),
 }

@@ -3,7 +3,7 @@
 They are named tuples, not dataclasses: a search of 100,000 trials makes one `TrialPoint` per trial.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -128,6 +128,52 @@ class BaselineTraining(NamedTuple):
     settings: Mapping[str, Any]
     measurements: Mapping[str, float]
     facts: Mapping[str, str]
+    failure_kind: str | None
+    failure_text: str | None
+    started: datetime
+    finished: datetime
+
+
+class TrainingRecord(NamedTuple):
+    """One full training of a design, complete or failed.
+
+    Attributes:
+        number: Number of the training in its database; 0 before it is stored.
+        search_id: Row id of the search; None for a design that belongs to no search.
+        uid: Identifies what was trained: design, data, settings, options and seed.
+        design: The design in words: `trial 3`, `resnet-basic-16`, or a file.
+        trial: Number of the trial whose design it is; None without a search.
+        architecture: The architecture as plain JSON.
+        input_size: Channels, rows and columns of an image.
+        classes: Number of classes.
+        recipe: Name of the recipe, or the path of its file.
+        seed: Seed of the training.
+        settings: The settings of the training as plain JSON.
+        options: What else was asked for, as plain JSON: all data, initial weights.
+        curve: The measurements of every epoch, oldest first; each has the number of its `epoch`.
+        measurements: Final numbers by name; empty if the training failed.
+        facts: Device, versions, commit, data fingerprint and so on.
+        weights: `name:sha256` of the file of weights; None if they are not kept.
+        failure_kind, failure_text: Why the training failed; None if it is complete.
+        started, finished: Begin and end, UTC.
+    """
+
+    number: int
+    search_id: int | None
+    uid: str
+    design: str
+    trial: int | None
+    architecture: Mapping[str, Any]
+    input_size: Sequence[int]
+    classes: int
+    recipe: str
+    seed: int
+    settings: Mapping[str, Any]
+    options: Mapping[str, Any]
+    curve: Sequence[Mapping[str, float]]
+    measurements: Mapping[str, float]
+    facts: Mapping[str, str]
+    weights: str | None
     failure_kind: str | None
     failure_text: str | None
     started: datetime

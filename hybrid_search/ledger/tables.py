@@ -7,6 +7,7 @@ search --< trial --< measurement      one row per measurement: a new objective n
 search --< proposal                   a proposal that was not trained, and why
 search --< opening                    a use of the test split: when and why
 search --< baseline                   a training of a network that people use, beside the search; written at its end
+search --< training                   a full training of a trial's design; written at its end. It may have no search
 
 A search stores its lease (`driver`, `driver_until`). A running trial stores its lease holder and attempt.
 """
@@ -34,7 +35,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from hybrid_search._internal.search_names import SEARCH_NAME
 from hybrid_search.records import NAME
 
-HEAD = "0005"  # the newest Alembic revision; a test compares it with the scripts
+HEAD = "0006"  # the newest Alembic revision; a test compares it with the scripts
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -202,6 +203,37 @@ class BaselineRow(Base):
     settings: Mapped[dict[str, Any]] = mapped_column(JSON)
     measurements: Mapped[dict[str, float]] = mapped_column(JSON)
     facts: Mapped[dict[str, str]] = mapped_column(JSON)
+    failure_kind: Mapped[str | None] = mapped_column(String(20))
+    failure_text: Mapped[str | None] = mapped_column(Text)
+    started: Mapped[datetime] = mapped_column(UtcTime)
+    finished: Mapped[datetime] = mapped_column(UtcTime)
+
+
+class TrainingRow(Base):
+    """One full training of a design, complete or failed. It is written at its end, and never changed.
+
+    `uid` identifies what was trained: two trainings with equal inputs have the same one. `search_id` is null for a
+    design that belongs to no search.
+    """
+
+    __tablename__ = "training"
+    __table_args__ = (Index("training_by_search", "search_id"), Index("training_by_uid", "uid"))
+    id: Mapped[int] = mapped_column(primary_key=True)
+    search_id: Mapped[int | None] = mapped_column(ForeignKey("search.id", ondelete="CASCADE"))
+    uid: Mapped[str] = mapped_column(String(32))
+    design: Mapped[str] = mapped_column(String(500))
+    trial: Mapped[int | None]
+    architecture: Mapped[dict[str, Any]] = mapped_column(JSON)
+    input_size: Mapped[list[int]] = mapped_column(JSON)
+    classes: Mapped[int]
+    recipe: Mapped[str] = mapped_column(String(500))
+    seed: Mapped[int] = mapped_column(SEED)
+    settings: Mapped[dict[str, Any]] = mapped_column(JSON)
+    options: Mapped[dict[str, Any]] = mapped_column(JSON)
+    curve: Mapped[list[dict[str, float]]] = mapped_column(JSON)
+    measurements: Mapped[dict[str, float]] = mapped_column(JSON)
+    facts: Mapped[dict[str, str]] = mapped_column(JSON)
+    weights: Mapped[str | None] = mapped_column(String(500))
     failure_kind: Mapped[str | None] = mapped_column(String(20))
     failure_text: Mapped[str | None] = mapped_column(Text)
     started: Mapped[datetime] = mapped_column(UtcTime)

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hybrid_search.errors import LedgerError
 from hybrid_search.ledger.urls import path_beside
@@ -14,24 +14,28 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
 
+TRAININGS = "trainings"  # the folder of the weights of full trainings; each file is named after the uid of its training
+
+
 class WeightsFolder:
     """The weights of one search: `<database>.weights/<search id>/<trial number>.safetensors`.
 
-    For a database server the folder is in `results/`, named after host and database.
+    Those of full trainings are in `<database>.weights/trainings`. For a database server the folder is in `results/`,
+    named after host and database.
     """
 
-    def __init__(self, url: "URL", search_id: int) -> None:
+    def __init__(self, url: "URL", search_id: int | str) -> None:
         self.path = path_beside(url, ".weights") / str(search_id)
 
-    def file(self, number: int) -> Path:
-        """Return the path of a trial's file, which may not exist."""
+    def file(self, number: int | str) -> Path:
+        """Return the path of a file of weights, which may not exist."""
         return self.path / f"{number}.safetensors"
 
-    def write(self, number: int, weights: bytes) -> str:
+    def write(self, number: int | str, weights: bytes) -> str:
         """Write the weights of a trial. The file appears complete or not at all.
 
         Args:
-            number: Number of the trial.
+            number: Number of the trial, or uid of the training.
             weights: The bytes of a safetensors file.
 
         Returns:
@@ -58,11 +62,11 @@ class WeightsFolder:
             with suppress(OSError):
                 part.unlink()
 
-    def read(self, number: int, stored: str | None) -> bytes | None:
+    def read(self, number: int | str, stored: str | None) -> bytes | None:
         """Read the weights of a trial.
 
         Args:
-            number: Number of the trial.
+            number: Number of the trial, or uid of the training.
             stored: `name:sha256` from the ledger; None if it stores none.
 
         Returns:
@@ -73,12 +77,12 @@ class WeightsFolder:
         weights = self.file(number).read_bytes()
         return weights if hashlib.sha256(weights).hexdigest() == stored.rpartition(":")[2] else None
 
-    def remove(self, number: int) -> None:
+    def remove(self, number: int | str) -> None:
         """Remove the weights of a trial, if they exist."""
         self.file(number).unlink(missing_ok=True)
 
 
-def copy_weights(source: WeightsFolder, target: WeightsFolder, stored: Mapping[int, str]) -> int:
+def copy_weights(source: WeightsFolder, target: WeightsFolder, stored: Mapping[int, str] | Mapping[str, str]) -> int:
     """Copy weights into another folder. Missing source files are skipped: export trains such a trial again.
 
     Args:
@@ -93,7 +97,8 @@ def copy_weights(source: WeightsFolder, target: WeightsFolder, stored: Mapping[i
         LedgerError: A file cannot be written.
     """
     written = 0
-    for number, name in stored.items():
+    names: Mapping[Any, str] = stored
+    for number, name in names.items():
         if target.read(number, name) is None and (weights := source.read(number, name)) is not None:
             try:
                 target.write(number, weights)

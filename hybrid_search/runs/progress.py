@@ -56,7 +56,7 @@ class Terminal:
         before, state = context.on_event, _State(followed, TimeLeft())
         for line in followed.opening(context):
             self.say(line)
-        bar = _bar(state, self.console) if _has_bar(self.console) and not self.quiet else None
+        bar = _bar(state, self.console) if has_bar(self.console) and not self.quiet else None
 
         alive = _Heartbeat(lambda: self.say(f"{state.running()} [{state.summary()}]"))
 
@@ -185,7 +185,7 @@ def shown_progress(
     return shown
 
 
-def _has_bar(console: "Console") -> bool:
+def has_bar(console: "Console") -> bool:
     """Return whether a bar can be drawn: in a terminal, and in a notebook with ipywidgets."""
     return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
 

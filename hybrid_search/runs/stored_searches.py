@@ -13,10 +13,12 @@ from hybrid_search.ledger import LEASE_SECONDS, Lease, Ledger
 from hybrid_search.ledger.leases import host_and_pid
 from hybrid_search.ledger.process_identity import ProcessIdentity
 from hybrid_search.ledger.removal import delete_search, rename_search
+from hybrid_search.ledger.trainings import weights_of_trainings
 from hybrid_search.ledger.urls import path_beside
-from hybrid_search.ledger.weights import WeightsFolder
+from hybrid_search.ledger.weights import TRAININGS, WeightsFolder
 from hybrid_search.records import SearchRecord
 from hybrid_search.runs.checkpoint_root import NONE, baseline_key
+from hybrid_search.runs.training_job import training_key
 from hybrid_search.training.checkpoints import SearchCheckpoints, check_writable
 
 
@@ -77,11 +79,15 @@ def delete(ledger: Ledger, search: SearchRecord, checkpoints: str | None = None)
         trainings = len(stored.trials()) if stored else 0
         if stored:
             stored.drop_all()
-            replace(stored, search=baseline_key(search)).drop_all()
+            for key in (baseline_key(search), training_key(search)):
+                replace(stored, search=key).drop_all()
         weights = len(list(folder.glob("*.safetensors")))
+        full = ledger.read(weights_of_trainings, search.id)
         kept = () if _remove(folder) else (folder,)
         trials = ledger.write(delete_search, search.id)
-    return Deleted(trials, weights, trainings, kept)
+        for uid in full:
+            WeightsFolder(ledger.url, TRAININGS).remove(uid)
+    return Deleted(trials, weights + len(full), trainings, kept)
 
 
 def rename(ledger: Ledger, search: SearchRecord, name: str) -> None:

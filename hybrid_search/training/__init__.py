@@ -2,10 +2,16 @@
 
 Files:
     loop.py         Trainer, one epoch at a time, resumable bit for bit; score
+    losses.py       the losses of an epoch, distillation
+    mixing.py       mixup and CutMix
+    compilation.py  torch.compile
     recipe.py       device, precision, optimizer, learning rate, averaged weights, seeds
     batches.py      images on the device: order, augmentation, normalisation
     evaluation.py   evaluate, the function that a worker runs for a trial
     retraining.py   retrain, the same with a fresh seed and the test split, for confirmation
+    full_training.py  FullTraining, the same for a design that is trained in full
+    teachers.py     teachers of a distillation
+    tensorboard_log.py  the curve of a full training for TensorBoard
     facts.py        data, settings, code and machine of a result
     failures.py     the kind of a failure
     latency.py      milliseconds of a forward pass

@@ -4,7 +4,7 @@ import errno
 from collections.abc import Callable, Iterator, Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hybrid_search._internal.exception_text import message_of
 from hybrid_search._internal.process_state import clean_process_state
@@ -58,11 +58,25 @@ def evaluate(
         >>> *_, last = evaluate(reference("resnet26"), Settings(epochs=2))
         >>> last.measurements["accuracy"]
     """
-    epochs = _epochs(architecture, settings, resume, keep)
+    yield from guarded(architecture, settings, epochs_of(architecture, settings, resume, keep))
+
+
+def guarded(architecture: Network, settings: Settings, reports: Iterator[Report]) -> Iterator[Report]:
+    """Yield the reports of a training, each made with the state of a fresh process. Translate its errors.
+
+    Args:
+        architecture: the network, for messages.
+        settings: its settings, for messages.
+        reports: the training.
+
+    Raises:
+        UserError: data cannot be read, or a cache cannot be written.
+        TrialError: there is not enough memory.
+    """
     try:
         while True:
             with clean_process_state():
-                report = next(epochs, None)
+                report = next(reports, None)
             if report is None:
                 return
             yield report
@@ -83,20 +97,38 @@ def evaluate(
         ) from error
 
 
-def _epochs(
+def epochs_of(
     architecture: Network,
     settings: Settings,
     resume: Mapping[str, Tensor] | None,
     keep: Callable[[int, Callable[[], dict[str, Tensor]]], None] | None,
+    *,
+    dataset: Dataset | None = None,
+    prepare: Callable[[nn.Module], None] = lambda model: None,
+    on_step: Callable[[int, int], None] = lambda step, steps: None,
+    teacher: Callable[[Tensor], Tensor] | None = None,
 ) -> Iterator[Report]:
+    """Yield the reports of `evaluate`, without its translation of errors.
+
+    Args:
+        architecture: the network.
+        settings: data, recipe and seed.
+        resume: as for `evaluate`.
+        keep: as for `evaluate`.
+        dataset: the images; None: those of the settings.
+        prepare: called with the new network, to change its random initial weights.
+        on_step: as for `Trainer`.
+        teacher: as for `Trainer`.
+    """
     settings = settings_for(architecture, settings)
     device = device_of(settings)
-    dataset = load(settings)
+    dataset = load(settings) if dataset is None else dataset
     channels, classes = dataset.input_size[0], len(dataset.classes)
     flops, params = network_cost(architecture, dataset.input_size, classes)
     with reproducible(device, settings.threads, seed_for("weights", settings.seed)):
         model = build_network(architecture, channels, classes, settings.stochastic_depth)
-        trainer = Trainer(model, dataset, settings)
+        prepare(model)
+        trainer = Trainer(model, dataset, settings, on_step, teacher)
     fingerprint = torch.frombuffer(bytearray(dataset.fingerprint.encode()), dtype=torch.uint8)
     if resume is not None:
         _check_data(resume, dataset)

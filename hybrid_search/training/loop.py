@@ -1,7 +1,7 @@
 """The training loop: one epoch at a time, resumable bit for bit."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,8 +15,10 @@ from hybrid_search.errors import CheckpointError, NotFinite, SettingsError
 from hybrid_search.records import Settings
 from hybrid_search.training.batches import EpochPlan, Images, batch_edges
 from hybrid_search.training.class_scores import ClassScores, class_scores
+from hybrid_search.training.compilation import compiled
+from hybrid_search.training.losses import Losses, distillation_loss
+from hybrid_search.training.mixing import Mixer
 from hybrid_search.training.recipe import (
-    CLIP,
     MovingAverage,
     autocast,
     device_of,
@@ -76,6 +78,10 @@ class Trainer:
         model: the network.
         dataset: the training and validation images.
         settings: the recipe and the seed.
+        on_step: called after each step with its number in the epoch, from 1, and the number of steps of an epoch. It
+            may raise an error, which ends the training at that step.
+        teacher: returns the logits of normalised images, (n, classes), that the network learns to predict too; None:
+            there is no teacher.
 
     Raises:
         SettingsError: the batch size or the device is impossible.
@@ -85,9 +91,18 @@ class Trainer:
         >>> accuracies = [epoch.accuracy for epoch in trainer.run()]
     """
 
-    def __init__(self, model: nn.Module, dataset: Dataset, settings: Settings) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        dataset: Dataset,
+        settings: Settings,
+        on_step: Callable[[int, int], None] = lambda step, steps: None,
+        teacher: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
         self.settings = settings
+        self.teacher = teacher
         self.dataset = dataset
+        self.on_step = on_step
         self.device = device_of(settings)
         with clean_process_state():
             self._prepare(model)
@@ -101,6 +116,12 @@ class Trainer:
         self.edges = batch_edges(len(self.images), settings.batch_size)
         if self.edges[1] < 2:
             raise SettingsError(f"batch_size must be at least 2, for batch norm; got {settings.batch_size}.")
+        if settings.accumulate > 1 and self.edges[1] // settings.accumulate < 2:
+            raise SettingsError(
+                f"accumulate must leave 2 images in each part, for batch norm; got {settings.accumulate} for batches "
+                f"of {self.edges[1]}."
+            )
+        self.network = compiled(self.model) if settings.compile else self.model
         self.optimizer = make_optimizer(self.model, settings)
         self.average = MovingAverage(self.model, settings.ema) if settings.ema else None
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
@@ -139,42 +160,66 @@ class Trainer:
         """Train on all images once; return the mean loss and the seconds spent on data."""
         settings, steps = self.settings, len(self.edges) - 1
         self.model.train()
-        total = data_seconds = 0.0
+        mixer, losses = Mixer(settings, epoch), Losses(settings, self.device, epoch * steps, settings.epochs * steps)
+        data_seconds = 0.0
         start = time.perf_counter()
         plan = self.images.plan(settings.augment, settings.seed, epoch)
         for step in range(steps):
             x, y = self.images.batch(plan, self.edges[step], self.edges[step + 1])
+            x, share = mixer.mix(x)
             x = x.contiguous(memory_format=torch.channels_last)
             data_seconds += time.perf_counter() - start
             number = epoch * steps + step
-            total += len(y) * self._step(x, y, number, steps)
+            self._step(x, y, number, steps, share, losses)
             if self.average is not None:
                 self.average.update(self.model, number)
+            self.on_step(step + 1, steps)
             start = time.perf_counter()
-        return total / len(self.images), data_seconds
+        return losses.mean(), data_seconds
 
-    def _step(self, x: Tensor, y: Tensor, number: int, steps: int) -> float:
-        """Make one step of the optimizer; return the loss."""
+    def _step(self, x: Tensor, y: Tensor, number: int, steps: int, share: float, losses: Losses) -> None:
+        """Make one step of the optimizer.
+
+        Args:
+            x: the images.
+            y: their labels.
+            number: the number of the step over all epochs, from 0.
+            steps: the steps of an epoch.
+            share: the share of the label of an image itself; its mirror in the batch has the rest.
+            losses: gets the loss.
+        """
         settings = self.settings
         rate = learning_rate(settings, number, steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        with autocast(self.device, self.precision):
-            logits = self.model(x)
-        loss = F.cross_entropy(logits.float(), y, label_smoothing=settings.label_smoothing)
-        value = loss.item()
-        if value != value or value in (float("inf"), float("-inf")):
-            raise NotFinite(
-                f"the training loss must be finite; step {number + 1} of {steps * settings.epochs} gave {value}. "
-                f"A learning_rate below {settings.learning_rate:g} or more warmup_epochs may help."
-            )
         self.optimizer.zero_grad()
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        parts = [slice(start, stop) for start, stop in pairwise(batch_edges(len(y), -(-len(y) // settings.accumulate)))]
+        other = y.flip(0) if share < 1 else y
+        for part in parts:
+            loss = self._loss(x[part], y[part], other[part], share)
+            loss = loss * (len(y[part]) / len(y)) if len(parts) > 1 else loss
+            losses.add(loss, len(y))
+            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        losses.end_step()
         self.scaler.unscale_(self.optimizer)
-        nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
+        if settings.clip:
+            nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return value
+
+    def _loss(self, x: Tensor, y: Tensor, other: Tensor, share: float) -> Tensor:
+        """Return the mean loss of some images: their labels, those of their partners, and the teacher."""
+        smoothing = self.settings.label_smoothing
+        with autocast(self.device, self.precision):
+            logits = self.network(x)
+        logits = logits.float()
+        loss = F.cross_entropy(logits, y, label_smoothing=smoothing)
+        if share < 1:
+            loss = share * loss + (1 - share) * F.cross_entropy(logits, other, label_smoothing=smoothing)
+        if self.teacher is not None:
+            weight = self.settings.distillation
+            loss = (1 - weight) * loss + weight * distillation_loss(logits, self.teacher(x))
+        return loss
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the state of training as a flat dictionary of tensors, which safetensors can write.
@@ -186,6 +231,9 @@ class Trainer:
             state |= {f"average.{name}": value for name, value in self.average.model.state_dict().items()}
         for index, values in self.optimizer.state_dict()["state"].items():
             state |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
+        for number, group in enumerate(self.optimizer.param_groups):
+            if "step" in group:  # LAMB counts steps for each group
+                state[f"group.{number}.step"] = torch.as_tensor(group["step"])
         if self.scaler.is_enabled():
             scaler = self.scaler.state_dict()
             state["scaler.scale"] = torch.tensor(scaler["scale"], dtype=torch.float64)
@@ -232,6 +280,9 @@ class Trainer:
                 # Fused optimizers process memory in order: a moment must have the strides of its parameter.
                 slots.setdefault(int(index), {})[slot] = torch.empty_like(like, dtype=value.dtype).copy_(value)
         self.optimizer.load_state_dict({"state": slots, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        for number, group in enumerate(self.optimizer.param_groups):
+            if f"group.{number}.step" in state:
+                group["step"] = state[f"group.{number}.step"].clone()
         if self.scaler.is_enabled():
             scale, tracker = state["scaler.scale"].item(), int(state["scaler._growth_tracker"])
             self.scaler.load_state_dict(self.scaler.state_dict() | {"scale": scale, "_growth_tracker": tracker})
@@ -253,8 +304,7 @@ def score(model: nn.Module, split: Split, dataset: Dataset, settings: Settings) 
     device = device_of(settings)
     edges = batch_edges(len(split), settings.batch_size)
     model.eval()
-    correct = loss = 0.0
-    predicted = []
+    losses, predicted, found = [], [], []
     with (
         reproducible(device, settings.threads, 0),
         torch.inference_mode(),
@@ -265,10 +315,11 @@ def score(model: nn.Module, split: Split, dataset: Dataset, settings: Settings) 
         for start, stop in pairwise(edges):
             x, y = images.batch(plan, start, stop)
             logits = model(x.contiguous(memory_format=torch.channels_last)).float()
-            loss += F.cross_entropy(logits, y, reduction="sum").item()
+            losses.append(F.cross_entropy(logits, y, reduction="sum"))
             predicted.append(logits.argmax(1))
-            correct += (predicted[-1] == y).sum().item()
-    loss /= len(split)
+            found.append((predicted[-1] == y).sum())
+    loss = sum(each.item() for each in losses) / len(split)  # read at the end: a GPU is not waited for before
+    correct = sum(each.item() for each in found)
     if loss != loss or loss in (float("inf"), float("-inf")):
         raise NotFinite(f"the loss on a split must be finite; this network's is {loss}.")
     answers = torch.cat(predicted).cpu().numpy()

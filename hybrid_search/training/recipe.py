@@ -5,18 +5,19 @@ import hashlib
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from hybrid_search._internal.process_state import clean_process_state
+from hybrid_search._internal.torchvision_compat import import_torchvision
 from hybrid_search.errors import SettingsError
 from hybrid_search.records import Settings
 from hybrid_search.training.muon import Muon, is_matrix
 
 MOMENTUM = 0.9
-CLIP = 2.0  # maximum norm of the gradient of a step
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -102,7 +103,7 @@ def reproducible(device: torch.device, threads: int, seed: int) -> Iterator[None
 
 
 def make_optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
-    """Return Muon, AdamW, or SGD with Nesterov momentum.
+    """Return Muon, AdamW, LAMB, or SGD with Nesterov momentum.
 
     Weight decay is applied to the weights of convolutions and linear layers only, not to norm scales, biases and the
     position tables of attention.
@@ -110,6 +111,9 @@ def make_optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimize
     Args:
         model: the network to train.
         settings: `optimizer`, `learning_rate` and `weight_decay` are used.
+
+    Raises:
+        SettingsError: the optimizer needs a package that is not installed.
     """
     layers = (module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear))
     decaying = {id(layer.weight) for layer in layers}
@@ -128,7 +132,23 @@ def make_optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimize
         return Muon(groups, settings.learning_rate)
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+    if settings.optimizer == "lamb":
+        return _lamb(groups, settings.learning_rate)
     return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=MOMENTUM, nesterov=True, fused=True)
+
+
+def _lamb(groups: list[dict[str, Any]], lr: float) -> torch.optim.Optimizer:
+    """Return timm's LAMB (You et al. 2020). The training loop limits the gradient itself."""
+    import_torchvision()
+    try:
+        from timm.optim.lamb import Lamb
+    except ImportError as error:
+        raise SettingsError(
+            f"optimizer lamb is timm's, which cannot be imported: {error}. Install it: pip install "
+            "'hybrid-search[timm]'."
+        ) from None
+    optimizer: torch.optim.Optimizer = Lamb(groups, lr=lr, max_grad_norm=None)
+    return optimizer
 
 
 def learning_rate(settings: Settings, step: int, steps: int) -> float:

@@ -16,7 +16,7 @@ from hybrid_search.data.stamp import stamp
 from hybrid_search.networks.network import Network, settings_for
 from hybrid_search.records import Report, Settings
 from hybrid_search.training.evaluation import evaluate
-from hybrid_search.training.loop import score
+from hybrid_search.training.loop import Score, score
 from hybrid_search.training.networks import build_network
 from hybrid_search.training.recipe import device_of
 
@@ -59,28 +59,37 @@ def retrain(
             model = build_network(architecture, dataset.input_size[0], len(dataset.classes))
             model.load_state_dict(load_weights(report.weights))
             result = score(model.to(device_of(settings)), load_test_split(settings), dataset, settings)
-        tested = {
-            "test_accuracy": result.accuracy,
-            "test_balanced_accuracy": result.classes.balanced_accuracy,
-            "test_macro_f1": result.classes.macro_f1,
-            "test_loss": result.loss,
-        }
-        yield replace(report, measurements={**report.measurements, **tested}, weights=None)
+        yield replace(report, measurements={**report.measurements, **test_measurements(result)}, weights=None)
 
 
-def load_test_split(settings: Settings) -> Split:
+def load_test_split(settings: Settings, reason: str = REASON) -> Split:
     """Return the test split of these settings. The first call of a process reads it and logs this use.
 
     A search whose space offers image sizes has a test split of each size. They hold the same images, resized.
 
     Args:
         settings: what selects the images is used; `train_images` and `validation_images` are not.
+        reason: why it is used; it appears in the log.
     """
     names = [name for name in SELECTED_BY if name not in ("train_images", "validation_images")]
     selection = {name: getattr(settings, name) for name in names}
-    return _open_once(Settings(**selection), stamp(settings.data_dir))
+    return _open_once(Settings(**selection), stamp(settings.data_dir), reason)
 
 
 @lru_cache(maxsize=MOST_SPLITS)
-def _open_once(settings: Settings, _stamp: int | None) -> Split:
-    return open_test(settings, REASON)
+def _open_once(settings: Settings, _stamp: int | None, reason: str) -> Split:
+    return open_test(settings, reason)
+
+
+def test_measurements(result: Score) -> dict[str, float]:
+    """Return the measurements of a network on the test split, by name.
+
+    Args:
+        result: the score on the test split.
+    """
+    return {
+        "test_accuracy": result.accuracy,
+        "test_balanced_accuracy": result.classes.balanced_accuracy,
+        "test_macro_f1": result.classes.macro_f1,
+        "test_loss": result.loss,
+    }

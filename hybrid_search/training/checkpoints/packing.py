@@ -28,6 +28,10 @@ class Owner:
     settings: str
 
 
+class OtherOwner(CheckpointError):
+    """A checkpoint that belongs to another training."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """The state of a training after `rung` rungs, and its reports so far.
@@ -95,9 +99,7 @@ def unpack(owner: Owner, data: bytes, where: str) -> Checkpoint:
         own = {field.name: str(getattr(owner, field.name)) for field in fields(owner)}
         others = [f"{name} {header[name]}, not {value}" for name, value in own.items() if header[name] != value]
         if others:
-            raise CheckpointError(
-                f"a checkpoint must be of the trial it resumes; {where} is of {', of '.join(others)}."
-            )
+            raise OtherOwner(f"a checkpoint must be of the trial it resumes; {where} is of {', of '.join(others)}.")
         curve = {int(rung): row for rung, row in json.loads(header["curve"]).items()}
         return Checkpoint(int(header["rung"]), load(data), curve, json.loads(header["facts"]))
     except (ValueError, KeyError, TypeError, SafetensorError) as error:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybrid_search.errors import CheckpointError
-from hybrid_search.training.checkpoints.packing import Checkpoint, Owner, checksum, pack, unpack
+from hybrid_search.training.checkpoints.packing import Checkpoint, OtherOwner, Owner, checksum, pack, unpack
 from hybrid_search.training.checkpoints.store import PARTIAL_SUFFIX, CheckpointStore, store_at
 
 INTERVAL_SECONDS = 5.0  # the least time between two checkpoints of a trial, so that short rungs are not slowed down
@@ -18,10 +18,12 @@ class LoadedCheckpoint:
     Attributes:
         checkpoint: The checkpoint; None if there is none.
         problems: Why newer checkpoints are not valid; empty if there are none.
+        of_another: Whether one of them belongs to another training, such as one with another recipe.
     """
 
     checkpoint: Checkpoint | None
     problems: str = ""
+    of_another: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class TrialCheckpoints:
     def latest(self) -> LoadedCheckpoint:
         """Return the newest valid checkpoint. An error becomes a text in `problems`."""
         problems: list[str] = []
+        of_another = False
         try:
             store = store_at(self.root)
             names = store.names(self.folder)
@@ -82,7 +85,16 @@ class TrialCheckpoints:
                 return LoadedCheckpoint(self._read(store, rung, names), " ".join(problems))
             except CheckpointError as error:
                 problems.append(str(error))
-        return LoadedCheckpoint(None, " ".join(problems))
+                of_another = of_another or isinstance(error, OtherOwner)
+        return LoadedCheckpoint(None, " ".join(problems), of_another)
+
+    def drop(self) -> None:
+        """Delete every checkpoint of the training.
+
+        Raises:
+            CheckpointError: They cannot be deleted.
+        """
+        store_at(self.root).delete(self.folder)
 
     def _read(self, store: CheckpointStore, rung: int, names: list[str]) -> Checkpoint:
         name = self._name(rung)
