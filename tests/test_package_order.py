@@ -26,6 +26,8 @@ HEAVY = {
     "torchvision": {"_internal", "data"},
     "sklearn": {"data"},
     "PIL": {"data"},
+    "pyarrow": {"data"},
+    "huggingface_hub": {"data"},
     "ray": {"engines"},
     "fsspec": {"training"},
     "optuna": {"samplers", "search", "analysis", "testing"},

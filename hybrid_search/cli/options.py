@@ -118,7 +118,7 @@ DataDir = Annotated[
         metavar="PATH",
         rich_help_panel=TRAINING,
         callback=absolute_data_dir,
-        help="Folder of the data set, or the .npz file. It is stored as an absolute path.",
+        help="Folder of the data set, the .npz file, or hf://owner/name. It is stored as an absolute path.",
     ),
 ]
 DataName = Annotated[
