@@ -221,13 +221,13 @@ def write_alike(root, count):
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA counts private memory on Linux only")
 @pytest.mark.parametrize(
     ("count", "size", "limit"),
-    [(150, 400, 64 * MIB), pytest.param(3600, 448, 700 * MIB, marks=pytest.mark.slow)],
+    [(200, 400, 96 * MIB), pytest.param(3600, 448, 700 * MIB, marks=pytest.mark.slow)],
     ids=["short", "4 GB of images in less than 1 GB"],
 )
 def test_images_larger_than_the_memory_of_a_process_train_an_epoch(tmp_path, monkeypatch, count, size, limit):
     monkeypatch.setenv("HYBRID_SEARCH_CACHE", str(tmp_path / "cache"))
     write_alike(tmp_path / "photos", count)
-    changes = {"image_size": size, "batch_size": 4}
+    changes = {"image_size": size, "batch_size": 2}
     stored, accuracy, digits = train_limited(tmp_path / "photos", tmp_path, limit, **changes)
     assert stored > 1.5 * limit
     assert len(digits) == 16

@@ -304,7 +304,9 @@ def score(model: nn.Module, split: Split, dataset: Dataset, settings: Settings) 
     device = device_of(settings)
     edges = batch_edges(len(split), settings.batch_size)
     model.eval()
-    losses, predicted, found = [], [], []
+    # Small tensors that stay, made between large ones that go, would leave the memory of every batch in pieces.
+    losses = torch.empty(len(edges) - 1, device=device)
+    predicted = torch.empty(len(split), dtype=torch.int64, device=device)
     with (
         reproducible(device, settings.threads, 0),
         torch.inference_mode(),
@@ -312,15 +314,14 @@ def score(model: nn.Module, split: Split, dataset: Dataset, settings: Settings) 
     ):
         images = Images(split, dataset, device)
         plan = images.in_order()
-        for start, stop in pairwise(edges):
+        for number, (start, stop) in enumerate(pairwise(edges)):
             x, y = images.batch(plan, start, stop)
             logits = model(x.contiguous(memory_format=torch.channels_last)).float()
-            losses.append(F.cross_entropy(logits, y, reduction="sum"))
-            predicted.append(logits.argmax(1))
-            found.append((predicted[-1] == y).sum())
-    loss = sum(each.item() for each in losses) / len(split)  # read at the end: a GPU is not waited for before
-    correct = sum(each.item() for each in found)
+            losses[number] = F.cross_entropy(logits, y, reduction="sum")
+            predicted[start:stop] = logits.argmax(1)
+    loss = sum(losses.tolist()) / len(split)  # read at the end: a GPU is not waited for before
     if loss != loss or loss in (float("inf"), float("-inf")):
         raise NotFinite(f"the loss on a split must be finite; this network's is {loss}.")
-    answers = torch.cat(predicted).cpu().numpy()
+    answers = predicted.cpu().numpy()
+    correct = int((answers == split.labels).sum())
     return Score(correct / len(split), loss, class_scores(split.labels, answers, len(dataset.classes)))
