@@ -154,6 +154,10 @@ TWO = [{"depth": 1, "width": 8, "stride": stride, "operator": ["conv"]} for stri
             r"image_size\[1\] must be at least 8, the stride 1 of stem conv3x3 width=8 x the strides 2 x 4 of the",
         ),
         (
+            {"image_size": list(range(8, 1200)), "stem": {"conv3x3": {"width": list(range(8, 100))}}},
+            "image_size must have at most 100,000 combinations with the options of the stems; got 109,664.",
+        ),
+        (
             {"image_size": SIZES, "settings": {"image_size": 8}},
             "image_size must be a key of the space or of its settings, not of both; got 8, 12 in the space and 8",
         ),

@@ -100,10 +100,10 @@ def prepare(
         notes.append(f"{found.in_train_fact}; {ending}")
     notes += found.facts
     notes += notes_on_classes(parts, contents.classes)
-    for size in image_sizes or (settings.image_size,):
-        contents, parts = _current_plan(settings.with_(image_size=size))
-        if contents.prepare is not None and decode:
-            notes += contents.prepare([parts[name] for name in ("train", "validation", "test")], notice)
+    for size in (settings.image_size, *(each for each in image_sizes if each != settings.image_size)):
+        each, each_parts = _current_plan(settings.with_(image_size=size))
+        if each.prepare is not None and decode:
+            notes += each.prepare([each_parts[name] for name in ("train", "validation", "test")], notice)
     return tuple(dict.fromkeys(notes))  # most of what one size says, the others say too
 
 

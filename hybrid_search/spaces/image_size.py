@@ -5,7 +5,6 @@ settings of the search have the largest size. It is the size of baselines, and o
 """
 
 import math
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hybrid_search.errors import ArchitectureError, SettingsError
@@ -15,6 +14,8 @@ from hybrid_search.spaces.values import WrongValue, combinations
 
 if TYPE_CHECKING:
     from hybrid_search.spaces.schema import SpaceForm
+
+MOST_STEMS = 100_000  # combinations of a size with the options of a stem; each of them is checked
 
 
 def check_image_sizes(space: "SpaceForm") -> None:
@@ -31,9 +32,16 @@ def check_image_sizes(space: "SpaceForm") -> None:
             f"in the space and {space.settings['image_size']} in the settings. Remove one of them.",
             ("image_size",),
         )
+    stems = [(name, options) for name, variants in space.stem.items() for options in variants]
+    count = sum(math.prod(map(len, options.values())) for _, options in stems) * len(space.image_size)
+    if count > MOST_STEMS:
+        raise WrongValue(
+            f"must have at most {MOST_STEMS:,} combinations with the options of the stems; got {count:,}.",
+            ("image_size",),
+        )
     strides = [stage.stride for stage in space.stages]
     stages = " x ".join(map(str, strides))
-    for stem in _stems(space):
+    for stem in (make_stem(name, given) for name, options in stems for given in combinations(options)):
         for index, size in enumerate(space.image_size):
             place = ("image_size", index) if len(space.image_size) > 1 else ("image_size",)
             if fault := _fault(stem, size):
@@ -57,14 +65,6 @@ def _fault(stem: Stem, size: int) -> str:
         else:
             return ""
     return fault
-
-
-def _stems(space: "SpaceForm") -> Iterator[Stem]:
-    """Yield every stem with every combination of its options."""
-    for name, variants in space.stem.items():
-        for options in variants:
-            for given in combinations(options):
-                yield make_stem(name, given)
 
 
 def settings_of_search(space: "SpaceForm", settings: Settings) -> Settings:
