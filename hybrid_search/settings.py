@@ -10,7 +10,7 @@ from hybrid_search._internal.recipes import DEFAULT, FILLED, MORE, RECIPES
 from hybrid_search._internal.setting_rules import ADDED, RULES, known_names
 
 # Settings that change where and how fast a network is trained, but not the numbers; they are not part of the digest.
-NOT_IN_DIGEST = ("data_dir", "device", "threads", "max_image_pixels")
+NOT_IN_DIGEST = ("data_dir", "device", "threads", "max_image_pixels", "cache")
 FROM_RECIPE: Any = None  # a setting that is not given: the recipe says it
 
 
@@ -35,7 +35,10 @@ class Settings:
         warmup_epochs: Epochs of the warm-up.
         label_smoothing: Share of the target that is spread over all classes, 0 to 1.
         ema: Decay of the moving average of the weights that is scored; 0: no average.
-        augment: "none", "shift" or "shift+flip".
+        augment: "none", "shift", "shift+flip", "crop" (random resized crop) or "crop+flip".
+        crop_area: Smallest area of a random resized crop, as a share of the image.
+        trivial_augment: Share of the images with one random change of colour or geometry (TrivialAugment); 0: off.
+        random_erasing: Share of the images that lose a random rectangle; 0: off.
         stochastic_depth: Probability that the last block is left out for an image while training; 0: off.
         mixup: Parameter of the Beta distribution with which pairs of images are blended (Zhang et al. 2018); 0: off.
         cutmix: The same for a rectangle that replaces part of an image (Yun et al. 2019); 0: off.
@@ -51,6 +54,11 @@ class Settings:
         drop_duplicates: Whether training images that are also in validation or test, by content, are removed.
         ignore_test: Whether a test folder is left out; the test split is then cut from the training images.
         max_image_pixels: Pixels of one image file, at most; None: 178,956,970, the limit of Pillow.
+        stored_size: Rows and columns at which decoded image files are stored; None: `image_size`, and 1 / 0.875 of it
+            if `augment` crops. Evaluation uses the central 0.875 of a larger image.
+        cache: "disk": image files are decoded once into the cache folder. "none": whenever they are used.
+        image_column: Column of the images in data `hf`; None: the only one that can be.
+        label_column: Column of the labels in data `hf`; None: the only one that can be.
 
     Raises:
         SettingsError: A value is out of range.
@@ -82,6 +90,13 @@ class Settings:
     ignore_test: bool = False
     max_image_pixels: int | None = None
     stochastic_depth: float = FROM_RECIPE
+    crop_area: float = 0.25
+    trivial_augment: float = 0.0
+    random_erasing: float = 0.0
+    stored_size: int | None = None
+    cache: str = "disk"
+    image_column: str | None = None
+    label_column: str | None = None
     mixup: float = FROM_RECIPE
     cutmix: float = FROM_RECIPE
     accumulate: int = 1

@@ -15,7 +15,7 @@ ROOT = Path(hybrid_search.__file__).parent
 ORDER = [
     "errors", "_internal", "plugins", "objectives", "settings", "records", "pareto", "gaussian_process", "ops",
     "networks", "spaces", "data", "training", "ledger", "samplers", "pruners", "analysis", "search", "engines",
-    "export", "runs", "charts", "dashboard", "cli", "testing",
+    "export", "runs", "charts", "dashboard", "cli", "testing", "__main__",
 ]  # fmt: skip
 
 # heavy package -> the packages that may import it, also inside a function
@@ -26,6 +26,8 @@ HEAVY = {
     "torchvision": {"_internal", "data"},
     "sklearn": {"data"},
     "PIL": {"data"},
+    "pyarrow": {"data"},
+    "huggingface_hub": {"data"},
     "ray": {"engines"},
     "fsspec": {"training"},
     "optuna": {"samplers", "search", "analysis", "testing"},

@@ -1,20 +1,26 @@
 """The shipped spaces for a folder of photographs."""
 
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from hybrid_search import Ledger, Resources, cost, load_space, run
+from hybrid_search import Ledger, cost, load_space
+from hybrid_search.ledger import reads
 from hybrid_search.networks.references import reference
 from hybrid_search.spaces.known_designs import known_designs
+
+README = Path(__file__).parent.parent / "README.md"
 
 
 def record(space, pixels, max_flops):
     return SimpleNamespace(
         space=space.to_dict(), name=space.name, input_size=(3, pixels, pixels), classes=4, max_flops=max_flops,
-        max_params=None,
+        max_params=None, image_sizes=(),
     )  # fmt: skip
 
 
@@ -39,7 +45,8 @@ def test_the_basic_resnet_of_6_mflops_is_a_design_of_photos_32():
 
 
 @pytest.mark.slow
-def test_a_folder_of_photographs_is_searched_with_the_space_as_shipped(tmp_path):
+def test_the_line_of_the_readme_searches_a_folder_of_photographs(tmp_path):
+    (line,) = [each for each in README.read_text().splitlines() if "run photos-32" in each]
     rng = np.random.default_rng(0)
     for name, level in (("cat", 60), ("ship", 190)):
         folder = tmp_path / "photos" / "train" / name
@@ -47,11 +54,10 @@ def test_a_folder_of_photographs_is_searched_with_the_space_as_shipped(tmp_path)
         for number in range(20):
             pixels = np.clip(rng.normal(level, 40, (40, 36, 3)), 0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(folder / f"{number}.png")
-    space = load_space("photos-32")
-    settings = space.settings.with_(data_dir=str(tmp_path / "photos"), epochs=1)
-    with Ledger(f"sqlite:///{tmp_path}/ledger.db") as ledger:
-        search = run(
-            space, trials=2, settings=settings, ledger=ledger, max_flops=8e6, resources=Resources(engine="local")
-        )
-        assert search.progress().counts["complete"] == 2
-        assert all(trial.measurements["flops"] <= 8e6 for trial in search.trials())
+    command, *words = line.split()
+    assert command == ".venv/bin/hybrid-search"
+    subprocess.run([sys.executable, "-m", "hybrid_search", *words, "--trials", "4", "--epochs", "2"], check=True)
+    with Ledger(read_only=True) as ledger:
+        trials = ledger.read(reads.trials, ledger.search("photos").id)
+    assert [trial.state for trial in trials].count("complete") == 4
+    assert all(trial.measurements["flops"] <= 8e6 for trial in trials if trial.state == "complete")

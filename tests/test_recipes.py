@@ -68,6 +68,18 @@ def test_the_command_line_and_a_space_name_a_recipe():
         changed_settings(base, {"recipe": "classi"}, None)
 
 
+def test_a_recipe_that_replaces_settings_of_a_space_is_said():
+    base, lines = Settings(learning_rate=0.02, ema=0.9), []
+    changed_settings(base, {"recipe": "classic"}, ["ema=0.9"], lines.append)
+    classic = Settings(recipe="classic").learning_rate
+    assert lines == [
+        f"recipe classic replaces settings of the space: learning_rate 0.02 (now {classic}). --set keeps a value"
+    ]
+    changed_settings(Settings(), {"recipe": "classic"}, [], lines.append)
+    changed_settings(base, {"epochs": 3}, [], lines.append)
+    assert len(lines) == 1
+
+
 def test_a_search_of_an_earlier_default_keeps_its_recipe_and_says_so(tmp_path):
     def spec(**settings):
         return SearchSpec.create(tiny_space(), trials=2, settings=Settings(**settings))

@@ -383,3 +383,8 @@ def test_two_workers_with_different_data_cannot_contribute_to_one_search(ledger)
     with pytest.raises(LedgerError, match=f"fingerprint aaaa, trial {second.number} saw bbbb on its worker. Rest"):
         search.report(second, Report(1, {"accuracy": 0.5}, {"fingerprint": "bbbb"}))
     search.report(first, Report(2, {"accuracy": 0.5}))  # a user evaluation may leave the fingerprint out
+
+
+def test_an_argument_that_run_does_not_have_is_named_with_the_nearest_one():
+    with pytest.raises(SettingsError, match=r"^run\(\) has no argument 'sampeler'\. Did you mean 'sampler'\?$"):
+        run("digits", trials=1, sampeler="random")

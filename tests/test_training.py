@@ -229,9 +229,9 @@ def test_the_moving_average_includes_weights_and_batch_norm_statistics():
 def test_order_and_augmentation_depend_on_seed_and_epoch_only():
     dataset = load(SMALL)
     images = Images(dataset.train, dataset, CPU)
-    plan, again = images.plan("shift+flip", 3, 1), images.plan("shift+flip", 3, 1)
+    plan, again = (images.plan(Settings(augment="shift+flip", seed=3), 1) for _ in range(2))
     assert torch.equal(images.batch(plan, 0, 32)[0], images.batch(again, 0, 32)[0])
-    orders = {tuple(images.plan("none", seed, epoch).order.tolist()) for seed in range(3) for epoch in range(3)}
+    orders = {tuple(images.plan(Settings(seed=seed), epoch).order.tolist()) for seed in range(3) for epoch in range(3)}
     assert len(orders) == 9
     assert len({seed_for("weights", 0), seed_for("weights", 1), seed_for("epoch", 0, 1)}) == 3
 
@@ -246,13 +246,13 @@ def test_a_batch_is_normalised_and_a_shift_is_a_padded_crop(tmp_path):
     mean, std = (torch.tensor(values).view(1, 2, 1, 1) for values in (dataset.mean, dataset.std))
     raw = torch.from_numpy(dataset.train.images)
 
-    plan = images.plan("none", 0, 0)
+    plan = images.plan(Settings(), 0)
     got, labels = images.batch(plan, 3, 9)
     assert got.shape == (6, 2, 16, 9)
     torch.testing.assert_close(got, (raw[plan.order[3:9]] / 255 - mean) / std)
     assert torch.equal(labels, torch.from_numpy(dataset.train.labels)[plan.order[3:9]])
 
-    plan = images.plan("shift+flip", 0, 0)
+    plan = images.plan(Settings(augment="shift+flip"), 0)
     got = images.batch(plan, 0, 24)[0] * std + mean
     for n in range(24):
         image = raw[plan.order[n]] / 255

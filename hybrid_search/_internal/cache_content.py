@@ -19,11 +19,14 @@ from hybrid_search._internal.cache_folder import user_cache
 
 DECODED, KERNELS, DOWNLOADS = "decoded", "kernels", "downloads"
 KINDS = (DECODED, KERNELS, DOWNLOADS)
-BESIDE = {".survey": "a survey of image values", ".same": "a comparison of image files"}
+BESIDE = {
+    ".survey": "a survey of image values", ".same": "a comparison of image files", ".stats": "mean and fingerprint",
+}  # fmt: skip
 CIFAR = r"cifar-(10|100)(-binary\.(tar\.gz|tar\.lock|lock)|-(batches-bin|binary)/[^/]+)"
 # Folder in the cache -> kind, and the paths of its files.
 FOLDERS = {
-    "imagefolder": (DECODED, re.compile(r"[0-9a-f]{32}\.(npy|json|survey|same|lock|part)")),
+    "imagefolder": (DECODED, re.compile(r"[0-9a-f]{32}\.(npy|json|survey|same|stats|lock|part)")),
+    "hf": (DOWNLOADS, re.compile(r"[^/]+@[^/]+\.(json|lock)")),
     "kernels": (KERNELS, re.compile(r"local-attention-[\w.-]+\.(so|lock|tmp)")),
     "fashion-mnist": (DOWNLOADS, re.compile(r"(train|t10k)-[\w-]+-ubyte(\.gz|\.lock)")),
     "cifar10": (DOWNLOADS, re.compile(CIFAR)),

@@ -2,7 +2,10 @@
 
 import inspect
 from collections.abc import Callable, Collection
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from hybrid_search.errors import SettingsError, nearest
 
 F = TypeVar("F", bound=Callable[..., Any])
 MARK = "    **options:"  # begins the entry of the docstring that is replaced
@@ -12,7 +15,8 @@ def passes_options(target: Callable[..., Any], names: Collection[str]) -> Callab
     """Return a decorator for a function that passes its `**options` on to another function.
 
     Type checkers read the options from `Unpack`. At run time the decorated function has them in its signature, with
-    the defaults of the target, and in its docstring, as the target explains them.
+    the defaults of the target, and in its docstring, as the target explains them. An unknown argument raises a
+    SettingsError that names the function and the nearest argument.
 
     Args:
         target: The function that receives the options.
@@ -31,8 +35,18 @@ def passes_options(target: Callable[..., Any], names: Collection[str]) -> Callab
         function.__signature__ = signature.replace(parameters=[*own, *passed])  # type: ignore[attr-defined]
         lines = (inspect.getdoc(function) or "").splitlines()
         joined = [explained if line.startswith(MARK) else line for line in lines]
-        function.__doc__ = "\n".join(joined) if lines else None
-        return function
+        known = [one.name for one in (*own, *passed)]
+
+        @wraps(function)
+        def checked(*values: Any, **named: Any) -> Any:
+            for name in named:
+                if name not in known:
+                    hint = nearest(name, known) or f" It has {', '.join(known)}."
+                    raise SettingsError(f"{function.__name__}() has no argument {name!r}.{hint}")
+            return function(*values, **named)
+
+        checked.__doc__ = "\n".join(joined) if lines else None
+        return cast(F, checked)
 
     return decorate
 

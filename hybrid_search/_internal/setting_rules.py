@@ -13,7 +13,8 @@ from hybrid_search.errors import MOST, SettingsError, nearest, one_of, shown
 
 T = TypeVar("T")
 
-AUGMENTS = ("none", "shift", "shift+flip")
+AUGMENTS = ("none", "shift", "shift+flip", "crop", "crop+flip")
+CACHES = ("disk", "none")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 NOTHING = ("", "none", "null", "all")  # texts for a number that is not set
@@ -150,6 +151,9 @@ RULES: Mapping[str, Rule] = {
     "label_smoothing": Real(0, 1),
     "ema": Real(0, 1),
     "augment": Word(AUGMENTS),
+    "crop_area": Real(0.01, 1),
+    "trivial_augment": Real(0, 1),
+    "random_erasing": Real(0, 1),
     "stochastic_depth": Real(0, 0.9),
     "mixup": Real(0, 10),
     "cutmix": Real(0, 10),
@@ -165,6 +169,10 @@ RULES: Mapping[str, Rule] = {
     "drop_duplicates": YesNo(),
     "ignore_test": YesNo(),
     "max_image_pixels": Whole(1, 10**12, optional=True),
+    "stored_size": Whole(1, 100_000, optional=True),
+    "cache": Word(CACHES),
+    "image_column": Text(optional=True),
+    "label_column": Text(optional=True),
 }
 
 # Settings that came later than the first searches. At their defaults they are neither stored nor part of the digest.
@@ -173,6 +181,13 @@ ADDED: Mapping[str, Any] = {
     "ignore_test": False,
     "max_image_pixels": None,
     "stochastic_depth": 0.0,
+    "crop_area": 0.25,
+    "trivial_augment": 0.0,
+    "random_erasing": 0.0,
+    "stored_size": None,
+    "cache": "disk",
+    "image_column": None,
+    "label_column": None,
     "mixup": 0.0,
     "cutmix": 0.0,
     "accumulate": 1,

@@ -11,8 +11,9 @@ import typer
 
 from hybrid_search._internal.number_text import read_number
 from hybrid_search._internal.paths import data_location
+from hybrid_search._internal.recipes import FILLED
 from hybrid_search._internal.url_secrets import ENCODE, must_be_encoded, split_password
-from hybrid_search.cli.output import Format
+from hybrid_search.cli.output import Format, print_nothing
 from hybrid_search.errors import SettingsError, shown
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ DataDir = Annotated[
         metavar="PATH",
         rich_help_panel=TRAINING,
         callback=absolute_data_dir,
-        help="Folder of the data set, or the .npz file. It is stored as an absolute path.",
+        help="Folder of the data set, the .npz file, or hf://owner/name. It is stored as an absolute path.",
     ),
 ]
 DataName = Annotated[
@@ -247,13 +248,19 @@ def amounts(pairs: list[str] | None) -> dict[str, float]:
     return parsed
 
 
-def changed_settings(base: "Settings", named: Mapping[str, Any], pairs: list[str] | None) -> "Settings":
+def changed_settings(
+    base: "Settings",
+    named: Mapping[str, Any],
+    pairs: list[str] | None,
+    notice: Callable[[str], None] = print_nothing,
+) -> "Settings":
     """Return the settings of a space with the changes of the command line.
 
     Args:
         base: The settings of the space.
         named: Values of options by name of the setting; None: no change.
         pairs: NAME=VALUE pairs of `--set`.
+        notice: Called with a line if another recipe replaces settings of the space.
 
     Raises:
         SettingsError: A pair cannot be parsed, a setting is unknown, or a value is out of range.
@@ -263,7 +270,13 @@ def changed_settings(base: "Settings", named: Mapping[str, Any], pairs: list[str
         if name in changes and name != "seed":  # --seed is that of the proposals as well
             raise SettingsError(f"{name} must be given once; got --{name.replace('_', '-')} and --set {name}.")
         changes[name] = value
-    return base.with_(**changes)
+    changed = base.with_(**changes)
+    own = [name for name in FILLED if name not in (*changes, *base.from_recipe)]
+    values = [(name, getattr(base, name), getattr(changed, name)) for name in own]
+    replaced = [f"{name} {before} (now {after})" for name, before, after in values if before != after]
+    if replaced and "recipe" in changes:
+        notice(f"recipe {changed.recipe} replaces settings of the space: {', '.join(replaced)}. --set keeps a value")
+    return changed
 
 
 def set_pairs(pairs: list[str] | None) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def run(
 
     loaded = load_space(space)
     named = {"data": data, "data_dir": data_dir, "epochs": epochs, "recipe": recipe, "seed": options["seed"]}
-    options["settings"] = changed_settings(loaded.settings, named, settings)
+    options["settings"] = changed_settings(loaded.settings, named, settings, print_nothing if quiet else say)
     # Libraries print on stdout; it is for the table.
     with redirect_stdout(sys.stderr), stop_on_signals() as stop, progress_on_stderr(quiet, log_level) as shown:
 

@@ -47,7 +47,7 @@ def space(
     from hybrid_search.spaces.space import load_space
 
     loaded = load_space(name)
-    settings = changed_settings(loaded.settings, {"data": data, "data_dir": data_dir}, changes)
+    settings = changed_settings(loaded.settings, {"data": data, "data_dir": data_dir}, changes, say)
     facts = _facts(loaded, settings) | _cost_facts(loaded, settings, max_flops, max_params)
     facts["parameters"] = {name: list(choices) for name, choices in _parameters(loaded).items()}
     if form is Format.table:

@@ -8,10 +8,14 @@ Files:
     duplicates.py        files that are in several splits
     splits.py            stratified, seeded splits
     pixel_statistics.py  fingerprint, mean and standard deviation
+    stored_size.py       the size at which decoded files are stored, and its central part
+    on_demand.py         images that are decoded when they are read
     resizing.py          bilinear resizing, exact on every machine
     downloads.py         downloads and the cache folder
     memory.py            the memory that arrays may use
     digits.py, fashion_mnist.py, cifar.py, npz.py    one file for each kind of source
+    packed/              images in the rows of Parquet or Arrow files
+    packed_image.py      one of these rows, read like a file
     image_folder/        the kind of source with one file for each image
     cifar_formats.py, restricted_pickle.py, file_members.py    the files of cifar
     npz_archive.py, array_keys.py, array_images.py, array_labels.py, class_names.py    the parts of an npz file

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_search.data.packed_image import ImageFile
 from hybrid_search.data.resizing import resize
 from hybrid_search.records import Settings
 
@@ -14,12 +14,19 @@ Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Indices = NDArray[np.int64]
 Size = tuple[int, int, int]  # channels, rows, columns
-OPTIONAL_SETTINGS = ("drop_duplicates", "ignore_test", "max_image_pixels")  # that only some sources have a use for
+# Settings that only some sources have a use for.
+OPTIONAL_SETTINGS = (
+    "drop_duplicates", "ignore_test", "max_image_pixels", "stored_size", "cache", "image_column", "label_column",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images and their labels: `images` uint8 (n, channels, rows, columns), `labels` int64 (n,)."""
+    """Images and their labels: `images` uint8 (n, channels, rows, columns), `labels` int64 (n,).
+
+    The images may be those of a file that is mapped read-only, or be decoded when they are read (`OnDemand`). They may
+    be larger than memory: read some at a time.
+    """
 
     images: Pixels
     labels: Labels
@@ -34,15 +41,16 @@ class Part:
 
     Attributes:
         labels: int64 (n,), the class of every image.
-        take: a function from indices to pixels, uint8 (len(indices), channels, rows, columns), already resized.
-        files: the file of every image, if each image has its own; equal files in two splits are then found.
+        take: a function from indices to pixels, uint8 (len(indices), channels, rows, columns), already resized. Rows
+            and columns may be larger than those of `Contents.input_size`; training then crops them.
+        files: the file of every image, or its row in a file; equal ones in two splits are then found.
         images: the images before resizing, uint8 (n, channels, rows, columns), if they are in memory; equal images in
             two splits are then found.
     """
 
     labels: Labels
     take: Callable[[Indices], Pixels]
-    files: tuple[Path, ...] = ()
+    files: tuple[ImageFile, ...] = ()
     images: Pixels | None = None
 
     @classmethod
@@ -127,6 +135,7 @@ class Dataset:
         fingerprint: sixteen hexadecimal digits that identify both splits and the class names.
         mean: mean of the training images in each channel, for pixels 0..1.
         std: standard deviation of the training images in each channel, for pixels 0..1.
+        size: rows and columns of the input of a network; None: those of the images. Larger images are cropped.
     """
 
     name: str
@@ -137,9 +146,10 @@ class Dataset:
     fingerprint: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    size: tuple[int, int] | None = None
 
     @property
     def input_size(self) -> Size:
-        """Channels, rows and columns of one image."""
+        """Channels, rows and columns of the input of a network."""
         channels, rows, cols = self.train.images.shape[1:]
-        return channels, rows, cols
+        return channels, *(self.size or (rows, cols))

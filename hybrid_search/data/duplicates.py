@@ -20,6 +20,7 @@ from hybrid_search._internal.shown_path import shown
 from hybrid_search.data.dataset import Indices, Part, Pixels
 from hybrid_search.data.downloads import locked
 from hybrid_search.data.image_folder.decoded_cache import NAME, hash_of
+from hybrid_search.data.packed_image import ImageFile
 from hybrid_search.data.progress_lines import ProgressLines, no_notice
 from hybrid_search.errors import DataError, SettingsError
 
@@ -29,7 +30,7 @@ SPLITS = ("train", "validation", "test")
 Splits = Mapping[str, tuple[Part, Indices]]
 
 
-def same_content(files: Sequence[Path], notice: Callable[[str], None] = no_notice) -> NDArray[np.int64]:
+def same_content(files: Sequence[ImageFile], notice: Callable[[str], None] = no_notice) -> NDArray[np.int64]:
     """Return a number for each file; files with the same bytes have the same number.
 
     Args:
@@ -56,7 +57,7 @@ def same_content(files: Sequence[Path], notice: Callable[[str], None] = no_notic
     return number
 
 
-def cached_same_content(files: Sequence[Path], notice: Callable[[str], None] = no_notice) -> NDArray[np.int64]:
+def cached_same_content(files: Sequence[ImageFile], notice: Callable[[str], None] = no_notice) -> NDArray[np.int64]:
     """Return the result of `same_content` from the user's cache folder. The files are compared once for all processes.
 
     A file that was written since, by its size and times, is compared again.
@@ -220,7 +221,7 @@ def _contradictions(where: "_Places", number: NDArray[np.int64], labels: NDArray
 
 
 def _divide(
-    group: list[int], files: Sequence[Path], key: Callable[[Path], Hashable], progress: ProgressLines
+    group: list[int], files: Sequence[ImageFile], key: Callable[[ImageFile], Hashable], progress: ProgressLines
 ) -> list[list[int]]:
     """Return the positions of a group, divided by a property of their files."""
     found: dict[Hashable, list[int]] = defaultdict(list)
@@ -233,16 +234,16 @@ def _divide(
     return list(found.values())
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size
+def _size(path: ImageFile) -> int:
+    return path.stat().st_size if isinstance(path, Path) else 0  # the size of a row is known after reading it only
 
 
-def _beginning(path: Path) -> bytes:
+def _beginning(path: ImageFile) -> bytes:
     with path.open("rb") as file:
         return hashlib.blake2b(file.read(BEGINNING)).digest()
 
 
-def _digest(path: Path) -> bytes:
+def _digest(path: ImageFile) -> bytes:
     digest = hashlib.blake2b()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):

@@ -5,12 +5,13 @@ Results are cached in the process, so a worker reads its images once.
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from hybrid_search._internal.paths import data_location
 from hybrid_search.data.class_counts import check_classes, notes_on_classes
 from hybrid_search.data.dataset import OPTIONAL_SETTINGS, Contents, Dataset, Indices, Part, Size, Source, Split
 from hybrid_search.data.duplicates import find_duplicates
-from hybrid_search.data.pixel_statistics import fingerprint, mean_and_std
+from hybrid_search.data.pixel_statistics import fingerprint, statistics
 from hybrid_search.data.splits import divide, plan_splits
 from hybrid_search.data.stamp import stamp
 from hybrid_search.data.table import DATASETS
@@ -149,9 +150,24 @@ def clear_cache() -> None:
     _stamps.clear()
 
 
+def selecting_values(settings: Settings) -> dict[str, Any]:
+    """Return the values of the settings that select the images and the size at which they are stored.
+
+    Args:
+        settings: as for `load`.
+
+    Returns:
+        Setting name -> value; `augment` is "crop" if images are stored larger because of it, otherwise absent.
+    """
+    selected = {name: getattr(settings, name) for name in SELECTED_BY}
+    if settings.stored_size is None and settings.augment.startswith("crop"):
+        selected["augment"] = "crop"
+    return selected
+
+
 def _selection(settings: Settings) -> Settings:
     """Return the settings with everything that does not select images at its default."""
-    selected = {name: getattr(settings, name) for name in SELECTED_BY}
+    selected = selecting_values(settings)
     if settings.data_dir is not None:  # the caches must not depend on the current folder
         selected["data_dir"] = data_location("data_dir", settings.data_dir)
     return Settings(**selected)
@@ -208,7 +224,7 @@ def _read(part: Part, indices: Indices) -> Split:
 def _load(settings: Settings, stamp_of_files: int | None) -> Dataset:
     contents, parts = _plan(settings, stamp_of_files)
     train, validation = _read(*parts["train"]), _read(*parts["validation"])
-    mean, std = mean_and_std(train.images)
+    digits, mean, std = statistics(train, validation, contents.classes)
     licence = DATASETS[settings.data].licence
-    digits = fingerprint((train, validation), contents.classes)
-    return Dataset(settings.data, train, validation, contents.classes, licence, digits, mean, std)
+    size = contents.input_size[1:]
+    return Dataset(settings.data, train, validation, contents.classes, licence, digits, mean, std, size)

@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hybrid_search.data.stored_size import central_side, stored_side
 from hybrid_search.export.folder import plugin_packages
 from hybrid_search.export.formats import ExportFormat, TrainedNetwork
 from hybrid_search.export.proof import GIVEN, VALIDATION
 from hybrid_search.objectives import OBJECTIVES, TEST, TESTED, Objective
+from hybrid_search.records import Settings
 
 
 def write_card(folder: Path, network: TrainedNetwork, formats: Sequence[ExportFormat], image_source: str) -> None:
@@ -38,6 +40,16 @@ def write_card(folder: Path, network: TrainedNetwork, formats: Sequence[ExportFo
     (folder / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def _central(stored: tuple[int, int], size: tuple[int, int]) -> list[str]:
+    """Return the line that crops the central part of an image that is stored larger; columns come before rows."""
+    if stored == size:
+        return []
+    part = tuple(central_side(before, after) for before, after in zip(stored, size, strict=True))
+    left, top = ((before - side) // 2 for before, side in zip(stored, part, strict=True))
+    scaled = "" if part == size else f".resize({size}, Image.Resampling.BILINEAR)"
+    return [f"picture = picture.crop(({left}, {top}, {left + part[0]}, {top + part[1]})){scaled}  # the central part"]
+
+
 def image_lines(network: TrainedNetwork) -> list[str]:
     """Return the Python lines that define `images`, float32 (n, channels, rows, columns), for the network.
 
@@ -49,13 +61,16 @@ def image_lines(network: TrainedNetwork) -> list[str]:
     channels, rows, cols = network.input_size
     lines = ["import json", "from pathlib import Path", "", "import numpy as np", "import torch"]
     if network.origin.get("settings", {}).get("data") == "imagefolder":
+        settings = Settings.from_dict(network.origin["settings"])
+        wide, high = stored_side(settings, cols), stored_side(settings, rows)
         lines += [
             "from PIL import Image, ImageOps",
             "",
             'picture = Image.open("photo.jpg")  # your picture; 8 bits a channel, without transparent pixels',
-            f'picture.draft("RGB", ({cols}, {rows}))  # a large JPEG is decoded at a fraction of its size',
+            f'picture.draft("RGB", ({wide}, {high}))  # a large JPEG is decoded at a fraction of its size',
             'picture = ImageOps.exif_transpose(picture).convert("RGB")',
-            f"picture = ImageOps.fit(picture, ({cols}, {rows}), Image.Resampling.BILINEAR)  # scaled and cropped",
+            f"picture = ImageOps.fit(picture, ({wide}, {high}), Image.Resampling.BILINEAR)  # scaled and cropped",
+            *_central((wide, high), (cols, rows)),
             "pixels = np.asarray(picture).transpose(2, 0, 1)[None]  # (n, channels, rows, columns), 0 to 255",
         ]
     else:

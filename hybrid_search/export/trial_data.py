@@ -51,10 +51,13 @@ class TrialData:
         """
         import torch
 
+        from hybrid_search.training.central_crop import central_crop
+
         if self.dataset is None:
             rng = torch.Generator().manual_seed(PROOF_SEED)
             return torch.randn(PROOF_IMAGES, *input_size, generator=rng)
-        pixels = torch.from_numpy(self.dataset.validation.images[:PROOF_IMAGES]).float() / 255
+        stored = torch.tensor(self.dataset.validation.images[:PROOF_IMAGES])
+        pixels = central_crop(stored, input_size[1:]).float() / 255
         pairs = (self.dataset.mean, self.dataset.std)
         mean, std = (torch.tensor(list(values)).float().view(1, -1, 1, 1) for values in pairs)
         return (pixels - mean) / std

@@ -7,6 +7,9 @@ Files:
     compilation.py  torch.compile
     recipe.py       device, precision, optimizer, learning rate, averaged weights, seeds
     batches.py      images on the device: order, augmentation, normalisation
+    augmentation.py random crops, geometry, colours and erasing of a batch, each image with its own numbers
+    reading_ahead.py images that are not in memory, read before their batch
+    central_crop.py the central part of images that are stored larger
     evaluation.py   evaluate, the function that a worker runs for a trial
     retraining.py   retrain, the same with a fresh seed and the test split, for confirmation
     full_training.py  FullTraining, the same for a design that is trained in full

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.data import Dataset, Split, load
+from hybrid_search.data.on_demand import joined as join_images
 from hybrid_search.networks.network import Network
 from hybrid_search.records import Report, Settings
 from hybrid_search.training.batches import batch_edges
@@ -125,5 +126,5 @@ def joined(dataset: Dataset) -> Dataset:
         dataset: the data set.
     """
     parts = (dataset.train, dataset.validation)
-    images = np.concatenate([part.images for part in parts])
+    images = join_images([part.images for part in parts])
     return replace(dataset, train=Split(images, np.concatenate([part.labels for part in parts])))

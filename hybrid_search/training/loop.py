@@ -13,7 +13,7 @@ from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.data import Dataset, Split
 from hybrid_search.errors import CheckpointError, NotFinite, SettingsError
 from hybrid_search.records import Settings
-from hybrid_search.training.batches import EpochPlan, Images, batch_edges
+from hybrid_search.training.batches import Images, batch_edges
 from hybrid_search.training.class_scores import ClassScores, class_scores
 from hybrid_search.training.compilation import compiled
 from hybrid_search.training.losses import Losses, distillation_loss
@@ -163,7 +163,7 @@ class Trainer:
         mixer, losses = Mixer(settings, epoch), Losses(settings, self.device, epoch * steps, settings.epochs * steps)
         data_seconds = 0.0
         start = time.perf_counter()
-        plan = self.images.plan(settings.augment, settings.seed, epoch)
+        plan = self.images.plan(settings, epoch)
         for step in range(steps):
             x, y = self.images.batch(plan, self.edges[step], self.edges[step + 1])
             x, share = mixer.mix(x)
@@ -311,7 +311,7 @@ def score(model: nn.Module, split: Split, dataset: Dataset, settings: Settings) 
         autocast(device, precision_of(settings, device)),
     ):
         images = Images(split, dataset, device)
-        plan = EpochPlan(torch.arange(len(images), device=images.images.device))
+        plan = images.in_order()
         for start, stop in pairwise(edges):
             x, y = images.batch(plan, start, stop)
             logits = model(x.contiguous(memory_format=torch.channels_last)).float()

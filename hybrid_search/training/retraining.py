@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.data import Split, load, open_test
-from hybrid_search.data.loading import SELECTED_BY
+from hybrid_search.data.loading import selecting_values
 from hybrid_search.data.stamp import stamp
 from hybrid_search.networks.network import Network, settings_for
 from hybrid_search.records import Report, Settings
@@ -71,8 +71,7 @@ def load_test_split(settings: Settings, reason: str = REASON) -> Split:
         settings: what selects the images is used; `train_images` and `validation_images` are not.
         reason: why it is used; it appears in the log.
     """
-    names = [name for name in SELECTED_BY if name not in ("train_images", "validation_images")]
-    selection = {name: getattr(settings, name) for name in names}
+    selection = selecting_values(settings) | {"train_images": None, "validation_images": None}
     return _open_once(Settings(**selection), stamp(settings.data_dir), reason)
 
 

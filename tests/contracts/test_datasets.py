@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from support.datasets import random_pixels, write_cifar, write_fashion_mnist
+from support.image_folders import picture
+from support.packed import write_table
 from support.plugins import installed
 
 from hybrid_search.data import DATASETS, clear_cache, fashion_mnist, load
@@ -53,6 +55,15 @@ class TestImageFolder(DatasetContract):
             for number, pixels in enumerate(random_pixels(12, 20, 31, channels=3, seed=seed)):
                 image.fromarray(pixels.transpose(1, 2, 0)).save(folder / "train" / name / f"{number}.png")
         return Settings(data="imagefolder", data_dir=str(folder), image_size=12)
+
+
+class TestHf(DatasetContract):
+    name, classes, always_square = "hf", ("cat", "dog"), True
+
+    def write(self, folder):
+        rows = [(picture((label, number), label), label) for number in range(12) for label in (0, 1)]
+        write_table(folder / "train.parquet", rows, names=self.classes)
+        return Settings(data="hf", data_dir=str(folder), image_size=12)
 
 
 class TestNpz(DatasetContract):

@@ -16,7 +16,7 @@ from hybrid_search.samplers import SAMPLERS, KnownCostSampler, make_sampler
 
 
 @dataclass(frozen=True)
-class Baseline:
+class BaselineSampler:
     """One sampler of a comparison.
 
     Args:
@@ -63,25 +63,29 @@ def _gp(_: ObjectiveTable, seed: int) -> BaseSampler:
     return GPSampler(n_startup_trials=8, seed=seed, warn_independent_sampling=False)
 
 
-VARIANTS: dict[str, Baseline] = {
-    "known-cost-space-unknown": Baseline(partial(_known_cost, space=None), "known-cost without the space"),
-    "known-cost-no-features": Baseline(partial(_known_cost, features=None), "known-cost without features"),
-    "known-cost-no-inputs": Baseline(
+VARIANTS: dict[str, BaselineSampler] = {
+    "known-cost-space-unknown": BaselineSampler(partial(_known_cost, space=None), "known-cost without the space"),
+    "known-cost-no-features": BaselineSampler(partial(_known_cost, features=None), "known-cost without features"),
+    "known-cost-no-inputs": BaselineSampler(
         partial(_known_cost, cost_inputs=False, features=None), "known-cost without costs as inputs"
     ),
-    "known-cost-not-exact": Baseline(_cost_not_exact, "known-cost with costs as inputs only"),
-    "known-cost-words": Baseline(partial(_known_cost, ordered=False), "known-cost with numbers as words"),
-    "known-cost-blind": Baseline(_no_information, "known-cost without any of these"),
-    "tpe-default": Baseline(lambda _, seed: TPESampler(seed=seed), "TPE with Optuna's defaults"),
-    "tpe-ordered": Baseline(_tpe, "multivariate TPE with numbers as integers", ranked=True),
-    "nsga2-20-ordered": Baseline(partial(_nsga2, 20), "NSGA-II, population 20, numbers as integers", ranked=True),
-    "nsga2-50-ordered": Baseline(partial(_nsga2, 50), "NSGA-II, population 50, numbers as integers", ranked=True),
-    "gp-ordered": Baseline(_gp, "GPSampler with numbers as integers", ranked=True),
+    "known-cost-not-exact": BaselineSampler(_cost_not_exact, "known-cost with costs as inputs only"),
+    "known-cost-words": BaselineSampler(partial(_known_cost, ordered=False), "known-cost with numbers as words"),
+    "known-cost-blind": BaselineSampler(_no_information, "known-cost without any of these"),
+    "tpe-default": BaselineSampler(lambda _, seed: TPESampler(seed=seed), "TPE with Optuna's defaults"),
+    "tpe-ordered": BaselineSampler(_tpe, "multivariate TPE with numbers as integers", ranked=True),
+    "nsga2-20-ordered": BaselineSampler(
+        partial(_nsga2, 20), "NSGA-II, population 20, numbers as integers", ranked=True
+    ),
+    "nsga2-50-ordered": BaselineSampler(
+        partial(_nsga2, 50), "NSGA-II, population 50, numbers as integers", ranked=True
+    ),
+    "gp-ordered": BaselineSampler(_gp, "GPSampler with numbers as integers", ranked=True),
 }
 
 
-def _of_table() -> dict[str, Baseline]:
-    return {name: Baseline(partial(_by_name, name), f"{name} as in a search") for name in SAMPLERS.names()}
+def _of_table() -> dict[str, BaselineSampler]:
+    return {name: BaselineSampler(partial(_by_name, name), f"{name} as in a search") for name in SAMPLERS.names()}
 
 
-BASELINES: dict[str, Baseline] = {**_of_table(), **VARIANTS}
+BASELINES: dict[str, BaselineSampler] = {**_of_table(), **VARIANTS}

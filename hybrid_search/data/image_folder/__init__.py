@@ -23,12 +23,14 @@ from hybrid_search.data.image_folder.image_files import ImageFiles
 from hybrid_search.data.image_folder.layout import IGNORE_TEST, find_classes, find_splits, flat_images, same_name
 from hybrid_search.data.image_folder.left_out import LeftOut
 from hybrid_search.data.image_folder.listing import list_images, suffixes
+from hybrid_search.data.stored_size import stored_side
 from hybrid_search.errors import DataError, nearest
 from hybrid_search.records import Settings
 
 __all__ = ["IMAGEFOLDER", "decode", "read"]
 
 SIZE = 64  # rows and columns if image_size is None
+AUGMENTED = "training crops them at random, evaluation uses the central part"
 Files = dict[str, list[Path]]  # class -> its image files
 
 
@@ -36,13 +38,17 @@ def read(settings: Settings) -> Contents:
     """List the images below `data_dir` without decoding them.
 
     Args:
-        settings: `data_dir` (required), `image_size`, `ignore_test` and `max_image_pixels` are used.
+        settings: `data_dir` (required), `image_size`, `stored_size`, `augment`, `ignore_test`, `cache` and
+            `max_image_pixels` are used.
 
     Raises:
-        DataError: A folder is missing, a class has no image, or a class of val or test is not a class of train.
+        DataError: A folder is missing, a class has no image, a class of val or test is not a class of train, or
+            `stored_size` is smaller than `image_size`.
     """
     if settings.data_dir is None:
         raise DataError("imagefolder needs data_dir (--data-dir), a folder that contains train/<class>/; got none.")
+    size = settings.image_size or SIZE
+    stored = stored_side(settings, size)
     base = Path(settings.data_dir)
     left_out = LeftOut(base)
     splits = find_splits(base, left_out)
@@ -56,14 +62,16 @@ def read(settings: Settings) -> Contents:
             notes.append(f"{shown(splits[name])} is left out (ignore_test); the test split is cut from train")
             continue
         listed[name] = _list_split(splits[name], name, tuple(classes), left_out)
-    size = settings.image_size or SIZE
     every_file = [path for files in listed.values() for paths in files.values() for path in paths]
-    images = ImageFiles(base, every_file, size, settings.max_image_pixels or MAX_PIXELS)
+    limit = settings.max_image_pixels or MAX_PIXELS
+    images = ImageFiles(base, every_file, stored, limit, stores=settings.cache == "disk")
     parts = {name: _part(files, images) for name, files in listed.items()}
     if settings.image_size is None:
         notes.append(
             f"images are scaled to {SIZE} x {SIZE} pixels; image_size (--set image_size=N) chooses another size"
         )
+    if stored != size:
+        notes.append(f"images are stored at {stored} x {stored} pixels; {AUGMENTED}")
     return Contents(
         (3, size, size),
         tuple(classes),
@@ -124,5 +132,5 @@ IMAGEFOLDER = Source(
     "your own images in train/<class>/, with or without val and test",
     "set by the owner",
     read,
-    reads=("drop_duplicates", "ignore_test", "max_image_pixels"),
+    reads=("drop_duplicates", "ignore_test", "max_image_pixels", "stored_size", "cache"),
 )

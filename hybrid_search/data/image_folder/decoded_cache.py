@@ -8,14 +8,14 @@ import hashlib
 import json
 import os
 import shutil
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.lib.format import write_array_header_1_0
@@ -23,15 +23,18 @@ from numpy.lib.format import write_array_header_1_0
 from hybrid_search._internal.cache_folder import VARIABLE, cached_file
 from hybrid_search._internal.process_limits import allowed_cpus
 from hybrid_search._internal.shown_path import shown
-from hybrid_search.data.dataset import Pixels
+from hybrid_search.data.dataset import Indices, Pixels
 from hybrid_search.data.downloads import locked
 from hybrid_search.data.image_folder import decoding
+from hybrid_search.data.on_demand import OnDemand
+from hybrid_search.data.packed_image import ImageFile
 from hybrid_search.data.progress_lines import ProgressLines, no_notice
 from hybrid_search.errors import DataError
 
 FORMAT = "2"  # part of the hash; increase it when the decoding changes
 NAME = "imagefolder"  # the folder below the cache folder
-BATCH = 256  # images that are decoded before they are written
+BATCH = 256  # images between two looks at the time
+WAITING = 4  # images for each thread that are decoded before they are written
 HEADER = 4096  # bytes besides the pixels, at most
 NAMED = 5  # broken files that one message names
 Notice = Callable[[str], None]
@@ -46,7 +49,7 @@ class Decoding(NamedTuple):
     tops: Mapping[str, float]
 
 
-def read_cached_images(paths: Sequence[Path], how: Decoding, source: Path, notice: Notice = no_notice) -> Pixels:
+def read_cached_images(paths: Sequence[ImageFile], how: Decoding, source: Path, notice: Notice = no_notice) -> Pixels:
     """Return decoded images from their cache file; decode them into it first if it does not exist.
 
     Args:
@@ -86,7 +89,50 @@ def read_cached_images(paths: Sequence[Path], how: Decoding, source: Path, notic
     return mapped
 
 
-def remarks_of(paths: Sequence[Path], how: Decoding) -> dict[str, int]:
+def images_on_demand(paths: Sequence[ImageFile], how: Decoding) -> Pixels:
+    """Return images that are decoded whenever they are read, and stored nowhere.
+
+    Args:
+        paths: The image files.
+        how: How they are decoded.
+
+    Returns:
+        An `OnDemand` of the shape (len(paths), 3, size, size), which can be indexed like an array.
+    """
+
+    def decode(indices: Indices) -> Pixels:
+        decoded = each_image(_decoder(how), [paths[int(index)] for index in indices], no_notice, "decoded")
+        pixels = np.empty((len(indices), 3, how.size, how.size), np.uint8)
+        for place, image in enumerate(decoded):
+            pixels[place] = image.pixels
+        return pixels
+
+    images = OnDemand(len(paths), (3, how.size, how.size), hash_of(paths, how), decode)
+    return cast(Pixels, images)
+
+
+def check_images(paths: Sequence[ImageFile], how: Decoding, notice: Notice) -> Counter[str]:
+    """Decode images and forget them; return the numbers of images that were reinterpreted, by remark.
+
+    Args:
+        paths: The image files.
+        how: How they are decoded.
+        notice: Called with lines about the progress if it takes long.
+
+    Raises:
+        DataError: An image is damaged.
+    """
+    remarks: Counter[str] = Counter()
+    for decoded in each_image(_decoder(how), paths, notice, "checked"):
+        remarks.update(decoded.remarks)
+    return remarks
+
+
+def _decoder(how: Decoding) -> Callable[[ImageFile], decoding.Decoded]:
+    return partial(decoding.decode_image, size=how.size, max_pixels=how.max_pixels, tops=how.tops)
+
+
+def remarks_of(paths: Sequence[ImageFile], how: Decoding) -> dict[str, int]:
     """Return the numbers of images that were reinterpreted, by remark, as the cache recorded them."""
     with suppress(OSError, ValueError, TypeError, AttributeError):  # the file is a help, not a part of the data
         beside = cached_file(NAME, f"{hash_of(paths, how)}.npy").with_suffix(".json")
@@ -95,7 +141,7 @@ def remarks_of(paths: Sequence[Path], how: Decoding) -> dict[str, int]:
     return {}
 
 
-def hash_of(paths: Sequence[Path], how: Any) -> str:
+def hash_of(paths: Sequence[ImageFile], how: Any) -> str:
     """Return a hash of image files (path, size, times) and of how they are decoded.
 
     Raises:
@@ -118,24 +164,23 @@ def hash_of(paths: Sequence[Path], how: Any) -> str:
 def _mapped(cached: Path, shape: tuple[int, ...]) -> Pixels | None:
     """Return the images of a cache file; None if it does not exist or is damaged."""
     try:
-        mapped: Pixels = np.load(cached, mmap_mode="c")  # shared memory pages; torch warns about read-only ones
+        mapped: Pixels = np.load(cached, mmap_mode="r")  # memory pages that all workers share
     except (OSError, ValueError, EOFError):
         return None
     return mapped if mapped.shape == shape and mapped.dtype == np.uint8 else None
 
 
-def _decode_all(paths: Sequence[Path], how: Decoding, cached: Path, source: Path, notice: Notice) -> None:
+def _decode_all(paths: Sequence[ImageFile], how: Decoding, cached: Path, source: Path, notice: Notice) -> None:
     """Decode all images into a file that is then renamed, so that no process sees an incomplete file."""
     check_space([paths], how)
     shape = (len(paths), 3, how.size, how.size)
-    decode = partial(decoding.decode_image, size=how.size, max_pixels=how.max_pixels, tops=how.tops)
     remarks: Counter[str] = Counter()
     unfinished = cached.with_suffix(".part")
     try:
         with unfinished.open("wb") as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             write_array_header_1_0(file, header)
-            for decoded in each_image(decode, paths, notice, "decoded"):
+            for decoded in each_image(_decoder(how), paths, notice, "decoded"):
                 _write(file, decoded.pixels)
                 remarks.update(decoded.remarks)
         _write_index(cached, source, shape, remarks)
@@ -145,7 +190,7 @@ def _decode_all(paths: Sequence[Path], how: Decoding, cached: Path, source: Path
 
 
 def each_image(
-    function: Callable[[Path], Result], paths: Sequence[Path], notice: Notice, verb: str
+    function: Callable[[ImageFile], Result], paths: Sequence[ImageFile], notice: Notice, verb: str
 ) -> Iterator[Result]:
     """Yield the result of a function for every image file, in order; the files are read by several threads.
 
@@ -159,28 +204,40 @@ def each_image(
         DataError: The function raised it for some files; the message is that of the first, with the names of others.
     """
     progress = ProgressLines(notice, verb, len(paths))
-    broken: list[tuple[Path, DataError]] = []
+    broken: list[tuple[ImageFile, DataError]] = []
 
-    def guarded(path: Path) -> Result | DataError:
+    def guarded(path: ImageFile) -> Result | DataError:
         try:
             return function(path)
         except DataError as error:
             return error
 
-    with decoding.own_pillow_settings(), ThreadPoolExecutor(allowed_cpus()) as threads:
-        for start in range(0, len(paths), BATCH):
-            batch = paths[start : start + BATCH]
-            for path, result in zip(batch, threads.map(guarded, batch), strict=True):
-                if isinstance(result, DataError):
-                    broken.append((path, result))
-                elif not broken:
-                    yield result
-            progress.advance(len(batch))
+    with decoding.own_pillow_settings():
+        for number, (path, result) in enumerate(zip(paths, _in_order(guarded, paths), strict=True), start=1):
+            if isinstance(result, DataError):
+                broken.append((path, result))
+            elif not broken:
+                yield result
+            if number % BATCH == 0:
+                progress.advance(BATCH)
     if broken:
         raise _joined(broken)
 
 
-def _joined(broken: Sequence[tuple[Path, DataError]]) -> DataError:
+def _in_order(function: Callable[[ImageFile], Result], paths: Sequence[ImageFile]) -> Iterator[Result]:
+    """Yield the results of threads in order; only few of them wait in memory, because an image may be large."""
+    cpus = allowed_cpus()
+    running: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(cpus) as threads:
+        for path in paths:
+            running.append(threads.submit(function, path))
+            if len(running) > WAITING * cpus:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+
+
+def _joined(broken: Sequence[tuple[ImageFile, DataError]]) -> DataError:
     """Return the error of the first broken file with the names of the others."""
     first, *others = broken
     if not others:
@@ -190,7 +247,7 @@ def _joined(broken: Sequence[tuple[Path, DataError]]) -> DataError:
     return DataError(f"{first[1]} {len(others):,} more cannot be used: {names}{more}")
 
 
-def check_space(splits: Sequence[Sequence[Path]], how: Decoding) -> None:
+def check_space(splits: Sequence[Sequence[ImageFile]], how: Decoding) -> None:
     """Raise DataError if the disk has less space than the images that are not yet in the cache need.
 
     Args:
@@ -206,7 +263,8 @@ def check_space(splits: Sequence[Sequence[Path]], how: Decoding) -> None:
     if needed > free:
         raise DataError(
             f"{images:,} decoded images of {how.size} x {how.size} need {_amount(needed)} in {shown(folder)}, which "
-            f"has {_amount(free)} free. Free some space, or set {VARIABLE} to a folder on another disk."
+            f"has {_amount(free)} free. Free some space, set {VARIABLE} to a folder on another disk, or decode them "
+            "whenever they are used: cache=none (--set)."
         )
 
 

@@ -21,6 +21,7 @@ from hybrid_search.data.image_folder.value_range import (
     mode_of,
     tops_of,
 )
+from hybrid_search.data.packed_image import ImageFile
 from hybrid_search.errors import DataError
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def decode(path: Path, size: int, max_pixels: int = MAX_PIXELS) -> Pixels:
         return decode_image(path, size, max_pixels, tops_of([extent] if extent else [])).pixels
 
 
-def survey_image(path: Path, max_pixels: int) -> Extent | None:
+def survey_image(path: ImageFile, max_pixels: int) -> Extent | None:
     """Open an image without decoding it; return the range of its values if they have more than 8 bits.
 
     Call it inside `own_pillow_settings`.
@@ -97,7 +98,7 @@ def survey_image(path: Path, max_pixels: int) -> Extent | None:
         return None if mode is None else extent_of(image, path, mode)
 
 
-def decode_image(path: Path, size: int, max_pixels: int, tops: Tops) -> Decoded:
+def decode_image(path: ImageFile, size: int, max_pixels: int, tops: Tops) -> Decoded:
     """Decode one image of a data set. Call it inside `own_pillow_settings`.
 
     Args:
@@ -128,13 +129,13 @@ def decode_image(path: Path, size: int, max_pixels: int, tops: Tops) -> Decoded:
 
 
 @contextmanager
-def opened(path: Path, max_pixels: int) -> "Iterator[Image]":
+def opened(path: ImageFile, max_pixels: int) -> "Iterator[Image]":
     """Open an image file; every exception in the block becomes a DataError that names the file."""
     from PIL import Image, UnidentifiedImageError
 
     mode = ""
     try:
-        with Image.open(path, formats=_formats()) as image:
+        with Image.open(path if isinstance(path, Path) else path.open(), formats=_formats()) as image:
             mode = f" (mode {image.mode})"
             pixels = image.width * image.height
             if pixels > max_pixels:
@@ -191,7 +192,7 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in Image.ID if name not in NO_PICTURES)
 
 
-def _content(path: Path) -> str:
+def _content(path: ImageFile) -> str:
     """Return what a file is that is not an image."""
     with path.open("rb") as file:
         head = file.read(512)
@@ -210,7 +211,7 @@ def _content(path: Path) -> str:
     return "it is a text file, not an image"
 
 
-def _tiff_pixels(path: Path) -> str:
+def _tiff_pixels(path: ImageFile) -> str:
     """Return the channels, bits and kind of values of a TIFF file."""
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 

@@ -14,13 +14,16 @@ from hybrid_search.data.image_folder.decoded_cache import (
     NAME,
     Decoding,
     Notice,
+    check_images,
     check_space,
     each_image,
     hash_of,
+    images_on_demand,
     read_cached_images,
     remarks_of,
 )
 from hybrid_search.data.image_folder.value_range import tops_of
+from hybrid_search.data.packed_image import ImageFile
 from hybrid_search.data.progress_lines import no_notice
 
 RANGES = {
@@ -43,10 +46,15 @@ class ImageFiles:
         paths: The files of all splits.
         size: Rows and columns of a decoded image.
         max_pixels: Pixels of one file, at most.
+        stores: Whether decoded images are stored in the cache; otherwise they are decoded when they are read.
     """
 
-    def __init__(self, source: Path, paths: Sequence[Path], size: int, max_pixels: int) -> None:
-        self.source, self.paths, self.size, self.max_pixels = source, tuple(paths), size, max_pixels
+    def __init__(
+        self, source: Path, paths: Sequence[ImageFile], size: int, max_pixels: int, *, stores: bool = True
+    ) -> None:
+        self.source, self.paths, self.size, self.max_pixels, self.stores = (
+            source, tuple(paths), size, max_pixels, stores,
+        )  # fmt: skip
         self.notice: Notice = no_notice
 
     @cached_property
@@ -74,7 +82,7 @@ class ImageFiles:
         """How every image of this data set is decoded."""
         return Decoding(self.size, self.max_pixels, dict(sorted(self.survey[0].items())))
 
-    def take(self, paths: Sequence[Path], indices: Indices) -> Pixels:
+    def take(self, paths: Sequence[ImageFile], indices: Indices) -> Pixels:
         """Return decoded images of a part.
 
         Args:
@@ -82,9 +90,12 @@ class ImageFiles:
             indices: Which of them.
 
         Returns:
-            uint8 (len(indices), 3, size, size).
+            uint8 (len(indices), 3, size, size): mapped from the cache file, or an `OnDemand`.
         """
-        return read_cached_images([paths[int(index)] for index in indices], self.how, self.source, self.notice)
+        chosen = [paths[int(index)] for index in indices]
+        if self.stores:
+            return read_cached_images(chosen, self.how, self.source, self.notice)
+        return images_on_demand(chosen, self.how)
 
     def prepare(self, splits: Splits, notice: Notice) -> list[str]:
         """Check every file of the data set, and decode the images of some splits into the cache.
@@ -103,10 +114,14 @@ class ImageFiles:
         self.notice = notice
         try:
             chosen = [[part.files[int(index)] for index in indices] for part, indices in splits]
-            check_space(chosen, self.how)
+            if self.stores:
+                check_space(chosen, self.how)
             for paths in chosen:
-                read_cached_images(paths, self.how, self.source, notice)
-                remarks.update(remarks_of(paths, self.how))
+                if self.stores:
+                    read_cached_images(paths, self.how, self.source, notice)
+                    remarks.update(remarks_of(paths, self.how))
+                else:
+                    remarks.update(check_images(paths, self.how, notice))
         finally:
             self.notice = no_notice
         tops, counts = self.survey

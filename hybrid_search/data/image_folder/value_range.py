@@ -7,13 +7,13 @@ The range is therefore chosen once for all images of a data set in one mode, fro
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_search._internal.shown_path import shown
+from hybrid_search.data.packed_image import ImageFile
 from hybrid_search.errors import DataError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ Tops = Mapping[str, float]  # mode -> the value that is white, for a data set
 class Extent:
     """The smallest and largest value of one image, and whether all its values are whole numbers."""
 
-    path: Path
+    path: ImageFile
     mode: str
     low: float
     high: float
@@ -44,7 +44,7 @@ def mode_of(image: "Image") -> str | None:
     return mode if mode in ("I;16", "I", "F") else None
 
 
-def extent_of(image: "Image", path: Path, mode: str) -> Extent:
+def extent_of(image: "Image", path: ImageFile, mode: str) -> Extent:
     """Return the range of the values of an image.
 
     Raises:
