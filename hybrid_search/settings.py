@@ -28,7 +28,7 @@ class Settings:
         epochs: Epochs of one trial.
         batch_size: Images in one step.
         recipe: Name of the recipe, which fills the six settings below that are not given (None or "recipe"), and
-            for some recipes `stochastic_depth`, `mixup` and `cutmix`.
+            for some recipes `stochastic_depth`, `mixup`, `cutmix`, `trivial_augment` and `random_erasing`.
         optimizer: "muon", "adamw", "nesterov" or "lamb" (of timm).
         learning_rate: Peak of the schedule (linear warm-up, then cosine).
         weight_decay: Decay of weights; norms and biases are left out.
@@ -91,8 +91,8 @@ class Settings:
     max_image_pixels: int | None = None
     stochastic_depth: float = FROM_RECIPE
     crop_area: float = 0.25
-    trivial_augment: float = 0.0
-    random_erasing: float = 0.0
+    trivial_augment: float = FROM_RECIPE
+    random_erasing: float = FROM_RECIPE
     stored_size: int | None = None
     cache: str = "disk"
     image_column: str | None = None

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -262,3 +265,29 @@ def test_the_command_prints_a_table_and_the_commands_show_it(ledger, capsys, tmp
     assert cli.run(["export", "tiny", str(tmp_path / "out"), "--pick", "training", *db]) == 0
     assert cli.run(["export", "tiny", str(tmp_path / "out2"), "--training", "1", *db]) == 2
     assert cli.run(["train", "tiny", "--pick", "9", *db]) == 2
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_between_two_steps_and_the_same_command_continues(ledger, tmp_path):
+    program = "from hybrid_search.cli import main; main()"
+    options = ["--pick", "0", "--epochs", "100000", "--log-dir", str(tmp_path / "logs"), "--db", ledger.command_url]
+    command = [sys.executable, "-c", program, "train", "tiny", *options]
+
+    def stopped_after(epochs):
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            said = []
+            for line in process.stderr:
+                said.append(line)
+                if line.startswith("epoch ") and int(line.split()[1]) >= epochs:
+                    process.send_signal(signal.SIGINT)
+                    break
+            said.append(process.stderr.read())
+        return process.returncode, "".join(said)
+
+    code, said = stopped_after(20)
+    assert code == 130, said
+    assert "stopping after this step" in said
+    code, said = stopped_after(40)
+    assert code == 130, said
+    assert "continuing after epoch" in said
+    assert ledger.read(trainings, ledger.search("tiny").id) == []

@@ -155,6 +155,7 @@ def test_a_teacher_of_timm_with_other_classes_or_another_name_is_refused():
 def test_the_recipe_modern_fills_mixup_and_others_leave_it_off():
     modern = Settings(recipe="modern")
     assert (modern.mixup, modern.cutmix, modern.stochastic_depth) == (0.1, 1.0, 0.05)
+    assert (modern.trivial_augment, modern.random_erasing) == (1.0, 0.25)
     assert modern.with_(recipe="short") == Settings()
     assert Settings(stochastic_depth=0.3).with_(recipe="classic").stochastic_depth == 0.3
     assert Settings(recipe="modern", mixup=0).with_(epochs=50).mixup == 0

@@ -19,7 +19,9 @@ OPTIMIZERS = {
     "lamb": (0.0009, 0.5, 0.02),  # 0.005 for a batch of 2,048 (Wightman et al. 2021)
 }
 # Settings that only some recipes fill; with all others they have these values.
-MORE: Mapping[str, object] = {"stochastic_depth": 0.0, "mixup": 0.0, "cutmix": 0.0}
+MORE: Mapping[str, object] = {
+    "stochastic_depth": 0.0, "mixup": 0.0, "cutmix": 0.0, "trivial_augment": 0.0, "random_erasing": 0.0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ RECIPES: Mapping[str, Recipe] = {
         ema=0.9999,  # that of the paper
     ),
     "modern": Recipe(
-        about="AdamW, mixup and CutMix for 100 to 300 epochs of large images, after ConvNeXt; not measured there",
+        about="AdamW and strong augmentation for 100 to 300 epochs of large images, after ConvNeXt; not measured there",
         optimizer="adamw",
         learning_rate=0.0005,  # 0.004 for a batch of 4,096 (Liu et al. 2022)
         scaling=0.5,  # adaptive steps (Malladi et al. 2022)
@@ -118,7 +120,13 @@ RECIPES: Mapping[str, Recipe] = {
         warmup_limit=20.0,
         label_smoothing=0.1,
         ema=0.9999,
-        more={"stochastic_depth": 0.05, "mixup": 0.1, "cutmix": 1.0},  # Wightman et al. 2021, A2
+        more={  # mixing and depth: Wightman et al. 2021, A2; erasing: Liu et al. 2022. `augment` depends on the data
+            "stochastic_depth": 0.05,
+            "mixup": 0.1,
+            "cutmix": 1.0,
+            "trivial_augment": 1.0,
+            "random_erasing": 0.25,
+        },
     ),
 }
 FILLED = tuple(RECIPES[DEFAULT].values(BATCH, 1))  # the settings that a recipe fills
