@@ -201,7 +201,7 @@ def test_random_choosers_with_the_same_seed_choose_the_same():
             r"Did you mean 'late'\?",
         ),
         ({"stem": "conv9x9"}, r"stem must be one of .*; got 'conv9x9'"),
-        ({"settings": {"epoch": 3}}, r"settings are .*; got 'epoch'. Did you mean 'epochs'\?"),
+        ({"settings": {"epoch": 3}}, r"settings must have known names; got 'epoch'\. Did you mean 'epochs'\?"),
         ({"settings": {"epochs": 0}}, r"epochs must be a whole number from 1 up; got 0"),
         ({"data": 3}, r"data must be text; got 3"),
     ],

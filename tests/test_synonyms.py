@@ -52,7 +52,7 @@ def test_a_word_of_the_field_leads_to_the_setting(word):
         lambda: Settings().with_(**{word: 1}),
     ):
         with pytest.raises(
-            SettingsError, match=rf"settings are data, .*; got '{word}'\. Did you mean '{WORDS[word]}'\?"
+            SettingsError, match=rf"settings must have known names; got '{word}'\. Did you mean '{WORDS[word]}'\?"
         ):
             refused()
 
@@ -82,7 +82,7 @@ def test_a_near_optimizer_is_refused_with_the_difference(given, message):
 
 def test_unknown_resources_name_the_nearest_one():
     with pytest.raises(
-        SettingsError, match=r"resources are engine, workers, .*; got 'worker'\. Did you mean 'workers'\?"
+        SettingsError, match=r"resources must have known names; got 'worker'\. Did you mean 'workers'\?"
     ):
         Resources(worker=2)
 

@@ -151,8 +151,8 @@ def test_a_loss_that_is_not_finite_keeps_the_checkpoint_and_names_the_value_to_l
 
     step = Trainer._step
 
-    def broken(self, x, y, number, steps):
-        return step(self, x * float("nan") if number == 7 else x, y, number, steps)
+    def broken(self, x, y, number, *more):
+        return step(self, x * float("nan") if number == 7 else x, y, number, *more)
 
     monkeypatch.setattr(Trainer, "_step", broken)
     message = r"step 8 of 15 gave nan.*learning_rate below 0.02.*checkpoint of epoch 1 is kept in .*--restart"

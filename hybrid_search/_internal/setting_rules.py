@@ -212,7 +212,8 @@ def known_names(what: str) -> Callable[[type[T]], type[T]]:
             known = [each.name for each in fields(kind)]  # type: ignore[arg-type]
             for name in named:
                 if name not in known:
-                    raise SettingsError(f"{what} are {', '.join(known)}; got {shown(name)}.{nearest(name, known)}")
+                    possible = nearest(name, known) or f" They are {', '.join(known)}."
+                    raise SettingsError(f"{what} must have known names; got {shown(name)}.{possible}")
             plain_init(self, *values, **named)
 
         del init.__wrapped__  # generated code: it has no source file
