@@ -151,8 +151,8 @@ FAULTS = {
     "settings must be a mapping of names to values; got nothing.": space(settings=None),
     "settings.epochs must be a whole number from 1 up; got nothing.": space(settings={"epochs": None}),
     "got 'lr'. Did you mean 'learning_rate'?": space(settings={"lr": 1}),
-    "settings.optimizer must be one of muon, adamw, nesterov, lamb; got 'sgd'. Did you mean 'nesterov'? nesterov is SGD "
-    "with Nesterov momentum 0.9.": space(settings={"optimizer": "sgd"}),
+    "settings.optimizer must be one of muon, adamw, nesterov, lamb; got 'sgd'. Did you mean 'nesterov'? nesterov is "
+    "SGD with Nesterov momentum 0.9.": space(settings={"optimizer": "sgd"}),
     "settings.learning_rate must be a finite number from 0 to 100; got inf.": space(
         settings={"learning_rate": float("inf")}
     ),
