@@ -32,6 +32,8 @@ from hybrid_search.training.loop import Trainer
 CPU = torch.device("cpu")
 STRONG = Settings(augment="crop+flip", trivial_augment=0.7, random_erasing=0.5)
 
+NEEDS = "the changes are compared with torchvision's: pip install torchvision"
+
 
 def rng(seed=0):
     return torch.Generator().manual_seed(seed)
@@ -113,7 +115,7 @@ def test_a_crop_is_within_the_image_and_has_the_area_and_the_ratio_that_are_allo
 
 
 def test_a_window_is_read_as_torchvision_crops_and_resizes():
-    torchvision = pytest.importorskip("torchvision.transforms.v2.functional")
+    torchvision = pytest.importorskip("torchvision.transforms.v2.functional", reason=NEEDS)
     x = torch.rand(1, 3, 20, 30)
     # rows 5 to 15, columns 6 to 24
     matrix = windows(torch.tensor([18 / 30]), torch.tensor([0.5]), torch.tensor([0.0]), torch.tensor([0.0]))
@@ -134,7 +136,7 @@ def test_a_window_is_read_as_torchvision_crops_and_resizes():
     ],
 )
 def test_geometry_is_that_of_torchvision_for_images_that_are_not_square(change, magnitude, affine):
-    torchvision = pytest.importorskip("torchvision.transforms.v2.functional")
+    torchvision = pytest.importorskip("torchvision.transforms.v2.functional", reason=NEEDS)
     from torchvision.transforms import InterpolationMode
 
     x = torch.rand(1, 3, 16, 24)
@@ -155,7 +157,7 @@ def test_shear_moves_each_line_by_its_distance_from_the_centre(change, axis):
 
 
 def test_colours_are_those_of_torchvision():
-    torchvision = pytest.importorskip("torchvision.transforms.v2.functional")
+    torchvision = pytest.importorskip("torchvision.transforms.v2.functional", reason=NEEDS)
     x = torch.randint(0, 256, (1, 3, 9, 7), generator=rng()).float()
     unit = x / 255
     for name, function in (

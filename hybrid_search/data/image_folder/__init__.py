@@ -23,14 +23,12 @@ from hybrid_search.data.image_folder.image_files import ImageFiles
 from hybrid_search.data.image_folder.layout import IGNORE_TEST, find_classes, find_splits, flat_images, same_name
 from hybrid_search.data.image_folder.left_out import LeftOut
 from hybrid_search.data.image_folder.listing import list_images, suffixes
-from hybrid_search.data.stored_size import stored_side
+from hybrid_search.data.stored_size import SIZE, size_notes, stored_side
 from hybrid_search.errors import DataError, nearest
 from hybrid_search.records import Settings
 
 __all__ = ["IMAGEFOLDER", "decode", "read"]
 
-SIZE = 64  # rows and columns if image_size is None
-AUGMENTED = "training crops them at random, evaluation uses the central part"
 Files = dict[str, list[Path]]  # class -> its image files
 
 
@@ -66,12 +64,7 @@ def read(settings: Settings) -> Contents:
     limit = settings.max_image_pixels or MAX_PIXELS
     images = ImageFiles(base, every_file, stored, limit, stores=settings.cache == "disk")
     parts = {name: _part(files, images) for name, files in listed.items()}
-    if settings.image_size is None:
-        notes.append(
-            f"images are scaled to {SIZE} x {SIZE} pixels; image_size (--set image_size=N) chooses another size"
-        )
-    if stored != size:
-        notes.append(f"images are stored at {stored} x {stored} pixels; {AUGMENTED}")
+    notes += size_notes(settings, size, stored)
     return Contents(
         (3, size, size),
         tuple(classes),

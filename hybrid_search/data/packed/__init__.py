@@ -13,14 +13,13 @@ from pathlib import Path
 
 from hybrid_search._internal.shown_path import shown
 from hybrid_search.data.dataset import Contents, Part, Source
-from hybrid_search.data.image_folder import AUGMENTED, SIZE
 from hybrid_search.data.image_folder.decoding import MAX_PIXELS
 from hybrid_search.data.image_folder.image_files import ImageFiles
 from hybrid_search.data.packed.columns import Columns, classes_of, find_columns, labels_of
 from hybrid_search.data.packed.hub import HUB, local_copy
 from hybrid_search.data.packed.tables import find_tables
 from hybrid_search.data.packed_image import PackedImage, PackedTable
-from hybrid_search.data.stored_size import stored_side
+from hybrid_search.data.stored_size import SIZE, size_notes, stored_side
 from hybrid_search.errors import DataError
 from hybrid_search.records import Settings
 
@@ -62,12 +61,7 @@ def read(settings: Settings) -> Contents:
         for split, each in tables.items()
     }
     notes.append(f"images are in column {columns.image}, labels in {columns.label}")
-    if settings.image_size is None:
-        notes.append(
-            f"images are scaled to {SIZE} x {SIZE} pixels; image_size (--set image_size=N) chooses another size"
-        )
-    if stored != size:
-        notes.append(f"images are stored at {stored} x {stored} pixels; {AUGMENTED}")
+    notes += size_notes(settings, size, stored)
     return Contents(
         (3, size, size), classes, parts["train"], parts.get("val"), parts.get("test"), tuple(notes), images.prepare
     )
