@@ -7,8 +7,8 @@ of their mean objectives is one observation of the effect:
 
 Each trial has a seed of its own, so the observations are independent. Their scatter contains the noise of single seeds
 as well as real differences between contexts. The interval of the mean is Student's t with the variance shrunk towards
-that of the other comparisons of its kind (`confidence.seed_means`). The p-values of all comparisons are corrected by the
-method of Holm (1979).
+that of the others of its kind (`confidence.seed_means`). The p-values of all comparisons are corrected by
+the method of Holm (1979).
 """
 
 from collections.abc import Sequence
