@@ -278,7 +278,7 @@ def test_no_button_of_a_chart_leads_to_another_host(visit):
 def test_the_page_shows_where_attention_helps(visit):
     page = visit("/?search=digits")
     expect(page.get_by_role("heading", name="Where attention helps")).to_be_visible()
-    expect(page.locator("#effects-graph")).to_contain_text("There is no")
+    expect(page.locator("#effects-graph")).to_contain_text("there is nothing to compare")
 
 
 def test_an_unknown_search_in_the_address_is_reported(visit):
