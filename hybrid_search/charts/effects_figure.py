@@ -141,7 +141,9 @@ def effects_figure(numbers: EffectNumbers, theme: Theme) -> "go.Figure":
             go.Scatter(x=[None], y=[None], mode="markers", name=name, marker={"color": theme.muted, "symbol": symbol})
         )
     labels = [escape(row.label) for row in numbers.rows]
+    better = "right" if numbers.objective.direction == "maximize" else "left"
     title = f"difference in {escape(numbers.objective.label)}{f' ({escape(unit)})' if unit else ''}"
+    title += f"; {better} of the line, the choice that is named first is better"
     figure.update_layout(**figure_layout(theme, margin={"l": 56, "r": 16, "t": 32, "b": 48}))
     figure.update_layout(legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1, "xanchor": "right"})
     figure.update_xaxes(**figure_axis(theme, title, zeroline=True, zerolinecolor=theme.muted, zerolinewidth=1))
