@@ -146,8 +146,9 @@ class Ranks:
         if self.count == 1:
             return model, None
         model, shared = share_batch_norm(model, device)
-        # Batch norms that use the whole batch have equal buffers in every rank.
-        return model, DistributedDataParallel(model, broadcast_buffers=not shared)
+        parallel = DistributedDataParallel(model)
+        parallel.broadcast_buffers = not shared  # batch norms that use the whole batch have equal buffers in every rank
+        return model, parallel
 
 
 ALONE = Ranks()
