@@ -46,8 +46,8 @@ class Ranks:
 
     @property
     def backend(self) -> str:
-        """The backend of the process group: gloo or nccl; "none" for one process."""
-        return str(dist.get_backend()) if self.count > 1 else "none"
+        """The backend of the process group: gloo or nccl; "none" without one."""
+        return str(dist.get_backend()) if dist.is_available() and dist.is_initialized() else "none"
 
     def total(self, value: Tensor) -> Tensor:
         """Return the sum over all ranks, which every rank gets bit for bit. The tensor itself is changed.

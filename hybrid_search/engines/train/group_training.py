@@ -153,14 +153,14 @@ class GroupTraining:
     def _note_start(self, devices: int) -> None:
         """Say if workers have started again, and if there are fewer than asked for."""
         self._starts += 1
-        asked = self._context.resources.workers
+        wanted = self._context.resources.workers
         if self._starts > 1:
             self._context.notice(
-                f"a worker ended, so the training started again from its last checkpoint, on {devices} of {asked} "
+                f"a worker ended, so the training started again from its last checkpoint, on {devices} of {wanted} "
                 "devices"
             )
-        elif devices != asked:
-            self._context.notice(f"the training starts on {devices} of {asked} devices; the others are in use")
+        elif devices != wanted:
+            self._context.notice(f"the training starts on {devices} of {wanted} devices; the others are in use")
 
     def _must_leave(self) -> bool:
         """Pass a wish to stop on to the workers. Return whether they took too long."""

@@ -75,11 +75,9 @@ class _Rank:
     def put(self, report: Report) -> None:
         """Send a report to the driver, from rank 0."""
         import ray
-        import torch.distributed as dist
 
         if self.ranks.rank == 0:
-            backend = str(dist.get_backend()) if dist.is_initialized() else "none"
-            facts = {**report.facts, "devices": str(self.ranks.count), "backend": backend}
+            facts = {**report.facts, "devices": str(self.ranks.count), "backend": self.ranks.backend}
             ray.get(self.mailbox.put.remote(replace(report, facts=facts)))
 
     def end(self, failure: Failure) -> None:

@@ -40,7 +40,12 @@ class AnyCheckpoints(Protocol):
         ...
 
     def write(self, checkpoint: Checkpoint, previous: int | None = None) -> None:
-        """Write a checkpoint; see `TrialCheckpoints.write`."""
+        """Write a checkpoint.
+
+        Args:
+            checkpoint: The checkpoint.
+            previous: The rung of the previous valid checkpoint; None: the newest one below.
+        """
         ...
 
 
