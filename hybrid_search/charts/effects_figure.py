@@ -50,7 +50,13 @@ class EffectRow:
 
 @dataclass(frozen=True)
 class EffectNumbers:
-    """The rows of the chart and the objective of their differences; `empty` says why there are none."""
+    """The numbers of the chart.
+
+    Attributes:
+        objective: what the differences are of.
+        rows: its rows, operators first.
+        empty: why there are no rows, plain text; empty if there are some.
+    """
 
     objective: Objective
     rows: tuple[EffectRow, ...]
