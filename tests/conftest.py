@@ -1,5 +1,6 @@
 """Fixtures of all tests: every test runs in a temporary folder, and in CI no test may be skipped."""
 
+import gc
 import os
 from contextlib import suppress
 from importlib import import_module
@@ -7,6 +8,7 @@ from importlib import import_module
 import pytest
 
 from hybrid_search._internal import redaction
+from hybrid_search.ledger import sqlite
 
 pytest_plugins = ["support.page_client", "support.postgres"]
 
@@ -41,6 +43,21 @@ SLOW = (
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: SLOW.index(item.path.name) if item.path.name in SLOW else len(SLOW))
+
+
+def pytest_collection_finish():
+    """Spare the garbage collector what lives until the end: some million objects of the imports and the tests."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def flushing():
+    """Yield how SQLite flushes a commit to disk. In this process it does not: no test survives a power failure."""
+    with pytest.MonkeyPatch.context() as patched:
+        usual = sqlite.SYNCHRONOUS
+        patched.setattr(sqlite, "SYNCHRONOUS", "OFF")
+        yield usual
 
 
 @pytest.fixture(autouse=True)

@@ -352,7 +352,8 @@ def test_opening_waits_while_another_process_creates_the_file():
     assert connection.tries == 3
 
 
-def test_a_commit_is_flushed_to_disk_before_it_returns(tmp_path):
+def test_a_commit_is_flushed_to_disk_before_it_returns(tmp_path, monkeypatch, flushing):
+    monkeypatch.setattr("hybrid_search.ledger.sqlite.SYNCHRONOUS", flushing)
     with Ledger(f"sqlite:///{tmp_path / 'l.db'}") as ledger, ledger.transaction() as db:
         assert db.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
         assert db.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
