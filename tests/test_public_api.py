@@ -37,8 +37,8 @@ def errors():
 
 # Modules beside the package itself that the documentation imports from, or that a plugin needs. Each has `__all__`.
 MODULES = [
-    "charts", "charts.theme", "data", "engines", "engines.driver", "engines.worker", "errors", "export", "ledger",
-    "networks.blocks",
+    "analysis.effects", "charts", "charts.theme", "data", "engines", "engines.driver", "engines.worker", "errors",
+    "export", "ledger", "networks.blocks",
     "networks.stems", "networks.stems.stem", "objectives", "ops", "ops.operator", "pareto", "plugins", "pruners",
     "records", "samplers", "spaces.choosers", "testing", "training.checkpoints",
 ]  # fmt: skip

@@ -36,6 +36,7 @@ from hybrid_search.cli import (
     dashboard,
     db,
     doctor,
+    effects,
     export,
     front,
     replay,
@@ -66,6 +67,7 @@ app = typer.Typer(
 for module in (
     run_command,
     front,
+    effects,
     status,
     confirm,
     baseline,

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
@@ -90,6 +91,15 @@ def run(
             "next 8 are expected to add. Default: 0.01.",
         ),
     ] = None,
+    enqueue: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=SEARCH,
+            help="JSON file with designs to train first; `hybrid-search effects --pairs FILE` writes one. They count "
+            "among the trials.",
+        ),
+    ] = None,
     quiet: Quiet = False,
     log_level: LogLevel = None,
     db: Database = None,
@@ -121,6 +131,7 @@ def run(
             resources=resources,
             ledger=db,
             checkpoints=checkpoints,
+            enqueue=enqueue,
             watch=watch,
             progress=shown,
             log_level=log_level or "info",

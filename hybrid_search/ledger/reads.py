@@ -28,6 +28,7 @@ from hybrid_search.records import SearchRecord, Settings, TrialRecord
 __all__ = [
     "architectures",
     "captured_values",
+    "choices",
     "counts",
     "curve",
     "curves",
@@ -134,6 +135,12 @@ def architectures(
     if numbers is not None:
         query = query.where(TrialRow.number.in_(list(numbers)))
     return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def choices(connection: Connection, search_id: int) -> dict[int, Mapping[str, Any]]:
+    """Return the choices (parameter name -> choice) by trial number."""
+    query = select(TrialRow.number, TrialRow.choices).where(TrialRow.search_id == search_id).order_by(TrialRow.number)
+    return {row.number: row.choices for row in connection.execute(query)}
 
 
 def digests(connection: Connection, search_id: int) -> dict[int, str]:

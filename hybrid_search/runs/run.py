@@ -8,6 +8,7 @@ from typing import Unpack
 
 from hybrid_search import __version__
 from hybrid_search._internal.cache_folder import cache_folder
+from hybrid_search._internal.counted import counted
 from hybrid_search._internal.event_log import LOG, event_fields, failures_shown, level_of, log_file
 from hybrid_search._internal.passed_options import passes_options
 from hybrid_search._internal.process_state import clean_process_state
@@ -25,6 +26,7 @@ from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, 
 from hybrid_search.runs.data_checks import check_data, store_data_notes
 from hybrid_search.runs.leadership import leading
 from hybrid_search.runs.progress import Terminal, shown_progress
+from hybrid_search.search.enqueued import Designs, enqueued_designs
 from hybrid_search.search.evaluation_record import store_evaluation
 from hybrid_search.search.opening import check_stored, resume_search, store_search
 from hybrid_search.search.search import Search
@@ -47,6 +49,7 @@ def run(
     ledger: Ledger | str | Path | None = None,
     evaluate: Evaluate | None = None,
     checkpoints: str | Path | CheckpointStore | None = None,
+    enqueue: Designs | Path | None = None,
     watch: Callable[[Search, RunContext], None] | None = None,
     notice: Callable[[str], None] | None = None,
     progress: bool | Terminal = False,
@@ -70,6 +73,8 @@ def run(
             numbers of two evaluations never mix. See `hybrid_search.engines.worker` for checkpoints.
         checkpoints: Folder, fsspec URL or checkpoint store that every worker can reach; "none": no
             checkpoints; None: beside a database file.
+        enqueue: Designs to train before every other one: the choices of each, or the path of a JSON file with them.
+            Those that were proposed before are left out. They count among the trials.
         watch: Called with the search and its `RunContext` before the first trial.
         notice: Called with lines that the user should read; default: print them on stderr.
         progress: Whether progress is shown on stderr, or in the output of a notebook cell.
@@ -110,6 +115,7 @@ def run(
         cache_folder("", context.notice)  # said here, because a worker writes to its log
     if kept_recipe:
         context.notice(kept_recipe)
+    designs = [] if enqueue is None else enqueued_designs(spec, enqueue)
     notes = check_data(spec.record, context.notice, decode=spec.evaluation == TRAINED)
     root = checkpoint_root(checkpoints, ledger, resources.engine, resources.address)
     with engine.ready(context):
@@ -121,6 +127,8 @@ def run(
             search_checkpoints(root, search.record, opened) as context.checkpoints,
         ):
             store_data_notes(notes, search.record, opened)
+            if designs and (left_out := len(designs) - search.enqueue(designs)):
+                context.notice(f"{left_out} of {counted(len(designs), 'enqueued design')} proposed before, left out")
             if content is not None:
                 store_evaluation(identity, content, search.record, opened, context.notice)
             if watch:

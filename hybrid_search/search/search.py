@@ -8,8 +8,8 @@
 Over-budget proposals and proposals of a known architecture are answered at once and consume no trial.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from hybrid_search._internal.redaction import redact
 from hybrid_search.errors import LostLease
@@ -64,6 +64,17 @@ class Search:
         self._starter = TrialStarter(self._state, self._recorder)
 
     # -- ask --
+
+    def enqueue(self, designs: Sequence[Mapping[str, Any]]) -> int:
+        """Put designs before every other proposal.
+
+        Args:
+            designs: The choices of each design, as `hybrid_search.search.enqueued.enqueued_designs` returns them.
+
+        Returns:
+            How many of them were not proposed before; the others are left out.
+        """
+        return self._starter.enqueue(designs)
 
     def ask(self) -> Trial | None:
         """Return the next trial, written to the ledger as running; None if there is nothing to train now.

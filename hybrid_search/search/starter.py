@@ -1,6 +1,8 @@
-"""The start of trials: known designs, then proposals of the sampler, then designs it has not proposed."""
+"""The start of trials: enqueued and known designs, then proposals of the sampler, then designs it has not proposed."""
 
 import random
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import simplified_for
@@ -12,6 +14,7 @@ from hybrid_search.search.state import SearchState
 from hybrid_search.search.trial import Trial
 from hybrid_search.search.unseen_design import unseen_design
 from hybrid_search.settings import NOT_IN_DIGEST, Settings
+from hybrid_search.spaces.choosers import FixedChoices
 from hybrid_search.spaces.recipe_tuning import default_recipe_choices
 
 MAX_REJECTED = 10  # proposals in a row that could not be trained, before the search looks for an unseen design itself
@@ -31,17 +34,30 @@ class TrialStarter:
         self.spec = spec = state.spec
         self.index, self.proposer, self.pruner, self.retries = state.index, state.proposer, state.pruner, state.retries
         self._recorder = recorder
-        self.known_designs = [
-            design for design in spec.known_designs() if not self.index.is_known(design.architecture.digest)
+        self._queue: list[Mapping[str, Any]] = [
+            {**design.choices, **default_recipe_choices(spec.settings, spec.tuned)}
+            for design in spec.known_designs()
+            if not self.index.is_known(design.architecture.digest)
         ]
         rejected = self.index.over_budget + self.index.duplicates
         self._rng = random.Random(f"{spec.seed}/{self.index.next_number}/{rejected}")
 
+    def enqueue(self, designs: Sequence[Mapping[str, Any]]) -> int:
+        """Put designs before every other proposal; return how many of them were not proposed before.
+
+        Args:
+            designs: The choices of each design, as `enqueued_designs` returns them.
+        """
+        choosers = [FixedChoices(choices) for choices in designs]
+        digests = [self.spec.architecture(chooser).digest for chooser in choosers]
+        new = [choices for choices, digest in zip(designs, digests, strict=True) if not self.index.is_known(digest)]
+        self._queue[:0] = new
+        return len(new)
+
     def new_trial(self) -> Trial | None:
         """Start a trial, written to the ledger as running; return None if no design is left."""
-        while self.known_designs:
-            own = default_recipe_choices(self.spec.settings, self.spec.tuned)
-            proposal = self.proposer.ask_for({**self.known_designs.pop(0).choices, **own})
+        while self._queue:
+            proposal = self.proposer.ask_for(self._queue.pop(0))
             if (trial := self._start(proposal, may_defer=False)) is not None:
                 return trial
         for turn in range(1, MAX_REJECTED + 1):

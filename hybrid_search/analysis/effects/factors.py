@@ -1,0 +1,96 @@
+"""The factors of a space: the choices whose effect is asked for.
+
+    operator    the operator of a stage, a block or a group
+    block       the block of a stage, with the operator inside it
+    stem        the stem
+    option      an option of an operator, such as extent, heads or kernel_size
+
+Depth and width are no factors: they set the cost of a design.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hybrid_search.analysis.effects.trained_designs import TrainedDesigns
+from hybrid_search.ops import OPERATORS
+
+FactorKind = Literal["operator", "block", "stem", "option"]
+OPERATOR, BLOCK, STEM = "operator", "block", "stem"
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One factor.
+
+    Args:
+        name: Name of its parameter, such as `stage1.operator`.
+        kind: operator, block, stem or option.
+        levels: Its choices. Convolution stands before attention, and numbers are in order.
+        owned: Names of all parameters that belong to it. A pair may differ in them.
+    """
+
+    name: str
+    kind: FactorKind
+    levels: tuple[Any, ...]
+    owned: frozenset[str]
+
+    @property
+    def place(self) -> str:
+        """Where it is: `stage1`, `stem` or the name of a group."""
+        return self.name.split(".")[0]
+
+    @property
+    def question(self) -> str:
+        """What is chosen there: `operator`, `metaformer operator`, `local_attention extent`, `stem`."""
+        return " ".join(self.name.split(".")[1:]) or self.name
+
+
+def factors(designs: TrainedDesigns, operators: Collection[str]) -> list[Factor]:
+    """Return the factors of a search that have at least two choices among its designs.
+
+    Args:
+        designs: The trained designs.
+        operators: Names of the operators of the space.
+
+    Returns:
+        The factors in the order of the questions of the space.
+    """
+    found = []
+    for name in designs.parameters:
+        levels = designs.levels[name]
+        if len(levels) > 1 and (kind := _kind(name, operators)) is not None:
+            ordered = tuple(sorted(levels, key=_is_attention)) if kind == OPERATOR else levels
+            found.append(Factor(name, kind, ordered, _owned(name, kind, levels, designs.parameters)))
+    return found
+
+
+def _kind(name: str, operators: Collection[str]) -> FactorKind | None:
+    *place, last = name.split(".")
+    if name == STEM:
+        return "stem"
+    if last == OPERATOR and place:
+        return "operator"
+    if last == BLOCK:
+        return "block"
+    owner = [part for part in place if not part.startswith("variant")][-1:]
+    return "option" if owner and owner[0] in operators and last != "variant" else None
+
+
+def _owned(name: str, kind: FactorKind, levels: Sequence[Any], parameters: Sequence[str]) -> frozenset[str]:
+    """Return the parameters that exist, or have their meaning, only under one choice of this factor."""
+    before = name[: -len(name.split(".")[-1])]  # "stage1." of "stage1.operator"
+    starts = {
+        "operator": [f"{before}{level}." for level in levels],
+        "block": [f"{name}.", *(f"{before}{level}." for level in levels)],
+        "stem": [f"{name}."],
+        "option": [],
+    }[kind]
+    return frozenset([name, *(each for each in parameters if each.startswith(tuple(starts)))] if starts else [name])
+
+
+def _is_attention(operator: str) -> bool:
+    """Return whether an operator is of the family of attention; an operator that is not installed goes by its name."""
+    if operator in OPERATORS:
+        return bool(OPERATORS[operator].family == "attention")
+    return "attention" in operator

@@ -1,0 +1,87 @@
+"""The pairs that would decide an open question: designs to train beside designs that are trained already."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hybrid_search.analysis.effects.factors import Factor
+from hybrid_search.analysis.effects.matched_pairs import Comparison
+from hybrid_search.analysis.effects.trained_designs import TrainedDesigns
+
+PAIRS = 2  # new designs for each question
+MOST_PARTNERS = 200  # trained designs that are tried as a partner, the best first
+
+Checked = Callable[[Mapping[str, Any]], tuple[str, Mapping[str, Any]] | None]
+
+
+@dataclass(frozen=True)
+class OpenQuestion:
+    """A comparison without a sign, and what would decide it.
+
+    Attributes:
+        comparison: The comparison.
+        designs: Choices of designs that were not trained yet.
+        partners: Number of the trial that each of them makes a pair with.
+    """
+
+    comparison: Comparison
+    designs: tuple[Mapping[str, Any], ...]
+    partners: tuple[int, ...]
+
+
+def open_questions(
+    designs: TrainedDesigns, comparisons: Sequence[Comparison], checked: Checked, pairs: int = PAIRS
+) -> list[OpenQuestion]:
+    """Return the undecided comparisons of operators, blocks and stems, with new designs that make pairs.
+
+    The partners are the best trained designs of either choice. The new design is its partner with the other choice; the
+    options of that choice are those of the best trained design that has it at this place.
+
+    Args:
+        designs: The trained designs.
+        comparisons: Their comparisons.
+        checked: Choices -> the digest of the design and its complete choices; None if it is over the budget, or was
+            proposed before.
+        pairs: Number of new designs for each question.
+
+    Returns:
+        The questions for which there are new designs, in the order of the comparisons.
+    """
+    sign = 1.0 if designs.objective.direction == "maximize" else -1.0
+    best = np.argsort(-sign * designs.values, kind="stable")
+    found: list[OpenQuestion] = []
+    seen: set[str] = set()
+    for comparison in comparisons:
+        if comparison.factor.kind == "option" or comparison.decided:
+            continue
+        made: list[tuple[Mapping[str, Any], int]] = []
+        for row in best[:MOST_PARTNERS].tolist():
+            twin = _twin(designs, comparison, row, best.tolist())
+            done = checked(twin) if twin is not None else None
+            if done is not None and done[0] not in seen:
+                seen.add(done[0])
+                made.append((done[1], designs.numbers[row]))
+            if len(made) == pairs:
+                break
+        if made:
+            new, partners = zip(*made, strict=True)
+            found.append(OpenQuestion(comparison, new, partners))
+    return found
+
+
+def _twin(designs: TrainedDesigns, comparison: Comparison, row: int, best: Sequence[int]) -> dict[str, Any] | None:
+    """Return the choices of a design with the other choice of a comparison; None if it has neither."""
+    choices, factor = designs.choices[row], comparison.factor
+    here = choices.get(factor.name)
+    if here not in (comparison.a, comparison.b):
+        return None
+    other = comparison.b if here == comparison.a else comparison.a
+    donor = next(designs.choices[i] for i in best if designs.choices[i].get(factor.name) == other)
+    kept = {name: choice for name, choice in choices.items() if name not in factor.owned}
+    return {**kept, **_owned(donor, factor)}
+
+
+def _owned(choices: Mapping[str, Any], factor: Factor) -> dict[str, Any]:
+    return {name: choice for name, choice in choices.items() if name in factor.owned}

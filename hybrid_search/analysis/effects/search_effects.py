@@ -1,0 +1,156 @@
+"""Where attention helps in a search of the ledger."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hybrid_search.analysis.confidence import confirmed_front
+from hybrid_search.analysis.effects.factors import factors
+from hybrid_search.analysis.effects.importance import Importance, importance
+from hybrid_search.analysis.effects.matched_pairs import Comparison, compare
+from hybrid_search.analysis.effects.model_effects import ModelEffect, model_effects
+from hybrid_search.analysis.effects.open_questions import OpenQuestion, open_questions
+from hybrid_search.analysis.effects.operator_shares import OperatorShare, operator_shares
+from hybrid_search.analysis.effects.trained_designs import TrainedDesigns
+from hybrid_search.errors import UnknownName, UserError, nearest
+from hybrid_search.ledger import Ledger, reads
+from hybrid_search.networks.costs import simplified_for
+from hybrid_search.objectives import Objective
+from hybrid_search.records import SearchRecord
+from hybrid_search.spaces.budget import budget_excess
+from hybrid_search.spaces.choosers import FixedChoices
+from hybrid_search.spaces.stored_space import stored_space
+
+
+@dataclass(frozen=True, eq=False)
+class SearchEffects:
+    """What a search says about its operators.
+
+    Attributes:
+        objective: What the differences are of.
+        trials: Number of trained designs that were compared.
+        left_out: Number of trials that were not: they run, were stopped, failed, or lack the objective.
+        retrained: Number of designs whose objective is a mean over fresh seeds.
+        comparisons: The matched pairs of every factor.
+        model: The effects at equal FLOPs, by the model.
+        shares: The operators of the front beside all designs.
+        importances: The importance of every parameter.
+        questions: The pairs that would decide an open question.
+    """
+
+    objective: Objective
+    trials: int
+    left_out: int
+    retrained: int
+    comparisons: list[Comparison]
+    model: list[ModelEffect]
+    shares: list[OperatorShare]
+    importances: list[Importance]
+    questions: list[OpenQuestion]
+
+    def at_equal_flops(self, comparison: Comparison) -> ModelEffect | None:
+        """Return the effect of the model for a comparison.
+
+        Args:
+            comparison: One of `comparisons`.
+
+        Returns:
+            The effect at equal FLOPs; None if there is none.
+        """
+        wanted = comparison.factor.name, comparison.a, comparison.b
+        return next((each for each in self.model if (each.factor.name, each.a, each.b) == wanted), None)
+
+
+def search_effects(ledger: Ledger, record: SearchRecord, objective: str | None = None) -> SearchEffects:
+    """Return what a search says about its operators.
+
+    Args:
+        ledger: The ledger.
+        record: The search.
+        objective: Name of a measured objective of the search; default: the first one.
+
+    Raises:
+        UnknownName: The search has no such objective, or it has only costs.
+
+    Example:
+        >>> with Ledger(read_only=True) as ledger:
+        ...     effects = search_effects(ledger, ledger.search("digits"))
+        >>> [(each.factor.name, str(each), each.difference) for each in effects.comparisons]
+    """
+    chosen = _objective(record, objective)
+    names = sorted({*record.objectives, "flops"})
+    values = ledger.read(reads.values, record.id, names)
+    retrained = {n for n, repeats in ledger.read(reads.repeats, record.id, confirmed=True).items() if repeats.fresh}
+    front = confirmed_front(values, retrained, record.objective_list).members
+    choices = ledger.read(reads.choices, record.id)
+    numbers = [n for n, row in values.items() if row.get(chosen.name) is not None and row.get("flops")]
+    designs = TrainedDesigns(
+        numbers,
+        [choices[n] for n in numbers],
+        np.array([values[n][chosen.name] for n in numbers], dtype=np.float64),
+        np.array([values[n]["flops"] for n in numbers], dtype=np.float64),
+        chosen,
+    )
+    operators = _operators(ledger, record)
+    found = factors(designs, operators)
+    comparisons = compare(designs, found)
+    points = np.array([[values[n].get(name, np.nan) for name in record.objectives] for n in numbers], dtype=np.float64)
+    total = sum(ledger.read(reads.counts, record.id).values())
+    return SearchEffects(
+        chosen,
+        len(designs),
+        total - len(designs),
+        len(retrained & set(numbers)),
+        comparisons,
+        model_effects(designs, found),
+        operator_shares(designs, found, front),
+        importance(designs, points, record.objective_list) if numbers else [],
+        open_questions(designs, comparisons, _new_designs(ledger, record)) if numbers else [],
+    )
+
+
+def _objective(record: SearchRecord, name: str | None) -> Objective:
+    """Return the objective of a name, or the first measured one."""
+    measured = {each.name: each for each in record.objective_list if not each.known}
+    if not measured:
+        raise UnknownName(
+            f"effects need a measured objective; search {record.name} has {', '.join(record.objectives)}."
+        )
+    if name is None:
+        return next(iter(measured.values()))
+    if name not in measured:
+        raise UnknownName(
+            f"--objective must be one of {', '.join(measured)} in search {record.name}; got {name!r}."
+            f"{nearest(name, measured)}"
+        )
+    return measured[name]
+
+
+def _operators(ledger: Ledger, record: SearchRecord) -> set[str]:
+    """Return the names of the operators that the designs of a search have."""
+    stored = ledger.read(reads.architectures, record.id).values()
+    return {stage["operator"] for architecture in stored for stage in architecture["stages"]}
+
+
+def _new_designs(ledger: Ledger, record: SearchRecord) -> Any:
+    """Return the function that checks whether the design of some choices is new and within the budget."""
+    try:
+        space = stored_space(record.space, f"search {record.name}")
+    except UserError:  # it needs a plugin that is not installed
+        return lambda choices: None
+    known = set(ledger.read(reads.digests, record.id).values())
+
+    def checked(choices: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
+        chooser = FixedChoices(choices)
+        try:
+            architecture = simplified_for(space.choose(chooser), record.input_size)
+        except UserError:
+            return None
+        if architecture.digest in known or budget_excess(record, architecture) > 0:
+            return None
+        recipe = {name: choice for name, choice in choices.items() if name in record.tuned}
+        return architecture.digest, {**chooser.params, **recipe}
+
+    return checked

@@ -1,0 +1,206 @@
+"""`hybrid-search effects`: where attention helps in a search, by how much, and at what cost."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hybrid_search._internal.counted import counted
+from hybrid_search.cli.help_page import HelpCommand
+from hybrid_search.cli.options import OUTPUT, Database, FormatOption, SearchName
+from hybrid_search.cli.output import Format, print_rows, say
+
+if TYPE_CHECKING:
+    from hybrid_search.analysis.effects import Comparison, ModelEffect, SearchEffects
+    from hybrid_search.objectives import Objective
+
+FEW_TRIALS = 30  # fewer trials rarely have matched pairs
+SHOWN_PARAMETERS = 6
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command(cls=HelpCommand)(effects)
+
+
+def effects(
+    name: SearchName = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Measured objective whose differences are shown. Default: the first of the search."
+        ),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show the options of operators too, such as extent, heads and kernel size.")
+    ] = False,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=OUTPUT,
+            help="Write the designs that would decide open questions to a JSON file, for `run --enqueue FILE`.",
+        ),
+    ] = None,
+    db: Database = None,
+    form: FormatOption = Format.table,
+) -> None:
+    """Show where attention helps: matched pairs of trained designs, and a model at equal FLOPs. Reads only."""
+    from hybrid_search._internal.output_file import check_output_file, written_file
+    from hybrid_search.analysis.effects import search_effects
+    from hybrid_search.ledger import Ledger
+
+    file = None if pairs is None else check_output_file("--pairs", pairs)
+    with Ledger(db, read_only=True) as ledger:
+        record = ledger.search(name)
+        found = search_effects(ledger, record, objective)
+    rows = [_row(each, found.at_equal_flops(each)) for each in found.comparisons]
+    if form is Format.json:
+        print(json.dumps(_document(record.name, found, rows), indent=2, allow_nan=False))
+    elif form is Format.csv:
+        print_rows([{key: value for key, value in row.items() if key != "bands"} for row in rows], form)
+    else:
+        _print_tables(record.name, found, rows, everything)
+    if file is not None:
+        designs = [dict(design) for question in found.questions for design in question.designs]
+        with written_file(file) as path:
+            path.write_text(json.dumps(designs, indent=2) + "\n", encoding="utf-8")
+        say(
+            f"{counted(len(designs), 'design')} written to {pairs}. To train them, repeat the command of the search "
+            f"with --enqueue {pairs} and {len(designs)} more trials"
+            if designs
+            else f"no open question: {pairs} has an empty list"
+        )
+
+
+def _row(comparison: "Comparison", model: "ModelEffect | None") -> dict[str, Any]:
+    """Return a comparison as plain JSON; numbers in the unit of the objective."""
+    low, high = comparison.interval or (None, None)
+    model_low, model_high = model.interval if model else (None, None)
+    return {
+        "place": comparison.factor.place,
+        "kind": comparison.factor.kind,
+        "question": comparison.factor.question,
+        "choice": comparison.b,
+        "instead_of": comparison.a,
+        "pairs": comparison.pairs,
+        "difference": comparison.difference,
+        "low": low,
+        "high": high,
+        "p_value": comparison.p_value,
+        "flops_ratio": comparison.flops_ratio,
+        "model_difference": model.difference if model else None,
+        "model_low": model_low,
+        "model_high": model_high,
+        "bands": [vars(band) for band in comparison.bands],
+    }
+
+
+def _document(name: str, found: "SearchEffects", rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return everything as plain JSON."""
+    return {
+        "search": name,
+        "objective": found.objective.name,
+        "trials": found.trials,
+        "left_out": found.left_out,
+        "retrained": found.retrained,
+        "comparisons": rows,
+        "operators": [
+            {
+                "place": share.factor.place,
+                "question": share.factor.question,
+                "choice": share.choice,
+                "trained": share.trained,
+                "on_front": share.on_front,
+                "best": share.best,
+                "best_trial": share.best_trial,
+            }
+            for share in found.shares
+        ],
+        "importance": [vars(each) for each in found.importances],
+        "open_questions": [
+            {
+                "place": each.comparison.factor.place,
+                "question": each.comparison.factor.question,
+                "choice": each.comparison.b,
+                "instead_of": each.comparison.a,
+                "partners": list(each.partners),
+                "designs": [dict(design) for design in each.designs],
+            }
+            for each in found.questions
+        ],
+    }
+
+
+def _print_tables(name: str, found: "SearchEffects", rows: Sequence[dict[str, Any]], everything: bool) -> None:
+    """Print the comparisons and the operators of the front as tables, the rest as lines."""
+    label = found.objective.label
+    left_out = f" ({counted(found.left_out, 'other trial')} left out)" if found.left_out else ""
+    if not found.trials:
+        say(f"search {name!r} has no complete trial yet, so there is nothing to compare")
+        return
+    shown = [row for row in rows if everything or row["kind"] != "option"]
+    title = f"Effects on {label} in {name}: {counted(found.trials, 'trained design')}{left_out}"
+    title += "\npairs are designs equal but for one choice; ± is half the 95 % interval; * decided (p < 0.05, Holm)"
+    if shown:
+        texts = [_texts(row, found.objective) for row in shown]
+        print_rows(texts, Format.table, title=title)
+    else:
+        say(f"every design of {name!r} has the same operators, so there is nothing to compare")
+    if found.shares:
+        print_rows(
+            [
+                {
+                    "place": share.factor.place,
+                    "question": share.factor.question,
+                    "choice": share.choice,
+                    "trained": f"{share.trained:,}",
+                    "on front": f"{share.on_front:,}",
+                    f"best {label}": found.objective.text(share.best),
+                }
+                for share in found.shares
+            ],
+            Format.table,
+            title="\nOperators of the front beside all trained designs",
+        )
+    matter = [each for each in found.importances if each.share >= 0.01][:SHOWN_PARAMETERS]
+    if matter:
+        listed = ", ".join(f"{each.name} {100 * each.share:.0f} % ({each.favoured})" for each in matter)
+        say(f"\nwhat brings a design near the front, with the favoured choice: {listed}")
+    _say_limits(found, rows, say)
+
+
+def _say_limits(found: "SearchEffects", rows: Sequence[dict[str, Any]], notice: Callable[[str], None]) -> None:
+    """Say what the numbers do not show, and how to learn it."""
+    if any(row["model_difference"] is not None for row in rows):
+        notice("at equal FLOPs: a Gaussian process over FLOPs and operators; its interval holds under this model")
+    if not any(row["pairs"] for row in rows) and found.trials < FEW_TRIALS:
+        notice(f"there is no matched pair among {counted(found.trials, 'design')}: more trials give some")
+    if designs := sum(len(each.designs) for each in found.questions):
+        questions = counted(len(found.questions), "open question")
+        notice(f"{questions}: --pairs FILE writes {counted(designs, 'design')} that would decide them")
+
+
+def _texts(row: dict[str, Any], objective: "Objective") -> dict[str, str]:
+    """Return one line of the table."""
+    decided = row["p_value"] is not None and row["p_value"] < 0.05
+    return {
+        "place": row["place"],
+        "question": row["question"] if row["kind"] != "stem" else "stem",
+        "comparison": f"{row['choice']} - {row['instead_of']}",
+        "pairs": f"{row['pairs']:,}" if row["pairs"] else "-",
+        "difference": _difference(objective, row["difference"], row["low"], row["high"]) + ("*" if decided else ""),
+        "FLOPs": "-" if row["flops_ratio"] is None else f"x {row['flops_ratio']:.2f}",
+        "at equal FLOPs (model)": _difference(objective, row["model_difference"], row["model_low"], row["model_high"]),
+    }
+
+
+def _difference(objective: "Objective", value: float | None, low: float | None, high: float | None) -> str:
+    """Return a difference with its interval: `-1.16 ± 0.31 points`."""
+    if value is None:
+        return "-"
+    scale, unit, digits = (100.0, " points", 2) if objective.unit == "share" else (1.0, objective.unit, 4)
+    half = "" if low is None or high is None else f" ± {scale * (high - low) / 2:.{digits}f}"
+    return f"{scale * value:+.{digits}f}{half}{unit}"
