@@ -6,6 +6,7 @@ from contextlib import suppress
 from importlib import import_module
 
 import pytest
+from support import new_ledgers
 
 from hybrid_search._internal import redaction
 from hybrid_search.ledger import sqlite
@@ -57,6 +58,7 @@ def flushing():
     with pytest.MonkeyPatch.context() as patched:
         usual = sqlite.SYNCHRONOUS
         patched.setattr(sqlite, "SYNCHRONOUS", "OFF")
+        patched.setattr("hybrid_search.ledger.connection.upgrade", new_ledgers.upgrade)
         yield usual
 
 
@@ -66,6 +68,14 @@ def _in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.delenv("HYBRID_SEARCH_DB", raising=False)
     monkeypatch.delenv("HYBRID_SEARCH_DB_RETRY_SECONDS", raising=False)
     monkeypatch.delenv("HYBRID_SEARCH_TOKEN", raising=False)
+
+
+@pytest.fixture
+def _proof_in_this_process(monkeypatch):
+    """Compute the proof of an export in this process; a new one imports torch first, which takes seconds."""
+    from support.exports import prove_in_this_process
+
+    monkeypatch.setattr("hybrid_search.export.network_export.prove", prove_in_this_process)
 
 
 @pytest.fixture(autouse=True)
