@@ -350,7 +350,9 @@ def test_what_does_not_fit_is_refused_with_the_law_and_what_came(change, law):
 
 def test_an_unknown_backend_is_an_error_and_no_other_runs_instead():
     q = torch.randn(1, 2, 4, 3, 5)
-    with pytest.raises(UnknownName, match=r"backend must be one of .*portable, triton, definition; got 'cuda'"):
+    with pytest.raises(
+        UnknownName, match=r"backend must be one of .*portable, triton, exportable, definition; got 'cuda'"
+    ):
         local_attention(q, q, q, extent=3, backend="cuda")
     with pytest.raises(UnknownName, match="backend must be one of"):
         LocalAttention2d(16, 3, backend="cuda")(torch.randn(1, 16, 3, 5))

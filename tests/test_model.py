@@ -131,7 +131,9 @@ def test_what_cannot_be_built_is_refused():
         build_model(small(), 0)
     with pytest.raises(ArchitectureError, match="num_classes must be a whole number from 0 up; got -1"):
         build_model(small(), 1, -1)
-    with pytest.raises(UnknownName, match=r"backend must be one of None, .*portable, triton, definition; got 'gpu'"):
+    with pytest.raises(
+        UnknownName, match=r"backend must be one of None, .*portable, triton, exportable, definition; got 'gpu'"
+    ):
         use_backend(build_model(small()), "gpu")
     with pytest.raises(UnknownName, match="global_pool must be one of None, avg; got 'max'"):
         build_model(small()).reset_classifier(3, "max")

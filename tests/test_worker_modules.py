@@ -134,7 +134,7 @@ def test_a_part_that_cannot_be_pickled_is_named_before_anything_is_written(ledge
 
 
 def test_a_session_that_is_not_started_yet_checks_the_pickling_too(monkeypatch):
-    monkeypatch.setattr(session, "_has_session", lambda: False)
+    monkeypatch.setattr(session, "has_session", lambda: False)
     context = RunContext(capturing(threading.Lock()), Resources(workers=1))
     with pytest.raises(SettingsError, match="all of it must be pickled"), session.ready(context):
         pass

@@ -11,6 +11,7 @@ from hybrid_search.cli.help_page import HelpCommand
 from hybrid_search.cli.next_commands import command_line, print_commands
 from hybrid_search.cli.options import (
     OUTPUT,
+    RESOURCES,
     TRAINING,
     Checkpoints,
     Database,
@@ -108,6 +109,23 @@ def train(
     ] = False,
     data: DataName = None,
     data_dir: DataDir = None,
+    devices: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=RESOURCES,
+            help="Devices that share each batch: GPUs, or processes on CPUs. The batch size stays that of the recipe.",
+        ),
+    ] = 1,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            rich_help_panel=RESOURCES,
+            help="Existing Ray cluster with the devices: auto or HOST:PORT. Default: this machine; for several devices "
+            "RAY_ADDRESS, if set.",
+        ),
+    ] = None,
     checkpoints: Checkpoints = None,
     log_dir: Annotated[
         str | None,
@@ -152,6 +170,8 @@ def train(
             init_from=init_from,
             teacher=teacher,
             restart=restart,
+            devices=devices,
+            address=address,
             ledger=db,
             data_dir=data_dir,
             checkpoints=checkpoints,

@@ -6,6 +6,7 @@ Files:
     local.py   one trial after the other, in this process
     ray/       long-lived Ray actors
     tune/      Ray Tune
+    train/     Ray Train: one full training on several devices; it is no engine of a search
     worker/    the code that runs in worker processes
 """
 

@@ -10,6 +10,7 @@ from hybrid_search._internal.event_log import level_of, log_file
 from hybrid_search._internal.paths import data_location
 from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.engines.driver import RunContext
+from hybrid_search.engines.train.devices import device_resources, devices_ready
 from hybrid_search.errors import SettingsError, UnknownName, nearest
 from hybrid_search.export.initial_weights import InitialWeights
 from hybrid_search.ledger import Ledger
@@ -45,6 +46,8 @@ def train(
     init_from: str | Path | None = None,
     teacher: str | Path | None = None,
     restart: bool = False,
+    devices: int = 1,
+    address: str | None = None,
     ledger: Ledger | str | Path | None = None,
     data_dir: str | Path | None = None,
     checkpoints: str | Path | CheckpointStore | None = None,
@@ -75,6 +78,10 @@ def train(
         teacher: `timm:NAME` of a pretrained model of timm, or an exported folder, whose logits the network learns too.
             It must have the classes of the data. The setting `distillation` is its share of the loss.
         restart: Whether checkpoints of an unfinished training are deleted first.
+        devices: Number of devices that share each batch: GPUs, or processes on CPUs. The result is that of one device
+            but for rounding, and a training may be continued with another number.
+        address: Address of an existing Ray cluster with the devices, "auto" or "HOST:PORT"; None: this machine, or
+            RAY_ADDRESS, if it is set and there are several devices.
         ledger: A ledger, the URL of its database, or the path of an SQLite file.
         data_dir: Folder of the data set, if it has moved.
         checkpoints: As in `run`.
@@ -89,14 +96,15 @@ def train(
         The training, with its record in the ledger.
 
     Raises:
-        UserError: An argument is wrong, or an unfinished training has another recipe. Nothing was written.
+        UserError: An argument is wrong, there are fewer devices, or an unfinished training has another recipe. Nothing
+            was written.
         NotFinite: A loss is NaN or infinite. The checkpoint of the last good epoch is kept.
         TrialError: The training failed for another reason, such as too little memory.
 
     Example:
         >>> done = train("digits", pick="knee", epochs=30)
         >>> done.record.measurements["test_accuracy"]
-        >>> train("resnet-basic-16", settings={"data": "digits"}, epochs=30)
+        >>> train("resnet-basic-16", settings={"data": "digits"}, epochs=30, devices=2)
     """
     level_of(log_level)
     changes: dict[str, Any] = {**(settings or {})}
@@ -132,20 +140,24 @@ def train(
         return Training(before, held, was_complete=True)
     if tensorboard:
         check_tensorboard()
-    root = checkpoint_root(checkpoints, ledger, "local", None)
+    resources = device_resources(devices, address, job.settings)
+    if resources is not None:
+        context.resources = resources
+    root = checkpoint_root(checkpoints, ledger, "local" if resources is None else "ray", address)
     stored = training_checkpoints(root, job, fingerprint)
     check_unfinished(stored, job, restart)
-    held = ledger if isinstance(ledger, Ledger) else Ledger(ledger, notice=context.notice)
-    log = TrainingLog.beside(held, job, fingerprint, log_dir, tensorboard)
-    with log_file(path_beside(held.url, ".log"), context.notice, log_level):
-        if watch:
-            watch(context)
-        if root is None and checkpoints is None:
-            context.notice(NO_CHECKPOINTS)
-        lines = TrainingProgress(job, shown)
-        run = TrainingRun(job, fingerprint, held, context, stored, log, lines, start)
-        with lines if shown else nullcontext(), closing(log):
-            return Training(run.run(restart=restart), held)
+    with nullcontext() if resources is None else devices_ready(context):
+        held = ledger if isinstance(ledger, Ledger) else Ledger(ledger, notice=context.notice)
+        log = TrainingLog.beside(held, job, fingerprint, log_dir, tensorboard)
+        with log_file(path_beside(held.url, ".log"), context.notice, log_level):
+            if watch:
+                watch(context)
+            if root is None and checkpoints is None:
+                context.notice(NO_CHECKPOINTS)
+            lines = TrainingProgress(job, shown)
+            run = TrainingRun(job, fingerprint, held, context, stored, log, lines, start, resources is not None)
+            with lines if shown else nullcontext(), closing(log):
+                return Training(run.run(restart=restart), held)
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """TrainingRun: drives one full training, from its checkpoint to its row in the ledger."""
 
 import platform
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hybrid_search._internal.event_log import LOG, event_fields, last_line, log_failure
 from hybrid_search.engines.driver import RunContext
@@ -20,6 +22,10 @@ from hybrid_search.runs.training_log import TrainingLog
 from hybrid_search.runs.training_progress import TrainingProgress
 from hybrid_search.runs.training_start import TrainingStart
 from hybrid_search.training.checkpoints import CheckpointStore, SearchCheckpoints, TrialCheckpoints
+
+if TYPE_CHECKING:
+    from hybrid_search.engines.train.group_training import GroupTraining
+    from hybrid_search.training.full_training import FullTraining
 
 CHECKPOINT_SECONDS = 1.0  # between two checkpoints, at least
 
@@ -89,6 +95,7 @@ class TrainingRun:
         log: The file with one line for each epoch.
         shown: What the user sees.
         start: Initial weights and teacher.
+        grouped: Whether workers of Ray Train do the work, with the resources of the context.
         curve: The measurements of the epochs so far.
         tested: Facts of the test split, once it was used.
     """
@@ -101,6 +108,7 @@ class TrainingRun:
     log: TrainingLog
     shown: TrainingProgress
     start: TrainingStart
+    grouped: bool = False
     curve: list[dict[str, float]] = field(default_factory=list)
     tested: dict[str, str] = field(default_factory=dict)
 
@@ -126,12 +134,30 @@ class TrainingRun:
             data_all=bool(job.options.get("data_all")),
             prepare=self.start.prepare,
             teacher=self.start.teacher,
-            on_step=self.shown.step,
-            stopped=self.context.stop.is_set,
-            before_test=self._open_test,
         )
         LOG.info("training started", extra=event_fields(**self._fields()))
-        runner, noted = TrialRunner(evaluation, job.architecture, job.settings, self.checkpoints), ""
+        with self._runner(evaluation) as runner:
+            return self._follow(runner, started)
+
+    @contextmanager
+    def _runner(self, evaluation: "FullTraining") -> "Iterator[TrialRunner | GroupTraining]":
+        """Yield what trains: this process, or the workers of Ray Train."""
+        trial = self.job.architecture, self.job.settings, self.checkpoints
+        if self.grouped:
+            from hybrid_search.engines.train.group_training import GroupHooks, GroupTraining
+
+            hooks = GroupHooks(self.shown.step, self._open_test)
+            with GroupTraining(evaluation, *trial, self.context, hooks) as group:
+                yield group
+            return
+        hooked = replace(
+            evaluation, on_step=self.shown.step, stopped=self.context.stop.is_set, before_test=self._open_test
+        )
+        yield TrialRunner(hooked, *trial)
+
+    def _follow(self, runner: "TrialRunner | GroupTraining", started: datetime) -> TrainingRecord | None:
+        """Record each report, up to the last one or to the wish to stop."""
+        noted = ""
         while True:
             report = runner.advance()
             if report.failure is not None:

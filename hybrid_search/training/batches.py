@@ -54,6 +54,19 @@ class EpochPlan:
     colour: Tensor | None = None
     erased: Tensor | None = None
 
+    def part(self, positions: Tensor) -> "EpochPlan":
+        """Return the plan of some of the images.
+
+        Args:
+            positions: their positions in this plan, int64.
+        """
+        chosen = {
+            name: value.index_select(0, positions.to(value.device))
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor)
+        }
+        return replace(self, **chosen)
+
 
 class Images:
     """The images of one split as tensors of bytes, on the device if they fit there.

@@ -17,6 +17,7 @@ from hybrid_search.training.failures import classify_failure, peak_memory_gib
 from hybrid_search.training.latency import latency_ms
 from hybrid_search.training.loop import Trainer
 from hybrid_search.training.networks import build_network, network_cost
+from hybrid_search.training.ranks import ALONE, Ranks
 from hybrid_search.training.recipe import device_of, reproducible, seed_for
 from hybrid_search.training.weights_file import pack_weights
 
@@ -107,6 +108,7 @@ def epochs_of(
     prepare: Callable[[nn.Module], None] = lambda model: None,
     on_step: Callable[[int, int], None] = lambda step, steps: None,
     teacher: Callable[[Tensor], Tensor] | None = None,
+    ranks: Ranks = ALONE,
 ) -> Iterator[Report]:
     """Yield the reports of `evaluate`, without its translation of errors.
 
@@ -119,6 +121,7 @@ def epochs_of(
         prepare: called with the new network, to change its random initial weights.
         on_step: as for `Trainer`.
         teacher: as for `Trainer`.
+        ranks: as for `Trainer`.
     """
     settings = settings_for(architecture, settings)
     device = device_of(settings)
@@ -128,7 +131,7 @@ def epochs_of(
     with reproducible(device, settings.threads, seed_for("weights", settings.seed)):
         model = build_network(architecture, channels, classes, settings.stochastic_depth)
         prepare(model)
-        trainer = Trainer(model, dataset, settings, on_step, teacher)
+        trainer = Trainer(model, dataset, settings, on_step, teacher, ranks)
     fingerprint = torch.frombuffer(bytearray(dataset.fingerprint.encode()), dtype=torch.uint8)
     if resume is not None:
         _check_data(resume, dataset)

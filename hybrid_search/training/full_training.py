@@ -20,6 +20,7 @@ from hybrid_search.training.batches import batch_edges
 from hybrid_search.training.evaluation import epochs_of, guarded
 from hybrid_search.training.loop import score
 from hybrid_search.training.networks import build_network
+from hybrid_search.training.ranks import ALONE, Ranks
 from hybrid_search.training.recipe import device_of, learning_rate
 from hybrid_search.training.retraining import load_test_split, test_measurements
 
@@ -42,6 +43,7 @@ class FullTraining:
         on_step: called with the number of a step in its epoch, from 1, and the steps of an epoch.
         stopped: returns whether to stop; read after each step.
         before_test: called before the network is scored on the test split, to log this use.
+        ranks: as for `Trainer`. Every process yields the reports, which are equal but for times.
 
     Raises:
         TrainingStopped: `stopped` returned True.
@@ -53,6 +55,7 @@ class FullTraining:
     on_step: Callable[[int, int], None] = lambda step, steps: None
     stopped: Callable[[], bool] = lambda: False
     before_test: Callable[[], None] = lambda: None
+    ranks: Ranks = ALONE
 
     def __call__(
         self,
@@ -87,6 +90,7 @@ class FullTraining:
             "prepare": self.prepare,
             "on_step": self._step,
             "teacher": self.teacher,
+            "ranks": self.ranks,
         }
         steps = len(batch_edges(len(dataset.train), settings.batch_size)) - 1
         before = 0.0 if resume is None else float(resume["seconds"])
@@ -116,7 +120,7 @@ class FullTraining:
             model = build_network(architecture, dataset.input_size[0], len(dataset.classes))
             model.load_state_dict(load_weights(weights))
             split = load_test_split(settings, REASON)
-            return test_measurements(score(model.to(device_of(settings)), split, dataset, settings))
+            return test_measurements(score(model.to(device_of(settings)), split, dataset, settings, self.ranks))
 
 
 def joined(dataset: Dataset) -> Dataset:

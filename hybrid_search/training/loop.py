@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import torch
 import torch.nn.functional as F
@@ -13,11 +14,12 @@ from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.data import Dataset, Split
 from hybrid_search.errors import CheckpointError, NotFinite, SettingsError
 from hybrid_search.records import Settings
-from hybrid_search.training.batches import Images, batch_edges
+from hybrid_search.training.batches import EpochPlan, Images, batch_edges
 from hybrid_search.training.class_scores import ClassScores, class_scores
 from hybrid_search.training.compilation import compiled
 from hybrid_search.training.losses import Losses, distillation_loss
 from hybrid_search.training.mixing import Mixer
+from hybrid_search.training.ranks import ALONE, Ranks, mixes, parts_of, without_exchange
 from hybrid_search.training.recipe import (
     MovingAverage,
     autocast,
@@ -82,9 +84,10 @@ class Trainer:
             may raise an error, which ends the training at that step.
         teacher: returns the logits of normalised images, (n, classes), that the network learns to predict too; None:
             there is no teacher.
+        ranks: the processes that train this network together; each has the same arguments and calls `advance`.
 
     Raises:
-        SettingsError: the batch size or the device is impossible.
+        SettingsError: the batch size, the device or the number of devices is impossible.
 
     Example:
         >>> trainer = Trainer(model, load(settings), settings)
@@ -98,8 +101,10 @@ class Trainer:
         settings: Settings,
         on_step: Callable[[int, int], None] = lambda step, steps: None,
         teacher: Callable[[Tensor], Tensor] | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.settings = settings
+        self.ranks = ranks
         self.teacher = teacher
         self.dataset = dataset
         self.on_step = on_step
@@ -121,7 +126,11 @@ class Trainer:
                 f"accumulate must leave 2 images in each part, for batch norm; got {settings.accumulate} for batches "
                 f"of {self.edges[1]}."
             )
-        self.network = compiled(self.model) if settings.compile else self.model
+        self.ranks.check(self.edges, settings)
+        self.model, self.parallel = self.ranks.parallel(self.model, self.device)
+        self.network = self.model if self.parallel is None else self.parallel
+        if settings.compile:
+            self.network = compiled(self.network)
         self.optimizer = make_optimizer(self.model, settings)
         self.average = MovingAverage(self.model, settings.ema) if settings.ema else None
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
@@ -145,11 +154,13 @@ class Trainer:
             NotFinite: the loss of a step is NaN or infinite. Training stops at that step.
         """
         settings, epoch = self.settings, self.epoch
-        with reproducible(self.device, settings.threads, seed_for("epoch", settings.seed, epoch)):
+        # The ranks draw other numbers for the layers that a network skips at random.
+        seed = seed_for("epoch", settings.seed, epoch, *([self.ranks.rank] if self.ranks.rank else []))
+        with reproducible(self.device, settings.threads, seed):
             start = time.perf_counter()
             train_loss, data_seconds = self._train(epoch)
             seconds = time.perf_counter() - start
-        result = score(self.scored, self.dataset.validation, self.dataset, settings)
+        result = score(self.scored, self.dataset.validation, self.dataset, settings, self.ranks)
         self.epoch += 1
         self.seconds += seconds
         return Epoch(
@@ -160,46 +171,57 @@ class Trainer:
         """Train on all images once; return the mean loss and the seconds spent on data."""
         settings, steps = self.settings, len(self.edges) - 1
         self.model.train()
-        mixer, losses = Mixer(settings, epoch), Losses(settings, self.device, epoch * steps, settings.epochs * steps)
+        mixer = Mixer(settings, epoch)
+        losses = Losses(settings, self.device, epoch * steps, settings.epochs * steps, self.ranks.total)
         data_seconds = 0.0
         start = time.perf_counter()
-        plan = self.images.plan(settings, epoch)
+        plan, edges = self.images.plan(settings, epoch), self.edges
+        if self.ranks.count > 1:
+            plan, edges = self._share(plan)
         for step in range(steps):
-            x, y = self.images.batch(plan, self.edges[step], self.edges[step + 1])
+            x, y = self.images.batch(plan, edges[step], edges[step + 1])
             x, share = mixer.mix(x)
             x = x.contiguous(memory_format=torch.channels_last)
             data_seconds += time.perf_counter() - start
             number = epoch * steps + step
-            self._step(x, y, number, steps, share, losses)
+            self._step(x, y, number, share, losses)
             if self.average is not None:
                 self.average.update(self.model, number)
             self.on_step(step + 1, steps)
             start = time.perf_counter()
         return losses.mean(), data_seconds
 
-    def _step(self, x: Tensor, y: Tensor, number: int, steps: int, share: float, losses: Losses) -> None:
+    def _share(self, plan: EpochPlan) -> tuple[EpochPlan, list[int]]:
+        """Return the part of a plan that this rank computes, and where its batches begin and end."""
+        shares = [start + self.ranks.share(stop - start, mixes(self.settings)) for start, stop in pairwise(self.edges)]
+        return plan.part(torch.cat(shares)), [0, *accumulate(map(len, shares))]
+
+    def _step(self, x: Tensor, y: Tensor, number: int, share: float, losses: Losses) -> None:
         """Make one step of the optimizer.
 
         Args:
-            x: the images.
+            x: the images; with several ranks, the share of this one.
             y: their labels.
             number: the number of the step over all epochs, from 0.
-            steps: the steps of an epoch.
             share: the share of the label of an image itself; its mirror in the batch has the rest.
             losses: gets the loss.
         """
-        settings = self.settings
+        settings, steps = self.settings, len(self.edges) - 1
+        whole = self.edges[number % steps + 1] - self.edges[number % steps]
         rate = learning_rate(settings, number, steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad()
-        parts = [slice(start, stop) for start, stop in pairwise(batch_edges(len(y), -(-len(y) // settings.accumulate)))]
+        parts = parts_of(whole, len(y), settings.accumulate)
         other = y.flip(0) if share < 1 else y
         for part in parts:
-            loss = self._loss(x[part], y[part], other[part], share)
-            loss = loss * (len(y[part]) / len(y)) if len(parts) > 1 else loss
-            losses.add(loss, len(y))
-            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            with nullcontext() if part is parts[-1] else without_exchange(self.parallel)():
+                loss = self._loss(x[part], y[part], other[part], share)
+                loss = loss * (len(y[part]) / whole) if len(y[part]) < whole else loss
+                losses.add(loss, whole)
+                # The gradients of the ranks are averaged, and their losses must be added.
+                loss = loss * self.ranks.count if self.ranks.count > 1 else loss
+                self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         losses.end_step()
         self.scaler.unscale_(self.optimizer)
         if settings.clip:
@@ -289,7 +311,7 @@ class Trainer:
         self.epoch, self.seconds = int(state["epoch"]), float(state["seconds"])
 
 
-def score(model: nn.Module, split: Split, dataset: Dataset, settings: Settings) -> Score:
+def score(model: nn.Module, split: Split, dataset: Dataset, settings: Settings, ranks: Ranks = ALONE) -> Score:
     """Return accuracy, loss, balanced accuracy and macro F1 of a network on a split.
 
     Args:
@@ -297,6 +319,7 @@ def score(model: nn.Module, split: Split, dataset: Dataset, settings: Settings) 
         split: the images.
         dataset: gives mean and standard deviation of the training images for the normalisation.
         settings: `batch_size`, `device`, `precision` and `threads` are used.
+        ranks: the processes that share the batches. Each gets the result, which is that of one process.
 
     Raises:
         NotFinite: the loss is NaN or infinite.
@@ -305,8 +328,8 @@ def score(model: nn.Module, split: Split, dataset: Dataset, settings: Settings) 
     edges = batch_edges(len(split), settings.batch_size)
     model.eval()
     # Small tensors that stay, made between large ones that go, would leave the memory of every batch in pieces.
-    losses = torch.empty(len(edges) - 1, device=device)
-    predicted = torch.empty(len(split), dtype=torch.int64, device=device)
+    losses = torch.zeros(len(edges) - 1, device=device)
+    predicted = torch.zeros(len(split), dtype=torch.int64, device=device)
     with (
         reproducible(device, settings.threads, 0),
         torch.inference_mode(),
@@ -314,11 +337,14 @@ def score(model: nn.Module, split: Split, dataset: Dataset, settings: Settings) 
     ):
         images = Images(split, dataset, device)
         plan = images.in_order()
-        for number, (start, stop) in enumerate(pairwise(edges)):
+        for number in ranks.share(len(edges) - 1).tolist():
+            start, stop = edges[number], edges[number + 1]
             x, y = images.batch(plan, start, stop)
             logits = model(x.contiguous(memory_format=torch.channels_last)).float()
             losses[number] = F.cross_entropy(logits, y, reduction="sum")
             predicted[start:stop] = logits.argmax(1)
+        ranks.total(losses)
+        ranks.total(predicted)
     loss = sum(losses.tolist()) / len(split)  # read at the end: a GPU is not waited for before
     if loss != loss or loss in (float("inf"), float("-inf")):
         raise NotFinite(f"the loss on a split must be finite; this network's is {loss}.")

@@ -1,6 +1,7 @@
 """The losses of an epoch, and the loss of distillation."""
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -21,10 +22,18 @@ class Losses:
         device: where the losses are.
         first: the number of the first step of the epoch, over all epochs, from 0.
         total: the number of steps of the training.
+        added: returns the sum of a number over the processes that train together, each of which has a part of a step.
     """
 
-    def __init__(self, settings: Settings, device: torch.device, first: int, total: int) -> None:
-        self._settings, self._total = settings, total
+    def __init__(
+        self,
+        settings: Settings,
+        device: torch.device,
+        first: int,
+        total: int,
+        added: Callable[[Tensor], Tensor] = lambda value: value,
+    ) -> None:
+        self._settings, self._total, self._added = settings, total, added
         self._step, self._images = first, 0
         self._on_device = device.type != "cpu"
         self._part = 0.0  # of the present step, on a CPU
@@ -45,7 +54,7 @@ class Losses:
         if isinstance(self._sum, Tensor):
             self._sum += loss.detach().double() * images
             return
-        value = loss.item()
+        value = self._added(loss.detach().clone()).item()
         if not math.isfinite(value):
             raise self._not_finite(f"step {self._step + 1} of {self._total} gave {value}")
         self._part += value
@@ -74,7 +83,7 @@ class Losses:
         return self._check() / self._count
 
     def _check(self) -> float:
-        value = float(self._sum)
+        value = float(self._added(self._sum.clone()) if isinstance(self._sum, Tensor) else self._sum)
         if not math.isfinite(value):
             raise self._not_finite(f"one of the {CHECK_STEPS} steps up to {self._step + 1} of {self._total} was not")
         return value

@@ -44,6 +44,18 @@ def device_of(settings: Settings) -> torch.device:
     return torch.device(name)
 
 
+def count_devices(settings: Settings) -> int:
+    """Return how many GPUs torch sees here; 0 if the settings train on a CPU.
+
+    Args:
+        settings: `device` is used.
+
+    Raises:
+        SettingsError: this machine has no such device.
+    """
+    return torch.cuda.device_count() if device_of(settings).type == "cuda" else 0
+
+
 def precision_of(settings: Settings, device: torch.device) -> str:
     """Return "fp32", "bf16" or "fp16". "auto" is bf16 on a GPU that supports it, otherwise fp32.
 

@@ -39,7 +39,7 @@ def ready(context: RunContext) -> Iterator[None]:
     """
     resources = context.resources
     address = cluster_address(resources)
-    if _has_session():
+    if has_session():
         check_same_cluster(resources)
     elif address is not None:
         check_address(address)
@@ -72,7 +72,7 @@ def ray_session(context: RunContext) -> Iterator[None]:
     A session that was started here is stopped at the end. The processes of a session on this machine end with this
     process, even if it is killed: workers within 10 seconds, Ray's own agents within 90 seconds.
     """
-    if _has_session():
+    if has_session():
         yield
         return
     disable_usage_reports()
@@ -88,7 +88,7 @@ def ray_session(context: RunContext) -> Iterator[None]:
         ray.shutdown()
 
 
-def _has_session() -> bool:
+def has_session() -> bool:
     """Return whether this process has a Ray session. Ray is not imported for this."""
     ray = sys.modules.get("ray")
     return ray is not None and bool(ray.is_initialized())

@@ -12,6 +12,8 @@ Files:
     actor.py               the worker process of engine `ray`
     tune_trainable.py      the worker process of engine `tune`
     tune_mailbox.py        the actor between Tune's workers and the driver
+    train_worker.py        the worker process of a training on several devices
+    train_mailbox.py       the actor between these workers and the driver
 """
 
 from hybrid_search.engines.worker.evaluation_protocol import Evaluate, check_evaluation, takes_checkpoints

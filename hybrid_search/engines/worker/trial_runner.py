@@ -23,7 +23,7 @@ from hybrid_search.engines.worker.report_check import iterator_of, report_of
 from hybrid_search.errors import CheckpointError, OtherData
 from hybrid_search.networks.network import Network
 from hybrid_search.records import Report, Settings
-from hybrid_search.training.checkpoints import Checkpoint, TrialCheckpoints
+from hybrid_search.training.checkpoints import AnyCheckpoints, Checkpoint
 
 END = object()  # an evaluation has no further report
 
@@ -50,7 +50,7 @@ class TrialRunner:
         evaluate: Evaluate,
         architecture: Network,
         settings: Settings,
-        checkpoints: TrialCheckpoints | None = None,
+        checkpoints: AnyCheckpoints | None = None,
     ) -> None:
         self._trial = (evaluate, architecture, settings)
         self._checkpoints = checkpoints if checkpoints is not None and takes_checkpoints(evaluate) else None

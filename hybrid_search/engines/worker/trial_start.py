@@ -9,14 +9,14 @@ from hybrid_search.engines.worker.interrupts import interrupts_marked
 from hybrid_search.engines.worker.trial_runner import TrialRunner
 from hybrid_search.networks.network import stored_network
 from hybrid_search.records import Report, Settings
-from hybrid_search.training.checkpoints import TrialCheckpoints
+from hybrid_search.training.checkpoints import AnyCheckpoints
 
 
 def start_trial(
     unpack: Callable[[], Evaluate],
     architecture: dict[str, Any],
     settings: dict[str, Any],
-    checkpoints: TrialCheckpoints | None,
+    checkpoints: AnyCheckpoints | None,
 ) -> TrialRunner | Report:
     """Return the runner of a trial; a report with a failure if this process lacks a module, a plugin or a file.
 

@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hybrid_search.networks.stems.pixel_blocks import BLOCK, check_blocks
+from hybrid_search.ops.exporting import is_exporting, map_size, of_this_size, of_type, refuse_fx
+from hybrid_search.ops.local_attention.exportable import attend_maps
 from hybrid_search.ops.local_attention.function import local_attention
 
 PLACES = BLOCK * BLOCK
@@ -23,6 +25,20 @@ def from_blocks(x: Tensor) -> Tensor:
     batch, rows, cols, _, channels = x.shape
     x = x.view(batch, rows, cols, BLOCK, BLOCK, channels).permute(0, 5, 1, 3, 2, 4)
     return x.reshape(batch, channels, rows * BLOCK, cols * BLOCK)
+
+
+def listed_blocks(x: Tensor, channels: int) -> Tensor:
+    """(batch, channels, rows, cols) -> (batch, blocks, 16, channels), with at most four dimensions on the way."""
+    rows, cols = map_size(x)
+    rows_of_blocks = x.reshape(-1, BLOCK, cols // BLOCK, BLOCK).transpose(1, 2)  # of one channel each
+    return rows_of_blocks.reshape(-1, channels, rows * cols // PLACES, PLACES).permute(0, 2, 3, 1)
+
+
+def joined_blocks(x: Tensor, width: int, rows: int, cols: int) -> Tensor:
+    """(batch x blocks, width, 16) -> (batch, width, rows, cols), with at most four dimensions on the way."""
+    x = x.reshape(-1, rows * cols // PLACES, width, PLACES).transpose(1, 2)
+    rows_of_blocks = x.reshape(-1, cols // BLOCK, BLOCK, BLOCK).transpose(1, 2)
+    return rows_of_blocks.reshape(-1, width, rows, cols)
 
 
 class MixtureValues(nn.Module):
@@ -51,6 +67,12 @@ class MixtureValues(nn.Module):
         """Return p(a, b, m) as (16, mixtures); it sums to 1 over the mixtures."""
         place = (self.emb_row[:, None] + self.emb_col).flatten(0, 1)
         return (place[:, None] * self.nu).sum(-1).softmax(-1)
+
+    def recorded(self, x: Tensor) -> Tensor:
+        """(blocks, 16, channels) -> (blocks, 16, width): a product for each of the 16 places."""
+        p = self.mixture().to(x.dtype)
+        mixed = (p[:, :, None, None] * self.weight).sum(1)  # (16, width, channels)
+        return (x.transpose(0, 1) @ mixed.transpose(1, 2)).transpose(0, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, n, m, 16, channels) -> (batch, n, m, 16, width)."""
@@ -94,6 +116,15 @@ class BlockAttention(nn.Module):
         y = local_attention(own, keys, values, *tables, extent=EXTENT, backend=self.backend)
         return y.permute(0, 3, 4, 1, 2).reshape(q.shape)
 
+    def recorded(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """q, k, v (blocks, 16, width) -> (blocks, width, 16), in the operations that every runtime has."""
+        head_width = 2 * self.rel_row.shape[1]
+        maps = (x.reshape(-1, PLACES, self.heads, head_width).permute(0, 2, 3, 1) for x in (q, k, v))
+        own, keys, values = (x.reshape(-1, head_width, BLOCK, BLOCK) for x in maps)
+        tables = of_type(self.rel_row, q), of_type(self.rel_col, q)
+        y = attend_maps(own, keys, values, *tables, (EXTENT, EXTENT), "masked")
+        return y.reshape(-1, self.heads * head_width, PLACES)
+
     def _written_out(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         q, k, v = (x.reshape(*x.shape[:-1], self.heads, x.shape[-1] // self.heads) for x in (q, k, v))
         place = torch.arange(BLOCK, device=q.device)
@@ -118,6 +149,8 @@ class AttentionStem2d(nn.Module):
 
     def __init__(self, channels: int, width: int, heads: int, values: str, mixtures: int) -> None:
         super().__init__()
+        self.channels = channels
+        self.width = width
         self.values = values
         self.qk = nn.Linear(channels, 2 * width, bias=False)
         nn.init.normal_(self.qk.weight, std=channels**-0.5)
@@ -136,10 +169,28 @@ class AttentionStem2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, rows, cols) -> (batch, width, rows / 4, cols / 4)."""
-        check_blocks(x.shape[-2], x.shape[-1])
+        refuse_fx(x, "AttentionStem2d")
+        check_blocks(*map_size(x))
+        if is_exporting():
+            return self._recorded(of_this_size(x))
         blocks = to_blocks(x)
         q, k = self.qk(blocks).chunk(2, dim=-1)
         conv = self.values == "conv4x4"  # the kernel is even: one pixel of padding before, two after
         v = to_blocks(self.value(F.pad(x, (1, 2, 1, 2)))) if conv else self.value(blocks)
         y: Tensor = self.pool(self.norm(from_blocks(self.attention(q, k, v))))
+        return y
+
+    def _recorded(self, x: Tensor) -> Tensor:
+        """Compute the stem without a tensor of more than four dimensions."""
+        rows, cols = map_size(x)
+        blocks = listed_blocks(x, self.channels)
+        both = self.qk(blocks).flatten(0, 1)  # (blocks, 16, 2 x width)
+        q, k = both[:, :, : self.width], both[:, :, self.width :]
+        if isinstance(self.value, MixtureValues):
+            v = self.value.recorded(blocks.flatten(0, 1))
+        elif self.values == "conv4x4":
+            v = listed_blocks(self.value(F.pad(x, (1, 2, 1, 2))), self.width).flatten(0, 1)
+        else:
+            v = self.value(blocks).flatten(0, 1)
+        y: Tensor = self.pool(self.norm(joined_blocks(self.attention.recorded(q, k, v), self.width, rows, cols)))
         return y

@@ -16,7 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hybrid_search.errors import ArchitectureError
+from hybrid_search.ops.exporting import is_exporting, map_size, of_this_size, of_type, pooled, refuse_fx
 from hybrid_search.ops.global_attention.options import check_options
+from hybrid_search.ops.local_attention.exportable import attend_maps
 
 
 class MapAttention(nn.Module):
@@ -53,6 +55,31 @@ class MapAttention(nn.Module):
         attend = self._written_out if self.backend == "definition" else self._extended
         y = attend(q, k, v, rows, cols)
         return y.transpose(2, 3).reshape(batch, heads * head_width, rows, cols)
+
+    def recorded(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Compute the attention in the operations that every runtime has.
+
+        Args:
+            q, k, v: (batch x heads, head_width, rows, cols).
+
+        Returns:
+            (batch x heads, head_width, rows, cols): attention in windows that reach the whole map from every pixel.
+        """
+        size = map_size(q)
+        tables = [
+            None if table is None else self._reaching(table, side - 1)
+            for table, side in zip((self.rel_row, self.rel_col), size, strict=True)
+        ]
+        tables = [of_type(table, q) for table in tables]
+        extents = (2 * size[0] - 1, 2 * size[1] - 1)
+        return attend_maps(q * self.head_width**-0.5, k, v, tables[0], tables[1], extents, "masked")
+
+    def _reaching(self, table: Tensor, distance: int) -> Tensor:
+        """Return a table for offsets of -distance to distance; beyond the learned ones, the last entry is repeated."""
+        more = distance - self.distance
+        if more <= 0:
+            return table[:, :, -more : table.shape[2] + more]
+        return torch.cat([*[table[:, :, :1]] * more, table, *[table[:, :, -1:]] * more], 2)
 
     def _offsets(self, size: int, device: torch.device) -> Tensor:
         """Return the table entry (size, size) for each query and key along one axis."""
@@ -160,13 +187,25 @@ class GlobalAttention2d(nn.Module):
 
         Raises:
             ArchitectureError: `x` has another number of dimensions or channels.
+            UserError: torch.fx traces the call.
         """
+        refuse_fx(x, "GlobalAttention2d")
         if x.dim() != 4 or x.shape[1] != self.width:
             raise ArchitectureError(f"x must be (batch, {self.width}, rows, cols); got {tuple(x.shape)}.")
+        if is_exporting():
+            return pooled(self.pool, self._attend_recorded(of_this_size(x)))
         batch, _, rows, cols = x.shape
         parts = self.qkv(x).view(batch, self.heads, 3, self.width // self.heads, rows, cols)
         y: Tensor = self.attention(*parts.unbind(2))
         return y if self.pool is None else cast("Tensor", self.pool(y))
+
+    def _attend_recorded(self, x: Tensor) -> Tensor:
+        """Compute the attention without a tensor of more than four dimensions."""
+        rows, cols = map_size(x)
+        head_width = self.width // self.heads
+        maps = self.qkv(x).reshape(-1, 3 * head_width, rows, cols)
+        q, k, v = (maps[:, start : start + head_width] for start in (0, head_width, 2 * head_width))
+        return self.attention.recorded(q, k, v).reshape(-1, self.width, rows, cols)
 
     def extra_repr(self) -> str:
         """Return the width and the options, as in a space file."""

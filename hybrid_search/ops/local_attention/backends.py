@@ -9,12 +9,15 @@ from hybrid_search.errors import UserError, one_of
 if TYPE_CHECKING:
     from torch import Tensor
 
+EXPORTABLE = "exportable"
+
 # name -> module, best first: if no backend is named, the first that does not refuse runs. To add a backend, write its
 # file and add a line here.
 BACKENDS = {
     "cpu": "hybrid_search.ops.local_attention.cpu",
     "portable": "hybrid_search.ops.local_attention.portable",
     "triton": "hybrid_search.ops.local_attention.triton_backend",  # by name only, until it has run on a GPU
+    EXPORTABLE: "hybrid_search.ops.local_attention.exportable",  # by name, and while an exporter records the call
     "definition": "hybrid_search.ops.local_attention.definition",
 }
 
@@ -47,6 +50,8 @@ def load_backend(name: str) -> Backend:
 def which_backend(q: "Tensor", *, extent: int = 7, border: str = "masked", backend: str | None = None) -> str:
     """Return the name of the backend that `local_attention` would run.
 
+    While torch records the call for an exporter, this is "exportable", whatever is named.
+
     Args:
         q: queries (batch, heads, head_width, rows, cols); their device, type and number of columns decide.
         extent: side of the window in pixels.
@@ -61,9 +66,14 @@ def which_backend(q: "Tensor", *, extent: int = 7, border: str = "masked", backe
         >>> which_backend(torch.randn(1, 8, 8, 14, 14), extent=7)
         'cpu'
     """
+    from hybrid_search.ops.exporting import is_exporting  # imports torch
+
+    if backend is not None:
+        one_of("backend", backend, BACKENDS)
+    if is_exporting():
+        return EXPORTABLE
     if backend is None:
         return next(name for name in BACKENDS if load_backend(name).unsupported_reason(q, extent, border) is None)
-    one_of("backend", backend, BACKENDS)
     reason = load_backend(backend).unsupported_reason(q, extent, border)
     if reason is not None:
         raise UserError(f"backend {backend} cannot run this: {reason}")

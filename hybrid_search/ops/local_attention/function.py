@@ -38,7 +38,8 @@ def local_attention(
             "zero": they take part with a key and a value of zero, so their logit is q . r. "shifted": the window
             moves into the map; the tables are read by the place in the window. If the map is smaller than a shifted
             window, the window starts at the first pixel of the map and pixels outside are left out.
-        backend: a name of `BACKENDS`; None for the best that can run the call.
+        backend: a name of `BACKENDS`; None for the best that can run the call. While torch records the call for an
+            exporter, "exportable" runs.
 
     Returns:
         y, with the shape of q. It can be differentiated with respect to q, k, v and both tables.

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from hybrid_search.errors import ArchitectureError
+from hybrid_search.ops.exporting import is_exporting, kept, map_size, of_this_size, of_type, pooled, refuse_fx
+from hybrid_search.ops.local_attention.exportable import attend_maps
 from hybrid_search.ops.local_attention.function import local_attention
 from hybrid_search.ops.local_attention.fused_projection import attend_projected, can_attend_projected
 from hybrid_search.ops.local_attention.options import check_options, projection_names
@@ -155,9 +157,13 @@ class LocalAttention2d(nn.Module):
 
         Raises:
             ArchitectureError: `x` has another number of dimensions or channels.
+            UserError: torch.fx traces the call.
         """
+        refuse_fx(x, "LocalAttention2d")
         if x.dim() != 4 or x.shape[1] != self.width:
             raise ArchitectureError(f"x must be (batch, {self.width}, rows, cols); got {tuple(x.shape)}.")
+        if is_exporting():
+            return pooled(self.pool, self._attend_recorded(of_this_size(x)))
         y: Tensor = self._attend_fused(x) if self._can_fuse(x) else self._attend(x)
         return y if self.pool is None else cast("Tensor", self.pool(y))
 
@@ -190,14 +196,34 @@ class LocalAttention2d(nn.Module):
         tables = self.attention.rel_row, self.attention.rel_col
         return attend_projected(x, weight, *tables, heads=self.heads, extent=self.extent, border=self.border)
 
-    def _attend(self, x: Tensor) -> Tensor:
-        if self.position == "absolute":
-            placed = x + sinusoid(self.width, x.shape[-2], x.shape[-1], x)
-            projected = torch.cat([self._projection("qk")(placed), self._projection("v")(x)], dim=1)
+    def _projected(self, x: Tensor, places: Tensor | None) -> Tensor:
+        """Return the channels of all projections; `places` is the sinusoid of absolute positions."""
+        if places is not None:
+            projected = torch.cat([self._projection("qk")(x + places), self._projection("v")(x)], dim=1)
         else:
             projected = self._projection(*self.projections)(x)
-        if self.norm is not None:
-            projected = self.norm(projected)
+        return projected if self.norm is None else cast("Tensor", self.norm(projected))
+
+    def _attend_recorded(self, x: Tensor) -> Tensor:
+        """Compute the attention in the operations that every runtime has; no tensor has more than four dimensions."""
+        width, head_width, attention = self.width, self.width // self.heads, self.attention
+        rows, cols = map_size(x)
+        absolute = self.position == "absolute"
+        projected = self._projected(x, kept(_places, x, width, rows, cols) if absolute else None)
+        letters: list[Tensor] = []
+        for name, first in zip(self.projections, (0, 2 * width), strict=False):  # the channels begin there
+            part = projected[:, first : first + len(name) * width] if absolute else projected
+            maps = part.reshape(-1, len(name) * head_width, rows, cols)  # the heads lie side by side in the batch
+            letters += [maps[:, n * head_width : (n + 1) * head_width] for n in range(len(name))]
+        q, *k, v = letters
+        q = q * head_width**-0.5 if self.scale else q
+        tables = [of_type(table, q) for table in (attention.rel_row, attention.rel_col)]
+        y = attend_maps(q, k[0] if k else None, v, tables[0], tables[1], (self.extent, self.extent), self.border)
+        return y.reshape(-1, width, rows, cols)
+
+    def _attend(self, x: Tensor) -> Tensor:
+        absolute = self.position == "absolute"
+        projected = self._projected(x, sinusoid(self.width, x.shape[-2], x.shape[-1], x) if absolute else None)
         q, *k, v = self._parts(projected)
         y: Tensor = self.attention(q, k[0] if k else None, v)
         return y
@@ -207,6 +233,10 @@ class LocalAttention2d(nn.Module):
         options = ("extent", "heads", "position", "logits", "border", "projection", "scale")
         shown = [f"{name}={getattr(self, name)!r}" for name in ("width", *options)]
         return ", ".join([*shown, f"norm={self.norm is not None}"])
+
+
+def _places(width: int, rows: int, cols: int) -> Tensor:
+    return sinusoid(width, rows, cols, torch.empty(0))
 
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")

@@ -9,6 +9,7 @@ trial, architecture and settings is ever loaded.
 Files:
     packing.py             a checkpoint as bytes
     trial_checkpoints.py   TrialCheckpoints: the checkpoints of one training, for its worker
+    rank_checkpoints.py    RankCheckpoints: those of a training that several processes share
     search_checkpoints.py  SearchCheckpoints: the checkpoints of one search, for its driver
     store.py               CHECKPOINT_STORES, the table of stores, and what a store is
     folder_store.py        a folder
@@ -20,6 +21,7 @@ from hybrid_search.training.checkpoints.search_checkpoints import SearchCheckpoi
 from hybrid_search.training.checkpoints.store import CHECKPOINT_STORES, CheckpointStore, check_writable, store_at
 from hybrid_search.training.checkpoints.trial_checkpoints import (
     INTERVAL_SECONDS,
+    AnyCheckpoints,
     LoadedCheckpoint,
     TrialCheckpoints,
 )
@@ -27,6 +29,7 @@ from hybrid_search.training.checkpoints.trial_checkpoints import (
 __all__ = [
     "CHECKPOINT_STORES",
     "INTERVAL_SECONDS",
+    "AnyCheckpoints",
     "Checkpoint",
     "CheckpointStore",
     "LoadedCheckpoint",

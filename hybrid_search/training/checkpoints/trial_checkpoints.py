@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from hybrid_search.errors import CheckpointError
 from hybrid_search.training.checkpoints.packing import Checkpoint, OtherOwner, Owner, checksum, pack, unpack
@@ -24,6 +25,28 @@ class LoadedCheckpoint:
     checkpoint: Checkpoint | None
     problems: str = ""
     of_another: bool = False
+
+
+class AnyCheckpoints(Protocol):
+    """What a worker needs of the checkpoints of its training."""
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two checkpoints, at least."""
+        ...
+
+    def latest(self) -> LoadedCheckpoint:
+        """Return the newest valid checkpoint."""
+        ...
+
+    def write(self, checkpoint: Checkpoint, previous: int | None = None) -> None:
+        """Write a checkpoint.
+
+        Args:
+            checkpoint: The checkpoint.
+            previous: The rung of the previous valid checkpoint; None: the newest one below.
+        """
+        ...
 
 
 @dataclass(frozen=True)
