@@ -101,6 +101,10 @@ def test_heavy_packages_are_imported_only_where_allowed(path):
         ("import hybrid_search.engines", "torch ray plotly dash"),
         ("import hybrid_search.engines.driver", "torch ray optuna plotly dash"),
         ("import hybrid_search.engines.worker.actor", "torch ray optuna sqlalchemy scipy numpy plotly dash"),
+        (
+            "from hybrid_search.engines.worker.failure_report import failure_from; failure_from(ValueError())",
+            "torch ray optuna sqlalchemy scipy numpy plotly dash",
+        ),
     ],
 )
 def test_a_fresh_process_loads_no_heavy_package_before_it_needs_it(code, absent):

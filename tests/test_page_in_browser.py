@@ -265,6 +265,22 @@ def test_on_a_phone_the_words_of_the_stage_table_stay_whole(visit):
     assert page.evaluate(wide) == [], "wider than the screen"
 
 
+def test_no_button_of_a_chart_leads_to_another_host(visit):
+    page = visit("/?search=digits")
+    page.locator("#front .modebar-btn").first.wait_for(state="attached")
+    titles = page.eval_on_selector_all(".modebar-btn", "all => all.map(one => one.dataset.title || '')")
+    assert len(titles) > 2
+    assert not [title for title in titles if re.search(r"share|cloud|studio|plotly", title, re.IGNORECASE)]
+    servers = "all => all.map(one => one._context.plotlyServerURL)"
+    assert set(page.eval_on_selector_all(".js-plotly-plot", servers)) == {""}
+
+
+def test_the_page_shows_where_attention_helps(visit):
+    page = visit("/?search=digits")
+    expect(page.get_by_role("heading", name="Where attention helps")).to_be_visible()
+    expect(page.locator("#effects-graph")).to_contain_text("there is nothing to compare")
+
+
 def test_an_unknown_search_in_the_address_is_reported(visit):
     page = visit("?search=nope")
     expect(page.locator("#notice")).to_have_text("This ledger has no search 'nope'. Choose one above.")

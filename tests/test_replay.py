@@ -542,6 +542,7 @@ def test_a_csv_file_is_replayed_on_the_command_line(capsys):
     ]
     assert all(row["to_98"] <= row["to_98_worst"] <= 10 for row in rows)
     page = Path("shown/figure.html").read_text(encoding="utf-8")
+    assert '"showSendToCloud": false' in page
     assert "known-cost, quartiles" in page
     assert 'src="http' not in page
 

@@ -38,7 +38,7 @@ def ledger(tmp_path):
 
 
 @pytest.fixture
-def exported(tmp_path):
+def exported(tmp_path, _proof_in_this_process):
     """Return a folder with a network of 8 x 6 images and classes that are not those of digits."""
     dataset = load(Settings(**DATA))
     with torch.random.fork_rng():
@@ -55,6 +55,7 @@ def trained(ledger, design=DESIGN, **changes):
     return train(design, settings={**DATA, **changes.pop("settings", {})}, ledger=ledger, **{**SMALL, **changes})
 
 
+@pytest.mark.usefixtures("_proof_in_this_process")
 def test_a_reference_is_trained_without_a_search_and_exported(ledger, tmp_path):
     record = trained(ledger).record
     assert ledger.read(trainings, None) == [record]
@@ -129,6 +130,7 @@ def test_a_teacher_must_have_the_classes_of_the_data(ledger, exported):
         trained(ledger, teacher=exported)
 
 
+@pytest.mark.usefixtures("_proof_in_this_process")
 def test_a_teacher_changes_the_training_and_is_part_of_its_identity(ledger, tmp_path):
     first = trained(ledger).record
     export_training(ledger, first.number, tmp_path / "teacher")

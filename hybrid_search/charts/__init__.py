@@ -9,21 +9,24 @@ from hybrid_search.charts.cost_by_stage import cost_by_stage_figure
 from hybrid_search.charts.curve import curve_figure, curve_numbers
 from hybrid_search.charts.design import Design, design_numbers, differences
 from hybrid_search.charts.diagram import diagram_svg
+from hybrid_search.charts.effects_figure import EffectNumbers, effect_numbers, effects_figure
 from hybrid_search.charts.front import front_numbers
 from hybrid_search.charts.front_figure import front_figure
 from hybrid_search.charts.hypervolume import hypervolume_figure, hypervolume_numbers
 from hybrid_search.charts.replay_curves import Band, band_numbers, bands_figure
 from hybrid_search.charts.table import CHARTS, draw_chart
-from hybrid_search.charts.theme import DARK, LIGHT, THEMES, Theme
+from hybrid_search.charts.theme import DARK, FIGURE_CONFIG, LIGHT, THEMES, Theme
 
 __all__ = [
     "CHARTS",
     "DARK",
+    "FIGURE_CONFIG",
     "LIGHT",
     "THEMES",
     "Band",
     "Chart",
     "Design",
+    "EffectNumbers",
     "Theme",
     "band_numbers",
     "bands_figure",
@@ -35,6 +38,8 @@ __all__ = [
     "diagram_svg",
     "differences",
     "draw_chart",
+    "effect_numbers",
+    "effects_figure",
     "front_figure",
     "front_numbers",
     "hypervolume_figure",

@@ -22,6 +22,7 @@ class Chart:
         draw: called with these numbers and a theme; returns a plotly figure, or SVG text if `svg`. It must escape
             every text that comes from a ledger.
         svg: whether `draw` returns SVG text.
+        height: "low", or "tall" for a chart of many rows; a tall chart of the search has the width of the page.
 
     Example:
         >>> from hybrid_search.ledger import reads
@@ -38,3 +39,4 @@ class Chart:
     read: Callable[[Ledger, SearchRecord, tuple[int, ...]], Any]
     draw: Callable[[Any, Theme], Any]
     svg: bool = False
+    height: Literal["low", "tall"] = "low"

@@ -8,6 +8,7 @@ from typing import Any
 
 __all__ = [
     "DARK",
+    "FIGURE_CONFIG",
     "LIGHT",
     "THEMES",
     "Theme",
@@ -17,6 +18,9 @@ __all__ = [
 ]
 
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif'
+
+# The configuration of every figure in a browser: no button leads to another host.
+FIGURE_CONFIG: dict[str, Any] = {"displaylogo": False, "showSendToCloud": False, "plotlyServerURL": ""}
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,7 @@ def _texts(row: dict[str, Any], limit: int) -> dict[str, str]:
 def _draw(runs: "list[SimulatedRun]", out: Path, title: str) -> None:
     """Write the figure: the share of the hypervolume over evaluations, or over epochs with a pruner."""
     from hybrid_search._internal.output_file import written_file
-    from hybrid_search.charts import LIGHT, band_numbers, bands_figure
+    from hybrid_search.charts import FIGURE_CONFIG, LIGHT, band_numbers, bands_figure
 
     shares: dict[str, list[tuple[float, ...]]] = {}
     pruned = any(run.pruner != "none" for run in runs)
@@ -191,7 +191,7 @@ def _draw(runs: "list[SimulatedRun]", out: Path, title: str) -> None:
     x = "epochs" if pruned else "evaluations"
     figure = bands_figure(band_numbers(shares), LIGHT, title=title, goals=GOALS, x=x)
     with written_file(out) as file:
-        figure.write_html(file, include_plotlyjs=True)
+        figure.write_html(file, include_plotlyjs=True, config=FIGURE_CONFIG)
 
 
 def _by_epoch(run: "SimulatedRun") -> tuple[float, ...]:

@@ -45,7 +45,10 @@ def charts_of_search(snapshot: Snapshot, search: SearchRecord, theme: Theme, cha
             name = f"chart-{chart.name}"
             title = html.Div(html.H2(chart.title, id=f"{name}-title"), className="bar")
             body = chart_body(chart, snapshot, search, (), theme)
-            cards.append(html.Section([title, body], className="card", **attributes(aria_labelledby=f"{name}-title")))
+            width = " whole-row" if chart.height == "tall" else ""
+            cards.append(
+                html.Section([title, body], className=f"card{width}", **attributes(aria_labelledby=f"{name}-title"))
+            )
     return cards
 
 
@@ -65,14 +68,14 @@ def chart_body(
 ) -> html.Div:
     """Return the drawn chart, or the kind of error if a plugin's chart cannot be drawn."""
     try:
-        numbers = snapshot.read(lambda ledger: chart.read(ledger, search, trials))
+        numbers = snapshot.chart_numbers(chart, search, trials)
         drawn = chart.draw(numbers, theme)
     except Exception as error:  # a plugin may raise anything; the message may hold an address
         LOG.warning("chart %r cannot be drawn", chart.name, exc_info=True)
         return html.Div(html.P(f"This chart cannot be drawn ({type(error).__name__}).", className="note"))
     if chart.svg:
         return picture(drawn, chart.title)
-    return graph(f"{chart.name}-graph", "low", drawn, displayModeBar=False)
+    return graph(f"{chart.name}-graph", chart.height, drawn, displayModeBar=False)
 
 
 def picture(svg: str, alternative: str) -> html.Div:

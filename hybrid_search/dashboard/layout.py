@@ -6,6 +6,7 @@ from typing import Any
 from dash import dcc, html
 from dash_ag_grid import AgGrid
 
+from hybrid_search.charts import FIGURE_CONFIG
 from hybrid_search.charts.axes import AXES, TRIAL
 from hybrid_search.objectives import Objective
 from hybrid_search.records import SearchRecord
@@ -35,7 +36,7 @@ INDEX = """<!DOCTYPE html>
 </html>
 """
 
-GRAPH: dict[str, Any] = {"displaylogo": False, "responsive": True, "scrollZoom": False}
+GRAPH: dict[str, Any] = {**FIGURE_CONFIG, "responsive": True, "scrollZoom": False}
 PICTURE: dict[str, Any] = {"toImageButtonOptions": {"format": "svg", "filename": "hybrid-search-front"}}
 LEAN: dict[str, Any] = {"modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 

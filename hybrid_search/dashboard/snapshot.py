@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from hybrid_search.analysis.baselines import BaselineResult, read_baselines
 from hybrid_search.analysis.confidence import TrialConfidence, read_confidence
+from hybrid_search.charts import Chart
 from hybrid_search.charts.axes import axes_of, objectives_of
 from hybrid_search.charts.front import front_of, has_all, retrained_numbers
 from hybrid_search.charts.hypervolume import HypervolumeNumbers, hypervolume_of
@@ -25,6 +26,7 @@ from hybrid_search.records import STATES, SearchRecord
 
 T = TypeVar("T")
 MAX_AGE = 0.5  # seconds for which a search is not read again
+SLOW, REST = 0.5, 20.0  # a chart that takes more seconds to read rests so many times as long
 
 
 class SearchView(NamedTuple):
@@ -91,6 +93,15 @@ class _SearchState:
     baselines: tuple[BaselineResult, ...] = ()
 
 
+@dataclass(frozen=True)
+class _ChartNumbers:
+    """The numbers of a chart, the version of the search they are of, and until when they are shown anyway."""
+
+    version: int
+    keep_until: float
+    numbers: Any
+
+
 class Snapshot:
     """The searches of a ledger, opened read-only and brought up to date on demand.
 
@@ -106,6 +117,7 @@ class Snapshot:
 
     def __init__(self, url: str | None = None) -> None:
         self._states: dict[int, _SearchState] = {}
+        self._charts: dict[tuple[int, str], _ChartNumbers] = {}
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self.ledger = self._reader.submit(Ledger, url, read_only=True).result()
 
@@ -133,6 +145,29 @@ class Snapshot:
     def hypervolume(self, search: SearchRecord) -> HypervolumeNumbers:
         """Return the hypervolume over the trials; it is computed again only after a change."""
         return self._reader.submit(self._hypervolume, search).result()
+
+    def chart_numbers(self, chart: Chart, search: SearchRecord, trials: tuple[int, ...]) -> Any:
+        """Return the numbers of a chart. Those of a search are read again after a change only.
+
+        If reading them takes long, a change is shown after 20 times as long, so that a running search can be watched.
+
+        Args:
+            chart: the chart.
+            search: the search.
+            trials: the selected trials.
+        """
+        if trials:
+            return self.read(lambda ledger: chart.read(ledger, search, trials))
+        version, key = self.view(search).version, (search.id, chart.name)
+        kept = self._charts.get(key)
+        if kept is not None and (kept.version == version or monotonic() < kept.keep_until):
+            return kept.numbers
+        start = monotonic()
+        numbers = self.read(lambda ledger: chart.read(ledger, search, ()))
+        seconds = monotonic() - start
+        keep = REST * seconds if seconds > SLOW else 0.0
+        self._charts[key] = _ChartNumbers(version, monotonic() + keep, numbers)
+        return numbers
 
     def _read_newest(self) -> None:
         for search in self.ledger.searches()[:1]:

@@ -39,6 +39,10 @@ class TestHypervolume(ChartContract):
     chart = CHARTS["hypervolume"]
 
 
+class TestEffects(ChartContract):
+    chart = CHARTS["effects"]
+
+
 class TestArchitecture(ChartContract):
     chart = CHARTS["architecture"]
 

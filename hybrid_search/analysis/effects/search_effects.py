@@ -93,8 +93,7 @@ def search_effects(ledger: Ledger, record: SearchRecord, objective: str | None =
         np.array([values[n]["flops"] for n in numbers], dtype=np.float64),
         chosen,
     )
-    operators = _operators(ledger, record)
-    found = factors(designs, operators)
+    found = factors(designs, _operators(record.space))
     comparisons = compare(designs, found)
     points = np.array([[values[n].get(name, np.nan) for name in record.objectives] for n in numbers], dtype=np.float64)
     total = sum(ledger.read(reads.counts, record.id).values())
@@ -128,10 +127,19 @@ def _objective(record: SearchRecord, name: str | None) -> Objective:
     return measured[name]
 
 
-def _operators(ledger: Ledger, record: SearchRecord) -> set[str]:
-    """Return the names of the operators that the designs of a search have."""
-    stored = ledger.read(reads.architectures, record.id).values()
-    return {stage["operator"] for architecture in stored for stage in architecture["stages"]}
+def _operators(space: Any) -> set[str]:
+    """Return the names of the operators that a stored space offers, at any depth."""
+    if not isinstance(space, Mapping):
+        return set().union(*map(_operators, space)) if isinstance(space, list | tuple) else set()
+    found: set[str] = set()
+    for key, value in space.items():
+        if key == "operator" and isinstance(value, Mapping):
+            found |= set(value)
+        elif key == "by_block" and isinstance(value, Mapping):
+            found |= {name for kinds in value.values() for name in kinds}
+        else:
+            found |= _operators(value)
+    return found
 
 
 def _new_designs(ledger: Ledger, record: SearchRecord) -> Any:
