@@ -31,12 +31,13 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def context():
-    """Yield one browser context for all tests, so scripts are fetched and compiled once."""
+def context(tmp_path_factory):
+    """Yield one browser for all tests. With a profile on disk, it keeps the compiled scripts of the page."""
+    options = {"executable_path": str(CHROMIUM), "args": FLAGS, "viewport": {"width": 1440, "height": 900}}
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield browser.new_context(viewport={"width": 1440, "height": 900})
-        browser.close()
+        made = playwright.chromium.launch_persistent_context(tmp_path_factory.mktemp("profile"), **options)
+        yield made
+        made.close()
 
 
 @pytest.fixture(scope="module")
