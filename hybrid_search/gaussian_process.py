@@ -7,12 +7,15 @@ process is conditioned on all of them. A trend in the cost is not modelled separ
 """
 
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
+from threadpoolctl import ThreadpoolController
 
 Array = NDArray[np.float64]
 MAX_FITTED = 150  # rows that hyperparameters are fitted to
@@ -21,6 +24,20 @@ LENGTH, LENGTH_SPREAD, NOISE, NOISE_SPREAD = 1.5, 1.0, 1e-2, 1.5
 LOG_LENGTH_BOUNDS = (-3.0, 6.0)
 LOG_NOISE_BOUNDS = (-12.0, 2.0)
 JITTER = 1e-8
+
+
+def one_blas_thread() -> Any:
+    """Return a context manager: numpy and scipy compute with one thread in its block, and as before afterwards.
+
+    The matrices are small, so more threads only wait for each other.
+    """
+    return _blas_libraries().limit(limits=1, user_api="blas")
+
+
+@cache
+def _blas_libraries() -> Any:
+    """Return the controller of the linear algebra of numpy and scipy. Finding the libraries takes 5 ms or more."""
+    return ThreadpoolController()
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,15 @@
 """Fixtures of all tests: every test runs in a temporary folder, and in CI no test may be skipped."""
 
+import gc
 import os
 from contextlib import suppress
 from importlib import import_module
 
 import pytest
+from support import new_ledgers
 
 from hybrid_search._internal import redaction
+from hybrid_search.ledger import sqlite
 
 pytest_plugins = ["support.page_client", "support.postgres"]
 
@@ -43,12 +46,36 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: SLOW.index(item.path.name) if item.path.name in SLOW else len(SLOW))
 
 
+def pytest_collection_finish():
+    """Spare the garbage collector what lives until the end: some million objects of the imports and the tests."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def flushing():
+    """Yield how SQLite flushes a commit to disk. In this process it does not: no test survives a power failure."""
+    with pytest.MonkeyPatch.context() as patched:
+        usual = sqlite.SYNCHRONOUS
+        patched.setattr(sqlite, "SYNCHRONOUS", "OFF")
+        patched.setattr("hybrid_search.ledger.connection.upgrade", new_ledgers.upgrade)
+        yield usual
+
+
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HYBRID_SEARCH_DB", raising=False)
     monkeypatch.delenv("HYBRID_SEARCH_DB_RETRY_SECONDS", raising=False)
     monkeypatch.delenv("HYBRID_SEARCH_TOKEN", raising=False)
+
+
+@pytest.fixture
+def _proof_in_this_process(monkeypatch):
+    """Compute the proof of an export in this process; a new one imports torch first, which takes seconds."""
+    from support.exports import prove_in_this_process
+
+    monkeypatch.setattr("hybrid_search.export.network_export.prove", prove_in_this_process)
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -435,20 +436,20 @@ def test_doctor_lists_plugins_with_package_and_version_and_broken_ones_with_thei
         "from hybrid_search.networks.stems.conv import Conv3x3Stem\n\n\nclass Sound(Conv3x3Stem):\n    kind = 'sound'\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
-    code = "import sys; from hybrid_search.cli import run; sys.exit(run(sys.argv[1:]))"
-
-    def printed(form):
-        command = [sys.executable, "-c", code, "doctor", "--format", form]
-        return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
-
-    rows = {row["name"]: row for row in json.loads(printed("json")) if row["name"]}
+    code = (
+        "from hybrid_search.cli import run\nfor form in ('json', 'csv', 'table'):\n"
+        "    assert run(['doctor', '--format', form]) == 0\n    print('~~~')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    in_json, in_csv, in_table, _ = done.stdout.split("~~~\n")
+    rows = {row["name"]: row for row in json.loads(in_json) if row["name"]}
     assert rows["sound"]["item"] == "plugin, stems"
     assert (rows["sound"]["package"], rows["sound"]["version"]) == ("extra", "1.5")
     assert rows["sound"]["value"].endswith(" works")
     assert rows["broken"]["value"].startswith("BROKEN: operator 'broken' comes from the package extra 1.5")
     assert "no_such_module" in rows["broken"]["value"]
-    assert "extra,1.5" in printed("csv")
-    assert "no_such_module" in " ".join(printed("table").split())
+    assert "extra,1.5" in in_csv
+    assert "no_such_module" in " ".join(in_table.split())
 
 
 def test_doctor_compiles_the_usual_kernels_and_names_them(capsys, monkeypatch):
@@ -506,11 +507,9 @@ def test_a_thousand_trials_make_a_front_without_torch_ray_or_optuna(tmp_path):
     assert done.stderr.strip() == "[]"
 
 
-def test_a_signal_stops_the_search_and_the_same_command_finishes_it(tmp_path):
-    import signal
-
-    command = [sys.executable, "-c", "from hybrid_search.cli import main; main()", "run", "digits", "--trials", "3"]
-    command += ["--engine", "local", "--epochs", "2"]
+def test_a_signal_stops_the_search_and_the_same_command_finishes_it(capsys):
+    words = ["run", "digits", "--trials", "3", "--engine", "local", "--epochs", "1", "--set", "image_size=8"]
+    command = [sys.executable, "-c", "from hybrid_search.cli import main; main()", *words]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     for line in running.stderr:
         if "trial 0 complete" in line:
@@ -522,7 +521,7 @@ def test_a_signal_stops_the_search_and_the_same_command_finishes_it(tmp_path):
         states = [trial.state for trial in ledger.read(reads.trials, ledger.search().id)]
     assert states[0] == "complete"
     assert len(states) < 3 or states[2] == "running"
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "resumes: " in done.stderr
+    assert call(*words) == 0
+    assert "resumes: " in capsys.readouterr().err
     with Ledger(read_only=True) as ledger:
         assert [t.state for t in ledger.read(reads.trials, ledger.search().id)] == ["complete"] * 3

@@ -97,7 +97,8 @@ def test_new_members_of_the_front_get_their_seeds_after_a_long_confirmation(ledg
 
 
 def test_a_confirmation_that_the_engine_refuses_opens_no_test_split(ledger, monkeypatch):
-    run(SPACE, trials=2, resources=Resources("local"), ledger=ledger, settings=Settings(epochs=1))
+    settings = Settings(epochs=1, train_images=40, validation_images=40)
+    run(SPACE, trials=2, resources=Resources("local"), ledger=ledger, settings=settings)
 
     def refuse(search, context):
         raise SettingsError("a trial must fit the cluster.")

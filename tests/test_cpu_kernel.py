@@ -317,10 +317,10 @@ def test_processes_that_start_together_compile_once(tmp_path):
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
     started = [
         subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
-        for _ in range(3)
+        for _ in range(2)
     ]
     notices = [process.communicate()[1] for process in started]
-    assert [process.returncode for process in started] == [0, 0, 0], notices
+    assert [process.returncode for process in started] == [0, 0], notices
     assert sum(text.count("compiling the local attention kernel") for text in notices) == 1
     assert len(list(tmp_path.rglob("*.so"))) == 1
 

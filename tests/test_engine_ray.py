@@ -252,7 +252,7 @@ def evaluate(architecture, settings):
     while True:
         time.sleep(0.01)
 
-run(tiny_space(), trials=2, resources=Resources(workers=2), ledger=f"sqlite:///{folder}/l.db", evaluate=evaluate)
+run(tiny_space(), trials=2, resources=Resources(workers=1), ledger=f"sqlite:///{folder}/l.db", evaluate=evaluate)
 """
 
 
@@ -325,5 +325,5 @@ def test_the_fused_attention_runs_and_learns_inside_workers(ledger):
         worst = max((one - other).abs().max().item() for one, other in zip(*grads.values(), strict=True))
         yield {"accuracy": float(worst < 1e-12)}
 
-    run(SPACE, trials=2, resources=Resources("ray", workers=2, gpus_per_trial=0), ledger=ledger, evaluate=evaluate)
-    assert [t.measurements["accuracy"] for t in ledger.read(reads.trials, ledger.search().id)] == [1.0, 1.0]
+    run(SPACE, trials=1, resources=Resources("ray", workers=1, gpus_per_trial=0), ledger=ledger, evaluate=evaluate)
+    assert [t.measurements["accuracy"] for t in ledger.read(reads.trials, ledger.search().id)] == [1.0]

@@ -57,7 +57,7 @@ def test_a_search_runs_in_a_tuner_of_the_users_own(ledger, tmp_path):
                 search_alg=searcher,
                 scheduler=TuneScheduler(searcher),
                 num_samples=-1,
-                max_concurrent_trials=2,
+                max_concurrent_trials=1,
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(storage_path=str(tmp_path / "tune"), name="mine", verbose=0, callbacks=[seen]),

@@ -258,6 +258,7 @@ def test_a_worker_with_other_images_of_a_size_is_found(tmp_path):
 # -- after the search --
 
 
+@pytest.mark.usefixtures("_proof_in_this_process")
 def test_an_export_has_the_size_of_its_design(trained, tmp_path, capsys):
     stored = {one.number for one in trained.read(reads.trials_with_weights, trained.search().id)}
     trials = trials_of(trained)

@@ -17,7 +17,7 @@ from support.ledgers import a_search, fill, write_trial
 
 from hybrid_search import cli
 from hybrid_search.errors import HybridSearchError, LedgerError, SettingsError, UnknownName
-from hybrid_search.ledger import Ledger, Opening, Proposal, reads, writes
+from hybrid_search.ledger import Ledger, Opening, Proposal, leases, reads, writes
 from hybrid_search.ledger.schema import MIGRATIONS
 from hybrid_search.ledger.sqlite import _enable_write_ahead_log, network_file_system
 from hybrid_search.ledger.tables import HEAD, Base
@@ -279,6 +279,8 @@ def test_a_search_stops_if_its_file_is_removed_moved_or_replaced(tmp_path, how):
     assert path.exists() == (how == "replaced")
     if how == "moved":
         (tmp_path / "moved.db").rename(path)
+        with Ledger(f"sqlite:///{path}") as ledger:
+            ledger.write(leases.release, 1, ledger.lease(1).holder, True)  # instead of waiting until it expires
         run(tiny_space(), trials=8, evaluate=evaluate, resources=Resources("local"), ledger=f"sqlite:///{path}")
 
 
@@ -352,7 +354,8 @@ def test_opening_waits_while_another_process_creates_the_file():
     assert connection.tries == 3
 
 
-def test_a_commit_is_flushed_to_disk_before_it_returns(tmp_path):
+def test_a_commit_is_flushed_to_disk_before_it_returns(tmp_path, monkeypatch, flushing):
+    monkeypatch.setattr("hybrid_search.ledger.sqlite.SYNCHRONOUS", flushing)
     with Ledger(f"sqlite:///{tmp_path / 'l.db'}") as ledger, ledger.transaction() as db:
         assert db.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
         assert db.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"

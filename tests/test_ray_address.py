@@ -20,8 +20,17 @@ from hybrid_search.errors import HybridSearchError
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.records import Resources
 
-PROGRAM = "import sys; from hybrid_search import cli; sys.exit(cli.run(sys.argv[1:]))"
-IMPATIENT = "from hybrid_search.engines.ray import address; address.ANSWER_SECONDS = 2.0; " + PROGRAM
+# The command line, with an evaluation that needs no torch in the place of training.
+PROGRAM = """
+import sys
+from types import SimpleNamespace
+from hybrid_search import cli
+from support.fakes import scored
+
+sys.modules["hybrid_search.training.evaluation"] = SimpleNamespace(evaluate=scored(rungs=1))
+sys.exit(cli.run(sys.argv[1:]))
+"""
+IMPATIENT = "from hybrid_search.engines.ray import address\naddress.ANSWER_SECONDS = 2.0\n" + PROGRAM
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +84,9 @@ def environment(home, **more):
     cache = os.environ.get(
         "XDG_CACHE_HOME", os.path.expanduser("~/.cache")
     )  # compiled kernels stay in the user's cache
-    return {**clean, "HOME": str(home), "XDG_CACHE_HOME": cache, "RAY_USAGE_STATS_ENABLED": "0", **more}
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    usual = {"HOME": str(home), "XDG_CACHE_HOME": cache, "PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0"}
+    return {**clean, **usual, **more}
 
 
 def search(folder, address, home, program=PROGRAM, **more):

@@ -214,6 +214,7 @@ def test_a_search_of_an_own_evaluation_does_not_say_how_to_train(ledger):
         train("own", pick="0", ledger=ledger)
 
 
+@pytest.mark.usefixtures("_proof_in_this_process")
 def test_a_training_is_exported_by_its_number(ledger, tmp_path):
     done, _ = quiet(ledger)
     (proof,) = export_training(ledger, done.record.number, tmp_path / "out")
@@ -247,6 +248,7 @@ def test_a_search_is_deleted_with_its_trainings(ledger):
         ledger.read(training, 1)
 
 
+@pytest.mark.usefixtures("_proof_in_this_process")
 def test_the_command_prints_a_table_and_the_commands_show_it(ledger, capsys, tmp_path):
     db = ["--db", ledger.command_url]
     assert cli.run(["train", "tiny", "--pick", "0", "--epochs", "2", "--format", "json", *db]) == 0

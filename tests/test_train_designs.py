@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -38,7 +37,7 @@ def ledger(tmp_path):
 
 
 @pytest.fixture
-def exported(tmp_path):
+def exported(tmp_path, _proof_in_this_process):
     """Return a folder with a network of 8 x 6 images and classes that are not those of digits."""
     dataset = load(Settings(**DATA))
     with torch.random.fork_rng():
@@ -55,6 +54,7 @@ def trained(ledger, design=DESIGN, **changes):
     return train(design, settings={**DATA, **changes.pop("settings", {})}, ledger=ledger, **{**SMALL, **changes})
 
 
+@pytest.mark.usefixtures("_proof_in_this_process")
 def test_a_reference_is_trained_without_a_search_and_exported(ledger, tmp_path):
     record = trained(ledger).record
     assert ledger.read(trainings, None) == [record]
@@ -129,6 +129,7 @@ def test_a_teacher_must_have_the_classes_of_the_data(ledger, exported):
         trained(ledger, teacher=exported)
 
 
+@pytest.mark.usefixtures("_proof_in_this_process")
 def test_a_teacher_changes_the_training_and_is_part_of_its_identity(ledger, tmp_path):
     first = trained(ledger).record
     export_training(ledger, first.number, tmp_path / "teacher")
@@ -240,29 +241,3 @@ def test_distillation_is_zero_for_equal_logits_and_positive_otherwise():
     logits = torch.randn(5, 3)
     assert distillation_loss(logits, logits).item() == pytest.approx(0, abs=1e-6)
     assert distillation_loss(logits, logits.flip(1)).item() > 0
-
-
-def test_each_epoch_is_written_for_tensorboard(ledger, tmp_path, monkeypatch):
-    written = []
-
-    class Writer:
-        def __init__(self, folder, purge_step):
-            written.append((folder, purge_step))
-
-        def add_scalar(self, name, value, step):
-            written.append((name, step))
-
-        def flush(self):
-            pass
-
-        def close(self):
-            written.append("closed")
-
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))
-    trained(ledger, tensorboard=True, log_dir=tmp_path / "logs", epochs=2)
-    assert written[0][1] == 1
-    assert ("accuracy", 2) in written
-    assert written[-1] == "closed"
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(SettingsError, match=r"--tensorboard needs TensorBoard.*hybrid-search\[tensorboard\]"):
-        trained(ledger, tensorboard=True, seed=5)

@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL
 from hybrid_search.errors import LedgerError
 
 BUSY_SECONDS = 30.0  # how long a connection waits for another writer
+SYNCHRONOUS = "FULL"  # a committed trial survives a power failure
 
 
 def sqlite_engine(url: URL, read_only: bool) -> Engine:
@@ -79,7 +80,7 @@ def sqlite_engine(url: URL, read_only: bool) -> Engine:
             if not opened:
                 opened.append(_device_and_inode(path))
             _enable_write_ahead_log(connection)
-            connection.execute("PRAGMA synchronous=FULL")  # a committed trial survives a power failure
+            connection.execute(f"PRAGMA synchronous={SYNCHRONOUS}")
             connection.execute("PRAGMA foreign_keys=ON")
 
     @event.listens_for(engine, "begin")

@@ -4,9 +4,8 @@ The noise of one training (its seed) is the noise of the process; a design's qua
 """
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
-from hybrid_search.gaussian_process import Array, GaussianProcess, Inputs, fit, squared_distances
+from hybrid_search.gaussian_process import Array, GaussianProcess, Inputs, fit, one_blas_thread, squared_distances
 
 N_SAMPLES = 1000
 ROUNDING = 1e-9  # as a share of the largest value: a smaller standard deviation is rounding error
@@ -27,7 +26,7 @@ class DesignSurrogate:
         self._mean, deviation = float(finals.mean()), float(finals.std())
         self._unit = deviation if deviation > ROUNDING * float(np.abs(finals).max()) else 1.0
         targets, noise_scale = (finals - self._mean) / self._unit, np.ones(len(finals))
-        with threadpool_limits(1, "blas"):  # the matrices are small: more threads only wait for each other
+        with one_blas_thread():
             parameters = fit(inputs, squared_distances(inputs), targets, noise_scale)
             self._process = GaussianProcess(inputs, targets, noise_scale, parameters)
             self.leave_one_out = self._unscaled(self._process.loo_mean(targets))
@@ -48,7 +47,7 @@ class DesignSurrogate:
             stream: number of the random stream.
         """
         rng = np.random.default_rng((0, stream))
-        with threadpool_limits(1, "blas"):
+        with one_blas_thread():
             mean, covariance = self._process.joint_posterior(inputs)
             root = np.linalg.cholesky(covariance + 1e-8 * self._process.variance * np.eye(len(mean)))
             samples = mean + rng.standard_normal((N_SAMPLES, len(mean))) @ root.T

@@ -5,7 +5,6 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, ClassVar
 from xml.etree import ElementTree
 
@@ -58,10 +57,11 @@ class ChartContract:
         if "theme" in metafunc.fixturenames:
             metafunc.parametrize("theme", THEMES.values(), ids=THEMES)
 
-    @pytest.fixture
-    def ledger(self, tmp_path: Path) -> Iterator[Ledger]:
-        """Return an empty ledger in a file of its own."""
-        with Ledger(f"sqlite:///{tmp_path / 'ledger.db'}") as ledger:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def ledger(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
+        """Return a ledger for all tests of a chart; each test adds the search that it needs, unless it is there."""
+        with Ledger(f"sqlite:///{tmp_path_factory.mktemp('charts') / 'ledger.db'}") as ledger:
             yield ledger
 
     def numbers(self, ledger: Ledger, search: SearchRecord) -> Any:
@@ -115,16 +115,23 @@ class ChartContract:
             assert [shown for shown in texts_in(json.loads(text)) if "<img" in shown] == []
 
 
-def made_up_search(ledger: Ledger, kind: str, name: str = "search") -> SearchRecord:
-    """Write a search with the trials of SEARCHES[kind] and return its record."""
-    search = _new_search(ledger, name)
+def made_up_search(ledger: Ledger, kind: str) -> SearchRecord:
+    """Return the record of a search of this name with the trials of SEARCHES[kind]; write it if there is none."""
+    if (written := ledger.find_search(kind)) is not None:
+        return written
+    search = _new_search(ledger, kind)
     for number, (operator, measurements) in enumerate(SEARCHES[kind]):
         _write_trial(ledger, search, number, {**STAGE, "operator": operator}, measurements)
     return search
 
 
 def search_with_markup(ledger: Ledger) -> SearchRecord:
-    """Write a search whose name, objective, operators, options and failure texts contain markup; return its record."""
+    """Write a search whose name, objective, operators, options and failure texts contain markup; return its record.
+
+    It is written if there is none.
+    """
+    if (written := ledger.find_search(MARKUP)) is not None:
+        return written
     own = Objective("own", "minimize", label=MARKUP, unit=MARKUP)
     search = _new_search(ledger, MARKUP, own)
     numbers = {"own": 0.5, "flops": 1e6, "params": 1e4, MARKUP: 1.0}

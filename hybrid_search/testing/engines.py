@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +15,7 @@ from hybrid_search.engines.worker import Evaluate
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.networks.architecture import Architecture
+from hybrid_search.pruners import PrunerObjectives, TrialView, Verdict
 from hybrid_search.records import Report, Resources, Settings
 from hybrid_search.runs.run import run
 from hybrid_search.spaces.space import SearchSpace
@@ -43,6 +44,35 @@ def scored(rungs: int = 2) -> Evaluate:
             yield {"accuracy": int(architecture.digest[:4], 16) / 65536 * rung / rungs}
 
     return evaluate
+
+
+def _attention(trial: Any) -> int | None:
+    """Return the extent of attention in the design of a trial; None for convolution."""
+    extent: int | None = trial.architecture["stages"][0].get("extent")
+    return extent
+
+
+def _is_odd(digest: str) -> bool:
+    return int(digest[:4], 16) % 2 == 1
+
+
+class _StopOddDigests:
+    """A pruner that stops the designs with an odd digest after two rungs."""
+
+    min_probability = 0.0
+
+    def front_probabilities(self, designs: Sequence[TrialView], others: Sequence[TrialView]) -> list[float]:
+        return [1.0] * len(designs)
+
+    def judge(self, trial: TrialView, rung: int, others: Sequence[TrialView]) -> Verdict:
+        return "stop" if _is_odd(trial.digest) and rung >= 2 else "keep"
+
+    def expected_values(self, trial: TrialView, rung: int, others: Sequence[TrialView]) -> tuple[float, ...]:
+        return trial.curve[rung]
+
+
+def _stop_odd_digests(aims: PrunerObjectives, seed: int) -> _StopOddDigests:
+    return _StopOddDigests()
 
 
 class EngineContract:
@@ -115,8 +145,11 @@ class EngineContract:
 
     def test_every_trial_ends_with_its_numbers_and_its_curve(self, ledger: Ledger) -> None:
         """Check: every trial ends with its numbers and its curve."""
-        self.run(ledger, scored(rungs=3), 6)
-        assert self.states(ledger) == dict.fromkeys(range(6), "complete")
+        shown = _Shown()
+        self.run(ledger, scored(rungs=3), 4, loggers=[shown])
+        assert self.states(ledger) == dict.fromkeys(range(4), "complete")
+        assert sorted(fields["number"] for fields in shown.trials) == [0, 1, 2, 3]
+        assert all(fields["state"] == "complete" and fields["accuracy"] > 0 for fields in shown.trials)
         for trial in self.trials(ledger):
             assert trial.measurements["accuracy"] == pytest.approx(score(trial.digest))
             curve = {rung: numbers["accuracy"] for rung, numbers in ledger.read(reads.curve, trial.id)}
@@ -125,30 +158,28 @@ class EngineContract:
     def test_the_same_call_continues_the_search(self, ledger: Ledger) -> None:
         """Check: the same call continues the search."""
         for _ in range(2):
-            self.run(ledger, scored(), 3)
+            self.run(ledger, scored(), 3, workers=1)
         assert self.states(ledger) == dict.fromkeys(range(6), "complete")
         assert len({trial.digest for trial in self.trials(ledger)}) == 6
 
-    @pytest.mark.parametrize(("kind", "failed"), [("raises", "bug"), ("nan", "nan")])
-    def test_a_failed_trial_does_not_affect_the_others(self, ledger: Ledger, kind: str, failed: str) -> None:
+    def test_a_failed_trial_does_not_affect_the_others(self, ledger: Ledger) -> None:
         """Check: a failed trial does not affect the others."""
 
         def evaluate(architecture: Architecture, settings: Settings) -> Iterator[dict[str, float]]:
             yield {"accuracy": 0.1}
             if architecture.stages[0].operator == "local_attention":
-                if kind == "raises":
+                if dict(architecture.stages[0].options)["extent"] == 3:
                     raise RuntimeError("a bug in the user's code")
                 yield {"accuracy": float("nan")}
             yield {"accuracy": 0.5}
 
         self.run(ledger, evaluate, 12, sampler="random", seed=3)
         trials = self.trials(ledger)
-        wrong = [trial for trial in trials if trial.state == "failed"]
         assert len(trials) == 12
-        assert {trial.architecture["stages"][0]["operator"] for trial in wrong} == {"local_attention"}
-        assert {trial.failure_kind for trial in wrong} == {failed}
-        assert all(trial.state == "complete" for trial in trials if trial not in wrong)
-        assert kind != "raises" or "a bug in the user's code" in wrong[0].failure_text
+        ends = {_attention(trial): (trial.state, trial.failure_kind) for trial in trials}
+        assert ends == {None: ("complete", None), 3: ("failed", "bug"), 5: ("failed", "nan")}
+        texts = [trial.failure_text for trial in trials if trial.failure_kind == "bug"]
+        assert all("a bug in the user's code" in text for text in texts)
 
     def test_a_search_whose_first_trials_all_fail_stops_with_the_last_error(self, ledger: Ledger) -> None:
         """Check: a search whose first trials all fail stops with the last error."""
@@ -159,15 +190,10 @@ class EngineContract:
 
         expected = r"the first 4 trials all failed \(bug\)[\s\S]*no such file: images"
         with pytest.raises(HybridSearchError, match=expected):
-            self.run(ledger, evaluate, 12)
+            self.run(ledger, evaluate, 12, workers=1)
 
     def test_a_trial_that_the_pruner_stops_counts_and_frees_its_worker(self, ledger: Ledger) -> None:
         """Check: a trial that the pruner stops counts and frees its worker."""
-
-        def evaluate(architecture: Architecture, settings: Settings) -> Iterator[dict[str, float]]:
-            end = 0.5 + 0.45 * int(architecture.digest[:4], 16) / 65536
-            for rung in range(1, 7):
-                yield {"accuracy": end * (1.0 - 0.5**rung), "train_loss": 2.0 - end * (1.0 - 0.5**rung)}
 
         events: list[tuple[int, str]] = []
         contexts: list[RunContext] = []
@@ -176,18 +202,16 @@ class EngineContract:
             context.on_event = lambda kind, number: events.append((number, kind))
             contexts.append(context)
 
-        more: dict[str, Any] = {"pruner": "front-probability", "sampler": "random", "space": space(WIDE, (3, 5, 7))}
-        self.run(ledger, evaluate, 24, watch=watch, **more)
+        self.run(ledger, scored(rungs=6), 6, workers=1, watch=watch, pruner=_stop_odd_digests)
         trials = self.trials(ledger)
+        assert [trial.state == "stopped" for trial in trials] == [_is_odd(trial.digest) for trial in trials]
         stopped = [trial for trial in trials if trial.state == "stopped"]
-        assert len(trials) == 24
-        assert stopped
-        assert {trial.state for trial in trials} == {"complete", "stopped"}
+        assert 0 < len(stopped) < len(trials) == 6
         assert sorted(number for number, kind in events if kind == "stopped") == [trial.number for trial in stopped]
-        assert (contexts[0].completed, contexts[0].failed) == (24 - len(stopped), 0)
+        assert (contexts[0].completed, contexts[0].failed) == (6 - len(stopped), 0)
         for trial in stopped:
             assert self.rungs(ledger, trial) == list(range(1, trial.rung + 1))
-            assert trial.rung < 6
+            assert 2 <= trial.rung < 6
             assert trial.measurements == {}
             assert trial.facts["worker"] == trial.worker != ""
 
@@ -197,9 +221,9 @@ class EngineContract:
         def watch(search: Any, context: RunContext) -> None:
             context.on_event = _stopping(context)
 
-        self.run(ledger, scored(rungs=4), 6, watch=watch)
+        self.run(ledger, scored(rungs=4), 6, workers=1, watch=watch)
         assert "running" in self.states(ledger).values()
-        self.run(ledger, scored(rungs=4), 6)
+        self.run(ledger, scored(rungs=4), 6, workers=1)
         assert self.states(ledger) == dict.fromkeys(range(6), "complete")
 
     def test_a_stopped_trial_resumes_from_its_checkpoint(self, ledger: Ledger) -> None:
@@ -240,24 +264,30 @@ class EngineContract:
             yield Report(1, {"accuracy": 0.1}, facts)
             yield Report(2, {"accuracy": 0.5}, facts, last=True, weights=architecture.digest.encode())
 
-        search = self.run(ledger, evaluate, 5)
+        search = self.run(ledger, evaluate, 5, workers=1)
         stored = [trial for trial in self.trials(ledger) if trial.weights]
         assert {trial.number for trial in stored} == set(search.front())
         for trial in stored:
             assert search.weights.read(trial.number, trial.weights) == trial.digest.encode()
             assert (trial.facts["device"], trial.worker) == ("cpu", "w")
 
-    @pytest.mark.parametrize("kind", ["a word", "no generator", "a list"])
-    def test_an_evaluation_without_numbers_fails_its_trial_and_not_the_search(self, ledger: Ledger, kind: str) -> None:
-        """Check: an evaluation without numbers fails its trial and not the search."""
+    def test_an_evaluation_without_numbers_fails_its_trial_and_not_the_search(self, ledger: Ledger) -> None:
+        """Check: a word, no generator, or a list in the place of numbers fails a trial and not the search."""
 
         def evaluate(architecture: Architecture, settings: Settings) -> Any:
-            wrong: dict[str, Any] = {"a word": [{"accuracy": "x"}], "no generator": 3, "a list": [[1, 2]]}
-            return iter([{"accuracy": 0.5}]) if architecture.stages[0].operator == "conv" else wrong[kind]
+            stage = architecture.stages[0]
+            if stage.operator == "conv":
+                return iter([{"accuracy": 0.5}])
+            options = dict(stage.options)
+            if options["extent"] == 3:
+                return [{"accuracy": "x"}]
+            return 3 if options["heads"] == 2 else [[1, 2]]
 
-        self.run(ledger, evaluate, 12, sampler="random", seed=3)
-        ends = {t.architecture["stages"][0]["operator"]: (t.state, t.failure_kind) for t in self.trials(ledger)}
-        assert ends == {"conv": ("complete", None), "local_attention": ("failed", "bug")}
+        self.run(ledger, evaluate, 12, sampler="random", seed=3, workers=1)
+        trials = self.trials(ledger)
+        assert len(trials) == 12
+        ends = {_attention(trial) is None: (trial.state, trial.failure_kind) for trial in trials}
+        assert ends == {True: ("complete", None), False: ("failed", "bug")}
 
     def test_running_trials_finish_when_the_hours_are_over(self, ledger: Ledger) -> None:
         """Check: running trials finish when the hours are over."""
@@ -266,7 +296,7 @@ class EngineContract:
             time.sleep(0.2)
             yield {"accuracy": 0.5}
 
-        self.run(ledger, evaluate, 12, hours=0.1 / 3600)
+        self.run(ledger, evaluate, 12, hours=0.1 / 3600, workers=1)
         assert 1 <= len(self.states(ledger)) < 12
         assert set(self.states(ledger).values()) == {"complete"}
 
@@ -276,7 +306,7 @@ class EngineContract:
         def evaluate(architecture: Architecture, settings: Settings) -> Iterator[dict[str, float]]:
             yield {"accuracy": settings.learning_rate}
 
-        self.run(ledger, evaluate, 8, tune_recipe=True)
+        self.run(ledger, evaluate, 8, tune_recipe=True, workers=1)
         trials = self.trials(ledger)
         assert [t.measurements["accuracy"] for t in trials] == [t.settings["learning_rate"] for t in trials]
         assert len({t.settings["learning_rate"] for t in trials}) > 1
@@ -300,6 +330,22 @@ class EngineContract:
         failures = ledger.read(reads.failures, ledger.search().id)
         lost = [(0, "lost")] if self.has_worker_processes else []
         assert [(failure.number, failure.kind) for failure in failures] == lost
+
+
+class _Shown:
+    """A logger that keeps the trials that it is given."""
+
+    def __init__(self) -> None:
+        self.trials: list[Mapping[str, Any]] = []
+
+    def trial(self, fields: Mapping[str, Any]) -> None:
+        self.trials.append(fields)
+
+    def epoch(self, epoch: int, measurements: Mapping[str, float]) -> None:
+        raise AssertionError("a search has no epochs of a full training")
+
+    def close(self) -> None:
+        pass
 
 
 def _stopping(context: RunContext) -> Callable[[str, int], None]:

@@ -3,12 +3,9 @@
 import resource
 import sys
 
-import torch
-
 from hybrid_search._internal.exception_text import message_of
 from hybrid_search.errors import NotFinite, TrialError
 from hybrid_search.records import FailureKind, Settings
-from hybrid_search.training.recipe import device_of
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")
 
@@ -26,6 +23,8 @@ def classify_failure(exception: BaseException) -> FailureKind:
         >>> classify_failure(MemoryError())
         'oom'
     """
+    torch = sys.modules.get("torch")  # an evaluation without torch must not wait for its import
+    memory_errors = (MemoryError,) if torch is None else (MemoryError, torch.OutOfMemoryError)
     current: BaseException | None = exception
     seen: set[int] = set()  # the causes of an exception may form a circle
     while current is not None and id(current) not in seen:
@@ -34,7 +33,7 @@ def classify_failure(exception: BaseException) -> FailureKind:
             return "nan"
         text = message_of(current).lower()
         memory = isinstance(current, RuntimeError | TrialError) and any(words in text for words in OUT_OF_MEMORY)
-        if memory or isinstance(current, MemoryError | torch.OutOfMemoryError):
+        if memory or isinstance(current, memory_errors):
             return "oom"
         if isinstance(current, TimeoutError):
             return "timeout"
@@ -50,6 +49,10 @@ def peak_memory_gib(settings: Settings) -> float:
     Args:
         settings: `device` is used.
     """
+    import torch
+
+    from hybrid_search.training.recipe import device_of
+
     device = device_of(settings)
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30

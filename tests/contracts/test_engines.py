@@ -23,32 +23,27 @@ QUICK_FOR_TUNE = (
 )
 
 
-class OnRay(EngineContract):
-    """The contract of an engine on Ray, which is started once for all tests."""
+@pytest.fixture(scope="module")
+def ray_session():
+    """Start Ray once for both engines that use it."""
+    import ray
 
-    __test__ = False
-
-    @pytest.fixture(scope="class", autouse=True)
-    @classmethod
-    def ray_session(cls):
-        import ray
-
-        ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=128 * 2**20)
-        yield
-        ray.shutdown()
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=128 * 2**20)
+    yield
+    ray.shutdown()
 
 
 class TestLocal(EngineContract):
     engine, has_worker_processes = "local", False
 
 
-class TestRay(OnRay):
-    __test__ = True
+@pytest.mark.usefixtures("ray_session")
+class TestRay(EngineContract):
     engine = "ray"
 
 
-class TestTune(OnRay):
-    __test__ = True
+@pytest.mark.usefixtures("ray_session")
+class TestTune(EngineContract):
     engine = "tune"
 
 

@@ -21,9 +21,9 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
-from threadpoolctl import threadpool_limits
 
 from hybrid_search.errors import SettingsError
+from hybrid_search.gaussian_process import one_blas_thread
 from hybrid_search.samplers.define_by_run import Params, Space
 from hybrid_search.samplers.known_cost.acquisition import Acquisition, best_point
 from hybrid_search.samplers.known_cost.candidates import Candidates, rarest_value, repeated_point
@@ -157,7 +157,7 @@ class KnownCostSampler(BaseSampler):
         with self._lock:
             self._select_study(study)
             # With all threads of a busy machine this is 15 times slower. One thread gives the same sums everywhere.
-            with threadpool_limits(1, "blas"):
+            with one_blas_thread():
                 point = self._propose(study, trial)
             if point is None:
                 return {}
@@ -298,7 +298,7 @@ class KnownCostSampler(BaseSampler):
         Returns:
             The expected relative improvement. Infinity while the initial design is incomplete; 0 if no design is left.
         """
-        with self._lock, threadpool_limits(1, "blas"):
+        with self._lock, one_blas_thread():
             self._select_study(study)
             rng = random.Random(f"{self._seed}/gain")
             context = self._context(study, None)
