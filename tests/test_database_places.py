@@ -61,7 +61,7 @@ def test_text_with_the_ending_of_an_sqlite_file_is_its_path(path):
 
 @pytest.mark.parametrize("text", ["hello", "mine.txt", ".db", "me:geheim@host.db", "password=geheim.db"])
 def test_other_text_is_no_path_and_is_not_shown(text):
-    with pytest.raises(LedgerError, match="A file is sqlite:///PATH, or a path that ends in .db") as caught:
+    with pytest.raises(LedgerError, match=r"A file is sqlite:///PATH, or a path that ends in \.db") as caught:
         Ledger(text)
     assert "geheim" not in str(caught.value)
     assert list(Path().iterdir()) == []
