@@ -9,7 +9,7 @@ TRIALS ?= 32
 # process compiles torch again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test slow fuzz faults check docs page front pictures wheel clean
+.PHONY: run test slow fuzz faults formats check docs page front pictures wheel clean
 
 run: $(VENV)/.run  ## search the digits space, 32 trials on Ray workers, and print the front; run again to continue
 	$(BIN)/hybrid-search run digits --trials $(TRIALS)
@@ -31,6 +31,11 @@ fuzz: $(VENV)/.test  ## 20,000 wrong space files, exports, data files and 10,000
 
 faults: $(VENV)/.test  ## the long tests of kills, full disks and corrupt files
 	$(BIN)/python -m pytest -m faults
+
+formats:  ## the formats openvino, litert and executorch, in an environment of their own (3 GB)
+	test -x .venv-formats/bin/python || $(PYTHON) -m venv .venv-formats
+	.venv-formats/bin/python -m pip install --quiet --no-compile torch==2.13.0 --editable ".[all,test,openvino,litert,executorch]"
+	.venv-formats/bin/python -m pytest -m formats
 
 check: $(VENV)/.test  ## format, lint, types, documentation
 	$(BIN)/ruff format --check .

@@ -7,6 +7,7 @@ Editors and type checkers see the imports below `TYPE_CHECKING`.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hybrid_search._internal.timm_registration import register_with_timm
 from hybrid_search._internal.torchvision_compat import allow_missing_operators
 
 if TYPE_CHECKING:
@@ -137,6 +138,9 @@ _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in name
 
 
 allow_missing_operators()  # otherwise timm cannot be imported beside some builds of torch
+
+
+register_with_timm("hybrid_search.networks.timm_models")  # for timm.create_model("local-dir:...")
 
 
 def __getattr__(name: str) -> Any:

@@ -42,7 +42,7 @@ def off_front(ledger):
 
 def test_a_network_of_the_front_is_written_with_its_proof(best):
     folder, proof = best
-    assert (proof.max_difference, proof.equal_answers, proof.images) == (0.0, 1.0, 16)
+    assert (proof.max_difference, proof.equal_answers, proof.images) == (0.0, 1.0, 256)
     names = {path.name for path in folder.iterdir()}
     assert names == {"model.safetensors", "architecture.json", "README.md", "manifest.json"}
     description = json.loads((folder / "architecture.json").read_text())

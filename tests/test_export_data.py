@@ -166,7 +166,7 @@ def test_an_export_without_the_data_proves_on_seeded_images_and_says_so(work):
     shutil.rmtree(work / "photos")
     clear_cache()
     proof, lines, described = export(work, out="alone")
-    assert (proof.images, proof.image_source, proof.max_difference) == (16, "images drawn from seed 0", 0.0)
+    assert (proof.images, proof.image_source, proof.max_difference) == (256, "images drawn from seed 0", 0.0)
     assert lines[0].startswith("the proof uses images drawn from seed 0, because the data of the trial is not here: ")
     assert "photos" in lines[0]
     assert described == with_data  # class names, mean and standard deviation come from the stored weights

@@ -20,7 +20,7 @@ from hybrid_search.export.folder import check_files, check_folder, describe, plu
 from hybrid_search.export.formats import EXPORT_FORMATS
 from hybrid_search.export.network_export import export_model, format_entries
 from hybrid_search.export.output_folder import UNFINISHED, output_folder
-from hybrid_search.export.proof import Proof, compare, prove
+from hybrid_search.export.proof import Expected, Proof, compare, prove
 from hybrid_search.export.safetensors_format import SAFETENSORS, network_of
 from hybrid_search.testing import ExportFormatContract
 
@@ -259,10 +259,11 @@ def test_an_export_needs_space_for_the_weights_of_every_format(monkeypatch, tmp_
 def test_an_export_is_described_as_what_it_is(monkeypatch, tmp_path):
     shown = []
 
-    def proved(folder, name, images, logits, image_source):
-        shown.append((name, len(images), tuple(logits.shape), logits.dtype, image_source))
+    def proved(folder, name, expected, image_source):
+        logits = expected.logits
+        shown.append((name, len(expected.images), tuple(logits.shape), logits.dtype, image_source))
         assert json.loads((folder / "manifest.json").read_text())["proof"] == {}
-        return Proof(folder, name, 0.0, 1.0, len(images), image_source)
+        return Proof(folder, name, 0.0, 1.0, len(expected.images), image_source)
 
     monkeypatch.setattr(network_export, "prove", proved)
     trained = network()
@@ -286,8 +287,9 @@ def test_an_export_is_described_as_what_it_is(monkeypatch, tmp_path):
 def test_a_network_that_a_new_process_computes_otherwise_has_its_message(monkeypatch, tmp_path):
     monkeypatch.setattr(network_export, "prove", lambda folder, *more: Proof(folder, "onnx", 0.5, 0.996, 3))
     assert message_of(export_network, network(), "out", IMAGES) == (
-        f"logits of an exported model must be within 0.0001; {tmp_path}/out: a new process loaded the format onnx and "
-        "classified 3 validation images; largest difference of a logit 0.5, equal predictions 100 %."
+        f"logits of an exported model must be within 0.0001, with equal predictions; {tmp_path}/out: a new "
+        "process loaded the format onnx and classified 3 validation images; largest difference of a logit 0.5, equal "
+        "predictions 100 %."
     )
     assert not (tmp_path / "out").exists()
 
@@ -302,13 +304,14 @@ def test_the_new_process_of_a_proof_compares_what_it_was_given(net, tmp_path):
         (expected + torch.tensor([0.0, 0.0, -0.25]), 0.25, None),
         (logits, expected.abs().max().item(), (expected.argmax(1) == 0).float().mean().item()),
     ):
-        Path("inputs").write_bytes(save({"images": IMAGES, "logits": given.contiguous()}))
+        Path("inputs").write_bytes(save({"images": IMAGES, "logits": given.contiguous(), "single": given.clone()}))
         compare(str(net), "safetensors", "inputs", "result")
         found = json.loads(Path("result").read_text())
         assert found["max_difference"] == pytest.approx(difference, abs=1e-6)
         assert equal is None or found["equal_answers"] == pytest.approx(equal)
-        assert found.keys() == {"max_difference", "equal_answers"}
-    Path("inputs").write_bytes(save({"images": IMAGES, "logits": torch.zeros(4, 2)}))
+        assert found.keys() == {"max_difference", "equal_answers", "runtime"}
+        assert found["runtime"] == {"torch": torch.__version__} | found["runtime"]
+    Path("inputs").write_bytes(save({"images": IMAGES, "logits": torch.zeros(4, 2), "single": torch.zeros(4, 2)}))
     assert message_of(compare, str(net), "safetensors", "inputs", "result") == (
         "logits of an exported model must have the shape (4, 2); got (4, 3)."
     )
@@ -330,10 +333,10 @@ def test_the_new_process_gets_its_task_and_its_error_is_shown(net, monkeypatch):
 
         monkeypatch.setattr(proof.subprocess, "run", run)
 
-    given = (Path(os.path.relpath(net)), "safetensors", IMAGES, torch.zeros(4, 3))
+    given = (Path(os.path.relpath(net)), "safetensors", Expected(IMAGES, torch.zeros(4, 3), torch.zeros(4, 3)))
     answered('{"max_difference": 0.5, "equal_answers": 0.25}')
     found = prove(*given, "images")
-    assert found == Proof(given[0], "safetensors", 0.5, 0.25, 4, "images")
+    assert found == Proof(given[0], "safetensors", 0.5, 0.25, 4, "images", (4, 1))
     assert prove(*given).image_source == "validation images"
     command, task, captured, checked, files = tasks[0]
     assert (command[0], command[1], captured, checked) == (os.sys.executable, "-I", True, False)

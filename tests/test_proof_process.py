@@ -11,7 +11,7 @@ from support.exports import network, prove_in_this_process, write_export
 
 from hybrid_search.errors import SettingsError, UserError
 from hybrid_search.export import export_model, export_network, load_exported, network_export
-from hybrid_search.export.proof import Proof, prove
+from hybrid_search.export.proof import Expected, Proof, prove
 from hybrid_search.testing import ExportFormatContract
 
 IMAGES = ExportFormatContract.images(4)
@@ -38,7 +38,7 @@ def test_the_process_imports_no_module_of_the_current_folder_or_of_pythonpath(ne
     monkeypatch.setenv("PYTHONSTARTUP", "json.py")
     monkeypatch.setattr(sys, "path", ["", ".", str(tmp_path / "here"), str(tmp_path / "listed"), *sys.path])
     monkeypatch.setattr(sys, "path_importer_cache", {})
-    proof = prove(net, "safetensors", IMAGES, logits_of(network().model))
+    proof = prove(net, "safetensors", Expected.of(network().model, IMAGES))
     assert (proof.max_difference, proof.equal_answers) == (0.0, 1.0)
 
 
@@ -47,14 +47,14 @@ def test_a_folder_that_the_process_cannot_load_is_one_line(net):
     with pytest.raises(
         UserError, match=r"must load in a new process; .* does not: an exported file must not be .*sha256"
     ) as error:
-        prove(net, "safetensors", IMAGES, torch.zeros(4, 3))
+        prove(net, "safetensors", Expected(IMAGES, torch.zeros(4, 3), torch.zeros(4, 3)))
     assert "\n" not in str(error.value)
 
 
 def test_a_process_that_cannot_start_is_one_line(net, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/no/such/python")
     with pytest.raises(UserError, match=r"must load in a new process; .* does not: No such file or directory"):
-        prove(net, "safetensors", IMAGES, torch.zeros(4, 3))
+        prove(net, "safetensors", Expected(IMAGES, torch.zeros(4, 3), torch.zeros(4, 3)))
 
 
 @pytest.mark.parametrize(("difference", "holds"), [(0.0, True), (1e-4, True), (2e-4, False), (float("nan"), False)])
@@ -67,7 +67,9 @@ def test_a_network_with_a_nan_is_not_exported(tmp_path, monkeypatch):
     broken = network()
     with torch.no_grad():
         broken.model.head.bias[0] = float("nan")
-    with pytest.raises(UserError, match=r"logits of an exported model must be within 0\.0001; .* logit nan"):
+    with pytest.raises(
+        UserError, match=r"logits of an exported model must be within 0\.0001, with equal predictions; .* logit nan"
+    ):
         export_network(broken, tmp_path / "out", IMAGES)
     assert not (tmp_path / "out").exists()
 

@@ -57,9 +57,10 @@ def test_timm_creates_a_network_by_reference_name_and_by_description_and_loads_w
 
         for options, law in (
             (dict(architecture="sasa-26"), "reference must be one of"),
-            (dict(drop_path_rate=0.1), "options of hybrid_net are architecture, in_chans, num_classes, global_pool"),
+            (dict(act_layer="gelu"), "options of hybrid_net are architecture, in_chans, num_classes, global_pool"),
+            (dict(architecture=design, drop_rate=1.0), "drop_rate must be a number from 0 to below 1; got 1.0"),
             (dict(architecture=design, global_pool="max"), "global_pool must be one of None, avg; got 'max'"),
-            (dict(features_only=True), "hybrid_net has no features_only"),
+            (dict(architecture=design, features_only=True, out_indices=(0, 5)), "indices must be of the 2 maps"),
         ):
             try:
                 timm.create_model("hybrid_net", **options)
@@ -71,6 +72,55 @@ def test_timm_creates_a_network_by_reference_name_and_by_description_and_loads_w
         """
     )
     assert out == "(2, 3)\n"
+
+
+@needs_timm
+def test_timm_uses_a_network_as_it_uses_its_own_models():
+    """Feature maps, classifiers, checkpointing, learning rates by depth and drop rates."""
+    fresh(
+        """
+        import hybrid_search, timm, torch
+        from timm.optim._param_groups import param_groups_layer_decay
+
+        stage = dict(operator="conv", depth=2, width=8, stride=2)
+        attention = dict(operator="local_attention", depth=1, width=8, stride=2, extent=3, heads=2)
+        design = dict(stem=dict(kind="conv3x3", width=8), stages=[stage, attention])
+        create = lambda **options: timm.create_model("hybrid_net", architecture=design, **options)
+        images = torch.randn(2, 3, 16, 12)
+
+        features = create(features_only=True)
+        assert [tuple(map.shape) for map in features(images)] == [(2, 8, 16, 12), (2, 32, 8, 6), (2, 32, 4, 3)]
+        assert (features.feature_info.channels(), features.feature_info.reduction()) == ([8, 32, 32], [1, 2, 4])
+        two = create(features_only=True, out_indices=(0, -2))
+        assert len(two.model.stages) == 1 and [map.shape[1] for map in two(images)] == [8, 32]
+
+        model = create(num_classes=5, drop_rate=0.2, drop_path_rate=0.1)
+        assert model.drop_rate == 0.2
+        last, maps = model.eval().forward_intermediates(images, indices=2)
+        assert len(maps) == 2 and torch.equal(last, maps[-1]) and torch.equal(last, model.forward_features(images))
+        early = model.forward_intermediates(images, indices=[1], stop_early=True, intermediates_only=True)
+        assert torch.equal(early[0], maps[0])
+        model.train()
+        outputs = []
+        for enable in (False, True):
+            model.set_grad_checkpointing(enable)
+            torch.manual_seed(0)
+            outputs.append(model(images))
+        assert torch.equal(*outputs)
+        outputs[1].sum().backward()
+        assert len(param_groups_layer_decay(model, layer_decay=0.5)) > 3
+        assert param_groups_layer_decay(create(), layer_decay=0.5)
+        model.reset_classifier(3)
+        assert model(images).shape == (2, 3)
+        """
+    )
+
+
+@needs_timm
+@pytest.mark.parametrize("first", ["hybrid_search, timm", "timm, hybrid_search"])
+def test_timm_knows_the_network_whichever_package_is_imported_first(first, tmp_path):
+    before = "import hybrid_search._internal.torchvision_compat as c; c.import_torchvision()\n"
+    fresh(f"{before if first.startswith('timm') else ''}import {first}\nassert timm.is_model('hybrid_net')")
 
 
 def test_nothing_else_imports_timm_or_torchvision():

@@ -36,7 +36,12 @@ def export(
     ] = None,
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", metavar="NAME", help="File format. Repeat it for several. Default: safetensors."),
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="File formats, several with commas, or all: safetensors (the default), timm, onnx, pt2, openvino, "
+            "litert, executorch.",
+        ),
     ] = None,
     data_dir: DataDir = None,
     db: Database = None,
@@ -48,6 +53,7 @@ def export(
     trained again, which needs the data. Otherwise, without the data, the proof uses images drawn from a seed.
     """
     from hybrid_search.export import export_training, export_trial
+    from hybrid_search.export.network_export import ALL
     from hybrid_search.export.training_export import NEWEST, newest_training
     from hybrid_search.ledger import Ledger
 
@@ -68,3 +74,6 @@ def export(
             proofs = export_trial(ledger, name, out, pick or "knee", data_dir=data_dir, formats=chosen, notice=say)
     for proof in proofs:
         typer.echo(str(proof))
+    names = {name.strip() for each in chosen for name in each.split(",")}
+    if names - {proof.format for proof in proofs} - {ALL}:
+        raise typer.Exit(2)  # a format that was named is not there; the notice says why

@@ -104,6 +104,14 @@ LogLevel = Annotated[
         "The file is beside the database. Default: nothing on stderr, info in the file.",
     ),
 ]
+Loggers = Annotated[
+    list[str] | None,
+    _output(
+        "--log",
+        metavar="NAME[:PLACE]",
+        help="Show results in tensorboard:FOLDER, wandb:PROJECT or mlflow:URI too. Repeat it for several.",
+    ),
+]
 Checkpoints = Annotated[
     str | None,
     typer.Option(

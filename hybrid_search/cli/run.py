@@ -22,6 +22,7 @@ from hybrid_search.cli.options import (
     DataName,
     FormatOption,
     Hours,
+    Loggers,
     LogLevel,
     Quiet,
     SetSettings,
@@ -97,6 +98,7 @@ def run(
             "among the trials.",
         ),
     ] = None,
+    log: Loggers = None,
     quiet: Quiet = False,
     log_level: LogLevel = None,
     db: Database = None,
@@ -123,6 +125,7 @@ def run(
             ledger=db,
             checkpoints=checkpoints,
             enqueue=enqueue,
+            loggers=log or (),
             **shown,
             **options,
         )

@@ -3,6 +3,9 @@
 Files:
     formats.py              TrainedNetwork, the contract ExportFormat, and the table EXPORT_FORMATS
     safetensors_format.py   the format `safetensors`
+    timm_format.py          the format `timm`; likewise onnx_format, pt2_format, openvino_format, litert_format and
+                            executorch_format
+    recorded.py             what the formats of other runtimes share
     network_export.py       export_model: write a folder and prove every format
     trial_export.py         export_trial: export one trial of a search
     training_export.py      export_training: export a full training

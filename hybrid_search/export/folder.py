@@ -110,13 +110,16 @@ def plugin_packages(network: TrainedNetwork) -> dict[str, str]:
     return {name: " ".join(package) for name, package in plugins_of(network.architecture).items()}
 
 
-def write_manifest(folder: Path, proofs: Iterable[Proof], packages: Mapping[str, str]) -> None:
+def write_manifest(
+    folder: Path, proofs: Iterable[Proof], packages: Mapping[str, str], not_written: Mapping[str, str] | None = None
+) -> None:
     """Write manifest.json with the checksum of every other file.
 
     Args:
         folder: a folder with all its other files.
         proofs: one proof for each format.
         packages: the plugins that the network needs, see `plugin_packages`.
+        not_written: format -> why it could not be written.
     """
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
     _write_json(
@@ -125,6 +128,7 @@ def write_manifest(folder: Path, proofs: Iterable[Proof], packages: Mapping[str,
             "files": {path.relative_to(folder).as_posix(): sha256_of(path) for path in paths},
             "proof": {proof.format: proof.to_dict() for proof in proofs},
             **({"plugins": dict(packages)} if packages else {}),
+            **({"not_written": dict(not_written)} if not_written else {}),
         },
     )
 

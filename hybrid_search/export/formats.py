@@ -90,7 +90,10 @@ class ExportFormat(Protocol):
         """
 
     def usage(self) -> str:
-        """Return the Python lines for the README: they turn `images` into `logits`, inside the exported folder."""
+        """Return the Python lines for the README: they turn `images` into `logits`, inside the exported folder.
+
+        `images` is a float32 tensor of torch. The proof states the versions of the packages that the lines import.
+        """
 
 
 def _check(name: str, entry: object) -> ExportFormat:
@@ -105,7 +108,15 @@ def _check(name: str, entry: object) -> ExportFormat:
 EXPORT_FORMATS: Table[ExportFormat] = Table(
     "export format",
     "hybrid_search.export_formats",
-    {"safetensors": "hybrid_search.export.safetensors_format:SAFETENSORS"},
+    {
+        "safetensors": "hybrid_search.export.safetensors_format:SAFETENSORS",
+        "timm": "hybrid_search.export.timm_format:TIMM",
+        "onnx": "hybrid_search.export.onnx_format:ONNX",
+        "pt2": "hybrid_search.export.pt2_format:PT2",
+        "openvino": "hybrid_search.export.openvino_format:OPENVINO",
+        "litert": "hybrid_search.export.litert_format:LITERT",
+        "executorch": "hybrid_search.export.executorch_format:EXECUTORCH",
+    },
     check=_check,
     registers=True,
 )

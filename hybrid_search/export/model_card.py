@@ -5,14 +5,23 @@ from pathlib import Path
 from typing import Any
 
 from hybrid_search.data.stored_size import central_side, stored_side
-from hybrid_search.export.folder import plugin_packages
+from hybrid_search.export.folder import plugin_packages, sha256_of
 from hybrid_search.export.formats import ExportFormat, TrainedNetwork
-from hybrid_search.export.proof import GIVEN, VALIDATION
+from hybrid_search.export.proof import GIVEN, VALIDATION, Proof
 from hybrid_search.objectives import OBJECTIVES, TEST, TESTED, Objective
 from hybrid_search.records import Settings
 
+CARD = "README.md"
 
-def write_card(folder: Path, network: TrainedNetwork, formats: Sequence[ExportFormat], image_source: str) -> None:
+
+def write_card(
+    folder: Path,
+    network: TrainedNetwork,
+    formats: Sequence[ExportFormat],
+    image_source: str,
+    proofs: Sequence[Proof] = (),
+    not_written: Mapping[str, str] | None = None,
+) -> None:
     """Write README.md.
 
     Args:
@@ -20,6 +29,8 @@ def write_card(folder: Path, network: TrainedNetwork, formats: Sequence[ExportFo
         network: what is exported.
         formats: the formats in the folder; each adds its Python lines.
         image_source: what the images of the proof are, in words.
+        proofs: one proof for each format.
+        not_written: format -> why it could not be written.
     """
     channels, rows, cols = network.input_size
     lines = [f"# Network {network.architecture.digest}", "", f"`{network.architecture}`", ""]
@@ -34,10 +45,35 @@ def write_card(folder: Path, network: TrainedNetwork, formats: Sequence[ExportFo
         lines += [f"Unknown: {', '.join(unknown)}. They were not stored with the search, and its data was not there."]
     if image_source not in (VALIDATION, GIVEN):
         lines += [f"Proof: the logits were compared on {image_source}, because the data of the trial was not there."]
+    lines += _proof_lines(folder, proofs, not_written or {})
     for entry in formats:
         lines += ["", f"## Use ({entry.name})", "", "Run this inside the folder of this file:", ""]
         lines += ["```python", *image_lines(network), entry.usage(), "```"]
-    (folder / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / CARD).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _proof_lines(folder: Path, proofs: Sequence[Proof], not_written: Mapping[str, str]) -> list[str]:
+    """Return the tables of proofs and files, and the formats that could not be written."""
+    lines: list[str] = []
+    if proofs:
+        lines += [
+            "",
+            "## Proof",
+            "",
+            "A new process loaded each format and compared its logits with the trained network.",
+        ]
+        lines += ["", "| format | largest difference | equal predictions | images | images a call | runtime |"]
+        lines += ["|---|---|---|---|---|---|"]
+        for proof in proofs:
+            sizes = " and ".join(map(str, proof.batch_sizes))
+            runtime = ", ".join(f"{package} {number}" for package, number in proof.runtime.items())
+            numbers = f"{proof.max_difference:.3g} | {100 * proof.equal_answers:.0f} % | {proof.images} | {sizes}"
+            lines += [f"| {proof.format} | {numbers} | {runtime} |"]
+        paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CARD)
+        lines += ["", "| file | SHA-256 |", "|---|---|"]
+        lines += [f"| {path.relative_to(folder).as_posix()} | `{sha256_of(path)}` |" for path in paths]
+    lines += ["", *(f"Not written: {why}" for why in not_written.values())] if not_written else []
+    return lines
 
 
 def _central(stored: tuple[int, int], size: tuple[int, int]) -> list[str]:

@@ -1,6 +1,7 @@
 """Write a trained network into a folder, in one or more formats, and prove each of them."""
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from hybrid_search.export.folder import MANIFEST, plugin_packages, write_descrip
 from hybrid_search.export.formats import EXPORT_FORMATS, ExportFormat, TrainedNetwork
 from hybrid_search.export.model_card import write_card
 from hybrid_search.export.output_folder import OutputFolder, output_folder
-from hybrid_search.export.proof import GIVEN, TOLERANCE, VALIDATION, Proof, prove
+from hybrid_search.export.proof import GIVEN, TOLERANCE, VALIDATION, Expected, Proof, prove
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import input_size_of
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 FORMATS = ("safetensors",)
+ALL = "all"
+Notice = Callable[[str], None]
 
 
 def export_model(
@@ -34,6 +37,7 @@ def export_model(
     images: "torch.Tensor",
     origin: Mapping[str, Any] | None = None,
     formats: Sequence[str | ExportFormat] = FORMATS,
+    notice: Notice = lambda line: None,
 ) -> tuple[Proof, ...]:
     """Write a trained model into a folder, and prove every format in a new process.
 
@@ -47,22 +51,24 @@ def export_model(
         std: standard deviation of each channel, for pixels 0..1.
         images: images for the proof, normalised by `mean` and `std`, float32 (n, channels, rows, columns).
         origin: plain JSON that is stored with the model: search, trial, measurements, versions.
-        formats: names in `EXPORT_FORMATS`, or formats of your own, which are registered under their names.
+        formats: names in `EXPORT_FORMATS`, or formats of your own, which are registered under their names. "all" is
+            every format.
+        notice: called with one line for each format that cannot be written, if others can.
 
     Returns:
-        One proof for each format.
+        One proof for each format that was written.
 
     Raises:
         SettingsError: `out` is not empty or cannot be written, its disk is full, or an argument does not fit the
             network. Nothing was written.
-        UserError: a format is unknown or cannot be written, or its logits differ by more than 1e-4.
+        UserError: a format is unknown; or no format can be written, or its logits differ by more than 1e-4.
 
     Example:
         >>> export_model(model, architecture, "my-network", input_size=(1, 28, 28), classes=names, mean=(0.29,),
         ...              std=(0.35,), images=images)
     """
     network = TrainedNetwork(model.cpu().eval(), architecture, input_size, classes, mean, std, dict(origin or {}))
-    return export_network(network, out, images, formats, image_source=GIVEN)
+    return export_network(network, out, images, formats, image_source=GIVEN, notice=notice)
 
 
 def export_network(
@@ -72,6 +78,7 @@ def export_network(
     formats: Sequence[str | ExportFormat] = FORMATS,
     *,
     image_source: str = VALIDATION,
+    notice: Notice = lambda line: None,
 ) -> tuple[Proof, ...]:
     """Write a trained network into a folder, and prove every format in a new process.
 
@@ -81,9 +88,10 @@ def export_network(
         images: images for the proof, as for `export_model`.
         formats: as for `export_model`.
         image_source: what the images are, in words; the model card and the manifest state it.
+        notice: as for `export_model`.
 
     Returns:
-        One proof for each format.
+        One proof for each format that was written.
 
     Raises:
         SettingsError: as for `export_model`.
@@ -91,14 +99,15 @@ def export_network(
     """
     entries = format_entries(formats)
     with output_folder(out) as folder:
-        return write_export(folder, network, images, entries, image_source)
+        return write_export(folder, network, images, entries, image_source, notice)
 
 
 def format_entries(formats: Sequence[str | ExportFormat]) -> list[ExportFormat]:
     """Return the entries of the table of formats, each once.
 
     Args:
-        formats: names in `EXPORT_FORMATS`, or formats of a program, which are registered under their names.
+        formats: names in `EXPORT_FORMATS`, or formats of a program, which are registered under their names; "all" is
+            every format. A text may have several names with commas.
 
     Raises:
         SettingsError: there is none.
@@ -109,7 +118,10 @@ def format_entries(formats: Sequence[str | ExportFormat]) -> list[ExportFormat]:
     for each in formats:
         if not isinstance(each, str):
             EXPORT_FORMATS.register(getattr(each, "name", type(each).__name__), each)
-    names = dict.fromkeys(each if isinstance(each, str) else each.name for each in formats)
+    given = [name for each in formats for name in (each.split(",") if isinstance(each, str) else [each.name])]
+    names = dict.fromkeys(name.strip() for name in given)
+    if ALL in names:
+        names = dict.fromkeys([*EXPORT_FORMATS.usable(), *(name for name in names if name != ALL)])
     return [EXPORT_FORMATS[name] for name in names]
 
 
@@ -119,6 +131,7 @@ def write_export(
     images: "torch.Tensor",
     entries: Sequence[ExportFormat],
     image_source: str,
+    notice: Notice = lambda line: None,
 ) -> tuple[Proof, ...]:
     """Write every file of an export into a reserved folder, prove every format, and finish the folder.
 
@@ -128,9 +141,10 @@ def write_export(
         images: images for the proof.
         entries: the formats.
         image_source: what the images are, in words.
+        notice: called with one line for each format that cannot be written.
 
     Returns:
-        One proof for each format.
+        One proof for each format that was written.
 
     Raises:
         UserError: as for `export_model`.
@@ -140,22 +154,47 @@ def write_export(
     folder.check_space(len(entries) * sum(tensor.nbytes for tensor in state))
     new, packages = folder.unfinished, plugin_packages(network)
     with clean_process_state():
-        logits = _logits(network, images)
+        expected = _expected(network, images)
         with folder.writing():
-            for entry in entries:
-                entry.write(network, new)
             write_description(new, network)
-            write_card(new, network, entries, image_source)
-            write_manifest(new, (), packages)
-        proofs = [prove(new, entry.name, images.cpu(), logits, image_source) for entry in entries]
-    proofs = [replace(proof, folder=folder.path) for proof in proofs]
-    for proof in proofs:
-        if not proof.holds:
-            raise UserError(f"logits of an exported model must be within {TOLERANCE:g}; {proof}.")
+        proofs: dict[str, Proof] = {}
+        failed: dict[str, UserError] = {}
+        for entry in entries:
+            before = set(new.iterdir())
+            try:
+                proofs[entry.name] = _written(folder, network, entry, expected, image_source)
+            except SettingsError:  # of the folder
+                raise
+            except UserError as error:
+                failed[entry.name] = error
+                for path in set(new.iterdir()) - before:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if not proofs:
+            raise next(iter(failed.values()))
+        reasons = {name: str(error) for name, error in failed.items()}
+        for reason in reasons.values():
+            notice(f"not written: {reason}")
     with folder.writing():
-        write_manifest(new, proofs, packages)
+        written = [entry for entry in entries if entry.name in proofs]
+        write_card(new, network, written, image_source, list(proofs.values()), reasons)
+        write_manifest(new, proofs.values(), packages, reasons)
     folder.finish(MANIFEST)
-    return tuple(proofs)
+    return tuple(replace(proof, folder=folder.path) for proof in proofs.values())
+
+
+def _written(
+    folder: OutputFolder, network: TrainedNetwork, entry: ExportFormat, expected: Expected, image_source: str
+) -> Proof:
+    """Write one format and prove it; raise UserError if it cannot be written or its logits differ."""
+    with folder.writing():
+        entry.write(network, folder.unfinished)
+        write_manifest(folder.unfinished, (), plugin_packages(network))
+    proof = prove(folder.unfinished, entry.name, expected, image_source)
+    (folder.unfinished / MANIFEST).unlink()
+    if not proof.holds:
+        shown = replace(proof, folder=folder.path)
+        raise UserError(f"logits of an exported model must be within {TOLERANCE:g}, with equal predictions; {shown}.")
+    return proof
 
 
 def _check_fit(network: TrainedNetwork, images: "torch.Tensor") -> None:
@@ -172,15 +211,12 @@ def _check_fit(network: TrainedNetwork, images: "torch.Tensor") -> None:
             raise SettingsError(f"{name} must have a number for each of {channels} channels; got {len(values)}.")
 
 
-def _logits(network: TrainedNetwork, images: "torch.Tensor") -> "torch.Tensor":
+def _expected(network: TrainedNetwork, images: "torch.Tensor") -> Expected:
     """Return the logits of the trained network; raise SettingsError unless there is one for each class name."""
-    import torch
-
-    with torch.inference_mode():
-        logits: torch.Tensor = network.model(images.cpu().float()).float()
-    if tuple(logits.shape) != (len(images), len(network.classes)):
+    expected = Expected.of(network.model, images)
+    if tuple(expected.logits.shape) != (len(images), len(network.classes)):
         raise SettingsError(
             f"classes must have a name for each logit; got {len(network.classes)} names and logits of "
-            f"{tuple(logits.shape)}."
+            f"{tuple(expected.logits.shape)}."
         )
-    return logits
+    return expected

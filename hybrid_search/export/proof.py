@@ -1,10 +1,13 @@
 """The proof of an export: a new process loads the files, and its logits are compared with the original ones."""
 
+import ast
 import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     import torch
 
 TOLERANCE = 1e-4  # of a logit; `safetensors` with the same build of torch gives 0
+BATCH = 32  # images of a call
+SINGLE = 16  # images that are also computed one at a time
 VALIDATION = "validation images"
 GIVEN = "images"  # the caller of `export_model` gave them
 LONGEST = 500  # characters of a shown error of the new process
@@ -36,6 +41,8 @@ class Proof:
         equal_answers: the share of images with equal predicted classes, 0..1.
         images: the number of images.
         image_source: what the images are, such as "validation images" or "images drawn from seed 0".
+        batch_sizes: the numbers of images in a call: all images in calls of the first one, some one at a time.
+        runtime: package -> version of what loaded and ran the files.
     """
 
     folder: Path
@@ -44,15 +51,20 @@ class Proof:
     equal_answers: float
     images: int
     image_source: str = VALIDATION
+    batch_sizes: tuple[int, ...] = ()
+    runtime: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def holds(self) -> bool:
-        """Whether every logit is within the tolerance; False if one is NaN."""
-        return self.max_difference <= TOLERANCE
+        """Whether every logit is within the tolerance and every predicted class is equal; False if a logit is NaN."""
+        return self.max_difference <= TOLERANCE and self.equal_answers == 1.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entry of manifest.json as plain JSON. The source of the images is added unless it is usual."""
-        numbers = {"max_difference": self.max_difference, "equal_answers": self.equal_answers, "images": self.images}
+        numbers: dict[str, Any] = {"max_difference": self.max_difference, "equal_answers": self.equal_answers}
+        numbers |= {"images": self.images}
+        if self.batch_sizes:
+            numbers |= {"batch_sizes": list(self.batch_sizes), "runtime": dict(self.runtime)}
         return numbers if self.image_source in (VALIDATION, GIVEN) else {**numbers, "image_source": self.image_source}
 
     def __str__(self) -> str:
@@ -63,9 +75,49 @@ class Proof:
         )
 
 
-def prove(
-    folder: Path, name: str, images: "torch.Tensor", logits: "torch.Tensor", image_source: str = VALIDATION
-) -> Proof:
+@dataclass(frozen=True, eq=False)
+class Expected:
+    """The logits of the trained network, which those of a format are compared with.
+
+    Attributes:
+        images: normalised images, float32 (n, channels, rows, columns), on the CPU.
+        logits: those of all images, in calls of BATCH images, (n, classes).
+        single: those of the first SINGLE images, one at a time.
+    """
+
+    images: "torch.Tensor"
+    logits: "torch.Tensor"
+    single: "torch.Tensor"
+
+    @classmethod
+    def of(cls, model: "Callable[[torch.Tensor], torch.Tensor]", images: "torch.Tensor") -> "Expected":
+        """Compute the logits of a network.
+
+        Args:
+            model: the network, on the CPU and in evaluation mode.
+            images: normalised images.
+        """
+        import torch
+
+        images = images.cpu().float().contiguous()
+        with torch.inference_mode():
+            return cls(images, in_calls(model, images, BATCH), in_calls(model, images[:SINGLE], 1))
+
+
+def in_calls(model: "Callable[[torch.Tensor], torch.Tensor]", images: "torch.Tensor", size: int) -> "torch.Tensor":
+    """Return the logits of images, some of them a call.
+
+    Args:
+        model: a function from images to logits.
+        images: the images.
+        size: images of a call.
+    """
+    import torch
+
+    return torch.cat([model(images[start : start + size]).float() for start in range(0, len(images), size)])
+
+
+def prove(folder: Path, name: str, expected: Expected, image_source: str = VALIDATION) -> Proof:
     """Load a format in a new process and compare its logits.
 
     The new process imports neither from the current folder nor from PYTHONPATH before the installed packages.
@@ -73,8 +125,7 @@ def prove(
     Args:
         folder: the exported folder.
         name: the name of the format.
-        images: normalised images, float32 (n, channels, rows, columns), on the CPU.
-        logits: the logits of the trained network on these images, (n, classes).
+        expected: images, and the logits of the trained network.
         image_source: what the images are, in words.
 
     Returns:
@@ -88,7 +139,7 @@ def prove(
     try:
         with tempfile.TemporaryDirectory() as scratch:
             inputs, task, result = (Path(scratch) / name for name in ("inputs", "task.json", "result.json"))
-            inputs.write_bytes(save({"images": images.contiguous(), "logits": logits.contiguous()}))
+            inputs.write_bytes(save({each: value.contiguous() for each, value in vars(expected).items()}))
             objects = PackedObjects.of_process(EXPORT_TABLES)
             if objects.content:
                 (Path(scratch) / OBJECTS).write_bytes(objects.to_bytes())
@@ -101,7 +152,18 @@ def prove(
             found = json.loads(result.read_text(encoding="utf-8"))
     except OSError as error:
         raise _not_loaded(folder, name, reason(error)) from None
-    return Proof(folder, name, found["max_difference"], found["equal_answers"], len(images), image_source)
+    images = len(expected.images)
+    sizes = tuple(dict.fromkeys((min(BATCH, images), 1)))
+    return Proof(
+        folder,
+        name,
+        found["max_difference"],
+        found["equal_answers"],
+        images,
+        image_source,
+        sizes,
+        found.get("runtime", {}),
+    )
 
 
 def _not_loaded(folder: Path, name: str, text: str) -> UserError:
@@ -118,9 +180,9 @@ def compare(folder: str, name: str, inputs: str, result: str) -> None:
     Args:
         folder: the exported folder.
         name: the name of the format.
-        inputs: a safetensors file with `images` and `logits`.
-        result: the JSON file to write: `max_difference`, the largest absolute difference of a logit, and
-            `equal_answers`, the share of equal predictions, 0..1.
+        inputs: a safetensors file with the members of `Expected`.
+        result: the JSON file to write: `max_difference`, the largest absolute difference of a logit, `equal_answers`,
+            the share of equal predictions, 0..1, and `runtime`, package -> version.
     """
     import torch
     from safetensors.torch import load
@@ -130,11 +192,29 @@ def compare(folder: str, name: str, inputs: str, result: str) -> None:
         PackedObjects.from_bytes(objects.read_bytes()).register()
     model = EXPORT_FORMATS[name].load(Path(folder))
     with clean_process_state(), torch.inference_mode():
-        logits = model(expected["images"])
+        images = expected["images"]
+        logits, single = in_calls(model, images, BATCH), in_calls(model, images[:SINGLE], 1)
     if logits.shape != expected["logits"].shape:
         shapes = f"{tuple(expected['logits'].shape)}; got {tuple(logits.shape)}"
         raise UserError(f"logits of an exported model must have the shape {shapes}.")
-    difference = (logits - expected["logits"]).abs().max().item()
-    equal = (logits.argmax(1) == expected["logits"].argmax(1)).float().mean().item()
-    found = {"max_difference": difference, "equal_answers": equal}
+    logits, own = torch.cat([logits, single]), torch.cat([expected["logits"], expected["single"]])
+    difference = (logits - own).abs().max().item()
+    equal = (logits.argmax(1) == own.argmax(1)).float().mean().item()
+    found = {"max_difference": difference, "equal_answers": equal, "runtime": versions(EXPORT_FORMATS[name].usage())}
     Path(result).write_text(json.dumps(found), encoding="utf-8")
+
+
+def versions(usage: str) -> dict[str, str]:
+    """Return package -> version of the packages that the lines of a format import. This package also needs torch.
+
+    Args:
+        usage: Python lines.
+    """
+    nodes = list(ast.walk(ast.parse(usage)))
+    modules = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    modules += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
+    names = dict.fromkeys(name.partition(".")[0] for name in modules)
+    if "hybrid_search" in names:
+        names["torch"] = None
+    installed = packages_distributions()
+    return {package: version(package) for name in names for package in sorted(set(installed.get(name, ())))}

@@ -118,6 +118,6 @@ def export_training(
             **({"unknown": unknown} if unknown else {}),
         }
         network = TrainedNetwork(model, architecture, size, facts.classes, facts.mean, facts.std, origin)
-        proofs = write_export(target, network, data.images(size), entries, data.image_source)
+        proofs = write_export(target, network, data.images(size), entries, data.image_source, notice)
     notice(f"training {number} ({found.design}): {architecture}")
     return proofs

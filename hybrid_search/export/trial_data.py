@@ -19,7 +19,7 @@ from hybrid_search.training.weights_file import DataFacts
 if TYPE_CHECKING:
     import torch
 
-PROOF_IMAGES = 16
+PROOF_IMAGES = 256
 PROOF_SEED = 0
 DRAWN = f"images drawn from seed {PROOF_SEED}"
 

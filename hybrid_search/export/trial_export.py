@@ -83,7 +83,7 @@ def export_trial(
         network = _rebuild(ledger, record, trial, stored, data, notice)
         if unknown := network.origin.get("unknown"):
             notice(f"unknown, because neither the stored weights nor data that is here says it: {', '.join(unknown)}")
-        proofs = write_export(folder, network, data.images(network.input_size), entries, data.image_source)
+        proofs = write_export(folder, network, data.images(network.input_size), entries, data.image_source, notice)
     notice(f"trial {trial.number} of {record.name}: {network.architecture}")
     return proofs
 

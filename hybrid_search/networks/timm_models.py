@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hybrid_search._internal.torchvision_compat import import_torchvision
-from hybrid_search.errors import ArchitectureError
+from hybrid_search.errors import ArchitectureError, is_number, shown
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.model import HybridNet, build_model
 from hybrid_search.networks.references import reference
@@ -15,7 +15,7 @@ import_torchvision()
 
 from timm.models import build_model_with_cfg, register_model  # noqa: E402  (after torchvision)
 
-OPTIONS = ("architecture", "in_chans", "num_classes", "global_pool")
+OPTIONS = ("architecture", "in_chans", "num_classes", "global_pool", "drop_rate", "drop_path_rate")
 
 default_cfgs = {
     "hybrid_net": {
@@ -32,20 +32,29 @@ default_cfgs = {
 }
 
 
+def _parsed(architecture: str | Mapping[str, Any] | Architecture) -> Architecture:
+    """Return the architecture of a reference, of a description, or itself."""
+    if isinstance(architecture, str):
+        return reference(architecture)
+    return Architecture.from_dict(architecture) if isinstance(architecture, Mapping) else architecture
+
+
 def _make(
     architecture: str | Mapping[str, Any] | Architecture,
     in_chans: int = 3,
     num_classes: int = 1000,
     global_pool: str = "avg",
+    drop_rate: float = 0.0,
+    drop_path_rate: float = 0.0,
     **other: Any,
 ) -> HybridNet:
     if other:
         raise ArchitectureError(f"options of hybrid_net are {', '.join(OPTIONS)}; got {', '.join(other)}.")
-    if isinstance(architecture, str):
-        architecture = reference(architecture)
-    elif isinstance(architecture, Mapping):
-        architecture = Architecture.from_dict(architecture)
-    model = build_model(architecture, in_chans, num_classes)
+    architecture = _parsed(architecture)
+    if not is_number(drop_rate) or not 0 <= drop_rate < 1:
+        raise ArchitectureError(f"drop_rate must be a number from 0 to below 1; got {shown(drop_rate)}.")
+    model = build_model(architecture, in_chans, num_classes, stochastic_depth=drop_path_rate)
+    model.drop_rate = drop_rate
     if global_pool != "avg":
         model.reset_classifier(num_classes, global_pool)
     return model
@@ -58,15 +67,18 @@ def hybrid_net(
     """Return a HybridNet for `timm.create_model`.
 
     Args:
-        pretrained: must be False; there are no published weights.
+        pretrained: whether to load weights; timm does it for `local-dir:FOLDER` and `hf-hub:OWNER/NAME`.
         architecture: the name of a reference, an `Architecture`, or the result of `Architecture.to_dict`.
-        **kwargs: `in_chans` and `num_classes`, as in timm.
+        **kwargs: `in_chans`, `num_classes`, `drop_rate`, `drop_path_rate`, `features_only` and `out_indices`, as in
+            timm. The maps of `features_only` are those of the stem and of each stage.
 
     Raises:
         UnknownName: there is no reference of this name.
         ArchitectureError: the architecture or an option is illegal.
     """
-    if kwargs.pop("features_only", False):
-        raise ArchitectureError("hybrid_net has no features_only; forward_features gives the last stage's map.")
-    model: HybridNet = build_model_with_cfg(_make, "hybrid_net", pretrained, architecture=architecture, **kwargs)
+    if kwargs.get("features_only"):
+        kwargs.setdefault("out_indices", tuple(range(len(_parsed(architecture).stages) + 1)))
+    model: HybridNet = build_model_with_cfg(
+        _make, "hybrid_net", pretrained, architecture=architecture, feature_cfg={"feature_cls": "getter"}, **kwargs
+    )
     return model

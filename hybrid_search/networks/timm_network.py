@@ -110,7 +110,7 @@ class TimmNetwork:
             options["img_size"] = (self.rows, self.cols)
         if self.patch_size is not None:
             options["patch_size"] = self.patch_size
-        module = _timm().create_model(
+        module = imported_timm().create_model(
             self.model, pretrained=False, in_chans=in_channels, num_classes=num_classes, **options
         )
         if not self.stem_pool:
@@ -135,7 +135,7 @@ def fitted(model: str, input_size: tuple[int, int, int], classes: int, width: fl
         ArchitectureError: the width cannot be scaled, or the model cannot take such images.
         UserError: timm is not installed.
     """
-    timm = _timm()
+    timm = imported_timm()
     if not timm.is_model(model):
         names = timm.list_models()
         raise UnknownName(f"a baseline must be a model of timm; got {shown(model)}.{nearest(model, names)}")
@@ -181,7 +181,7 @@ def timm_cost(network: TimmNetwork, in_channels: int, num_classes: int) -> tuple
     return counter.get_total_flops(), sum(parameter.numel() for parameter in module.parameters())
 
 
-def _timm() -> Any:
+def imported_timm() -> Any:
     """Return the module timm, imported after torchvision.
 
     Raises:
@@ -200,7 +200,7 @@ def _timm() -> Any:
 
 
 def _has_fixed_size(model: str) -> bool:
-    config = _timm().models.get_pretrained_cfg(model)
+    config = imported_timm().models.get_pretrained_cfg(model)
     return config is not None and bool(config.fixed_input_size)
 
 
@@ -283,7 +283,7 @@ def _base_widths(model: str) -> tuple[str, tuple[int, ...]] | None:
     import torch
 
     with torch.device("meta"):
-        module = _timm().create_model(model, pretrained=False)
+        module = imported_timm().create_model(model, pretrained=False)
     parameters = inspect.signature(type(module).__init__).parameters
     if "dims" in parameters:  # ConvNeXt, MetaFormer
         return "dims", tuple(int(stage["num_chs"]) for stage in module.feature_info)
@@ -303,7 +303,7 @@ def _width_options(model: str, width: float) -> dict[str, Any]:
     found = _base_widths(model)
     if found is None:
         pattern = re.sub(r"_\d{2,3}$", "_*", model)
-        others = [name for name in _timm().list_models(pattern) if name != model]
+        others = [name for name in imported_timm().list_models(pattern) if name != model]
         names = f" It has these names in other widths: {', '.join(others[:8])}." if others and pattern != model else ""
         raise ArchitectureError(
             f"--width must be given for models whose widths timm can scale (ResNet, ConvNeXt and MetaFormer families); "

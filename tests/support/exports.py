@@ -38,11 +38,11 @@ def edit(path, **changes):
     path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
 
 
-def prove_in_this_process(folder, name, images, logits, image_source):
+def prove_in_this_process(folder, name, expected, image_source):
     """Do the work of `prove` without its new process."""
     with tempfile.TemporaryDirectory() as scratch:
         inputs, result = Path(scratch, "inputs"), Path(scratch, "result")
-        inputs.write_bytes(save({"images": images.contiguous(), "logits": logits.contiguous()}))
+        inputs.write_bytes(save(vars(expected)))
         compare(str(folder), name, str(inputs), str(result))
         found = json.loads(result.read_text())
-    return Proof(folder, name, found["max_difference"], found["equal_answers"], len(images), image_source)
+    return Proof(folder, name, found["max_difference"], found["equal_answers"], len(expected.images), image_source)
