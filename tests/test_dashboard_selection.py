@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 
 import pytest
 
@@ -13,11 +14,12 @@ pytest.importorskip("waitress", reason="the page needs waitress: pip install -e 
 from support.ledgers import a_search, fill, url_of, write_trial
 from support.page_client import LOOK, call, draw
 
+from hybrid_search.analysis.confidence import TrialConfidence
 from hybrid_search.charts import Chart
 from hybrid_search.charts.theme import figure_layout
 from hybrid_search.dashboard import create_app
-from hybrid_search.dashboard.download import as_csv, as_json, spreadsheet_safe
-from hybrid_search.dashboard.trial_end import export_command
+from hybrid_search.dashboard.download import as_csv, as_json, confidence_of, spreadsheet_safe
+from hybrid_search.dashboard.trial_end import _export, export_command
 from hybrid_search.errors import SettingsError
 from hybrid_search.ledger import reads, writes
 from hybrid_search.objectives import Objective
@@ -101,11 +103,12 @@ def test_a_chart_that_fails_shows_the_kind_of_its_error_and_not_the_message(writ
     assert "of_all-graph" in text
 
 
-def test_without_other_charts_nothing_is_added_below_the_selection(written, client):
+def test_below_the_selection_are_where_attention_helps_and_the_full_trainings(written, client):
     fill(written, a_search(written), 10)
     page = client()
     received = draw(page)["received"]["data"]
-    assert call(page, "more-charts.children", ["received.data"], received=received, look=LOOK, search="digits") == {}
+    answer = call(page, "more-charts.children", ["received.data"], received=received, look=LOOK, search="digits")
+    assert re.findall(r'"([\w-]+)-graph"', json.dumps(answer)) == ["effects", "trainings"]
 
 
 @pytest.mark.parametrize(
@@ -196,10 +199,10 @@ def test_csv_and_json_can_write_numbers_that_are_not_finite(written):
     trial = replace(
         written.read(reads.trial, search.id, 0), measurements={"accuracy": math.nan, "=x": 1.0}, failure_kind="=cmd"
     )
-    text = as_csv(search, [trial])
+    text = as_csv(search, [trial], {})
     assert ",'=x," in text
     assert ",'=cmd," in text
-    assert json.loads(as_json(search, [trial]))["trials"][0]["accuracy"] is None
+    assert json.loads(as_json(search, [trial], {}))["trials"][0]["accuracy"] is None
 
 
 def test_the_export_command_names_a_database_that_is_not_the_default_and_no_password(written, tmp_path, monkeypatch):
@@ -226,3 +229,19 @@ def test_the_page_writes_nothing(written, client, tmp_path):
     call(page, "detail.children", ["pinned.data"], pinned=[1], look=LOOK, received=received, search="digits")
     after = {path.name: path.read_bytes() for path in tmp_path.iterdir() if not path.name.endswith("-shm")}
     assert before == after
+
+
+def test_a_download_has_the_intervals_of_retrained_trials():
+    standing = TrialConfidence(number=1, seeds=3, intervals={"accuracy": (0.8, 0.9)}, probability=0.75)
+    columns = confidence_of({1: standing}, ("accuracy", "flops"), 1)
+    assert columns == {"accuracy_low": 0.8, "accuracy_high": 0.9, "seeds": 3, "front_probability": 0.75}
+    assert confidence_of({1: standing}, ("accuracy", "flops"), 2) == {
+        "accuracy_low": None, "accuracy_high": None, "seeds": 0, "front_probability": None,
+    }  # fmt: skip
+    assert confidence_of({}, ("accuracy", "flops"), 1) == {}
+
+
+def test_a_right_to_left_mark_in_a_shown_command_is_written_out():
+    export = _export("hybrid-search export 'a\u202eb' out", 3)
+    shown = json.dumps(export[1].to_plotly_json(), default=lambda part: part.to_plotly_json())
+    assert "\\\\u202e" in shown

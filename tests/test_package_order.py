@@ -15,12 +15,12 @@ ROOT = Path(hybrid_search.__file__).parent
 ORDER = [
     "errors", "_internal", "plugins", "objectives", "settings", "records", "pareto", "gaussian_process", "ops",
     "networks", "spaces", "data", "training", "ledger", "samplers", "pruners", "analysis", "search", "engines",
-    "export", "runs", "charts", "dashboard", "cli", "testing", "__main__",
+    "export", "loggers", "runs", "charts", "dashboard", "cli", "testing", "__main__",
 ]  # fmt: skip
 
 # heavy package -> the packages that may import it, also inside a function
 HEAVY = {
-    "torch": {"ops", "networks", "training", "export", "cli", "testing"},
+    "torch": {"ops", "networks", "training", "export", "loggers", "cli", "testing"},
     "triton": {"ops"},
     "timm": {"networks", "training"},
     "onnx": {"export"},
@@ -35,6 +35,8 @@ HEAVY = {
     "huggingface_hub": {"data"},
     "ray": {"engines"},
     "fsspec": {"training"},
+    "wandb": {"loggers"},
+    "mlflow": {"loggers"},
     "optuna": {"samplers", "search", "analysis", "testing"},
     "sqlalchemy": {"ledger"},
     "alembic": {"ledger"},

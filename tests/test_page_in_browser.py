@@ -273,6 +273,26 @@ def test_no_button_of_a_chart_leads_to_another_host(visit):
     assert set(page.eval_on_selector_all(".js-plotly-plot", servers)) == {""}
 
 
+def test_the_keyboard_copies_the_export_command(visit, context, site):
+    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site[0])
+    page = visit("/?search=digits&trials=0")
+    button = page.get_by_role("button", name="Copy", exact=True)
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    shown = page.locator(".command code").inner_text()
+    assert page.evaluate("navigator.clipboard.readText()") == shown.replace("\n", " ")
+    assert "hybrid-search export" in shown
+
+
+def test_charts_have_a_name_and_the_clock_is_not_announced(visit):
+    page = visit("/?search=digits")
+    figures = page.get_by_role("figure")
+    names = figures.evaluate_all("all => all.map(one => one.getAttribute('aria-label')).filter(Boolean)")
+    assert {"Pareto front", "Hypervolume over the trials", "Where attention helps"} <= set(names)
+    assert page.locator("#status").get_attribute("role") is None
+
+
 def test_the_page_shows_where_attention_helps(visit):
     page = visit("/?search=digits")
     expect(page.get_by_role("heading", name="Where attention helps")).to_be_visible()

@@ -33,6 +33,7 @@ PLUGINS = {
     "hybrid_search.engines": "serial",
     "hybrid_search.checkpoint_stores": "shelf",
     "hybrid_search.export_formats": "arrays",
+    "hybrid_search.loggers": "lines",
     "hybrid_search.charts": "seconds",
 }
 
@@ -62,7 +63,7 @@ def searched(site, tmp_path_factory):
         return subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
     words = "run space.yaml --trials 8 --objectives accuracy,train_loss,flops --sampler sobol --pruner low-accuracy"
-    words += f" --engine serial --checkpoints shelf://{folder}/shelf --quiet"
+    words += f" --engine serial --checkpoints shelf://{folder}/shelf --log lines:{folder}/lines.txt --quiet"
     done = command(program(), *words.split())
     assert done.returncode == 0, done.stderr
     return folder, command

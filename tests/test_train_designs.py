@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -242,29 +241,3 @@ def test_distillation_is_zero_for_equal_logits_and_positive_otherwise():
     logits = torch.randn(5, 3)
     assert distillation_loss(logits, logits).item() == pytest.approx(0, abs=1e-6)
     assert distillation_loss(logits, logits.flip(1)).item() > 0
-
-
-def test_each_epoch_is_written_for_tensorboard(ledger, tmp_path, monkeypatch):
-    written = []
-
-    class Writer:
-        def __init__(self, folder, purge_step):
-            written.append((folder, purge_step))
-
-        def add_scalar(self, name, value, step):
-            written.append((name, step))
-
-        def flush(self):
-            pass
-
-        def close(self):
-            written.append("closed")
-
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))
-    trained(ledger, tensorboard=True, log_dir=tmp_path / "logs", epochs=2)
-    assert written[0][1] == 1
-    assert ("accuracy", 2) in written
-    assert written[-1] == "closed"
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(SettingsError, match=r"--tensorboard needs TensorBoard.*hybrid-search\[tensorboard\]"):
-        trained(ledger, tensorboard=True, seed=5)

@@ -33,6 +33,7 @@ TABLE_MODULES = (
     "hybrid_search.engines",
     "hybrid_search.training.checkpoints",
     "hybrid_search.export",
+    "hybrid_search.loggers",
     "hybrid_search.charts",
 )
 

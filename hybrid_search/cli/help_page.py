@@ -15,6 +15,7 @@ from hybrid_search.cli.options import OUTPUT, PANELS
 PLUGIN_TABLES = {
     "data": "datasets",
     "engine": "engines",
+    "log": "loggers",
     "pruner": "pruners",
     "sampler": "samplers",
     "samplers": "samplers",

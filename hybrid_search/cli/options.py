@@ -88,7 +88,8 @@ Database = Annotated[
         "--db",
         metavar="URL",
         callback=without_password,
-        help="Database URL without a password. Default: HYBRID_SEARCH_DB, or sqlite:///results/hybrid-search.db.",
+        help="Database URL without a password, or an SQLite file NAME.db. Default: HYBRID_SEARCH_DB, or "
+        "sqlite:///results/hybrid-search.db.",
     ),
 ]
 FormatOption = Annotated[
@@ -101,6 +102,14 @@ LogLevel = Annotated[
         metavar="LEVEL",
         help="Lowest level shown on stderr and written to the log file: debug (every epoch), info, warning or error. "
         "The file is beside the database. Default: nothing on stderr, info in the file.",
+    ),
+]
+Loggers = Annotated[
+    list[str] | None,
+    _output(
+        "--log",
+        metavar="NAME[:PLACE]",
+        help="Show results in tensorboard:FOLDER, wandb:PROJECT or mlflow:URI too. Repeat it for several.",
     ),
 ]
 Checkpoints = Annotated[

@@ -18,6 +18,7 @@ from hybrid_search.cli.options import (
     DataDir,
     DataName,
     FormatOption,
+    Loggers,
     LogLevel,
     Quiet,
     SetSettings,
@@ -135,9 +136,10 @@ def train(
             help="Folder of the CSV file with a line for each epoch. Default: beside the database.",
         ),
     ] = None,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", rich_help_panel=OUTPUT, help="Write each epoch for TensorBoard too.")
-    ] = False,
+    log: Loggers = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", hidden=True, help="The same as --log tensorboard.")] = (
+        False
+    ),
     quiet: Quiet = False,
     log_level: LogLevel = None,
     db: Database = None,
@@ -176,7 +178,7 @@ def train(
             data_dir=data_dir,
             checkpoints=checkpoints,
             log_dir=log_dir,
-            tensorboard=tensorboard,
+            loggers=[*(log or ()), *(["tensorboard"] if tensorboard else [])],
             watch=watch,
             progress=shown,
             log_level=log_level or "info",

@@ -186,7 +186,7 @@ def register(app: Dash, snapshot: Snapshot, opened: str | None, charts: Sequence
         chosen = [trials[number] for number in wanted["trials"] if number in trials]
         write, kind = (as_csv, "csv") if wanted["format"] == "csv" else (as_json, "json")
         return {
-            "content": write(search, chosen),
+            "content": write(search, chosen, snapshot.view(search).standings),
             "filename": f"{file_name(search.name)}.{kind}",
             "type": f"text/{kind}",
         }

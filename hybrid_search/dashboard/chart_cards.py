@@ -75,7 +75,7 @@ def chart_body(
         return html.Div(html.P(f"This chart cannot be drawn ({type(error).__name__}).", className="note"))
     if chart.svg:
         return picture(drawn, chart.title)
-    return graph(f"{chart.name}-graph", chart.height, drawn, displayModeBar=False)
+    return graph(f"{chart.name}-graph", chart.height, chart.title, drawn, displayModeBar=False)
 
 
 def picture(svg: str, alternative: str) -> html.Div:

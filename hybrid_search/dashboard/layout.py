@@ -72,11 +72,11 @@ def attributes(**given: str) -> Any:
     return {name.replace("_", "-"): value for name, value in given.items()}
 
 
-def graph(name: str, height: str, figure: Any = None, **config: Any) -> html.Div:
-    """Return a chart in a box of a height that the style sheet defines."""
+def graph(name: str, height: str, title: str, figure: Any = None, **config: Any) -> html.Div:
+    """Return a chart in a box of a height that the style sheet defines; `title` names it for a screen reader."""
     given: Any = {"config": GRAPH | config, **({"figure": figure} if figure else {})}
     made = dcc.Graph(id=name, style={"height": "100%"}, **given)
-    return html.Div(made, className=f"graph {height}")
+    return html.Div(made, className=f"graph {height}", role="figure", **attributes(aria_label=title))
 
 
 def search_options(searches: Sequence[SearchRecord]) -> list[dict[str, str]]:
@@ -89,7 +89,7 @@ def _header(searches: Sequence[SearchRecord]) -> html.Header:
         [
             html.H1(["hybrid", html.Span("-", className="mark"), "search"]),
             _labelled("Search", dcc.Dropdown(search_options(searches), id="search", clearable=False, className="wide")),
-            html.Div(id="status", className="status", role="status"),
+            html.Div(id="status", className="status"),  # it changes every second: no live region
             html.Button(
                 "Dark", id="theme", className="quiet", n_clicks=0, title="Switch between the dark and the light theme"
             ),
@@ -133,7 +133,7 @@ def _front() -> html.Section:
                 ],
                 className="bar",
             ),
-            graph("front", "tall", **PICTURE, **LEAN),
+            graph("front", "tall", "Pareto front", **PICTURE, **LEAN),
         ],
         className="card front",
         **attributes(aria_labelledby="front-title"),
@@ -201,7 +201,7 @@ def _hypervolume() -> html.Section:
                 [html.H2("Hypervolume", id="volume-title"), html.Span(id="reference", className="note")],
                 className="bar",
             ),
-            graph("volume", "low", displayModeBar=False),
+            graph("volume", "low", "Hypervolume over the trials", displayModeBar=False),
         ],
         className="card",
         **attributes(aria_labelledby="volume-title"),

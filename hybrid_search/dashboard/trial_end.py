@@ -3,8 +3,9 @@
 import shlex
 from typing import Any
 
-from dash import dcc, html
+from dash import html
 
+from hybrid_search.dashboard.layout import attributes
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.ledger.urls import database_url
 from hybrid_search.records import SearchRecord, TrialRecord
@@ -24,23 +25,29 @@ def trial_end(ledger: Ledger, search: SearchRecord, trial: TrialRecord) -> html.
             where = f" on {failed.worker}" if failed.worker else ""
             when = f"{failed.failed:%Y-%m-%d %H:%M:%S} UTC"
             shown.append(html.P(f"Attempt {failed.attempt}: {failed.kind} after epoch {failed.rung}{where}, {when}"))
-            shown.append(html.Pre(failed.text or NO_TEXT, className="failure"))
+            shown.append(_failure(failed.text or NO_TEXT))
     if retrainings:
         shown.append(html.H3("Retrainings that failed"))
         for failed in retrainings:
             shown.append(html.P(f"Seed {failed.seed}: {failed.kind}, {failed.failed:%Y-%m-%d %H:%M:%S} UTC"))
-            shown.append(html.Pre(failed.text or NO_TEXT, className="failure"))
+            shown.append(_failure(failed.text or NO_TEXT))
     if trial.state == "failed":
         shown.append(html.H3(f"Why trial {trial.number} failed: {trial.failure_kind or 'unknown'}"))
-        shown.append(html.Pre(trial.failure_text or NO_TEXT, className="failure"))
+        shown.append(_failure(trial.failure_text or NO_TEXT))
     if trial.state == "complete":
         shown += _export(export_command(ledger, search, trial.number), trial.number)
     return html.Div(shown)
 
 
+def _failure(text: str) -> html.Pre:
+    """Return the text of a failure. It scrolls, so the keyboard must reach it."""
+    return html.Pre(text, className="failure", tabIndex=0, role="group", **attributes(aria_label="Text of the failure"))
+
+
 def _export(command: str, number: int) -> list[Any]:
-    words = [part for word in command.split(" ") for part in (html.Span(word), " ")][:-1]
-    copy = dcc.Clipboard(content=command, title="Copy the command", className="copy")
+    shown = [word if word.isprintable() else word.encode("unicode_escape").decode() for word in command.split(" ")]
+    words = [part for word in shown for part in (html.Span(word), " ")][:-1]
+    copy = html.Button("Copy", className="quiet", title="Copy the command", **attributes(data_copy=command))
     return [html.H3(f"Export trial {number}"), html.Div([html.Code(words), copy], className="command")]
 
 

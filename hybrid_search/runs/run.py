@@ -1,6 +1,6 @@
 """`run`: a whole search in one call."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +20,13 @@ from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.new_name import check_new_name
 from hybrid_search.ledger.urls import path_beside
 from hybrid_search.ledger.withdrawal import withdraw_search
+from hybrid_search.loggers import ChosenLoggers, Logger
 from hybrid_search.objectives import check_measured
 from hybrid_search.records import TRAINED, Resources
 from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root, search_checkpoints
 from hybrid_search.runs.data_checks import check_data, store_data_notes
 from hybrid_search.runs.leadership import leading
+from hybrid_search.runs.logged_run import trials_logged
 from hybrid_search.runs.progress import Terminal, shown_progress
 from hybrid_search.search.enqueued import Designs, enqueued_designs
 from hybrid_search.search.evaluation_record import store_evaluation
@@ -50,6 +52,7 @@ def run(
     evaluate: Evaluate | None = None,
     checkpoints: str | Path | CheckpointStore | None = None,
     enqueue: Designs | Path | None = None,
+    loggers: Sequence[str | Logger] = (),
     watch: Callable[[Search, RunContext], None] | None = None,
     notice: Callable[[str], None] | None = None,
     progress: bool | Terminal = False,
@@ -75,6 +78,8 @@ def run(
             checkpoints; None: beside a database file.
         enqueue: Designs to train before every other one: the choices of each, or the path of a JSON file with them.
             Those that were proposed before are left out. They count among the trials.
+        loggers: What shows results besides the ledger: "tensorboard:FOLDER", "wandb:PROJECT", "mlflow:URI", each also
+            without its place, another name in LOGGERS, or an object; see `hybrid_search.loggers.Logger`.
         watch: Called with the search and its `RunContext` before the first trial.
         notice: Called with lines that the user should read; default: print them on stderr.
         progress: Whether progress is shown on stderr, or in the output of a notebook cell.
@@ -100,6 +105,7 @@ def run(
     if evaluate is not None:
         check_evaluation(evaluate)
     level_of(log_level)
+    chosen = ChosenLoggers.of(loggers)
     check_new_name(spec.name, ledger)
     identity, content = (TRAINED, None) if evaluate is None else evaluation_identity(evaluate)
     spec = replace(spec, evaluation=identity)
@@ -135,7 +141,7 @@ def run(
                 watch(search, context)
             if root is None and checkpoints is None:
                 context.notice(NO_CHECKPOINTS)
-            with shown.follow(search, context) if shown else nullcontext():
+            with trials_logged(search, context, chosen), shown.follow(search, context) if shown else nullcontext():
                 _drive(engine, search, context)
             check_results(search.progress().counts, context)
     return search

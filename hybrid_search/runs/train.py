@@ -1,7 +1,7 @@
 """`train`: a design trained in full, in one call."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.entries import TrainingRecord
 from hybrid_search.ledger.trainings import complete_training
 from hybrid_search.ledger.urls import database_url, path_beside
+from hybrid_search.loggers import ChosenLoggers, Logger
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.records import SearchRecord
 from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, checkpoint_root
@@ -28,7 +29,6 @@ from hybrid_search.runs.training_progress import TrainingProgress
 from hybrid_search.runs.training_run import Training, TrainingRun, check_unfinished, training_checkpoints
 from hybrid_search.runs.training_start import TrainingStart
 from hybrid_search.training.checkpoints import CheckpointStore
-from hybrid_search.training.tensorboard_log import check_tensorboard
 
 __all__ = ["Training", "train"]
 
@@ -52,7 +52,7 @@ def train(
     data_dir: str | Path | None = None,
     checkpoints: str | Path | CheckpointStore | None = None,
     log_dir: str | Path | None = None,
-    tensorboard: bool = False,
+    loggers: Sequence[str | Logger] = (),
     watch: Callable[[RunContext], None] | None = None,
     notice: Callable[[str], None] | None = None,
     progress: bool | Terminal = False,
@@ -86,7 +86,7 @@ def train(
         data_dir: Folder of the data set, if it has moved.
         checkpoints: As in `run`.
         log_dir: Folder of the CSV file with one line for each epoch; default: beside the database.
-        tensorboard: Whether each epoch is written for TensorBoard too, in a folder beside the CSV file.
+        loggers: As in `run`; they show each epoch. TensorBoard's folder is beside the CSV file if none is given.
         watch: Called with the `RunContext` before the first step; set its `stop` to stop between two steps.
         notice: Called with lines that the user should read; default: print them on stderr.
         progress: As in `run`.
@@ -107,6 +107,7 @@ def train(
         >>> train("resnet-basic-16", settings={"data": "digits"}, epochs=30, devices=2)
     """
     level_of(log_level)
+    chosen = ChosenLoggers.of(loggers)
     changes: dict[str, Any] = {**(settings or {})}
     for key, value in (("epochs", epochs), ("seed", seed), ("recipe", recipe)):
         if value is not None and key in changes:
@@ -138,8 +139,6 @@ def train(
     if before is not None:
         held = ledger if isinstance(ledger, Ledger) else Ledger(ledger, read_only=True, notice=context.notice)
         return Training(before, held, was_complete=True)
-    if tensorboard:
-        check_tensorboard()
     resources = device_resources(devices, address, job.settings)
     if resources is not None:
         context.resources = resources
@@ -148,15 +147,17 @@ def train(
     check_unfinished(stored, job, restart)
     with nullcontext() if resources is None else devices_ready(context):
         held = ledger if isinstance(ledger, Ledger) else Ledger(ledger, notice=context.notice)
-        log = TrainingLog.beside(held, job, fingerprint, log_dir, tensorboard)
-        with log_file(path_beside(held.url, ".log"), context.notice, log_level):
+        with (
+            log_file(path_beside(held.url, ".log"), context.notice, log_level),
+            TrainingLog.beside(held, job, fingerprint, log_dir, chosen, context.notice) as log,
+        ):
             if watch:
                 watch(context)
             if root is None and checkpoints is None:
                 context.notice(NO_CHECKPOINTS)
             lines = TrainingProgress(job, shown)
             run = TrainingRun(job, fingerprint, held, context, stored, log, lines, start, resources is not None)
-            with lines if shown else nullcontext(), closing(log):
+            with lines if shown else nullcontext():
                 return Training(run.run(restart=restart), held)
 
 

@@ -1,10 +1,11 @@
-"""The logs of a full training: a CSV file with one line for each epoch, and files for TensorBoard on request."""
+"""The logs of a full training: a CSV file with one line for each epoch, and the loggers that the user names."""
 
 import csv
 import io
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from hybrid_search._internal.paths import absolute_path
 from hybrid_search.errors import SettingsError
 from hybrid_search.ledger import Ledger
 from hybrid_search.ledger.urls import path_beside
+from hybrid_search.loggers import ChosenLoggers, OpenedLoggers
+from hybrid_search.runs.logged_run import logged_training
 from hybrid_search.runs.training_job import TrainingJob
-from hybrid_search.training.tensorboard_log import TensorBoardLog
 
 
 @dataclass(frozen=True)
@@ -22,45 +24,55 @@ class TrainingLog:
 
     Attributes:
         path: The file.
-        tensorboard: The log for TensorBoard; None: there is none.
+        loggers: The loggers.
     """
 
     path: Path
-    tensorboard: TensorBoardLog | None = None
+    loggers: OpenedLoggers
 
     @classmethod
+    @contextmanager
     def beside(
-        cls, ledger: Ledger, job: TrainingJob, fingerprint: str, log_dir: str | Path | None, tensorboard: bool
-    ) -> "TrainingLog":
-        """Return the file of a training, whose folder is created.
+        cls,
+        ledger: Ledger,
+        job: TrainingJob,
+        fingerprint: str,
+        log_dir: str | Path | None,
+        chosen: ChosenLoggers,
+        notice: Callable[[str], None],
+    ) -> Iterator["TrainingLog"]:
+        """Provide the logs of a training in the block. The folder of the file is created.
 
         Args:
             ledger: The ledger.
             job: The training.
             fingerprint: The fingerprint of its data.
             log_dir: The folder; None: `<database>.trainings`.
-            tensorboard: Whether to write for TensorBoard too.
+            chosen: The loggers.
+            notice: Called with a line about a logger that fails.
 
         Raises:
-            SettingsError: The folder cannot be created.
+            SettingsError: The folder cannot be created, or a logger cannot start.
         """
         folder = (
             path_beside(ledger.url, ".trainings") if log_dir is None else absolute_path("log_dir (--log-dir)", log_dir)
         )
-        words = [*([job.search.name] if job.search else []), job.design, job.uid(fingerprint)[:8]]
+        uid = job.uid(fingerprint)
+        words = [*([job.search.name] if job.search else []), job.design, uid[:8]]
         name = re.sub(r"[^\w.]+", "-", "-".join(words)).strip("-.")[-100:]
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SettingsError(f"log_dir (--log-dir) must be a folder; {folder} is not: {error.strerror}.") from None
-        return cls(folder / f"{name}.csv", TensorBoardLog(folder / name) if tensorboard else None)
+        with chosen.opened(logged_training(job, uid, name, folder / name), notice) as loggers:
+            yield cls(folder / f"{name}.csv", loggers)
 
     def write(self, curve: Sequence[Mapping[str, float]], *, repeated: bool = False) -> None:
         """Replace the file by the epochs so far. After a crash it has a whole number of epochs.
 
         Args:
             curve: The measurements of each epoch; columns are those of every epoch.
-            repeated: Whether the last epoch is one of a checkpoint, which TensorBoard has already.
+            repeated: Whether the last epoch is one of a checkpoint, which the loggers have already.
         """
         names = list(dict.fromkeys(name for row in curve for name in row))
         text = io.StringIO()
@@ -70,10 +82,5 @@ class TrainingLog:
         part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
         part.write_text(text.getvalue(), encoding="utf-8")
         part.replace(self.path)
-        if self.tensorboard is not None and not repeated:
-            self.tensorboard.write(int(curve[-1]["epoch"]), curve[-1])
-
-    def close(self) -> None:
-        """Close the files."""
-        if self.tensorboard is not None:
-            self.tensorboard.close()
+        if not repeated:
+            self.loggers.epoch(int(curve[-1]["epoch"]), curve[-1])

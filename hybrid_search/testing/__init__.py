@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hybrid_search.testing.datasets import DatasetContract
     from hybrid_search.testing.engines import EngineContract
     from hybrid_search.testing.export_formats import ExportFormatContract
+    from hybrid_search.testing.loggers import LoggerContract
     from hybrid_search.testing.objectives import ObjectiveContract
     from hybrid_search.testing.operators import OperatorContract
     from hybrid_search.testing.pruners import PrunerContract
@@ -32,6 +33,7 @@ __all__ = [
     "DatasetContract",
     "EngineContract",
     "ExportFormatContract",
+    "LoggerContract",
     "ObjectiveContract",
     "OperatorContract",
     "PrunerContract",
@@ -47,6 +49,7 @@ _CONTRACTS = {
     "DatasetContract": "datasets",
     "EngineContract": "engines",
     "ExportFormatContract": "export_formats",
+    "LoggerContract": "loggers",
     "ObjectiveContract": "objectives",
     "OperatorContract": "operators",
     "PrunerContract": "pruners",

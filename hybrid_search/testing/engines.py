@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -145,8 +145,11 @@ class EngineContract:
 
     def test_every_trial_ends_with_its_numbers_and_its_curve(self, ledger: Ledger) -> None:
         """Check: every trial ends with its numbers and its curve."""
-        self.run(ledger, scored(rungs=3), 4)
+        shown = _Shown()
+        self.run(ledger, scored(rungs=3), 4, loggers=[shown])
         assert self.states(ledger) == dict.fromkeys(range(4), "complete")
+        assert sorted(fields["number"] for fields in shown.trials) == [0, 1, 2, 3]
+        assert all(fields["state"] == "complete" and fields["accuracy"] > 0 for fields in shown.trials)
         for trial in self.trials(ledger):
             assert trial.measurements["accuracy"] == pytest.approx(score(trial.digest))
             curve = {rung: numbers["accuracy"] for rung, numbers in ledger.read(reads.curve, trial.id)}
@@ -327,6 +330,22 @@ class EngineContract:
         failures = ledger.read(reads.failures, ledger.search().id)
         lost = [(0, "lost")] if self.has_worker_processes else []
         assert [(failure.number, failure.kind) for failure in failures] == lost
+
+
+class _Shown:
+    """A logger that keeps the trials that it is given."""
+
+    def __init__(self) -> None:
+        self.trials: list[Mapping[str, Any]] = []
+
+    def trial(self, fields: Mapping[str, Any]) -> None:
+        self.trials.append(fields)
+
+    def epoch(self, epoch: int, measurements: Mapping[str, float]) -> None:
+        raise AssertionError("a search has no epochs of a full training")
+
+    def close(self) -> None:
+        pass
 
 
 def _stopping(context: RunContext) -> Callable[[str, int], None]:

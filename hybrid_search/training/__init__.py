@@ -14,7 +14,8 @@ Files:
     retraining.py   retrain, the same with a fresh seed and the test split, for confirmation
     full_training.py  FullTraining, the same for a design that is trained in full
     teachers.py     teachers of a distillation
-    tensorboard_log.py  the curve of a full training for TensorBoard
+    ranks.py            Ranks: the processes that train one network together
+    shared_batch_norm.py  batch norm over the images of all ranks
     facts.py        data, settings, code and machine of a result
     failures.py     the kind of a failure
     latency.py      milliseconds of a forward pass

@@ -3,6 +3,7 @@
 from hybrid_search_example.block import Plain
 from hybrid_search_example.chart import SECONDS
 from hybrid_search_example.checkpoint_store import Shelf
+from hybrid_search_example.logger import LinesLogger
 from hybrid_search_example.objective import TRAIN_LOSS
 from hybrid_search_example.operator import Shift
 from hybrid_search_example.pruner import low_accuracy
@@ -17,6 +18,7 @@ from hybrid_search.testing import (
     DatasetContract,
     EngineContract,
     ExportFormatContract,
+    LoggerContract,
     ObjectiveContract,
     OperatorContract,
     PrunerContract,
@@ -70,6 +72,11 @@ class TestSerial(EngineContract):
 class TestShelf(CheckpointStoreContract):
     def new_store(self, tmp_path):
         return Shelf(f"shelf://{tmp_path}")
+
+
+class TestLines(LoggerContract):
+    def new_logger(self, tmp_path, run):
+        return LinesLogger(str(tmp_path / "lines.txt"), run)
 
 
 class TestArrays(ExportFormatContract):

@@ -179,7 +179,23 @@
   };
   window.dash_clientside = Object.assign({}, window.dash_clientside, { page: functions });
 
+  async function copied(button) {
+    const text = button.dataset.copy;
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch (error) { // no permission, or a page without TLS
+      const box = Object.assign(document.createElement("textarea"), { value: text });
+      document.body.append(box);
+      box.select();
+      document.execCommand("copy");
+      box.remove();
+    }
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  }
+
   document.addEventListener("click", (event) => {
+    if (event.target.dataset.copy) copied(event.target);
     if (event.target.id === "clear-selection") window.dash_clientside.set_props("pinned", { data: [] });
   });
 
