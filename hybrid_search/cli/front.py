@@ -11,7 +11,7 @@ from hybrid_search.cli.baseline_table import baseline_rows, print_baselines
 from hybrid_search.cli.help_page import HelpCommand
 from hybrid_search.cli.options import OUTPUT, Database, FormatOption, SearchName
 from hybrid_search.cli.output import Format, print_rows, say
-from hybrid_search.cli.training_table import list_trainings
+from hybrid_search.cli.training_table import front_rows_of_trainings, list_trainings
 
 if TYPE_CHECKING:
     from hybrid_search.analysis.confidence import TrialConfidence
@@ -110,9 +110,10 @@ def print_front(
         }
         for number in numbers
     ]
-    baselines = read_baselines(ledger, record)
-    if baselines and form is not Format.table:
-        rows = [{"kind": "trial", "name": None, **row} for row in rows] + baseline_rows(baselines, names, form)
+    baselines, full = read_baselines(ledger, record), ledger.read(trainings, record.id)
+    if (baselines or full) and form is not Format.table:
+        rows = [{"kind": "trial", "name": None, **row} for row in rows]
+        rows += baseline_rows(baselines, names, form) + front_rows_of_trainings(full, names)
         if form is Format.csv:
             rows = [dict.fromkeys(name for row in rows for name in row) | row for row in rows]
     if form is Format.json:
@@ -155,7 +156,7 @@ def print_front(
         )
     _list_known_designs(ledger, record, known, numbers, notice)
     print_baselines(baselines, record, {number: values[number] for number in numbers}, notice)
-    list_trainings(ledger.read(trainings, record.id), notice)
+    list_trainings(full, notice)
 
 
 def _more_columns(
