@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
-from hybrid_search.analysis.baselines import BaselineResult, read_baselines
+from hybrid_search.analysis.baseline_results import BaselineResult, read_baselines
 from hybrid_search.analysis.confidence import TrialConfidence, read_confidence
 from hybrid_search.charts import Chart
 from hybrid_search.charts.axes import axes_of, objectives_of
@@ -19,7 +19,7 @@ from hybrid_search.charts.front import front_of, has_all, retrained_numbers
 from hybrid_search.charts.hypervolume import HypervolumeNumbers, hypervolume_of
 from hybrid_search.charts.network_kinds import image_sizes_of, operators_of
 from hybrid_search.ledger import Lease, Ledger, TrialPoint, reads
-from hybrid_search.ledger.baselines import baseline_trainings
+from hybrid_search.ledger.baseline_rows import baseline_trainings
 from hybrid_search.ledger.trainings import count_trainings
 from hybrid_search.networks.stored_architecture import readable_line
 from hybrid_search.objectives import Objective
