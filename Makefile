@@ -35,7 +35,7 @@ faults: $(VENV)/.test  ## the long tests of kills, full disks and corrupt files
 formats:  ## the formats openvino, litert and executorch, in an environment of their own (3 GB)
 	test -x .venv-formats/bin/python || $(PYTHON) -m venv .venv-formats
 	.venv-formats/bin/python -m pip install --quiet --no-compile torch==2.13.0 --editable ".[all,test,openvino,litert,executorch]"
-	.venv-formats/bin/python -m pytest -m formats
+	.venv-formats/bin/python -m pytest -W ignore -m formats
 
 check: $(VENV)/.test  ## format, lint, types, documentation
 	$(BIN)/ruff format --check .

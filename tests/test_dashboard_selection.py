@@ -103,12 +103,12 @@ def test_a_chart_that_fails_shows_the_kind_of_its_error_and_not_the_message(writ
     assert "of_all-graph" in text
 
 
-def test_where_attention_helps_is_the_only_chart_below_the_selection_without_charts_of_plugins(written, client):
+def test_below_the_selection_are_where_attention_helps_and_the_full_trainings(written, client):
     fill(written, a_search(written), 10)
     page = client()
     received = draw(page)["received"]["data"]
     answer = call(page, "more-charts.children", ["received.data"], received=received, look=LOOK, search="digits")
-    assert re.findall(r'"([\w-]+)-graph"', json.dumps(answer)) == ["effects"]
+    assert re.findall(r'"([\w-]+)-graph"', json.dumps(answer)) == ["effects", "trainings"]
 
 
 @pytest.mark.parametrize(

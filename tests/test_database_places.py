@@ -10,6 +10,7 @@ import pytest
 from hybrid_search import cli
 from hybrid_search.errors import LedgerError
 from hybrid_search.ledger import Ledger
+from hybrid_search.ledger.urls import database_url
 
 WORDS = ["run", "digits", "--trials", "1", "--engine", "local"]
 
@@ -47,6 +48,23 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_reason():
 def test_a_name_that_is_too_long_is_named_as_such(tmp_path):
     with pytest.raises(LedgerError, match=r"cannot be opened: File name too long"):
         Ledger(f"sqlite:///{tmp_path}/{'x' * 300}.db")
+
+
+@pytest.mark.parametrize("path", ["here.db", "in/here.sqlite", "here.v2.SQLITE3", "./my results.db"])
+def test_text_with_the_ending_of_an_sqlite_file_is_its_path(path):
+    Path("in").mkdir()
+    with Ledger(path) as ledger:
+        assert ledger.url == database_url(Path(path)) == database_url(f"sqlite:///{path}")
+    assert Path(path).is_file()
+    assert cli.run(["db", "check", "--db", path]) == 0
+
+
+@pytest.mark.parametrize("text", ["hello", "mine.txt", ".db", "me:geheim@host.db", "password=geheim.db"])
+def test_other_text_is_no_path_and_is_not_shown(text):
+    with pytest.raises(LedgerError, match=r"A file is sqlite:///PATH, or a path that ends in \.db") as caught:
+        Ledger(text)
+    assert "geheim" not in str(caught.value)
+    assert list(Path().iterdir()) == []
 
 
 @pytest.mark.slow

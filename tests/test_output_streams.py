@@ -50,13 +50,13 @@ def test_a_reader_that_exits_causes_no_traceback(words):
     "environment",
     [
         {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0"},
-        {"PYTHONIOENCODING": "ascii"},
         {"PYTHONIOENCODING": "latin-1"},
-        {"COLUMNS": "40"},
         {"COLUMNS": "1"},
-        {"COLUMNS": "nonsense"},
         {"NO_COLOR": "1", "TERM": "dumb"},
-        {"TERM": "no-such-terminal"},
+        pytest.param({"PYTHONIOENCODING": "ascii"}, marks=pytest.mark.slow),
+        pytest.param({"COLUMNS": "40"}, marks=pytest.mark.slow),
+        pytest.param({"COLUMNS": "nonsense"}, marks=pytest.mark.slow),
+        pytest.param({"TERM": "no-such-terminal"}, marks=pytest.mark.slow),
     ],
     ids=str,
 )

@@ -131,7 +131,8 @@ raise ValueError("the end")
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("gpus", [None, 1])  # if GPUs are requested, Ray starts before the ledger is opened
+# If GPUs are requested, Ray starts before the ledger is opened.
+@pytest.mark.parametrize("gpus", [None, pytest.param(1, marks=pytest.mark.slow)])
 def test_neither_ray_nor_the_ledger_nor_a_traceback_holds_the_password(server, tmp_path, gpus):
     url = server.database()
     quoted = url.split(":")[2].split("@")[0]

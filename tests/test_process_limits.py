@@ -4,6 +4,7 @@ import os
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -125,29 +126,42 @@ def test_a_machine_without_control_groups_has_its_affinity_and_its_memory(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("memory", "resources", "cpus", "said"),
+    ("memory", "resources", "workers", "cpus", "said"),
     [
-        (64, Resources(), 8, ""),
-        (64, Resources(workers=3), 3, ""),
-        (64, Resources(workers=3, cpus_per_trial=2), 6, ""),
-        (64, Resources(workers=3, cpus_per_trial=0.5), 3, ""),
-        (64, Resources(cpus_per_trial=4), 8, ""),
-        (64, Resources(cpus_per_trial=0.25), 8, ""),
-        (64, Resources(cpus_per_trial=0), 8, ""),
-        (2, Resources(), 2, "2 trials run at a time, because this process may use 2.0 GiB of memory"),
-        (2, Resources(cpus_per_trial=0.5), 1, "2 trials run"),
-        (2, Resources(cpus_per_trial=4), 8, ""),
-        (1.2, Resources(cpus_per_trial=4), 4, "1 trial runs at a time, because this process may use 1.2 GiB"),
-        (0.5, Resources(), 1, "1 trial runs"),
-        (0.5, Resources(workers=5), 5, ""),
+        (64, {}, None, 8, ""),
+        (64, {"workers": 3}, 3, 3, ""),
+        (64, {"workers": 3, "cpus_per_trial": 2}, 3, 6, ""),
+        (64, {"workers": 3, "cpus_per_trial": 0.5}, 3, 3, ""),
+        (64, {"cpus_per_trial": 4}, None, 8, ""),
+        (64, {"cpus_per_trial": 0.25}, None, 8, ""),
+        (64, {"cpus_per_trial": 0}, None, 8, ""),
+        (64, {"cpus_per_trial": 0, "gpus_per_trial": 0.1}, None, 8, ""),
+        (2, {}, 2, 2, "2 trials run at a time, because this process may use 2.0 GiB of memory"),
+        (2, {"cpus_per_trial": 0.5}, 2, 2, "2 trials run"),
+        (2, {"cpus_per_trial": 0.01}, 2, 2, "2 trials run"),
+        (2, {"cpus_per_trial": 0, "gpus_per_trial": 0.1}, 2, 2, "2 trials run"),
+        (1.2, {"cpus_per_trial": 0}, 1, 1, "1 trial runs"),
+        (2, {"cpus_per_trial": 0, "gpus_per_trial": 0}, None, 8, ""),
+        (2, {"gpus_per_trial": 1}, None, 8, ""),
+        (2, {"cpus_per_trial": 4}, None, 8, ""),
+        (1.2, {"cpus_per_trial": 4}, 1, 4, "1 trial runs at a time, because this process may use 1.2 GiB"),
+        (0.5, {}, 1, 1, "1 trial runs"),
+        (0.5, {"workers": 5}, 5, 5, ""),
     ],
 )
-def test_as_many_trials_run_as_fit_the_allowed_cpus_and_memory(memory, resources, cpus, said, monkeypatch):
+def test_as_many_trials_run_as_fit_the_cpus_the_gpus_and_the_memory(
+    memory, resources, workers, cpus, said, monkeypatch
+):
     monkeypatch.setattr(local_session, "allowed_cpus", lambda: 8)
     monkeypatch.setattr(local_session, "memory_limit", lambda: int(memory * GIB))
+    monkeypatch.setattr(local_session, "count_gpus", lambda: 2)
     lines = []
-    assert local_session.count_cpus(resources, lines.append) == cpus
-    assert (lines == []) if said == "" else lines[0].startswith(said)
+    context = RunContext(None, Resources(**resources), notice=lines.append)
+    local_session.check(context)
+    assert context.resources == replace(Resources(**resources), workers=workers)
+    assert local_session.count_cpus(context.resources) == cpus
+    trials = [line for line in lines if "at a time" in line]
+    assert (trials == []) if said == "" else trials[0].startswith(said)
 
 
 @pytest.mark.parametrize(

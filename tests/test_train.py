@@ -13,6 +13,7 @@ from support.fakes import scored, tiny_space
 
 from hybrid_search import cli
 from hybrid_search.analysis.status import status_of
+from hybrid_search.charts import draw_chart
 from hybrid_search.errors import NotFinite, SettingsError, UnknownName
 from hybrid_search.export import export_training, load_exported
 from hybrid_search.ledger import Ledger, reads
@@ -87,6 +88,24 @@ def test_the_rules_of_the_recipe_fill_warm_up_again_for_the_new_epochs(ledger):
     assert settings["warmup_epochs"] == 2.0
     assert settings["learning_rate"] == 0.04
     assert ledger.search("tiny").settings.warmup_epochs == 0.2
+
+
+def test_the_front_lists_a_training_in_json_and_csv_and_the_page_draws_its_curve(ledger, capsys):
+    done, _ = quiet(ledger)
+    url = f"sqlite:///{ledger.url.database}"
+    assert cli.run(["front", "tiny", "--db", url, "--format", "json"]) == 0
+    row = json.loads(capsys.readouterr().out)[-1]
+    assert (row["kind"], row["name"], row["trial"]) == ("training", "training 1", 0)
+    assert row["accuracy"] == done.record.measurements["accuracy"]
+    assert row["test_accuracy"] == done.record.measurements["test_accuracy"]
+    assert row["digest"] == ledger.read(reads.trial, ledger.search("tiny").id, 0).digest
+    assert cli.run(["front", "tiny", "--db", url, "--format", "csv"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("training,training 1,0,")
+    figure = draw_chart("trainings", ledger, ledger.search("tiny"))
+    (line,) = figure.data
+    assert list(line.x) == [1, 2, 3]
+    assert list(line.y) == [each["accuracy"] for each in done.record.curve]
+    assert line.name == f"training 1: trial 0, test {100 * row['test_accuracy']:.2f} %"
 
 
 def test_the_test_split_is_used_once_and_its_use_is_written(ledger):

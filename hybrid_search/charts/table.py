@@ -37,6 +37,7 @@ CHARTS: Table[Chart] = Table(
         "front": "hybrid_search.charts.front_figure:FRONT",
         "hypervolume": "hybrid_search.charts.hypervolume:HYPERVOLUME",
         "effects": "hybrid_search.charts.effects_figure:EFFECTS",
+        "trainings": "hybrid_search.charts.training_curves:TRAININGS",
         "architecture": "hybrid_search.charts.diagram:ARCHITECTURE",
         "curve": "hybrid_search.charts.curve:CURVE",
         "cost_by_stage": "hybrid_search.charts.cost_by_stage:COST_BY_STAGE",

@@ -1,13 +1,13 @@
 """`hybrid-search baseline`: train networks that people use under the settings of a search, beside its front."""
 
 import sys
-from contextlib import redirect_stdout
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hybrid_search._internal.counted import counted
+from hybrid_search.cli.engine_run import engine_run
 from hybrid_search.cli.help_page import HelpCommand
 from hybrid_search.cli.next_commands import command_line, print_commands
 from hybrid_search.cli.options import (
@@ -24,13 +24,9 @@ from hybrid_search.cli.options import (
     with_options,
 )
 from hybrid_search.cli.output import Format, last_line, print_nothing, say
-from hybrid_search.cli.progress import keep_signal_handlers, progress_on_stderr
-from hybrid_search.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
-    from hybrid_search.engines.driver import RunContext
     from hybrid_search.records import Resources
-    from hybrid_search.search.baselines import BaselineRun
 
 
 def add_to(app: typer.Typer) -> None:
@@ -81,16 +77,7 @@ def baseline(
     from hybrid_search.cli.front import print_front
     from hybrid_search.runs.baseline import baseline as train_baselines
 
-    with (
-        redirect_stdout(sys.stderr),
-        stop_on_signals() as stop,
-        progress_on_stderr(quiet, log_level) as shown,
-    ):
-
-        def watch(running: "BaselineRun", context: "RunContext") -> None:
-            keep_signal_handlers(context)
-            stop.context = context
-
+    with engine_run(quiet, log_level) as (stop, shown):
         run = train_baselines(
             name,
             models or (),
@@ -101,9 +88,7 @@ def baseline(
             resources=resources,
             data_dir=data_dir,
             checkpoints=checkpoints,
-            watch=watch,
-            progress=shown,
-            log_level=log_level or "info",
+            **shown,
         )
     notice = print_nothing if quiet else say
     if not run.total:

@@ -2,13 +2,13 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import redirect_stdout
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hybrid_search._internal.counted import counted
+from hybrid_search.cli.engine_run import engine_run
 from hybrid_search.cli.help_page import HelpCommand
 from hybrid_search.cli.next_commands import command_line, print_commands
 from hybrid_search.cli.options import (
@@ -25,11 +25,8 @@ from hybrid_search.cli.options import (
     with_options,
 )
 from hybrid_search.cli.output import Format, last_line, print_nothing, say
-from hybrid_search.cli.progress import keep_signal_handlers, progress_on_stderr
-from hybrid_search.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
-    from hybrid_search.engines.driver import RunContext
     from hybrid_search.records import Resources
     from hybrid_search.search.confirmation import Confirmation
 
@@ -83,17 +80,7 @@ def confirm(
     from hybrid_search.cli.front import print_front
     from hybrid_search.runs.confirm import confirm as confirm_front
 
-    # Libraries print on stdout; it is for the table.
-    with (
-        redirect_stdout(sys.stderr),
-        stop_on_signals() as stop,
-        progress_on_stderr(quiet, log_level) as shown,
-    ):
-
-        def watch(_confirmation: "Confirmation", context: "RunContext") -> None:
-            keep_signal_handlers(context)
-            stop.context = context
-
+    with engine_run(quiet, log_level) as (stop, shown):
         confirmation = confirm_front(
             name,
             seeds=seeds,
@@ -104,9 +91,7 @@ def confirm(
             resources=resources,
             data_dir=data_dir,
             checkpoints=checkpoints,
-            watch=watch,
-            progress=shown,
-            log_level=log_level or "info",
+            **shown,
         )
     notice = print_nothing if quiet else say
     print_front(confirmation.ledger, confirmation.record, form, notice)

@@ -39,8 +39,8 @@ def export(
         typer.Option(
             "--format",
             metavar="NAME",
-            help="File formats, several with commas, or all: safetensors (the default), timm, onnx, pt2, openvino, "
-            "litert, executorch.",
+            help="File formats, several with commas, or all: safetensors (the default), timm, onnx, "
+            "onnx-int8, pt2, openvino, litert, executorch.",
         ),
     ] = None,
     data_dir: DataDir = None,

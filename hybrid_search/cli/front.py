@@ -11,7 +11,7 @@ from hybrid_search.cli.baseline_table import baseline_rows, print_baselines
 from hybrid_search.cli.help_page import HelpCommand
 from hybrid_search.cli.options import OUTPUT, Database, FormatOption, SearchName
 from hybrid_search.cli.output import Format, print_rows, say
-from hybrid_search.cli.training_table import list_trainings
+from hybrid_search.cli.training_table import front_rows_of_trainings, list_trainings
 
 if TYPE_CHECKING:
     from hybrid_search.analysis.confidence import TrialConfidence
@@ -66,7 +66,7 @@ def print_front(
     Raises:
         UnknownName: No trial of the front has such a column.
     """
-    from hybrid_search.analysis.baselines import read_baselines
+    from hybrid_search.analysis.baseline_results import read_baselines
     from hybrid_search.analysis.confidence import confirmed_front, read_confidence
     from hybrid_search.analysis.picks import front_knee
     from hybrid_search.ledger import reads
@@ -110,9 +110,10 @@ def print_front(
         }
         for number in numbers
     ]
-    baselines = read_baselines(ledger, record)
-    if baselines and form is not Format.table:
-        rows = [{"kind": "trial", "name": None, **row} for row in rows] + baseline_rows(baselines, names, form)
+    baselines, full = read_baselines(ledger, record), ledger.read(trainings, record.id)
+    if (baselines or full) and form is not Format.table:
+        rows = [{"kind": "trial", "name": None, **row} for row in rows]
+        rows += baseline_rows(baselines, names, form) + front_rows_of_trainings(full, names)
         if form is Format.csv:
             rows = [dict.fromkeys(name for row in rows for name in row) | row for row in rows]
     if form is Format.json:
@@ -155,7 +156,7 @@ def print_front(
         )
     _list_known_designs(ledger, record, known, numbers, notice)
     print_baselines(baselines, record, {number: values[number] for number in numbers}, notice)
-    list_trainings(ledger.read(trainings, record.id), notice)
+    list_trainings(full, notice)
 
 
 def _more_columns(
@@ -249,7 +250,7 @@ def _row_with_intervals(
     more: "Mapping[str, tuple[Any, Callable[[float | None], str]]]",
 ) -> dict[str, str]:
     """Return one line of the table with intervals; `tuned` names the settings that differ from trial to trial."""
-    from hybrid_search.analysis.baselines import value_with_interval
+    from hybrid_search.analysis.baseline_results import value_with_interval
 
     line = {"trial": row["trial"]}
     for objective in objectives:

@@ -88,7 +88,8 @@ Database = Annotated[
         "--db",
         metavar="URL",
         callback=without_password,
-        help="Database URL without a password. Default: HYBRID_SEARCH_DB, or sqlite:///results/hybrid-search.db.",
+        help="Database URL without a password, or an SQLite file NAME.db. Default: HYBRID_SEARCH_DB, or "
+        "sqlite:///results/hybrid-search.db.",
     ),
 ]
 FormatOption = Annotated[

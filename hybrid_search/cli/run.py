@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable
-from contextlib import redirect_stdout
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hybrid_search._internal.counted import counted
+from hybrid_search.cli.engine_run import engine_run
 from hybrid_search.cli.help_page import HelpCommand
 from hybrid_search.cli.next_commands import command_line, print_commands
 from hybrid_search.cli.options import (
@@ -31,12 +31,9 @@ from hybrid_search.cli.options import (
     with_options,
 )
 from hybrid_search.cli.output import Format, print_nothing, print_rows, say
-from hybrid_search.cli.progress import keep_signal_handlers, progress_on_stderr
 from hybrid_search.cli.search_options import search_options_of
-from hybrid_search.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
-    from hybrid_search.engines.driver import RunContext
     from hybrid_search.records import Resources
     from hybrid_search.search.search import Search
     from hybrid_search.search.spec import SearchOptions
@@ -118,13 +115,7 @@ def run(
     loaded = load_space(space)
     named = {"data": data, "data_dir": data_dir, "epochs": epochs, "recipe": recipe, "seed": options["seed"]}
     options["settings"] = changed_settings(loaded.settings, named, settings, print_nothing if quiet else say)
-    # Libraries print on stdout; it is for the table.
-    with redirect_stdout(sys.stderr), stop_on_signals() as stop, progress_on_stderr(quiet, log_level) as shown:
-
-        def watch(_search: "Search", context: "RunContext") -> None:
-            keep_signal_handlers(context)
-            stop.context = context
-
+    with engine_run(quiet, log_level) as (stop, shown):
         search = run_search(
             loaded,
             trials=trials,
@@ -135,9 +126,7 @@ def run(
             checkpoints=checkpoints,
             enqueue=enqueue,
             loggers=log or (),
-            watch=watch,
-            progress=shown,
-            log_level=log_level or "info",
+            **shown,
             **options,
         )
     print_result(search, form, db, stopped=stop.came, notice=print_nothing if quiet else say)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
-from hybrid_search.analysis.baselines import BaselineResult, read_baselines
+from hybrid_search.analysis.baseline_results import BaselineResult, read_baselines
 from hybrid_search.analysis.confidence import TrialConfidence, read_confidence
 from hybrid_search.charts import Chart
 from hybrid_search.charts.axes import axes_of, objectives_of
@@ -19,7 +19,8 @@ from hybrid_search.charts.front import front_of, has_all, retrained_numbers
 from hybrid_search.charts.hypervolume import HypervolumeNumbers, hypervolume_of
 from hybrid_search.charts.network_kinds import image_sizes_of, operators_of
 from hybrid_search.ledger import Lease, Ledger, TrialPoint, reads
-from hybrid_search.ledger.baselines import baseline_trainings
+from hybrid_search.ledger.baseline_rows import baseline_trainings
+from hybrid_search.ledger.trainings import count_trainings
 from hybrid_search.networks.stored_architecture import readable_line
 from hybrid_search.objectives import Objective
 from hybrid_search.records import STATES, SearchRecord
@@ -91,6 +92,7 @@ class _SearchState:
     standings: dict[int, TrialConfidence] = field(default_factory=dict)
     trainings: int = 0  # of baselines, complete or failed
     baselines: tuple[BaselineResult, ...] = ()
+    full_trainings: int = 0  # complete or failed
 
 
 @dataclass(frozen=True)
@@ -234,11 +236,17 @@ class Snapshot:
         return state
 
     def _read_baselines(self, state: _SearchState, *, changed: bool) -> None:
-        """Read the baselines if one was trained, or if the noise of a seed may have changed with the trials."""
+        """Read the baselines if one was trained, or if the noise of a seed may have changed with the trials.
+
+        A full training changes the version too, so that its chart is drawn again.
+        """
         trainings = len(self.ledger.read(baseline_trainings, state.search.id))
         if trainings != state.trainings or (trainings and changed):
             state.trainings, state.version = trainings, state.version + 1
             state.baselines = tuple(read_baselines(self.ledger, state.search))
+        full = self.ledger.read(count_trainings, state.search.id)
+        if full != state.full_trainings:
+            state.full_trainings, state.version = full, state.version + 1
 
     def _stored_change(self, search: SearchRecord, points: Sequence[TrialPoint]) -> datetime:
         """Return when the ledger last changed, as far as it says: the end of a trial, or a use of the test split."""

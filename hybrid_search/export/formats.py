@@ -30,6 +30,9 @@ class TrainedNetwork:
         mean: mean of each channel, for pixels 0..1; an image is normalised as (pixel - mean) / std.
         std: standard deviation of each channel, for pixels 0..1.
         origin: plain JSON about search, trial, measurements, settings and machine; empty if unknown.
+        images: the images of the proof, normalised, float32 (n, channels, rows, columns), on the CPU; `write_export`
+            sets them. A format may measure the ranges of activations with them.
+        labels: the classes of the first images; empty if they are unknown.
     """
 
     model: "nn.Module"
@@ -39,6 +42,8 @@ class TrainedNetwork:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     origin: Mapping[str, Any] = field(default_factory=dict)
+    images: "Tensor | None" = None
+    labels: tuple[int, ...] = ()
 
 
 @runtime_checkable
@@ -46,7 +51,8 @@ class ExportFormat(Protocol):
     """One file format of a trained network.
 
     The folder also gets architecture.json, README.md and manifest.json; a format writes only its own files. After
-    `write`, a new process calls `load` and compares the logits with those of the trained network.
+    `write`, a new process calls `load` and compares the logits with those of the trained network. A format that rounds
+    weights has an attribute `tolerance`, the largest difference of a logit, which is otherwise 1e-4.
 
     Example:
         >>> class TorchScript:
@@ -112,6 +118,7 @@ EXPORT_FORMATS: Table[ExportFormat] = Table(
         "safetensors": "hybrid_search.export.safetensors_format:SAFETENSORS",
         "timm": "hybrid_search.export.timm_format:TIMM",
         "onnx": "hybrid_search.export.onnx_format:ONNX",
+        "onnx-int8": "hybrid_search.export.onnx_int8_format:ONNX_INT8",
         "pt2": "hybrid_search.export.pt2_format:PT2",
         "openvino": "hybrid_search.export.openvino_format:OPENVINO",
         "litert": "hybrid_search.export.litert_format:LITERT",

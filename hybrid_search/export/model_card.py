@@ -67,7 +67,8 @@ def _proof_lines(folder: Path, proofs: Sequence[Proof], not_written: Mapping[str
         for proof in proofs:
             sizes = " and ".join(map(str, proof.batch_sizes))
             runtime = ", ".join(f"{package} {number}" for package, number in proof.runtime.items())
-            numbers = f"{proof.max_difference:.3g} | {100 * proof.equal_answers:.0f} % | {proof.images} | {sizes}"
+            equal = f"{100 * proof.equal_answers:.1f} %{proof.accuracies}"
+            numbers = f"{proof.max_difference:.3g} | {equal} | {proof.images} | {sizes}"
             lines += [f"| {proof.format} | {numbers} | {runtime} |"]
         paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CARD)
         lines += ["", "| file | SHA-256 |", "|---|---|"]

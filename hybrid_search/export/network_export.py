@@ -155,6 +155,7 @@ def write_export(
     new, packages = folder.unfinished, plugin_packages(network)
     with clean_process_state():
         expected = _expected(network, images)
+        network = replace(network, images=expected.images)
         with folder.writing():
             write_description(new, network)
         proofs: dict[str, Proof] = {}
@@ -213,7 +214,7 @@ def _check_fit(network: TrainedNetwork, images: "torch.Tensor") -> None:
 
 def _expected(network: TrainedNetwork, images: "torch.Tensor") -> Expected:
     """Return the logits of the trained network; raise SettingsError unless there is one for each class name."""
-    expected = Expected.of(network.model, images)
+    expected = Expected.of(network.model, images, network.labels)
     if tuple(expected.logits.shape) != (len(images), len(network.classes)):
         raise SettingsError(
             f"classes must have a name for each logit; got {len(network.classes)} names and logits of "

@@ -58,18 +58,8 @@ class OnnxFormat:
         Raises:
             UserError: a file is missing or damaged, or ONNX Runtime is not installed.
         """
-        import torch
-
         check_files(folder, (FILE,))
-        onnxruntime = runtime("onnxruntime", self.name)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        session = onnxruntime.InferenceSession(folder / FILE, options, providers=CPU)
-
-        def logits(images: "Tensor") -> "Tensor":
-            return torch.from_numpy(session.run(["logits"], {"images": images.numpy()})[0])
-
-        return logits
+        return session_function(folder / FILE)
 
     def usage(self) -> str:
         """Return the Python lines for the README."""
@@ -78,6 +68,28 @@ class OnnxFormat:
             'session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])\n'
             '(logits,) = session.run(["logits"], {"images": images.numpy()})  # (n, classes)'
         )
+
+
+def session_function(file: Path) -> "Callable[[Tensor], Tensor]":
+    """Return a file of ONNX as a function from images to logits.
+
+    Args:
+        file: a file with the input `images` and the output `logits`.
+
+    Raises:
+        UserError: ONNX Runtime is not installed.
+    """
+    import torch
+
+    onnxruntime = runtime("onnxruntime", "onnx")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(file, options, providers=CPU)
+
+    def logits(images: "Tensor") -> "Tensor":
+        return torch.from_numpy(session.run(["logits"], {"images": images.numpy()})[0])
+
+    return logits
 
 
 ONNX = OnnxFormat()

@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
@@ -43,6 +43,8 @@ class Proof:
         image_source: what the images are, such as "validation images" or "images drawn from seed 0".
         batch_sizes: the numbers of images in a call: all images in calls of the first one, some one at a time.
         runtime: package -> version of what loaded and ran the files.
+        tolerance: the largest difference that the format allows.
+        accuracy: of the trained network and of the format on the images, 0..1; None if labels are unknown.
     """
 
     folder: Path
@@ -53,11 +55,17 @@ class Proof:
     image_source: str = VALIDATION
     batch_sizes: tuple[int, ...] = ()
     runtime: Mapping[str, str] = field(default_factory=dict)
+    tolerance: float = TOLERANCE
+    accuracy: tuple[float, float] | None = None
 
     @property
     def holds(self) -> bool:
-        """Whether every logit is within the tolerance and every predicted class is equal; False if a logit is NaN."""
-        return self.max_difference <= TOLERANCE and self.equal_answers == 1.0
+        """Whether every logit is within the tolerance; False if one is NaN.
+
+        With the usual tolerance, every predicted class must be equal too.
+        """
+        same = self.equal_answers == 1.0 or self.tolerance > TOLERANCE
+        return self.max_difference <= self.tolerance and same
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entry of manifest.json as plain JSON. The source of the images is added unless it is usual."""
@@ -65,13 +73,23 @@ class Proof:
         numbers |= {"images": self.images}
         if self.batch_sizes:
             numbers |= {"batch_sizes": list(self.batch_sizes), "runtime": dict(self.runtime)}
+        if self.accuracy is not None:
+            numbers |= {"accuracy": {"network": self.accuracy[0], "format": self.accuracy[1]}}
         return numbers if self.image_source in (VALIDATION, GIVEN) else {**numbers, "image_source": self.image_source}
+
+    @property
+    def accuracies(self) -> str:
+        """Both accuracies in words, for a format that rounds weights; otherwise an empty text."""
+        if self.accuracy is None or self.tolerance <= TOLERANCE:
+            return ""
+        before, after = (100 * each for each in self.accuracy)
+        return f", accuracy {after:.2f} % (network {before:.2f} %)"
 
     def __str__(self) -> str:
         return (
             f"{shown_path(self.folder)}: a new process loaded the format {self.format} and classified {self.images} "
             f"{self.image_source}; largest difference of a logit {self.max_difference:.3g}, equal predictions "
-            f"{100 * self.equal_answers:.0f} %"
+            f"{100 * self.equal_answers:.0f} %{self.accuracies}"
         )
 
 
@@ -83,25 +101,31 @@ class Expected:
         images: normalised images, float32 (n, channels, rows, columns), on the CPU.
         logits: those of all images, in calls of BATCH images, (n, classes).
         single: those of the first SINGLE images, one at a time.
+        labels: the classes of the first images, int64; None if they are unknown.
     """
 
     images: "torch.Tensor"
     logits: "torch.Tensor"
     single: "torch.Tensor"
+    labels: "torch.Tensor | None" = None
 
     @classmethod
-    def of(cls, model: "Callable[[torch.Tensor], torch.Tensor]", images: "torch.Tensor") -> "Expected":
+    def of(
+        cls, model: "Callable[[torch.Tensor], torch.Tensor]", images: "torch.Tensor", labels: Sequence[int] = ()
+    ) -> "Expected":
         """Compute the logits of a network.
 
         Args:
             model: the network, on the CPU and in evaluation mode.
             images: normalised images.
+            labels: the classes of the first images; empty if they are unknown.
         """
         import torch
 
         images = images.cpu().float().contiguous()
         with torch.inference_mode():
-            return cls(images, in_calls(model, images, BATCH), in_calls(model, images[:SINGLE], 1))
+            logits, single = in_calls(model, images, BATCH), in_calls(model, images[:SINGLE], 1)
+        return cls(images, logits, single, torch.tensor(labels[: len(images)]) if labels else None)
 
 
 def in_calls(model: "Callable[[torch.Tensor], torch.Tensor]", images: "torch.Tensor", size: int) -> "torch.Tensor":
@@ -139,7 +163,9 @@ def prove(folder: Path, name: str, expected: Expected, image_source: str = VALID
     try:
         with tempfile.TemporaryDirectory() as scratch:
             inputs, task, result = (Path(scratch) / name for name in ("inputs", "task.json", "result.json"))
-            inputs.write_bytes(save({each: value.contiguous() for each, value in vars(expected).items()}))
+            inputs.write_bytes(
+                save({each: value.contiguous() for each, value in vars(expected).items() if value is not None})
+            )
             objects = PackedObjects.of_process(EXPORT_TABLES)
             if objects.content:
                 (Path(scratch) / OBJECTS).write_bytes(objects.to_bytes())
@@ -154,16 +180,12 @@ def prove(folder: Path, name: str, expected: Expected, image_source: str = VALID
         raise _not_loaded(folder, name, reason(error)) from None
     images = len(expected.images)
     sizes = tuple(dict.fromkeys((min(BATCH, images), 1)))
-    return Proof(
-        folder,
-        name,
-        found["max_difference"],
-        found["equal_answers"],
-        images,
-        image_source,
-        sizes,
-        found.get("runtime", {}),
-    )
+    before_after = found.get("accuracy")
+    accuracy = (before_after[0], before_after[1]) if before_after else None
+    tolerance = getattr(EXPORT_FORMATS[name], "tolerance", TOLERANCE)
+    numbers = found["max_difference"], found["equal_answers"]
+    runtime = found.get("runtime", {})
+    return Proof(folder, name, *numbers, images, image_source, sizes, runtime, tolerance, accuracy)
 
 
 def _not_loaded(folder: Path, name: str, text: str) -> UserError:
@@ -182,7 +204,8 @@ def compare(folder: str, name: str, inputs: str, result: str) -> None:
         name: the name of the format.
         inputs: a safetensors file with the members of `Expected`.
         result: the JSON file to write: `max_difference`, the largest absolute difference of a logit, `equal_answers`,
-            the share of equal predictions, 0..1, and `runtime`, package -> version.
+            the share of equal predictions, 0..1, `runtime`, package -> version, and `accuracy` of the network and the
+            format if there are labels.
     """
     import torch
     from safetensors.torch import load
@@ -197,11 +220,21 @@ def compare(folder: str, name: str, inputs: str, result: str) -> None:
     if logits.shape != expected["logits"].shape:
         shapes = f"{tuple(expected['logits'].shape)}; got {tuple(logits.shape)}"
         raise UserError(f"logits of an exported model must have the shape {shapes}.")
+    labels = expected.get("labels")
+    accuracy = None if labels is None else [_accuracy(each, labels) for each in (expected["logits"], logits)]
     logits, own = torch.cat([logits, single]), torch.cat([expected["logits"], expected["single"]])
     difference = (logits - own).abs().max().item()
     equal = (logits.argmax(1) == own.argmax(1)).float().mean().item()
-    found = {"max_difference": difference, "equal_answers": equal, "runtime": versions(EXPORT_FORMATS[name].usage())}
+    found: dict[str, Any] = {"max_difference": difference, "equal_answers": equal}
+    found["runtime"] = versions(EXPORT_FORMATS[name].usage())
+    if accuracy is not None:
+        found["accuracy"] = accuracy
     Path(result).write_text(json.dumps(found), encoding="utf-8")
+
+
+def _accuracy(logits: "torch.Tensor", labels: "torch.Tensor") -> float:
+    """Return the share of the labelled images whose largest logit is that of their class."""
+    return (logits[: len(labels)].argmax(1) == labels).float().mean().item()
 
 
 def versions(usage: str) -> dict[str, str]:

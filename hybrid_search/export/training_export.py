@@ -117,7 +117,9 @@ def export_training(
             "data_licence": facts.licence,
             **({"unknown": unknown} if unknown else {}),
         }
-        network = TrainedNetwork(model, architecture, size, facts.classes, facts.mean, facts.std, origin)
+        network = TrainedNetwork(
+            model, architecture, size, facts.classes, facts.mean, facts.std, origin, None, data.labels()
+        )
         proofs = write_export(target, network, data.images(size), entries, data.image_source, notice)
     notice(f"training {number} ({found.design}): {architecture}")
     return proofs

@@ -62,6 +62,12 @@ class TrialData:
         mean, std = (torch.tensor(list(values)).float().view(1, -1, 1, 1) for values in pairs)
         return (pixels - mean) / std
 
+    def labels(self) -> tuple[int, ...]:
+        """Return the classes of the images of the proof; empty without the data."""
+        if self.dataset is None:
+            return ()
+        return tuple(int(label) for label in self.dataset.validation.labels[:PROOF_IMAGES])
+
 
 def find_data(record: SearchRecord, trial: TrialRecord, data_dir: str | Path | None) -> TrialData:
     """Return the data of a trial.

@@ -168,6 +168,7 @@ def _rebuild(
             "data_licence": facts.licence,
             **({"unknown": unknown} if unknown else {}),
         },
+        labels=data.labels(),
     )
 
 

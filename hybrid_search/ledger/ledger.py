@@ -51,8 +51,9 @@ class Ledger:
         """Open a database, create it, or upgrade its schema.
 
         Args:
-            url: SQLAlchemy URL, or the `Path` of an SQLite file. Default: the environment variable
-                HYBRID_SEARCH_DB, otherwise `sqlite:///results/hybrid-search.db`.
+            url: SQLAlchemy URL, or the path of an SQLite file: a `Path`, or text that ends in .db, .sqlite or
+                .sqlite3. Default: the environment variable HYBRID_SEARCH_DB, otherwise
+                `sqlite:///results/hybrid-search.db`.
             read_only: Take no lock, create no file and upgrade no schema.
             notice: Called with lines that a user should read, such as the begin and end of an outage.
 

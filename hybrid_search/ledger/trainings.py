@@ -6,7 +6,7 @@ A training changes nothing that a search reads, so its writes need no lease: a s
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, select
+from sqlalchemy import Connection, Row, Select, func, insert, select
 
 from hybrid_search._internal.redaction import redact
 from hybrid_search.errors import UnknownName
@@ -15,7 +15,15 @@ from hybrid_search.ledger.leases import lock_search
 from hybrid_search.ledger.tables import OpeningRow, TrainingRow
 from hybrid_search.ledger.transaction import Transaction
 
-__all__ = ["add_training", "add_training_opening", "complete_training", "training", "trainings", "weights_of_trainings"]
+__all__ = [
+    "add_training",
+    "add_training_opening",
+    "complete_training",
+    "count_trainings",
+    "training",
+    "trainings",
+    "weights_of_trainings",
+]
 
 
 def add_training(transaction: Transaction, record: TrainingRecord) -> int:
@@ -75,6 +83,12 @@ def trainings(connection: Connection, search_id: int | None) -> list[TrainingRec
     """Return the full trainings of a search, oldest first; None: those without a search."""
     query = _all().where(TrainingRow.search_id == search_id).order_by(TrainingRow.id)
     return [_record(row) for row in connection.execute(query)]
+
+
+def count_trainings(connection: Connection, search_id: int) -> int:
+    """Return the number of full trainings of a search, complete or failed."""
+    query = select(func.count()).select_from(TrainingRow).where(TrainingRow.search_id == search_id)
+    return int(connection.execute(query).scalar_one())
 
 
 def training(connection: Connection, number: int) -> TrainingRecord:

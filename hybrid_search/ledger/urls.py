@@ -14,6 +14,8 @@ from hybrid_search._internal.written_forms import hide
 from hybrid_search.errors import LedgerError, SettingsError
 
 DEFAULT_URL = "sqlite:///results/hybrid-search.db"
+# A text that is the path of an SQLite file. None of its letters could be part of a URL with a password.
+FILE = re.compile(r"(?i)[^:@=?;&]+\.(?:db|sqlite|sqlite3)")
 POSTGRES_NAMES = ("postgres", "postgresql", "postgresql+psycopg")  # all mean PostgreSQL by psycopg
 # Query parameters of libpq.
 SECRET_PARAMETERS = (
@@ -25,8 +27,8 @@ def database_url(url: str | Path | None = None) -> URL:
     """Parse the URL of a ledger.
 
     Args:
-        url: The URL, or the path of an SQLite file; None for the environment variable HYBRID_SEARCH_DB, otherwise the
-            default SQLite file.
+        url: The URL, or the path of an SQLite file: a `Path`, or text that ends in .db, .sqlite or .sqlite3. None for
+            the environment variable HYBRID_SEARCH_DB, otherwise the default SQLite file.
 
     Returns:
         The parsed URL. The path of an SQLite file is absolute. A password from the query or from PGPASSWORD is moved
@@ -44,13 +46,16 @@ def database_url(url: str | Path | None = None) -> URL:
             f"a ledger must be a Ledger, a database URL or the path of an SQLite file; got {redact(repr(url))}."
         )
     text = url or os.environ.get("HYBRID_SEARCH_DB") or DEFAULT_URL
+    if FILE.fullmatch(text):
+        return URL.create("sqlite", database=_absolute(text))
     register_url(text)  # from now on, its secrets are hidden in every text that this process shows or stores
     try:
         parsed = make_url(text)
     except (ArgumentError, ValueError):
         raise LedgerError(
             f"the database URL must be a URL such as {DEFAULT_URL}; got text that does not parse (hidden, because it "
-            f"may contain a password). A file is sqlite:///PATH.{f' {ENCODE}' if '@' in text else ''}"
+            "may contain a password). A file is sqlite:///PATH, or a path that ends in .db."
+            f"{f' {ENCODE}' if '@' in text else ''}"
         ) from None
     if parsed.get_backend_name() == "sqlite":
         return parsed.set(database=_absolute(parsed.database)) if parsed.database else parsed

@@ -1,26 +1,20 @@
 """`baseline`: networks that people use, trained like the trials of a search, in one call."""
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 
-from hybrid_search._internal.event_log import failures_shown, level_of, log_file, print_notice
-from hybrid_search._internal.paths import data_location
 from hybrid_search._internal.process_state import clean_process_state
-from hybrid_search.engines import engine_of
 from hybrid_search.engines.driver import RunContext
-from hybrid_search.engines.worker import Evaluate, check_evaluation
+from hybrid_search.engines.worker import Evaluate
 from hybrid_search.errors import SettingsError, is_number
 from hybrid_search.ledger import Ledger
-from hybrid_search.ledger.urls import path_beside
 from hybrid_search.networks.timm_network import TimmNetwork
 from hybrid_search.records import Resources, SearchRecord
-from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, baseline_checkpoints, checkpoint_root
-from hybrid_search.runs.leadership import leading
-from hybrid_search.runs.progress import Terminal, shown_progress
-from hybrid_search.runs.stored_evaluation import check_same_evaluation, context_of
-from hybrid_search.search.baselines import Baseline, BaselineRun, find_baseline, stored_baselines
+from hybrid_search.runs.checkpoint_root import baseline_checkpoints
+from hybrid_search.runs.progress import Terminal
+from hybrid_search.runs.stored_evaluation import check_same_evaluation
+from hybrid_search.runs.stored_search_run import StoredSearchRun
+from hybrid_search.search.baseline_run import Baseline, BaselineRun, find_baseline, stored_baselines
 from hybrid_search.training.checkpoints import CheckpointStore
 
 
@@ -74,21 +68,17 @@ def baseline(
         >>> done = baseline("digits", ["resnet-basic-16", "mobilenetv3_small_050"])
         >>> [training.measurements["accuracy"] for training in done.results]
     """
-    resources = Resources.of(resources)
-    level_of(log_level)
-    engine = engine_of(resources.engine)
-    if evaluate is not None:
-        check_evaluation(evaluate)
+    options = StoredSearchRun.of(
+        resources=resources, evaluate=evaluate, data_dir=data_dir, checkpoints=checkpoints, notice=notice,
+        progress=progress, log_level=log_level,
+    )  # fmt: skip
     if hours is not None and not (is_number(hours) and hours > 0):
         raise SettingsError(f"hours must be more than 0; got {hours!r}.")
     if isinstance(models, str):
         raise SettingsError(f"models must be a list of names; got {models!r}. Write [{models!r}].")
-    here = None if data_dir is None else data_location("data_dir (--data-dir)", data_dir)
 
     def opened(held: Ledger) -> tuple[SearchRecord, list[Baseline]]:
-        record = held.search(name)
-        if here is not None:
-            record = replace(record, settings=record.settings.with_(data_dir=here))
+        record = options.record(held, name)
         check_same_evaluation(record, evaluate, "baseline(name, models, ")
         found = [find_baseline(model, record, width) for model in models] or stored_baselines(held, record)
         if not found:
@@ -104,13 +94,7 @@ def baseline(
             )
         return record, found
 
-    if isinstance(ledger, Ledger):
-        held = ledger
-        record, found = opened(held)
-    else:
-        with Ledger(ledger, read_only=True) as reader:
-            record, found = opened(reader)
-        held = Ledger(ledger, notice=notice or print_notice)
+    held, (record, found) = options.opened(ledger, opened)
     run = BaselineRun(record, held, found, seeds=seeds, hours=hours)
     if not run.remaining:
         return run
@@ -119,21 +103,9 @@ def baseline(
         from hybrid_search.training.evaluation import evaluate as train
     else:
         train = evaluate
-    context = context_of(record, held, train, resources, notice or print_notice)
-    root = checkpoint_root(checkpoints, held, resources.engine, resources.address)
-    shown = shown_progress(progress, context, notice)
-    with (
-        engine.ready(context),
-        failures_shown(notice is None and shown is None),
-        log_file(path_beside(held.url, ".log"), context.notice, log_level),
-        leading(held, record, context),
-        baseline_checkpoints(root, record) as context.checkpoints,
-    ):
+    with options.leading(record, held, train) as leading, baseline_checkpoints(leading.root, record) as checkpointed:
+        leading.context.checkpoints = checkpointed
         run = BaselineRun(record, held, found, seeds=seeds, hours=hours)  # another process may have trained some
-        if watch:
-            watch(run, context)
-        if root is None and checkpoints is None:
-            context.notice(NO_CHECKPOINTS)
-        with shown.follow(run, context) if shown else nullcontext():
-            engine.drive(run, context)
+        leading.begin(run, watch)
+        leading.drive(run)
     return run

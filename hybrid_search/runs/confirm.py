@@ -1,26 +1,20 @@
 """`confirm`: the front of a search trained again under fresh seeds, in one call."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from hybrid_search._internal.event_log import failures_shown, level_of, log_file, print_notice
-from hybrid_search._internal.paths import data_location
 from hybrid_search._internal.process_state import clean_process_state
-from hybrid_search.engines import engine_of
 from hybrid_search.engines.driver import RunContext
-from hybrid_search.engines.worker import Evaluate, check_evaluation
+from hybrid_search.engines.worker import Evaluate
 from hybrid_search.errors import SettingsError
 from hybrid_search.ledger import Ledger, Opening, reads, writes
-from hybrid_search.ledger.urls import path_beside
 from hybrid_search.records import TRAINED, Resources, SearchRecord, Settings
-from hybrid_search.runs.checkpoint_root import NO_CHECKPOINTS, baseline_checkpoints, checkpoint_root, search_checkpoints
-from hybrid_search.runs.leadership import leading
-from hybrid_search.runs.progress import Terminal, shown_progress
-from hybrid_search.runs.stored_evaluation import check_same_evaluation, context_of
-from hybrid_search.search.baselines import BaselineRun, stored_baselines
+from hybrid_search.runs.checkpoint_root import baseline_checkpoints, search_checkpoints
+from hybrid_search.runs.progress import Terminal
+from hybrid_search.runs.stored_evaluation import check_same_evaluation
+from hybrid_search.runs.stored_search_run import StoredSearchRun
+from hybrid_search.search.baseline_run import BaselineRun, stored_baselines
 from hybrid_search.search.confirmation import Confirmation
 from hybrid_search.search.object_identity import check_objects
 from hybrid_search.training.checkpoints import CheckpointStore
@@ -78,17 +72,13 @@ def confirm(
         >>> confirmation = confirm("digits", seeds=3)
         >>> confirmation.front()
     """
-    resources = Resources.of(resources)
-    level_of(log_level)
-    engine = engine_of(resources.engine)
-    if evaluate is not None:
-        check_evaluation(evaluate)
-    here = None if data_dir is None else data_location("data_dir (--data-dir)", data_dir)
+    options = StoredSearchRun.of(
+        resources=resources, evaluate=evaluate, data_dir=data_dir, checkpoints=checkpoints, notice=notice,
+        progress=progress, log_level=log_level,
+    )  # fmt: skip
 
     def opened(held: Ledger) -> Confirmation:
-        record = held.search(name)
-        if here is not None:
-            record = replace(record, settings=record.settings.with_(data_dir=here))
+        record = options.record(held, name)
         confirmation = Confirmation(record, held, seeds=seeds, trials=trials, hours=hours, references=references)
         check_same_evaluation(record, evaluate)
         check_objects(record, held.read(reads.registered_objects, record.id))
@@ -98,44 +88,26 @@ def confirm(
             raise SettingsError(f"nothing to confirm: {why}.")
         return confirmation
 
-    if isinstance(ledger, Ledger):
-        record, held = opened(ledger).record, ledger
-    else:
-        with Ledger(ledger, read_only=True) as reader:
-            record = opened(reader).record
-        held = Ledger(ledger, notice=notice or print_notice)
+    held, record = options.opened(ledger, lambda reader: opened(reader).record)
     train: Evaluate
     if evaluate is None:
         from hybrid_search.training.retraining import retrain as train
     else:
         train = evaluate
-    context = context_of(record, held, train, resources, notice or print_notice)
-    root = checkpoint_root(checkpoints, held, resources.engine, resources.address)
-    shown = shown_progress(progress, context, notice)
-    with (
-        engine.ready(context),
-        failures_shown(notice is None and shown is None),
-        log_file(path_beside(held.url, ".log"), context.notice, log_level),
-        leading(held, record, context, confirms=True),
-    ):
-        confirmation = opened(held)
+    with options.leading(record, held, train, confirms=True) as leading:
+        context, confirmation = leading.context, opened(held)
         if evaluate is None:
             confirmation.begin = partial(_open_test, record, held)
-        with search_checkpoints(root, record, held) as context.checkpoints:
-            if watch:
-                watch(confirmation, context)
-            if root is None and checkpoints is None:
-                context.notice(NO_CHECKPOINTS)
+        with search_checkpoints(leading.root, record, held) as context.checkpoints:
+            leading.begin(confirmation, watch)
             if confirmation.reason_to_stop() is None:
-                with shown.follow(confirmation, context) if shown else nullcontext():
-                    engine.drive(confirmation, context)
+                leading.drive(confirmation)
         if confirmation.baselines is not None and not context.stop.is_set():
             baselines = confirmation.baselines = _baselines(confirmation, held)
             baselines.begin = confirmation.begin  # the use of the test split, if no trial was retrained
-            with baseline_checkpoints(root, record) as context.checkpoints:
+            with baseline_checkpoints(leading.root, record) as context.checkpoints:
                 if baselines.remaining:
-                    with shown.follow(baselines, context) if shown else nullcontext():
-                        engine.drive(baselines, context)
+                    leading.drive(baselines)
     return confirmation
 
 

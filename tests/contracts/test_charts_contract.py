@@ -43,6 +43,10 @@ class TestEffects(ChartContract):
     chart = CHARTS["effects"]
 
 
+class TestTrainings(ChartContract):
+    chart = CHARTS["trainings"]
+
+
 class TestArchitecture(ChartContract):
     chart = CHARTS["architecture"]
 

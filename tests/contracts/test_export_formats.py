@@ -33,6 +33,16 @@ class TestOnnx(ExportFormatContract):
     name, files = "onnx", ("model.onnx",)
 
 
+@needs("onnx", "onnxscript", "onnxruntime")
+class TestOnnxInt8(ExportFormatContract):
+    name, files = "onnx-int8", ("model-int8.onnx",)
+
+    def test_the_answers_are_near_those_of_the_network(self, exported):
+        _, proof = exported
+        assert proof.max_difference < 0.1
+        assert proof.accuracy is None
+
+
 class TestPt2(ExportFormatContract):
     name, files = "pt2", ("model.pt2",)
 
@@ -100,7 +110,7 @@ def test_a_runtime_that_is_not_installed_is_named_with_the_line_that_installs_it
 def test_formats_have_commas_and_all_is_every_one():
     assert [entry.name for entry in format_entries(["pt2, safetensors", "pt2"])] == ["pt2", "safetensors"]
     names = [entry.name for entry in format_entries(["all"])]
-    assert names[:7] == ["safetensors", "timm", "onnx", "pt2", "openvino", "litert", "executorch"]
+    assert names[:8] == ["safetensors", "timm", "onnx", "onnx-int8", "pt2", "openvino", "litert", "executorch"]
 
 
 def test_every_built_in_entry_has_its_class_of_tests():

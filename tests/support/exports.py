@@ -42,7 +42,7 @@ def prove_in_this_process(folder, name, expected, image_source):
     """Do the work of `prove` without its new process."""
     with tempfile.TemporaryDirectory() as scratch:
         inputs, result = Path(scratch, "inputs"), Path(scratch, "result")
-        inputs.write_bytes(save(vars(expected)))
+        inputs.write_bytes(save({name: value for name, value in vars(expected).items() if value is not None}))
         compare(str(folder), name, str(inputs), str(result))
         found = json.loads(result.read_text())
     return Proof(folder, name, found["max_difference"], found["equal_answers"], len(expected.images), image_source)

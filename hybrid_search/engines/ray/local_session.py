@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ def check(context: RunContext) -> None:
     """Check what a session on this machine needs, and say what differs from the usual.
 
     Args:
-        context: The context of the run.
+        context: The context of the run. Its `workers` are set if the memory limit allows fewer trials than the CPUs
+            and GPUs.
 
     Raises:
         SettingsError: One trial needs more CPUs than this process may use, or more GPUs than this machine has; or Ray
@@ -38,7 +40,9 @@ def check(context: RunContext) -> None:
             f"a trial must fit the {names}{f', of {machine} of this machine' if machine > cpus else ''}; got "
             f"cpus_per_trial {need:g} (--cpus-per-trial)."
         )
-    gpus, wanted = count_gpus() if context.resources.gpus_per_trial else None, context.resources.gpus_per_trial or 0
+    resources = context.resources
+    gpus = count_gpus() if resources.gpus_per_trial or (not need and resources.gpus_per_trial is None) else None
+    wanted = resources.gpus_per_trial or 0
     if gpus is not None and wanted > gpus:
         has = f"{gpus} GPU{'s' if gpus > 1 else ''}" if gpus else "no GPU"
         raise SettingsError(
@@ -46,7 +50,7 @@ def check(context: RunContext) -> None:
         )
     provide_token(context.notice)
     session_folder(context.notice)
-    count_cpus(context.resources, context.notice)
+    context.resources = limited(resources, gpus, context.notice)
     object_bytes(context.notice)
 
 
@@ -60,25 +64,40 @@ def options(resources: Resources) -> dict[str, Any]:
     }
 
 
-def count_cpus(resources: Resources, notice: Callable[[str], None] = lambda line: None) -> int:
-    """Return the CPUs of the session: those that `workers` trials take, otherwise those that this process may use.
+def limited(resources: Resources, gpus: int | None, notice: Callable[[str], None] = lambda line: None) -> Resources:
+    """Return the resources, with `workers` if the memory limit allows fewer trials than the CPUs and GPUs.
 
     Args:
-        resources: The resources of the run.
-        notice: Called with a line if the memory limit allows fewer trials than the CPUs.
+        resources: The resources of the run. If they have `workers`, they are returned as they are.
+        gpus: The GPUs of this machine; None if the GPUs do not limit the number of trials, or are not counted.
+        notice: Called with a line if the memory limit counts.
     """
-    each = resources.cpus_per_trial
     if resources.workers is not None:
-        return math.ceil(resources.workers * max(each, 1.0))
-    cpus, memory = allowed_cpus(), memory_limit()
+        return resources
+    memory = memory_limit()
     fits = max(1, (memory - DRIVER_BYTES) // WORKER_BYTES)
-    if not each or int(cpus / each + 1e-9) <= fits:
-        return cpus
+    needs = [(allowed_cpus(), resources.cpus_per_trial)]
+    if gpus is not None:
+        needs.append((gpus, 1.0 if resources.gpus_per_trial is None else resources.gpus_per_trial))
+    slots = min((int(found / each + 1e-9) for found, each in needs if each), default=1)
+    if slots <= fits:
+        return resources
     notice(
         f"{fits} {'trial runs' if fits == 1 else 'trials run'} at a time, because this process may use "
         f"{memory / 2**30:.1f} GiB of memory. workers (--workers) sets another number"
     )
-    return math.ceil(fits * each)
+    return replace(resources, workers=fits)
+
+
+def count_cpus(resources: Resources) -> int:
+    """Return the CPUs of the session: those that `workers` trials take, otherwise those that this process may use.
+
+    Args:
+        resources: The resources of the run.
+    """
+    if resources.workers is None:
+        return allowed_cpus()
+    return math.ceil(resources.workers * max(resources.cpus_per_trial, 1.0))
 
 
 def count_gpus() -> int | None:

@@ -94,9 +94,12 @@ class GroupTraining:
         with ExitStack() as stack:
             stack.enter_context(ray_session(self._context))
             import ray
+            from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
             remote: Any = ray.remote
-            self._mailbox = remote(num_cpus=0)(TrainMailbox).remote()
+            here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+            # On the node of this process, which needs no other node to stay.
+            self._mailbox = remote(num_cpus=0, scheduling_strategy=here)(TrainMailbox).remote()
             self._config |= {"mailbox": self._mailbox, "evaluation": [ray.put(self._packed)]}
             self._thread = threading.Thread(target=self._fit, daemon=True)
             self._thread.start()
@@ -118,9 +121,14 @@ class GroupTraining:
 
     def advance(self) -> Report:
         """Return the next report. After the last epoch, and after an error, `report.last` is True."""
+        from ray.exceptions import RayError
+
         while True:
             alive = self._thread.is_alive()  # before the mailbox is read: the last report comes before the end
-            self._read_mailbox()
+            try:
+                self._read_mailbox()
+            except RayError as error:  # the mailbox is gone
+                self._error, alive = self._error or error, False
             while self._reports:
                 report = self._reports.popleft()
                 if report.failure is not None or report.rung > self._newest:

@@ -78,7 +78,9 @@ class _Rank:
 
         if self.ranks.rank == 0:
             facts = {**report.facts, "devices": str(self.ranks.count), "backend": self.ranks.backend}
-            ray.get(self.mailbox.put.remote(replace(report, facts=facts)))
+            sent = self.mailbox.put.remote(replace(report, facts=facts))  # calls of one process arrive in order
+            if report.last:
+                ray.get(sent)
 
     def end(self, failure: Failure) -> None:
         """Report a failure, or that the training has stopped.
