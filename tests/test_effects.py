@@ -115,6 +115,18 @@ def test_a_block_owns_the_operators_of_every_block_of_its_stage():
     assert comparison.difference == pytest.approx(0.1)
 
 
+def test_a_block_owns_the_expansion_unless_another_block_needs_it():
+    one = [{"width": 8, "block": "basic"}, {"width": 8, "block": "bottleneck", "expansion": 2}]
+    comparison = named(compare(*_with_factors(designs_of(one, [0.8, 0.9]))), "block")
+    assert (comparison.pairs, comparison.difference) == (1, pytest.approx(0.1))
+    two = [
+        {"stage1.block": "basic", "stage2.block": "bottleneck", "expansion": 2},
+        {"stage1.block": "bottleneck", "stage2.block": "bottleneck", "expansion": 4},
+        {"stage1.block": "basic", "stage2.block": "basic"},
+    ]
+    assert named(compare(*_with_factors(designs_of(two, [0.8, 0.9, 0.7]))), "stage1.block").pairs == 0
+
+
 # -- matched pairs --
 
 
@@ -309,10 +321,9 @@ def test_an_open_question_names_the_twin_of_the_best_design_with_the_options_of_
 
 
 def test_a_twin_that_differs_in_more_than_the_factor_is_no_pair():
-    rows = [{"stage1.block": "basic"}, {"stage1.block": "bottleneck", "expansion": 2}]
-    designs = designs_of(rows, [0.9, 0.8])
+    designs = designs_of([pair("conv", 8), pair("local_attention", 16)], [0.9, 0.8])
     found = compare(*_with_factors(designs))
-    assert open_questions(designs, found, lambda choices: ("x", {**choices, "expansion": 4})) == []
+    assert open_questions(designs, found, lambda choices: ("x", {**choices, "stage1.width": 32})) == []
 
 
 # -- a search --

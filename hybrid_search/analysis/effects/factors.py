@@ -13,10 +13,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hybrid_search.analysis.effects.trained_designs import TrainedDesigns
+import numpy as np
+
+from hybrid_search.analysis.effects.trained_designs import ABSENT, TrainedDesigns
 from hybrid_search.ops import OPERATORS
 
 FactorKind = Literal["operator", "block", "stem", "option"]
+EXPANSION = "expansion"  # of all bottleneck blocks of a network
 OPERATOR, BLOCK, STEM = "operator", "block", "stem"
 
 
@@ -62,7 +65,10 @@ def factors(designs: TrainedDesigns, operators: Collection[str]) -> list[Factor]
         levels = designs.levels[name]
         if len(levels) > 1 and (kind := _kind(name, operators)) is not None:
             ordered = tuple(sorted(levels, key=_is_attention)) if kind == OPERATOR else levels
-            found.append(Factor(name, kind, ordered, _owned(name, kind, levels, designs.parameters)))
+            owned = _owned(name, kind, levels, designs.parameters)
+            if kind == BLOCK and _is_of_one_level(designs, EXPANSION, name):
+                owned |= {EXPANSION}
+            found.append(Factor(name, kind, ordered, owned))
     return sorted(found, key=_position)
 
 
@@ -89,6 +95,14 @@ def _owned(name: str, kind: FactorKind, levels: Sequence[Any], parameters: Seque
         "option": r"(?!)",  # matches nothing
     }[kind]
     return frozenset([name, *(each for each in parameters if re.match(pattern, each))])
+
+
+def _is_of_one_level(designs: TrainedDesigns, parameter: str, name: str) -> bool:
+    """Return whether a parameter exists only in designs with one certain choice of another parameter."""
+    if parameter not in designs.parameters:
+        return False
+    with_it = designs.column(parameter) != ABSENT
+    return len(np.unique(designs.column(name)[with_it])) == 1
 
 
 def _position(factor: Factor) -> list[int]:
