@@ -21,7 +21,7 @@ from photographs import shown_difference
 
 from hybrid_search import Architecture, Ledger, Resources, Settings, baseline, reference, run
 from hybrid_search.ledger import reads
-from hybrid_search.ledger.baselines import baseline_trainings
+from hybrid_search.ledger.baseline_rows import baseline_trainings
 from hybrid_search.training.retraining import retrain
 
 SPACE, TRIALS, MOST_FLOPS, WORKERS = "fashion-mnist", 24, 20e6, 2

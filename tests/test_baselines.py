@@ -8,10 +8,10 @@ import pytest
 from support.fakes import scored, tiny_space
 
 from hybrid_search import cli
-from hybrid_search.analysis.baselines import BaselineResult, compare_with_front, read_baselines
+from hybrid_search.analysis.baseline_results import BaselineResult, compare_with_front, read_baselines
 from hybrid_search.errors import ArchitectureError, LedgerError, SettingsError, UnknownName
 from hybrid_search.ledger import Ledger, reads
-from hybrid_search.ledger.baselines import baseline_trainings
+from hybrid_search.ledger.baseline_rows import baseline_trainings
 from hybrid_search.ledger.check import check_ledger
 from hybrid_search.ledger.copy import copy_search
 from hybrid_search.networks.timm_network import TimmNetwork, fitted, timm_cost
@@ -21,7 +21,7 @@ from hybrid_search.runs.baseline import baseline
 from hybrid_search.runs.confirm import confirm
 from hybrid_search.runs.run import run
 from hybrid_search.runs.stored_searches import delete
-from hybrid_search.search.baselines import find_baseline
+from hybrid_search.search.baseline_run import find_baseline
 from hybrid_search.training.evaluation import evaluate as trained
 from hybrid_search.training.retraining import retrain
 
@@ -84,7 +84,7 @@ def test_a_failed_baseline_is_stored_with_its_reason_and_trained_again_by_the_ne
     from hybrid_search.engines.driver import RunContext
     from hybrid_search.engines.local import drive
     from hybrid_search.runs.leadership import leading
-    from hybrid_search.search.baselines import BaselineRun
+    from hybrid_search.search.baseline_run import BaselineRun
 
     again = BaselineRun(broken, searched, run_of.baselines, seeds=2)
     context = RunContext(breaks, Resources("local"))

@@ -9,7 +9,7 @@ import torch
 from support.fakes import scored, tiny_space
 
 from hybrid_search import cli
-from hybrid_search.analysis.baselines import read_baselines
+from hybrid_search.analysis.baseline_results import read_baselines
 from hybrid_search.charts.front import read_front
 from hybrid_search.charts.front_figure import front_figure
 from hybrid_search.charts.theme import LIGHT
@@ -20,7 +20,7 @@ from hybrid_search.data.dataset import Contents, Part, Source
 from hybrid_search.errors import ArchitectureError, DataError, LedgerError, SettingsError, SpaceError
 from hybrid_search.export import export_model, export_trial, load_exported
 from hybrid_search.ledger import Ledger, reads
-from hybrid_search.ledger.baselines import baseline_trainings
+from hybrid_search.ledger.baseline_rows import baseline_trainings
 from hybrid_search.networks.architecture import Architecture, Stage
 from hybrid_search.networks.costs import cost, explain, simplified_for, total_cost
 from hybrid_search.networks.model import build_model

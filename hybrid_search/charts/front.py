@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hybrid_search.analysis.baselines import BaselineResult, read_baselines
+from hybrid_search.analysis.baseline_results import BaselineResult, read_baselines
 from hybrid_search.analysis.confidence import TrialConfidence, confirmed_front, read_confidence
 from hybrid_search.analysis.picks import front_knee
 from hybrid_search.charts.axes import AXES, TRIAL, axes_of, axis_named, default_axes

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from hybrid_search.cli.output import Format, print_rows
 
 if TYPE_CHECKING:
-    from hybrid_search.analysis.baselines import BaselineResult
+    from hybrid_search.analysis.baseline_results import BaselineResult
     from hybrid_search.records import SearchRecord
 
 
@@ -24,7 +24,7 @@ def print_baselines(
         front: The values of the trials on the front, by number.
         notice: Called with each comparison.
     """
-    from hybrid_search.analysis.baselines import compare_with_front, value_with_interval
+    from hybrid_search.analysis.baseline_results import compare_with_front, value_with_interval
     from hybrid_search.networks.network import network_line
 
     if not baselines:

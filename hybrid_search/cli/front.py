@@ -66,7 +66,7 @@ def print_front(
     Raises:
         UnknownName: No trial of the front has such a column.
     """
-    from hybrid_search.analysis.baselines import read_baselines
+    from hybrid_search.analysis.baseline_results import read_baselines
     from hybrid_search.analysis.confidence import confirmed_front, read_confidence
     from hybrid_search.analysis.picks import front_knee
     from hybrid_search.ledger import reads
@@ -250,7 +250,7 @@ def _row_with_intervals(
     more: "Mapping[str, tuple[Any, Callable[[float | None], str]]]",
 ) -> dict[str, str]:
     """Return one line of the table with intervals; `tuned` names the settings that differ from trial to trial."""
-    from hybrid_search.analysis.baselines import value_with_interval
+    from hybrid_search.analysis.baseline_results import value_with_interval
 
     line = {"trial": row["trial"]}
     for objective in objectives:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
-from hybrid_search.analysis.baselines import BaselineResult, read_baselines
+from hybrid_search.analysis.baseline_results import BaselineResult, read_baselines
 from hybrid_search.analysis.confidence import TrialConfidence, read_confidence
 from hybrid_search.charts import Chart
 from hybrid_search.charts.axes import axes_of, objectives_of
@@ -19,7 +19,7 @@ from hybrid_search.charts.front import front_of, has_all, retrained_numbers
 from hybrid_search.charts.hypervolume import HypervolumeNumbers, hypervolume_of
 from hybrid_search.charts.network_kinds import image_sizes_of, operators_of
 from hybrid_search.ledger import Lease, Ledger, TrialPoint, reads
-from hybrid_search.ledger.baselines import baseline_trainings
+from hybrid_search.ledger.baseline_rows import baseline_trainings
 from hybrid_search.ledger.trainings import count_trainings
 from hybrid_search.networks.stored_architecture import readable_line
 from hybrid_search.objectives import Objective
@@ -97,8 +97,9 @@ class _SearchState:
 
 @dataclass(frozen=True)
 class _ChartNumbers:
-    """The numbers of a chart, the version of the search they are of, and until when they are shown anyway."""
+    """The numbers of a chart, the generation and version of the search, and until when they are shown anyway."""
 
+    generation: str
     version: int
     keep_until: float
     numbers: Any
@@ -160,15 +161,17 @@ class Snapshot:
         """
         if trials:
             return self.read(lambda ledger: chart.read(ledger, search, trials))
-        version, key = self.view(search).version, (search.id, chart.name)
+        view, key = self.view(search), (search.id, chart.name)
         kept = self._charts.get(key)
-        if kept is not None and (kept.version == version or monotonic() < kept.keep_until):
+        if kept is not None and kept.generation != view.generation:
+            kept = None  # each generation counts its versions from 1
+        if kept is not None and (kept.version == view.version or monotonic() < kept.keep_until):
             return kept.numbers
         start = monotonic()
         numbers = self.read(lambda ledger: chart.read(ledger, search, ()))
         seconds = monotonic() - start
         keep = REST * seconds if seconds > SLOW else 0.0
-        self._charts[key] = _ChartNumbers(version, monotonic() + keep, numbers)
+        self._charts[key] = _ChartNumbers(view.generation, view.version, monotonic() + keep, numbers)
         return numbers
 
     def _read_newest(self) -> None:

@@ -14,7 +14,7 @@ from hybrid_search.runs.checkpoint_root import baseline_checkpoints
 from hybrid_search.runs.progress import Terminal
 from hybrid_search.runs.stored_evaluation import check_same_evaluation
 from hybrid_search.runs.stored_search_run import StoredSearchRun
-from hybrid_search.search.baselines import Baseline, BaselineRun, find_baseline, stored_baselines
+from hybrid_search.search.baseline_run import Baseline, BaselineRun, find_baseline, stored_baselines
 from hybrid_search.training.checkpoints import CheckpointStore
 
 

@@ -3,7 +3,7 @@
 from hybrid_search._internal.counted import counted
 from hybrid_search.engines.driver import RunContext
 from hybrid_search.runs.trial_lines import Totals, last_line, values_text
-from hybrid_search.search.baselines import BaselineRun, network_number
+from hybrid_search.search.baseline_run import BaselineRun, network_number
 
 
 class FollowedBaselines:

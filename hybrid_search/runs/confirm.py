@@ -14,7 +14,7 @@ from hybrid_search.runs.checkpoint_root import baseline_checkpoints, search_chec
 from hybrid_search.runs.progress import Terminal
 from hybrid_search.runs.stored_evaluation import check_same_evaluation
 from hybrid_search.runs.stored_search_run import StoredSearchRun
-from hybrid_search.search.baselines import BaselineRun, stored_baselines
+from hybrid_search.search.baseline_run import BaselineRun, stored_baselines
 from hybrid_search.search.confirmation import Confirmation
 from hybrid_search.search.object_identity import check_objects
 from hybrid_search.training.checkpoints import CheckpointStore

@@ -11,7 +11,7 @@ from hybrid_search.engines.driver import RunContext
 from hybrid_search.runs.baseline_lines import FollowedBaselines
 from hybrid_search.runs.time_left import TimeLeft
 from hybrid_search.runs.trial_lines import Followed, FollowedConfirmation, FollowedSearch, duration_text
-from hybrid_search.search.baselines import BaselineRun
+from hybrid_search.search.baseline_run import BaselineRun
 from hybrid_search.search.confirmation import Confirmation
 from hybrid_search.search.search import Search
 

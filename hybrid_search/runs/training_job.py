@@ -20,7 +20,7 @@ from hybrid_search.networks.stored_architecture import stored_architecture
 from hybrid_search.records import TRAINED, SearchRecord, Settings
 from hybrid_search.runs.designs import find_design
 from hybrid_search.runs.training_recipe import SEARCH, settings_of
-from hybrid_search.search.baselines import network_number
+from hybrid_search.search.baseline_run import network_number
 from hybrid_search.search.data_check import check_local_data
 from hybrid_search.search.object_identity import check_objects
 from hybrid_search.search.stored_names import evaluation_label

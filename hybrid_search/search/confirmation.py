@@ -39,7 +39,7 @@ from hybrid_search.networks.costs import total_cost
 from hybrid_search.networks.stored_architecture import stored_architecture
 from hybrid_search.pareto import front_rows
 from hybrid_search.records import RETRIES, TRAINED, Report, SearchRecord
-from hybrid_search.search.baselines import BaselineRun
+from hybrid_search.search.baseline_run import BaselineRun
 from hybrid_search.search.data_check import SeenData
 from hybrid_search.search.report_rules import check_reported, not_finite
 from hybrid_search.search.trial import Outcome, Trial

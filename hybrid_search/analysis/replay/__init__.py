@@ -6,7 +6,7 @@ Example:
     >>> print(summarize(runs, 100))
 """
 
-from hybrid_search.analysis.replay.baselines import BASELINES, BaselineSampler
+from hybrid_search.analysis.replay.compared_samplers import BASELINES, BaselineSampler
 from hybrid_search.analysis.replay.csv_file import known_objectives, parse_objectives, read_table, write_table
 from hybrid_search.analysis.replay.objective_table import ObjectiveTable, Target, objective_table, target_of
 from hybrid_search.analysis.replay.results_table import Result, ResultsTable

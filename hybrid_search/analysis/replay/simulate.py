@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from hybrid_search._internal.counted import counted
 from hybrid_search._internal.number_text import whole_number
-from hybrid_search.analysis.replay.baselines import BASELINES
+from hybrid_search.analysis.replay.compared_samplers import BASELINES
 from hybrid_search.analysis.replay.objective_table import ObjectiveTable, Target, target_of
 from hybrid_search.analysis.replay.simulated_search import N_RANDOM, Rules, SimulatedSearch
 from hybrid_search.errors import SettingsError, one_of

@@ -12,7 +12,7 @@ import optuna
 from optuna.trial import Trial, TrialState
 
 from hybrid_search._internal.number_text import whole_number
-from hybrid_search.analysis.replay.baselines import BASELINES
+from hybrid_search.analysis.replay.compared_samplers import BASELINES
 from hybrid_search.analysis.replay.objective_table import ObjectiveTable, RankedParams, RankedTrial
 from hybrid_search.analysis.replay.recorded_training import RecordedTraining
 from hybrid_search.analysis.replay.results_table import Params

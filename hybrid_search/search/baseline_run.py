@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple, cast
 from hybrid_search._internal.event_log import LOG, event_fields, log_failure
 from hybrid_search.errors import SettingsError, UnknownName, nearest, shown, whole
 from hybrid_search.ledger import Ledger
-from hybrid_search.ledger.baselines import add_baseline, baseline_trainings
+from hybrid_search.ledger.baseline_rows import add_baseline, baseline_trainings
 from hybrid_search.ledger.entries import BaselineTraining
 from hybrid_search.networks.architecture import Architecture
 from hybrid_search.networks.costs import total_cost

@@ -9,7 +9,7 @@ from typing import Any
 from hybrid_search.analysis.confidence.measurement_noise import class_step, repeated_means
 from hybrid_search.analysis.confidence.trial_confidence import seed_values
 from hybrid_search.ledger import Ledger, reads
-from hybrid_search.ledger.baselines import baseline_trainings
+from hybrid_search.ledger.baseline_rows import baseline_trainings
 from hybrid_search.objectives import Objective
 from hybrid_search.records import SearchRecord
 
