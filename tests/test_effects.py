@@ -90,6 +90,31 @@ def test_convolution_stands_before_attention_whatever_comes_first_in_the_search(
     assert found[0].levels == ("conv", "local_attention")
 
 
+def test_the_factors_are_in_the_order_of_the_stages_whatever_the_first_trial_had():
+    first = {"stage2.operator": "conv", "stage10.operator": "conv", "stem": "conv3x3"}
+    second = {
+        "stage1.block1.operator": "conv", "stage1.block10.operator": "conv", "stage1.block2.operator": "conv",
+        "stage2.operator": "local_attention", "stage10.operator": "local_attention", "stem": "patchify",
+    }  # fmt: skip
+    third = {**second, **{f"stage1.block{i}.operator": "local_attention" for i in (1, 2, 10)}}
+    assert [each.name for each in factors(designs_of([first, second, third], [0.1, 0.2, 0.3]), OPERATORS)] == [
+        "stem", "stage1.block1.operator", "stage1.block2.operator", "stage1.block10.operator", "stage2.operator",
+        "stage10.operator",
+    ]  # fmt: skip
+
+
+def test_a_block_owns_the_operators_of_every_block_of_its_stage():
+    rows = []
+    for width in (8, 16):
+        base = {"stage1.width": width, "stage1.depth": 2}
+        rows.append({**base, "stage1.block": "basic"})
+        inner = {f"stage1.block{i}.metaformer.operator": OPERATORS[i % 2] for i in (1, 2)}
+        rows.append({**base, "stage1.block": "metaformer", **inner})
+    comparison = named(compare(*_with_factors(designs_of(rows, [0.8, 0.9, 0.8, 0.9]))), "stage1.block")
+    assert comparison.pairs == 2
+    assert comparison.difference == pytest.approx(0.1)
+
+
 # -- matched pairs --
 
 
@@ -283,6 +308,13 @@ def test_an_open_question_names_the_twin_of_the_best_design_with_the_options_of_
     assert open_questions(designs, found, lambda choices: None) == []
 
 
+def test_a_twin_that_differs_in_more_than_the_factor_is_no_pair():
+    rows = [{"stage1.block": "basic"}, {"stage1.block": "bottleneck", "expansion": 2}]
+    designs = designs_of(rows, [0.9, 0.8])
+    found = compare(*_with_factors(designs))
+    assert open_questions(designs, found, lambda choices: ("x", {**choices, "expansion": 4})) == []
+
+
 # -- a search --
 
 
@@ -361,7 +393,7 @@ def test_enqueued_designs_that_were_trained_are_left_out_and_said(tmp_path):
     done = [dict(trial.choices) for trial in search.trials()[:2]]
     search.ledger.close()
     run(two_stages(), trials=5, enqueue=done, notice=said.append, **more).ledger.close()
-    assert "2 of 2 enqueued designs proposed before, left out" in said
+    assert "2 of 2 enqueued designs proposed before or given twice, left out" in said
 
 
 def test_effects_of_an_unknown_objective_or_of_a_search_of_costs_are_one_line(url, tmp_path, capsys):
@@ -417,6 +449,24 @@ def test_a_search_without_a_complete_trial_says_so(tmp_path, capsys):
     out = capsys.readouterr()
     assert "no complete trial yet" in out.err
     assert out.out == ""
+
+
+def test_numbers_that_are_not_finite_are_left_out(tmp_path, capsys):
+    from sqlalchemy import update
+
+    from hybrid_search.ledger.tables import MeasurementRow
+
+    url = f"sqlite:///{tmp_path}/a.db"
+    with run(two_stages(), trials=6, evaluate=attention_helps_late, ledger=url, **LOCAL).ledger as ledger:
+        row = MeasurementRow.__table__.c
+        with ledger._engine.begin() as db:
+            db.execute(
+                update(MeasurementRow).where(row.trial_id == 1, row.name == "accuracy").values(value=float("inf"))
+            )
+            db.execute(update(MeasurementRow).where(row.trial_id == 2, row.name == "flops").values(value=0.0))
+    assert cli.run(["effects", "two", "--db", url, "--format", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["trials"], document["left_out"]) == (4, 2)
 
 
 def _with_factors(designs):

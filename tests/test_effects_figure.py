@@ -8,6 +8,7 @@ pytest.importorskip("plotly", reason="charts need plotly: pip install -e '.[page
 
 from test_effects import attention_helps_late, two_stages
 
+from hybrid_search import SearchSpec
 from hybrid_search.analysis.effects import search_effects
 from hybrid_search.charts import CHARTS, DARK, LIGHT, effect_numbers, effects_figure
 from hybrid_search.charts.effects_figure import read_effects
@@ -85,3 +86,36 @@ def test_the_page_reads_the_numbers_of_a_chart_again_only_after_a_change(url, mo
         assert len(calls) == 1
     finally:
         snapshot.close()
+
+
+def test_the_page_reads_the_numbers_of_a_chart_again_after_a_retraining(tmp_path, monkeypatch):
+    from sqlalchemy import insert, update
+
+    from hybrid_search.ledger.tables import MeasurementRow, TrialRow
+
+    monkeypatch.setattr("hybrid_search.dashboard.snapshot.MAX_AGE", 0.0)
+    url = f"sqlite:///{tmp_path}/a.db"
+    more = {"resources": Resources("local"), "checkpoints": "none", "ledger": url}
+    with run(two_stages(), trials=4, evaluate=attention_helps_late, **more).ledger as ledger:
+        snapshot = Snapshot(url)
+        try:
+            search, chart = snapshot.searches()[0], replace(CHARTS["effects"], read=lambda *_: object())
+            before, view = snapshot.chart_numbers(chart, search, ()), snapshot.view(search)
+            with ledger._engine.begin() as db:
+                db.execute(insert(MeasurementRow).values(trial_id=1, name="accuracy", seed=7, value=0.1))
+                db.execute(update(TrialRow).where(TrialRow.id == 1).values(changed=10_000))
+            after = snapshot.view(search)
+            assert (after.generation != view.generation, after.version) == (True, view.version)
+            assert snapshot.chart_numbers(chart, search, ()) is not before
+        finally:
+            snapshot.close()
+
+
+def test_a_large_search_names_the_command_with_its_name_quoted(monkeypatch):
+    class Large:
+        def read(self, *_):
+            return {"complete": 20_001}
+
+    record = SearchSpec.create(two_stages(), trials=3, name="a; b").record
+    assert read_effects(Large(), record, ()).empty.endswith("hybrid-search effects 'a; b'")
+    assert read_effects(Large(), replace(record, name="x" * 10_000), ()).empty.endswith("effects NAME")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from html import escape
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from hybrid_search.analysis.effects import Comparison, ModelEffect, SearchEffects, search_effects
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 24
 KINDS = ("operator", "block", "stem")  # in the order of the rows
 MOST_TRIALS = 20_000  # more take seconds
+LONGEST_NAME = 100  # characters of a search in a sentence
 COSTS_ONLY = "This search has costs only, so there is nothing to compare."
 NO_TRIALS = "No completed trial yet."
 NOTHING = "All designs have the same operators, so there is nothing to compare."
@@ -73,7 +75,8 @@ def read_effects(ledger: Ledger, search: SearchRecord, trials: tuple[int, ...]) 
     """
     trained = ledger.read(reads.counts, search.id).get("complete", 0)
     if trained > MOST_TRIALS:
-        large = f"The page compares up to {MOST_TRIALS:,} trials. For this search: hybrid-search effects {search.name}"
+        name = quote(search.name) if search.name.isprintable() and len(search.name) <= LONGEST_NAME else "NAME"
+        large = f"The page compares up to {MOST_TRIALS:,} trials. For this search: hybrid-search effects {name}"
         return EffectNumbers(search.objective_list[0], (), large)
     try:
         return effect_numbers(search_effects(ledger, search))

@@ -1,6 +1,7 @@
 """`hybrid-search effects`: where attention helps in a search, by how much, and at what cost."""
 
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -69,7 +70,7 @@ def effects(
             path.write_text(json.dumps(designs, indent=2) + "\n", encoding="utf-8")
         say(
             f"{counted(len(designs), 'design')} written to {pairs}. To train them, repeat the command of the search "
-            f"with --enqueue {pairs} and {len(designs)} more trials"
+            f"with --enqueue {shlex.quote(str(pairs))} and {counted(len(designs), 'more trial')}"
             if designs
             else f"no open question: {pairs} has an empty list"
         )

@@ -97,8 +97,9 @@ class _SearchState:
 
 @dataclass(frozen=True)
 class _ChartNumbers:
-    """The numbers of a chart, the version of the search they are of, and until when they are shown anyway."""
+    """The numbers of a chart, the generation and version of the search, and until when they are shown anyway."""
 
+    generation: str
     version: int
     keep_until: float
     numbers: Any
@@ -160,15 +161,17 @@ class Snapshot:
         """
         if trials:
             return self.read(lambda ledger: chart.read(ledger, search, trials))
-        version, key = self.view(search).version, (search.id, chart.name)
+        view, key = self.view(search), (search.id, chart.name)
         kept = self._charts.get(key)
-        if kept is not None and (kept.version == version or monotonic() < kept.keep_until):
+        if kept is not None and kept.generation != view.generation:
+            kept = None  # each generation counts its versions from 1
+        if kept is not None and (kept.version == view.version or monotonic() < kept.keep_until):
             return kept.numbers
         start = monotonic()
         numbers = self.read(lambda ledger: chart.read(ledger, search, ()))
         seconds = monotonic() - start
         keep = REST * seconds if seconds > SLOW else 0.0
-        self._charts[key] = _ChartNumbers(version, monotonic() + keep, numbers)
+        self._charts[key] = _ChartNumbers(view.generation, view.version, monotonic() + keep, numbers)
         return numbers
 
     def _read_newest(self) -> None:

@@ -133,8 +133,8 @@ def run(
             search_checkpoints(root, search.record, opened) as context.checkpoints,
         ):
             store_data_notes(notes, search.record, opened)
-            if designs and (left_out := len(designs) - search.enqueue(designs)):
-                context.notice(f"{left_out} of {counted(len(designs), 'enqueued design')} proposed before, left out")
+            if designs:
+                _enqueue(search, designs, context)
             if content is not None:
                 store_evaluation(identity, content, search.record, opened, context.notice)
             if watch:
@@ -173,6 +173,15 @@ def lead_search(
         if is_new and ledger.write(withdraw_search, record.id) and context.checkpoints is not None:
             context.checkpoints.drop_all()
         raise
+
+
+def _enqueue(search: Search, designs: Designs, context: RunContext) -> None:
+    """Enqueue designs; say how many are left out, and how many the search has no trials left for."""
+    new, of = search.enqueue(designs), f"of {counted(len(designs), 'enqueued design')}"
+    if left_out := len(designs) - new:
+        context.notice(f"{left_out} {of} proposed before or given twice, left out")
+    if (waiting := new - max(0, search.record.target - search.index.next_number)) > 0:
+        context.notice(f"{waiting} {of} not trained: the search has {counted(search.record.target, 'trial')} in all")
 
 
 def _drive(engine: Engine, search: Search, context: RunContext) -> None:

@@ -9,7 +9,7 @@ from hybrid_search._internal.text_file import file_name, read_text
 from hybrid_search.errors import SettingsError, SpaceError, nearest, shown
 from hybrid_search.search.spec import SearchSpec
 from hybrid_search.spaces.choosers import FixedChoices
-from hybrid_search.spaces.recipe_tuning import default_recipe_choices
+from hybrid_search.spaces.recipe_tuning import PREFIX
 
 Designs = Sequence[Mapping[str, Any]]
 LAW = "designs to enqueue must be a list of objects with the choice of each parameter"
@@ -25,7 +25,8 @@ def enqueued_designs(spec: SearchSpec, given: Designs | str | Path) -> list[dict
             recipe.
 
     Raises:
-        SettingsError: It is no such list, a design lacks a parameter or has an unknown one, or is over the budget.
+        SettingsError: It is no such list, or a design lacks a parameter, has an unknown one or a choice that the space
+            does not offer, or is over the budget.
 
     Example:
         >>> enqueued_designs(spec, [{"stem.conv3x3.width": 8, "stage1.operator": "conv", ...}])
@@ -48,19 +49,19 @@ def _complete(spec: SearchSpec, choices: object, which: str) -> dict[str, Any]:
     chooser = FixedChoices(choices)
     try:
         architecture = spec.architecture(chooser)
+        spec.trial_settings(chooser)
     except SpaceError as error:
         raise SettingsError(f"{which}: {error}") from None
-    recipe = default_recipe_choices(spec.settings, spec.tuned)
     for name in choices:
-        if name not in chooser.params and name not in recipe:
-            known = [*chooser.params, *recipe]
+        if name not in chooser.params:
+            known = list(chooser.params)
             raise SettingsError(
                 f"parameters of {which} are {', '.join(known)}; got {shown(name)}.{nearest(name, known)}"
             )
     for name, offered in chooser.offered.items():
-        if name not in choices and name not in recipe:
+        if name not in choices and not name.startswith(PREFIX):
             raise SettingsError(f"{which} must have a choice for {name}, one of {', '.join(map(str, offered))}.")
     if spec.budget_excess(architecture) > 0:
         costs = ", ".join(f"{value:,.0f} {name}" for name, value in spec.cost(architecture).items())
         raise SettingsError(f"{which} must be within the budget of the search; it has {costs}.")
-    return {**chooser.params, **recipe, **{name: choices[name] for name in recipe if name in choices}}
+    return chooser.params

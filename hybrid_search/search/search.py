@@ -72,7 +72,7 @@ class Search:
             designs: The choices of each design, as `hybrid_search.search.enqueued.enqueued_designs` returns them.
 
         Returns:
-            How many of them were not proposed before; the others are left out.
+            How many of them are new. One that was proposed before, or that is given twice, is left out.
         """
         return self._starter.enqueue(designs)
 

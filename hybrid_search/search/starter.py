@@ -43,16 +43,24 @@ class TrialStarter:
         self._rng = random.Random(f"{spec.seed}/{self.index.next_number}/{rejected}")
 
     def enqueue(self, designs: Sequence[Mapping[str, Any]]) -> int:
-        """Put designs before every other proposal; return how many of them were not proposed before.
+        """Put designs before every other proposal; return how many of them are new.
+
+        A design that was proposed before, or that is given twice, is left out. A known design among them is not
+        proposed a second time.
 
         Args:
             designs: The choices of each design, as `enqueued_designs` returns them.
         """
-        choosers = [FixedChoices(choices) for choices in designs]
-        digests = [self.spec.architecture(chooser).digest for chooser in choosers]
-        new = [choices for choices, digest in zip(designs, digests, strict=True) if not self.index.is_known(digest)]
-        self._queue[:0] = new
+        new: dict[str, Mapping[str, Any]] = {}
+        for choices in designs:
+            digest = self._digest(choices)
+            if not self.index.is_known(digest):
+                new.setdefault(digest, choices)
+        self._queue = [*new.values(), *(choices for choices in self._queue if self._digest(choices) not in new)]
         return len(new)
+
+    def _digest(self, choices: Mapping[str, Any]) -> str:
+        return self.spec.architecture(FixedChoices(choices)).digest
 
     def new_trial(self) -> Trial | None:
         """Start a trial, written to the ledger as running; return None if no design is left."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from hybrid_search.errors import SpaceError, nearest
+from hybrid_search.errors import SpaceError, nearest, shown
 
 __all__ = [
     "Chooser",
@@ -59,13 +59,22 @@ class FixedChoices:
         Raises:
             SpaceError: the given choice is not one of `choices`.
         """
-        choice = self.given.get(name, choices[0])
-        if choice not in choices:
-            listed = ", ".join(map(str, choices))
-            raise SpaceError(f"{name} must be one of {listed}; got {choice!r}.{nearest(choice, choices)}")
+        choice = _offered(name, self.given[name], choices) if name in self.given else choices[0]
         self.params[name] = choice
         self.offered[name] = tuple(choices)
         return choice
+
+
+def _offered(name: str, given: Any, choices: Sequence[Any]) -> Any:
+    """Return the choice that equals the given one, in the type of the space: 8 for 8.0. True and 1 are not equal."""
+    for choice in choices:
+        if isinstance(choice, bool) == isinstance(given, bool) and choice == given:
+            return choice
+    same = [choice for choice in choices if not isinstance(choice, str) and given == str(choice)]
+    hint = nearest(given, choices) if isinstance(given, str) else ""
+    if same:
+        hint = f" Write {shown(same[0])} without quotes."
+    raise SpaceError(f"{name} must be one of {', '.join(map(str, choices))}; got {shown(given)}.{hint}")
 
 
 @dataclass

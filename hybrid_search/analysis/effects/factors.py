@@ -8,6 +8,7 @@
 Depth and width are no factors: they set the cost of a design.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -54,7 +55,7 @@ def factors(designs: TrainedDesigns, operators: Collection[str]) -> list[Factor]
         operators: Names of the operators of the space.
 
     Returns:
-        The factors in the order of the questions of the space.
+        The factors of the whole network, then those of each stage, block by block.
     """
     found = []
     for name in designs.parameters:
@@ -62,7 +63,7 @@ def factors(designs: TrainedDesigns, operators: Collection[str]) -> list[Factor]
         if len(levels) > 1 and (kind := _kind(name, operators)) is not None:
             ordered = tuple(sorted(levels, key=_is_attention)) if kind == OPERATOR else levels
             found.append(Factor(name, kind, ordered, _owned(name, kind, levels, designs.parameters)))
-    return found
+    return sorted(found, key=_position)
 
 
 def _kind(name: str, operators: Collection[str]) -> FactorKind | None:
@@ -80,13 +81,19 @@ def _kind(name: str, operators: Collection[str]) -> FactorKind | None:
 def _owned(name: str, kind: FactorKind, levels: Sequence[Any], parameters: Sequence[str]) -> frozenset[str]:
     """Return the parameters that exist, or have their meaning, only under one choice of this factor."""
     before = name[: -len(name.split(".")[-1])]  # "stage1." of "stage1.operator"
-    starts = {
-        "operator": [f"{before}{level}." for level in levels],
-        "block": [f"{name}.", *(f"{before}{level}." for level in levels)],
-        "stem": [f"{name}."],
-        "option": [],
+    under = "|".join(re.escape(str(level)) for level in levels)
+    pattern = {
+        "operator": rf"{re.escape(before)}({under})\.",
+        "block": rf"{re.escape(name)}\." + (rf"|{re.escape(before)}(block\d+\.)?({under})\." if before else ""),
+        "stem": rf"{re.escape(name)}\.",
+        "option": r"(?!)",  # matches nothing
     }[kind]
-    return frozenset([name, *(each for each in parameters if each.startswith(tuple(starts)))] if starts else [name])
+    return frozenset([name, *(each for each in parameters if re.match(pattern, each))])
+
+
+def _position(factor: Factor) -> list[int]:
+    """Return the sort key of a factor: number of its stage, then of its block; empty for those of the whole network."""
+    return [int(number) for number in re.findall(r"(?:^stage|\.block)(\d+)(?=\.)", factor.name)]
 
 
 def _is_attention(operator: str) -> bool:

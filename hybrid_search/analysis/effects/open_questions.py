@@ -50,17 +50,17 @@ def open_questions(
         The questions for which there are new designs, in the order of the comparisons.
     """
     sign = 1.0 if designs.objective.direction == "maximize" else -1.0
-    best = np.argsort(-sign * designs.values, kind="stable")
+    best = np.argsort(-sign * designs.values, kind="stable").tolist()
     found: list[OpenQuestion] = []
     seen: set[str] = set()
     for comparison in comparisons:
         if comparison.factor.kind == "option" or comparison.decided:
             continue
         made: list[tuple[Mapping[str, Any], int]] = []
-        for row in best[:MOST_PARTNERS].tolist():
-            twin = _twin(designs, comparison, row, best.tolist())
+        for row in best[:MOST_PARTNERS]:
+            twin = _twin(designs, comparison, row, best)
             done = checked(twin) if twin is not None else None
-            if done is not None and done[0] not in seen:
+            if done is not None and done[0] not in seen and _pairs(done[1], designs.choices[row], comparison.factor):
                 seen.add(done[0])
                 made.append((done[1], designs.numbers[row]))
             if len(made) == pairs:
@@ -81,6 +81,12 @@ def _twin(designs: TrainedDesigns, comparison: Comparison, row: int, best: Seque
     donor = next(designs.choices[i] for i in best if designs.choices[i].get(factor.name) == other)
     kept = {name: choice for name, choice in choices.items() if name not in factor.owned}
     return {**kept, **_owned(donor, factor)}
+
+
+def _pairs(first: Mapping[str, Any], second: Mapping[str, Any], factor: Factor) -> bool:
+    """Return whether two designs are equal but for a factor."""
+    one, other = ({name: each[name] for name in each if name not in factor.owned} for each in (first, second))
+    return one == other
 
 
 def _owned(choices: Mapping[str, Any], factor: Factor) -> dict[str, Any]:

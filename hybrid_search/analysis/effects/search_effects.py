@@ -1,5 +1,6 @@
 """Where attention helps in a search of the ledger."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from hybrid_search.objectives import Objective
 from hybrid_search.records import SearchRecord
 from hybrid_search.spaces.budget import budget_excess
 from hybrid_search.spaces.choosers import FixedChoices
+from hybrid_search.spaces.recipe_tuning import PREFIX
 from hybrid_search.spaces.stored_space import stored_space
 
 
@@ -85,7 +87,7 @@ def search_effects(ledger: Ledger, record: SearchRecord, objective: str | None =
     retrained = {n for n, repeats in ledger.read(reads.repeats, record.id, confirmed=True).items() if repeats.fresh}
     front = confirmed_front(values, retrained, record.objective_list).members
     choices = ledger.read(reads.choices, record.id)
-    numbers = [n for n, row in values.items() if row.get(chosen.name) is not None and row.get("flops")]
+    numbers = [n for n, row in values.items() if _is_comparable(row.get(chosen.name), row.get("flops"))]
     designs = TrainedDesigns(
         numbers,
         [choices[n] for n in numbers],
@@ -108,6 +110,11 @@ def search_effects(ledger: Ledger, record: SearchRecord, objective: str | None =
         importance(designs, points, record.objective_list) if numbers else [],
         open_questions(designs, comparisons, _new_designs(ledger, record)) if numbers else [],
     )
+
+
+def _is_comparable(value: float | None, flops: float | None) -> bool:
+    """Return whether a trial has a finite objective and FLOPs of which the logarithm is finite."""
+    return value is not None and flops is not None and math.isfinite(value) and 0 < flops < math.inf
 
 
 def _objective(record: SearchRecord, name: str | None) -> Objective:
@@ -158,7 +165,7 @@ def _new_designs(ledger: Ledger, record: SearchRecord) -> Any:
             return None
         if architecture.digest in known or budget_excess(record, architecture) > 0:
             return None
-        recipe = {name: choice for name, choice in choices.items() if name in record.tuned}
+        recipe = {name: choice for name, choice in choices.items() if name.startswith(PREFIX)}
         return architecture.digest, {**chooser.params, **recipe}
 
     return checked

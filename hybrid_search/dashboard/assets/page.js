@@ -189,6 +189,7 @@
       box.select();
       document.execCommand("copy");
       box.remove();
+      button.focus(); // it was on the text that is gone
     }
     button.textContent = "Copied";
     setTimeout(() => { button.textContent = "Copy"; }, 2000);
