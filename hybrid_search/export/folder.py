@@ -133,6 +133,23 @@ def write_manifest(
     )
 
 
+def proven_formats(folder: Path) -> list[str]:
+    """Return the names of the formats that an exported folder has, with a proof each.
+
+    Args:
+        folder: an exported folder.
+
+    Raises:
+        UserError: it is no folder, or manifest.json is missing, damaged, or has no proof.
+    """
+    check_files(folder, [DESCRIPTION])
+    path = folder / MANIFEST
+    formats = list(_entry(path, _read_object(path), "proof", dict))
+    if not formats:
+        raise UserError(f"{MANIFEST} must have the proof of a format; {shown_path(path)} has none. Export it again.")
+    return formats
+
+
 def check_files(folder: Path, names: Iterable[str]) -> None:
     """Check that files exist and have the checksums of manifest.json.
 
