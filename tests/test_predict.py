@@ -158,6 +158,18 @@ def test_a_wrong_argument_is_one_line(words, message, photographs, exported, tmp
     assert out.out == ""
 
 
+def test_a_pt2_file_is_not_loaded_because_torch_would_run_its_code(exported, tmp_path):
+    import shutil
+
+    copy = shutil.copytree(exported, tmp_path / "net")
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["proof"] = {"pt2": {}, **manifest["proof"]}
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    assert Classifier(copy).runtime == "safetensors"
+    with pytest.raises(SettingsError, match=r"must not load pt2.*net has pt2, safetensors, onnx"):
+        Classifier(copy, "pt2")
+
+
 def test_a_damaged_folder_and_a_network_of_other_images_are_refused(exported, tmp_path):
     import shutil
 

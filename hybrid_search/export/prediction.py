@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BATCH = 32  # images in one call
+RUNS_CODE = ("pt2",)  # torch's loader of these files can run Python code that they contain
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: how an image becomes grey
 
 
@@ -55,7 +56,8 @@ class Classifier:
 
     Args:
         folder: an exported folder.
-        runtime: name of one of its formats; None: the first format of the folder.
+        runtime: name of one of its formats; None: the first format of the folder. pt2 is refused: a file of unknown
+            origin could run code.
 
     Raises:
         UserError: the folder is damaged, it does not have the format, or a runtime is not installed.
@@ -76,7 +78,13 @@ class Classifier:
                 f"--runtime must be a format of {self.folder.name}, one of {', '.join(written)}; got {runtime!r}."
                 f"{nearest(runtime, written)}"
             )
-        self.runtime = runtime or written[0]
+        safe = [name for name in written if name not in RUNS_CODE]
+        if not safe or runtime in RUNS_CODE:
+            raise SettingsError(
+                f"predict must not load {', '.join(RUNS_CODE)}, because torch runs code that such a file contains; "
+                f"{self.folder.name} has {', '.join(written)}. Export it as safetensors or onnx too."
+            )
+        self.runtime = runtime or safe[0]
         self.classes: tuple[str, ...] = tuple(description["classes"])
         channels, rows, cols = description["input_size"]
         if rows != cols or channels not in (1, 3):
