@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from hybrid_search.search.opening import open_search
     from hybrid_search.search.search import Search
     from hybrid_search.search.spec import SearchSpec
+    from hybrid_search.search.studies import to_frame, to_optuna
     from hybrid_search.search.trial import Outcome, Trial
     from hybrid_search.spaces.space import SearchSpace, load_space
 
@@ -92,6 +93,8 @@ __all__ = [
     "pareto_front",
     "reference",
     "run",
+    "to_frame",
+    "to_optuna",
     "train",
 ]
 
@@ -107,6 +110,7 @@ _PUBLIC: dict[str, tuple[str, ...]] = {
     "search.spec": ("SearchSpec",),
     "search.search": ("Search",),
     "search.opening": ("open_search",),
+    "search.studies": ("to_frame", "to_optuna"),
     "search.trial": ("Outcome", "Trial"),
     "runs.run": ("run",),
     "runs.baseline": ("baseline",),

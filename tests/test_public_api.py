@@ -27,6 +27,7 @@ PROMISED = {
     "Resources", "SearchSpec", "Search", "Trial", "Outcome", "Report", "run", "confirm", "baseline", "train",
     "open_search", "Ledger",
     "Objective", "pareto_front", "hypervolume", "export_model", "load_exported",
+    "to_frame", "to_optuna",
 }  # fmt: skip
 
 
