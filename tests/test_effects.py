@@ -20,9 +20,10 @@ from hybrid_search.analysis.effects import (
     search_effects,
 )
 from hybrid_search.analysis.replay import read_table
-from hybrid_search.ledger import Ledger
+from hybrid_search.ledger import Ledger, reads
 from hybrid_search.objectives import OBJECTIVES
 from hybrid_search.records import Resources
+from hybrid_search.runs.confirm import confirm
 from hybrid_search.runs.run import run
 from hybrid_search.search.enqueued import enqueued_designs
 
@@ -310,13 +311,13 @@ def test_the_shares_count_the_choices_of_the_front_and_of_all_designs():
 # -- open questions --
 
 
-def test_an_open_question_names_the_twin_of_the_best_design_with_the_options_of_the_best_other_one():
+def test_an_open_question_names_twins_of_trained_designs_with_the_options_of_the_best_other_one():
     rows = [pair("conv", 8), pair("local_attention", 16, 3), pair("local_attention", 32, 7)]
     designs = designs_of(rows, [0.9, 0.7, 0.8])
     found = compare(*_with_factors(designs))
-    (question,) = open_questions(designs, found, lambda choices: (json.dumps(choices), choices), pairs=1)
-    assert question.designs == (pair("local_attention", 8, 7),)
-    assert question.partners == (0,)
+    (question,) = open_questions(designs, found, lambda choices: (json.dumps(choices), choices), pairs=3)
+    twins = {0: pair("local_attention", 8, 7), 1: pair("conv", 16), 2: pair("conv", 32)}
+    assert dict(zip(question.partners, question.designs, strict=True)) == twins
     assert open_questions(designs, found, lambda choices: None) == []
 
 
@@ -342,6 +343,12 @@ def attention_helps_late(architecture, settings):
     yield {"accuracy": 0.8 - 0.05 * early + 0.03 * late + noise}
 
 
+def worse_under_fresh_seeds(architecture, settings):
+    """Have worse results under fresh seeds than under the seed of the search, 0."""
+    (report,) = attention_helps_late(architecture, settings)
+    yield {"accuracy": report["accuracy"] - (0.1 if settings.seed else 0.0), "test_accuracy": 0.5}
+
+
 def _by_stage(architecture):
     return architecture.stages[0], architecture.stages[-1]
 
@@ -363,6 +370,18 @@ def test_the_effects_of_a_search_have_the_sign_that_its_evaluation_gives_them(ur
     assert late.decided
     assert late.interval[0] < 0.03 < late.interval[1]
     assert effects.at_equal_flops(early).interval[1] < 0 < effects.at_equal_flops(late).interval[0]
+
+
+def test_a_confirmation_changes_no_effect_because_it_retrains_the_best_designs_only(tmp_path):
+    url, more = f"sqlite:///{tmp_path}/a.db", {"evaluate": worse_under_fresh_seeds, **LOCAL}
+    run(two_stages(), trials=12, sampler="random", ledger=url, **more).ledger.close()
+    with Ledger(url, read_only=True) as ledger:
+        before = search_effects(ledger, ledger.search("two"))
+    confirm("two", seeds=2, trials=4, ledger=url, **more)
+    with Ledger(url, read_only=True) as ledger:
+        after = search_effects(ledger, ledger.search("two"))
+        assert ledger.read(reads.repeats, ledger.search("two").id, confirmed=True)
+    assert after.comparisons == before.comparisons
 
 
 def test_the_command_prints_the_same_numbers_as_table_json_and_csv(url, capsys):

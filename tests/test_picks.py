@@ -24,7 +24,7 @@ def knee_of(*rows, kinds=TWO):
 def test_the_knee_is_farthest_below_the_chord_and_costs_count_as_logarithms():
     knee = knee_of((0.60, 1e6), (0.80, 4e6), (0.85, 1.6e7), (0.88, 2.56e8))
     assert (knee.number, knee.exists) == (1, True)
-    assert "the knee, farthest below the line between the ends of the front (trials 0, 3)" in knee.why
+    assert "the knee, farthest from the line between the ends of the front (trials 0, 3) on its better side" in knee.why
     assert "flops logarithmic" in knee.why
     # On a linear axis of FLOPs, trial 2 is farther below the chord.
     linear = [(a + c / 2.56e8 - 1) for a, c in (((0.88 - 0.80) / 0.28, 4e6), ((0.88 - 0.85) / 0.28, 1.6e7))]
@@ -34,7 +34,7 @@ def test_the_knee_is_farthest_below_the_chord_and_costs_count_as_logarithms():
 def test_an_end_of_the_front_is_never_the_knee():
     knee = knee_of((0.60, 1e6), (0.62, 4e6), (0.65, 1.6e7), (0.88, 6.4e7))  # all designs lie above the chord
     assert (knee.number, knee.exists) == (1, True)
-    assert "no design lies below the line" in knee.why
+    assert "no design lies on the better side of the line" in knee.why
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_front_without_a_design_between_its_ends_says_so(rows, number, why):
 def test_the_knee_of_three_objectives_is_farthest_below_the_plane():
     knee = knee_of((0.9, 9e6, 9.0), (0.6, 1e6, 3.0), (0.7, 3e6, 1.0), (0.85, 2e6, 2.0), (0.86, 8e6, 8.0), kinds=THREE)
     assert (knee.number, knee.exists) == (3, True)
-    assert "below the plane through the best value of each objective" in knee.why
+    assert "from the plane through the best value of each objective" in knee.why
     with pytest.raises(SettingsError, match="a knee needs at least one completed trial"):
         front_knee({}, TWO)
 
@@ -88,7 +88,7 @@ def pick(url, text):
     ("text", "number", "why"),
     [
         ("best", 3, "the highest accuracy of the search"),
-        ("knee", 1, "the knee, farthest below the line between the ends of the front (trials 0, 3)"),
+        ("knee", 1, "the knee, farthest from the line between the ends of the front (trials 0, 3) on its better side"),
         ("4", 4, "its number was given"),
         ("latency<=6ms", 2, "the highest accuracy of 3 completed trials with latency_ms <= 6 ms"),
         ("latency_ms <= 5.5", 1, "the highest accuracy of 2 completed trials"),
@@ -139,7 +139,7 @@ def test_terminal_and_chart_mark_the_knee(url, capsys):
     printed = capsys.readouterr()
     assert "* is the knee" in printed.out
     assert "1*" in printed.out
-    assert "trial 1 is the knee, farthest below the line" in printed.err
+    assert "trial 1 is the knee, farthest from the line" in printed.err
     with Ledger(url, read_only=True) as ledger:
         assert read_front(ledger, ledger.search()).knee == 1
 

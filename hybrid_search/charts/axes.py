@@ -11,6 +11,7 @@ from hybrid_search.records import SearchRecord
 # Not an objective: the horizontal axis of a search with one objective.
 TRIAL = Objective("trial", "minimize", "trial", "", known=True)
 AXES: dict[str, Objective] = {**BUILT_IN, TRIAL.name: TRIAL}
+NEAR = 4.0  # a smaller ratio of the largest to the smallest value may have no tick at 1, 2 or 5
 COUNTS = ("flops", "params")  # with prefixes: 500k
 
 
@@ -63,10 +64,18 @@ def axis_title(objective: Objective) -> str:
     return f"{labelled(objective)}, {better} is better"
 
 
-def axis_scale(objective: Objective, log: bool) -> dict[str, Any]:
-    """Return plotly's scale of an axis: a share in per cent, a cost linear or logarithmic. Counts have SI prefixes."""
+def axis_scale(objective: Objective, log: bool, values: Sequence[float] = ()) -> dict[str, Any]:
+    """Return plotly's scale of an axis: a share in per cent, a cost linear or logarithmic. Counts have SI prefixes.
+
+    Args:
+        objective: what the axis shows.
+        log: whether a cost is logarithmic.
+        values: the values on the axis. A logarithmic axis has a tick at 1, 2 and 5, and at each digit if they are near
+            each other.
+    """
     if objective.unit == "share":
         # One trial alone would get an axis from below 0 to far above 1.
         return {"tickformat": "~%", "hoverformat": ".2%", "autorangeoptions": {"clipmin": 0.0, "clipmax": 1.03}}
     plain = {"tickformat": "~s" if objective.name in COUNTS else "~g"} if objective.logarithmic else {}
-    return {"type": "log", "dtick": "D2", **plain} if log and plain else plain
+    near = bool(values) and min(values) > 0 and max(values) < NEAR * min(values)
+    return {"type": "log", "dtick": "D1" if near else "D2", **plain} if log and plain else plain

@@ -64,7 +64,7 @@ class FrontNumbers:
         objectives: the objectives of the search.
         x, y: the two axes.
         front, dominated: the completed trials on the front of all objectives, and the others.
-        line: the front of the two axes alone, as corners from left to right.
+        line: the front of the two axes alone, as corners from left to right; of retrained trials, if there are any.
         counts: the number of trials in each state.
         missing: how many completed trials lack a finite number on an axis.
         bars: the error bars of the confirmed trials.
@@ -124,7 +124,8 @@ def front_numbers(
     """
     across, up = axis_named(x, axes), axis_named(y, {name: axes[name] for name in axes if name != TRIAL.name})
     kinds = [axes[name] for name in objectives]
-    members = front_of(points, kinds, retrained_numbers(standings or {})) if front is None else front
+    retrained = retrained_numbers(standings or {})
+    members = front_of(points, kinds, retrained) if front is None else front
     spots, missing = spots_of(points, x, y, operators or {}, image_sizes or {})
     return FrontNumbers(
         tuple(kinds),
@@ -132,7 +133,7 @@ def front_numbers(
         up,
         front=tuple(spot for spot in spots if spot.number in members),
         dominated=tuple(spot for spot in spots if spot.number not in members),
-        line=tuple(_line(spots, across, up)),
+        line=tuple(_line([spot for spot in spots if spot.number in retrained] or spots, across, up)),
         counts=dict(Counter(point.state for point in points)),
         missing=missing,
         bars=tuple(error_bars(spots, standings or {}, x, y)),

@@ -119,10 +119,12 @@ def front_figure(
             baselines_trace(numbers, theme),
         ]
     )
+    spots = (*numbers.front, *numbers.dominated)
+    across, upward = [spot.x for spot in spots], [spot.y for spot in spots]
     figure.update_layout(
         **figure_layout(theme, hovermode="closest", clickmode="event", dragmode="zoom"),
-        xaxis=figure_axis(theme, axis_title(numbers.x), **axis_scale(numbers.x, log)),
-        yaxis=figure_axis(theme, axis_title(numbers.y), **axis_scale(numbers.y, log)),
+        xaxis=figure_axis(theme, axis_title(numbers.x), **axis_scale(numbers.x, log, across)),
+        yaxis=figure_axis(theme, axis_title(numbers.y), **axis_scale(numbers.y, log, upward)),
         annotations=better_arrow(numbers, theme),
         uirevision=f"{numbers.x.name} {numbers.y.name} {log}",
         coloraxis={

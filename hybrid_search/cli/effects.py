@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FEW_TRIALS = 30  # fewer trials rarely have matched pairs
 SHOWN_PARAMETERS = 6
+MANY_TRIALS = 100  # fewer give a rough order of the parameters
 
 
 def add_to(app: typer.Typer) -> None:
@@ -42,7 +43,7 @@ def effects(
         typer.Option(
             metavar="FILE",
             rich_help_panel=OUTPUT,
-            help="Write the designs that would decide open questions to a JSON file, for `run --enqueue FILE`.",
+            help="Write designs that make new pairs for open questions to a JSON file, for `run --enqueue FILE`.",
         ),
     ] = None,
     db: Database = None,
@@ -106,7 +107,6 @@ def _document(name: str, found: "SearchEffects", rows: list[dict[str, Any]]) -> 
         "objective": found.objective.name,
         "trials": found.trials,
         "left_out": found.left_out,
-        "retrained": found.retrained,
         "comparisons": rows,
         "operators": [
             {
@@ -169,7 +169,8 @@ def _print_tables(name: str, found: "SearchEffects", rows: Sequence[dict[str, An
     matter = [each for each in found.importances if each.share >= 0.01][:SHOWN_PARAMETERS]
     if matter:
         listed = ", ".join(f"{each.name} {100 * each.share:.0f} % ({each.favoured})" for each in matter)
-        say(f"\nwhat brings a design near the front, with the favoured choice: {listed}")
+        few = ", a rough order with so few trials" if found.trials < MANY_TRIALS else ""
+        say(f"\nwhat brings a design near the front, with the favoured choice{few}: {listed}")
     _say_limits(found, rows, say)
 
 
@@ -181,7 +182,7 @@ def _say_limits(found: "SearchEffects", rows: Sequence[dict[str, Any]], notice: 
         notice(f"there is no matched pair among {counted(found.trials, 'design')}: more trials give some")
     if designs := sum(len(each.designs) for each in found.questions):
         questions = counted(len(found.questions), "open question")
-        notice(f"{questions}: --pairs FILE writes {counted(designs, 'design')} that would decide them")
+        notice(f"{questions}: --pairs FILE writes {counted(designs, 'design')} that make new pairs for them")
 
 
 def _texts(row: dict[str, Any], objective: "Objective") -> dict[str, str]:

@@ -6,7 +6,7 @@ from dash import html
 
 from hybrid_search._internal.counted import counted
 from hybrid_search.charts.axes import TRIAL
-from hybrid_search.charts.front import FrontNumbers, knee_of
+from hybrid_search.charts.front import FrontNumbers, knee_of, retrained_numbers
 from hybrid_search.charts.hypervolume import HypervolumeNumbers, volume_text
 from hybrid_search.dashboard.snapshot import SearchView
 from hybrid_search.ledger.leases import host_and_pid, purpose_of
@@ -57,9 +57,10 @@ def front_note(numbers: FrontNumbers, view: SearchView) -> str:
     if numbers.missing:
         sentences.append(f"{numbers.missing:,} completed without a finite number on an axis.")
     if numbers.dominated or counts["complete"] > len(view.front):
-        sentences.append("Large markers: on the front. Pale markers: dominated.")
+        others = "dominated, or not retrained" if retrained_numbers(view.standings) else "dominated"
+        sentences.append(f"Large markers: on the front. Pale markers: {others}.")
     if numbers.knee is not None:
-        sentences.append("Ring: the knee of the front.")
+        sentences.append("Outlined diamond: the knee of the front.")
     if numbers.baselines:
         sentences.append("Stars: baselines, which were never proposed.")
     if numbers.bars:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hybrid_search._internal.counted import counted
 from hybrid_search.data.stored_size import central_side, stored_side
 from hybrid_search.export.folder import plugin_packages, sha256_of
 from hybrid_search.export.formats import ExportFormat, TrainedNetwork
@@ -152,7 +153,7 @@ def _origin_lines(origin: Mapping[str, Any]) -> list[str]:
         names = [name for each in TESTED for name in (each, f"{TEST}{each}")]
         means = {n: confirmed["means"][n] for n in names if n in confirmed["means"]}
         texts = ", ".join(f"{n.replace('_', ' ')} {OBJECTIVES['accuracy'].text(v)}" for n, v in means.items())
-        lines += [f"Means over {confirmed['seeds']} fresh seeds of this design: {texts}."]
+        lines += [f"Means over {counted(confirmed['seeds'], 'fresh seed')} of this design: {texts}."]
     return [
         *lines,
         f"Measured with: {facts or 'not stated'}.",

@@ -3,7 +3,7 @@
 Two kinds of evidence answer this. Matched pairs are trained designs that are equal but for one choice; see
 `matched_pairs.py`. Where there are few of them, a surrogate of the results answers at equal FLOPs; see
 `model_effects.py`. `search_effects` reads both for a search of the ledger, with what else shows where attention helps:
-the operators of the front, the importance of every parameter, and the pairs that would decide an open question.
+the operators of the front, the importance of every parameter, and new designs that make pairs for an open question.
 """
 
 from hybrid_search.analysis.effects.factors import Factor, factors

@@ -1,4 +1,4 @@
-"""The pairs that would decide an open question: designs to train beside designs that are trained already."""
+"""New pairs for an open question: designs to train beside designs that are trained already."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from hybrid_search.analysis.effects.matched_pairs import Comparison
 from hybrid_search.analysis.effects.trained_designs import TrainedDesigns
 
 PAIRS = 2  # new designs for each question
-MOST_PARTNERS = 200  # trained designs that are tried as a partner, the best first
+MOST_PARTNERS = 200  # trained designs that are tried as a partner
 
 Checked = Callable[[Mapping[str, Any]], tuple[str, Mapping[str, Any]] | None]
 
 
 @dataclass(frozen=True)
 class OpenQuestion:
-    """A comparison without a sign, and what would decide it.
+    """A comparison without a sign, and designs that make new pairs for it.
 
     Attributes:
         comparison: The comparison.
@@ -36,8 +36,9 @@ def open_questions(
 ) -> list[OpenQuestion]:
     """Return the undecided comparisons of operators, blocks and stems, with new designs that make pairs.
 
-    The partners are the best trained designs of either choice. The new design is its partner with the other choice; the
-    options of that choice are those of the best trained design that has it at this place.
+    The partners are random trained designs of either choice. The noise of good ones is mostly positive, so a new
+    design would look worse beside them than it is. The new design is its partner with the other choice; the options of
+    that choice are those of the best trained design that has it at this place.
 
     Args:
         designs: The trained designs.
@@ -51,13 +52,14 @@ def open_questions(
     """
     sign = 1.0 if designs.objective.direction == "maximize" else -1.0
     best = np.argsort(-sign * designs.values, kind="stable").tolist()
+    partners = np.random.default_rng(0).permutation(len(designs))[:MOST_PARTNERS].tolist()
     found: list[OpenQuestion] = []
     seen: set[str] = set()
     for comparison in comparisons:
         if comparison.factor.kind == "option" or comparison.decided:
             continue
         made: list[tuple[Mapping[str, Any], int]] = []
-        for row in best[:MOST_PARTNERS]:
+        for row in partners:
             twin = _twin(designs, comparison, row, best)
             done = checked(twin) if twin is not None else None
             if done is not None and done[0] not in seen and _pairs(done[1], designs.choices[row], comparison.factor):
@@ -66,8 +68,8 @@ def open_questions(
             if len(made) == pairs:
                 break
         if made:
-            new, partners = zip(*made, strict=True)
-            found.append(OpenQuestion(comparison, new, partners))
+            new, trials = zip(*made, strict=True)
+            found.append(OpenQuestion(comparison, new, trials))
     return found
 
 

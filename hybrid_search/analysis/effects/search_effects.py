@@ -1,4 +1,9 @@
-"""Where attention helps in a search of the ledger."""
+"""Where attention helps in a search of the ledger.
+
+Every design counts with its result under the seed of the search, also after a confirmation. A confirmation retrains the
+designs with the best results, and the noise of such results is mostly positive. Their means over fresh seeds lack it, so
+a comparison of these means with single seeds would have a bias against their operators.
+"""
 
 import math
 from collections.abc import Mapping
@@ -34,18 +39,16 @@ class SearchEffects:
         objective: What the differences are of.
         trials: Number of trained designs that were compared.
         left_out: Number of trials that were not: they run, were stopped, failed, or lack the objective.
-        retrained: Number of designs whose objective is a mean over fresh seeds.
         comparisons: The matched pairs of every factor.
         model: The effects at equal FLOPs, by the model.
         shares: The operators of the front beside all designs.
         importances: The importance of every parameter.
-        questions: The pairs that would decide an open question.
+        questions: New designs that make pairs for an open question.
     """
 
     objective: Objective
     trials: int
     left_out: int
-    retrained: int
     comparisons: list[Comparison]
     model: list[ModelEffect]
     shares: list[OperatorShare]
@@ -84,8 +87,10 @@ def search_effects(ledger: Ledger, record: SearchRecord, objective: str | None =
     chosen = _objective(record, objective)
     names = sorted({*record.objectives, "flops"})
     values = ledger.read(reads.values, record.id, names)
-    retrained = {n for n, repeats in ledger.read(reads.repeats, record.id, confirmed=True).items() if repeats.fresh}
-    front = confirmed_front(values, retrained, record.objective_list).members
+    repeats = ledger.read(reads.repeats, record.id, confirmed=True)
+    front = confirmed_front(values, [n for n in repeats if repeats[n].fresh], record.objective_list).members
+    for number, each in repeats.items():  # every design counts with the seed of the search; see the module
+        values[number] |= {name: each.own[name] for name in names if name in each.own}
     choices = ledger.read(reads.choices, record.id)
     numbers = [n for n, row in values.items() if _is_comparable(row.get(chosen.name), row.get("flops"))]
     designs = TrainedDesigns(
@@ -103,7 +108,6 @@ def search_effects(ledger: Ledger, record: SearchRecord, objective: str | None =
         chosen,
         len(designs),
         total - len(designs),
-        len(retrained & set(numbers)),
         comparisons,
         model_effects(designs, found),
         operator_shares(designs, found, front),

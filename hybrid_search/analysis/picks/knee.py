@@ -95,5 +95,5 @@ def _reason(least: float, ends: Sequence[int], objectives: Sequence[Objective]) 
     scale = "axes scaled to the front" + (f", {' and '.join(log)} logarithmic" if log else "")
     which = f" (trials {', '.join(map(str, ends))})" if two and len(ends) < 5 else ""
     if least < len(objectives) - 1:
-        return f"the knee, farthest below {line}{which}; {scale}"
-    return f"the knee, although no design lies below {line}{which}: it is the nearest to it; {scale}"
+        return f"the knee, farthest from {line}{which} on its better side; {scale}"
+    return f"the knee, although no design lies on the better side of {line}{which}: it is the nearest to it; {scale}"
