@@ -1,8 +1,8 @@
 """Where attention helps in a search of the ledger.
 
 Every design counts with its result under the seed of the search, also after a confirmation. A confirmation retrains the
-designs with the best results, and the noise of such results is mostly positive. Their means over fresh seeds lack it, so
-a comparison of these means with single seeds would have a bias against their operators.
+designs with the best results, and the noise of such results is mostly positive. Their means over fresh seeds lack
+it, so a comparison of these means with single seeds would have a bias against their operators.
 """
 
 import math
