@@ -115,7 +115,7 @@ def test_a_name_that_is_not_utf8_is_refused_for_a_database(here):
         database_url("sqlite:///" + b"\xff.db".decode(errors="surrogateescape"))
 
 
-@pytest.mark.parametrize("typed", ["x.db", "sqlite:///folder", "sqlite:///file/x.db", "sqlite:///no/such/x.db"])
+@pytest.mark.parametrize("typed", ["x.txt", "sqlite:///folder", "sqlite:///file/x.db", "sqlite:///no/such/x.db"])
 def test_a_target_of_db_copy_that_cannot_be_written_is_one_line_that_names_the_option(here, capsys, typed):
     from support.ledgers import a_search
 
