@@ -152,7 +152,7 @@ def effects_figure(numbers: EffectNumbers, theme: Theme) -> "go.Figure":
     labels = [escape(row.label) for row in numbers.rows]
     better = "right" if numbers.objective.direction == "maximize" else "left"
     title = f"difference in {escape(numbers.objective.label)}{f' ({escape(unit)})' if unit else ''}"
-    title += f"; {better} of the line, the choice that is named first is better"
+    title += f"<br>{better} of the line, the first one is better"
     figure.update_layout(**figure_layout(theme, margin={"l": 56, "r": 16, "t": 32, "b": 48}))
     figure.update_layout(legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1, "xanchor": "right"})
     figure.update_xaxes(**figure_axis(theme, title, zeroline=True, zerolinecolor=theme.muted, zerolinewidth=1))
@@ -161,6 +161,7 @@ def effects_figure(numbers: EffectNumbers, theme: Theme) -> "go.Figure":
     )
     if not numbers.rows:
         figure.update_layout(**empty_layout(escape(numbers.empty), theme))
+        figure.update_xaxes(zeroline=False)
     return figure
 
 
