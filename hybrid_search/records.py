@@ -1,4 +1,4 @@
-"""Frozen values that travel between workers, ledger and front: settings, evaluations, trials, searches."""
+"""Frozen values that travel between workers, ledger and front: resources, reports, failures, trials, searches."""
 
 import math
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ class EngineObject(Protocol):
         """Run trials until the search has none left.
 
         Args:
-            search: A search or a confirmation.
+            search: A search, a confirmation or baselines.
             context: The `RunContext` of this run.
         """
 

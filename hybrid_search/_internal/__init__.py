@@ -1,1 +1,1 @@
-"""Private helpers: rules of settings, numbers as text, passwords, event log, files, process state."""
+"""Private helpers: recipes and rules of settings, parsers, paths and files, secrets, event log, process state."""

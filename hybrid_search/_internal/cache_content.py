@@ -1,4 +1,4 @@
-"""What the cache folders hold, and how it is deleted.
+"""List and delete the contents of the cache folders.
 
 Only files with the names that this package gives are listed and deleted, because HYBRID_SEARCH_CACHE may name a folder
 with other files. Links are never followed.

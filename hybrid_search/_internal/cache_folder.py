@@ -1,4 +1,4 @@
-"""The folder of everything that can be made again: decoded images, compiled kernels, downloads.
+"""The cache folder of the user: decoded images, compiled kernels and downloads. All of it can be made again.
 
 It is the first of these that can be written:
 

@@ -1,4 +1,4 @@
-"""Counts in words, with the right form of the noun."""
+"""Format a count with its noun in the singular or plural: `1 trial`, `1,200 trials`."""
 
 
 def counted(count: int, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""Which files and modules are installed (Python's own, packages of pip) and which are the user's own code."""
+"""Distinguish installed code (Python's own modules, packages of pip) from the user's own code."""
 
 import os
 import sys

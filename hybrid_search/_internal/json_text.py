@@ -1,4 +1,4 @@
-"""JSON that people write or keep: repeated keys, NaN and 1e999 are refused, which Python's parser accepts."""
+"""A strict JSON parser: it refuses repeated keys, NaN and 1e999, which Python's parser accepts."""
 
 import json
 import math

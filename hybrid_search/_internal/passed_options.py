@@ -1,4 +1,4 @@
-"""Functions that pass keyword arguments on: their full signature and documentation, for `help` and for notebooks."""
+"""Add the signature and documentation of forwarded keyword arguments to a function, for `help` and for notebooks."""
 
 import inspect
 from collections.abc import Callable, Collection

@@ -1,4 +1,4 @@
-"""Paths as a user types them: made absolute at once, so that a later change of the current folder changes nothing."""
+"""Make typed paths absolute at once, so that a later change of the current folder has no effect."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The place of a fault in a file, as people write it: `stages[1].operator.local_attention.heads`."""
+"""Format the place of a fault in a structured file: `stages[1].operator.local_attention.heads`."""
 
 from collections.abc import Iterable
 

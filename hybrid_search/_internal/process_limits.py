@@ -1,4 +1,4 @@
-"""How many CPUs and how much memory this process may use, which may be less than the machine has.
+"""The number of CPUs and the memory that this process may use, which may be less than the machine has.
 
 A container or a batch system limits a process by its CPU affinity (also Linux cpusets), by the quotas of its control
 group, version 1 or 2, and by resource limits. A group is limited by all groups around it, so the smallest limit counts.

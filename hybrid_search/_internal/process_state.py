@@ -1,4 +1,4 @@
-"""The state of the process that changes numbers: flags of torch, random generators, warnings, errors of numpy.
+"""Save, reset and restore global state that changes results: flags of torch, random generators, warnings.
 
 A program that calls this package may have set any of it. `clean_process_state` gives a block the state of a fresh
 process and then restores the state of the caller. Training, scoring, building, costs by running and loading use it, so

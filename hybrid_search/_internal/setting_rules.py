@@ -1,4 +1,4 @@
-"""The rules of the training settings: what each of them can be. `Settings` and `run --help` use this table."""
+"""The rules of the training settings: their possible values. `Settings` and `run --help` use this table."""
 
 import inspect
 import re

@@ -1,4 +1,4 @@
-"""Names of files and folders as text that every terminal, database and JSON file can hold.
+"""Convert names of files and folders to text that every terminal, database and JSON file can hold.
 
 A file name is a sequence of bytes. Python represents bytes that are not UTF-8 as single surrogates, which cannot be
 encoded again; a name may also contain line breaks and other control characters.

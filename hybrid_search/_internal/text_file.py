@@ -1,4 +1,4 @@
-"""Text files that people write: their bytes as text, or why they cannot be read, in one line."""
+"""Read a text file that a user wrote. If that fails, the error states the reason in one line."""
 
 import codecs
 import os

@@ -1,4 +1,4 @@
-"""Register the networks of this package in timm, whichever of both is imported first.
+"""Register the networks of this package in timm, whichever of the two is imported first.
 
 timm builds a folder such as `local-dir:my-network` only if the architecture is registered in the process. This package
 does not import timm. So the module with the networks is imported at the end of the first import of timm.

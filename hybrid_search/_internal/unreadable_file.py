@@ -1,4 +1,4 @@
-"""What a file is instead of what was expected, in words: missing, empty, a Git LFS pointer, a web page, a pickle."""
+"""Describe a file that is not what was expected: missing, empty, a Git LFS pointer, a web page, a pickle."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The secrets in a URL as a person types it, where its boundaries are known.
+"""Find the secrets in the text of one URL. `redaction` handles URLs inside longer texts.
 
 A password may break the URL that it stands in (`postgresql://me:p@ss/w#rd@host/db`), so no standard parser is used:
 everything between `user:` and the last `@` is the password.

@@ -1,4 +1,4 @@
-"""Every form in which programs write a secret: plain, percent-encoded, with backslashes, as JSON or HTML."""
+"""Hide a secret in every form in which programs write it: plain, percent-encoded, escaped, as JSON or HTML."""
 
 import html
 import json

@@ -1,1 +1,1 @@
-"""Analysis of finished or running searches: confidence, picks, replay, status."""
+"""Analysis of finished or running searches: confidence, effects of operators, baselines, picks, replay, status."""

@@ -1,4 +1,4 @@
-"""What a chart can place on an axis: every objective of a search, and the number of the trial."""
+"""The possible axes of a chart: every objective of a search, and the number of the trial."""
 
 from collections.abc import Mapping, Sequence
 from html import escape

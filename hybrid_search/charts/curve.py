@@ -1,4 +1,4 @@
-"""Learning curves of one or two trials: one measurement after every epoch."""
+"""The chart of the learning curves of one or two trials: one measurement after every epoch."""
 
 import math
 from collections.abc import Mapping, Sequence

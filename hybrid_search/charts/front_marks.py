@@ -1,4 +1,4 @@
-"""What the figure of the front draws over its markers: selected trials, intervals, the knee."""
+"""Traces that the figure of the front adds to its trials: selected trials, intervals, the knee, baselines."""
 
 from collections.abc import Sequence
 from html import escape

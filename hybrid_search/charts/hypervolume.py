@@ -1,4 +1,4 @@
-"""The hypervolume of the front over the completed trials, with its reference point."""
+"""The chart of the hypervolume of the front after each completed trial, with its reference point."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The parts of a drawn architecture, also when their costs cannot be computed."""
+"""The stem, the stages and the head of an architecture as charts draw them, also if the costs are unknown."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The full trainings of a search: validation accuracy after every epoch, with the test accuracy at the end."""
+"""The chart of the full trainings of a search: validation accuracy after every epoch, and the test accuracy."""
 
 import math
 from dataclasses import dataclass

@@ -1,18 +1,25 @@
-"""The command line of hybrid-search: one file for each command, named like it.
+"""The command line of hybrid-search: one file for each command, named like it, and shared files.
 
 Each command parses its options, calls one function of the package, and prints the result. Tables go to stdout,
 everything else to stderr. Exit codes: 0 done, 2 a mistake of the user (one line), 1 any other error, 130 and 143
 stopped by a signal.
 
 Shared files:
-    options.py    options that several commands have
-    option_values.py  numbers as people write them, in every option
-    output.py     tables as text, JSON or CSV
-    progress.py   the progress bar
-    next_commands.py  the commands that a command suggests
-    signals.py    a clean stop after Ctrl-C or SIGTERM
-    help_page.py  the text of --help
-    help_tables.py  the tables at the end of `run --help`
+    options.py         options that several commands have
+    search_options.py  the options of `run` that define the search
+    option_values.py   numbers as people write them, in every option
+    engine_run.py      signals, progress and stdout of the commands that run trials
+    progress.py        the progress bar
+    signals.py         a clean stop after Ctrl-C or SIGTERM
+    output.py          tables as text, JSON or CSV
+    text_table.py      the lines of a table of text
+    baseline_table.py  the table of the baselines of a search
+    training_table.py  the table of full trainings
+    approval.py        the question before a command that cannot be undone
+    db_searches.py     the commands `db delete` and `db rename`
+    next_commands.py   the commands that a command suggests
+    help_page.py       the text of --help
+    help_tables.py     the tables at the end of `run --help`
 """
 
 import errno

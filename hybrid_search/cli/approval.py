@@ -1,4 +1,4 @@
-"""The question before something is deleted or renamed."""
+"""Ask the user to approve a command that cannot be undone."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`hybrid-search cache`: what the cache folder holds, and how to clear it."""
+"""`hybrid-search cache`: list the contents of the cache folder, or clear it."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""What `run`, `confirm` and `baseline` share: signals, progress, and stdout for the table alone."""
+"""Handle signals, progress and stdout for the commands that run trials: `run`, `confirm` and `baseline`."""
 
 import sys
 from collections.abc import Iterator

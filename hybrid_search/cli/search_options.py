@@ -1,4 +1,4 @@
-"""The options of `run` that say what is searched; they are passed on to `SearchSpec.create`."""
+"""The options of `run` that define the search; they are passed on to `SearchSpec.create`."""
 
 from typing import TYPE_CHECKING, Annotated
 

@@ -1,4 +1,4 @@
-"""How a selected trial ended: the command that exports it, or why it failed, and earlier failed attempts."""
+"""The end of a selected trial: the command that exports it or why it failed, and earlier failed attempts."""
 
 import shlex
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the server sends to a browser: everything at first, then only what is new.
+"""The updates that the server sends to a browser: everything at first, then only what is new.
 
 Dominated trials are appended to their trace, and changed rows to the table; the front is small and sent whole. The
 browser reports in `received` what it has, so that the server stores nothing about browsers.

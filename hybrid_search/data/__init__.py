@@ -5,13 +5,15 @@ Files:
     table.py             DATASETS, the table of data sets
     loading.py           load, prepare, input_size_and_classes, open_test, fingerprint_of
     progress_lines.py    lines about the progress of long work
-    duplicates.py        files that are in several splits
+    duplicates.py        images that are in several splits or classes
+    class_counts.py      checks of the number of images of each class
+    stamp.py             a number that changes when the files of a data set change
     splits.py            stratified, seeded splits
     pixel_statistics.py  fingerprint, mean and standard deviation
     stored_size.py       the size at which decoded files are stored, and its central part
     on_demand.py         images that are decoded when they are read
     resizing.py          bilinear resizing, exact on every machine
-    downloads.py         downloads and the cache folder
+    downloads.py         downloads into the cache folder
     memory.py            the memory that arrays may use
     digits.py, fashion_mnist.py, cifar.py, npz.py    one file for each kind of source
     packed/              images in the rows of Parquet or Arrow files

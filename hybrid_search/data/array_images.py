@@ -1,4 +1,4 @@
-"""Images in an array: any layout that is clear and any type of numbers become uint8 (n, channels, rows, columns).
+"""Convert images in an array, of any clear layout and type of numbers, to uint8 (n, channels, rows, columns).
 
 type of the array     values                   becomes
 uint8                 0 to 255                 the same

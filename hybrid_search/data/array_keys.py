@@ -1,4 +1,4 @@
-"""The usual names of arrays of images and labels, and which array of a file is which."""
+"""Recognise the arrays of images, labels and class names of a file by their usual names."""
 
 import difflib
 import re

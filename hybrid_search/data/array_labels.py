@@ -1,4 +1,4 @@
-"""Labels in an array: class numbers in any numeric type, as a column (n, 1), or one-hot (n, classes)."""
+"""Convert labels in an array to class numbers: any numeric type, as a column (n, 1), or one-hot (n, classes)."""
 
 from typing import Any
 

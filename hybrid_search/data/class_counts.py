@@ -1,4 +1,4 @@
-"""How many images each class has: what a search needs, and what a user must know about small classes."""
+"""Check the number of images of each class, and list what a user must know about small classes."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Images that are decoded whenever they are read: they need neither memory nor space in the cache."""
+"""Images that are decoded at every access: they need neither memory nor space in the cache."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, cast

@@ -1,4 +1,4 @@
-"""What every engine shares: the context of a run, and what happens to each report."""
+"""The part that all engines share: the context of a run, and the handling of each report."""
 
 import math
 import threading
@@ -22,7 +22,7 @@ FIRST_FAILURES = 4  # if this many trials fail before one completes, the search 
 
 
 class TrialSource(Protocol):
-    """What an engine drives: a search or a confirmation. It proposes trials and records their results."""
+    """What an engine drives: a search, a confirmation or baselines. It proposes trials and records their results."""
 
     @property
     def record(self) -> SearchRecord:
@@ -151,7 +151,7 @@ def handle_report(
     """Record one report. Every engine calls this for every report, in the driver.
 
     Args:
-        search: The search or confirmation that the trial belongs to.
+        search: The search, confirmation or baselines that the trial belongs to.
         trial: The trial, with the attempt that the report is of.
         report: The report of its worker.
         context: The context of this run.

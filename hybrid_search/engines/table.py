@@ -38,7 +38,7 @@ class Engine(Protocol):
         """Run trials until the search has none left, or until `context.stop` is set.
 
         Args:
-            search: A search or a confirmation.
+            search: A search, a confirmation or baselines.
             context: The context of this run.
         """
         ...

@@ -3,15 +3,16 @@
 Files:
     formats.py              TrainedNetwork, the contract ExportFormat, and the table EXPORT_FORMATS
     safetensors_format.py   the format `safetensors`
-    timm_format.py          the format `timm`; likewise onnx_format, pt2_format, openvino_format, litert_format and
-                            executorch_format
-    recorded.py             what the formats of other runtimes share
+    timm_format.py          the format `timm`; likewise onnx_format, onnx_int8_format, pt2_format,
+                            openvino_format, litert_format and executorch_format
+    recorded.py             helpers of the formats of other runtimes
     network_export.py       export_model: write a folder and prove every format
     trial_export.py         export_trial: export one trial of a search
     training_export.py      export_training: export a full training
     initial_weights.py      weights of an exported folder for another training
     exported_teacher.py     an exported folder, or a model of timm, as a teacher
     trial_data.py           the images of the proof, class names and preprocessing of a trial
+    prediction.py           classify image files with an exported network
     output_folder.py        the folder while it is written
     proof.py                compare logits in a new process
     proof_process.py        that process

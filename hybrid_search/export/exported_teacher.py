@@ -1,4 +1,4 @@
-"""A teacher by what a person types: an exported folder, or a model of timm."""
+"""Find the teacher that a text names: an exported folder, or a model of timm."""
 
 import hashlib
 from typing import TYPE_CHECKING

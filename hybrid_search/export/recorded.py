@@ -1,4 +1,4 @@
-"""What the formats of other runtimes share: the recorded network, imports of runtimes, and errors of exporters."""
+"""Helpers of the formats of other runtimes: record a network with `torch.export`, import a runtime, word errors."""
 
 import io
 import logging

@@ -1,4 +1,4 @@
-"""Small values that the ledger stores and returns, besides the records of searches and trials.
+"""Named tuples of the ledger: points of charts, proposals, failed attempts, trainings, leases, test openings.
 
 They are named tuples, not dataclasses: a search of 100,000 trials makes one `TrialPoint` per trial.
 """

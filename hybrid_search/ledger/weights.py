@@ -1,4 +1,4 @@
-"""The folder of trained weights next to the database: one file per trial on the front."""
+"""The folder of trained weights next to the database: one file per trial on the front, and per full training."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""The comparison of a stated cost with a built module: parameters and FLOPs as torch counts them.
+"""Compare the stated cost of an operator, block or stem with the parameters and FLOPs that torch counts.
 
 Built-in operators, blocks and stems are compared by the contract tests. Those of plugins are compared where a search,
 `space` or `cost` uses them, once for each shape in a process.

@@ -1,4 +1,4 @@
-"""Network: what a worker can build and train, an architecture of this package or a model of timm."""
+"""Network: the type of everything that a worker trains, an architecture of this package or a model of timm."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whether torch writes the operations of a module down for another program, and the operations that such programs have.
+"""Detect that torch exports or traces a module, and compute with operations that every runtime has.
 
 `torch.export`, `torch.onnx.export` and `torch.jit.trace` record the operations of one call. Some runtimes have no
 gather, no tensors of more than four dimensions and none of our kernels. While a call is recorded, the modules of this

@@ -1,4 +1,4 @@
-"""What pruning saved and an estimate of what it missed, computed from the trials of a search."""
+"""The audit of a pruner: the epochs that it saved, and an estimate of its wrong stops, from the trials of a search."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The surrogate model of each measured objective, fitted to the final values of completed trials."""
+"""ObjectiveModel: warp, encoded inputs and surrogate of one measured objective, from completed trials."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

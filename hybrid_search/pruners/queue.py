@@ -1,4 +1,4 @@
-"""Designs that were proposed but deferred, and the choice of the one to train next."""
+"""The queue of proposed designs that were deferred, and the choice of the one to train next."""
 
 from collections.abc import Hashable, Sequence
 

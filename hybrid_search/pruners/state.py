@@ -1,4 +1,4 @@
-"""The trials of a search in the form that its pruner reads."""
+"""PrunerState: the pruner of a search, with the trials and deferred designs in the form that it reads."""
 
 import math
 from collections.abc import Mapping, Sequence

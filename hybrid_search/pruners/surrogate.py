@@ -1,4 +1,4 @@
-"""A Gaussian process over the final values of completed trials: how good a design is, without the noise of training.
+"""A Gaussian process over the final values of completed trials. It separates quality from the noise of training.
 
 The noise of one training (its seed) is the noise of the process; a design's quality is the value without this noise.
 """

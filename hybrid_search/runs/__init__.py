@@ -1,1 +1,1 @@
-"""Whole commands in one call: `run` and `confirm`, their resources, leadership and checkpoint root."""
+"""Whole commands in one call: `run`, `confirm`, `baseline` and `train`, with leadership, checkpoints and progress."""

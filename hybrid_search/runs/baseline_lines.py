@@ -1,4 +1,4 @@
-"""What running baselines show: the totals, and one line for each training that ended."""
+"""The progress of running baselines as text: the totals, and one line for each training that ended."""
 
 from hybrid_search._internal.counted import counted
 from hybrid_search.engines.driver import RunContext

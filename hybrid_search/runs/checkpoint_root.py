@@ -1,4 +1,4 @@
-"""Where a search writes its checkpoints, and when they are removed. This is the driver's part."""
+"""Choose where a search writes its checkpoints, and remove those of ended trials. The driver does both."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Find a design by what a person types: a reference, an exported folder, a trial of a search, or a file."""
+"""Find the design that a text names: a reference, an exported folder, a trial of a search, or a file."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What loggers are given: a search and its trials that have ended, or a full training."""
+"""The values that loggers receive: a search and its trials that have ended, or a full training."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Progress of a running search or confirmation on stderr: a bar in a terminal or notebook, plain lines elsewhere."""
+"""Progress of a search, a confirmation or baselines on stderr: a bar in a terminal or notebook, otherwise lines."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator

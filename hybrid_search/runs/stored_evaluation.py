@@ -1,4 +1,4 @@
-"""The evaluation with which networks of a stored search are trained again, checked against that of the search."""
+"""Check that an evaluation is that of a stored search, before networks of the search are trained again."""
 
 from collections.abc import Callable
 

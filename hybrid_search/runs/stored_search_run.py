@@ -1,4 +1,4 @@
-"""StoredSearchRun: what `confirm` and `baseline` share, which train networks for a search of the ledger."""
+"""StoredSearchRun: the options and steps that `confirm` and `baseline` share. Both train for a stored search."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext

@@ -1,4 +1,4 @@
-"""What a full training shows on stderr: a bar with steps in a terminal, and one line for each epoch."""
+"""The progress of a full training on stderr: a bar with steps in a terminal, and one line for each epoch."""
 
 import time
 from types import TracebackType

@@ -1,4 +1,4 @@
-"""What a full training starts with besides its design: initial weights, and a teacher."""
+"""The optional inputs of a full training: initial weights, and a teacher."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

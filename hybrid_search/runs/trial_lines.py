@@ -1,4 +1,4 @@
-"""What a running search or confirmation shows: the totals, and one line for each trial that ended."""
+"""The progress of a search or confirmation as text: the totals, and one line for each trial that ended."""
 
 import random
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""content_digest: a hash of what a Python object does, the same in every process that makes the object again.
+"""content_digest: a hash of the code and constants of a Python object, the same in every process that makes it.
 
 Two parts are kept apart. The digest counts code and values that cannot change: numbers, texts, tuples, frozen data
 classes, functions, classes, and modules of installed packages by name and version. Values that can change (lists,

@@ -1,4 +1,4 @@
-"""The parts of Python objects that say what they do: names and steps of code, members of classes, attributes, bytes."""
+"""The parts of Python objects that `content_digest` hashes: code, members of classes, attributes, bytes."""
 
 import contextlib
 import dis

@@ -1,4 +1,4 @@
-"""Designs that a person wants trained first: their choices, checked before anything is written."""
+"""Check the designs that a user enqueues, and return their complete choices."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the ledger holds of the evaluation of a search, and what is said when an evaluation comes again."""
+"""Store the identity of the evaluation of a search, and report what differs when the search continues."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,4 +1,4 @@
-"""Searches opened in a ledger: stored if they are new, resumed otherwise."""
+"""Open a search in a ledger: store it if it is new, otherwise resume it."""
 
 from collections.abc import Mapping
 from dataclasses import replace

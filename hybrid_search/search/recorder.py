@@ -1,4 +1,4 @@
-"""What happens to the trials of a search, written to the ledger first and then to the log."""
+"""TrialRecorder: write each event of a trial to the ledger first, and then to the log."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace

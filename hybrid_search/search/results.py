@@ -1,4 +1,4 @@
-"""The results of a search: its text, its front, a table of its trials, and what equivalent designs it avoided."""
+"""The results of a search: its text, its front, a table of its trials, the number of equivalent designs it avoided."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""The start of trials: enqueued and known designs, then proposals of the sampler, then designs it has not proposed."""
+"""TrialStarter: start enqueued and known designs, then proposals of the sampler, then designs it did not propose."""
 
 import random
 from collections.abc import Mapping, Sequence

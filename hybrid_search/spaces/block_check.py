@@ -1,4 +1,4 @@
-"""The check of the blocks that a space offers."""
+"""Check that the blocks of a space are legal with all their options, at all their widths."""
 
 from collections.abc import Iterator
 from itertools import product

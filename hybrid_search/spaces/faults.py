@@ -1,4 +1,4 @@
-"""Faults that pydantic finds in a space, in the words of this project. Nothing of pydantic's own text is used."""
+"""Convert the validation errors of pydantic in a space file to error messages of this package."""
 
 from collections.abc import Mapping
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""The image size of a space: one choice, with which every design has its own size of images.
+"""The image size as a choice of a space: every design then has its own size of images.
 
 The cost of such a design is that of its size, and its trial is trained and validated on images of that size. The
 settings of the search have the largest size. It is the size of baselines, and of the use of the test split in the log.

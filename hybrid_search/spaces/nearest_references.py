@@ -1,4 +1,4 @@
-"""The designs of a space that are nearest to the small reference networks: the networks that people use instead.
+"""The designs of a space that are nearest to the small reference networks: ResNet, MobileNet, ConvNeXt.
 
 For each family of references (resnet-basic, mobilenet, convnext) whose block and operator a space offers in every
 stage, this gives one design: of all widths W, that whose widths the space meets best, within the budget of the search.

@@ -1,4 +1,4 @@
-"""The check of the costs that the plugins of a space state."""
+"""Check that the plugins of a space state the costs of the modules that they build."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

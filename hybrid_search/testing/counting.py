@@ -1,4 +1,4 @@
-"""The comparison of a stated cost with a built module as an assertion."""
+"""Assert that a stated cost is that of the built module."""
 
 from collections.abc import Iterable
 

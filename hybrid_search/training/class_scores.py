@@ -1,4 +1,4 @@
-"""Scores that give every class the same weight, from the counts of each class."""
+"""Balanced accuracy and macro F1: scores that give every class the same weight."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Facts that make a number reproducible: data, settings, code, versions and machine."""
+"""The facts that make a result reproducible: data, settings, code, versions and machine."""
 
 import platform
 import subprocess

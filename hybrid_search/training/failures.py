@@ -1,4 +1,4 @@
-"""Why a trial failed: the kind of a failure, and the peak memory for the message."""
+"""Classify the failure of a trial, and measure the peak memory for its message."""
 
 import resource
 import sys

@@ -1,4 +1,4 @@
-"""Images that are not in memory are read before their batch needs them, while the network computes.
+"""Read images that are not in memory before their batch needs them, while the network computes.
 
 Images in a mapped file: the operating system is asked for their pages. Images without a file: worker processes of
 torch's DataLoader decode them. The processes are forked, because a script of a user need not be safe to import again.

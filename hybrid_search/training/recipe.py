@@ -1,4 +1,4 @@
-"""The training recipe as functions of the settings: device, precision, optimizer, learning rate, averaged weights."""
+"""Functions of the training settings: device, precision, seeds, optimizer, learning rate, averaged weights."""
 
 import copy
 import hashlib

@@ -1,4 +1,4 @@
-"""The front of a search once trials were retrained: means are compared with means only."""
+"""The front of a search. After a confirmation it has retrained trials only, compared by their means."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What is known of the noise of a measurement before it is repeated: its variance function and its smallest variance.
+"""Means over seeds of one measurement, with the variance function and the smallest variance of its kind.
 
 Accuracy, balanced accuracy and macro F1 are shares, with the variance function `m (1 - m)`. The last two change in
 steps of `1 / (classes x images of the smallest class)`: with three images in a class of two, one image is 17 points.

@@ -1,4 +1,4 @@
-"""The factors of a space: the choices whose effect is asked for.
+"""The factors of a space: the choices whose effects are estimated.
 
     operator    the operator of a stage, a block or a group
     block       the block of a stage, with the operator inside it

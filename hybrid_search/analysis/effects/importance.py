@@ -1,4 +1,4 @@
-"""How much each parameter decides whether a design comes near the front.
+"""The importance of each parameter: how its choices among the best trials differ from those among all trials.
 
 The best trials are the first Pareto fronts, peeled off until they contain a tenth of all trials, and ten at least. The
 importance of a parameter is the Pearson divergence of its choices among the best trials from those among all:

@@ -1,4 +1,4 @@
-"""New pairs for an open question: designs to train beside designs that are trained already."""
+"""Undecided comparisons, and new designs to train that would add matched pairs to them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

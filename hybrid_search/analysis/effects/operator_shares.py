@@ -1,4 +1,4 @@
-"""Which operators the front has at each place, beside all trained designs."""
+"""The share of each operator, block and stem at each place, on the front and among all trained designs."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Where attention helps in a search of the ledger.
+"""Read the effects of operators, blocks, stems and options of one search from the ledger.
 
 Every design counts with its result under the seed of the search, also after a confirmation. A confirmation retrains the
 designs with the best results, and the noise of such results is mostly positive. Their means over fresh seeds lack

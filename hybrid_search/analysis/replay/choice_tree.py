@@ -1,4 +1,4 @@
-"""The order in which the parameters of a table are chosen, so that a sampler can choose one of its designs.
+"""A decision tree over the parameters of a results table. It leads a sampler to one of the designs of the table.
 
 Optuna's samplers need the same choices for a parameter in every trial. A table can have gaps, because an unfinished
 search trained only some designs of its space. So every parameter offers all its choices. A parameter is chosen only

@@ -1,4 +1,4 @@
-"""The noise of a number of a table: the variation between seeds compared with the variation between designs."""
+"""The noise of a measurement of a table: the variation between seeds, compared with that between designs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a simulated search evaluates: a space, the true values of its designs, and what one evaluation returns."""
+"""The objective function of a simulated search: a space, true values of its designs, and measurements."""
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence

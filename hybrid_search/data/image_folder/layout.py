@@ -1,4 +1,4 @@
-"""The folders of a data set: which folder is which split, and which classes a split has."""
+"""Find the folders of a data set: its splits, and the classes of each split."""
 
 import os
 import unicodedata

@@ -1,4 +1,4 @@
-"""What the reading of a folder of images left out or took together, as counts and one line each for people."""
+"""Counts of what was left out while a folder of images was read, as one line each for the user."""
 
 import os
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The image files of a class: which files of a folder are images, which links are followed, what is left out."""
+"""List the image files of a class: select files by name, follow links, count what is left out."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Images with more than 8 bits per value: which values they use, and how these become 0..255.
+"""Convert images with more than 8 bits per value to 0..255, with one range of values for all images.
 
 Pillow reads such images in the modes I;16 (16 bits), I (32 bits) and F (floating point). Their files do not say which
 values mean black and white: 12-bit cameras write 16-bit files, and programs write floating-point values 0..1 or 0..255.

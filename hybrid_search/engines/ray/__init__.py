@@ -7,6 +7,7 @@ Files:
     address.py          how to join an existing cluster
     worker_pool.py      WorkerPool: as many workers as the cluster has room for
     dispatcher.py       drive: hand trials to workers and reports to the search
+    job.py              the settings of a Ray job
     failure_reasons.py  the kind and the text of a failed worker
 
 An actor runs one rung per call. The driver hands each report to the search and calls the actor again. If an actor dies,

@@ -1,4 +1,4 @@
-"""The kind and the one-line text of a failed worker, from Ray's message, which may have fifty lines."""
+"""Return the kind and a one-line reason of a failed worker, from Ray's message, which may have fifty lines."""
 
 import re
 

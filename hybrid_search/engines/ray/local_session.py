@@ -1,4 +1,4 @@
-"""A Ray session on this machine: how many trials it holds at a time, and its memory."""
+"""The settings of a Ray session on this machine: its CPUs, GPUs, memory and number of trials at a time."""
 
 import math
 import os

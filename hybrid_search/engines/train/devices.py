@@ -1,4 +1,4 @@
-"""The devices of a training: how many there are, and what the worker of each takes of its node."""
+"""The devices of a full training: their number, and the resources that the worker of each one takes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -29,10 +29,10 @@ def _no_evaluation(architecture: Any, settings: Any) -> Any:
 
 
 class TuneSearcher(Searcher):
-    """A search, or a confirmation, as Tune's Searcher. Every attempt at a trial is one Tune trial.
+    """A search, a confirmation or baselines as Tune's Searcher. Every attempt at a trial is one Tune trial.
 
     Args:
-        search: The search or confirmation.
+        search: The search, confirmation or baselines.
         context: Its `stop`, `on_event`, `notice`, `lease_seconds` and `timeout_seconds` are used. The Tuner itself
             assigns resources.
         room: Returns how many trials the cluster has room for now; None: no limit besides `max_concurrent_trials`.

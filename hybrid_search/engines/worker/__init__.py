@@ -9,6 +9,7 @@ Files:
     report_check.py        what an evaluation may return and yield
     failure_report.py      the failure of an exception, and the mistakes that end the search
     trial_runner.py        TrialRunner: the evaluation of one trial, one rung at a time
+    interrupts.py          Ctrl-C during an evaluation
     actor.py               the worker process of engine `ray`
     tune_trainable.py      the worker process of engine `tune`
     tune_mailbox.py        the actor between Tune's workers and the driver

@@ -1,4 +1,4 @@
-"""Ctrl-C during an evaluation, not a `KeyboardInterrupt` that the evaluation raises itself."""
+"""Distinguish Ctrl-C during an evaluation from a `KeyboardInterrupt` that the evaluation raises itself."""
 
 import signal
 import threading

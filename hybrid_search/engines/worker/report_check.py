@@ -1,4 +1,4 @@
-"""What an evaluation may return and yield, checked by name before it becomes a report."""
+"""Check what an evaluation returns or yields, and convert it to reports."""
 
 import inspect
 import unicodedata

@@ -1,4 +1,4 @@
-"""What each worker of Ray Train runs: the loop of a full training, as one rank of several."""
+"""The worker process of a full training on several devices: the training loop, as one rank of several."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""The start of a trial in a worker process: what came from the driver becomes a TrialRunner, or a failure."""
+"""Start a trial in a worker process: unpack what the driver sent into a TrialRunner, or report a failure."""
 
 from collections.abc import Callable
 from typing import Any

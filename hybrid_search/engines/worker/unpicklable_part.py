@@ -1,4 +1,4 @@
-"""Which part of an evaluation cannot be pickled, for the message of the error."""
+"""Find the part of an evaluation that cannot be pickled, for the message of the error."""
 
 import inspect
 from collections.abc import Iterator

@@ -55,7 +55,7 @@ class Axis:
 
 
 def divide_axis(size: int, extent: int, border: str, block: int) -> Axis:
-    """The axis in blocks of `block`; a single block needs no keys outside the map, unless zeros join the softmax."""
+    """Divide an axis into blocks; a single block needs no keys outside the map, unless zeros join the softmax."""
     if block >= size and border != "zero":
         return Axis(size, size, 1, size, 0)
     block = min(block, size)

@@ -27,7 +27,7 @@ INTERPRETED = tl.constexpr(bool(triton.knobs.runtime.interpret))
 
 @triton.jit
 def product(a, b, plus, SUM: tl.constexpr):
-    """a @ b, plus `plus` unless it is None."""
+    """Return a @ b, plus `plus` unless it is None."""
     if INTERPRETED and a.dtype == tl.bfloat16:  # which the interpreter cannot multiply
         a, b = a.to(tl.float32), b.to(tl.float32)
     # Float32 to its last digit: "tf32", which Triton would take by itself, keeps three.
@@ -36,7 +36,7 @@ def product(a, b, plus, SUM: tl.constexpr):
 
 @triton.jit
 def tile_of(program, heads, rows, cols, ROWS: tl.constexpr, COLS: tl.constexpr):
-    """Image, head, first row and first column of a program; the heads of a tile follow one another, then the tiles."""
+    """Return image, head, first row and first column of a program; all heads of a tile precede the next tile."""
     down, across = (rows + ROWS - 1) // ROWS, (cols + COLS - 1) // COLS
     tile = program // heads
     return tile // across // down, program % heads, tile // across % down * ROWS, tile % across * COLS
@@ -46,7 +46,7 @@ def tile_of(program, heads, rows, cols, ROWS: tl.constexpr, COLS: tl.constexpr):
 def places(
     x, n, h, i, j, rows, cols, ROWS: tl.constexpr, COLS: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr
 ):
-    """Pointers (ROWS x COLS, PADDED) to the pixels from (i, j) on, and which of them are in the map."""
+    """Return pointers (ROWS x COLS, PADDED) to the pixels from (i, j) on, and the mask of those in the map."""
     pixel = tl.arange(0, ROWS * COLS)
     down, right = pixel // COLS, pixel % COLS
     c = tl.arange(0, PADDED)
@@ -61,13 +61,13 @@ def places(
 
 @triton.jit
 def plane(x, heads, rows, cols):
-    """The map of one number a query and head, which is contiguous."""
+    """Return the layout of a contiguous map with one number for each query and head."""
     return x, heads * rows * cols, rows * cols, 1, cols, 1
 
 
 @triton.jit
 def load(x, n, h, i, j, rows, cols, ROWS: tl.constexpr, COLS: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr):
-    """(ROWS x COLS, PADDED), zero outside the map."""
+    """Load the pixels from (i, j) on, (ROWS x COLS, PADDED), zero outside the map."""
     at, there = places(x, n, h, i, j, rows, cols, ROWS, COLS, WIDTH, PADDED)
     return tl.load(at, there, 0.0)
 
@@ -76,7 +76,7 @@ def load(x, n, h, i, j, rows, cols, ROWS: tl.constexpr, COLS: tl.constexpr, WIDT
 def store(
     x, value, n, h, i, j, rows, cols, ROWS: tl.constexpr, COLS: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr
 ):
-    """The pixels of `value` that are in the map."""
+    """Store the pixels of `value` that are in the map."""
     at, there = places(x, n, h, i, j, rows, cols, ROWS, COLS, WIDTH, PADDED)
     tl.store(at, value.to(x[0].dtype.element_ty), there)
 
@@ -86,7 +86,7 @@ def table(
     x, h, per_head, START: tl.constexpr,
     WIDTH: tl.constexpr, PADDED: tl.constexpr, EXTENT: tl.constexpr, ENTRIES: tl.constexpr,
 ):  # fmt: skip
-    """A position table (PADDED, ENTRIES), its half of the channels from START on and zero elsewhere."""
+    """Load a position table (PADDED, ENTRIES): its half of the channels from START on, zero elsewhere."""
     c = tl.arange(0, PADDED)[:, None] - START
     entry = tl.arange(0, ENTRIES)[None, :]
     there = (c >= 0) & (c < WIDTH // 2) & (entry < EXTENT)
@@ -95,7 +95,7 @@ def table(
 
 @triton.jit
 def first_of(i, size, EXTENT: tl.constexpr, BORDER: tl.constexpr):
-    """Where the window of pixel i begins along an axis of `size` pixels."""
+    """Return the first pixel of the window of pixel i along an axis of `size` pixels."""
     first = i - EXTENT // 2
     if BORDER == "shifted":
         first = tl.maximum(tl.minimum(first, size - EXTENT), 0)
@@ -104,7 +104,7 @@ def first_of(i, size, EXTENT: tl.constexpr, BORDER: tl.constexpr):
 
 @triton.jit
 def keys_of(i, size, TILE: tl.constexpr, EXTENT: tl.constexpr, BORDER: tl.constexpr):
-    """From where to where the windows of the tile from i on reach along an axis."""
+    """Return the range of the keys in the windows of the tile from i on, along an axis."""
     low = first_of(i, size, EXTENT, BORDER)
     high = first_of(tl.minimum(i + TILE, size) - 1, size, EXTENT, BORDER) + EXTENT
     if BORDER == "zero":
@@ -114,7 +114,7 @@ def keys_of(i, size, TILE: tl.constexpr, EXTENT: tl.constexpr, BORDER: tl.conste
 
 @triton.jit
 def queries_of(a, size, TILE: tl.constexpr, EXTENT: tl.constexpr, BORDER: tl.constexpr):
-    """From where to where the queries lie whose windows reach the tile from a on, along an axis."""
+    """Return the range of the queries whose windows reach the tile from a on, along an axis."""
     last = tl.minimum(a + TILE, size) - 1
     low, high = a - EXTENT // 2, last + EXTENT // 2 + 1
     if BORDER == "shifted":  # the first and the last windows are those of many queries
@@ -127,7 +127,7 @@ def queries_of(a, size, TILE: tl.constexpr, EXTENT: tl.constexpr, BORDER: tl.con
 def logits(
     by_entry, first, pixel, size, AXIS: tl.constexpr, EXTENT: tl.constexpr, BORDER: tl.constexpr, SUM: tl.constexpr
 ):
-    """Of `pixel` in the windows that begin at `first`: what `by_entry` has along AXIS, -infinity where they end."""
+    """Return the entries of `by_entry` along AXIS for `pixel` in the windows from `first`, -infinity outside them."""
     entry = pixel - first
     holds = (entry >= 0) & (entry < EXTENT)
     if BORDER != "zero":
@@ -140,7 +140,7 @@ def logits(
 
 @triton.jit
 def entries(x, first, pixel, COUNT: tl.constexpr, EXTENT: tl.constexpr, ENTRIES: tl.constexpr):
-    """(queries, COUNT pixels from `pixel` on) -> (queries, ENTRIES), by the entry that each pixel has."""
+    """Map (queries, COUNT pixels from `pixel` on) to (queries, ENTRIES), by the entry that each pixel has."""
     entry = tl.arange(0, ENTRIES)[None, :]
     at = entry + (first - pixel)[:, None]
     there = (entry < EXTENT) & (at >= 0) & (at < COUNT)
@@ -157,7 +157,7 @@ def forward(
     TILE_ROWS: tl.constexpr, TILE_COLS: tl.constexpr, CHUNK_ROWS: tl.constexpr, CHUNK_COLS: tl.constexpr,
     SUM: tl.constexpr,
 ):  # fmt: skip
-    """y and lse of a tile of queries."""
+    """Compute y and lse of a tile of queries."""
     n, h, i, j = tile_of(tl.program_id(0), heads, rows, cols, TILE_ROWS, TILE_COLS)
     QUERIES: tl.constexpr = TILE_ROWS * TILE_COLS
     KEYS: tl.constexpr = CHUNK_ROWS * CHUNK_COLS
@@ -207,7 +207,7 @@ def backward_queries(
     TILE_ROWS: tl.constexpr, TILE_COLS: tl.constexpr, CHUNK_ROWS: tl.constexpr, CHUNK_COLS: tl.constexpr,
     SUM: tl.constexpr,
 ):  # fmt: skip
-    """dq, delta = dy . y, and the program's part of the tables' gradients, of a tile of queries."""
+    """Compute dq, delta = dy . y, and the program's part of the tables' gradients, of a tile of queries."""
     n, h, i, j = tile_of(tl.program_id(0), heads, rows, cols, TILE_ROWS, TILE_COLS)
     QUERIES: tl.constexpr = TILE_ROWS * TILE_COLS
     KEYS: tl.constexpr = CHUNK_ROWS * CHUNK_COLS
@@ -274,7 +274,7 @@ def backward_keys(
     TILE_ROWS: tl.constexpr, TILE_COLS: tl.constexpr, CHUNK_ROWS: tl.constexpr, CHUNK_COLS: tl.constexpr,
     SUM: tl.constexpr,
 ):  # fmt: skip
-    """dk and dv of a tile of keys; s, p and ds are (keys, queries) here, as the products need them."""
+    """Compute dk and dv of a tile of keys; s, p and ds are (keys, queries) here, as the products need them."""
     n, h, i, j = tile_of(tl.program_id(0), heads, rows, cols, TILE_ROWS, TILE_COLS)
     KEYS: tl.constexpr = TILE_ROWS * TILE_COLS
     QUERIES: tl.constexpr = CHUNK_ROWS * CHUNK_COLS

@@ -1,4 +1,4 @@
-"""What a study contains, in the form that the sampler reads: observations, running points, every point seen."""
+"""The history of a study as the sampler reads it: observations, running points, every point seen."""
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
