@@ -57,7 +57,7 @@ class EngineObject(Protocol):
 @known_names("resources")
 @dataclass(frozen=True)
 class Resources:
-    """Where trials run and what each of them takes. `run` and `confirm` share it.
+    """The engine, the workers, and the resources of each trial. `run`, `confirm` and `baseline` share it.
 
     Args:
         engine: Name of an engine (ray, tune, local), or an object with `ready(context)` and `drive(search, context)`.
@@ -139,7 +139,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an attempt at a trial failed.
+    """The reason why an attempt at a trial failed.
 
     Attributes:
         kind: One of `RETRIES`; it decides about retries.

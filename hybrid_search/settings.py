@@ -17,7 +17,7 @@ FROM_RECIPE: Any = None  # a setting that is not given: the recipe says it
 @known_names("settings")
 @dataclass(frozen=True)
 class Settings:
-    """How every network of a search is trained: data, recipe, seed.
+    """The settings with which every network of a search is trained: data, recipe, seed.
 
     Args:
         data: Name of the data set; a data set of your own is registered by an entry point, see `data.Source`.

@@ -36,7 +36,7 @@ FOLDERS = {
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """What belongs together in the cache: the decoded images of a split, a kernel, or a downloaded data set.
+    """One entry of the cache, with all its files: the decoded images of a split, a kernel, or a downloaded data set.
 
     Attributes:
         kind: "decoded", "kernels" or "downloads".

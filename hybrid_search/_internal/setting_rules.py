@@ -23,7 +23,7 @@ BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, 
 
 
 class Rule(Protocol):
-    """What one setting can be."""
+    """The rule of one setting: its possible values."""
 
     def read(self, name: str, value: object) -> object:
         """Return the value in its stored form. Raise SettingsError if it is not possible."""

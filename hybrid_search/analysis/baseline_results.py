@@ -19,7 +19,7 @@ MAX_LISTED = 5  # trials that one line names
 
 @dataclass(frozen=True)
 class BaselineResult:
-    """What the trainings of one baseline show.
+    """The results of all trainings of one baseline.
 
     Attributes:
         name: Name of the baseline.

@@ -12,7 +12,7 @@ from hybrid_search.plugins import table_cache
 
 
 class OperatorLook(NamedTuple):
-    """How charts show one operator: `label` for people, `symbol` for one-line architectures."""
+    """The look of one operator in charts: `label` for people, `symbol` for one-line architectures."""
 
     family: Family
     label: str

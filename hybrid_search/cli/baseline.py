@@ -1,4 +1,4 @@
-"""`hybrid-search baseline`: train networks that people use under the settings of a search, beside its front."""
+"""`hybrid-search baseline`: train standard networks (ResNet, timm models) under the settings of a search."""
 
 import sys
 from shlex import quote
@@ -69,7 +69,7 @@ def baseline(
     *,
     resources: "Resources",
 ) -> None:
-    """Train networks that people use under the settings of a search. Run the same command to continue.
+    """Train standard networks, such as ResNet, under the settings of a search. Run the same command to continue.
 
     They are kept beside the search and shown with its front, and are never proposals. The stem of a model of timm is
     adapted to small images, and the change is printed.

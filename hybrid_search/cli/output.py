@@ -13,7 +13,7 @@ import typer
 
 
 class Format(StrEnum):
-    """How a table is printed."""
+    """The format of a printed table."""
 
     table = "table"
     json = "json"

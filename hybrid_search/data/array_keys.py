@@ -26,7 +26,7 @@ LISTED = 8  # keys in a message, at most
 
 @dataclass(frozen=True)
 class ArrayKeys:
-    """Which array of a file is which.
+    """The names of the arrays of images, labels and class names in a file.
 
     Attributes:
         images: part (train, val, test) -> name of the array.

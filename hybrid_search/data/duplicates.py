@@ -165,7 +165,7 @@ def find_duplicates(splits: Splits, notice: Callable[[str], None] = no_notice) -
 
 
 class _Places:
-    """Where each compared image is, for people: its file, or its position in the array of a part.
+    """The place of each compared image, as text for the user: its file, or its position in the array of a part.
 
     Args:
         splits: as for `find_duplicates`.

@@ -36,7 +36,7 @@ DAMAGE = (
 
 @dataclass(frozen=True)
 class ArrayHeader:
-    """What the header of an array says.
+    """The header of an array: its type and its shape.
 
     Attributes:
         dtype: the type of its values.

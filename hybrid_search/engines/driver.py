@@ -22,7 +22,7 @@ FIRST_FAILURES = 4  # if this many trials fail before one completes, the search 
 
 
 class TrialSource(Protocol):
-    """What an engine drives: a search, a confirmation or baselines. It proposes trials and records their results."""
+    """The search, confirmation or baselines that an engine runs. It proposes trials and records their results."""
 
     @property
     def record(self) -> SearchRecord:

@@ -36,7 +36,7 @@ class ImageToClassify:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network says of one image.
+    """The prediction of a network for one image.
 
     Attributes:
         path: the file.

@@ -40,7 +40,7 @@ class TrialData:
 
     @property
     def image_source(self) -> str:
-        """What the images of the proof are, in words."""
+        """The origin of the images of the proof, in words."""
         return DRAWN if self.dataset is None else VALIDATION
 
     def images(self, input_size: tuple[int, int, int]) -> "torch.Tensor":
@@ -89,7 +89,7 @@ def find_data(record: SearchRecord, trial: TrialRecord, data_dir: str | Path | N
 
 @dataclass(frozen=True)
 class Needs:
-    """What the data of an export must be.
+    """The properties that the data of an export must have.
 
     Attributes:
         what: what was trained on it: trial, training.

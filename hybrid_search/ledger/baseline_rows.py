@@ -1,4 +1,4 @@
-"""Write and read the trainings of baselines: networks that people use, trained beside a search as references.
+"""Write and read the trainings of baselines: standard networks, trained beside a search as references.
 
 A baseline is no trial: samplers, pruners, counts and the front of the search do not see it.
 """

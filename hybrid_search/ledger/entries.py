@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 
 class TrialKey(NamedTuple):
-    """What identifies a trial.
+    """The identity of a trial.
 
     Attributes:
         id: Row of the trial.

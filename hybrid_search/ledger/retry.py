@@ -66,7 +66,7 @@ class Outage:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How long a ledger retries during an outage.
+    """The retry limit of a ledger during an outage.
 
     Attributes:
         seconds: Retry limit.

@@ -6,7 +6,7 @@ search --< trial --< measurement      one row per measurement: a new objective n
              `-- weights              the weights file of a trial on the front
 search --< proposal                   a proposal that was not trained, and why
 search --< opening                    a use of the test split: when and why
-search --< baseline                   a training of a network that people use, beside the search; written at its end
+search --< baseline                   a training of a standard network beside the search; written at its end
 search --< training                   a full training of a trial's design; written at its end. It may have no search
 
 A search stores its lease (`driver`, `driver_until`). A running trial stores its lease holder and attempt.

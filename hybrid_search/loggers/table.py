@@ -21,7 +21,7 @@ METHODS = ("check", "trial", "epoch", "close")
 
 @dataclass(frozen=True)
 class LoggedRun:
-    """What a logger follows: one search, or one full training.
+    """The run that a logger follows: one search, or one full training.
 
     Attributes:
         kind: "search" or "training".

@@ -51,7 +51,7 @@ class PlacedBlock:
 
     @property
     def places(self) -> tuple[OperatorPlace, ...]:
-        """Where the operator stands in the block."""
+        """The places of the operator in the block."""
         return self.stage.block_object(self.expansion).places(self.stage.width, self.rows, self.cols, self.stride)
 
     def layers(self) -> list[Layer]:

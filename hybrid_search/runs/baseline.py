@@ -1,4 +1,4 @@
-"""`baseline`: networks that people use, trained like the trials of a search, in one call."""
+"""`baseline`: train standard networks like the trials of a search, in one call."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -36,7 +36,7 @@ def baseline(
     progress: bool | Terminal = False,
     log_level: str = "info",
 ) -> BaselineRun:
-    """Train networks that people use under the settings of a search, and keep them beside its front.
+    """Train standard networks, such as ResNet, under the settings of a search, and keep them beside its front.
 
     A baseline is no trial: the sampler does not see it, and it is not on the front of the search. The same call trains
     only what is missing.

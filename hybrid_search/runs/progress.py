@@ -25,7 +25,7 @@ MAX_RUNNING = 6  # running trials that the bar lists
 
 @dataclass(frozen=True)
 class Terminal:
-    """Where a running command prints: the bar, lines of progress, and notices that are never left out.
+    """The output of a running command: the bar, lines of progress, and notices that are never left out.
 
     Args:
         console: The console of stderr.

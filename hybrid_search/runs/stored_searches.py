@@ -24,7 +24,7 @@ from hybrid_search.training.checkpoints import SearchCheckpoints, check_writable
 
 @dataclass(frozen=True)
 class Deleted:
-    """What was deleted with a search.
+    """The data that was deleted with a search.
 
     Attributes:
         trials: Number of trials.

@@ -32,7 +32,7 @@ CHECKPOINT_SECONDS = 1.0  # between two checkpoints, at least
 
 @dataclass(frozen=True)
 class Training:
-    """What `train` returns.
+    """The result of `train`.
 
     Attributes:
         record: The training in the ledger; None if it was stopped before its end.

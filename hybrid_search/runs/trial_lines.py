@@ -23,7 +23,7 @@ SAMPLED = 64  # random designs that give the expected cost of future trials
 
 @dataclass(frozen=True)
 class Totals:
-    """What a bar shows.
+    """The numbers that a bar shows.
 
     Args:
         done: Number of trials that ended.

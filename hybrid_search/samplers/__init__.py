@@ -36,7 +36,7 @@ DEFAULT = "known-cost"
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a search before its first trial. Samplers use as much of it as they can.
+    """The facts that are known of a search before its first trial. Samplers use as much of it as they can.
 
     Args:
         known: number of an objective -> function from parameters to its exact value.

@@ -1,4 +1,4 @@
-"""Baselines: networks that people use, trained like the trials of a search and shown beside its front.
+"""Baselines: standard networks, trained like the trials of a search and shown beside its front.
 
     run.ask()              # the next training; None if every baseline has its seeds
     run.tell(trial, ...)   # the training is in the ledger when this returns

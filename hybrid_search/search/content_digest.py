@@ -27,7 +27,7 @@ Steps = Generator[tuple[str, Any], bytes, bytes]  # yields (name, part), receive
 
 @dataclass(frozen=True)
 class Content:
-    """What an object does.
+    """The digests of the code and the values of an object.
 
     Attributes:
         digest: Digest of its code and of the values that cannot change, 64 hexadecimal digits.

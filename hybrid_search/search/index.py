@@ -22,7 +22,7 @@ OVER_BUDGET, DUPLICATE, DEFERRED = "gated", "duplicate", "passed over"
 
 
 class TrialIndex:
-    """What a search knows of its trials and proposals, without the architectures themselves.
+    """The trials and proposals of a search, without the architectures themselves.
 
     Args:
         objectives: The objectives of the search, in order.

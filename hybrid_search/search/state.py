@@ -25,7 +25,7 @@ MAX_LOADED = 2000
 
 @dataclass
 class SearchState:
-    """What a search knows in memory: its trials, its sampler, its pruner, its failed attempts and its data.
+    """The parts of a search in memory: its trials, its sampler, its pruner, its failed attempts and its data.
 
     Args:
         spec: The configuration of the search.

@@ -35,7 +35,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended.
+    """The end of a trial.
 
     Args:
         state: "complete", "stopped" by the pruner, or "failed".

@@ -1,4 +1,4 @@
-"""YAML that people write, as plain values with the line of each of them.
+"""YAML text as plain values, with the line of each value in the text.
 
 PyYAML parses the text. Its values are those of YAML 1.2: `no` and `on` are texts, `1:30` and `2024-01-01` too, `1e-3`
 is a number. A key given twice, an alias of itself, an explosion of aliases and tags of Python are refused.

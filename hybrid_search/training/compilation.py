@@ -1,4 +1,4 @@
-"""torch.compile, with a message for people where it is not possible."""
+"""torch.compile. Where it is not possible, the error gives the reason."""
 
 from collections.abc import Callable
 from typing import cast

@@ -18,7 +18,7 @@ LENGTH_BYTES = 8  # at the start of a safetensors file: the length of its header
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What a network needs to know of the data that it was trained on.
+    """The facts about its training data that an exported network needs.
 
     Attributes:
         name: the name of the data set.

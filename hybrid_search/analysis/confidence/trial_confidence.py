@@ -19,7 +19,7 @@ Measurements = Mapping[str, float]
 
 @dataclass(frozen=True)
 class TrialConfidence:
-    """What fresh seeds say about one trial.
+    """The confidence in one trial: intervals, probability of the front, results on the test split.
 
     Attributes:
         number: Number of the trial.

@@ -41,12 +41,12 @@ class Factor:
 
     @property
     def place(self) -> str:
-        """Where it is: `stage1`, `stem` or the name of a group."""
+        """The place of the choice: `stage1`, `stem` or the name of a group."""
         return self.name.split(".")[0]
 
     @property
     def question(self) -> str:
-        """What is chosen there: `operator`, `metaformer operator`, `local_attention extent`, `stem`."""
+        """The kind of the choice: `operator`, `metaformer operator`, `local_attention extent`, `stem`."""
         return " ".join(self.name.split(".")[1:]) or self.name
 
 

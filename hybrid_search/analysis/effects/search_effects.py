@@ -33,7 +33,7 @@ from hybrid_search.spaces.stored_space import stored_space
 
 @dataclass(frozen=True, eq=False)
 class SearchEffects:
-    """What a search says about its operators.
+    """The effects of the operators of a search.
 
     Attributes:
         objective: What the differences are of.
@@ -69,7 +69,7 @@ class SearchEffects:
 
 
 def search_effects(ledger: Ledger, record: SearchRecord, objective: str | None = None) -> SearchEffects:
-    """Return what a search says about its operators.
+    """Return the effects of the operators of a search.
 
     Args:
         ledger: The ledger.

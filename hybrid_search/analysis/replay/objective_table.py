@@ -64,7 +64,7 @@ class ObjectiveTable:
 
     @property
     def facts(self) -> Facts:
-        """What a sampler may know before the first evaluation."""
+        """The facts that a sampler may use before the first evaluation."""
         return Facts(known=self.known, features=self.features, canonical=self.canonical, space=self.space)
 
     def designs(self) -> Sequence[Params]:

@@ -42,7 +42,7 @@ Result = TypeVar("Result")
 
 
 class Decoding(NamedTuple):
-    """What determines the pixels besides the files: rows and columns, the limit of pixels, the white values."""
+    """The settings that determine the decoded pixels: rows and columns, the limit of pixels, the white values."""
 
     size: int
     max_pixels: int

@@ -37,7 +37,7 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class GroupHooks:
-    """What a training calls in the process of the driver.
+    """Functions that a training calls in the process of the driver.
 
     Attributes:
         on_step: With the number of a step in its epoch, from 1, and the steps of an epoch.

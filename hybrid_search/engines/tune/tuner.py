@@ -115,7 +115,7 @@ class _SearchStopper(Stopper):
 
 
 class _Room:
-    """How many trials the cluster has room for, counted once a second."""
+    """The number of trials that the cluster has room for, counted once a second."""
 
     def __init__(self, need: dict[str, float]) -> None:
         self._need, self._count, self._last_check = need, 0, -math.inf

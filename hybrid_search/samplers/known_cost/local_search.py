@@ -18,7 +18,7 @@ N_PARENTS, N_ROUNDS = 10, 2  # points whose neighbours are evaluated in a round,
 
 @dataclass(frozen=True)
 class ProposalContext:
-    """What a proposal starts from.
+    """The inputs of one proposal.
 
     Args:
         space: the search space.

@@ -28,7 +28,7 @@ class LoadedCheckpoint:
 
 
 class AnyCheckpoints(Protocol):
-    """What a worker needs of the checkpoints of its training."""
+    """The methods of checkpoints that a worker needs."""
 
     @property
     def interval(self) -> float:
@@ -51,7 +51,7 @@ class AnyCheckpoints(Protocol):
 
 @dataclass(frozen=True)
 class TrialCheckpoints:
-    """Where one training of one trial writes checkpoints. It is pickled and sent to the worker.
+    """The checkpoints of one training of one trial. It is pickled and sent to the worker.
 
     Attributes:
         root: A folder, a URL, or a checkpoint store that can be pickled.
