@@ -108,6 +108,13 @@ def test_the_front_lists_a_training_in_json_and_csv_and_the_page_draws_its_curve
     assert line.name == f"training 1: trial 0, test {100 * row['test_accuracy']:.2f} %"
 
 
+def test_a_training_says_which_trial_was_picked_and_why(ledger):
+    _, said = quiet(ledger, pick="knee")
+    picked = [line for line in said if line.startswith("picked trial ")]
+    assert len(picked) == 1
+    assert "the front has no knee" in picked[0] or "the knee" in picked[0]
+
+
 def test_the_test_split_is_used_once_and_its_use_is_written(ledger):
     quiet(ledger)
     uses = ledger.read(reads.openings, ledger.search("tiny").id)

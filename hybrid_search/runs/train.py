@@ -139,6 +139,8 @@ def train(
     if before is not None:
         held = ledger if isinstance(ledger, Ledger) else Ledger(ledger, read_only=True, notice=context.notice)
         return Training(before, held, was_complete=True)
+    if job.why:
+        context.notice(f"picked {job.why}")
     resources = device_resources(devices, address, job.settings)
     if resources is not None:
         context.resources = resources
