@@ -121,6 +121,16 @@ def test_a_broken_image_is_named_counted_and_left_out(photographs, exported, tmp
     assert out.out == ""
 
 
+def test_without_pillow_one_line_says_what_to_install(exported, monkeypatch, capsys):
+    monkeypatch.setattr("hybrid_search.data.image_folder.decoding.find_spec", lambda name: None)
+    code, out = printed(capsys, exported, "x.png")
+    assert code == 2
+    assert (
+        "image files need Pillow, which is not installed. Install it: pip install 'hybrid-search[images]'." in out.err
+    )
+    assert len(out.err.splitlines()) == 1
+
+
 def test_a_grey_network_reads_colour_pictures(tmp_path):
     model = build_model(ARCHITECTURE, 1, 2).eval()
     export_model(

@@ -5,6 +5,7 @@ To add a built-in chart: write its file, and add one line here. Another package 
 """
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from hybrid_search.charts.chart import Chart
@@ -63,10 +64,15 @@ def draw_chart(
 
     Raises:
         UnknownName: no chart has this name.
+        SettingsError: plotly is not installed.
 
     Example:
         >>> with Ledger("sqlite:///results/hybrid-search.db", read_only=True) as ledger:
         ...     draw_chart("hypervolume", ledger, ledger.search("digits")).write_html("hypervolume.html")
     """
     drawn = chart if isinstance(chart, Chart) else CHARTS[chart]
+    if not drawn.svg and find_spec("plotly") is None:
+        raise SettingsError(
+            "a chart needs plotly, which is not installed. Install it: pip install 'hybrid-search[page]'."
+        )
     return drawn.draw(drawn.read(ledger, search, tuple(trials)), theme)

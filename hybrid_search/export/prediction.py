@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybrid_search.data.image_folder.decoding import decode
+from hybrid_search.data.image_folder.decoding import check_pillow, decode
 from hybrid_search.data.image_folder.left_out import LeftOut
 from hybrid_search.data.image_folder.listing import is_hidden, list_images
 from hybrid_search.data.stored_size import stored_side
@@ -162,8 +162,10 @@ def find_images(
         notice: called with a line about what was left out.
 
     Raises:
-        DataError: a path does not exist, there is no image, or a folder is not a class of the network.
+        DataError: a path does not exist, there is no image, a folder is not a class of the network, or Pillow is not
+            installed.
     """
+    check_pillow()
     found: list[ImageToClassify] = []
     for path in map(Path, paths):
         if classes is not None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from hybrid_search._internal.shown_path import shown
 from hybrid_search.data.dataset import Contents, Part, Source
-from hybrid_search.data.image_folder.decoding import MAX_PIXELS, decode
+from hybrid_search.data.image_folder.decoding import MAX_PIXELS, check_pillow, decode
 from hybrid_search.data.image_folder.image_files import ImageFiles
 from hybrid_search.data.image_folder.layout import IGNORE_TEST, find_classes, find_splits, flat_images, same_name
 from hybrid_search.data.image_folder.left_out import LeftOut
@@ -45,6 +45,7 @@ def read(settings: Settings) -> Contents:
     """
     if settings.data_dir is None:
         raise DataError("imagefolder needs data_dir (--data-dir), a folder that contains train/<class>/; got none.")
+    check_pillow()
     size = settings.image_size or SIZE
     stored = stored_side(settings, size)
     base = Path(settings.data_dir)

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple
@@ -42,6 +43,14 @@ class Decoded(NamedTuple):
 
     pixels: Pixels
     remarks: tuple[str, ...]
+
+
+def check_pillow() -> None:
+    """Raise DataError unless Pillow, which decodes image files, is installed."""
+    if find_spec("PIL") is None:
+        raise DataError(
+            "image files need Pillow, which is not installed. Install it: pip install 'hybrid-search[images]'."
+        )
 
 
 @contextmanager
