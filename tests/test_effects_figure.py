@@ -48,6 +48,13 @@ def test_a_row_for_each_pair_of_operators_with_pairs_and_model(effects):
     assert list(figure.layout.yaxis.ticktext) == [row.label for row in numbers.rows]
 
 
+def test_rows_that_are_not_drawn_are_counted(effects):
+    numbers = effect_numbers(replace(effects, comparisons=effects.comparisons * 30))
+    assert (len(numbers.rows), numbers.left_out) == (24, 36)
+    assert "36 more in hybrid-search effects" in effects_figure(numbers, LIGHT).layout.xaxis.title.text
+    assert "more in" not in effects_figure(effect_numbers(effects), LIGHT).layout.xaxis.title.text
+
+
 def test_both_themes_draw_the_same_numbers(effects):
     light, dark = (effects_figure(effect_numbers(effects), theme) for theme in (LIGHT, DARK))
     assert [trace.x for trace in light.data] == [trace.x for trace in dark.data]

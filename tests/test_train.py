@@ -106,6 +106,12 @@ def test_the_front_lists_a_training_in_json_and_csv_and_the_page_draws_its_curve
     assert list(line.x) == [1, 2, 3]
     assert list(line.y) == [each["accuracy"] for each in done.record.curve]
     assert line.name == f"training 1: trial 0, test {100 * row['test_accuracy']:.2f} %"
+    assert figure.layout.xaxis.title.text == "epoch"
+    for _ in range(7):
+        ledger.write(add_training, done.record)
+    figure = draw_chart("trainings", ledger, ledger.search("tiny"))
+    assert len(figure.data) == 6
+    assert figure.layout.xaxis.title.text == "epoch; 2 older trainings are not drawn"
 
 
 def test_a_training_says_which_trial_was_picked_and_why(ledger):

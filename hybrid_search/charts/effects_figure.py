@@ -58,11 +58,13 @@ class EffectNumbers:
         objective: what the differences are of.
         rows: its rows, operators first.
         empty: why there are no rows, plain text; empty if there are some.
+        left_out: number of further rows that are not drawn.
     """
 
     objective: Objective
     rows: tuple[EffectRow, ...]
     empty: str = ""
+    left_out: int = 0
 
 
 def read_effects(ledger: Ledger, search: SearchRecord, trials: tuple[int, ...]) -> EffectNumbers:
@@ -94,9 +96,9 @@ def effect_numbers(effects: SearchEffects) -> EffectNumbers:
         EffectRow(each, effects.at_equal_flops(each)) for each in effects.comparisons if each.factor.kind != "option"
     ]
     rows.sort(key=lambda row: KINDS.index(row.comparison.factor.kind))
-    shown = tuple(row for row in rows if row.comparison.pairs or row.model)[:MOST_ROWS]
-    if shown:
-        return EffectNumbers(effects.objective, shown)
+    known = tuple(row for row in rows if row.comparison.pairs or row.model)
+    if known:
+        return EffectNumbers(effects.objective, known[:MOST_ROWS], left_out=len(known[MOST_ROWS:]))
     few = "There is no pair of designs that are equal but for one operator. More trials give some."
     return EffectNumbers(effects.objective, (), NO_TRIALS if not effects.trials else few if rows else NOTHING)
 
@@ -153,6 +155,8 @@ def effects_figure(numbers: EffectNumbers, theme: Theme) -> "go.Figure":
     better = "right" if numbers.objective.direction == "maximize" else "left"
     title = f"difference in {escape(numbers.objective.label)}{f' ({escape(unit)})' if unit else ''}"
     title += f"<br>{better} of the line, the first one is better"
+    if numbers.left_out:
+        title += f"<br>{numbers.left_out} more in hybrid-search effects"
     figure.update_layout(**figure_layout(theme, margin={"l": 56, "r": 16, "t": 32, "b": 48}))
     figure.update_layout(legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1, "xanchor": "right"})
     figure.update_xaxes(**figure_axis(theme, title, zeroline=True, zerolinecolor=theme.muted, zerolinewidth=1))

@@ -29,6 +29,7 @@ class TrainingCurve:
         epochs: the epochs with a validation accuracy.
         accuracies: validation accuracy after each of them, 0..1.
         test_accuracy: accuracy on the test split, 0..1; None if it failed.
+        older: number of trainings before the first one that is drawn.
     """
 
     number: int
@@ -37,6 +38,7 @@ class TrainingCurve:
     epochs: tuple[int, ...]
     accuracies: tuple[float, ...]
     test_accuracy: float | None
+    older: int = 0
 
     @property
     def label(self) -> str:
@@ -54,13 +56,15 @@ def read_trainings(ledger: Ledger, search: SearchRecord, trials: tuple[int, ...]
         trials: not used.
     """
     found = []
-    for each in ledger.read(trainings, search.id)[-MOST_CURVES:]:
+    every = ledger.read(trainings, search.id)
+    older = max(0, len(every) - MOST_CURVES)
+    for each in every[older:]:
         points = [
             (int(row["epoch"]), row["accuracy"]) for row in each.curve if math.isfinite(row.get("accuracy", math.nan))
         ]
         epochs, accuracies = tuple(epoch for epoch, _ in points), tuple(value for _, value in points)
         test = each.measurements.get("test_accuracy")
-        found.append(TrainingCurve(each.number, each.design, each.recipe, epochs, accuracies, test))
+        found.append(TrainingCurve(each.number, each.design, each.recipe, epochs, accuracies, test, older))
     return tuple(found)
 
 
@@ -100,7 +104,7 @@ def trainings_figure(curves: tuple[TrainingCurve, ...], theme: Theme) -> "go.Fig
     )
     figure.update_layout(
         **figure_layout(theme, showlegend=True, hovermode="closest", margin={"l": 56, "r": 16, "t": 32, "b": 48}),
-        xaxis=figure_axis(theme, "epoch", rangemode="tozero"),
+        xaxis=figure_axis(theme, _epoch_title(curves), rangemode="tozero"),
         yaxis=figure_axis(theme, "validation accuracy", tickformat="~%"),
     )
     figure.update_layout(legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1, "xanchor": "right"})
@@ -108,6 +112,12 @@ def trainings_figure(curves: tuple[TrainingCurve, ...], theme: Theme) -> "go.Fig
         text = "No completed trial was trained in full. To do so: hybrid-search train, with --pick knee."
         figure.update_layout(**empty_layout(text, theme))
     return figure
+
+
+def _epoch_title(curves: tuple[TrainingCurve, ...]) -> str:
+    """Return the title of the x axis; it says how many older trainings are not drawn."""
+    older = curves[0].older if curves else 0
+    return f"epoch; {older} older {'training is' if older == 1 else 'trainings are'} not drawn" if older else "epoch"
 
 
 TRAININGS = Chart("trainings", "Full trainings", "search", read_trainings, trainings_figure)

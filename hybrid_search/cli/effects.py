@@ -170,14 +170,21 @@ def _print_tables(name: str, found: "SearchEffects", rows: Sequence[dict[str, An
     if matter:
         listed = ", ".join(f"{each.name} {100 * each.share:.0f} % ({each.favoured})" for each in matter)
         few = ", a rough order with so few trials" if found.trials < MANY_TRIALS else ""
+        more = sum(each.share >= 0.01 for each in found.importances) - len(matter)
+        listed += f", and {counted(more, 'more parameter')} (--format json)" if more else ""
         say(f"\nwhat brings a design near the front, with the favoured choice{few}: {listed}")
     _say_limits(found, rows, say)
 
 
 def _say_limits(found: "SearchEffects", rows: Sequence[dict[str, Any]], notice: Callable[[str], None]) -> None:
     """Say what the numbers do not show, and how to learn it."""
+    from hybrid_search.analysis.effects.model_effects import MOST_TRIALS as MODELLED
+
     if any(row["model_difference"] is not None for row in rows):
-        notice("at equal FLOPs: a Gaussian process over FLOPs and operators; its interval holds under this model")
+        some = f" of {MODELLED:,} trials, drawn at random," if found.trials > MODELLED else ""
+        notice(
+            f"at equal FLOPs: a Gaussian process{some} over FLOPs and operators; its interval holds under this model"
+        )
     if not any(row["pairs"] for row in rows) and found.trials < FEW_TRIALS:
         notice(f"there is no matched pair among {counted(found.trials, 'design')}: more trials give some")
     if designs := sum(len(each.designs) for each in found.questions):
@@ -187,7 +194,9 @@ def _say_limits(found: "SearchEffects", rows: Sequence[dict[str, Any]], notice: 
 
 def _texts(row: dict[str, Any], objective: "Objective") -> dict[str, str]:
     """Return one line of the table."""
-    decided = row["p_value"] is not None and row["p_value"] < 0.05
+    from hybrid_search.analysis.effects.matched_pairs import SIGNIFICANT
+
+    decided = row["p_value"] is not None and row["p_value"] < SIGNIFICANT
     return {
         "place": row["place"],
         "question": row["question"] if row["kind"] != "stem" else "stem",

@@ -20,7 +20,7 @@ class TestSafetensors(ExportFormatContract):
 def needs(*packages):
     """Return marks of a class: it is skipped without these packages. CI has those of the extra `test`."""
     missing = [package for package in packages if not importlib.util.find_spec(package)]
-    return pytest.mark.skipif(bool(missing), reason=f"{' and '.join(missing)} not installed")
+    return pytest.mark.skipif(bool(missing), reason=f"{' and '.join(missing)} not installed: make formats")
 
 
 @needs("timm")
