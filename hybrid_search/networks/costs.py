@@ -165,7 +165,7 @@ def total_cost(
 
 
 @dataclass(frozen=True)
-class Comparison:
+class LayerComparison:
     """The MACs of a local attention layer and of the 3x3 convolution that it replaces, for one image.
 
     Args:
@@ -239,7 +239,7 @@ def _extent(value: float) -> str:
     return f"{value:.1f}" if value >= 1 else "none"  # the projections alone have more MACs than the convolution
 
 
-def explain(architecture: Architecture, input_size: tuple[int, int, int] = (3, 224, 224)) -> list[Comparison]:
+def explain(architecture: Architecture, input_size: tuple[int, int, int] = (3, 224, 224)) -> list[LayerComparison]:
     """Compare each local attention layer of the stages with the 3x3 convolution that it replaces.
 
     Args:
@@ -255,14 +255,14 @@ def explain(architecture: Architecture, input_size: tuple[int, int, int] = (3, 2
     return result
 
 
-def _comparison(name: str, operator: LocalAttention, place: OperatorPlace) -> Comparison:
+def _comparison(name: str, operator: LocalAttention, place: OperatorPlace) -> LayerComparison:
     """Return the comparison of one local attention layer."""
     width, rows, cols = place.width, place.rows, place.cols
     layers = operator.cost(width, rows, cols, place.stride)
     term = operator.extent**2 * width * rows * cols
     position = term if "q.r" in operator.terms() else 0
     out_rows, out_cols = -(-rows // place.stride), -(-cols // place.stride)
-    return Comparison(
+    return LayerComparison(
         name=name,
         width=width,
         extent=operator.extent,
