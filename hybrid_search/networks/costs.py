@@ -125,6 +125,7 @@ def cost(architecture: Architecture, input_size: tuple[int, int, int] = (3, 224,
 
     Raises:
         ArchitectureError: the stem cannot take such an image.
+        PluginError: the `cost` of an operator, a block or the stem fails, or returns no list of layers.
 
     Example:
         >>> cost(reference("resnet50")).flops / 1e9
