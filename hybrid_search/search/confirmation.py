@@ -206,11 +206,15 @@ class Confirmation:
         The required trials need the smallest number; the largest number is what is left of the budget (without a
         budget, the smallest again).
         """
-        needed = sum(max(0, self.seeds - self._seeds(n)) for n in self.required() if not self._given_up(n))
+        needed = self.missing()
         if self.budget is None:
             return needed, needed
         left = max(0, self.budget - self.done - sum(map(len, self._pending.values())) - len(self.failures))
         return min(needed, left), left
+
+    def missing(self) -> int:
+        """Return the number of retrainings that the required trials still need, whatever the budget is."""
+        return sum(max(0, self.seeds - self._seeds(n)) for n in self.required() if not self._given_up(n))
 
     def newest(self, number: int) -> tuple[int, Mapping[str, float]]:
         """Return the seed and the measurements of the newest retraining of a trial.
