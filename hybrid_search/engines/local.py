@@ -14,7 +14,7 @@ def ready(context: RunContext) -> Iterator[None]:
     """Check that one process can provide these resources.
 
     Raises:
-        SettingsError: The resources ask for several workers, a cluster, custom resources or a timeout.
+        SettingsError: The resources ask for several workers, a cluster, custom resources, a share of a GPU or a timeout.
     """
     resources = context.resources
     if resources.workers not in (None, 1):
@@ -29,6 +29,11 @@ def ready(context: RunContext) -> Iterator[None]:
         raise SettingsError(
             f"engine local has no nodes; got custom resource {next(iter(resources.custom))} (--resources). Use "
             "engine ray."
+        )
+    if resources.gpus_per_trial:
+        raise SettingsError(
+            f"engine local does not share GPUs among trials; got gpus_per_trial {resources.gpus_per_trial:g} "
+            "(--gpus-per-trial). Choose the device with --set device=cuda, or use engine ray."
         )
     if resources.timeout_seconds is not None:
         raise SettingsError(
