@@ -44,7 +44,7 @@ def test_a_network_of_the_front_is_written_with_its_proof(best):
     folder, proof = best
     assert (proof.max_difference, proof.equal_answers, proof.images) == (0.0, 1.0, 256)
     names = {path.name for path in folder.iterdir()}
-    assert names == {"model.safetensors", "architecture.json", "README.md", "manifest.json"}
+    assert names == {"model.safetensors", "architecture.json", "architecture.svg", "README.md", "manifest.json"}
     description = json.loads((folder / "architecture.json").read_text())
     assert description["classes"] == [str(digit) for digit in range(10)]
     assert description["origin"]["measurements"]["accuracy"] > 0

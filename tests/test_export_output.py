@@ -16,7 +16,7 @@ from hybrid_search.export import export_network
 from hybrid_search.export.output_folder import UNFINISHED, output_folder
 from hybrid_search.testing import ExportFormatContract
 
-FILES = {"model.safetensors", "architecture.json", "README.md", "manifest.json"}
+FILES = {"model.safetensors", "architecture.json", "architecture.svg", "README.md", "manifest.json"}
 LONG = "n" * 300
 
 

@@ -14,8 +14,8 @@ ROOT = Path(hybrid_search.__file__).parent
 # The order: a package may import itself and the packages before it.
 ORDER = [
     "errors", "_internal", "plugins", "objectives", "settings", "records", "pareto", "gaussian_process", "ops",
-    "networks", "spaces", "data", "training", "ledger", "samplers", "pruners", "analysis", "search", "engines",
-    "export", "loggers", "runs", "charts", "dashboard", "cli", "testing", "__main__",
+    "networks", "spaces", "data", "training", "ledger", "samplers", "pruners", "analysis", "charts", "search",
+    "engines", "export", "loggers", "runs", "dashboard", "cli", "testing", "__main__",
 ]  # fmt: skip
 
 # heavy package -> the packages that may import it, also inside a function

@@ -31,7 +31,10 @@ def refused(ledger, resources):
         ({"engine": "tune", "custom": {"fast": 1}}, r"got 1 fast on this machine alone"),
         ({"engine": "local", "custom": {"fast": 1}}, r"engine local has no nodes; got custom resource fast"),
         ({"engine": "local", "timeout_seconds": 5}, r"engine local cannot enforce a time limit; got timeout_seconds 5"),
-        ({"engine": "local", "gpus_per_trial": 1}, r"engine local does not share GPUs among trials; got gpus_per_trial 1"),
+        (
+            {"engine": "local", "gpus_per_trial": 1},
+            r"engine local does not share GPUs among trials; got gpus_per_trial 1",
+        ),
     ],
 )
 def test_resources_out_of_range_are_refused_before_anything_is_written(tmp_path, monkeypatch, more, said):

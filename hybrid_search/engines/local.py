@@ -14,7 +14,8 @@ def ready(context: RunContext) -> Iterator[None]:
     """Check that one process can provide these resources.
 
     Raises:
-        SettingsError: The resources ask for several workers, a cluster, custom resources, a share of a GPU or a timeout.
+        SettingsError: The resources ask for several workers, a cluster, custom resources, a share of a GPU, or a
+            timeout.
     """
     resources = context.resources
     if resources.workers not in (None, 1):

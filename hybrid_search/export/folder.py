@@ -1,6 +1,7 @@
 """The files of an exported folder that do not depend on the format.
 
 architecture.json   architecture, input size, classes, preprocessing and origin
+architecture.svg    a drawing of the architecture, for the model card
 README.md           a model card
 manifest.json       SHA-256 of every file, the proof of every format, and the packages of plugins; it is written last
 """

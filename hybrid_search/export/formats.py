@@ -17,6 +17,8 @@ from hybrid_search.plugins import Table
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from hybrid_search.export.class_results import ClassResults
+
 
 @dataclass(frozen=True, eq=False)
 class TrainedNetwork:
@@ -33,6 +35,7 @@ class TrainedNetwork:
         images: the images of the proof, normalised, float32 (n, channels, rows, columns), on the CPU; `write_export`
             sets them. A format may measure the ranges of activations with them.
         labels: the classes of the first images; empty if they are unknown.
+        validation: the results on validation images; None without them, or if the network was trained on them too.
     """
 
     model: "nn.Module"
@@ -44,6 +47,7 @@ class TrainedNetwork:
     origin: Mapping[str, Any] = field(default_factory=dict)
     images: "Tensor | None" = None
     labels: tuple[int, ...] = ()
+    validation: "ClassResults | None" = None
 
 
 @runtime_checkable

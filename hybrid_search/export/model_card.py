@@ -1,18 +1,25 @@
 """README.md of an exported folder: the network, its measurements, its origin, and how to use it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hybrid_search._internal.counted import counted
+from hybrid_search.charts.design import design_numbers
+from hybrid_search.charts.diagram import diagram_svg
+from hybrid_search.charts.theme import LIGHT
 from hybrid_search.data.stored_size import central_side, stored_side
+from hybrid_search.export.class_results import ClassResults
 from hybrid_search.export.folder import plugin_packages, sha256_of
 from hybrid_search.export.formats import ExportFormat, TrainedNetwork
 from hybrid_search.export.proof import GIVEN, VALIDATION, Proof
 from hybrid_search.objectives import OBJECTIVES, TEST, TESTED, Objective
+from hybrid_search.pruners.audit import wilson
 from hybrid_search.records import Settings
 
-CARD = "README.md"
+CARD, DRAWING = "README.md", "architecture.svg"
+SHOWN_CLASSES = 50
 
 
 def write_card(
@@ -34,8 +41,12 @@ def write_card(
         not_written: format -> why it could not be written.
     """
     channels, rows, cols = network.input_size
+    classes = len(network.classes)
     lines = [f"# Network {network.architecture.digest}", "", f"`{network.architecture}`", ""]
-    lines += [f"Input: images of {channels} x {rows} x {cols}. Output: logits of {len(network.classes)} classes."]
+    drawing = diagram_svg(design_numbers(network.architecture.to_dict(), (channels, rows, cols), classes), LIGHT)
+    (folder / DRAWING).write_text(drawing + "\n", encoding="utf-8")
+    lines += [f"![The network from the image to the logits]({DRAWING})", ""]
+    lines += [f"Input: images of {channels} x {rows} x {cols}. Output: logits of {classes} classes."]
     lines += ["Each pixel, 0 to 255, is normalised as `(pixel * scale - mean) / std`, with scale 1 / 255."]
     lines += ["`architecture.json` has scale, mean and std of each channel."]
     for name, package in plugin_packages(network).items():
@@ -46,11 +57,69 @@ def write_card(
         lines += [f"Unknown: {', '.join(unknown)}. They were not stored with the search, and its data was not there."]
     if image_source not in (VALIDATION, GIVEN):
         lines += [f"Proof: the logits were compared on {image_source}, because the data of the trial was not there."]
+    lines += _use_lines(network)
+    if network.validation is not None:
+        lines += _class_lines(network.validation, network.classes)
     lines += _proof_lines(folder, proofs, not_written or {})
     for entry in formats:
         lines += ["", f"## Use ({entry.name})", "", "Run this inside the folder of this file:", ""]
         lines += ["```python", *image_lines(network), entry.usage(), "```"]
     (folder / CARD).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _use_lines(network: TrainedNetwork) -> list[str]:
+    """Return what the network may be used for, and what was not checked."""
+    settings = network.origin.get("settings", {})
+    name = settings.get("data") if isinstance(settings, Mapping) else None
+    images = (
+        f"images like those of its data set ({_cell(str(name))})" if name else "images like those it was trained on"
+    )
+    shown = ", ".join(_cell(each) for each in network.classes[:SHOWN_CLASSES])
+    more = f" and {len(network.classes) - SHOWN_CLASSES} more" if len(network.classes) > SHOWN_CLASSES else ""
+    return [
+        "",
+        "## Intended use",
+        "",
+        f"To classify {images}. The classes are {shown}{more}.",
+        "The network gives one of these classes to every image, also to one that shows something else. Not checked are",
+        "its accuracy on images of another camera, place or time, and whether its probabilities are calibrated.",
+        "Measure it on labelled images of your own: `hybrid-search predict FOLDER IMAGES --evaluate`.",
+    ]
+
+
+def _class_lines(results: ClassResults, classes: Sequence[str]) -> list[str]:
+    """Return the table of the classes, those with the smallest share of recognised images first."""
+    percent = OBJECTIVES["accuracy"].text
+    low, accuracy, high = results.accuracy()
+    part = "" if results.total == results.of else f" (drawn at random from {results.of:,})"
+    lines = [
+        "",
+        "## Accuracy by class",
+        "",
+        f"Of {results.total:,} validation images{part}, {sum(results.correct):,} are classified correctly: "
+        f"{percent(accuracy)} (95 % interval {percent(low)} to {percent(high)}).",
+        "Validation images chose the design, so the accuracy on new images is somewhat lower.",
+        "",
+        "| class | images | recognised | 95 % interval | right when named |",
+        "|---|---|---|---|---|",
+    ]
+    rows = [row for row in zip(classes, results.images, results.correct, results.predicted, strict=True) if row[1]]
+    rows.sort(key=lambda row: row[2] / row[1])
+    for name, images, correct, predicted in rows[:SHOWN_CLASSES]:
+        first, share, last = wilson(correct, images)
+        right = percent(correct / predicted) if predicted else "never named"
+        lines += [f"| {_cell(name)} | {images:,} | {percent(share)} | {percent(first)} to {percent(last)} | {right} |"]
+    if len(rows) > SHOWN_CLASSES:
+        lines += ["", f"{len(rows) - SHOWN_CLASSES:,} classes with higher shares are left out."]
+    if absent := len(classes) - len(rows):
+        lines += ["", f"Without a validation image: {absent:,} of {len(classes):,} classes."]
+    return lines
+
+
+def _cell(text: str) -> str:
+    """Return text that Markdown shows as it is, on one line, also inside a table."""
+    written = "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in text)
+    return re.sub(r"([\\`*_\[\]<>|&#~])", r"\\\1", written)
 
 
 def _proof_lines(folder: Path, proofs: Sequence[Proof], not_written: Mapping[str, str]) -> list[str]:

@@ -118,7 +118,15 @@ def export_training(
             **({"unknown": unknown} if unknown else {}),
         }
         network = TrainedNetwork(
-            model, architecture, size, facts.classes, facts.mean, facts.std, origin, None, data.labels()
+            model,
+            architecture,
+            size,
+            facts.classes,
+            facts.mean,
+            facts.std,
+            origin,
+            labels=data.labels(),
+            validation=None if found.options.get("data_all") else data.class_results(model, architecture),
         )
         proofs = write_export(target, network, data.images(size), entries, data.image_source, notice)
     notice(f"training {number} ({found.design}): {architecture}")

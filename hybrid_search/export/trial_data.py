@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 from hybrid_search._internal.paths import data_location
 from hybrid_search.data import Dataset
 from hybrid_search.errors import LedgerError
+from hybrid_search.export.class_results import ClassResults, class_results
 from hybrid_search.export.proof import VALIDATION
+from hybrid_search.networks.architecture import Architecture
 from hybrid_search.records import SearchRecord, Settings, TrialRecord
 from hybrid_search.training.weights_file import DataFacts
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 PROOF_IMAGES = 256
 PROOF_SEED = 0
@@ -61,6 +64,17 @@ class TrialData:
         pairs = (self.dataset.mean, self.dataset.std)
         mean, std = (torch.tensor(list(values)).float().view(1, -1, 1, 1) for values in pairs)
         return (pixels - mean) / std
+
+    def class_results(self, model: "nn.Module", architecture: Architecture) -> ClassResults | None:
+        """Return the results of a network on the validation images; None without the data.
+
+        Args:
+            model: the network on the CPU, in evaluation mode.
+            architecture: its description.
+        """
+        if self.dataset is None:
+            return None
+        return class_results(model, architecture, self.dataset, self.dataset.mean, self.dataset.std)
 
     def labels(self) -> tuple[int, ...]:
         """Return the classes of the images of the proof; empty without the data."""

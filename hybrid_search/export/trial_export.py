@@ -169,6 +169,7 @@ def _rebuild(
             **({"unknown": unknown} if unknown else {}),
         },
         labels=data.labels(),
+        validation=data.class_results(model, stored.architecture),
     )
 
 

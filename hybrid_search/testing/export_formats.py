@@ -16,7 +16,7 @@ from hybrid_search.networks.model import build_model
 
 SIZE = (2, 12, 20)  # channels, rows, columns
 CLASSES = ("left", "right", "none")
-SHARED_FILES = {"architecture.json", "README.md", "manifest.json"}
+SHARED_FILES = {"architecture.json", "architecture.svg", "README.md", "manifest.json"}
 
 
 class ExportFormatContract:
