@@ -30,7 +30,7 @@ HEAVY = {
     "executorch": {"export"},
     "torchvision": {"_internal", "data"},
     "sklearn": {"data"},
-    "PIL": {"data"},
+    "PIL": {"data", "charts"},
     "pyarrow": {"data"},
     "huggingface_hub": {"data"},
     "ray": {"engines"},

@@ -12,6 +12,7 @@ from PIL import Image
 from support.image_folders import write_folder
 
 from hybrid_search import Architecture, DataError, SettingsError, Stage, build_model, cli, export_model
+from hybrid_search.charts.confusion_picture import CELL, GAP, RIGHT, WRONG, _mixed, confusion_picture
 from hybrid_search.data import load
 from hybrid_search.export.prediction import Classifier, find_images
 from hybrid_search.networks.stems import make_stem
@@ -152,6 +153,8 @@ def test_a_grey_network_reads_colour_pictures(tmp_path):
         (["EXPORTED", "TEST", "--runtime", "onx"], "--runtime must be a format of net, one of safetensors, onnx"),
         (["EXPORTED", "TEST", "--top", "0"], "--top must be at least 1; got 0"),
         (["EXPORTED", "TEST/cat", "--evaluate"], "has no folder"),
+        (["EXPORTED", "TEST", "--confusion", "a.png"], "needs labelled images; got no --evaluate"),
+        (["EXPORTED", "TEST", "--evaluate", "--confusion", "a.svg"], "must be a .png file; got a.svg"),
         (["EXPORTED", "PARENT", "--evaluate"], "must be one of cat, dog"),
     ],
 )
@@ -193,3 +196,22 @@ def test_a_damaged_folder_and_a_network_of_other_images_are_refused(exported, tm
         Classifier(write_export(tmp_path / "unproven"))
     with pytest.raises(SettingsError, match="must be a format of net"):
         Classifier(exported, "openvino")
+
+
+def test_the_confusion_matrix_is_drawn_as_a_picture_whose_shades_are_shares(photographs, exported, tmp_path, capsys):
+    file = tmp_path / "confusion.png"
+    assert printed(capsys, exported, photographs[0] / "test", "--evaluate", "--confusion", file)[0] == 0
+    assert file.read_bytes().startswith(b"\x89PNG")
+    picture = confusion_picture([[8, 2], [0, 4]], ["cat", "dog"], "14 images").convert("RGB")
+    colours = {colour: count for count, colour in picture.getcolors(1 << 16)}
+    cell = (CELL - GAP) ** 2
+    for colour, share in ((RIGHT, 0.8), (WRONG, 0.2), (RIGHT, 1.0)):
+        assert 0.7 * cell < colours[_mixed(colour, share)] <= cell
+
+
+@pytest.mark.parametrize("count", [2, 41, 1000])
+def test_the_picture_of_any_number_of_classes_has_a_size_that_viewers_open(count):
+    names = [f"a class with a long name, number {index}\n\u202e" for index in range(count)]
+    picture = confusion_picture([[1] * count] * count, names, "x" * 300)
+    assert picture.width < 9000
+    assert picture.height < 9000

@@ -45,13 +45,24 @@ def predict(
             help="Score the network: each folder has one folder for each class. Prints a confusion matrix.",
         ),
     ] = False,
+    confusion: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With --evaluate: write the confusion matrix as a PNG picture too."),
+    ] = None,
     form: FormatOption = Format.table,
 ) -> None:
     """Classify images, preprocessed as the search did. Files that cannot be read are named, counted and left out."""
+    from hybrid_search._internal.output_file import check_output_file, written_file
+    from hybrid_search.charts.confusion_picture import write_confusion_picture
     from hybrid_search.export.prediction import Classifier, evaluate_predictions, find_images
 
     if top < 1:
         raise SettingsError(f"--top must be at least 1; got {top}.")
+    if confusion is not None and not evaluate:
+        raise SettingsError("--confusion needs labelled images; got no --evaluate. Add it.")
+    if confusion is not None and confusion.suffix.lower() != ".png":
+        raise SettingsError(f"--confusion must be a .png file; got {confusion}.")
+    picture = None if confusion is None else check_output_file("--confusion", confusion)
     classifier = Classifier(folder, runtime)
     found = find_images(images, classifier.classes if evaluate else None, say)
     predictions = list(classifier.predict(found, top))
@@ -63,7 +74,12 @@ def predict(
     if len(broken) == len(predictions):
         raise DataError(f"there must be at least one image that can be read; got {counted(len(broken), 'broken one')}.")
     if evaluate:
-        _print_evaluation(evaluate_predictions(predictions, classifier.classes), classifier.classes, len(broken), form)
+        scores = evaluate_predictions(predictions, classifier.classes)
+        _print_evaluation(scores, classifier.classes, len(broken), form)
+        if picture is not None:
+            with written_file(picture) as path:
+                write_confusion_picture(path, _matrix(scores, classifier.classes), classifier.classes, _title(scores))
+            say(f"confusion matrix written to {confusion}")
     else:
         _print_predictions([each for each in predictions if each.broken is None], form)
 
@@ -91,7 +107,7 @@ def _print_predictions(predictions: "Sequence[Prediction]", form: Format) -> Non
 
 def _print_evaluation(evaluation: "PredictionScores", classes: Sequence[str], broken: int, form: Format) -> None:
     """Print the scores; CSV is the confusion matrix."""
-    matrix = [[evaluation.confusion.get((true, predicted), 0) for predicted in classes] for true in classes]
+    matrix = _matrix(evaluation, classes)
     if form is Format.json:
         document = {
             "images": evaluation.images,
@@ -110,9 +126,20 @@ def _print_evaluation(evaluation: "PredictionScores", classes: Sequence[str], br
     if form is Format.csv:
         print_rows(rows, form)
         return
-    title = f"{counted(evaluation.images, 'image')}: accuracy {100 * evaluation.accuracy:.2f} %, "
-    title += f"balanced accuracy {100 * evaluation.balanced_accuracy:.2f} %"
+    title = _title(evaluation)
     if len(classes) > MOST_CLASSES:
         say(f"{title}. --format csv prints the confusion matrix of {len(classes)} classes")
         return
     print_rows(rows, form, title=f"{title}\nrows are the true classes, columns the predicted ones")
+
+
+def _matrix(evaluation: "PredictionScores", classes: Sequence[str]) -> list[list[int]]:
+    """Return the confusion matrix: one row for each true class, one column for each predicted one."""
+    return [[evaluation.confusion.get((true, predicted), 0) for predicted in classes] for true in classes]
+
+
+def _title(evaluation: "PredictionScores") -> str:
+    """Return the scores in words."""
+    accuracies = f"accuracy {100 * evaluation.accuracy:.2f} %, "
+    accuracies += f"balanced accuracy {100 * evaluation.balanced_accuracy:.2f} %"
+    return f"{counted(evaluation.images, 'image')}: {accuracies}"
