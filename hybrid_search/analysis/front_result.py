@@ -138,6 +138,17 @@ def with_other_networks(rows: Sequence[Row], result: FrontResult, *, csv: bool =
     return [dict.fromkeys(name for row in found for name in row) | row for row in found] if csv else found
 
 
+def probability_text(probability: float | None) -> str:
+    """Return a probability in whole per cent, `> 99 %` or `< 1 %` at the ends, and `-` if it is unknown.
+
+    Args:
+        probability: The probability; None: unknown.
+    """
+    if probability is None:
+        return "-"
+    return "> 99 %" if probability > 0.99 else "< 1 %" if probability < 0.01 else f"{100 * probability:.0f} %"
+
+
 def _other_tests(objectives: Sequence[Objective]) -> list[str]:
     """Return the measurements on the test split that are shown besides accuracy: those of the objectives.
 

@@ -137,6 +137,7 @@ def _say_limits(found: "SearchEffects", rows: Sequence[dict[str, Any]], notice: 
 
 def _texts(row: dict[str, Any], objective: "Objective") -> dict[str, str]:
     """Return one line of the table."""
+    from hybrid_search.analysis.effects.effects_document import difference_text
     from hybrid_search.analysis.effects.matched_pairs import SIGNIFICANT
 
     decided = row["p_value"] is not None and row["p_value"] < SIGNIFICANT
@@ -145,16 +146,9 @@ def _texts(row: dict[str, Any], objective: "Objective") -> dict[str, str]:
         "question": row["question"] if row["kind"] != "stem" else "stem",
         "comparison": f"{row['choice']} - {row['instead_of']}",
         "pairs": f"{row['pairs']:,}" if row["pairs"] else "-",
-        "difference": _difference(objective, row["difference"], row["low"], row["high"]) + ("*" if decided else ""),
+        "difference": difference_text(objective, row["difference"], row["low"], row["high"]) + ("*" if decided else ""),
         "FLOPs": "-" if row["flops_ratio"] is None else f"x {row['flops_ratio']:.2f}",
-        "at equal FLOPs (model)": _difference(objective, row["model_difference"], row["model_low"], row["model_high"]),
+        "at equal FLOPs (model)": difference_text(
+            objective, row["model_difference"], row["model_low"], row["model_high"]
+        ),
     }
-
-
-def _difference(objective: "Objective", value: float | None, low: float | None, high: float | None) -> str:
-    """Return a difference with its interval: `-1.16 ± 0.31 points`."""
-    if value is None:
-        return "-"
-    scale, unit, digits = (100.0, " points", 2) if objective.unit == "share" else (1.0, objective.unit, 4)
-    half = "" if low is None or high is None else f" ± {scale * (high - low) / 2:.{digits}f}"
-    return f"{scale * value:+.{digits}f}{half}{unit}"

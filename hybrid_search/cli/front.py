@@ -185,6 +185,7 @@ def _row_with_intervals(
 ) -> dict[str, str]:
     """Return one line of the table with intervals; `tuned` names the settings that differ from trial to trial."""
     from hybrid_search.analysis.baseline_results import value_with_interval
+    from hybrid_search.analysis.front_result import probability_text
 
     line = {"trial": row["trial"]}
     for objective in objectives:
@@ -194,7 +195,7 @@ def _row_with_intervals(
         if name == "accuracy":
             test = row["test_accuracy"]
             line |= {"test": objective.text(test), "seeds": str(row["seeds"] or "-")}
-            line["on front"] = _probability_text(row["front_probability"])
+            line["on front"] = probability_text(row["front_probability"])
         elif (test := f"test_{name}") in row:
             line["test bal. acc." if name == "balanced_accuracy" else "test macro F1"] = objective.text(row[test])
     line |= {column: text(row[column]) for column, (_, text) in more.items()}
@@ -205,10 +206,3 @@ def _right_aligned(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
     """Return the same lines with every column but the design padded on the left."""
     width = {name: max(len(row[name]) for row in rows) for name in rows[0]}
     return [{name: text if name == "design" else text.rjust(width[name]) for name, text in row.items()} for row in rows]
-
-
-def _probability_text(probability: float | None) -> str:
-    """Return a probability in whole per cent, `> 99 %` or `< 1 %` at the ends, and `-` if it is unknown."""
-    if probability is None:
-        return "-"
-    return "> 99 %" if probability > 0.99 else "< 1 %" if probability < 0.01 else f"{100 * probability:.0f} %"

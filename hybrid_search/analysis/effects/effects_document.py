@@ -5,6 +5,7 @@ from typing import Any
 from hybrid_search.analysis.effects.matched_pairs import Comparison
 from hybrid_search.analysis.effects.model_effects import ModelEffect
 from hybrid_search.analysis.effects.search_effects import SearchEffects
+from hybrid_search.objectives import Objective
 
 
 def effects_document(name: str, found: SearchEffects) -> dict[str, Any]:
@@ -76,3 +77,18 @@ def _row(comparison: Comparison, model: ModelEffect | None) -> dict[str, Any]:
         "model_high": model_high,
         "bands": [dict(vars(band)) for band in comparison.bands],
     }
+
+
+def difference_text(objective: Objective, value: float | None, low: float | None, high: float | None) -> str:
+    """Return a difference with its interval: `-1.16 ± 0.31 points`.
+
+    Args:
+        objective: What the difference is of.
+        value: The difference; None: "-".
+        low, high: The ends of its interval; None: unknown.
+    """
+    if value is None:
+        return "-"
+    scale, unit, digits = (100.0, " points", 2) if objective.unit == "share" else (1.0, objective.unit, 4)
+    half = "" if low is None or high is None else f" ± {scale * (high - low) / 2:.{digits}f}"
+    return f"{scale * value:+.{digits}f}{half}{unit}"
