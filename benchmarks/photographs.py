@@ -20,7 +20,7 @@ from hybrid_search import Ledger, Resources, Settings, confirm, load_space, run
 from hybrid_search.data import load
 from hybrid_search.ledger import reads
 from hybrid_search.networks.stored_architecture import stored_architecture
-from hybrid_search.training.recipe import reproducible
+from hybrid_search.training.from_settings import reproducible
 from hybrid_search.training.retraining import load_test_split
 
 NAME, TRIALS, MOST_FLOPS = "photos", 16, 8e6

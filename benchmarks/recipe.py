@@ -21,8 +21,8 @@ from support.basic_resnet import basic_resnet
 
 from hybrid_search.data import Dataset, Split, load
 from hybrid_search.records import Settings
+from hybrid_search.training.from_settings import reproducible
 from hybrid_search.training.loop import Trainer, score
-from hybrid_search.training.recipe import reproducible
 from hybrid_search.training.retraining import load_test_split
 
 BATCH = 64

@@ -10,8 +10,8 @@ from statistics import median
 from hybrid_search import build_model, load_space
 from hybrid_search.data import load
 from hybrid_search.spaces.choosers import FixedChoices
+from hybrid_search.training.from_settings import reproducible, seed_for
 from hybrid_search.training.loop import Trainer
-from hybrid_search.training.recipe import reproducible, seed_for
 
 EPOCHS = 2
 ATTEND = {f"stage{i}.operator": "local_attention" for i in (1, 2, 3)}

@@ -27,8 +27,9 @@ class Settings:
         validation_images: Number of validation images to use, stratified by class; None: all.
         epochs: Epochs of one trial.
         batch_size: Images in one step.
-        recipe: Name of the recipe, which fills the six settings below that are not given (None or "recipe"), and
-            for some recipes `stochastic_depth`, `mixup`, `cutmix`, `trivial_augment` and `random_erasing`.
+        recipe: Name of the recipe, which fills those of its settings that are not given (None or "recipe"):
+            `optimizer` to `label_smoothing` and `ema_decay`, and for some recipes `stochastic_depth`, `mixup`,
+            `cutmix`, `trivial_augment` and `random_erasing`.
         optimizer: "muon", "adamw", "nesterov" or "lamb" (of timm).
         learning_rate: Peak of the schedule (linear warm-up, then cosine).
         weight_decay: Decay of weights; norms and biases are left out.

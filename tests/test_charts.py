@@ -34,7 +34,7 @@ from hybrid_search.charts.design import design_or_outline
 from hybrid_search.charts.diagram import diagrams_svg, percent
 from hybrid_search.charts.families import count_repeated_operators, family_of, look_of
 from hybrid_search.charts.front import front_of
-from hybrid_search.charts.network_kinds import MIXES, mix_of, operators_of
+from hybrid_search.charts.network_kinds import NETWORK_KINDS, kind_of, operators_of
 from hybrid_search.errors import UnknownName
 from hybrid_search.ledger import Ledger, TrialPoint, reads
 from hybrid_search.networks.costs import cost
@@ -139,12 +139,16 @@ def test_the_marker_shows_the_mix_whatever_the_colour_shows(colour):
 
 
 def test_the_mix_of_operators_has_its_own_colour_and_marker():
-    assert mix_of(("conv", "conv")) is MIXES["convolution"]
-    assert mix_of(("conv", "local_attention")) is MIXES["hybrid"]
-    assert mix_of(("local_attention",)) is MIXES["attention"]
-    assert mix_of(("not_installed",)) is MIXES["other"]
-    assert mix_of(()) is MIXES["unknown"]
-    assert len({mix.symbol for mix in MIXES.values()}) == len({mix.colour for mix in MIXES.values()}) == len(MIXES)
+    assert kind_of(("conv", "conv")) is NETWORK_KINDS["convolution"]
+    assert kind_of(("conv", "local_attention")) is NETWORK_KINDS["hybrid"]
+    assert kind_of(("local_attention",)) is NETWORK_KINDS["attention"]
+    assert kind_of(("not_installed",)) is NETWORK_KINDS["other"]
+    assert kind_of(()) is NETWORK_KINDS["unknown"]
+    assert (
+        len({mix.symbol for mix in NETWORK_KINDS.values()})
+        == len({mix.colour for mix in NETWORK_KINDS.values()})
+        == len(NETWORK_KINDS)
+    )
     assert operators_of({"stages": "nonsense"}) == ()
 
 
@@ -168,7 +172,7 @@ def test_an_operator_of_a_plugin_has_the_family_that_it_declares(tmp_path, monke
             "label": "depthwise convolution",
             "symbol": "D",
         }
-        assert mix_of(("depthwise", "conv")) is MIXES["convolution"]
+        assert kind_of(("depthwise", "conv")) is NETWORK_KINDS["convolution"]
     assert count_repeated_operators(("conv", "local_attention", "local_attention")) == [
         "convolution",
         "2 x local attention",

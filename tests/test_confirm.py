@@ -81,6 +81,14 @@ def test_no_member_of_the_front_has_a_probability_before_the_noise_is_known(sear
     assert [row["front_probability"] for row in json.loads(capsys.readouterr().out)] == [None]
 
 
+def test_a_limit_below_what_the_seeds_take_is_said_with_both_numbers(searched, capsys):
+    wanted = 2 * len(Confirmation(searched.search(), searched, seeds=2).required())
+    again(searched, seeds=2, trials=3, progress=True)
+    text = capsys.readouterr().err
+    assert f"2 fresh seeds each would take {wanted} retrainings, the limit is 3" in text
+    assert "at least" not in text
+
+
 def test_new_members_of_the_front_get_their_seeds_after_a_long_confirmation(ledger):
     run(SPACE, trials=4, resources=Resources("local"), ledger=ledger, evaluate=noisy)
     again(ledger, seeds=20, trials=60)

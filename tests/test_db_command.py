@@ -12,7 +12,7 @@ from support.ledgers import a_search, fill, write_trial
 from support.postgres import typed
 
 from hybrid_search import cli
-from hybrid_search.ledger import Ledger, Opening, Proposal, reads, writes
+from hybrid_search.ledger import Ledger, Proposal, SplitUse, reads, writes
 from hybrid_search.ledger.check import check_ledger
 from hybrid_search.ledger.copy import SEARCH, SEARCH_TABLES, TRIAL, TRIAL_TABLES
 from hybrid_search.ledger.schema import MIGRATIONS
@@ -274,7 +274,7 @@ def original(tmp_path):
         ledger.write(writes.add_measurements, first, 77, {"accuracy": 0.5, "test_accuracy": 0.25})
         ledger.write(writes.set_weights, first, WeightsFolder(ledger.url, search.id).write(0, b"the weights"))
         ledger.write(writes.add_proposal, search.id, Proposal("gated", "d", {"q": 1}, 0.25))
-        ledger.write(writes.add_opening, search.id, Opening("f", 9, "why"))
+        ledger.write(writes.add_opening, search.id, SplitUse("f", 9, "why"))
     return url
 
 

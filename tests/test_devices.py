@@ -144,7 +144,7 @@ def test_one_device_needs_no_workers():
 
 
 def test_gpus_are_counted_where_there_are_some(monkeypatch):
-    monkeypatch.setattr("hybrid_search.training.recipe.count_devices", lambda settings: 4)
+    monkeypatch.setattr("hybrid_search.training.from_settings.count_devices", lambda settings: 4)
     assert device_resources(4, None, Settings()).gpus_per_trial == 1.0
     with pytest.raises(SettingsError, match=r"must be at most 4: 4 GPUs of this machine; got 5"):
         device_resources(5, None, Settings())

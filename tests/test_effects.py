@@ -397,6 +397,7 @@ def test_the_command_prints_the_same_numbers_as_table_json_and_csv(url, capsys):
     table = capsys.readouterr().out
     assert f"{100 * early['difference']:+.2f} ± {50 * (early['high'] - early['low']):.2f} points*" in table
     assert "kernel_size" not in table
+    assert "between attention" not in table
     assert cli.run(["effects", "two", "--db", url, "--all"]) == 0
     assert "conv kernel_size" in capsys.readouterr().out
 
@@ -479,6 +480,15 @@ def test_a_search_without_a_complete_trial_says_so(tmp_path, capsys):
     out = capsys.readouterr()
     assert "no complete trial yet" in out.err
     assert out.out == ""
+
+
+def test_a_search_that_never_chooses_between_attention_and_convolution_says_so(tmp_path, capsys):
+    stage = {"depth": 1, "width": [8, 16], "operator": {"conv": {"kernel_size": [1, 3]}}}
+    space = SearchSpace.from_dict({"name": "plain", "stem": {"conv3x3": {"width": [8, 16]}}, "stages": [stage]})
+    url = f"sqlite:///{tmp_path}/a.db"
+    run(space, trials=6, evaluate=attention_helps_late, ledger=url, **LOCAL).ledger.close()
+    assert cli.run(["effects", "plain", "--db", url]) == 0
+    assert "no choice of 'plain' is between attention and another operator" in capsys.readouterr().err
 
 
 def test_numbers_that_are_not_finite_are_left_out(tmp_path, capsys):

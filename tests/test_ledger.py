@@ -17,7 +17,7 @@ from support.ledgers import a_search, fill, write_trial
 
 from hybrid_search import cli
 from hybrid_search.errors import HybridSearchError, LedgerError, SettingsError, UnknownName
-from hybrid_search.ledger import Ledger, Opening, Proposal, leases, reads, writes
+from hybrid_search.ledger import Ledger, Proposal, SplitUse, leases, reads, writes
 from hybrid_search.ledger.schema import MIGRATIONS
 from hybrid_search.ledger.sqlite import _enable_write_ahead_log, network_file_system
 from hybrid_search.ledger.tables import HEAD, Base
@@ -494,7 +494,7 @@ def test_a_folder_with_special_characters_works(tmp_path):
 
 def test_a_use_of_the_test_split_is_stored_with_reason_and_time(ledger):
     search = a_search(ledger, "opened")
-    ledger.write(writes.add_opening, search.id, Opening("0123456789abcdef", 359, "this test"))
+    ledger.write(writes.add_opening, search.id, SplitUse("0123456789abcdef", 359, "this test"))
     (opening,) = ledger.read(reads.openings, search.id)
     assert opening[:3] == ("0123456789abcdef", 359, "this test")
     assert opening.opened.tzinfo is not None

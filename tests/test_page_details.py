@@ -15,7 +15,7 @@ from hybrid_search.charts.front_figure import faded
 from hybrid_search.charts.hypervolume import HypervolumeNumbers, hypervolume_figure
 from hybrid_search.dashboard.download import file_name
 from hybrid_search.dashboard.snapshot import Snapshot
-from hybrid_search.ledger import Opening, writes
+from hybrid_search.ledger import SplitUse, writes
 from hybrid_search.objectives import BUILT_IN
 
 
@@ -109,7 +109,7 @@ def test_the_last_update_does_not_go_back_when_a_drawn_number_changes(written, t
 def test_a_page_opened_after_a_confirmation_shows_its_time(written, tmp_path):
     search = a_search(written)
     fill(written, search, 3, states="complete")
-    written.write(writes.add_opening, search.id, Opening("f" * 16, 10, "confirmation"))
+    written.write(writes.add_opening, search.id, SplitUse("f" * 16, 10, "confirmation"))
     snapshot = Snapshot(url_of(tmp_path))
     try:
         assert datetime.now(UTC) - snapshot.view(search).last_change < timedelta(minutes=1)

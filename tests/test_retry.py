@@ -14,7 +14,7 @@ from support.fakes import scored, tiny_space
 from support.ledgers import a_search
 
 from hybrid_search.errors import LedgerAway
-from hybrid_search.ledger import Ledger, Opening, Proposal, reads, writes
+from hybrid_search.ledger import Ledger, Proposal, SplitUse, reads, writes
 from hybrid_search.ledger.retry import RetryPolicy
 from hybrid_search.records import Resources, Settings
 from hybrid_search.runs.run import run
@@ -161,7 +161,7 @@ WRITES = {
     "add_proposal": lambda ledger, search, trial: ledger.write(
         writes.add_proposal, search.id, Proposal("gated", "d", {}, 0.1)
     ),
-    "add_opening": lambda ledger, search, trial: ledger.write(writes.add_opening, search.id, Opening("f", 9, "why")),
+    "add_opening": lambda ledger, search, trial: ledger.write(writes.add_opening, search.id, SplitUse("f", 9, "why")),
     "create_search": lambda ledger, search, trial: a_search(ledger, f"beside {search.name}"),
     "acquire_lease": lambda ledger, search, trial: ledger.acquire_lease(search.id, "h:1/m/0/t", 30),
 }

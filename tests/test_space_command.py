@@ -60,6 +60,16 @@ def test_the_costs_are_those_of_a_run_with_the_same_data_and_settings(photos, ca
     assert 0 < facts["share_within_budget"] < 1
 
 
+def test_the_share_of_a_small_space_is_counted_and_not_estimated(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    space = "data: digits\nstem: {conv3x3: {width: [8, 16]}}\nstages:\n- {depth: 1, width: [8, 16], operator: conv}\n"
+    Path("small.yaml").write_text(space)
+    every = sorted(facts["largest_flops"] for facts in [shown(capsys, "small.yaml")])
+    assert shown(capsys, "small.yaml", "--max-flops", every[-1] - 1)["share_within_budget"] == 0.75
+    assert cli.run(["space", "small.yaml", "--max-flops", str(every[-1] - 1)]) == 0
+    assert "75.0%\n" in re.sub(" +\n", "\n", capsys.readouterr().out)
+
+
 def test_the_share_within_the_budget_is_that_of_the_proposals(capsys):
     facts = shown(capsys, "digits", "--max-flops", 5e5)
     spec = SearchSpec.create("digits", trials=1, max_flops=5e5)

@@ -8,8 +8,7 @@ from hybrid_search.data import load
 from hybrid_search.errors import NotFinite, SettingsError, TrialError
 from hybrid_search.records import Settings
 from hybrid_search.training.batches import Images, batch_edges
-from hybrid_search.training.loop import Trainer, score
-from hybrid_search.training.recipe import (
+from hybrid_search.training.from_settings import (
     MovingAverage,
     device_of,
     learning_rate,
@@ -17,6 +16,7 @@ from hybrid_search.training.recipe import (
     reproducible,
     seed_for,
 )
+from hybrid_search.training.loop import Trainer, score
 
 CPU = torch.device("cpu")
 SMALL = Settings(

@@ -19,7 +19,7 @@ from hybrid_search.spaces.budget import known_reference
 
 RECENT = 20  # the last trials that ended, from which the rate is computed
 
-SearchState = Literal["running", "confirming", "interrupted", "finished", "idle"]
+StateName = Literal["running", "confirming", "interrupted", "finished", "idle"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class SearchStatus:
     """
 
     search: SearchRecord
-    state: SearchState
+    state: StateName
     driver: str | None
     counts: Mapping[str, int]
     failures: Mapping[str, int]
@@ -199,7 +199,7 @@ def _last_failure(failures: list[FailedAttempt]) -> str | None:
     return f"trial {newest.number}, {newest.kind}: {lines[-1]}"
 
 
-def _search_state(search: SearchRecord, counts: Mapping[str, int], lease: Lease) -> SearchState:
+def _search_state(search: SearchRecord, counts: Mapping[str, int], lease: Lease) -> StateName:
     if lease.active:
         return "confirming" if purpose_of(lease.holder) == "confirm" else "running"
     if counts["running"]:

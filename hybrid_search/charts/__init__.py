@@ -13,7 +13,7 @@ from hybrid_search.charts.effects_figure import EffectNumbers, effect_numbers, e
 from hybrid_search.charts.front import front_numbers
 from hybrid_search.charts.front_figure import front_figure
 from hybrid_search.charts.hypervolume import hypervolume_figure, hypervolume_numbers
-from hybrid_search.charts.replay_curves import Band, band_numbers, bands_figure
+from hybrid_search.charts.replay_curves import SeedBand, band_numbers, bands_figure
 from hybrid_search.charts.table import CHARTS, draw_chart
 from hybrid_search.charts.theme import DARK, FIGURE_CONFIG, LIGHT, THEMES, Theme
 
@@ -23,10 +23,10 @@ __all__ = [
     "FIGURE_CONFIG",
     "LIGHT",
     "THEMES",
-    "Band",
     "Chart",
     "Design",
     "EffectNumbers",
+    "SeedBand",
     "Theme",
     "band_numbers",
     "bands_figure",

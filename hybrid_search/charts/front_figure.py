@@ -10,7 +10,7 @@ from hybrid_search.charts.families import family_colour, family_of
 from hybrid_search.charts.front import FrontNumbers, FrontPoint, read_front
 from hybrid_search.charts.front_marks import bars_trace, baselines_trace, knee_trace, pinned_trace
 from hybrid_search.charts.hover import hover_row, hover_template
-from hybrid_search.charts.network_kinds import MIXES, mix_of
+from hybrid_search.charts.network_kinds import NETWORK_KINDS, kind_of
 from hybrid_search.charts.theme import Theme, empty_layout, figure_axis, figure_layout
 from hybrid_search.objectives import Objective
 from hybrid_search.ops import FAMILIES
@@ -42,7 +42,7 @@ def marker_columns(
         member: whether these trials are on the front.
         designs: the one-line architectures of the trials that show one.
     """
-    mixes = [mix_of(spot.operators) for spot in spots]
+    mixes = [kind_of(spot.operators) for spot in spots]
     if colour == "trial":
         hues: list[Any] = [spot.number for spot in spots]
     elif (stage := _stage(colour)) is not None:
@@ -207,10 +207,10 @@ def _legend(drawn: Collection[tuple[str, ...]], theme: Theme, colour: str) -> li
     """Return one empty trace an entry of the legend; an entry that no drawn network needs is hidden."""
     import plotly.graph_objects as go
 
-    mixes = {mix_of(operators).name for operators in drawn}
+    mixes = {kind_of(operators).name for operators in drawn}
     entries = [
         (mix.label, mix.symbol, mix.hue(theme) if colour == "mix" else theme.muted, mix.always or mix.name in mixes)
-        for mix in MIXES.values()
+        for mix in NETWORK_KINDS.values()
     ]
     if (stage := _stage(colour)) is not None:
         families = {"convolution", "attention", *(family_of(o[stage]) for o in drawn if stage < len(o))}

@@ -10,7 +10,7 @@ from hybrid_search.plugins import table_cache
 
 
 @dataclass(frozen=True)
-class Mix:
+class NetworkKind:
     """One kind of network: its label, its plotly marker, and the name of its colour in a theme.
 
     `always`: the legend shows it even if no trial has it.
@@ -23,18 +23,18 @@ class Mix:
     always: bool = True
 
     def hue(self, theme: Theme) -> str:
-        """Return the colour of this mix in a theme."""
+        """Return the colour of this kind in a theme."""
         return str(getattr(theme, self.colour))
 
 
-MIXES: dict[str, Mix] = {
+NETWORK_KINDS: dict[str, NetworkKind] = {
     mix.name: mix
     for mix in (
-        Mix("convolution", "all convolution", "square", "convolution"),
-        Mix("hybrid", "hybrid", "diamond", "hybrid"),
-        Mix("attention", "all attention", "circle", "attention"),
-        Mix("other", "all other operators", "triangle-up", "other", always=False),
-        Mix("unknown", "unknown operators", "x", "neutral", always=False),
+        NetworkKind("convolution", "all convolution", "square", "convolution"),
+        NetworkKind("hybrid", "hybrid", "diamond", "hybrid"),
+        NetworkKind("attention", "all attention", "circle", "attention"),
+        NetworkKind("other", "all other operators", "triangle-up", "other", always=False),
+        NetworkKind("unknown", "unknown operators", "x", "neutral", always=False),
     )
 }
 
@@ -52,14 +52,14 @@ def image_sizes_of(architectures: Mapping[int, Mapping[str, Any]]) -> dict[int, 
     return {number: int(plain["image_size"]) for number, plain in architectures.items() if plain.get("image_size")}
 
 
-def mix_of(operators: Sequence[str]) -> Mix:
-    """Return the mix of a network with these operators, one a stage."""
-    return _mix_of(tuple(operators))
+def kind_of(operators: Sequence[str]) -> NetworkKind:
+    """Return the kind of a network with these operators, one a stage."""
+    return _kind_of(tuple(operators))
 
 
 @table_cache(maxsize=4096)  # a chart of 10,000 trials has a few dozen different tuples
-def _mix_of(operators: tuple[str, ...]) -> Mix:
+def _kind_of(operators: tuple[str, ...]) -> NetworkKind:
     families = {family_of(operator) for operator in operators}
     if not families:
-        return MIXES["unknown"]
-    return MIXES["hybrid" if len(families) > 1 else families.pop()]
+        return NETWORK_KINDS["unknown"]
+    return NETWORK_KINDS["hybrid" if len(families) > 1 else families.pop()]

@@ -19,7 +19,7 @@ MARKED = 10  # marks on a line
 
 
 @dataclass(frozen=True)
-class Band:
+class SeedBand:
     """The curve of one sampler over its seeds, with one value after each evaluation.
 
     Attributes:
@@ -37,7 +37,7 @@ class Band:
     high: tuple[float, ...]
 
 
-def band_numbers(shares: Mapping[str, Sequence[Sequence[float]]]) -> tuple[Band, ...]:
+def band_numbers(shares: Mapping[str, Sequence[Sequence[float]]]) -> tuple[SeedBand, ...]:
     """Return one band a sampler.
 
     Args:
@@ -49,12 +49,12 @@ def band_numbers(shares: Mapping[str, Sequence[Sequence[float]]]) -> tuple[Band,
         longest = max(len(run) for run in runs)
         rows = np.array([[*run, *[run[-1]] * (longest - len(run))] for run in runs])
         low, median, high = np.quantile(rows, (0.25, 0.5, 0.75), axis=0).tolist()
-        bands.append(Band(name, len(runs), tuple(median), tuple(low), tuple(high)))
+        bands.append(SeedBand(name, len(runs), tuple(median), tuple(low), tuple(high)))
     return tuple(bands)
 
 
 def bands_figure(
-    bands: Sequence[Band], theme: Theme, *, title: str = "", goals: Sequence[float] = (), x: str = "evaluations"
+    bands: Sequence[SeedBand], theme: Theme, *, title: str = "", goals: Sequence[float] = (), x: str = "evaluations"
 ) -> "go.Figure":
     """Draw one line and one band a sampler, the best sampler first in the legend.
 

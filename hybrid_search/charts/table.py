@@ -64,12 +64,14 @@ def draw_chart(
 
     Raises:
         UnknownName: no chart has this name.
-        SettingsError: plotly is not installed.
+        SettingsError: plotly is not installed, or `chart` is neither a name nor a chart.
 
     Example:
         >>> with Ledger("sqlite:///results/hybrid-search.db", read_only=True) as ledger:
         ...     draw_chart("hypervolume", ledger, ledger.search("digits")).write_html("hypervolume.html")
     """
+    if not isinstance(chart, Chart | str):
+        raise SettingsError(f"chart must be a name ({', '.join(CHARTS)}) or a Chart; got {chart!r:.80}.")
     drawn = chart if isinstance(chart, Chart) else CHARTS[chart]
     if not drawn.svg and find_spec("plotly") is None:
         raise SettingsError(

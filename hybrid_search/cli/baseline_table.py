@@ -48,3 +48,7 @@ def print_baselines(
     print_rows(aligned, Format.table, title=f"\nBaselines of {record.name}, never proposals")
     for each in baselines:
         notice(compare_with_front(each, front, record.objective_list))
+    if any(each.seeds < 2 for each in baselines):
+        notice(
+            "a baseline with one seed has no interval, so a small difference may be noise; `confirm` trains more seeds"
+        )

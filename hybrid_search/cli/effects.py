@@ -80,6 +80,8 @@ def effects(
 
 def _print_tables(name: str, found: "SearchEffects", rows: Sequence[dict[str, Any]], everything: bool) -> None:
     """Print the comparisons and the operators of the front as tables, the rest as lines."""
+    from hybrid_search.charts.families import family_of
+
     label = found.objective.label
     left_out = f" ({counted(found.left_out, 'other trial')} left out)" if found.left_out else ""
     if not found.trials:
@@ -117,11 +119,14 @@ def _print_tables(name: str, found: "SearchEffects", rows: Sequence[dict[str, An
         listed += f", and {counted(more, 'more parameter')} (--format json)" if more else ""
         say(f"\nwhat brings a design near the front, with the favoured choice{few}: {listed}")
     _say_limits(found, rows, say)
+    if not any(family_of(share.choice) == "attention" for share in found.shares):
+        say(f"no choice of {name!r} is between attention and another operator, so these numbers are of other choices")
 
 
 def _say_limits(found: "SearchEffects", rows: Sequence[dict[str, Any]], notice: Callable[[str], None]) -> None:
     """Say what the numbers do not show, and how to learn it."""
     from hybrid_search.analysis.effects.model_effects import MOST_TRIALS as MODELLED
+    from hybrid_search.analysis.effects.open_questions import MOST_PARTNERS
 
     if any(row["model_difference"] is not None for row in rows):
         some = f" of {MODELLED:,} trials, drawn at random," if found.trials > MODELLED else ""
@@ -132,7 +137,8 @@ def _say_limits(found: "SearchEffects", rows: Sequence[dict[str, Any]], notice: 
         notice(f"there is no matched pair among {counted(found.trials, 'design')}: more trials give some")
     if designs := sum(len(each.designs) for each in found.questions):
         questions = counted(len(found.questions), "open question")
-        notice(f"{questions}: --pairs FILE writes {counted(designs, 'design')} that make new pairs for them")
+        some = f"; partners are {MOST_PARTNERS} random trials" if found.trials > MOST_PARTNERS else ""
+        notice(f"{questions}: --pairs FILE writes {counted(designs, 'design')} that make new pairs for them{some}")
 
 
 def _texts(row: dict[str, Any], objective: "Objective") -> dict[str, str]:

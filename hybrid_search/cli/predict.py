@@ -13,7 +13,7 @@ from hybrid_search.cli.output import Format, print_rows, say
 from hybrid_search.errors import DataError, SettingsError
 
 if TYPE_CHECKING:
-    from hybrid_search.export.prediction import Evaluation, Prediction
+    from hybrid_search.export.prediction import Prediction, PredictionScores
 
 NAMED_BROKEN = 5  # broken files that are named
 MOST_CLASSES = 20  # of a confusion matrix in a terminal
@@ -89,7 +89,7 @@ def _print_predictions(predictions: "Sequence[Prediction]", form: Format) -> Non
     print_rows(rows, form, columns=columns)
 
 
-def _print_evaluation(evaluation: "Evaluation", classes: Sequence[str], broken: int, form: Format) -> None:
+def _print_evaluation(evaluation: "PredictionScores", classes: Sequence[str], broken: int, form: Format) -> None:
     """Print the scores; CSV is the confusion matrix."""
     matrix = [[evaluation.confusion.get((true, predicted), 0) for predicted in classes] for true in classes]
     if form is Format.json:

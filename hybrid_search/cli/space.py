@@ -102,10 +102,11 @@ def _cost_facts(
     if budget:
         facts |= {f"max_{name}": bound for name, bound in budget.items()}
         rng = random.Random(0)
-        drawn = [costs(space.random_choices(rng)[0]) for _ in range(SAMPLES)]
-        pairs = [{"flops": flops, "params": params} for flops, params in drawn]
+        exact = space.size() <= SAMPLES
+        networks = space.enumerate() if exact else (space.random_choices(rng)[0] for _ in range(SAMPLES))
+        pairs = [dict(zip(("flops", "params"), costs(network), strict=True)) for network in networks]
         within = [pair for pair in pairs if all(pair[name] <= bound for name, bound in budget.items())]
-        facts["share_within_budget"] = len(within) / SAMPLES
+        facts["share_within_budget"] = len(within) / len(pairs)
     return facts
 
 
@@ -139,7 +140,10 @@ def _print_tables(space: "SearchSpace", facts: dict[str, Any]) -> None:
                 texts[f"{word}_{what}"] = OBJECTIVES[what].text(facts[f"{word}_{what}"])
     if "share_within_budget" in facts:
         share = facts["share_within_budget"]
-        texts["share_within_budget"] = f"about {share:.1%}, estimated from {SAMPLES} random designs"
+        exact = facts["designs"] <= SAMPLES
+        texts["share_within_budget"] = (
+            f"{share:.1%}" if exact else f"about {share:.1%}, estimated from {SAMPLES} random designs"
+        )
     del texts["parameters"]
     rows = [{"property": name.replace("_", " "), "value": text} for name, text in texts.items()]
     print_rows(rows, Format.table, title=space.about)

@@ -32,7 +32,7 @@ from hybrid_search.errors import SettingsError
 
 if TYPE_CHECKING:
     from hybrid_search.engines.driver import RunContext
-    from hybrid_search.runs.train import Training
+    from hybrid_search.runs.train import TrainingResult
 
 STOPPING = "\nstopping after this step. The same command continues (again: exit at once)"
 
@@ -197,7 +197,7 @@ def _settings(data: str | None, pairs: list[str] | None) -> dict[str, str]:
     return given if data is None else {"data": data, **given}
 
 
-def _print_result(done: "Training", form: Format, db: str | None, *, quiet: bool) -> None:
+def _print_result(done: "TrainingResult", form: Format, db: str | None, *, quiet: bool) -> None:
     """Print the training as a table, and the command that exports it."""
     notice, record = (print_nothing if quiet else say), done.record
     if record is None:

@@ -73,7 +73,7 @@ class SearchView(NamedTuple):
 
 
 @dataclass
-class _SearchState:
+class _SearchView:
     search: SearchRecord
     generation: str = field(default_factory=lambda: secrets.token_hex(4))
     version: int = 0
@@ -119,7 +119,7 @@ class Snapshot:
     """
 
     def __init__(self, url: str | None = None) -> None:
-        self._states: dict[int, _SearchState] = {}
+        self._states: dict[int, _SearchView] = {}
         self._charts: dict[tuple[int, str], _ChartNumbers] = {}
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self.ledger = self._reader.submit(Ledger, url, read_only=True).result()
@@ -181,7 +181,7 @@ class Snapshot:
     def _view(self, search: SearchRecord) -> SearchView:
         state = self._states.get(search.id)
         if state is None or state.search.created != search.created:  # another database at the same address
-            state = _SearchState(search)
+            state = _SearchView(search)
         if monotonic() - state.read_at > MAX_AGE:
             state = self._update(state)
         state.search = search
@@ -212,7 +212,7 @@ class Snapshot:
             state.hypervolume = (state.version, numbers)
         return state.hypervolume[1]
 
-    def _update(self, state: _SearchState) -> _SearchState:
+    def _update(self, state: _SearchView) -> _SearchView:
         """Read the trials that changed since the last time. Return a new state if a drawn number is no longer true."""
         fresh, newest = self.ledger.read(reads.points, state.search.id, list(objectives_of(state.search)), state.newest)
         state.read_at = monotonic()
@@ -220,7 +220,7 @@ class Snapshot:
         if not fresh:
             return state
         if _revised(state, fresh):
-            return self._update(_SearchState(state.search, last_change=state.last_change))
+            return self._update(_SearchView(state.search, last_change=state.last_change))
         unknown = [point.number for point in fresh if point.number not in state.operators]
         if unknown:
             plain = self.ledger.read(reads.architectures, state.search.id, unknown if state.points else None)
@@ -235,7 +235,7 @@ class Snapshot:
         self._place(state, fresh)
         return state
 
-    def _read_baselines(self, state: _SearchState, *, changed: bool) -> None:
+    def _read_baselines(self, state: _SearchView, *, changed: bool) -> None:
         """Read the baselines if one was trained, or if the noise of a seed may have changed with the trials.
 
         A full training changes the version too, so that its chart is drawn again.
@@ -254,7 +254,7 @@ class Snapshot:
         times += [use.opened for use in self.ledger.read(reads.openings, search.id) if use.opened]
         return max(times, default=datetime.now(UTC))
 
-    def _read_standings(self, state: _SearchState) -> None:
+    def _read_standings(self, state: _SearchView) -> None:
         """Read what retraining has shown; a trial whose standing differs counts as changed."""
         values = {number: point.values for number, point in state.points.items() if point.state == "complete"}
         standings = read_confidence(self.ledger, state.search, values)
@@ -265,7 +265,7 @@ class Snapshot:
         state.changed_in |= dict.fromkeys(changed, state.version)
         state.standings = standings
 
-    def _place(self, state: _SearchState, fresh: Sequence[TrialPoint]) -> None:
+    def _place(self, state: _SearchView, fresh: Sequence[TrialPoint]) -> None:
         """Sort new trials into front and dominated: the new front holds only old members and new trials."""
         names, kinds = state.search.objectives, objectives_of(state.search)
         rivals = [*state.front, *(point.number for point in fresh if has_all(point, names))]
@@ -282,7 +282,7 @@ class Snapshot:
             state.designs[number] = readable_line(plain)
 
 
-def _revised(state: _SearchState, fresh: Sequence[TrialPoint]) -> bool:
+def _revised(state: _SearchView, fresh: Sequence[TrialPoint]) -> bool:
     """Return whether a drawn number has changed, for example because a trial was retrained with more seeds."""
     before = (state.points.get(point.number) for point in fresh)
     return any(

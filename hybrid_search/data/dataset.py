@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_search.data.packed_image import ImageFile
+from hybrid_search.data.embedded_image import ImageFile
 from hybrid_search.data.resizing import resize
 from hybrid_search.records import Settings
 

@@ -19,8 +19,8 @@ from hybrid_search._internal.output_file import written_file
 from hybrid_search._internal.shown_path import shown
 from hybrid_search.data.dataset import Indices, Part, Pixels
 from hybrid_search.data.downloads import locked
+from hybrid_search.data.embedded_image import ImageFile
 from hybrid_search.data.image_folder.decoded_cache import NAME, hash_of
-from hybrid_search.data.packed_image import ImageFile
 from hybrid_search.data.progress_lines import ProgressLines, no_notice
 from hybrid_search.errors import DataError, SettingsError
 

@@ -28,7 +28,7 @@ DATASETS: Table[Source] = Table(
         "cifar10": "hybrid_search.data.cifar:CIFAR10",
         "cifar100": "hybrid_search.data.cifar:CIFAR100",
         "imagefolder": "hybrid_search.data.image_folder:IMAGEFOLDER",
-        "hf": "hybrid_search.data.packed:HF",
+        "hf": "hybrid_search.data.hugging_face:HF",
         "npz": "hybrid_search.data.npz:NPZ",
     },
     check=_check,

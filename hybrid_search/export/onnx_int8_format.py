@@ -14,7 +14,7 @@ from hybrid_search.export.folder import check_files
 from hybrid_search.export.formats import TrainedNetwork
 from hybrid_search.export.onnx_format import FILE as FLOAT_FILE
 from hybrid_search.export.onnx_format import ONNX, session_function
-from hybrid_search.export.recorded import runtime, writing_as
+from hybrid_search.export.runtime_helpers import runtime, writing_as
 
 if TYPE_CHECKING:
     from collections.abc import Callable

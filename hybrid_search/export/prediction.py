@@ -202,7 +202,7 @@ def _images_below(folder: Path, notice: Callable[[str], None]) -> list[Path]:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class PredictionScores:
     """The scores of a network on labelled images that could be read.
 
     Attributes:
@@ -218,7 +218,7 @@ class Evaluation:
     confusion: Mapping[tuple[str, str], int]
 
 
-def evaluate_predictions(predictions: Sequence[Prediction], classes: Sequence[str]) -> Evaluation:
+def evaluate_predictions(predictions: Sequence[Prediction], classes: Sequence[str]) -> PredictionScores:
     """Return the scores of labelled predictions.
 
     Args:
@@ -238,4 +238,4 @@ def evaluate_predictions(predictions: Sequence[Prediction], classes: Sequence[st
     predicted = np.array([number[each.top[0][0]] for each in read])
     confusion = Counter((str(each.label), each.top[0][0]) for each in read)
     balanced = class_scores(labels, predicted, len(classes)).balanced_accuracy
-    return Evaluation(len(read), float((labels == predicted).mean()), balanced, confusion)
+    return PredictionScores(len(read), float((labels == predicted).mean()), balanced, confusion)

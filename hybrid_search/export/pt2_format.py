@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from hybrid_search.export.folder import check_files
 from hybrid_search.export.formats import TrainedNetwork
-from hybrid_search.export.recorded import recorded, writing_as
+from hybrid_search.export.runtime_helpers import recorded, writing_as
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,7 +1,7 @@
 """The results database of every search: SQLite by default, PostgreSQL by URL."""
 
 from hybrid_search.ledger import reads, writes
-from hybrid_search.ledger.entries import FailedAttempt, Lease, Opening, Proposal, Repeats, TrialKey, TrialPoint
+from hybrid_search.ledger.entries import FailedAttempt, Lease, Proposal, Repeats, SplitUse, TrialKey, TrialPoint
 from hybrid_search.ledger.ledger import LEASE_SECONDS, Ledger
 
 __all__ = [
@@ -9,9 +9,9 @@ __all__ = [
     "FailedAttempt",
     "Lease",
     "Ledger",
-    "Opening",
     "Proposal",
     "Repeats",
+    "SplitUse",
     "TrialKey",
     "TrialPoint",
     "reads",

@@ -56,7 +56,7 @@ class Proposal(NamedTuple):
     budget_excess: float
 
 
-class Opening(NamedTuple):
+class SplitUse(NamedTuple):
     """One use of the test split.
 
     Attributes:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, or_, select
 
 from hybrid_search.errors import UnknownName
-from hybrid_search.ledger.entries import FailedAttempt, Opening, Proposal, TrialKey
+from hybrid_search.ledger.entries import FailedAttempt, Proposal, SplitUse, TrialKey
 from hybrid_search.ledger.measured_values import (
     front_candidates,
     mean_measurements,
@@ -250,11 +250,11 @@ def failures(connection: Connection, search_id: int, number: int | None = None) 
     return [FailedAttempt(*each) for each in connection.execute(query.order_by(TrialRow.number, row.attempt))]
 
 
-def openings(connection: Connection, search_id: int) -> list[Opening]:
+def openings(connection: Connection, search_id: int) -> list[SplitUse]:
     """Return every use of the test split, oldest first."""
     columns = (OpeningRow.fingerprint, OpeningRow.images, OpeningRow.reason, OpeningRow.opened)
     query = select(*columns).where(OpeningRow.search_id == search_id).order_by(OpeningRow.id)
-    return [Opening(*row) for row in connection.execute(query)]
+    return [SplitUse(*row) for row in connection.execute(query)]
 
 
 def _newest_first() -> Select[Any]:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Select, func, insert, select
 
 from hybrid_search._internal.redaction import redact
 from hybrid_search.errors import UnknownName
-from hybrid_search.ledger.entries import Opening, TrainingRecord
+from hybrid_search.ledger.entries import SplitUse, TrainingRecord
 from hybrid_search.ledger.leases import lock_search
 from hybrid_search.ledger.tables import OpeningRow, TrainingRow
 from hybrid_search.ledger.transaction import Transaction
@@ -59,7 +59,7 @@ def add_training(transaction: Transaction, record: TrainingRecord) -> int:
     return int(connection.execute(insert(row).values(values).returning(row.id)).scalar_one())
 
 
-def add_training_opening(transaction: Transaction, search_id: int, opening: Opening) -> None:
+def add_training_opening(transaction: Transaction, search_id: int, opening: SplitUse) -> None:
     """Write that a training uses the test split of a search, before the network is scored on it.
 
     Args:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, case, delete, func, insert, select, upda
 
 from hybrid_search._internal.redaction import redact
 from hybrid_search.errors import LedgerError
-from hybrid_search.ledger.entries import Opening, Proposal
+from hybrid_search.ledger.entries import Proposal, SplitUse
 from hybrid_search.ledger.leases import database_time, require_search_lease, require_trial_lease
 from hybrid_search.ledger.registered_objects import with_objects
 from hybrid_search.ledger.tables import (
@@ -358,7 +358,7 @@ def add_proposal(transaction: Transaction, search_id: int, proposal: Proposal) -
     connection.execute(insert(ProposalRow).values(values))
 
 
-def add_opening(transaction: Transaction, search_id: int, opening: Opening) -> None:
+def add_opening(transaction: Transaction, search_id: int, opening: SplitUse) -> None:
     """Write that the test split is used, before a network is evaluated on it."""
     connection = transaction.connection
     require_search_lease(transaction, search_id)

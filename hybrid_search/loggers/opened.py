@@ -44,7 +44,7 @@ class ChosenLoggers:
         for each in given:
             if isinstance(each, str):
                 name, _, place = (part.strip() for part in each.partition(":"))
-                LOGGERS[name].check(place)
+                _check(name, place)
                 if (name, place) in named:
                     raise SettingsError(f"loggers (--log) must be given once each; got {each} twice.")
                 named.append((name, place))
@@ -141,6 +141,17 @@ class OpenedLoggers:
                 self._notice(
                     f"logger {name} is switched off: {_reason(error)}. All results are in the ledger; the run continues"
                 )
+
+
+def _check(name: str, place: str) -> None:
+    """Call `check` of a logger of the table; the logger of another package may raise anything."""
+    logger = LOGGERS[name]
+    try:
+        logger.check(place)
+    except UserError:
+        raise
+    except Exception as error:
+        raise SettingsError(f"logger {name} (--log) must be able to check its place; {_reason(error)}.") from error
 
 
 def _reason(error: Exception) -> str:

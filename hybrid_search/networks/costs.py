@@ -10,7 +10,7 @@ from hybrid_search.errors import ArchitectureError, whole
 from hybrid_search.networks.architecture import Architecture, Stage
 from hybrid_search.networks.blocks import OperatorPlace
 from hybrid_search.ops.local_attention import LocalAttention
-from hybrid_search.ops.operator import Layer
+from hybrid_search.ops.operator import Layer, stated_layers
 from hybrid_search.plugins import table_cache
 
 
@@ -57,7 +57,8 @@ class PlacedBlock:
     def layers(self) -> list[Layer]:
         """Return the layers of the block, with the names that they have in it."""
         block, stage = self.stage.block_object(self.expansion), self.stage
-        return block.cost(stage.operator_object, self.channels, stage.width, self.rows, self.cols, self.stride)
+        place = (self.channels, stage.width, self.rows, self.cols, self.stride)
+        return stated_layers(block, stage.operator_object, *place)
 
 
 def input_size_of(architecture: Architecture, input_size: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -124,6 +125,7 @@ def cost(architecture: Architecture, input_size: tuple[int, int, int] = (3, 224,
 
     Raises:
         ArchitectureError: the stem cannot take such an image.
+        PluginError: the `cost` of an operator, a block or the stem fails, or returns no list of layers.
 
     Example:
         >>> cost(reference("resnet50")).flops / 1e9
@@ -131,7 +133,7 @@ def cost(architecture: Architecture, input_size: tuple[int, int, int] = (3, 224,
     """
     channels, rows, cols = input_size_of(architecture, _size(input_size))
     whole("num_classes", num_classes, 0)
-    layers = [layer.within("stem") for layer in architecture.stem.cost(channels, rows, cols)]
+    layers = [layer.within("stem") for layer in stated_layers(architecture.stem, channels, rows, cols)]
     for block in blocks(architecture, rows, cols):
         layers += [layer.within(block.name) for layer in block.layers()]
     if num_classes:
@@ -153,7 +155,7 @@ def total_cost(
 ) -> tuple[int, int]:
     """Return (FLOPs, parameters) of `cost`, without the layers. It takes a tenth of the time for many architectures."""
     channels, rows, cols = input_size_of(architecture, input_size)
-    layers = architecture.stem.cost(channels, rows, cols)
+    layers = stated_layers(architecture.stem, channels, rows, cols)
     flops, params = sum(layer.flops for layer in layers), sum(layer.params for layer in layers)
     for block in blocks(architecture, rows, cols):
         more_flops, more_params = _block_cost(replace(block, name=""))
@@ -165,7 +167,7 @@ def total_cost(
 
 
 @dataclass(frozen=True)
-class Comparison:
+class LayerComparison:
     """The MACs of a local attention layer and of the 3x3 convolution that it replaces, for one image.
 
     Args:
@@ -239,7 +241,7 @@ def _extent(value: float) -> str:
     return f"{value:.1f}" if value >= 1 else "none"  # the projections alone have more MACs than the convolution
 
 
-def explain(architecture: Architecture, input_size: tuple[int, int, int] = (3, 224, 224)) -> list[Comparison]:
+def explain(architecture: Architecture, input_size: tuple[int, int, int] = (3, 224, 224)) -> list[LayerComparison]:
     """Compare each local attention layer of the stages with the 3x3 convolution that it replaces.
 
     Args:
@@ -255,14 +257,14 @@ def explain(architecture: Architecture, input_size: tuple[int, int, int] = (3, 2
     return result
 
 
-def _comparison(name: str, operator: LocalAttention, place: OperatorPlace) -> Comparison:
+def _comparison(name: str, operator: LocalAttention, place: OperatorPlace) -> LayerComparison:
     """Return the comparison of one local attention layer."""
     width, rows, cols = place.width, place.rows, place.cols
     layers = operator.cost(width, rows, cols, place.stride)
     term = operator.extent**2 * width * rows * cols
     position = term if "q.r" in operator.terms() else 0
     out_rows, out_cols = -(-rows // place.stride), -(-cols // place.stride)
-    return Comparison(
+    return LayerComparison(
         name=name,
         width=width,
         extent=operator.extent,

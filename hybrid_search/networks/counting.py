@@ -22,6 +22,7 @@ from hybrid_search.networks.costs import PlacedBlock, blocks, input_size_of
 from hybrid_search.networks.model import use_backend
 from hybrid_search.networks.stems import STEMS, Stem
 from hybrid_search.ops import OPERATORS, Layer, Operator
+from hybrid_search.ops.operator import stated_layers
 from hybrid_search.plugins import Table
 
 Shape = tuple[int, int, int]  # channels, rows, cols
@@ -107,15 +108,15 @@ def _refuse(table: Table[type[Any]], name: str, fault: str | None) -> None:
 @lru_cache(maxsize=1024)
 def _stem_fault(stem: Stem, shape: Shape) -> str | None:
     channels, rows, cols = shape
-    fault = _fault(lambda: stem.build(channels), stem.cost(*shape), shape)
-    return fault and f"{fault} (image {channels}x{rows}x{cols})"
+    fault = _fault(lambda: stem.build(channels), stated_layers(stem, *shape), shape)
+    return fault and f"{fault} ({stem}, image {channels}x{rows}x{cols})"
 
 
 @lru_cache(maxsize=1024)
 def _operator_fault(operator: Operator, shape: Shape, stride: int) -> str | None:
     width, rows, cols = shape
-    fault = _fault(lambda: operator.build(width, stride), operator.cost(*shape, stride), shape)
-    return fault and f"{fault} (width {width}, stride {stride}, map {rows}x{cols})"
+    fault = _fault(lambda: operator.build(width, stride), stated_layers(operator, *shape, stride), shape)
+    return fault and f"{fault} ({operator}, width {width}, stride {stride}, map {rows}x{cols})"
 
 
 @lru_cache(maxsize=1024)
@@ -124,7 +125,8 @@ def _block_fault(placed: PlacedBlock) -> str | None:
     block, operator = placed.stage.block_object(placed.expansion), placed.stage.operator_object
     shape = (channels, placed.rows, placed.cols)
     fault = _fault(lambda: block.build(operator, channels, width, stride), placed.layers(), shape)
-    return fault and f"{fault} ({channels} channels, width {width}, stride {stride}, map {placed.rows}x{placed.cols})"
+    where = f"{channels} channels, width {width}, stride {stride}, map {placed.rows}x{placed.cols}"
+    return fault and f"{fault} ({block} with {operator}, {where})"
 
 
 def _fault(build: Callable[[], nn.Module], layers: list[Layer], shape: Shape) -> str | None:

@@ -28,7 +28,7 @@ from hybrid_search.errors import ArchitectureError, HybridSearchError, PluginErr
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["FAMILIES", "Family", "Layer", "Operator", "Options", "Value", "options_of"]
+__all__ = ["FAMILIES", "Family", "Layer", "Operator", "Options", "Value", "options_of", "stated_layers"]
 
 Value = bool | int | float | str
 Options = tuple[tuple[str, Value], ...]
@@ -46,9 +46,10 @@ class Layer:
 
     Args:
         name: name of the module in the built network.
-        kind: conv, linear, projection, attention or norm.
+        kind: what the layer is, for tables: conv, linear, projection, attention or norm, or any other word.
         params: number of parameters.
-        macs: multiply-accumulate operations for one image (FLOPs = 2 x MACs).
+        macs: multiply-accumulate operations for one image (FLOPs = 2 x MACs): those of convolutions, linear layers and
+            the two products of attention. Norms, activations, pooling and additions have none.
         rows, cols: the map on which the layer works.
         formula: MACs per output pixel as arithmetic, for `hybrid-search cost --explain`.
     """
@@ -100,8 +101,9 @@ class Operator(Protocol):
 
         Args:
             width: number of channels.
-            size: (rows, cols) of the largest map the operator works on. With it, options that have no effect on this
-                map are dropped too.
+            size: (rows, cols) of the largest map the operator works on; None while a space is read, which knows no
+                image yet. With it, options that have no effect on this map are set to one value too, such as an extent
+                that is larger than the map.
         """
 
     def cost(self, width: int, rows: int, cols: int, stride: int) -> list[Layer]:
@@ -120,6 +122,33 @@ class Operator(Protocol):
             width: number of channels of input and output.
             stride: 1 to 4.
         """
+
+
+def stated_layers(thing: Any, *place: Any, **changed: int) -> list[Layer]:
+    """Return what the method `cost` of an operator, a block or a stem returns, checked: a plugin may return anything.
+
+    Args:
+        thing: the operator, block or stem.
+        place: the arguments of its `cost`.
+        changed: its further arguments by name.
+
+    Raises:
+        PluginError: the method fails, or does not return a list of `Layer`.
+
+    Example:
+        >>> stated_layers(operator, 64, 14, 14, 1)[0].name
+        'conv'
+    """
+    wanted = f"cost of {type(thing).__module__}.{type(thing).__qualname__} must return a list of Layer"
+    try:
+        layers = thing.cost(*place, **changed)
+    except HybridSearchError:
+        raise
+    except Exception as error:  # the method of a plugin may raise anything
+        raise PluginError(f"{wanted}; it raised {type(error).__name__}: {error}.") from error
+    if not isinstance(layers, list | tuple) or not all(isinstance(layer, Layer) for layer in layers):
+        raise PluginError(f"{wanted}; got {layers!r:.100}.")
+    return list(layers)
 
 
 def check_operator(name: str, thing: object) -> type[Any]:

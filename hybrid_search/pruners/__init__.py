@@ -129,11 +129,12 @@ def make_pruner(pruner: str | PrunerFactory, objectives: Sequence[Objective], se
         >>> pruner = make_pruner("front-probability", objectives(("accuracy", "flops")), seed=0)
     """
     aims = PrunerObjectives.of(objectives)
-    if isinstance(pruner, str):
-        return PRUNERS[current_name(pruner)](aims, seed)
+    factory = PRUNERS[current_name(pruner)] if isinstance(pruner, str) else pruner
+    if isinstance(pruner, str) and PRUNERS.is_built_in(current_name(pruner)):
+        return factory(aims, seed)
     wanted = "pruner must be a name or a factory (aims, seed) -> Pruner"
     try:
-        made = pruner(aims, seed)
+        made = factory(aims, seed)
     except Exception as error:  # the factory of a user may raise anything
         raise SettingsError(f"{wanted}; {pruner!r:.80} raised {type(error).__name__}: {error}") from error
     missing = [name for name in MEMBERS if not hasattr(made, name)]

@@ -13,7 +13,7 @@ from hybrid_search.charts.front import FrontNumbers, read_panels
 from hybrid_search.charts.hypervolume import HypervolumeNumbers, read_hypervolume
 from hybrid_search.charts.training_curves import TrainingCurve, read_trainings
 from hybrid_search.errors import UnknownName
-from hybrid_search.ledger import Ledger, Opening, reads
+from hybrid_search.ledger import Ledger, SplitUse, reads
 from hybrid_search.records import SearchRecord, TrialRecord
 
 DEFAULT_PICKS = ("knee", "best")
@@ -52,7 +52,7 @@ class ReportData:
     trainings: Sequence[TrainingCurve]
     hypervolume: HypervolumeNumbers
     facts: Mapping[str, Mapping[str, int]]
-    openings: Sequence[Opening]
+    openings: Sequence[SplitUse]
     failures: Mapping[str, str]
 
 

@@ -10,6 +10,7 @@ from hybrid_search.analysis.effects.model_effects import MOST_TRIALS as MODELLED
 from hybrid_search.analysis.front_result import front_rows, probability_text
 from hybrid_search.charts.axes import TRIAL
 from hybrid_search.charts.effects_figure import effect_numbers
+from hybrid_search.charts.families import family_of
 from hybrid_search.charts.svg import effects_svg, front_svg
 from hybrid_search.charts.theme import Theme
 from hybrid_search.report.blocks import Block, Bullets, Cell, Column, DataTable, Paragraph, Picture, Section
@@ -208,6 +209,8 @@ def _answer(data: ReportData) -> str:
         for row in effect_rows(data.effects)
         if row["kind"] != "option" and row["p_value"] is not None and row["p_value"] < SIGNIFICANT
     ]
+    if not any(family_of(share.choice) == "attention" for share in data.effects.shares):
+        return "No choice of this search is between attention and another operator; the numbers are of other choices."
     if decided:
         return f"Decided by matched pairs, in {data.effects.objective.label}: {'; '.join(decided)}."
     return "Matched pairs decide no comparison: with these trials, no operator is shown to be better at any place."

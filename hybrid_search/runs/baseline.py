@@ -14,7 +14,7 @@ from hybrid_search.runs.checkpoint_root import baseline_checkpoints
 from hybrid_search.runs.progress import Terminal
 from hybrid_search.runs.stored_evaluation import check_same_evaluation
 from hybrid_search.runs.stored_search_run import StoredSearchRun
-from hybrid_search.search.baseline_run import Baseline, BaselineRun, find_baseline, stored_baselines
+from hybrid_search.search.baseline_run import BaselineRun, NamedNetwork, find_baseline, stored_baselines
 from hybrid_search.training.checkpoints import CheckpointStore
 
 
@@ -77,7 +77,7 @@ def baseline(
     if isinstance(models, str):
         raise SettingsError(f"models must be a list of names; got {models!r}. Write [{models!r}].")
 
-    def opened(held: Ledger) -> tuple[SearchRecord, list[Baseline]]:
+    def opened(held: Ledger) -> tuple[SearchRecord, list[NamedNetwork]]:
         record = options.record(held, name)
         check_same_evaluation(record, evaluate, "baseline(name, models, ")
         found = [find_baseline(model, record, width) for model in models] or stored_baselines(held, record)

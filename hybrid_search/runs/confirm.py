@@ -8,7 +8,7 @@ from hybrid_search._internal.process_state import clean_process_state
 from hybrid_search.engines.driver import RunContext
 from hybrid_search.engines.worker import Evaluate
 from hybrid_search.errors import SettingsError
-from hybrid_search.ledger import Ledger, Opening, reads, writes
+from hybrid_search.ledger import Ledger, SplitUse, reads, writes
 from hybrid_search.records import TRAINED, Resources, SearchRecord, Settings
 from hybrid_search.runs.checkpoint_root import baseline_checkpoints, search_checkpoints
 from hybrid_search.runs.progress import Terminal
@@ -126,4 +126,4 @@ def _open_test(record: SearchRecord, ledger: Ledger) -> None:
 
     settings: Settings = record.settings
     split = load_test_split(settings)
-    ledger.write(writes.add_opening, record.id, Opening(fingerprint_of(split, settings), len(split), REASON))
+    ledger.write(writes.add_opening, record.id, SplitUse(fingerprint_of(split, settings), len(split), REASON))

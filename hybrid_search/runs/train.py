@@ -26,11 +26,11 @@ from hybrid_search.runs.progress import Terminal, shown_progress
 from hybrid_search.runs.training_job import TrainingJob, check_job, job_of_design, job_of_search
 from hybrid_search.runs.training_log import TrainingLog
 from hybrid_search.runs.training_progress import TrainingProgress
-from hybrid_search.runs.training_run import Training, TrainingRun, check_unfinished, training_checkpoints
+from hybrid_search.runs.training_run import TrainingResult, TrainingRun, check_unfinished, training_checkpoints
 from hybrid_search.runs.training_start import TrainingStart
 from hybrid_search.training.checkpoints import CheckpointStore
 
-__all__ = ["Training", "train"]
+__all__ = ["TrainingResult", "train"]
 
 
 @clean_process_state()
@@ -57,7 +57,7 @@ def train(
     notice: Callable[[str], None] | None = None,
     progress: bool | Terminal = False,
     log_level: str = "info",
-) -> Training:
+) -> TrainingResult:
     """Train one design in full, in the loop of a search. Call it again to continue.
 
     The result, the curve of every epoch and the weights are kept in the ledger and beside it. The test split is used
@@ -138,7 +138,7 @@ def train(
         job, fingerprint, start, before = prepared(reader)
     if before is not None:
         held = ledger if isinstance(ledger, Ledger) else Ledger(ledger, read_only=True, notice=context.notice)
-        return Training(before, held, was_complete=True)
+        return TrainingResult(before, held, was_complete=True)
     if job.why:
         context.notice(f"picked {job.why}")
     resources = device_resources(devices, address, job.settings)
@@ -160,7 +160,7 @@ def train(
             lines = TrainingProgress(job, shown)
             run = TrainingRun(job, fingerprint, held, context, stored, log, lines, start, resources is not None)
             with lines if shown else nullcontext():
-                return Training(run.run(restart=restart), held)
+                return TrainingResult(run.run(restart=restart), held)
 
 
 @contextmanager

@@ -188,7 +188,7 @@ def job_of_design(
 def _input_size_and_classes(settings: Settings) -> tuple[tuple[int, int, int], int]:
     """Return the size of an image and the number of classes, after checks of the device and of the data set."""
     from hybrid_search.data import DATASETS, input_size_and_classes
-    from hybrid_search.training.recipe import device_of
+    from hybrid_search.training.from_settings import device_of
 
     device_of(settings)
     DATASETS.stored(settings.data)

@@ -12,7 +12,7 @@ from hybrid_search.engines.driver import RunContext
 from hybrid_search.engines.worker import TrialRunner
 from hybrid_search.engines.worker.failure_report import user_error
 from hybrid_search.errors import NotFinite, SettingsError, TrialError
-from hybrid_search.ledger import Ledger, Opening
+from hybrid_search.ledger import Ledger, SplitUse
 from hybrid_search.ledger.entries import TrainingRecord
 from hybrid_search.ledger.trainings import add_training, add_training_opening, training
 from hybrid_search.ledger.weights import TRAININGS, WeightsFolder
@@ -31,7 +31,7 @@ CHECKPOINT_SECONDS = 1.0  # between two checkpoints, at least
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingResult:
     """The result of `train`.
 
     Attributes:
@@ -186,7 +186,7 @@ class TrainingRun:
         from hybrid_search.training.retraining import load_test_split
 
         split = load_test_split(self.job.settings, REASON)
-        opening = Opening(fingerprint_of(split, self.job.settings), len(split), f"{REASON}: {self.job.design}")
+        opening = SplitUse(fingerprint_of(split, self.job.settings), len(split), f"{REASON}: {self.job.design}")
         self.tested = {"test_fingerprint": opening.fingerprint, "test_images": str(opening.images)}
         if self.job.search is not None:
             self.ledger.write(add_training_opening, self.job.search.id, opening)

@@ -170,12 +170,15 @@ class FollowedConfirmation:
         """Return the first lines: the front, the number of retrainings, and the training time that they take."""
         confirmation = self._confirmation
         done = f", {confirmation.done} done already" if confirmation.done else ""
+        needed, most = confirmation.remaining()
+        seeds, wanted = counted(confirmation.seeds, "fresh seed"), confirmation.missing()
+        each = f"at least {seeds} each, more for uncertain trials"
+        if wanted > most:
+            each = f"{seeds} each would take {counted(wanted, 'retraining')}, the limit is {most}"
         first = (
             f"confirming search {confirmation.record.name!r}: {counted(len(confirmation.before), 'trial')} on the "
-            f"front{_references(confirmation)}, at least {counted(confirmation.seeds, 'fresh seed')} each, more for "
-            f"uncertain trials{done}"
+            f"front{_references(confirmation)}, {each}{done}"
         )
-        needed, most = confirmation.remaining()
         seconds = confirmation.mean_seconds()
         limit = f", at most {most}" if confirmation.budget is not None else ""
         if seconds is None:

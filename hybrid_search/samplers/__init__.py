@@ -149,7 +149,7 @@ def make_sampler(sampler: str | SamplerFactory, seed: int, facts: Facts | None =
     factory = SAMPLERS[sampler] if isinstance(sampler, str) else sampler
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # of Optuna's long-standing arguments
-        if isinstance(sampler, str):
+        if isinstance(sampler, str) and SAMPLERS.is_built_in(sampler):
             return factory(seed, facts or Facts())
         wanted = "sampler must be a name or a factory (seed, facts) -> optuna sampler"
         try:

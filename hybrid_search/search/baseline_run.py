@@ -36,7 +36,7 @@ TIMM = "timm/"  # prefix of a model of timm, for names that a reference of this 
 TEST_ACCURACY = "test_accuracy"
 
 
-class Baseline(NamedTuple):
+class NamedNetwork(NamedTuple):
     """A network with its name."""
 
     name: str
@@ -52,7 +52,7 @@ class FailedBaseline(NamedTuple):
     text: str
 
 
-def find_baseline(name: str, record: SearchRecord, width: float | None = None) -> Baseline:
+def find_baseline(name: str, record: SearchRecord, width: float | None = None) -> NamedNetwork:
     """Return the baseline of a name, for the images of a search: the largest ones, if its space offers image sizes.
 
     Args:
@@ -74,21 +74,21 @@ def find_baseline(name: str, record: SearchRecord, width: float | None = None) -
             raise SettingsError(
                 f"width (--width) must be given for models of timm; got {name}, whose name has a width."
             )
-        return Baseline(name, network)
+        return NamedNetwork(name, network)
     try:
         found = fitted(name.removeprefix(TIMM), record.input_size, record.classes, 1.0 if width is None else width)
     except UnknownName as error:
         possible = "resnet-basic-16, mobilenet-16, convnext-16 in any width, resnet50, ..., or a model of timm"
         hint = nearest(name, references()) or str(error).partition(".")[2]
         raise UnknownName(f"a baseline must be one of {possible}; got {shown(name)}.{hint}") from None
-    return Baseline(f"{TIMM}{found.name}" if is_reference(found.model) else found.name, found)
+    return NamedNetwork(f"{TIMM}{found.name}" if is_reference(found.model) else found.name, found)
 
 
-def stored_baselines(ledger: Ledger, record: SearchRecord) -> list[Baseline]:
+def stored_baselines(ledger: Ledger, record: SearchRecord) -> list[NamedNetwork]:
     """Return the baselines of a search that were trained or tried before, in the order of their first training."""
-    found: dict[str, Baseline] = {}
+    found: dict[str, NamedNetwork] = {}
     for training in ledger.read(baseline_trainings, record.id):
-        found.setdefault(training.name, Baseline(training.name, stored_network(training.network)))
+        found.setdefault(training.name, NamedNetwork(training.name, stored_network(training.network)))
     return list(found.values())
 
 
@@ -112,7 +112,7 @@ class BaselineRun:
         self,
         record: SearchRecord,
         ledger: Ledger,
-        baselines: Sequence[Baseline],
+        baselines: Sequence[NamedNetwork],
         *,
         seeds: int = 1,
         tested: bool = False,
@@ -137,7 +137,7 @@ class BaselineRun:
         self._clock = clock
         self._ends = math.inf if hours is None else clock() + 3600 * hours
 
-    def _missing(self, tested: bool) -> list[tuple[Baseline, int]]:
+    def _missing(self, tested: bool) -> list[tuple[NamedNetwork, int]]:
         """Return the baselines and seeds to train: first one seed of each baseline, then the next seed."""
         done: dict[str, dict[int, bool]] = defaultdict(dict)
         for training in self.ledger.read(baseline_trainings, self.record.id):

@@ -42,6 +42,7 @@ from hybrid_search.records import RETRIES, TRAINED, Report, SearchRecord
 from hybrid_search.search.baseline_run import BaselineRun
 from hybrid_search.search.data_check import SeenData
 from hybrid_search.search.report_rules import check_reported, not_finite
+from hybrid_search.search.results import Front
 from hybrid_search.search.trial import Outcome, Trial
 from hybrid_search.settings import NOT_IN_DIGEST, Settings
 from hybrid_search.spaces.known_designs import known_names
@@ -160,9 +161,11 @@ class Confirmation:
                 found[number] = repeats.own
         return found
 
-    def front(self) -> list[int]:
+    def front(self) -> Front:
         """Return the trials on the front of the present values, sorted by the first objective, the best first."""
-        return self._front(self.values())
+        values = self.values()
+        rows = {number: [values[number][one.name] for one in self.objectives] for number in self._front(values)}
+        return Front(self.record.name, rows, self.objectives)
 
     def required(self) -> list[int]:
         """Return the trials that get at least `seeds` fresh seeds: the front, then the known designs beside it."""
@@ -203,11 +206,15 @@ class Confirmation:
         The required trials need the smallest number; the largest number is what is left of the budget (without a
         budget, the smallest again).
         """
-        needed = sum(max(0, self.seeds - self._seeds(n)) for n in self.required() if not self._given_up(n))
+        needed = self.missing()
         if self.budget is None:
             return needed, needed
         left = max(0, self.budget - self.done - sum(map(len, self._pending.values())) - len(self.failures))
         return min(needed, left), left
+
+    def missing(self) -> int:
+        """Return the number of retrainings that the required trials still need, whatever the budget is."""
+        return sum(max(0, self.seeds - self._seeds(n)) for n in self.required() if not self._given_up(n))
 
     def newest(self, number: int) -> tuple[int, Mapping[str, float]]:
         """Return the seed and the measurements of the newest retraining of a trial.

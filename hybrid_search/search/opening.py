@@ -7,8 +7,9 @@ from pathlib import Path
 from hybrid_search._internal.search_names import search_name
 from hybrid_search.errors import LedgerError
 from hybrid_search.ledger import Ledger, reads, writes
-from hybrid_search.pruners import make_pruner
+from hybrid_search.pruners import PRUNERS, current_name, make_pruner
 from hybrid_search.records import TRAINED, SearchRecord
+from hybrid_search.samplers import SAMPLERS
 from hybrid_search.search.data_check import check_local_data
 from hybrid_search.search.index import TrialIndex
 from hybrid_search.search.object_identity import check_objects, object_identities
@@ -109,10 +110,10 @@ def _check_configuration(found: SearchRecord, objects: Mapping[str, str], spec: 
 
 
 def _check_factories(spec: SearchSpec) -> None:
-    """Build the user's own sampler and pruner once, so that a wrong factory leaves no search in the ledger."""
-    if not isinstance(spec.pruner, str):
+    """Build a sampler and a pruner from outside once, so that a wrong factory leaves no search in the ledger."""
+    if not isinstance(spec.pruner, str) or not PRUNERS.is_built_in(current_name(spec.pruner)):
         make_pruner(spec.pruner, spec.objectives, spec.seed)
-    if not isinstance(spec.sampler, str):
+    if not isinstance(spec.sampler, str) or not SAMPLERS.is_built_in(spec.sampler):
         Proposer(spec, TrialIndex(spec.objectives), 0, set())
 
 

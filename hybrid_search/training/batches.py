@@ -26,8 +26,8 @@ from hybrid_search.training.augmentation import (
     windows,
 )
 from hybrid_search.training.central_crop import central_crop
+from hybrid_search.training.from_settings import seed_for
 from hybrid_search.training.reading_ahead import DecodedAhead, read_ahead
-from hybrid_search.training.recipe import seed_for
 
 PADDING = 8  # an image is shifted by at most an eighth of its size
 

@@ -14,11 +14,11 @@ from hybrid_search.networks.network import Network, settings_for
 from hybrid_search.records import Report, Settings
 from hybrid_search.training.facts import gather_facts
 from hybrid_search.training.failures import classify_failure, peak_memory_gib
+from hybrid_search.training.from_settings import device_of, reproducible, seed_for
 from hybrid_search.training.latency import latency_ms
 from hybrid_search.training.loop import Trainer
 from hybrid_search.training.networks import build_network, network_cost
 from hybrid_search.training.ranks import ALONE, Ranks
-from hybrid_search.training.recipe import device_of, reproducible, seed_for
 from hybrid_search.training.weights_file import pack_weights
 
 # Errors of files that every trial on this machine would meet. Others, such as a timeout of the network, may pass.

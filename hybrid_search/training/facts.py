@@ -14,7 +14,7 @@ from hybrid_search.networks.network import Network
 from hybrid_search.networks.timm_network import TimmNetwork
 from hybrid_search.ops.local_attention import which_backend
 from hybrid_search.records import Settings
-from hybrid_search.training.recipe import device_of, precision_of
+from hybrid_search.training.from_settings import device_of, precision_of
 
 
 def gather_facts(architecture: Network, dataset: Dataset, settings: Settings) -> dict[str, str]:

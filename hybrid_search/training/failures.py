@@ -51,7 +51,7 @@ def peak_memory_gib(settings: Settings) -> float:
     """
     import torch
 
-    from hybrid_search.training.recipe import device_of
+    from hybrid_search.training.from_settings import device_of
 
     device = device_of(settings)
     if device.type == "cuda":

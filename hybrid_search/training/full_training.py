@@ -18,10 +18,10 @@ from hybrid_search.networks.network import Network
 from hybrid_search.records import Report, Settings
 from hybrid_search.training.batches import batch_edges
 from hybrid_search.training.evaluation import epochs_of, guarded
+from hybrid_search.training.from_settings import device_of, learning_rate
 from hybrid_search.training.loop import score
 from hybrid_search.training.networks import build_network
 from hybrid_search.training.ranks import ALONE, Ranks
-from hybrid_search.training.recipe import device_of, learning_rate
 from hybrid_search.training.retraining import load_test_split, test_measurements
 
 REASON = "scoring a fully trained network"  # stored in the ledger with the use of the test split

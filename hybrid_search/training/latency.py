@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from hybrid_search.records import Settings
-from hybrid_search.training.recipe import device_of, reproducible
+from hybrid_search.training.from_settings import device_of, reproducible
 
 RUNS = 25
 WARM_UP = 5

@@ -17,10 +17,7 @@ from hybrid_search.records import Settings
 from hybrid_search.training.batches import EpochPlan, Images, batch_edges
 from hybrid_search.training.class_scores import ClassScores, class_scores
 from hybrid_search.training.compilation import compiled
-from hybrid_search.training.losses import Losses, distillation_loss
-from hybrid_search.training.mixing import Mixer
-from hybrid_search.training.ranks import ALONE, Ranks, mixes, parts_of, without_exchange
-from hybrid_search.training.recipe import (
+from hybrid_search.training.from_settings import (
     MovingAverage,
     autocast,
     device_of,
@@ -30,6 +27,9 @@ from hybrid_search.training.recipe import (
     reproducible,
     seed_for,
 )
+from hybrid_search.training.losses import Losses, distillation_loss
+from hybrid_search.training.mixing import Mixer
+from hybrid_search.training.ranks import ALONE, Ranks, mixes, parts_of, without_exchange
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from hybrid_search.records import Settings
-from hybrid_search.training.recipe import seed_for
+from hybrid_search.training.from_settings import seed_for
 
 CUTMIX_SHARE = 0.5  # share of batches with CutMix if both are on, as in timm
 

@@ -16,9 +16,9 @@ from hybrid_search.data.stamp import stamp
 from hybrid_search.networks.network import Network, settings_for
 from hybrid_search.records import Report, Settings
 from hybrid_search.training.evaluation import evaluate
+from hybrid_search.training.from_settings import device_of
 from hybrid_search.training.loop import Score, score
 from hybrid_search.training.networks import build_network
-from hybrid_search.training.recipe import device_of
 
 MOST_SPLITS = 4  # test splits that a process keeps, one for each image size
 REASON = "confirming a front over fresh seeds"  # stored in the ledger with every use of the test split

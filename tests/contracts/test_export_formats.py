@@ -9,7 +9,7 @@ from support.plugins import installed
 from hybrid_search.errors import PluginError, UnknownName, UserError
 from hybrid_search.export import EXPORT_FORMATS, export_network
 from hybrid_search.export.network_export import format_entries
-from hybrid_search.export.recorded import runtime
+from hybrid_search.export.runtime_helpers import runtime
 from hybrid_search.testing import ExportFormatContract
 
 

@@ -180,7 +180,7 @@ def test_the_stated_cost_of_a_plugin_is_compared_with_its_module_for_every_value
         wrong = space_of({"operator": {"conv": {}, "shift": {"step": [1, 2]}}})  # a bias with step 2
         law = (
             r"operator 'shift' of the package other_package 1\.2 must state the cost of the module that it builds; got "
-            r"parameters of conv: cost states 144, it has 160 \(width 16, stride 2, map 16x16\)\."
+            r"parameters of conv: cost states 144, it has 160 \(Thing\(step=2\), width 16, stride 2, map 16x16\)\."
         )
         with pytest.raises(PluginError, match=law):
             SearchSpec.create(wrong, trials=2)

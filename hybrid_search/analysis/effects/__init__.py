@@ -8,7 +8,7 @@ the operators of the front, the importance of every parameter, and new designs t
 
 from hybrid_search.analysis.effects.factors import Factor, factors
 from hybrid_search.analysis.effects.importance import Importance, importance
-from hybrid_search.analysis.effects.matched_pairs import Band, Comparison, compare
+from hybrid_search.analysis.effects.matched_pairs import Comparison, FlopsBand, compare
 from hybrid_search.analysis.effects.model_effects import ModelEffect, model_effects
 from hybrid_search.analysis.effects.open_questions import OpenQuestion, open_questions
 from hybrid_search.analysis.effects.operator_shares import OperatorShare, operator_shares
@@ -16,9 +16,9 @@ from hybrid_search.analysis.effects.search_effects import SearchEffects, search_
 from hybrid_search.analysis.effects.trained_designs import TrainedDesigns
 
 __all__ = [
-    "Band",
     "Comparison",
     "Factor",
+    "FlopsBand",
     "Importance",
     "ModelEffect",
     "OpenQuestion",

@@ -28,7 +28,7 @@ HASH_SEED = 7
 
 
 @dataclass(frozen=True)
-class Band:
+class FlopsBand:
     """The effect within a band of FLOPs.
 
     Attributes:
@@ -68,7 +68,7 @@ class Comparison:
     interval: tuple[float, float] | None = None
     p_value: float | None = None
     flops_ratio: float | None = None
-    bands: tuple[Band, ...] = ()
+    bands: tuple[FlopsBand, ...] = ()
 
     @property
     def decided(self) -> bool:
@@ -215,7 +215,7 @@ def _holm(p_values: Sequence[float | None]) -> list[float | None]:
     return corrected
 
 
-def _bands(designs: TrainedDesigns, contexts: _Contexts, edges: Array) -> tuple[Band, ...]:
+def _bands(designs: TrainedDesigns, contexts: _Contexts, edges: Array) -> tuple[FlopsBand, ...]:
     """Return the effect in each band of FLOPs. A context belongs to the band of the mean FLOPs of its two sides."""
     band = np.clip(np.searchsorted(edges, contexts.log_flops.mean(axis=1), side="right") - 1, 0, BANDS - 1)
     samples = [contexts.differences[band == i] for i in range(BANDS)]
@@ -224,5 +224,5 @@ def _bands(designs: TrainedDesigns, contexts: _Contexts, edges: Array) -> tuple[
     for i, sample in enumerate(samples):
         estimate = next(estimates) if len(sample) else None
         mean, interval = (None, None) if estimate is None else (estimate.mean, estimate.interval)
-        bands.append(Band(float(np.exp(edges[i])), float(np.exp(edges[i + 1])), len(sample), mean, interval))
+        bands.append(FlopsBand(float(np.exp(edges[i])), float(np.exp(edges[i + 1])), len(sample), mean, interval))
     return tuple(bands)

@@ -6,7 +6,7 @@ Example:
     >>> print(summarize(runs, 100))
 """
 
-from hybrid_search.analysis.replay.compared_samplers import BASELINES, BaselineSampler
+from hybrid_search.analysis.replay.compared_samplers import BASELINES, ComparedSampler
 from hybrid_search.analysis.replay.csv_file import known_objectives, parse_objectives, read_table, write_table
 from hybrid_search.analysis.replay.objective_table import ObjectiveTable, Target, objective_table, target_of
 from hybrid_search.analysis.replay.results_table import Result, ResultsTable
@@ -16,7 +16,7 @@ from hybrid_search.analysis.replay.table_from_searches import table_of_searches
 
 __all__ = [
     "BASELINES",
-    "BaselineSampler",
+    "ComparedSampler",
     "ObjectiveTable",
     "Result",
     "ResultsTable",

@@ -16,7 +16,7 @@ from hybrid_search.samplers import SAMPLERS, KnownCostSampler, make_sampler
 
 
 @dataclass(frozen=True)
-class BaselineSampler:
+class ComparedSampler:
     """One sampler of a comparison.
 
     Args:
@@ -63,29 +63,29 @@ def _gp(_: ObjectiveTable, seed: int) -> BaseSampler:
     return GPSampler(n_startup_trials=8, seed=seed, warn_independent_sampling=False)
 
 
-VARIANTS: dict[str, BaselineSampler] = {
-    "known-cost-space-unknown": BaselineSampler(partial(_known_cost, space=None), "known-cost without the space"),
-    "known-cost-no-features": BaselineSampler(partial(_known_cost, features=None), "known-cost without features"),
-    "known-cost-no-inputs": BaselineSampler(
+VARIANTS: dict[str, ComparedSampler] = {
+    "known-cost-space-unknown": ComparedSampler(partial(_known_cost, space=None), "known-cost without the space"),
+    "known-cost-no-features": ComparedSampler(partial(_known_cost, features=None), "known-cost without features"),
+    "known-cost-no-inputs": ComparedSampler(
         partial(_known_cost, cost_inputs=False, features=None), "known-cost without costs as inputs"
     ),
-    "known-cost-not-exact": BaselineSampler(_cost_not_exact, "known-cost with costs as inputs only"),
-    "known-cost-words": BaselineSampler(partial(_known_cost, ordered=False), "known-cost with numbers as words"),
-    "known-cost-blind": BaselineSampler(_no_information, "known-cost without any of these"),
-    "tpe-default": BaselineSampler(lambda _, seed: TPESampler(seed=seed), "TPE with Optuna's defaults"),
-    "tpe-ordered": BaselineSampler(_tpe, "multivariate TPE with numbers as integers", ranked=True),
-    "nsga2-20-ordered": BaselineSampler(
+    "known-cost-not-exact": ComparedSampler(_cost_not_exact, "known-cost with costs as inputs only"),
+    "known-cost-words": ComparedSampler(partial(_known_cost, ordered=False), "known-cost with numbers as words"),
+    "known-cost-blind": ComparedSampler(_no_information, "known-cost without any of these"),
+    "tpe-default": ComparedSampler(lambda _, seed: TPESampler(seed=seed), "TPE with Optuna's defaults"),
+    "tpe-ordered": ComparedSampler(_tpe, "multivariate TPE with numbers as integers", ranked=True),
+    "nsga2-20-ordered": ComparedSampler(
         partial(_nsga2, 20), "NSGA-II, population 20, numbers as integers", ranked=True
     ),
-    "nsga2-50-ordered": BaselineSampler(
+    "nsga2-50-ordered": ComparedSampler(
         partial(_nsga2, 50), "NSGA-II, population 50, numbers as integers", ranked=True
     ),
-    "gp-ordered": BaselineSampler(_gp, "GPSampler with numbers as integers", ranked=True),
+    "gp-ordered": ComparedSampler(_gp, "GPSampler with numbers as integers", ranked=True),
 }
 
 
-def _of_table() -> dict[str, BaselineSampler]:
-    return {name: BaselineSampler(partial(_by_name, name), f"{name} as in a search") for name in SAMPLERS.names()}
+def _of_table() -> dict[str, ComparedSampler]:
+    return {name: ComparedSampler(partial(_by_name, name), f"{name} as in a search") for name in SAMPLERS.names()}
 
 
-BASELINES: dict[str, BaselineSampler] = {**_of_table(), **VARIANTS}
+BASELINES: dict[str, ComparedSampler] = {**_of_table(), **VARIANTS}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hybrid_search.charts.axes import TRIAL, axis_words
 from hybrid_search.charts.families import count_repeated_operators
 from hybrid_search.charts.front import FrontNumbers, FrontPoint
-from hybrid_search.charts.network_kinds import MIXES, Mix, mix_of
+from hybrid_search.charts.network_kinds import NETWORK_KINDS, NetworkKind, kind_of
 from hybrid_search.charts.svg.elements import label, line, mark, named, picture, plain, text_width
 from hybrid_search.charts.svg.frame import Frame, LegendEntry, empty_picture_text, framed, ink
 from hybrid_search.charts.theme import Theme
@@ -57,8 +57,10 @@ def _words(numbers: FrontNumbers) -> str:
 
 
 def _legend(numbers: FrontNumbers, theme: Theme) -> list[LegendEntry]:
-    present = {mix_of(operators).name for operators in numbers.operators}
-    found = [LegendEntry(mix.label, mix.hue(theme), mix.symbol) for mix in MIXES.values() if mix.name in present]
+    present = {kind_of(operators).name for operators in numbers.operators}
+    found = [
+        LegendEntry(mix.label, mix.hue(theme), mix.symbol) for mix in NETWORK_KINDS.values() if mix.name in present
+    ]
     if numbers.baselines:
         found.append(LegendEntry("baselines", theme.ink, "star"))
     return found
@@ -67,9 +69,9 @@ def _legend(numbers: FrontNumbers, theme: Theme) -> list[LegendEntry]:
 def _dominated(spots: Sequence[FrontPoint], frame: Frame, theme: Theme) -> list[str]:
     """Return one path for each kind of network; one marker for each cell of some pixels."""
     paths: dict[str, dict[tuple[int, int], str]] = {}
-    mixes: dict[str, Mix] = {}
+    mixes: dict[str, NetworkKind] = {}
     for spot in spots:
-        mix = mix_of(spot.operators)
+        mix = kind_of(spot.operators)
         mixes[mix.name] = mix
         x, y = frame.x.at(spot.x), frame.y.at(spot.y)
         cell = (round(x / CELL), round(y / CELL))
@@ -123,7 +125,7 @@ def _baseline(frame: Frame, numbers: FrontNumbers, index: int, theme: Theme) -> 
 
 
 def _member(spot: FrontPoint, frame: Frame, numbers: FrontNumbers, theme: Theme) -> str:
-    mix = mix_of(spot.operators)
+    mix = kind_of(spot.operators)
     x, y = frame.x.at(spot.x), frame.y.at(spot.y)
     look = ink(mix.symbol, mix.hue(theme))
     look += "" if mix.symbol == "x" else f' stroke="{theme.surface}" stroke-width="1.5"'

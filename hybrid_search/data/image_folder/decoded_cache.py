@@ -25,9 +25,9 @@ from hybrid_search._internal.process_limits import allowed_cpus
 from hybrid_search._internal.shown_path import shown
 from hybrid_search.data.dataset import Indices, Pixels
 from hybrid_search.data.downloads import locked
+from hybrid_search.data.embedded_image import ImageFile
 from hybrid_search.data.image_folder import decoding
 from hybrid_search.data.on_demand import OnDemand
-from hybrid_search.data.packed_image import ImageFile
 from hybrid_search.data.progress_lines import ProgressLines, no_notice
 from hybrid_search.errors import DataError
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from hybrid_search._internal.shown_path import shown
 from hybrid_search.data.dataset import Pixels
+from hybrid_search.data.embedded_image import ImageFile
 from hybrid_search.data.image_folder.value_range import (
     Extent,
     Tops,
@@ -22,7 +23,6 @@ from hybrid_search.data.image_folder.value_range import (
     mode_of,
     tops_of,
 )
-from hybrid_search.data.packed_image import ImageFile
 from hybrid_search.errors import DataError
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hybrid_search._internal.cache_folder import cached_file
 from hybrid_search.data.dataset import Indices, Part, Pixels
+from hybrid_search.data.embedded_image import ImageFile
 from hybrid_search.data.image_folder import decoding
 from hybrid_search.data.image_folder.decoded_cache import (
     NAME,
@@ -23,7 +24,6 @@ from hybrid_search.data.image_folder.decoded_cache import (
     remarks_of,
 )
 from hybrid_search.data.image_folder.value_range import tops_of
-from hybrid_search.data.packed_image import ImageFile
 from hybrid_search.data.progress_lines import no_notice
 
 RANGES = {

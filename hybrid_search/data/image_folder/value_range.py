@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_search._internal.shown_path import shown
-from hybrid_search.data.packed_image import ImageFile
+from hybrid_search.data.embedded_image import ImageFile
 from hybrid_search.errors import DataError
 
 if TYPE_CHECKING:

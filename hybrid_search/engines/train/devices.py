@@ -44,7 +44,7 @@ def device_resources(devices: object, address: str | None, settings: Settings) -
     )
     if cluster_address(resources) is not None:
         return resources
-    from hybrid_search.training.recipe import count_devices
+    from hybrid_search.training.from_settings import count_devices
 
     gpus, cpus = count_devices(settings), allowed_cpus()
     room, what = (gpus, counted(gpus, "GPU") + " of this machine") if gpus else (cpus // settings.threads, "")

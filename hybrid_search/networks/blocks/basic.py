@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hybrid_search.networks.blocks import layers
 from hybrid_search.networks.blocks.block import OperatorPlace, check_activation, check_norm
-from hybrid_search.ops.operator import Layer, Operator
+from hybrid_search.ops.operator import Layer, Operator, stated_layers
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,7 +47,7 @@ class Basic:
         first, second = self.places(width, rows, cols, stride)
         out = (second.rows, second.cols)
         enters = channels != width and not layers.changes_channels(operator)
-        inner = operator.cost(width, rows, cols, stride, **layers.changed(operator, channels, width))
+        inner = stated_layers(operator, width, rows, cols, stride, **layers.changed(operator, channels, width))
         enter = [layers.conv1x1("enter", channels, width, rows, cols)] if enters else []
         return [
             *enter,

@@ -1,7 +1,7 @@
 """The costs of the layers that blocks are made of."""
 
 from hybrid_search.networks.blocks.block import OperatorPlace
-from hybrid_search.ops.operator import Layer, Operator
+from hybrid_search.ops.operator import Layer, Operator, stated_layers
 
 
 def halved(rows: int, cols: int, stride: int) -> tuple[int, int]:
@@ -54,7 +54,7 @@ def squeezed(channels: int) -> int:
 
 def at(operator: Operator, place: OperatorPlace) -> list[Layer]:
     """Return the layers of the operator at one of its places."""
-    found = operator.cost(place.width, place.rows, place.cols, place.stride)
+    found = stated_layers(operator, place.width, place.rows, place.cols, place.stride)
     return [layer.within(place.name) for layer in found]
 
 

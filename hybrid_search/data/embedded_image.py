@@ -21,7 +21,7 @@ GROUPS = 2  # row groups of a Parquet file that stay in memory
 PARQUET = ".parquet"
 
 
-class PackedTable:
+class ImageTable:
     """A Parquet or Arrow file.
 
     Args:
@@ -86,7 +86,7 @@ class PackedTable:
         return np.cumsum([metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)])
 
 
-class PackedImage:
+class EmbeddedImage:
     """One image of a table. It has the methods of `pathlib.Path` that reading an image needs.
 
     Args:
@@ -97,7 +97,7 @@ class PackedImage:
 
     __slots__ = ("column", "row", "table")
 
-    def __init__(self, table: PackedTable, column: str, row: int) -> None:
+    def __init__(self, table: ImageTable, column: str, row: int) -> None:
         self.table, self.column, self.row = table, column, row
 
     @property
@@ -137,7 +137,7 @@ class PackedImage:
         return file
 
 
-ImageFile = Path | PackedImage
+ImageFile = Path | EmbeddedImage
 
 
 def _mapped(path: Path) -> "pa.Table":

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from hybrid_search._internal.shown_path import shown
 from hybrid_search.data.dataset import Contents, Part, Source
+from hybrid_search.data.embedded_image import EmbeddedImage, ImageTable
+from hybrid_search.data.hugging_face.columns import Columns, classes_of, find_columns, labels_of
+from hybrid_search.data.hugging_face.hub import HUB, local_copy
+from hybrid_search.data.hugging_face.tables import find_tables
 from hybrid_search.data.image_folder.decoding import MAX_PIXELS
 from hybrid_search.data.image_folder.image_files import ImageFiles
-from hybrid_search.data.packed.columns import Columns, classes_of, find_columns, labels_of
-from hybrid_search.data.packed.hub import HUB, local_copy
-from hybrid_search.data.packed.tables import find_tables
-from hybrid_search.data.packed_image import PackedImage, PackedTable
 from hybrid_search.data.stored_size import SIZE, size_notes, stored_side
 from hybrid_search.errors import DataError
 from hybrid_search.records import Settings
@@ -46,7 +46,7 @@ def read(settings: Settings) -> Contents:
     if settings.ignore_test and "test" in files:
         del files["test"]
         notes.append("the test split is left out (ignore_test); it is cut from train")
-    tables = {split: [PackedTable(path) for path in paths] for split, paths in files.items()}
+    tables = {split: [ImageTable(path) for path in paths] for split, paths in files.items()}
     every_table = [table for each in tables.values() for table in each]
     _check_formats(every_table, settings.cache)
     columns = find_columns(every_table, settings.image_column, settings.label_column)
@@ -67,11 +67,11 @@ def read(settings: Settings) -> Contents:
     )
 
 
-def _images(tables: list[PackedTable], columns: Columns) -> tuple[PackedImage, ...]:
-    return tuple(PackedImage(table, columns.image, row) for table in tables for row in range(table.rows))
+def _images(tables: list[ImageTable], columns: Columns) -> tuple[EmbeddedImage, ...]:
+    return tuple(EmbeddedImage(table, columns.image, row) for table in tables for row in range(table.rows))
 
 
-def _check_formats(tables: list[PackedTable], cache: str) -> None:
+def _check_formats(tables: list[ImageTable], cache: str) -> None:
     """Raise DataError if rows would be read in any order from files that are compressed row group by row group."""
     packed = next((table for table in tables if table.is_parquet), None)
     if cache == "none" and packed is not None:

@@ -10,7 +10,7 @@ import numpy as np
 from hybrid_search._internal.shown_path import shown
 from hybrid_search.data.class_names import check_names
 from hybrid_search.data.dataset import Labels
-from hybrid_search.data.packed_image import PackedTable
+from hybrid_search.data.embedded_image import ImageTable
 from hybrid_search.errors import DataError, nearest
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Columns(NamedTuple):
     names: tuple[str, ...]
 
 
-def find_columns(tables: Sequence[PackedTable], image: str | None, label: str | None) -> Columns:
+def find_columns(tables: Sequence[ImageTable], image: str | None, label: str | None) -> Columns:
     """Return the columns that all files have.
 
     Args:
@@ -52,7 +52,7 @@ def find_columns(tables: Sequence[PackedTable], image: str | None, label: str | 
     return chosen._replace(names=names)
 
 
-def classes_of(tables: Sequence[PackedTable], columns: Columns) -> tuple[str, ...]:
+def classes_of(tables: Sequence[ImageTable], columns: Columns) -> tuple[str, ...]:
     """Return the class names: those of the description, otherwise the sorted values of the label in train.
 
     Args:
@@ -75,7 +75,7 @@ def classes_of(tables: Sequence[PackedTable], columns: Columns) -> tuple[str, ..
     return classes
 
 
-def labels_of(tables: Sequence[PackedTable], columns: Columns, classes: tuple[str, ...]) -> Labels:
+def labels_of(tables: Sequence[ImageTable], columns: Columns, classes: tuple[str, ...]) -> Labels:
     """Return the class number of every row of a split.
 
     Args:
@@ -103,7 +103,7 @@ def labels_of(tables: Sequence[PackedTable], columns: Columns, classes: tuple[st
     return np.array(found, np.int64)
 
 
-def _values(table: PackedTable, column: str) -> list[Any]:
+def _values(table: ImageTable, column: str) -> list[Any]:
     """Return the values of a column; raise DataError if one is missing."""
     values: list[Any] = table.column(column).to_pylist()
     if None in values:
@@ -111,7 +111,7 @@ def _values(table: PackedTable, column: str) -> list[Any]:
     return values
 
 
-def _one(what: str, given: str | None, found: Sequence[str], table: PackedTable) -> str:
+def _one(what: str, given: str | None, found: Sequence[str], table: ImageTable) -> str:
     """Return the one column of a kind; raise DataError if it is absent or unclear."""
     names = list(table.schema.names)
     if given is not None:

@@ -12,7 +12,7 @@ from support.packed import encoded, write_table
 
 from hybrid_search import cli
 from hybrid_search.data import clear_cache, input_size_and_classes, load, open_test, prepare
-from hybrid_search.data.packed.tables import split_of
+from hybrid_search.data.hugging_face.tables import split_of
 from hybrid_search.errors import DataError
 from hybrid_search.records import Settings
 
@@ -180,11 +180,11 @@ def test_a_changed_file_is_decoded_again(tmp_path):
 
 
 def test_an_image_may_be_the_path_of_a_file_beside_the_table(tmp_path):
-    from hybrid_search.data.packed_image import PackedImage
+    from hybrid_search.data.embedded_image import EmbeddedImage
 
     table = SimpleNamespace(path=tmp_path / "train.arrow", value=lambda column, row: {"bytes": None, "path": "a.png"})
     picture(1).save(tmp_path / "a.png")
-    with PackedImage(table, "image", 0).open() as file:
+    with EmbeddedImage(table, "image", 0).open() as file:
         assert file.read() == (tmp_path / "a.png").read_bytes()
 
 
