@@ -2,7 +2,6 @@
 
 from functools import partial
 
-from hybrid_search.analysis.picks.pick import Pick
 from hybrid_search.charts.design import Design
 from hybrid_search.charts.diagram import diagram_svg, percent_text
 from hybrid_search.charts.svg import curve_svg, hypervolume_svg, trainings_svg
@@ -31,7 +30,8 @@ def designs_section(data: ReportData) -> Section:
             ),
         ]
         if design.unreadable is None:
-            found.append(_parts_table(index, pick, design))
+            title = f"Trial {pick.trial.number}, part by part"
+            found.append(parts_table(f"parts-{index}", title, design))
         else:
             found.append(Paragraph(f"The costs of its parts are unknown here: {design.unreadable}"))
     return Section("Chosen designs", "designs", tuple(found))
@@ -41,7 +41,14 @@ def _drawing(design: Design, theme: Theme, _width: float) -> str:
     return diagram_svg(design, theme)
 
 
-def _parts_table(index: int, pick: Pick, design: Design) -> DataTable:
+def parts_table(name: str, title: str, design: Design) -> DataTable:
+    """Return the table of the parts of a design: operator, map, options and cost.
+
+    Args:
+        name: the name of the table.
+        title: the line above it.
+        design: the design; its costs are known.
+    """
     columns = [Column("part", False), Column("operator", False), Column("blocks"), Column("map"), Column("channels")]
     columns += [Column("options", False), Column("FLOPs"), Column("parameters")]
     rows = tuple(
@@ -57,7 +64,7 @@ def _parts_table(index: int, pick: Pick, design: Design) -> DataTable:
         )
         for part in design.parts
     )
-    return DataTable(f"parts-{index}", f"Trial {pick.trial.number}, part by part", tuple(columns), rows)
+    return DataTable(name, title, tuple(columns), rows)
 
 
 def cost_section(data: ReportData) -> Section | None:

@@ -54,7 +54,8 @@ def environment_section(data: ReportData) -> Section:
     for name, values in data.facts.items():
         if name in HIDDEN_FACTS:
             continue
-        texts = [f"{value} ({count:,})" if len(values) > 1 else value for value, count in values.items()]
+        several = len(values) > 1
+        texts = [f"{value or 'none'}{f' ({count:,})' if several else ''}" for value, count in values.items()]
         more = f" and {len(texts) - MOST_VALUES:,} more" if len(texts) > MOST_VALUES else ""
         rows.append((Cell(name.replace("_", " ")), Cell(", ".join(texts[:MOST_VALUES]) + more)))
     if rows:

@@ -13,6 +13,7 @@ from hybrid_search.charts.theme import Theme
 CELL = 2  # pixels: of all dominated trials of one kind in such a cell, one is drawn
 RADIUS, SMALL = 6.0, 3.2
 MOST_LABELS = 24
+UNSAID = NetworkKind("unsaid", "", "circle", "neutral")
 
 
 def front_svg(numbers: FrontNumbers, theme: Theme, *, width: float = 760, log: bool = True) -> str:
@@ -57,7 +58,7 @@ def _words(numbers: FrontNumbers) -> str:
 
 
 def _legend(numbers: FrontNumbers, theme: Theme) -> list[LegendEntry]:
-    present = {kind_of(operators).name for operators in numbers.operators}
+    present = {kind_of(operators).name for operators in numbers.operators if operators}
     found = [
         LegendEntry(mix.label, mix.hue(theme), mix.symbol) for mix in NETWORK_KINDS.values() if mix.name in present
     ]
@@ -66,12 +67,17 @@ def _legend(numbers: FrontNumbers, theme: Theme) -> list[LegendEntry]:
     return found
 
 
+def _look(operators: Sequence[str]) -> NetworkKind:
+    """Return how a network looks; one whose operators are not given is a neutral circle."""
+    return kind_of(operators) if operators else UNSAID
+
+
 def _dominated(spots: Sequence[FrontPoint], frame: Frame, theme: Theme) -> list[str]:
     """Return one path for each kind of network; one marker for each cell of some pixels."""
     paths: dict[str, dict[tuple[int, int], str]] = {}
     mixes: dict[str, NetworkKind] = {}
     for spot in spots:
-        mix = kind_of(spot.operators)
+        mix = _look(spot.operators)
         mixes[mix.name] = mix
         x, y = frame.x.at(spot.x), frame.y.at(spot.y)
         cell = (round(x / CELL), round(y / CELL))
@@ -125,7 +131,7 @@ def _baseline(frame: Frame, numbers: FrontNumbers, index: int, theme: Theme) -> 
 
 
 def _member(spot: FrontPoint, frame: Frame, numbers: FrontNumbers, theme: Theme) -> str:
-    mix = kind_of(spot.operators)
+    mix = _look(spot.operators)
     x, y = frame.x.at(spot.x), frame.y.at(spot.y)
     look = ink(mix.symbol, mix.hue(theme))
     look += "" if mix.symbol == "x" else f' stroke="{theme.surface}" stroke-width="1.5"'
