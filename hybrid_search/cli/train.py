@@ -85,7 +85,8 @@ def train(
         typer.Option(
             "--data-all",
             rich_help_panel=TRAINING,
-            help="Train on the validation images too; nothing is measured on them.",
+            help="Train on the validation images too. No validation accuracy is measured then; the test split is used at "
+            "the end.",
         ),
     ] = False,
     init_from: Annotated[
