@@ -145,23 +145,38 @@ def front_numbers(
 
 def read_front(ledger: Ledger, search: SearchRecord, _trials: tuple[int, ...] = ()) -> FrontNumbers:
     """Read the numbers of the front on its default axes from a ledger."""
+    return read_panels(ledger, search)[0]
+
+
+def read_panels(ledger: Ledger, search: SearchRecord) -> list[FrontNumbers]:
+    """Read the front on its default axes, then the first objective over each further one, from a ledger.
+
+    Args:
+        ledger: the ledger.
+        search: the search.
+    """
     axes = axes_of(search)
     points, _ = ledger.read(reads.points, search.id, [name for name in axes if name != TRIAL.name])
     x, y = default_axes(search.objectives)
     plain = ledger.read(reads.architectures, search.id)
+    operators = {number: operators_of(architecture) for number, architecture in plain.items()}
     values = {point.number: point.values for point in points if point.state == "complete"}
     standings = read_confidence(ledger, search, values)
-    return front_numbers(
-        points,
-        search.objectives,
-        x,
-        y,
-        operators={number: operators_of(architecture) for number, architecture in plain.items()},
-        image_sizes=image_sizes_of(plain),
-        standings=standings,
-        axes=axes,
-        baselines=read_baselines(ledger, search),
-    )
+    image_sizes, baselines = image_sizes_of(plain), read_baselines(ledger, search)
+    return [
+        front_numbers(
+            points,
+            search.objectives,
+            across,
+            y,
+            operators=operators,
+            image_sizes=image_sizes,
+            standings=standings,
+            axes=axes,
+            baselines=baselines,
+        )
+        for across in (x, *search.objectives[2:])
+    ]
 
 
 def _baseline_points(

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hybrid_search.cli.output import Format, print_rows
-from hybrid_search.errors import UserError
 
 if TYPE_CHECKING:
     from hybrid_search.ledger.entries import TrainingRecord
@@ -71,42 +70,6 @@ def training_rows(trainings: "Sequence[TrainingRecord]") -> list[dict[str, Any]]
         }
         for each in trainings
     ]
-
-
-def front_rows_of_trainings(trainings: "Sequence[TrainingRecord]", names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return a row for each complete training, for the JSON and CSV of a front. Its `kind` is "training".
-
-    Args:
-        trainings: The trainings.
-        names: The measurements of a row.
-    """
-    from hybrid_search.networks.stored_architecture import readable_line
-
-    return [
-        {
-            "kind": "training",
-            "name": f"training {each.number}",
-            "trial": each.trial,
-            **{name: each.measurements.get(name) for name in names},
-            "seeds": 1,
-            "test_accuracy": each.measurements.get("test_accuracy"),
-            "digest": _digest(each),
-            "design": readable_line(each.architecture),
-            "architecture": dict(each.architecture),
-        }
-        for each in trainings
-        if each.failure_kind is None
-    ]
-
-
-def _digest(training: "TrainingRecord") -> str | None:
-    """Return the digest of the design; None if it needs a plugin that is not installed here."""
-    from hybrid_search.networks.network import stored_network
-
-    try:
-        return stored_network(training.architecture).digest
-    except UserError:
-        return None
 
 
 def training_lines(trainings: "Sequence[TrainingRecord]") -> list[str]:
