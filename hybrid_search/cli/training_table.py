@@ -8,7 +8,7 @@ from hybrid_search.cli.output import Format, print_rows
 if TYPE_CHECKING:
     from hybrid_search.ledger.entries import TrainingRecord
 
-SHARES = ("accuracy", "test_accuracy")
+TRAIN = "train"
 
 
 def print_trainings(trainings: "Sequence[TrainingRecord]", form: Format, title: str = "") -> None:
@@ -29,12 +29,15 @@ def print_trainings(trainings: "Sequence[TrainingRecord]", form: Format, title: 
         "recipe": str,
         "seed": str,
         "epochs": str,
+        "trained_on": str,
         "accuracy": _share,
         "test_accuracy": _share,
         "train_seconds": lambda value: "-" if value is None else f"{value:.1f} s",
     }
     if any(row["failure"] for row in rows):
         texts["failure"] = lambda value: value or "-"
+    if all(row["trained_on"] == TRAIN for row in rows):
+        del texts["trained_on"]
     texts["network"] = str
     print_rows(rows, form, title=title, columns=texts)
 
@@ -55,6 +58,7 @@ def training_rows(trainings: "Sequence[TrainingRecord]") -> list[dict[str, Any]]
             "recipe": each.recipe,
             "seed": each.seed,
             "epochs": each.settings["epochs"],
+            "trained_on": _trained_on(each),
             "accuracy": each.measurements.get("accuracy"),
             "test_accuracy": each.measurements.get("test_accuracy"),
             "train_seconds": each.measurements.get("train_seconds"),
@@ -91,6 +95,8 @@ def list_trainings(trainings: "Sequence[TrainingRecord]", notice: Callable[[str]
 def _line(training: "TrainingRecord") -> str:
     first = f"training {training.number}: {training.design}, {training.settings['epochs']} epochs"
     first += f", recipe {training.recipe}, seed {training.seed}"
+    if (images := _trained_on(training)) != TRAIN:
+        first += f", trained on {images}"
     if training.failure_kind:
         return f"{first}: failed ({training.failure_kind})"
     values = [
@@ -99,6 +105,11 @@ def _line(training: "TrainingRecord") -> str:
         if name in training.measurements
     ]
     return f"{first}: {', '.join(values)}"
+
+
+def _trained_on(training: "TrainingRecord") -> str:
+    """Return the splits that a training learned from."""
+    return "train and validation" if training.options.get("data_all") else TRAIN
 
 
 def _share(value: float | None) -> str:
