@@ -79,7 +79,7 @@ def lines_svg(
 
 
 def curve_svg(numbers: CurveNumbers, theme: Theme, *, width: float = 760) -> str:
-    """Draw the learning curves of trials as SVG text.
+    """Return the learning curves of trials as SVG text.
 
     Args:
         numbers: the curves.
@@ -94,7 +94,7 @@ def curve_svg(numbers: CurveNumbers, theme: Theme, *, width: float = 760) -> str
 
 
 def trainings_svg(curves: Sequence[TrainingCurve], theme: Theme, *, width: float = 760) -> str:
-    """Draw the full trainings of a search as SVG text.
+    """Return the full trainings of a search as SVG text.
 
     Args:
         curves: the trainings.
@@ -106,7 +106,7 @@ def trainings_svg(curves: Sequence[TrainingCurve], theme: Theme, *, width: float
 
 
 def hypervolume_svg(numbers: HypervolumeNumbers, theme: Theme, *, width: float = 760) -> str:
-    """Draw the hypervolume over trials as SVG text.
+    """Return the hypervolume over trials as SVG text.
 
     Args:
         numbers: the hypervolume after some numbers of trials.
