@@ -15,7 +15,7 @@ ROOT = Path(hybrid_search.__file__).parent
 ORDER = [
     "errors", "_internal", "plugins", "objectives", "settings", "records", "pareto", "gaussian_process", "ops",
     "networks", "spaces", "data", "training", "ledger", "samplers", "pruners", "analysis", "charts", "search",
-    "engines", "export", "loggers", "runs", "dashboard", "cli", "testing", "__main__",
+    "engines", "export", "loggers", "runs", "report", "dashboard", "cli", "testing", "__main__",
 ]  # fmt: skip
 
 # heavy package -> the packages that may import it, also inside a function

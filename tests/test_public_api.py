@@ -41,7 +41,7 @@ MODULES = [
     "analysis.effects", "charts", "charts.theme", "data", "engines", "engines.driver", "engines.worker", "errors",
     "export", "ledger", "networks.blocks",
     "networks.stems", "networks.stems.stem", "objectives", "ops", "ops.operator", "pareto", "plugins", "pruners",
-    "records", "samplers", "spaces.choosers", "testing", "training.checkpoints",
+    "records", "report", "samplers", "spaces.choosers", "testing", "training.checkpoints",
 ]  # fmt: skip
 
 

@@ -14,6 +14,8 @@ from support.fakes import scored, tiny_space
 from hybrid_search import cli
 from hybrid_search.analysis.status import status_of
 from hybrid_search.charts import draw_chart
+from hybrid_search.cli.training_table import training_lines, training_rows
+from hybrid_search.data.all_images import AllImages
 from hybrid_search.errors import NotFinite, SettingsError, UnknownName
 from hybrid_search.export import export_training, load_exported
 from hybrid_search.ledger import Ledger, reads
@@ -163,12 +165,55 @@ def test_an_unfinished_training_with_another_recipe_is_refused_unless_restarted(
     assert done.record.settings["optimizer"] == "adamw"
 
 
-def test_data_all_measures_nothing_on_the_validation_images(ledger):
+@pytest.mark.usefixtures("_proof_in_this_process")
+def test_data_all_measures_nothing_on_the_validation_images_and_says_what_it_trained_on(ledger, tmp_path, monkeypatch):
+    from hybrid_search.training import full_training, loop
+
+    scored_splits = []
+
+    def counting(model, split, *more):
+        scored_splits.append(len(split))
+        return score(model, split, *more)
+
+    score = loop.score
+    for module in (loop, full_training):
+        monkeypatch.setattr(module, "score", counting)
     done, said = quiet(ledger, data_all=True)
-    assert "accuracy" not in done.record.measurements
-    assert "test_accuracy" in done.record.measurements
-    assert any("validation images too" in line for line in said)
-    assert done.record.options == {"data_all": True}
+    record = done.record
+    assert scored_splits == [359]  # the test split only
+    validated = {"accuracy", "balanced_accuracy", "macro_f1", "loss"}
+    assert not validated & {name for row in [record.measurements, *record.curve] for name in row}
+    assert "test_accuracy" in record.measurements
+    assert "trained on 80 training and 40 validation images; no validation accuracy is measured" in " ".join(said)
+    assert any("--set validation_images=all takes all" in line for line in said)
+    assert record.options == {"data_all": True}
+    assert {name: record.facts.get(name) for name in ("trained_on", "train_images", "validation_images")} == {
+        "trained_on": "train and validation", "train_images": "80", "validation_images": "40",
+    }  # fmt: skip
+    assert "validation_classes" not in record.facts
+    (line,) = training_lines([record])
+    assert "trained on train and validation: test accuracy" in line
+    assert training_rows([record])[0]["trained_on"] == "train and validation"
+    draw_chart("trainings", ledger, ledger.search("tiny"))
+    export_training(ledger, record.number, tmp_path / "out")
+    assert "an accuracy on them is one on training images" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_data_all_leaves_copies_of_test_images_out_if_duplicates_are_dropped(tmp_path):
+    rng = np.random.default_rng(0)
+    images = {name: rng.integers(0, 256, (20, 8, 8), dtype=np.uint8) for name in ("train", "val", "test")}
+    images["val"][:3] = images["test"][:3]
+    parts = {f"x_{name}": value for name, value in images.items()}
+    np.savez(tmp_path / "a.npz", **parts, **{f"y_{name}": np.arange(20) % 2 for name in images})
+    settings = Settings(data="npz", data_dir=str(tmp_path / "a.npz"))
+    kept = AllImages.of(settings)
+    assert (kept.train, kept.validation, kept.left_out, kept.in_test, len(kept.dataset.train)) == (20, 20, 0, 3, 40)
+    assert "3 validation images with the content of test images are trained on" in kept.lines[1]
+    dropped = AllImages.of(settings.with_(drop_duplicates=True))
+    assert (dropped.train, dropped.validation, dropped.left_out, dropped.in_test) == (20, 17, 3, 0)
+    assert np.array_equal(dropped.dataset.train.images[20:, 0], images["val"][3:])
+    assert "left 3 validation images out" in dropped.lines[1]
+    assert dropped.facts["validation_images_left_out"] == "3"
 
 
 def test_other_images_than_those_of_the_search_are_said(ledger):

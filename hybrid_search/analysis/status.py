@@ -1,5 +1,6 @@
 """The status of a search, read from its ledger: on any machine that reaches the database, while the search runs."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -150,7 +151,10 @@ def status_of(ledger: Ledger, search: SearchRecord) -> SearchStatus:
     points, _ = ledger.read(reads.points, search.id, search.objectives)
     counts: dict[str, int] = {state: sum(point.state == state for point in points) for state in STATES}
     kinds = search.objective_list
-    complete = [p for p in points if p.state == "complete" and all(o.name in p.values for o in kinds)]
+    names = [kind.name for kind in kinds]
+    complete = [
+        p for p in points if p.state == "complete" and all(math.isfinite(p.values.get(n, math.nan)) for n in names)
+    ]
     complete.sort(key=lambda point: (point.finished is None, point.finished, point.number))
     values = {point.number: point.values for point in complete}
     rows = [[point.values[o.name] for o in kinds] for point in complete]

@@ -14,7 +14,8 @@ from hybrid_search.charts.front import front_numbers
 from hybrid_search.charts.front_figure import front_figure
 from hybrid_search.charts.hypervolume import hypervolume_figure, hypervolume_numbers
 from hybrid_search.charts.replay_curves import SeedBand, band_numbers, bands_figure
-from hybrid_search.charts.table import CHARTS, draw_chart
+from hybrid_search.charts.svg import curve_svg, effects_svg, front_svg, hypervolume_svg, trainings_svg
+from hybrid_search.charts.table import CHARTS, SearchHandle, draw_chart
 from hybrid_search.charts.theme import DARK, FIGURE_CONFIG, LIGHT, THEMES, Theme
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Chart",
     "Design",
     "EffectNumbers",
+    "SearchHandle",
     "SeedBand",
     "Theme",
     "band_numbers",
@@ -33,6 +35,7 @@ __all__ = [
     "cost_by_stage_figure",
     "curve_figure",
     "curve_numbers",
+    "curve_svg",
     "default_axes",
     "design_numbers",
     "diagram_svg",
@@ -40,8 +43,12 @@ __all__ = [
     "draw_chart",
     "effect_numbers",
     "effects_figure",
+    "effects_svg",
     "front_figure",
     "front_numbers",
+    "front_svg",
     "hypervolume_figure",
     "hypervolume_numbers",
+    "hypervolume_svg",
+    "trainings_svg",
 ]

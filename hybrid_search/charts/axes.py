@@ -57,11 +57,16 @@ def labelled(objective: Objective) -> str:
 
 
 def axis_title(objective: Objective) -> str:
-    """Return the title of an axis: label, unit, and which direction is better."""
+    """Return the title of an axis as markup: label, unit, and which direction is better."""
+    return escape(axis_words(objective))
+
+
+def axis_words(objective: Objective) -> str:
+    """Return the title of an axis in plain text: label, unit, and which direction is better."""
     if objective.name == TRIAL.name:
         return "trial number"
-    better = "higher" if objective.direction == "maximize" else "lower"
-    return f"{labelled(objective)}, {better} is better"
+    better, unit = "higher" if objective.direction == "maximize" else "lower", unit_of(objective)
+    return f"{objective.label}{f' [{unit}]' if unit else ''}, {better} is better"
 
 
 def axis_scale(objective: Objective, log: bool, values: Sequence[float] = ()) -> dict[str, Any]:

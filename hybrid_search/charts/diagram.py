@@ -14,7 +14,8 @@ from hybrid_search.charts.chart import Chart
 from hybrid_search.charts.design import Design, differences, read_designs
 from hybrid_search.charts.families import family_colour
 from hybrid_search.charts.parts import NetworkPart
-from hybrid_search.charts.theme import FONT, Theme
+from hybrid_search.charts.svg.elements import picture
+from hybrid_search.charts.theme import Theme
 from hybrid_search.objectives import scaled
 from hybrid_search.ops import FAMILIES
 
@@ -45,7 +46,7 @@ def diagram_svg(design: Design, theme: Theme, marks: frozenset[int] = frozenset(
         The text of an SVG element.
     """
     width, height, drawn = _drawing(design, theme, marks)
-    return _svg(width, height, design.text, theme, drawn)
+    return picture(width, height, design.text, theme, [drawn])
 
 
 def _drawing(design: Design, theme: Theme, marks: frozenset[int]) -> tuple[int, int, str]:
@@ -68,14 +69,6 @@ def _drawing(design: Design, theme: Theme, marks: frozenset[int]) -> tuple[int, 
     return width, height, "".join(drawn)
 
 
-def _svg(width: int, height: int, text: str, theme: Theme, drawn: str) -> str:
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        f'role="img" font-family="{escape(FONT)}" font-size="12"><title>{escape(text)}</title>'
-        f'<rect width="{width}" height="{height}" fill="{theme.surface}"/>{drawn}</svg>'
-    )
-
-
 def diagrams_svg(designs: Mapping[int, Design], theme: Theme) -> str:
     """Draw the designs of one or two trials below each other; where two differ, their parts are outlined."""
     pair = tuple(designs.values())
@@ -89,7 +82,7 @@ def diagrams_svg(designs: Mapping[int, Design], theme: Theme) -> str:
     if not drawings:
         drawn.append(_label(120, 28, "No trial is selected.", theme.muted))
     texts = "; ".join(f"trial {number}: {design.text}" for number, design in designs.items())
-    return _svg(max((d[1] for d in drawings), default=240), top or 48, texts, theme, "".join(drawn))
+    return picture(max((d[1] for d in drawings), default=240), top or 48, texts, theme, drawn)
 
 
 def _box(part: NetworkPart, column: int, design: Design) -> Rectangle:
@@ -211,7 +204,12 @@ def _bar(left: float, top: float, name: str, share: float, count: int, hue: str,
 
 def percent(share: float) -> str:
     """Return a share in whole per cent as markup; `&lt;1 %` for a share that would round to 0."""
-    return escape("<1 %") if 0 < share < 0.005 else f"{100 * share:.0f} %"
+    return escape(percent_text(share))
+
+
+def percent_text(share: float) -> str:
+    """Return a share in whole per cent as plain text; `<1 %` for a share that would round to 0."""
+    return "<1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
 
 
 def _ring(box: Rectangle, theme: Theme) -> str:

@@ -120,13 +120,13 @@ def effects_figure(numbers: EffectNumbers, theme: Theme) -> "go.Figure":
     scale, unit = (100.0, "points") if share else (1.0, numbers.objective.unit.strip())
     places = list(range(len(numbers.rows)))
     for name, symbol, shift, values in (
-        ("matched pairs", "diamond", -0.14, [_pairs(row) for row in numbers.rows]),
-        ("model at equal FLOPs", "circle-open", 0.16, [_model(row) for row in numbers.rows]),
+        ("matched pairs", "diamond", -0.14, [pairs_of(row) for row in numbers.rows]),
+        ("model at equal FLOPs", "circle-open", 0.16, [model_of(row) for row in numbers.rows]),
     ):
         shown = [(place, row, value) for place, row, value in zip(places, numbers.rows, values, strict=True) if value]
         if not shown:
             continue
-        colours = [_colour(row, theme) for _, row, _ in shown]
+        colours = [row_colour(row, theme) for _, row, _ in shown]
         halves = [(value[2] - value[1]) / 2 * scale if value[1] is not None else None for _, _, value in shown]
         for colour in dict.fromkeys(colours):  # an error bar has one colour for each trace
             own = [i for i, each in enumerate(colours) if each == colour]
@@ -169,7 +169,7 @@ def effects_figure(numbers: EffectNumbers, theme: Theme) -> "go.Figure":
     return figure
 
 
-def _pairs(row: EffectRow) -> tuple[float, float | None, float] | None:
+def pairs_of(row: EffectRow) -> tuple[float, float | None, float] | None:
     """Return difference, low and high of the pairs; low is None if the interval is unknown."""
     each = row.comparison
     if each.difference is None:
@@ -178,11 +178,12 @@ def _pairs(row: EffectRow) -> tuple[float, float | None, float] | None:
     return each.difference, low, high
 
 
-def _model(row: EffectRow) -> tuple[float, float | None, float] | None:
+def model_of(row: EffectRow) -> tuple[float, float | None, float] | None:
+    """Return difference, low and high of the model at equal FLOPs; None if there is none."""
     return None if row.model is None else (row.model.difference, *row.model.interval)
 
 
-def _colour(row: EffectRow, theme: Theme) -> str:
+def row_colour(row: EffectRow, theme: Theme) -> str:
     """Return the colour of the family of the later choice; blocks and stems belong to no family."""
     factor = row.comparison.factor
     return family_colour(family_of(str(row.comparison.b)), theme) if factor.kind == "operator" else theme.neutral

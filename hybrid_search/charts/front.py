@@ -19,7 +19,7 @@ from hybrid_search.charts.network_kinds import image_sizes_of, operators_of
 from hybrid_search.ledger import Ledger, TrialPoint, reads
 from hybrid_search.networks.network import network_line
 from hybrid_search.objectives import Objective
-from hybrid_search.records import SearchRecord
+from hybrid_search.records import SearchRecord, TrialRecord
 
 COLOURS = ("mix", "trial")  # and `stage:0`, `stage:1`, ...
 
@@ -93,8 +93,22 @@ class FrontNumbers:
         return tuple({objective.name: objective for objective in (*self.objectives, *axes)}.values())
 
 
+def as_points(trials: Sequence[TrialPoint | TrialRecord]) -> list[TrialPoint]:
+    """Return trials as points; a record becomes a point with its measurements.
+
+    Args:
+        trials: points, or complete records of trials.
+    """
+    return [
+        TrialPoint(trial.id, trial.number, trial.state, trial.seconds, trial.finished, trial.measurements)
+        if isinstance(trial, TrialRecord)
+        else trial
+        for trial in trials
+    ]
+
+
 def front_numbers(
-    points: Sequence[TrialPoint],
+    points: Sequence[TrialPoint | TrialRecord],
     objectives: Sequence[str],
     x: str,
     y: str,
@@ -109,11 +123,11 @@ def front_numbers(
     """Return what the chart of the front draws.
 
     Args:
-        points: the trials of the search.
+        points: the trials of the search: points, or records such as `search.trials()` returns.
         objectives: the names of the search's objectives.
         x, y: the names of the axes; `y` is not the trial number.
-        operators: the operator of each stage, by trial.
-        image_sizes: the image size of each trial, if the space offers sizes.
+        operators: the operator of each stage, by trial; default: those of the records.
+        image_sizes: the image size of each trial, if the space offers sizes; default: those of the records.
         front: the trials on the front, if they are already known.
         standings: what retraining has shown, by confirmed trial.
         axes: every axis by name (`axes_of`); default: the built-in objectives.
@@ -122,11 +136,14 @@ def front_numbers(
     Raises:
         UnknownName: no axis has this name.
     """
+    plain = {trial.number: trial.architecture for trial in points if isinstance(trial, TrialRecord)}
+    operators = operators or {number: operators_of(architecture) for number, architecture in plain.items()}
+    image_sizes, points = image_sizes or image_sizes_of(plain), as_points(points)
     across, up = axis_named(x, axes), axis_named(y, {name: axes[name] for name in axes if name != TRIAL.name})
     kinds = [axes[name] for name in objectives]
     retrained = retrained_numbers(standings or {})
     members = front_of(points, kinds, retrained) if front is None else front
-    spots, missing = spots_of(points, x, y, operators or {}, image_sizes or {})
+    spots, missing = spots_of(points, x, y, operators, image_sizes)
     return FrontNumbers(
         tuple(kinds),
         across,
@@ -145,23 +162,38 @@ def front_numbers(
 
 def read_front(ledger: Ledger, search: SearchRecord, _trials: tuple[int, ...] = ()) -> FrontNumbers:
     """Read the numbers of the front on its default axes from a ledger."""
+    return read_panels(ledger, search)[0]
+
+
+def read_panels(ledger: Ledger, search: SearchRecord) -> list[FrontNumbers]:
+    """Read the front on its default axes, then the first objective over each further one, from a ledger.
+
+    Args:
+        ledger: the ledger.
+        search: the search.
+    """
     axes = axes_of(search)
     points, _ = ledger.read(reads.points, search.id, [name for name in axes if name != TRIAL.name])
     x, y = default_axes(search.objectives)
     plain = ledger.read(reads.architectures, search.id)
+    operators = {number: operators_of(architecture) for number, architecture in plain.items()}
     values = {point.number: point.values for point in points if point.state == "complete"}
     standings = read_confidence(ledger, search, values)
-    return front_numbers(
-        points,
-        search.objectives,
-        x,
-        y,
-        operators={number: operators_of(architecture) for number, architecture in plain.items()},
-        image_sizes=image_sizes_of(plain),
-        standings=standings,
-        axes=axes,
-        baselines=read_baselines(ledger, search),
-    )
+    image_sizes, baselines = image_sizes_of(plain), read_baselines(ledger, search)
+    return [
+        front_numbers(
+            points,
+            search.objectives,
+            across,
+            y,
+            operators=operators,
+            image_sizes=image_sizes,
+            standings=standings,
+            axes=axes,
+            baselines=baselines,
+        )
+        for across in (x, *search.objectives[2:])
+    ]
 
 
 def _baseline_points(

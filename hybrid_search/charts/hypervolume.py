@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from hybrid_search.charts.axes import AXES, axes_of
 from hybrid_search.charts.chart import Chart
-from hybrid_search.charts.front import has_all
+from hybrid_search.charts.front import as_points, has_all
 from hybrid_search.charts.theme import Theme, empty_layout, figure_axis, figure_layout
 from hybrid_search.ledger import Ledger, TrialPoint, reads
 from hybrid_search.objectives import Objective, scaled
 from hybrid_search.pareto import hypervolume, reference_point, to_minimize
-from hybrid_search.records import SearchRecord
+from hybrid_search.records import SearchRecord, TrialRecord
 from hybrid_search.spaces.budget import known_reference
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class HypervolumeNumbers:
 
 
 def hypervolume_numbers(
-    points: Sequence[TrialPoint],
+    points: Sequence[TrialPoint | TrialRecord],
     objectives: Sequence[str],
     known: Mapping[str, float] | None = None,
     *,
@@ -70,7 +70,7 @@ def hypervolume_numbers(
     """Return the hypervolume after each completed trial, in the order in which the trials completed.
 
     Args:
-        points: the trials of the search.
+        points: the trials of the search: points, or records such as `search.trials()` returns.
         objectives: the names of its objectives.
         known: the worst value of each objective that is known before training (`spaces.budget.reference_costs`); with
             it the reference point is that of the search itself.
@@ -80,7 +80,7 @@ def hypervolume_numbers(
         The numbers; without values before the first complete trial.
     """
     kinds = tuple(axes[name] for name in objectives)
-    whole = [point for point in points if has_all(point, objectives)]
+    whole = [point for point in as_points(points) if has_all(point, objectives)]
     whole.sort(key=lambda point: (point.finished.timestamp() if point.finished else math.inf, point.number))
     rows = [[point.values[name] for name in objectives] for point in whole]
     if not rows:

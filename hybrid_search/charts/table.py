@@ -6,7 +6,8 @@ To add a built-in chart: write its file, and add one line here. Another package 
 
 from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from hybrid_search.charts.chart import Chart
 from hybrid_search.charts.theme import LIGHT, Theme
@@ -47,15 +48,31 @@ CHARTS: Table[Chart] = Table(
 )
 
 
+@runtime_checkable
+class SearchHandle(Protocol):
+    """A search together with its ledger: what `run`, `open_search`, `confirm` and `baseline` return."""
+
+    record: SearchRecord
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger of the search."""
+
+
 def draw_chart(
-    chart: str | Chart, ledger: Ledger, search: SearchRecord, trials: Sequence[int] = (), theme: Theme = LIGHT
+    chart: str | Chart,
+    source: Ledger | SearchHandle | str | Path,
+    search: SearchRecord | str | None = None,
+    trials: Sequence[int] = (),
+    theme: Theme = LIGHT,
 ) -> Any:
     """Draw one chart of a search.
 
     Args:
         chart: a name of the table `CHARTS`, or a `Chart` of your own.
-        ledger: the ledger that holds the search.
-        search: the record of the search.
+        source: the ledger that holds the search, the URL or file of its database, or what `run`, `open_search` or
+            `confirm` returned.
+        search: the record or the name of the search; None: the newest of the ledger, or the one that was returned.
         trials: the numbers of the trials, for a chart of trials.
         theme: `LIGHT` or `DARK`.
 
@@ -64,11 +81,13 @@ def draw_chart(
 
     Raises:
         UnknownName: no chart has this name.
-        SettingsError: plotly is not installed, or `chart` is neither a name nor a chart.
+        SettingsError: plotly is not installed, `chart` is neither a name nor a chart, or `source` holds no search.
+        LedgerError: the database cannot be opened.
 
     Example:
         >>> with Ledger("sqlite:///results/hybrid-search.db", read_only=True) as ledger:
-        ...     draw_chart("hypervolume", ledger, ledger.search("digits")).write_html("hypervolume.html")
+        ...     draw_chart("hypervolume", ledger, "digits").write_html("hypervolume.html")
+        >>> draw_chart("front", run("digits", trials=32))
     """
     if not isinstance(chart, Chart | str):
         raise SettingsError(f"chart must be a name ({', '.join(CHARTS)}) or a Chart; got {chart!r:.80}.")
@@ -77,4 +96,18 @@ def draw_chart(
         raise SettingsError(
             "a chart needs plotly, which is not installed. Install it: pip install 'hybrid-search[page]'."
         )
-    return drawn.draw(drawn.read(ledger, search, tuple(trials)), theme)
+    if isinstance(source, SearchHandle):
+        return _drawn(drawn, source.ledger, source.record if search is None else search, trials, theme)
+    if isinstance(source, Ledger):
+        return _drawn(drawn, source, search, trials, theme)
+    if not isinstance(source, str | Path):
+        raise SettingsError(
+            f"source must be a Ledger, the URL or file of a database, or what run() returned; got {source!r:.80}."
+        )
+    with Ledger(source, read_only=True) as ledger:
+        return _drawn(drawn, ledger, search, trials, theme)
+
+
+def _drawn(chart: Chart, ledger: Ledger, search: SearchRecord | str | None, trials: Sequence[int], theme: Theme) -> Any:
+    record = search if isinstance(search, SearchRecord) else ledger.search(search)
+    return chart.draw(chart.read(ledger, record, tuple(trials)), theme)

@@ -1,7 +1,7 @@
-"""The baselines of a search below its front: a table, rows for JSON and CSV, and a line for each comparison."""
+"""The baselines of a search below its front: a table, and a line for each comparison."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hybrid_search.cli.output import Format, print_rows
 
@@ -52,30 +52,3 @@ def print_baselines(
         notice(
             "a baseline with one seed has no interval, so a small difference may be noise; `confirm` trains more seeds"
         )
-
-
-def baseline_rows(baselines: "Sequence[BaselineResult]", names: Sequence[str], form: Format) -> list[dict[str, Any]]:
-    """Return a row for each baseline, for JSON and CSV. Its `kind` is "baseline", and `trial` is null.
-
-    Args:
-        baselines: The results of the baselines.
-        names: The measurements of a row.
-        form: JSON: an interval is `[low, high]`; CSV: two columns.
-    """
-    from hybrid_search.networks.network import network_line, stored_network
-
-    rows = []
-    for each in baselines:
-        row: dict[str, Any] = {"kind": "baseline", "name": each.name, "trial": None}
-        row |= {name: each.values.get(name) for name in names}
-        for name, (low, high) in each.intervals.items():
-            if name in names:
-                row |= (
-                    {f"{name}_low": low, f"{name}_high": high}
-                    if form is Format.csv
-                    else {f"{name}_interval": [low, high]}
-                )
-        digest = stored_network(each.network).digest
-        network = {"seeds": each.seeds, "test_accuracy": each.test, "digest": digest}
-        rows.append({**row, **network, "design": network_line(each.network), "architecture": dict(each.network)})
-    return rows

@@ -14,7 +14,7 @@ from hybrid_search.cli.options import OUTPUT, Database, FormatOption, SearchName
 from hybrid_search.cli.output import Format, print_rows, say
 
 if TYPE_CHECKING:
-    from hybrid_search.analysis.effects import Comparison, ModelEffect, SearchEffects
+    from hybrid_search.analysis.effects import SearchEffects
     from hybrid_search.objectives import Objective
 
 FEW_TRIALS = 30  # fewer trials rarely have matched pairs
@@ -52,15 +52,16 @@ def effects(
     """Show where attention helps: matched pairs of trained designs, and a model at equal FLOPs. Reads only."""
     from hybrid_search._internal.output_file import check_output_file, written_file
     from hybrid_search.analysis.effects import search_effects
+    from hybrid_search.analysis.effects.effects_document import effect_rows, effects_document
     from hybrid_search.ledger import Ledger
 
     file = None if pairs is None else check_output_file("--pairs", pairs)
     with Ledger(db, read_only=True) as ledger:
         record = ledger.search(name)
         found = search_effects(ledger, record, objective)
-    rows = [_row(each, found.at_equal_flops(each)) for each in found.comparisons]
+    rows = effect_rows(found)
     if form is Format.json:
-        print(json.dumps(_document(record.name, found, rows), indent=2, allow_nan=False))
+        print(json.dumps(effects_document(record.name, found), indent=2, allow_nan=False))
     elif form is Format.csv:
         print_rows([{key: value for key, value in row.items() if key != "bands"} for row in rows], form)
     else:
@@ -75,64 +76,6 @@ def effects(
             if designs
             else f"no open question: {pairs} has an empty list"
         )
-
-
-def _row(comparison: "Comparison", model: "ModelEffect | None") -> dict[str, Any]:
-    """Return a comparison as plain JSON; numbers in the unit of the objective."""
-    low, high = comparison.interval or (None, None)
-    model_low, model_high = model.interval if model else (None, None)
-    return {
-        "place": comparison.factor.place,
-        "kind": comparison.factor.kind,
-        "question": comparison.factor.question,
-        "choice": comparison.b,
-        "instead_of": comparison.a,
-        "pairs": comparison.pairs,
-        "difference": comparison.difference,
-        "low": low,
-        "high": high,
-        "p_value": comparison.p_value,
-        "flops_ratio": comparison.flops_ratio,
-        "model_difference": model.difference if model else None,
-        "model_low": model_low,
-        "model_high": model_high,
-        "bands": [vars(band) for band in comparison.bands],
-    }
-
-
-def _document(name: str, found: "SearchEffects", rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return everything as plain JSON."""
-    return {
-        "search": name,
-        "objective": found.objective.name,
-        "trials": found.trials,
-        "left_out": found.left_out,
-        "comparisons": rows,
-        "operators": [
-            {
-                "place": share.factor.place,
-                "question": share.factor.question,
-                "choice": share.choice,
-                "trained": share.trained,
-                "on_front": share.on_front,
-                "best": share.best,
-                "best_trial": share.best_trial,
-            }
-            for share in found.shares
-        ],
-        "importance": [vars(each) for each in found.importances],
-        "open_questions": [
-            {
-                "place": each.comparison.factor.place,
-                "question": each.comparison.factor.question,
-                "choice": each.comparison.b,
-                "instead_of": each.comparison.a,
-                "partners": list(each.partners),
-                "designs": [dict(design) for design in each.designs],
-            }
-            for each in found.questions
-        ],
-    }
 
 
 def _print_tables(name: str, found: "SearchEffects", rows: Sequence[dict[str, Any]], everything: bool) -> None:
@@ -200,6 +143,7 @@ def _say_limits(found: "SearchEffects", rows: Sequence[dict[str, Any]], notice: 
 
 def _texts(row: dict[str, Any], objective: "Objective") -> dict[str, str]:
     """Return one line of the table."""
+    from hybrid_search.analysis.effects.effects_document import difference_text
     from hybrid_search.analysis.effects.matched_pairs import SIGNIFICANT
 
     decided = row["p_value"] is not None and row["p_value"] < SIGNIFICANT
@@ -208,16 +152,9 @@ def _texts(row: dict[str, Any], objective: "Objective") -> dict[str, str]:
         "question": row["question"] if row["kind"] != "stem" else "stem",
         "comparison": f"{row['choice']} - {row['instead_of']}",
         "pairs": f"{row['pairs']:,}" if row["pairs"] else "-",
-        "difference": _difference(objective, row["difference"], row["low"], row["high"]) + ("*" if decided else ""),
+        "difference": difference_text(objective, row["difference"], row["low"], row["high"]) + ("*" if decided else ""),
         "FLOPs": "-" if row["flops_ratio"] is None else f"x {row['flops_ratio']:.2f}",
-        "at equal FLOPs (model)": _difference(objective, row["model_difference"], row["model_low"], row["model_high"]),
+        "at equal FLOPs (model)": difference_text(
+            objective, row["model_difference"], row["model_low"], row["model_high"]
+        ),
     }
-
-
-def _difference(objective: "Objective", value: float | None, low: float | None, high: float | None) -> str:
-    """Return a difference with its interval: `-1.16 ± 0.31 points`."""
-    if value is None:
-        return "-"
-    scale, unit, digits = (100.0, " points", 2) if objective.unit == "share" else (1.0, objective.unit, 4)
-    half = "" if low is None or high is None else f" ± {scale * (high - low) / 2:.{digits}f}"
-    return f"{scale * value:+.{digits}f}{half}{unit}"

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hybrid_search._internal.counted import counted
-from hybrid_search.cli.baseline_table import baseline_rows, print_baselines
+from hybrid_search.cli.baseline_table import print_baselines
 from hybrid_search.cli.help_page import HelpCommand
 from hybrid_search.cli.options import OUTPUT, Database, FormatOption, SearchName
 from hybrid_search.cli.output import Format, print_rows, say
-from hybrid_search.cli.training_table import front_rows_of_trainings, list_trainings
+from hybrid_search.cli.training_table import list_trainings
 
 if TYPE_CHECKING:
     from hybrid_search.analysis.confidence import TrialConfidence
@@ -66,56 +66,23 @@ def print_front(
     Raises:
         UnknownName: No trial of the front has such a column.
     """
-    from hybrid_search.analysis.baseline_results import read_baselines
-    from hybrid_search.analysis.confidence import confirmed_front, read_confidence
-    from hybrid_search.analysis.picks import front_knee
+    from hybrid_search.analysis.front_result import front_rows, read_front_result, with_other_networks
     from hybrid_search.ledger import reads
-    from hybrid_search.ledger.trainings import trainings
-    from hybrid_search.networks.stored_architecture import readable_line
     from hybrid_search.records import TRAINED
-    from hybrid_search.spaces.known_designs import known_names
 
     objectives = record.all_objectives()
-    names = list(dict.fromkeys([*record.objectives, "accuracy", "flops", "params"]))
-    values = ledger.read(reads.front_candidates, record.id, sorted(names), record.objective_list)
-    confidences = read_confidence(ledger, record)
-    retrained = [number for number, confidence in confidences.items() if confidence.seeds]
-    numbers, not_retrained = confirmed_front(values, retrained, record.objective_list)
-    trials = {trial.number: trial for trial in ledger.read(reads.trials, record.id, numbers)}
-    known = known_names(record)
-    knee = front_knee({number: values[number] for number in numbers}, record.objective_list) if numbers else None
-    if not_retrained:
+    result = read_front_result(ledger, record)
+    names, numbers, knee, confidences = result.names, result.numbers, result.knee, result.confidences
+    if result.not_retrained:
         notice(
-            f"trials {', '.join(map(str, not_retrained))} were not retrained yet. With their single seed they would be "
-            "on the front, but means are not compared with single seeds"
+            f"trials {', '.join(map(str, result.not_retrained))} were not retrained yet. With their single seed they "
+            "would be on the front, but means are not compared with single seeds"
         )
-    more = _more_columns(columns, list(trials.values()), objectives)
-    rows: list[dict[str, Any]] = [
-        {
-            "trial": number,
-            "knee": knee is not None and knee.exists and knee.number == number,
-            **{name: values[number].get(name) for name in names},
-            **(
-                _confidence_columns(confidences.get(number), [objectives[name] for name in names], form)
-                if confidences
-                else {}
-            ),
-            **{column: value(trials[number]) for column, (value, _) in more.items()},
-            **({"image_size": trials[number].architecture.get("image_size")} if record.image_sizes else {}),
-            "digest": trials[number].digest,
-            "design": readable_line(trials[number].architecture),
-            "architecture": dict(trials[number].architecture),
-            **({"known_as": known.get(trials[number].digest)} if record.known_designs else {}),
-            **{name: trials[number].settings[name] for name in record.tuned},
-        }
-        for number in numbers
-    ]
-    baselines, full = read_baselines(ledger, record), ledger.read(trainings, record.id)
-    if (baselines or full) and form is not Format.table:
-        rows = [{"kind": "trial", "name": None, **row} for row in rows]
-        rows += baseline_rows(baselines, names, form) + front_rows_of_trainings(full, names)
-        if form is Format.csv:
-            rows = [dict.fromkeys(name for row in rows for name in row) | row for row in rows]
+    more = _more_columns(columns, list(result.trials.values()), objectives)
+    further = {n: {column: value(result.trials[n]) for column, (value, _) in more.items()} for n in numbers}
+    rows = front_rows(result, further, csv=form is Format.csv)
+    if form is not Format.table:
+        rows = with_other_networks(rows, result, csv=form is Format.csv)
     if form is Format.json:
         print_rows([{name: value for name, value in row.items() if name != "design"} for row in rows], form)
         return
@@ -154,9 +121,9 @@ def print_front(
         notice(
             f"trial {knee.number} is {knee.why}" if knee.exists else f"--pick knee is trial {knee.number}: {knee.why}"
         )
-    _list_known_designs(ledger, record, known, numbers, notice)
-    print_baselines(baselines, record, {number: values[number] for number in numbers}, notice)
-    list_trainings(full, notice)
+    _list_known_designs(ledger, record, result.known, numbers, notice)
+    print_baselines(result.baselines, record, result.values, notice)
+    list_trainings(result.trainings, notice)
 
 
 def _more_columns(
@@ -209,39 +176,6 @@ def _list_known_designs(
             notice(f"not on the front: trial {trial.number}, {known[trial.digest]}: {values}")
 
 
-def _confidence_columns(
-    confidence: "TrialConfidence | None", objectives: "Sequence[Objective]", form: Format
-) -> dict[str, Any]:
-    """Return the confidence columns of one trial for JSON and CSV.
-
-    An interval is `[low, high]` in JSON and two columns in CSV; null if it is unknown. `seeds` counts fresh seeds.
-    """
-    columns: dict[str, Any] = {}
-    for objective in objectives:
-        if objective.known:
-            continue
-        name = objective.name
-        interval = confidence.intervals.get(name) if confidence else None
-        if form is Format.csv:
-            low, high = interval or (None, None)
-            columns |= {f"{name}_low": low, f"{name}_high": high}
-        else:
-            columns[f"{name}_interval"] = list(interval) if interval else None
-    return columns | {
-        "seeds": confidence.seeds if confidence else 0,
-        "front_probability": confidence.probability if confidence else 0.0,
-        "test_accuracy": confidence.test if confidence else None,
-        **{name: confidence.tests.get(name) if confidence else None for name in _other_tests(objectives)},
-    }
-
-
-def _other_tests(objectives: "Sequence[Objective]") -> list[str]:
-    """Return the measurements on the test split that are shown besides accuracy: those of the objectives."""
-    from hybrid_search.objectives import TEST, TESTED
-
-    return [f"{TEST}{each.name}" for each in objectives if each.name in TESTED and each.name != "accuracy"]
-
-
 def _row_with_intervals(
     row: Mapping[str, Any],
     confidence: "TrialConfidence | None",
@@ -251,6 +185,7 @@ def _row_with_intervals(
 ) -> dict[str, str]:
     """Return one line of the table with intervals; `tuned` names the settings that differ from trial to trial."""
     from hybrid_search.analysis.baseline_results import value_with_interval
+    from hybrid_search.analysis.front_result import probability_text
 
     line = {"trial": row["trial"]}
     for objective in objectives:
@@ -260,7 +195,7 @@ def _row_with_intervals(
         if name == "accuracy":
             test = row["test_accuracy"]
             line |= {"test": objective.text(test), "seeds": str(row["seeds"] or "-")}
-            line["on front"] = _probability_text(row["front_probability"])
+            line["on front"] = probability_text(row["front_probability"])
         elif (test := f"test_{name}") in row:
             line["test bal. acc." if name == "balanced_accuracy" else "test macro F1"] = objective.text(row[test])
     line |= {column: text(row[column]) for column, (_, text) in more.items()}
@@ -271,10 +206,3 @@ def _right_aligned(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
     """Return the same lines with every column but the design padded on the left."""
     width = {name: max(len(row[name]) for row in rows) for name in rows[0]}
     return [{name: text if name == "design" else text.rjust(width[name]) for name, text in row.items()} for row in rows]
-
-
-def _probability_text(probability: float | None) -> str:
-    """Return a probability in whole per cent, `> 99 %` or `< 1 %` at the ends, and `-` if it is unknown."""
-    if probability is None:
-        return "-"
-    return "> 99 %" if probability > 0.99 else "< 1 %" if probability < 0.01 else f"{100 * probability:.0f} %"

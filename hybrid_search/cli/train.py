@@ -85,7 +85,8 @@ def train(
         typer.Option(
             "--data-all",
             rich_help_panel=TRAINING,
-            help="Train on the validation images too; nothing is measured on them.",
+            help="Train on the validation images too. Then no validation accuracy is measured, only that of the test "
+            "split.",
         ),
     ] = False,
     init_from: Annotated[

@@ -4,12 +4,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hybrid_search.cli.output import Format, print_rows
-from hybrid_search.errors import UserError
 
 if TYPE_CHECKING:
     from hybrid_search.ledger.entries import TrainingRecord
 
-SHARES = ("accuracy", "test_accuracy")
+TRAIN = "train"
 
 
 def print_trainings(trainings: "Sequence[TrainingRecord]", form: Format, title: str = "") -> None:
@@ -30,12 +29,15 @@ def print_trainings(trainings: "Sequence[TrainingRecord]", form: Format, title: 
         "recipe": str,
         "seed": str,
         "epochs": str,
+        "trained_on": str,
         "accuracy": _share,
         "test_accuracy": _share,
         "train_seconds": lambda value: "-" if value is None else f"{value:.1f} s",
     }
     if any(row["failure"] for row in rows):
         texts["failure"] = lambda value: value or "-"
+    if all(row["trained_on"] == TRAIN for row in rows):
+        del texts["trained_on"]
     texts["network"] = str
     print_rows(rows, form, title=title, columns=texts)
 
@@ -56,6 +58,7 @@ def training_rows(trainings: "Sequence[TrainingRecord]") -> list[dict[str, Any]]
             "recipe": each.recipe,
             "seed": each.seed,
             "epochs": each.settings["epochs"],
+            "trained_on": _trained_on(each),
             "accuracy": each.measurements.get("accuracy"),
             "test_accuracy": each.measurements.get("test_accuracy"),
             "train_seconds": each.measurements.get("train_seconds"),
@@ -67,42 +70,6 @@ def training_rows(trainings: "Sequence[TrainingRecord]") -> list[dict[str, Any]]
         }
         for each in trainings
     ]
-
-
-def front_rows_of_trainings(trainings: "Sequence[TrainingRecord]", names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return a row for each complete training, for the JSON and CSV of a front. Its `kind` is "training".
-
-    Args:
-        trainings: The trainings.
-        names: The measurements of a row.
-    """
-    from hybrid_search.networks.stored_architecture import readable_line
-
-    return [
-        {
-            "kind": "training",
-            "name": f"training {each.number}",
-            "trial": each.trial,
-            **{name: each.measurements.get(name) for name in names},
-            "seeds": 1,
-            "test_accuracy": each.measurements.get("test_accuracy"),
-            "digest": _digest(each),
-            "design": readable_line(each.architecture),
-            "architecture": dict(each.architecture),
-        }
-        for each in trainings
-        if each.failure_kind is None
-    ]
-
-
-def _digest(training: "TrainingRecord") -> str | None:
-    """Return the digest of the design; None if it needs a plugin that is not installed here."""
-    from hybrid_search.networks.network import stored_network
-
-    try:
-        return stored_network(training.architecture).digest
-    except UserError:
-        return None
 
 
 def training_lines(trainings: "Sequence[TrainingRecord]") -> list[str]:
@@ -128,6 +95,8 @@ def list_trainings(trainings: "Sequence[TrainingRecord]", notice: Callable[[str]
 def _line(training: "TrainingRecord") -> str:
     first = f"training {training.number}: {training.design}, {training.settings['epochs']} epochs"
     first += f", recipe {training.recipe}, seed {training.seed}"
+    if (images := _trained_on(training)) != TRAIN:
+        first += f", trained on {images}"
     if training.failure_kind:
         return f"{first}: failed ({training.failure_kind})"
     values = [
@@ -136,6 +105,11 @@ def _line(training: "TrainingRecord") -> str:
         if name in training.measurements
     ]
     return f"{first}: {', '.join(values)}"
+
+
+def _trained_on(training: "TrainingRecord") -> str:
+    """Return the splits that a training learned from."""
+    return "train and validation" if training.options.get("data_all") else TRAIN
 
 
 def _share(value: float | None) -> str:

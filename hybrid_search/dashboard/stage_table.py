@@ -6,7 +6,7 @@ from typing import Any
 from dash import html
 
 from hybrid_search.charts import Design
-from hybrid_search.charts.diagram import percent
+from hybrid_search.charts.diagram import percent_text
 from hybrid_search.charts.parts import NetworkPart
 from hybrid_search.dashboard.layout import attributes
 from hybrid_search.objectives import scaled
@@ -49,12 +49,7 @@ def _row(number: int | None, part: NetworkPart, differs: bool) -> html.Tr:
         html.Td(f"{part.rows} x {part.cols}"),
         html.Td(str(part.channels)),
         html.Td(options, className="options"),
-        html.Td(f"{scaled(part.flops).strip()} · {_percent(part.flops_share)}", className="number"),
-        html.Td(f"{scaled(part.params).strip()} · {_percent(part.params_share)}", className="number"),
+        html.Td(f"{scaled(part.flops).strip()} · {percent_text(part.flops_share)}", className="number"),
+        html.Td(f"{scaled(part.params).strip()} · {percent_text(part.params_share)}", className="number"),
     ]
     return html.Tr(cells, className="differs" if differs else "")
-
-
-def _percent(share: float) -> str:
-    """Return a share as text that is not markup."""
-    return percent(share).replace("&lt;", "<")

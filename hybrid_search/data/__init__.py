@@ -4,6 +4,7 @@ Files:
     dataset.py           the values: Split, Part, Contents, Source, Dataset
     table.py             DATASETS, the table of data sets
     loading.py           load, prepare, input_size_and_classes, open_test, fingerprint_of
+    all_images.py        AllImages: training and validation images as one training split
     progress_lines.py    lines about the progress of long work
     duplicates.py        images that are in several splits or classes
     class_counts.py      checks of the number of images of each class

@@ -115,12 +115,14 @@ class Duplicates(NamedTuple):
     """Images that occur several times.
 
     `in_train` has the positions in the training split of images that are in another split too. `in_train_fact`
-    is a line about them, or empty. `facts` are lines about everything else that was found.
+    is a line about them, or empty. `facts` are lines about everything else that was found. `validation_in_test` has the
+    positions in the validation split of images that are in test too.
     """
 
     in_train: Indices
     in_train_fact: str
     facts: tuple[str, ...]
+    validation_in_test: Indices
 
 
 def find_duplicates(splits: Splits, notice: Callable[[str], None] = no_notice) -> Duplicates:
@@ -136,7 +138,7 @@ def find_duplicates(splits: Splits, notice: Callable[[str], None] = no_notice) -
     in_files = bool(splits["train"][0].files)
     names = [name for name in SPLITS if _comparable(splits[name][0], in_files)]
     if "train" not in names:
-        return Duplicates(np.array([], np.int64), "", ())
+        return Duplicates(np.array([], np.int64), "", (), np.array([], np.int64))
     where = _Places(splits, names)
     split = np.repeat(names, [len(splits[name][1]) for name in names])
     labels = np.concatenate([splits[name][0].labels[splits[name][1]] for name in names])
@@ -161,7 +163,8 @@ def find_duplicates(splits: Splits, notice: Callable[[str], None] = no_notice) -
     if count := int(both.sum()):
         facts.append(f"validation images that are also in test, with the same content: {count:,}")
     facts += _contradictions(where, number, labels)
-    return Duplicates(np.flatnonzero(shared[in_train]), fact, tuple(facts))
+    in_test = np.flatnonzero(both[split == "validation"])
+    return Duplicates(np.flatnonzero(shared[in_train]), fact, tuple(facts), in_test)
 
 
 class _Places:

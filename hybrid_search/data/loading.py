@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from hybrid_search._internal.paths import data_location
 from hybrid_search.data.class_counts import check_classes, notes_on_classes
 from hybrid_search.data.dataset import OPTIONAL_SETTINGS, Contents, Dataset, Indices, Part, Size, Source, Split
@@ -141,6 +143,20 @@ def fingerprint_of(split: Split, settings: Settings) -> str:
     """
     contents, _ = _current_plan(settings)
     return fingerprint((split,), contents.classes)
+
+
+def validation_images_in_test(settings: Settings) -> Indices:
+    """Return the positions in the validation split of images whose content is in the test split too.
+
+    Nothing is found in a source with neither a file nor an array of each image.
+
+    Args:
+        settings: as for `load`.
+    """
+    contents, parts = _current_plan(settings)
+    whole = divide(contents, settings.split_seed)
+    copies = whole["validation"][1][find_duplicates(whole).validation_in_test]
+    return np.flatnonzero(np.isin(parts["validation"][1], copies))
 
 
 def clear_cache() -> None:

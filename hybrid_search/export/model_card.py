@@ -223,6 +223,8 @@ def _origin_lines(origin: Mapping[str, Any]) -> list[str]:
         means = {n: confirmed["means"][n] for n in names if n in confirmed["means"]}
         texts = ", ".join(f"{n.replace('_', ' ')} {OBJECTIVES['accuracy'].text(v)}" for n, v in means.items())
         lines += [f"Means over {counted(confirmed['seeds'], 'fresh seed')} of this design: {texts}."]
+    if "training" in origin and origin.get("options") and origin["options"].get("data_all"):
+        lines += ["It was trained on the validation images too: an accuracy on them is one on training images."]
     return [
         *lines,
         f"Measured with: {facts or 'not stated'}.",

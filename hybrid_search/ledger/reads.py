@@ -3,7 +3,7 @@
 `search_id` is the row id of a search, `SearchRecord.id`. The reads of measured values are in `measured_values.py`.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -35,6 +35,7 @@ __all__ = [
     "data_notes",
     "digests",
     "fact",
+    "fact_counts",
     "failures",
     "find_search",
     "fingerprints",
@@ -161,6 +162,16 @@ def fact(connection: Connection, search_id: int, name: str) -> str | None:
     query = select(TrialRow.facts).where(TrialRow.search_id == search_id, reported).order_by(TrialRow.number)
     rows = connection.execute(query.limit(FACT_TRIALS))
     return next((row.facts[name] for row in rows if name in row.facts), None)
+
+
+def fact_counts(connection: Connection, search_id: int) -> dict[str, dict[str, int]]:
+    """Return how many completed trials have each value of each fact: name -> value -> count, most frequent first."""
+    query = select(TrialRow.facts).where(TrialRow.search_id == search_id, TrialRow.state == "complete")
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for facts in connection.execute(query).scalars():
+        for name, value in facts.items():
+            found[name][value] += 1
+    return {name: dict(values.most_common()) for name, values in found.items()}
 
 
 def fingerprints(connection: Connection, search_id: int) -> dict[int | None, str]:

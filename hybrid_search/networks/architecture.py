@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from hybrid_search._internal.places import placed
+from hybrid_search._internal.rich_html import rich_html
 from hybrid_search.errors import MOST, ArchitectureError, listed, nearest, shown, whole
 from hybrid_search.networks.blocks import BLOCKS, BOTTLENECK, Block, make_block
 from hybrid_search.networks.stems import STEMS, Stem, make_stem
@@ -280,6 +281,9 @@ class Architecture:
 
     def __str__(self) -> str:
         return " | ".join([*size_text(self.image_size), str(self.stem), *(str(stage) for stage in self.stages)])
+
+    def _repr_html_(self) -> str:
+        return rich_html("architecture_html", self)
 
 
 def size_text(image_size: object) -> tuple[str, ...]:

@@ -72,7 +72,8 @@ def train(
             "search", what a recipe filled is filled again for the new epochs and batch size.
         seed: Seed of the weights and the order of images; default: that of the trial.
         settings: More settings by name; they count more than those of the recipe.
-        data_all: Whether the validation images are trained on too. Nothing is then measured on them.
+        data_all: Whether the validation images are trained on too. The network is then not scored on them; the facts
+            have the number of images of each split.
         init_from: An exported folder whose weights the training starts from, for the same layers. For other classes the
             classifier is new; tables of another size are interpolated.
         teacher: `timm:NAME` of a pretrained model of timm, or an exported folder, whose logits the network learns too.

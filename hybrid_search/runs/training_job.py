@@ -217,6 +217,7 @@ def check_job(job: TrainingJob, ledger: Ledger | None, notice: Callable[[str], N
         UserError: The design cannot take the images, or the data has changed since the search.
     """
     from hybrid_search.data import load, prepare
+    from hybrid_search.data.all_images import AllImages
     from hybrid_search.training.networks import network_cost
 
     network_cost(job.architecture, job.input_size, job.classes)
@@ -231,10 +232,14 @@ def check_job(job: TrainingJob, ledger: Ledger | None, notice: Callable[[str], N
             check_local_data(replace(job.search, settings=moved), ledger)
     if job.search is not None and job.settings.train_images is not None:
         notice(f"trained on {job.settings.train_images:,} training images; --set train_images=all takes all of them")
-    if job.options.get("data_all"):
+    if job.options.get("data_all") and job.settings.validation_images is not None:
         notice(
-            "trained on the validation images too, so nothing is measured on them; the test split is used at the end"
+            f"{job.settings.validation_images:,} validation images are selected; --set validation_images=all takes all "
+            "of them"
         )
+    if job.options.get("data_all"):
+        for line in AllImages.of(job.settings).lines:
+            notice(line)
     return load(job.settings).fingerprint
 
 

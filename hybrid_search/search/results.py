@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hybrid_search._internal.rich_html import rich_html
 from hybrid_search.errors import SettingsError
 from hybrid_search.objectives import Objective
 from hybrid_search.records import TrialRecord
@@ -30,14 +31,17 @@ class Front(list[int]):
 
     def __init__(self, name: str, rows: Mapping[int, Sequence[float]], objectives: Sequence[Objective]) -> None:
         super().__init__(rows)
-        self._name, self._rows, self._objectives = name, rows, objectives
+        self.name, self.rows, self.objectives = name, rows, objectives
 
     def __repr__(self) -> str:
-        lines = [f"front of {self._name!r}: {len(self)} {'trial' if len(self) == 1 else 'trials'}"]
-        for number in [number for number in self if number in self._rows][:SHOWN]:
-            values = zip(self._objectives, self._rows[number], strict=True)
+        lines = [f"front of {self.name!r}: {len(self)} {'trial' if len(self) == 1 else 'trials'}"]
+        for number in [number for number in self if number in self.rows][:SHOWN]:
+            values = zip(self.objectives, self.rows[number], strict=True)
             lines.append(f"  trial {number}: {', '.join(f'{one.label} {one.text(value)}' for one, value in values)}")
         return "\n".join([*lines, *(["  ..."] if len(self) > SHOWN else [])])
+
+    def _repr_html_(self) -> str:
+        return rich_html("front_html", self)
 
 
 def search_text(name: str, progress: "Progress", front: Sequence[int], database: str) -> str:

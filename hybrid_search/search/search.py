@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from hybrid_search._internal.redaction import redact
+from hybrid_search._internal.rich_html import rich_html
 from hybrid_search.errors import LostLease
 from hybrid_search.ledger import Ledger, reads
 from hybrid_search.ledger.weights import WeightsFolder
@@ -206,6 +207,9 @@ class Search:
 
     def __repr__(self) -> str:
         return search_text(self.record.name, self.progress(), self.front(), redact(str(self.ledger.url)))
+
+    def _repr_html_(self) -> str:
+        return rich_html("search_html", self)
 
     def front(self) -> Front:
         """Return the numbers of the completed trials on the Pareto front. Their text has the values too."""

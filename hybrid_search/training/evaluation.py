@@ -16,7 +16,7 @@ from hybrid_search.training.facts import gather_facts
 from hybrid_search.training.failures import classify_failure, peak_memory_gib
 from hybrid_search.training.from_settings import device_of, reproducible, seed_for
 from hybrid_search.training.latency import latency_ms
-from hybrid_search.training.loop import Trainer
+from hybrid_search.training.loop import Epoch, Trainer
 from hybrid_search.training.networks import build_network, network_cost
 from hybrid_search.training.ranks import ALONE, Ranks
 from hybrid_search.training.weights_file import pack_weights
@@ -105,6 +105,7 @@ def epochs_of(
     keep: Callable[[int, Callable[[], dict[str, Tensor]]], None] | None,
     *,
     dataset: Dataset | None = None,
+    validate: bool = True,
     prepare: Callable[[nn.Module], None] = lambda model: None,
     on_step: Callable[[int, int], None] = lambda step, steps: None,
     teacher: Callable[[Tensor], Tensor] | None = None,
@@ -118,6 +119,7 @@ def epochs_of(
         resume: as for `evaluate`.
         keep: as for `evaluate`.
         dataset: the images; None: those of the settings.
+        validate: whether the network is scored on the validation split; without it these measurements are left out.
         prepare: called with the new network, to change its random initial weights.
         on_step: as for `Trainer`.
         teacher: as for `Trainer`.
@@ -131,7 +133,7 @@ def epochs_of(
     with reproducible(device, settings.threads, seed_for("weights", settings.seed)):
         model = build_network(architecture, channels, classes, settings.stochastic_depth)
         prepare(model)
-        trainer = Trainer(model, dataset, settings, on_step, teacher, ranks)
+        trainer = Trainer(model, dataset, settings, on_step, teacher, ranks, validate=validate)
     fingerprint = torch.frombuffer(bytearray(dataset.fingerprint.encode()), dtype=torch.uint8)
     if resume is not None:
         _check_data(resume, dataset)
@@ -145,10 +147,7 @@ def epochs_of(
         if keep is not None:
             keep(epoch.epoch, state)
         measurements = {
-            "accuracy": epoch.accuracy,
-            "balanced_accuracy": epoch.classes.balanced_accuracy,
-            "macro_f1": epoch.classes.macro_f1,
-            "loss": epoch.loss,
+            **(_validated(epoch) if validate else {}),
             "train_loss": epoch.train_loss,
             "flops": float(flops),
             "params": float(params),
@@ -159,6 +158,16 @@ def epochs_of(
             measurements["latency_ms"] = latency_ms(trainer.scored, dataset.input_size, settings)
             weights = pack_weights(trainer.scored, architecture, dataset)
         yield Report(epoch.epoch, measurements, facts, last, weights)
+
+
+def _validated(epoch: Epoch) -> dict[str, float]:
+    """Return the measurements on the validation split."""
+    return {
+        "accuracy": epoch.accuracy,
+        "balanced_accuracy": epoch.classes.balanced_accuracy,
+        "macro_f1": epoch.classes.macro_f1,
+        "loss": epoch.loss,
+    }
 
 
 def _check_data(state: Mapping[str, Tensor], dataset: Dataset) -> None:

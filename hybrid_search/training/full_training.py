@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 from torch import Tensor, nn
 
 from hybrid_search._internal.process_state import clean_process_state
-from hybrid_search.data import Dataset, Split, load
-from hybrid_search.data.on_demand import joined as join_images
+from hybrid_search.data import Dataset, load
+from hybrid_search.data.all_images import AllImages
 from hybrid_search.networks.network import Network
 from hybrid_search.records import Report, Settings
 from hybrid_search.training.batches import batch_edges
@@ -25,7 +24,7 @@ from hybrid_search.training.ranks import ALONE, Ranks
 from hybrid_search.training.retraining import load_test_split, test_measurements
 
 REASON = "scoring a fully trained network"  # stored in the ledger with the use of the test split
-VALIDATED = ("accuracy", "balanced_accuracy", "macro_f1", "loss")  # measured on the validation split
+VALIDATION_FACTS = ("validation_classes", "smallest_class")  # about images that nothing is measured on
 
 
 class TrainingStopped(Exception):
@@ -37,7 +36,8 @@ class FullTraining:
     """Train one design in full. Call it like `evaluate`.
 
     Attributes:
-        data_all: whether the validation images are trained on too; nothing is then measured on them.
+        data_all: whether the validation images are trained on too. The network is then not scored on them, and the
+            facts have the number of images of each split.
         prepare: called with the new network, to change its random initial weights.
         teacher: as for `Trainer`.
         on_step: called with the number of a step in its epoch, from 1, and the steps of an epoch.
@@ -84,9 +84,11 @@ class FullTraining:
         resume: Mapping[str, Tensor] | None,
         keep: Callable[[int, Callable[[], dict[str, Tensor]]], None] | None,
     ) -> Iterator[Report]:
-        dataset = joined(load(settings)) if self.data_all else load(settings)
+        every = AllImages.of(settings) if self.data_all else None
+        dataset = load(settings) if every is None else every.dataset
         more: dict[str, Any] = {
             "dataset": dataset,
+            "validate": every is None,
             "prepare": self.prepare,
             "on_step": self._step,
             "teacher": self.teacher,
@@ -100,11 +102,12 @@ class FullTraining:
             measured["images_per_second"] = len(dataset.train) / (seconds - before)
             before = seconds
             measured["learning_rate"] = learning_rate(settings, report.rung * steps - 1, steps)
-            if self.data_all:
-                measured = {name: value for name, value in measured.items() if name not in VALIDATED}
             if report.last:
                 measured |= self._tested(architecture, settings, dataset, report.weights)
-            yield replace(report, measurements=measured)
+            facts = dict(report.facts)
+            if every is not None:
+                facts = {name: text for name, text in facts.items() if name not in VALIDATION_FACTS} | every.facts
+            yield replace(report, measurements=measured, facts=facts)
 
     def _step(self, step: int, steps: int) -> None:
         self.on_step(step, steps)
@@ -121,14 +124,3 @@ class FullTraining:
             model.load_state_dict(load_weights(weights))
             split = load_test_split(settings, REASON)
             return test_measurements(score(model.to(device_of(settings)), split, dataset, settings, self.ranks))
-
-
-def joined(dataset: Dataset) -> Dataset:
-    """Return a data set whose training split also has the validation images. Mean and deviation stay as they are.
-
-    Args:
-        dataset: the data set.
-    """
-    parts = (dataset.train, dataset.validation)
-    images = join_images([part.images for part in parts])
-    return replace(dataset, train=Split(images, np.concatenate([part.labels for part in parts])))

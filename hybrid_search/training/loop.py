@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from math import nan
 
 import torch
 import torch.nn.functional as F
@@ -47,6 +48,9 @@ class Score:
     classes: ClassScores
 
 
+NOT_SCORED = Score(nan, nan, ClassScores(nan, nan))
+
+
 @dataclass(frozen=True)
 class Epoch:
     """The numbers after an epoch.
@@ -85,6 +89,7 @@ class Trainer:
         teacher: returns the logits of normalised images, (n, classes), that the network learns to predict too; None:
             there is no teacher.
         ranks: the processes that train this network together; each has the same arguments and calls `advance`.
+        validate: whether the network is scored on the validation split after each epoch; otherwise its scores are NaN.
 
     Raises:
         SettingsError: the batch size, the device or the number of devices is impossible.
@@ -102,8 +107,11 @@ class Trainer:
         on_step: Callable[[int, int], None] = lambda step, steps: None,
         teacher: Callable[[Tensor], Tensor] | None = None,
         ranks: Ranks = ALONE,
+        *,
+        validate: bool = True,
     ) -> None:
         self.settings = settings
+        self.validate = validate
         self.ranks = ranks
         self.teacher = teacher
         self.dataset = dataset
@@ -160,7 +168,9 @@ class Trainer:
             start = time.perf_counter()
             train_loss, data_seconds = self._train(epoch)
             seconds = time.perf_counter() - start
-        result = score(self.scored, self.dataset.validation, self.dataset, settings, self.ranks)
+        result = NOT_SCORED
+        if self.validate:
+            result = score(self.scored, self.dataset.validation, self.dataset, settings, self.ranks)
         self.epoch += 1
         self.seconds += seconds
         return Epoch(
