@@ -20,6 +20,7 @@ from hybrid_search.objectives import scaled
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+LONG = "x" * 10_000
 EVIL = "<img src=x onerror=alert(1)>"
 DRAWN = "#page[data-ready=true]"
 TIMEOUT = 30_000  # ms: a first drawing on two busy cores
@@ -45,6 +46,7 @@ def site(tmp_path_factory):
     """Yield the address of a page, and its ledger."""
     folder = tmp_path_factory.mktemp("site")
     with Ledger(url_of(folder)) as ledger:
+        fill(ledger, a_search(ledger, LONG), 3)
         fill(ledger, a_search(ledger, EVIL), 20)
         fill(ledger, a_search(ledger, "empty"), 0)
         fill(ledger, a_search(ledger, "digits"), 60)
@@ -325,3 +327,10 @@ def test_every_control_has_a_name_and_the_headings_are_in_order(visit):
     assert levels[0] == 1
     assert all(after - before <= 1 for before, after in pairwise(levels))
     assert page.evaluate("document.documentElement.lang") == "en"
+
+
+def test_a_search_with_a_name_of_10_000_characters_breaks_neither_its_page_nor_another(visit):
+    for query in ("?search=digits", f"?search={LONG}"):
+        page = visit(query)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        assert len(page.locator("#search").inner_text()) < 100

@@ -16,7 +16,7 @@ from hybrid_search.charts.axes import AXES, TRIAL, axes_of
 from hybrid_search.charts.front import COLOURS
 from hybrid_search.dashboard.chart_cards import charts_of_search
 from hybrid_search.dashboard.download import as_csv, as_json, file_name
-from hybrid_search.dashboard.layout import axis_options, colour_options, search_options
+from hybrid_search.dashboard.layout import axis_options, colour_options, picker_value, search_options
 from hybrid_search.dashboard.snapshot import Snapshot
 from hybrid_search.dashboard.trial_panel import trial_panel
 from hybrid_search.dashboard.updates import outputs, page_update
@@ -67,7 +67,7 @@ def register(app: Dash, snapshot: Snapshot, opened: str | None, charts: Sequence
             given = {"search": name}
         searches = snapshot.searches()
         wanted_name = given.get("search", opened)
-        search = next((each for each in searches if wanted_name in (None, each.name)), None)
+        search = next((each for each in searches if wanted_name in (None, each.name, picker_value(each))), None)
         notices = [] if search or not searches else [f"This ledger has no search {wanted_name!r}. Choose one above."]
         axes = axes_of(search) if search else AXES
         pickers = axis_options(axes.values(), trial=True), axis_options(axes.values(), trial=False)
@@ -90,8 +90,9 @@ def register(app: Dash, snapshot: Snapshot, opened: str | None, charts: Sequence
                 notices.append(f"This search has no {what} {given[key]!r}; it shows {default!r}. ")
         log = [] if given.get("log") == "0" else ["log"]  # costs span powers of ten
         trials = [int(text) for text in given.get("trials", "").split(",") if text.isdecimal() and len(text) < 10][:2]
-        wanted = {"search": search.name, "trials": trials}
-        shown = search.name, chosen["x"], pickers[0], chosen["y"], pickers[1], chosen["colour"], options, log, wanted
+        name = picker_value(search)
+        wanted = {"search": name, "trials": trials}
+        shown = name, chosen["x"], pickers[0], chosen["y"], pickers[1], chosen["colour"], options, log, wanted
         return *shown, notices, not notices
 
     @app.callback(Output("search", "options"), Input("refresh", "n_intervals"), State("search", "options"))
@@ -193,8 +194,8 @@ def register(app: Dash, snapshot: Snapshot, opened: str | None, charts: Sequence
 
 
 def _named(snapshot: Snapshot, name: str | None) -> SearchRecord | None:
-    """Return the search of this name, None if there is none."""
-    return next((search for search in snapshot.searches() if search.name == name), None)
+    """Return the search that the picker calls so, None if there is none."""
+    return next((search for search in snapshot.searches() if picker_value(search) == name), None)
 
 
 def _read(query: Callable[[], T]) -> T:

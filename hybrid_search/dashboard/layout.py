@@ -6,6 +6,7 @@ from typing import Any
 from dash import dcc, html
 from dash_ag_grid import AgGrid
 
+from hybrid_search._internal.search_names import SEARCH_NAME
 from hybrid_search.charts import FIGURE_CONFIG
 from hybrid_search.charts.axes import AXES, TRIAL
 from hybrid_search.objectives import Objective
@@ -39,6 +40,7 @@ INDEX = """<!DOCTYPE html>
 GRAPH: dict[str, Any] = {**FIGURE_CONFIG, "responsive": True, "scrollZoom": False}
 PICTURE: dict[str, Any] = {"toImageButtonOptions": {"format": "svg", "filename": "hybrid-search-front"}}
 LEAN: dict[str, Any] = {"modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
+SHOWN_OF_NAME = 60  # characters of a name that is too long for a new search; an old ledger may have one
 
 
 def page_layout(searches: Sequence[SearchRecord]) -> html.Div:
@@ -80,8 +82,21 @@ def graph(name: str, height: str, title: str, figure: Any = None, **config: Any)
 
 
 def search_options(searches: Sequence[SearchRecord]) -> list[dict[str, str]]:
-    """Return the options of the search picker; the name of a search is unique."""
-    return [{"label": search.name, "value": search.name} for search in searches]
+    """Return the options of the search picker; the name of a search is unique. A long name is cut."""
+    return [{"label": _cut(search.name), "value": picker_value(search)} for search in searches]
+
+
+def picker_value(search: SearchRecord) -> str:
+    """Return what the search picker and the address call a search: its name, or for a very long name its id.
+
+    The picker indexes every part of a value: one of 10,000 characters would stop the page.
+    """
+    return search.name if len(search.name) <= SEARCH_NAME else f"search {search.id}"
+
+
+def _cut(name: str) -> str:
+    """Return the first characters of a name that no new search may have."""
+    return name if len(name) <= SEARCH_NAME else f"{name[:SHOWN_OF_NAME]}..."
 
 
 def _header(searches: Sequence[SearchRecord]) -> html.Header:
