@@ -46,7 +46,8 @@ class Settings:
         accumulate: Parts of a batch that are trained one after the other and added up, so that it fits in memory.
         clip: Largest norm of the gradient of a step; a larger one is scaled down. 0: no limit.
         distillation: Share of the loss that compares the network with a teacher, if there is one.
-        compile: Whether torch compiles the network; it takes minutes, and later steps are faster.
+        compile: Whether torch compiles the network; it takes minutes, and later steps are faster. "auto": a short
+            probe decides, on a GPU and for trainings of two minutes and more.
         precision: "fp32", "bf16", "fp16", or "auto": fp32 on a CPU, bf16 on a GPU.
         device: "auto", "cpu", "cuda" or "cuda:N".
         threads: CPU threads of one trial.
@@ -103,7 +104,7 @@ class Settings:
     accumulate: int = 1
     clip: float = 2.0
     distillation: float = 0.5
-    compile: bool = False
+    compile: bool | str = False
     recipe: str = field(default=DEFAULT, compare=False)  # not stored: the numbers are
 
     def __post_init__(self) -> None:

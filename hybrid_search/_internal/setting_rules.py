@@ -121,18 +121,24 @@ class Device:
 
 @dataclass(frozen=True)
 class YesNo:
-    """True or false; yes, no, on and off are the same in a file or on the command line."""
+    """True or false; yes, no, on and off are the same in a file or on the command line. Or a further word."""
 
-    def read(self, name: str, value: object) -> bool:
-        """Return the value as a bool."""
-        found = BOOLEANS.get(value.strip().lower()) if isinstance(value, str) else value
+    more: tuple[str, ...] = ()
+
+    def read(self, name: str, value: object) -> bool | str:
+        """Return the value as a bool, or one of the further words."""
+        word = value.strip().lower() if isinstance(value, str) else value
+        found = BOOLEANS.get(word) if isinstance(word, str) else word
+        if isinstance(word, str) and word in self.more:
+            return word
         if not isinstance(found, bool):
-            raise SettingsError(f"{name} must be true or false; got {shown(value)}.")
+            *first, last = "true", "false", *self.more
+            raise SettingsError(f"{name} must be {', '.join(first)} or {last}; got {shown(value)}.")
         return found
 
     def possible(self) -> str:
-        """Return no words: the default is one of the two values."""
-        return ""
+        """Return the words; none if the default is one of two values."""
+        return ", ".join(["true", "false", *self.more]) if self.more else ""
 
 
 RULES: Mapping[str, Rule] = {
@@ -160,7 +166,7 @@ RULES: Mapping[str, Rule] = {
     "accumulate": Whole(1, 10_000),
     "clip": Real(0, MOST),
     "distillation": Real(0, 1),
-    "compile": YesNo(),
+    "compile": YesNo(("auto",)),
     "precision": Word(PRECISIONS),
     "device": Device(),
     "threads": Whole(1, 10_000),

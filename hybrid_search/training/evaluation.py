@@ -138,7 +138,7 @@ def epochs_of(
     if resume is not None:
         _check_data(resume, dataset)
         trainer.load_state_dict(resume)
-    facts = gather_facts(architecture, dataset, settings)
+    facts = gather_facts(architecture, dataset, settings) | trainer.facts
 
     def state() -> dict[str, Tensor]:
         return {**trainer.state_dict(), FINGERPRINT: fingerprint}

@@ -17,7 +17,7 @@ from hybrid_search.errors import CheckpointError, NotFinite, SettingsError
 from hybrid_search.records import Settings
 from hybrid_search.training.batches import EpochPlan, Images, batch_edges
 from hybrid_search.training.class_scores import ClassScores, class_scores
-from hybrid_search.training.compilation import compiled
+from hybrid_search.training.compilation import AUTO, FORMS, GRAPHS, Chosen, Forward, choose_form, compiled
 from hybrid_search.training.from_settings import (
     MovingAverage,
     autocast,
@@ -136,14 +136,32 @@ class Trainer:
             )
         self.ranks.check(self.edges, settings)
         self.model, self.parallel = self.ranks.parallel(self.model, self.device)
-        self.network = self.model if self.parallel is None else self.parallel
+        self.network: Forward = self.model if self.parallel is None else self.parallel
+        self.facts: dict[str, str] = {}
         if settings.compile:
-            self.network = compiled(self.network)
+            self.network, self.facts["compiled"] = self._compiled()
         self.optimizer = make_optimizer(self.model, settings)
         self.average = MovingAverage(self.model, settings.ema) if settings.ema else None
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.epoch = 0
         self.seconds = 0.0
+
+    def _compiled(self) -> Chosen:
+        """Return the function that runs the network in training, if `compile` is set."""
+        settings = self.settings
+        if settings.compile != AUTO:
+            return Chosen(compiled(self.network), "torch.compile")
+        if self.device.type == "cpu":
+            return Chosen(self.network, "not compiled: auto compiles on a GPU only, so that a CPU repeats its results")
+        if self.ranks.count > 1:
+            return Chosen(self.network, "not compiled: auto compiles on one device only")
+        size = max(2, self.edges[1] // settings.accumulate), *self.dataset.input_size
+        images = torch.randn(size, device=self.device).contiguous(memory_format=torch.channels_last)
+        steps = (len(self.edges) - 1) * settings.accumulate * settings.epochs
+        # Gradients that are added up over parts lie in memory that the next CUDA graph writes.
+        left_out = (GRAPHS,) if settings.accumulate > 1 else ()
+        forms = {name: form for name, form in FORMS.items() if name not in left_out}
+        return choose_form(self.model, images, steps, lambda: autocast(self.device, self.precision), forms)
 
     @property
     def scored(self) -> nn.Module:
