@@ -103,7 +103,15 @@
   }
 
   const SILENT = 10000; // ms without an answer before the banner appears
+  const OVERDUE = 5000, SLOW = 15000; // ms without an answer before the page refreshes less often, and how often then
   const STALLED = 300000; // ms without a report while trials run, before the banner appears
+
+  let slow = false;
+  function pace(silence) { // a server that is gone would fill the console with failed requests
+    if (slow === (silence > OVERDUE)) return;
+    slow = !slow;
+    window.dash_clientside.set_props("refresh", { interval: slow ? SLOW : Number(page().dataset.refresh) });
+  }
 
   const functions = {
     theme(clicks) {
@@ -145,6 +153,7 @@
     status(_ticks, heartbeat) {
       if (triggered().startsWith("heartbeat") || answeredAt === null) answeredAt = Date.now();
       if (!heartbeat) return ["connecting", "status", "", true];
+      pace(Date.now() - answeredAt);
       if (Date.now() - answeredAt > SILENT)
         return ["not updating", "status off", `The page is not updating: its server has not answered since ${clock(answeredAt)}. The numbers are from that time.`, false];
       if (heartbeat.error)
