@@ -336,6 +336,14 @@ def test_a_search_with_a_name_of_10_000_characters_breaks_neither_its_page_nor_a
         assert len(page.locator("#search").inner_text()) < 100
 
 
+def test_a_double_click_on_a_point_resets_the_zoom_and_selects_nothing(visit):
+    page = visit()
+    page.mouse.dblclick(*first_marker(page))
+    page.wait_for_timeout(800)  # a selection would come within a tenth of that
+    expect(page.locator("#detail")).to_contain_text("Click a point")
+    assert "trials=" not in page.url
+
+
 @pytest.mark.slow
 def test_a_page_whose_server_is_gone_says_so_and_sends_few_requests(context, tmp_path):
     failed = []

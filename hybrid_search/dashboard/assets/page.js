@@ -10,6 +10,8 @@
   let pinned = [];
   let refreshing = false; // a refresh before the first drawing would draw everything twice
   let applied = null; // the request whose trials were selected
+  let before = null; // the selection before the last click on a point, and when that was
+  let doubled = 0; // when a double click on the front was the last
 
   function stored() {
     try { return localStorage.getItem("hybrid-search-theme"); } catch (error) { return null; }
@@ -78,9 +80,20 @@
     return plot && plot._fullLayout && plot.querySelector(".main-svg");
   }
 
+  const DOUBLE = 600; // ms; plotly takes two clicks within 300 ms for a double click
+  // A double click resets the zoom. Its first click selected a trial if it hit a point.
+  function undoFirstClick() {
+    doubled = Date.now();
+    if (before && doubled - before.at < DOUBLE) window.dash_clientside.set_props("pinned", { data: before.pins });
+    before = null;
+  }
+
   async function ready(received) {
     await findGrid();
     while (!painted()) await new Promise(requestAnimationFrame);
+    const plot = document.querySelector("#front .js-plotly-plot");
+    plot.removeListener("plotly_doubleclick", undoFirstClick);
+    plot.on("plotly_doubleclick", undoFirstClick);
     select();
     window.dash_clientside.set_props("row-count", { children: rowCount() });
     await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
@@ -129,6 +142,8 @@
     pin(click, requested) {
       if (click) {
         const data = (click.points[0] || {}).customdata;
+        if (Date.now() - doubled < DOUBLE) return [NO(), null];
+        before = { pins: pinned, at: Date.now() };
         return data ? [toggled(data[0]), null] : [NO(), null];
       }
       return requested && requested !== applied ? [(applied = requested).trials, NO()] : [NO(), NO()];
