@@ -334,3 +334,31 @@ def test_a_search_with_a_name_of_10_000_characters_breaks_neither_its_page_nor_a
         page = visit(query)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         assert len(page.locator("#search").inner_text()) < 100
+
+
+def test_a_double_click_on_a_point_resets_the_zoom_and_selects_nothing(visit):
+    page = visit()
+    page.mouse.dblclick(*first_marker(page))
+    page.wait_for_timeout(800)  # a selection would come within a tenth of that
+    expect(page.locator("#detail")).to_contain_text("Click a point")
+    assert "trials=" not in page.url
+
+
+@pytest.mark.slow
+def test_a_page_whose_server_is_gone_says_so_and_sends_few_requests(context, tmp_path):
+    failed = []
+    with Ledger(url_of(tmp_path)) as ledger:
+        fill(ledger, a_search(ledger, "digits"), 5)
+        with served(url_of(tmp_path)) as address:
+            page = context.new_page()
+            page.goto(address)
+            page.wait_for_selector(DRAWN)
+        page.on("requestfailed", lambda request: failed.append(request.url))
+        expect(page.locator("#banner")).to_contain_text("its server has not answered since", timeout=TIMEOUT)
+        assert page.evaluate(
+            "document.getElementById('refresh') === null"
+        )  # it has no element; its pace shows in requests
+        failed.clear()
+        page.wait_for_timeout(8_000)
+        assert len(failed) <= 4  # at the usual pace there are 8
+        page.close()

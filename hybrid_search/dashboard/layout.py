@@ -47,7 +47,7 @@ def page_layout(searches: Sequence[SearchRecord]) -> html.Div:
     """Return the whole page before any number is read."""
     return html.Div(
         id="page",
-        **attributes(data_ready="false"),
+        **attributes(data_ready="false", data_refresh=str(REFRESH_MS)),
         children=[
             *(dcc.Store(id=name) for name in STORES),
             *(html.Div(id=name, hidden=True) for name in ("pins-applied", "address-written")),

@@ -10,6 +10,8 @@
   let pinned = [];
   let refreshing = false; // a refresh before the first drawing would draw everything twice
   let applied = null; // the request whose trials were selected
+  let before = null; // the selection before the last click on a point, and when that was
+  let doubled = 0; // when a double click on the front was the last
 
   function stored() {
     try { return localStorage.getItem("hybrid-search-theme"); } catch (error) { return null; }
@@ -78,9 +80,20 @@
     return plot && plot._fullLayout && plot.querySelector(".main-svg");
   }
 
+  const DOUBLE = 600; // ms; plotly takes two clicks within 300 ms for a double click
+  // A double click resets the zoom. Its first click selected a trial if it hit a point.
+  function undoFirstClick() {
+    doubled = Date.now();
+    if (before && doubled - before.at < DOUBLE) window.dash_clientside.set_props("pinned", { data: before.pins });
+    before = null;
+  }
+
   async function ready(received) {
     await findGrid();
     while (!painted()) await new Promise(requestAnimationFrame);
+    const plot = document.querySelector("#front .js-plotly-plot");
+    plot.removeListener("plotly_doubleclick", undoFirstClick);
+    plot.on("plotly_doubleclick", undoFirstClick);
     select();
     window.dash_clientside.set_props("row-count", { children: rowCount() });
     await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
@@ -103,7 +116,15 @@
   }
 
   const SILENT = 10000; // ms without an answer before the banner appears
+  const OVERDUE = 5000, SLOW = 15000; // ms without an answer before the page refreshes less often, and how often then
   const STALLED = 300000; // ms without a report while trials run, before the banner appears
+
+  let slow = false;
+  function pace(silence) { // a server that is gone would fill the console with failed requests
+    if (slow === (silence > OVERDUE)) return;
+    slow = !slow;
+    window.dash_clientside.set_props("refresh", { interval: slow ? SLOW : Number(page().dataset.refresh) });
+  }
 
   const functions = {
     theme(clicks) {
@@ -121,6 +142,8 @@
     pin(click, requested) {
       if (click) {
         const data = (click.points[0] || {}).customdata;
+        if (Date.now() - doubled < DOUBLE) return [NO(), null];
+        before = { pins: pinned, at: Date.now() };
         return data ? [toggled(data[0]), null] : [NO(), null];
       }
       return requested && requested !== applied ? [(applied = requested).trials, NO()] : [NO(), NO()];
@@ -145,6 +168,7 @@
     status(_ticks, heartbeat) {
       if (triggered().startsWith("heartbeat") || answeredAt === null) answeredAt = Date.now();
       if (!heartbeat) return ["connecting", "status", "", true];
+      pace(Date.now() - answeredAt);
       if (Date.now() - answeredAt > SILENT)
         return ["not updating", "status off", `The page is not updating: its server has not answered since ${clock(answeredAt)}. The numbers are from that time.`, false];
       if (heartbeat.error)
