@@ -27,7 +27,7 @@ class Chosen(NamedTuple):
     reason: str
 
 
-def compiled(model: nn.Module, **options: Any) -> Forward:
+def compiled(model: nn.Module | Forward, **options: Any) -> Forward:
     """Return a function that runs a network compiled by torch. The first call compiles it.
 
     Args:
