@@ -118,7 +118,7 @@ def test_rounding_is_no_other_logit():
 
 
 @pytest.mark.parametrize(("factor", "expected"), [(1.0, "form: "), (float("nan"), "not compiled: ")])
-def test_a_network_with_random_layers_is_only_asked_for_finite_logits(factor, expected):
+def test_a_network_with_random_layers_only_needs_finite_logits(factor, expected):
     assert probed({"form": (0.5, factor)}, dropout=0.5)[0].reason.startswith(expected)
 
 
