@@ -175,6 +175,7 @@ def test_a_worker_that_hangs_is_killed_and_its_late_result_is_not_accepted(ledge
     ]
 
 
+@pytest.mark.slow
 def test_a_slow_driver_does_not_count_its_own_time_as_silence_of_its_workers(ledger):
     def evaluate(architecture, settings):
         for _ in range(2):

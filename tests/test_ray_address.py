@@ -105,12 +105,14 @@ def search(folder, address, home, program=PROGRAM, **more):
     return ended.returncode, ended.stderr.strip().splitlines(), trials
 
 
+@pytest.mark.slow
 def test_a_search_joins_a_cluster_that_needs_a_token(tmp_path, address, home):
     code, words, trials = search(tmp_path, address, home)
     assert code == 0, words
     assert [trial.state for trial in trials] == ["complete"]
 
 
+@pytest.mark.slow
 def test_a_search_without_an_address_leaves_a_cluster_of_this_machine_alone(tmp_path, address, home):
     code, words, trials = search(
         tmp_path, None, home, RAY_TMPDIR=str(home)

@@ -450,6 +450,7 @@ def test_a_search_without_a_place_for_checkpoints_prints_one_line(tmp_path, monk
     assert NO_CHECKPOINTS not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_killed_search_ends_with_the_results_of_an_uninterrupted_one(tmp_path):
     """Short form of tests/faults/test_same_table.py."""
     result = json_output_of("killed_search.py", tmp_path, 2, 3, 3, 4, 100)

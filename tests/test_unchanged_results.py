@@ -405,6 +405,8 @@ def test_the_measurements_of_a_training_search_are_unchanged(trained):
 def test_the_contents_of_an_export_are_unchanged(trained):
     found, recorded = trained["export"], read("digits.json")["export"]
     recorded.pop("card")  # the text of README.md is not a result
+    for names in (found["files"], found["hashed"]):  # the drawing of the model card came later
+        names.remove("architecture.svg")
     for export in (found, recorded):  # the proof used 16 images then, and uses up to 256 now
         export["proof"] = {name: export["proof"][name] for name in ("max_difference", "equal_answers")}
     if same_machine():
