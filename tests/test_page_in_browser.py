@@ -346,10 +346,10 @@ def test_a_double_click_on_a_point_resets_the_zoom_and_selects_nothing(visit):
 
 @pytest.mark.slow
 def test_a_page_whose_server_is_gone_says_so_and_sends_few_requests(context, site):
-    asked = []
+    requests = []
 
     def gone(route):
-        asked.append(route.request.url)
+        requests.append(route.request.url)
         route.abort()
 
     page = context.new_page()
@@ -357,7 +357,7 @@ def test_a_page_whose_server_is_gone_says_so_and_sends_few_requests(context, sit
     page.wait_for_selector(DRAWN)
     page.route("**/*", gone)
     expect(page.locator("#banner")).to_contain_text("its server has not answered since", timeout=TIMEOUT)
-    asked.clear()
+    requests.clear()
     page.wait_for_timeout(8_000)
-    assert len(asked) <= 4  # at the usual pace there are 8
+    assert len(requests) <= 4  # at the usual pace there are 8
     page.close()
